@@ -1,0 +1,1 @@
+"""The reference backend: plain numpy, the oracle of every other backend."""

@@ -1,0 +1,1 @@
+"""The ONNX backend: a checked model of standard operators, run by onnxruntime."""

@@ -1,0 +1,1 @@
+"""The intermediate representation: dimensions, tensor types, operators, weights, the graph."""

@@ -1,0 +1,191 @@
+"""Kinds of operator attributes: what a value may be, and its one stored form.
+
+A kind turns what a user wrote (`3`, `[1, 7]`, `same`) into the form that operators keep, or
+raises ValueError. Operators declare their attributes with `attribute(KIND, default)`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, TypeAlias
+
+Sizes: TypeAlias = tuple[int, ...]
+"""One whole number for each spatial axis; a single one stands for every axis until bound."""
+
+Padding: TypeAlias = str | tuple[tuple[int, int], ...]
+"""A mode by name, or (before, after) for each axis; a single pair stands for every axis."""
+
+LARGEST = 2**31 - 1
+PADDING_MODES = ("same", "valid", "full", "same_upper", "same_lower")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`says` completes the sentence "stride takes …"; `convert` gives the stored form."""
+
+    says: str
+    convert: Callable[[Any], Any]
+
+
+def attribute(kind: Kind, default: Any = MISSING) -> Any:
+    """A dataclass field of the given kind."""
+    return field(default=default, metadata={"kind": kind})
+
+
+def attribute_kinds(operator: type) -> dict[str, Kind]:
+    """The attributes of an operator class in the order of its positional arguments."""
+    return {f.name: f.metadata["kind"] for f in fields(operator)}
+
+
+def required_attributes(operator: type) -> list[str]:
+    """Names of the attributes without a default."""
+    return [f.name for f in fields(operator) if f.default is MISSING]
+
+
+def build(operator: type, values: Mapping[str, Any]) -> Any:
+    """An instance from values as a user wrote them. Raises AttributeValueError."""
+    kinds = attribute_kinds(operator)
+    stored = {}
+    for name, value in values.items():
+        try:
+            stored[name] = kinds[name].convert(value)
+        except ValueError:
+            raise AttributeValueError(name, kinds[name].says, value) from None
+    return operator(**stored)
+
+
+class AttributeValueError(ValueError):
+    """A value does not fit the kind of its attribute."""
+
+    def __init__(self, name: str, says: str, value: Any):
+        self.name = name
+        shown = "true" if value is True else "false" if value is False else str(value)
+        shown = shown if len(shown) <= 40 else shown[:37] + "..."
+        super().__init__(f"{name} takes {says}, not {shown}")
+
+
+def _whole(least: int) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
+            raise ValueError
+        return value
+
+    return convert
+
+
+def _sizes(least: int) -> Callable[[Any], Sizes]:
+    one = _whole(least)
+
+    def convert(value: Any) -> Sizes:
+        if isinstance(value, list | tuple):
+            if not 1 <= len(value) <= 3:
+                raise ValueError
+            return tuple(one(v) for v in value)
+        return (one(value),)
+
+    return convert
+
+
+def _padding(value: Any) -> Padding:
+    if isinstance(value, str):
+        if value not in PADDING_MODES:
+            raise ValueError
+        return value
+    one = _whole(0)
+    items = value if isinstance(value, list | tuple) else [value]
+    if not 1 <= len(items) <= 3:
+        raise ValueError
+    pairs = [item if isinstance(item, list | tuple) else (item, item) for item in items]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError
+    return tuple((one(before), one(after)) for before, after in pairs)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError
+    return float(value)
+
+
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError
+    return number
+
+
+def _probability(value: Any) -> float:
+    number = _number(value)
+    if not 0 <= number <= 1:
+        raise ValueError
+    return number
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _nested(value: Any) -> Any:
+    """Nested lists of numbers as nested tuples of floats; must be rectangular."""
+    if isinstance(value, list | tuple):
+        items = tuple(_nested(v) for v in value)
+        if not items or len({nested_shape(v) for v in items}) != 1:
+            raise ValueError
+        return items
+    return _number(value)
+
+
+def nested_shape(values: Any) -> tuple[int, ...]:
+    """The shape of rectangular nested tuples; () for a number."""
+    return (len(values), *nested_shape(values[0])) if isinstance(values, tuple) else ()
+
+
+def _table(value: Any) -> tuple[tuple[int, ...], ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError
+    one = _whole(0)
+    rows = []
+    for row in value:
+        if not isinstance(row, list | tuple) or not row or len(set(row)) != len(row):
+            raise ValueError
+        rows.append(tuple(one(v) for v in row))
+    return tuple(rows)
+
+
+def choice(*names: str) -> Kind:
+    """One of a few names."""
+
+    def convert(value: Any) -> str:
+        if value not in names:
+            raise ValueError
+        return str(value)
+
+    return Kind("one of " + ", ".join(names), convert)
+
+
+def optional(kind: Kind) -> Kind:
+    """The kind, or nothing (None)."""
+    return Kind(kind.says, lambda value: None if value is None else kind.convert(value))
+
+
+COUNT = Kind("a whole number from 1", _whole(1))
+INDEX = Kind("a whole number from 0", _whole(0))
+SIZES = Kind("a whole number from 1, or a list with one for each axis", _sizes(1))
+EXTENTS = Kind("a whole number from 0, or a list with one for each axis", _sizes(0))
+PADDING = Kind(
+    "same, valid, full, same_upper, same_lower, a whole number from 0, or a list with a number "
+    "or a pair [before, after] for each axis",
+    _padding,
+)
+NUMBER = Kind("a number", _number)
+POSITIVE = Kind("a number over 0", _positive)
+PROBABILITY = Kind("a number from 0 to 1", _probability)
+FLAG = Kind("true or false", _flag)
+VALUES = Kind("numbers in nested lists of equal lengths", _nested)
+TABLE = Kind("for each output channel the list of its input channels (from 0)", _table)

@@ -1,0 +1,111 @@
+"""Dimensions: a whole number, or an expression over open sizes such as `H`.
+
+An open size is written in the language as `input image [3, H, W]`. Windows turn it into
+`floor((H + c) / s) + d`, so a dimension is an affine sum whose atoms are symbols and floor
+quotients. Sums are kept in one canonical form, hence two dimensions that are computed in the
+same way compare equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """An open size, by name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """The size that `sizes` gives to the symbol."""
+        return sizes[self.name]
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """floor(dividend / divisor), divisor > 1."""
+
+    dividend: OpenDim
+    divisor: int
+
+    def __str__(self) -> str:
+        return f"floor(({self.dividend})/{self.divisor})"
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """The quotient for the given sizes."""
+        return self.dividend.evaluate(sizes) // self.divisor
+
+
+Atom: TypeAlias = Symbol | Quotient
+
+
+@dataclass(frozen=True)
+class OpenDim:
+    """constant + sum of factor * atom, atoms in the order of their text, no factor zero."""
+
+    terms: tuple[tuple[Atom, int], ...]
+    constant: int = 0
+
+    @classmethod
+    def symbol(cls, name: str) -> OpenDim:
+        """The dimension that is just an open size."""
+        return cls(((Symbol(name), 1),))
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """The dimension for the given sizes of its symbols."""
+        return self.constant + sum(f * atom.evaluate(sizes) for atom, f in self.terms)
+
+    def __add__(self, other: Dim) -> Dim:
+        if isinstance(other, int):
+            return OpenDim(self.terms, self.constant + other)
+        factors = dict(self.terms)
+        for atom, factor in other.terms:
+            factors[atom] = factors.get(atom, 0) + factor
+        return _canonical(factors, self.constant + other.constant)
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: int) -> Dim:
+        scaled = {atom: f * factor for atom, f in self.terms}
+        return _canonical(scaled, self.constant * factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + -other
+
+    def __rsub__(self, other: int) -> Dim:
+        return -self + other
+
+    def __floordiv__(self, divisor: int) -> Dim:
+        whole = {a: f // divisor for a, f in self.terms if f % divisor == 0}
+        rest = {a: f for a, f in self.terms if f % divisor}
+        quotient, remainder = divmod(self.constant, divisor)
+        if rest:
+            inner = _canonical(rest, remainder)
+            assert isinstance(inner, OpenDim)
+            whole[Quotient(inner, divisor)] = 1
+        return _canonical(whole, quotient)
+
+    def __str__(self) -> str:
+        parts = [f"{'' if f == 1 else f'{f}*'}{atom}" for atom, f in self.terms]
+        if self.constant:
+            parts.append(str(self.constant))
+        return " + ".join(parts).replace("+ -", "- ")
+
+
+Dim: TypeAlias = int | OpenDim
+
+
+def _canonical(factors: Mapping[Atom, int], constant: int) -> Dim:
+    terms = tuple(sorted(((a, f) for a, f in factors.items() if f), key=lambda t: str(t[0])))
+    return OpenDim(terms, constant) if terms else constant

@@ -1,0 +1,78 @@
+"""What every operator states of itself: attributes, shapes, parameters, cost, meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from cnndsl.ir.types import TensorType
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """Shape of one parameter, the initialiser that makes it, and whether training changes it."""
+
+    shape: tuple[int, ...]
+    init: str
+    learned: bool = True
+
+
+class OperatorError(ValueError):
+    """An operator cannot be applied to its operands; the caller adds the place.
+
+    `attribute` names the argument to blame, if one is; `show_operands` asks for a note on each
+    operand's shape and origin.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        attribute: str | None = None,
+        show_operands: bool = False,
+    ):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.attribute = attribute
+        self.show_operands = show_operands
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Base of all operators: a frozen dataclass whose fields are the attributes.
+
+    The fields, in order, are also the arguments in the language. `name` is the operator's name
+    there; `operands` how many values it joins (None: two or more).
+
+    Operators that read the input's rank first `bind` to their operands, which expands sizes to
+    one for each axis and paddings to numbers. `infer`, `parameters` and `macs`, and all
+    backends, see bound operators only. `bind` and `infer` raise OperatorError.
+    """
+
+    name: ClassVar[str]
+    operands: ClassVar[int | None] = 1
+
+    def bind(self, inputs: Sequence[TensorType]) -> Self:
+        """This operator with all attributes in the form that fits the operands."""
+        return self
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """The type of the result."""
+        return inputs[0]
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """The parameters by role, in the order in which they are listed and counted."""
+        return {}
+
+    def constants(self) -> dict[str, Any]:
+        """Arrays by role that the network itself gives as nested tuples of numbers."""
+        return {}
+
+    def macs(self, inputs: Sequence[TensorType], output: TensorType) -> int:
+        """Multiply-adds for one sample, of convolutions and fully connected layers only."""
+        return 0

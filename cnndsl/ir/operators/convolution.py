@@ -1,0 +1,141 @@
+"""Convolution (cross-correlation) in one to three dimensions, plain, grouped, dilated, depthwise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+from cnndsl.ir import attributes as kind
+from cnndsl.ir.attributes import Padding, Sizes, attribute, nested_shape
+from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec
+from cnndsl.ir.types import TensorType
+from cnndsl.ir.windows import Pads, output_sizes, per_axis, require_spatial, resolve_pads
+
+
+@dataclass(frozen=True)
+class Conv(Operator):
+    """Convolution as networks mean it, which is cross-correlation.
+
+    Z[i,j,k] = b[i] + sum_{l,m,n} V[l, j*s1+m*r1, k*s2+n*r2] * K[i,l,m,n], stride s, dilation r,
+    for every number of axes alike. With `groups` G, output channel i of group g reads only the
+    input channels of group g. With `table`, output channel i reads the input channels table[i]
+    (LeCun et al. 1998, table I). `flip` turns the kernel round on every axis, which makes it the
+    mathematical convolution; `weight` gives the kernel as constants [filters, channels/groups,
+    *kernel] instead of learning it.
+
+    Parameters: weight [filters, channels/groups, *kernel], or [connections, *kernel] in the
+    order of the table; bias [filters]. MACs: weights * output positions.
+    """
+
+    name: ClassVar[str] = "conv"
+
+    filters: int = attribute(kind.COUNT)
+    kernel: Sizes = attribute(kind.SIZES)
+    stride: Sizes = attribute(kind.SIZES, (1,))
+    pad: Padding = attribute(kind.PADDING, "same")
+    dilation: Sizes = attribute(kind.SIZES, (1,))
+    groups: int = attribute(kind.COUNT, 1)
+    bias: bool = attribute(kind.FLAG, True)
+    flip: bool = attribute(kind.FLAG, False)
+    table: tuple[tuple[int, ...], ...] | None = attribute(kind.optional(kind.TABLE), None)
+    weight: Any = attribute(kind.optional(kind.VALUES), None)
+
+    @property
+    def pads(self) -> Pads:
+        """(before, after) for each axis, once bound."""
+        assert not isinstance(self.pad, str)
+        return self.pad
+
+    def bind(self, inputs: Sequence[TensorType]) -> Self:
+        """Expand sizes and padding to every axis; check groups, table and constant weights."""
+        (x,) = inputs
+        require_spatial(self.name, x)
+        kernel = per_axis(self.kernel, x.rank, "kernel")
+        stride = per_axis(self.stride, x.rank, "stride")
+        dilation = per_axis(self.dilation, x.rank, "dilation")
+        pads = resolve_pads(self.pad, x.spatial, kernel, stride, dilation)
+        bound = replace(self, kernel=kernel, stride=stride, dilation=dilation, pad=pads)
+        check_groups(self.groups, x.channels, self.filters)
+        bound._check_table(x.channels)
+        bound._check_weight(x.channels)
+        return bound
+
+    def _check_table(self, channels: int) -> None:
+        if self.table is None:
+            return
+        if len(self.table) != self.filters or self.groups != 1:
+            raise OperatorError(
+                "E0310",
+                f"the table has {len(self.table)} rows for {self.filters} filters "
+                f"in {self.groups} group(s)",
+                hint="a table has one row for each filter, and excludes groups",
+                attribute="table",
+            )
+        largest = max(max(row) for row in self.table)
+        if largest >= channels:
+            raise OperatorError(
+                "E0310",
+                f"the table reads input channel {largest}, but the input has {channels} channels "
+                "(counted from 0)",
+                attribute="table",
+            )
+
+    def _check_weight(self, channels: int) -> None:
+        expected = (self.filters, channels // self.groups, *self.kernel)
+        if self.weight is not None and nested_shape(self.weight) != expected:
+            given = "x".join(map(str, nested_shape(self.weight)))
+            raise OperatorError(
+                "E0311",
+                f"the constant weight is {given}, the convolution needs "
+                f"{'x'.join(map(str, expected))} [filters, channels/groups, *kernel]",
+                attribute="weight",
+            )
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """[filters, floor((n + pads - k_eff)/stride) + 1 for each axis]."""
+        (x,) = inputs
+        sizes = output_sizes(self.name, x, self.kernel, self.stride, self.dilation, self.pads)
+        return TensorType((self.filters, *sizes))
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """The weight, unless it is constant, and the bias."""
+        (x,) = inputs
+        specs = {}
+        if self.table is not None:
+            connections = sum(len(row) for row in self.table)
+            specs["weight"] = ParameterSpec((connections, *self.kernel), "he_table")
+        elif self.weight is None:
+            shape = (self.filters, x.channels // self.groups, *self.kernel)
+            specs["weight"] = ParameterSpec(shape, "he")
+        if self.bias:
+            specs["bias"] = ParameterSpec((self.filters,), "zeros")
+        return specs
+
+    def constants(self) -> dict[str, Any]:
+        """The weight, if the network gives it."""
+        return {} if self.weight is None else {"weight": self.weight}
+
+    def macs(self, inputs: Sequence[TensorType], output: TensorType) -> int:
+        """filters * channels/groups * kernel * output positions."""
+        (x,) = inputs
+        if self.table is not None:
+            connections = sum(len(row) for row in self.table)
+        else:
+            connections = self.filters * (x.channels // self.groups)
+        return connections * math.prod(self.kernel) * output.elements // self.filters
+
+
+def check_groups(groups: int, channels: int, filters: int) -> None:
+    """Raise OperatorError unless both channel counts divide by the number of groups."""
+    for what, count in (("input channels", channels), ("filters", filters)):
+        if count % groups:
+            divisors = ", ".join(str(d) for d in range(1, min(count, groups) + 1) if not count % d)
+            raise OperatorError(
+                "E0302",
+                f"{count} {what} do not divide into {groups} groups",
+                hint=f"divisors of {count} up to here: {divisors}",
+                attribute="groups",
+                show_operands=what == "input channels",
+            )

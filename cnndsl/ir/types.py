@@ -1,0 +1,52 @@
+"""Tensor types: what flows along an edge of the graph."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cnndsl.ir.dims import Dim, OpenDim
+
+Shape: TypeAlias = tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """The shape of one sample, channels first; the batch axis in front is implied.
+
+    `(C,)` is a vector, `(C, L)` a 1-D signal, `(C, H, W)` an image, `(C, D, H, W)` a volume.
+    """
+
+    shape: Shape
+
+    @property
+    def channels(self) -> int:
+        """Size of the first axis, always known."""
+        assert isinstance(self.shape[0], int)
+        return self.shape[0]
+
+    @property
+    def spatial(self) -> Shape:
+        """The axes after the channels."""
+        return self.shape[1:]
+
+    @property
+    def rank(self) -> int:
+        """Number of spatial axes."""
+        return len(self.shape) - 1
+
+    @property
+    def is_open(self) -> bool:
+        """True if a size is not known yet."""
+        return any(isinstance(d, OpenDim) for d in self.shape)
+
+    @property
+    def elements(self) -> int:
+        """Numbers in one sample. Raises ValueError if a size is open."""
+        if self.is_open:
+            raise ValueError(f"{self} has an open size")
+        return math.prod(d for d in self.shape if isinstance(d, int))
+
+    def __str__(self) -> str:
+        return "x".join(str(d) for d in self.shape)

@@ -1,0 +1,1 @@
+"""From source text to graph: syntax, checks, evaluation, elaboration, formatting."""

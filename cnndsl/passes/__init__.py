@@ -1,0 +1,1 @@
+"""Rewrites of a graph: one file for each, listed in order in pipeline.py."""

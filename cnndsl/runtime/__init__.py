@@ -1,0 +1,1 @@
+"""Compiled modules: how they are called, the backends that make them, files on disk."""

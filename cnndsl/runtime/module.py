@@ -1,0 +1,101 @@
+"""The compiled module: numpy arrays in, numpy arrays out, by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.types import TensorType
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A named input or output; the type is that of one sample, without the batch axis.
+
+    `batch` is the fixed batch size, or None if any will do.
+    """
+
+    name: str
+    type: TensorType
+    batch: int | None = None
+
+
+class Module(ABC):
+    """A network that can run. Subclasses implement `run` and `save`.
+
+    `metadata` holds at least: network, version (of cnndsl), source_hash, target.
+    """
+
+    def __init__(
+        self, inputs: tuple[Port, ...], outputs: tuple[Port, ...], metadata: Mapping[str, str]
+    ):
+        self.inputs = inputs
+        self.outputs = outputs
+        self.metadata = dict(metadata)
+
+    @abstractmethod
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute all outputs from batched, checked arrays by input name."""
+
+    @abstractmethod
+    def save(self, path: str | Path) -> None:
+        """Write the module to a file, atomically."""
+
+    def __call__(self, *arrays: Array, **named: Array) -> Array | dict[str, Array]:
+        """Run on one array for each input, in order or by name.
+
+        An array is [batch, *shape], or [*shape] for a single sample; then the results have no
+        batch axis either. A single output is returned as it is, several as a dict by name.
+        Raises CnnError for missing, unknown or wrong-shaped inputs.
+        """
+        given = self._by_name(arrays, named)
+        single = all(given[port.name].ndim == len(port.type.shape) for port in self.inputs)
+        batched = {name: array[None] if single else array for name, array in given.items()}
+        for port in self.inputs:
+            check_input(port, batched[port.name])
+        if len({len(array) for array in batched.values()}) > 1:
+            raise CnnError.of("E0604", "the inputs have different batch sizes")
+        results = self.run(batched)
+        if single:
+            results = {name: result[0] for name, result in results.items()}
+        return next(iter(results.values())) if len(results) == 1 else results
+
+    def _by_name(self, arrays: tuple[Array, ...], named: Mapping[str, Array]) -> dict[str, Array]:
+        names = [port.name for port in self.inputs]
+        if len(arrays) > len(names):
+            raise CnnError.of("E0604", f"{len(arrays)} inputs given, the network has {len(names)}")
+        given = dict(zip(names, arrays, strict=False))
+        for name, array in named.items():
+            if name not in names or name in given:
+                problem = "is given twice" if name in given else "is not an input of the network"
+                raise CnnError.of(
+                    "E0604", f"{name!r} {problem}", hint=f"inputs: {', '.join(names)}"
+                )
+            given[name] = array
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise CnnError.of("E0604", f"no value for input {', '.join(missing)}")
+        return {name: np.asarray(array) for name, array in given.items()}
+
+
+def check_input(port: Port, array: Array) -> None:
+    """Raise CnnError unless the array, batch axis included, fits the port."""
+    batch = "batch" if port.batch is None else str(port.batch)
+    fits = array.ndim == len(port.type.shape) + 1 and all(
+        not isinstance(want, int) or want == have
+        for want, have in zip((port.batch, *port.type.shape), array.shape, strict=True)
+    )
+    if not fits:
+        given = "x".join(map(str, array.shape)) or "a single number"
+        raise CnnError.of("E0604", f"input {port.name!r} is {batch}x{port.type}, not {given}")
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise CnnError.of("E0604", f"input {port.name!r} holds {array.dtype}, not numbers")

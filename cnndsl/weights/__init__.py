@@ -1,0 +1,1 @@
+"""Parameter arrays: files in and out, names, initialisers, weight expressions."""

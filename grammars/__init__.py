@@ -1,0 +1,1 @@
+"""Grammars: the language itself (cnn.lark) and what editors need to colour it."""

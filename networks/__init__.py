@@ -1,0 +1,1 @@
+"""The zoo: published networks and standard blocks as `.cnn` files."""

@@ -1,3 +1,35 @@
-"""cnndsl: a graph compiler for convolutional networks."""
+"""cnndsl: a graph compiler for convolutional networks.
+
+    net = cnndsl.parse("resnet50")
+    module = cnndsl.compile(net, target="onnx", weights="resnet50.safetensors")
+    probabilities = module(image)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cnndsl.api import Network, check, compile, load, parse, zoo
+    from cnndsl.diagnostics import CnnError
+
+__all__ = ["CnnError", "Network", "check", "compile", "load", "parse", "zoo"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the API when it is first used, so that `import cnndsl` costs next to nothing."""
+    if name == "CnnError":
+        from cnndsl.diagnostics import CnnError
+
+        return CnnError
+    if name in __all__:
+        from cnndsl import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'cnndsl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -125,6 +125,24 @@ def _probability(value: Any) -> float:
     return number
 
 
+def _numbers(one: Callable[[Any], float]) -> Callable[[Any], tuple[float, ...]]:
+    def convert(value: Any) -> tuple[float, ...]:
+        if isinstance(value, list | tuple):
+            if not value:
+                raise ValueError
+            return tuple(one(v) for v in value)
+        return (one(value),)
+
+    return convert
+
+
+def _odd(value: Any) -> int:
+    number = _whole(1)(value)
+    if number % 2 == 0:
+        raise ValueError
+    return number
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError
@@ -176,6 +194,7 @@ def optional(kind: Kind) -> Kind:
 
 COUNT = Kind("a whole number from 1", _whole(1))
 INDEX = Kind("a whole number from 0", _whole(0))
+ODD = Kind("an odd whole number", _odd)
 SIZES = Kind("a whole number from 1, or a list with one for each axis", _sizes(1))
 EXTENTS = Kind("a whole number from 0, or a list with one for each axis", _sizes(0))
 PADDING = Kind(
@@ -185,6 +204,8 @@ PADDING = Kind(
 )
 NUMBER = Kind("a number", _number)
 POSITIVE = Kind("a number over 0", _positive)
+NUMBERS = Kind("a number, or a list with one for each channel", _numbers(_number))
+POSITIVES = Kind("a number over 0, or a list with one for each channel", _numbers(_positive))
 PROBABILITY = Kind("a number from 0 to 1", _probability)
 FLAG = Kind("true or false", _flag)
 VALUES = Kind("numbers in nested lists of equal lengths", _nested)

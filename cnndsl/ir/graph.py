@@ -70,8 +70,9 @@ class Graph:
         return node
 
     def nodes(self) -> Iterator[Node]:
-        """All nodes, every node after its producers, in a reproducible order."""
-        for name in list(nx.topological_sort(self.nx)):
+        """All nodes, every node after its producers, else in the order in which they were added."""
+        order = {name: index for index, name in enumerate(self.nx)}
+        for name in list(nx.lexicographical_topological_sort(self.nx, key=order.__getitem__)):
             yield self[name]
 
     def producers(self, node: Node) -> list[Node]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from cnndsl.ir.types import TensorType
 
@@ -57,8 +57,11 @@ class Operator:
     name: ClassVar[str]
     operands: ClassVar[int | None] = 1
 
-    def bind(self, inputs: Sequence[TensorType]) -> Self:
-        """This operator with all attributes in the form that fits the operands."""
+    def bind(self, inputs: Sequence[TensorType]) -> Operator:
+        """This operator with all attributes in the form that fits the operands.
+
+        A shorthand binds to the operator that it stands for.
+        """
         return self
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnndsl.diagnostics import CnnError
+from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.ir.types import TensorType
 
 Array = NDArray[Any]
@@ -32,7 +32,8 @@ class Port:
 class Module(ABC):
     """A network that can run. Subclasses implement `run` and `save`.
 
-    `metadata` holds at least: network, version (of cnndsl), source_hash, target.
+    `metadata` holds at least: network, version (of cnndsl), source_hash, target. `warnings` are
+    remarks from its compilation.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Module(ABC):
         self.inputs = inputs
         self.outputs = outputs
         self.metadata = dict(metadata)
+        self.warnings: tuple[Diagnostic, ...] = ()
 
     @abstractmethod
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -3,14 +3,92 @@
 from __future__ import annotations
 
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators.convolution import Conv
+from cnndsl.ir.operators.activation import (
+    ChannelMax,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Maxout,
+    PRelu,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Tanh,
+)
+from cnndsl.ir.operators.constant import Normalize, Scale
+from cnndsl.ir.operators.convolution import Conv, Depthwise
+from cnndsl.ir.operators.dense import Flatten, FullyConnected, RadialBasis
+from cnndsl.ir.operators.join import Add, Average, Concat, Max, Mul
+from cnndsl.ir.operators.local import LocalConv, TiledConv
+from cnndsl.ir.operators.normalisation import Affine, BatchNorm, LocalResponseNorm
+from cnndsl.ir.operators.pooling import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    DistanceAvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    L2Pool,
+    MaxPool,
+)
+from cnndsl.ir.operators.shape import PadChannels, Shuffle, Slice, Subsample, Upsample
 from cnndsl.ir.operators.structure import Identity, Input
+from cnndsl.ir.operators.training import Dropout, StochasticDepth
+from cnndsl.ir.operators.transposed import ConvTranspose
 
 OPERATORS: tuple[type[Operator], ...] = (
     Input,
     Identity,
     Conv,
+    ConvTranspose,
+    LocalConv,
+    TiledConv,
+    MaxPool,
+    AvgPool,
+    L2Pool,
+    DistanceAvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    BatchNorm,
+    LocalResponseNorm,
+    Affine,
+    Scale,
+    FullyConnected,
+    RadialBasis,
+    Flatten,
+    Relu,
+    Relu6,
+    LeakyRelu,
+    PRelu,
+    Sigmoid,
+    Tanh,
+    Silu,
+    HardSigmoid,
+    HardSwish,
+    Softmax,
+    Maxout,
+    ChannelMax,
+    Add,
+    Mul,
+    Max,
+    Average,
+    Concat,
+    Slice,
+    Shuffle,
+    PadChannels,
+    Subsample,
+    Upsample,
+    Dropout,
+    StochasticDepth,
 )
-"""Every operator. Backends and tests walk this list, so that none can lack an operator."""
+"""Every operator that a graph can hold. Backends and tests walk this list, so that none can
+lack an operator."""
 
-BY_NAME: dict[str, type[Operator]] = {operator.name: operator for operator in OPERATORS}
+SHORTHANDS: tuple[type[Operator], ...] = (Depthwise, Normalize)
+"""Operators of the language that bind to another one; graphs and backends never see them."""
+
+BY_NAME: dict[str, type[Operator]] = {op.name: op for op in (*OPERATORS, *SHORTHANDS)}

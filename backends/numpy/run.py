@@ -1,0 +1,85 @@
+"""Running a graph node by node."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from cnndsl.backends.numpy.kernels import KERNELS
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import OperatorError
+from cnndsl.ir.operators import Input
+from cnndsl.runtime.module import Array
+from cnndsl.weights.evaluate import Evaluator
+
+NodeParams = Mapping[str, Mapping[str, Array]]
+"""Arrays by node name and role."""
+
+
+def run_graph(
+    graph: Graph,
+    values: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    dtype: str = "float64",
+    keep: Collection[str] | None = None,
+) -> dict[str, Array]:
+    """The outputs of a graph by output name; with `keep`, those nodes' results by node name.
+
+    `values` holds the parameters by name, `inputs` arrays [batch, *shape] by input name.
+    Everything is computed in `dtype`. Raises CnnError if open sizes turn out too small.
+    """
+    params = evaluate_params(graph, values, dtype)
+    if keep is not None:
+        return run_nodes(graph, params, inputs, dtype, keep)
+    results = run_nodes(graph, params, inputs, dtype, graph.outputs.values())
+    return {name: results[node] for name, node in graph.outputs.items()}
+
+
+def evaluate_params(
+    graph: Graph, values: Mapping[str, Array], dtype: str
+) -> dict[str, dict[str, Array]]:
+    """The arrays of all nodes' weight expressions."""
+    params = {}
+    for node in graph.nodes():
+        evaluate = Evaluator(values)
+        params[node.name] = {role: evaluate(e, dtype) for role, e in node.params.items()}
+    return params
+
+
+def run_nodes(
+    graph: Graph,
+    params: NodeParams,
+    inputs: Mapping[str, Array],
+    dtype: str,
+    keep: Collection[str],
+) -> dict[str, Array]:
+    """The results of the nodes named in `keep`; other results live until their last use."""
+    readers = Counter(source for source, _ in graph.nx.edges())
+    alive: dict[str, Array] = {}
+    for node in graph.nodes():
+        if isinstance(node.op, Input):
+            alive[node.name] = np.asarray(inputs[node.name], dtype)
+            continue
+        operands = [producer.name for producer in graph.producers(node)]
+        alive[node.name] = _run_node(node, [alive[name] for name in operands], params[node.name])
+        for name in operands:
+            readers[name] -= 1
+            if not readers[name] and name not in keep:
+                del alive[name]
+    return {name: alive[name] for name in keep}
+
+
+def _run_node(node: Node, operands: list[Array], params: Mapping[str, Array]) -> Array:
+    try:
+        with np.errstate(all="ignore"):
+            return KERNELS[type(node.op)](node.op, operands, dict(params))
+    except OperatorError as error:
+        raise CnnError.of(
+            "E0604",
+            f"the network cannot take an input of this size: {error.message}",
+            hint="give a larger input",
+            notes=[f"at {node.name} ({node.op.name})"],
+        ) from None

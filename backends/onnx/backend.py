@@ -1,0 +1,43 @@
+"""The plug-in object; what it needs from onnx and onnxruntime is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnndsl.ir.graph import Graph
+from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.module import Array, Module
+
+
+@dataclass(frozen=True)
+class OnnxBackend:
+    """Makes `.onnx` models of standard operators in float32 and runs them with onnxruntime."""
+
+    target: str = "onnx"
+    description: str = "an ONNX model of standard operators, run by onnxruntime"
+    suffix: str = ".onnx"
+    open_sizes: bool = True
+
+    def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
+        """A module from an inference graph and the arrays of all its parameters by name.
+
+        Raises CnnError (E0701) if the model does not fit into one ONNX file, (E0703) if an output
+        has the name of an input.
+        """
+        from cnndsl.backends.onnx.export import compile_module
+
+        return compile_module(graph, values, options)
+
+    def load(self, path: Path, threads: int | None = None) -> Module:
+        """A module from any ONNX file whose inputs are floating point numbers.
+
+        Raises CnnError: E0601 if the file cannot be read, E0603 if it is not such a model.
+        """
+        from cnndsl.backends.onnx.module import load_module
+
+        return load_module(path, threads)
+
+
+BACKEND = OnnxBackend()

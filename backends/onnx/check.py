@@ -1,0 +1,49 @@
+"""The gate that every model passes before it is written.
+
+The weights of a model do not matter to its validity, and checking hundreds of megabytes of them
+is slow, so the check sees a twin of the model in which they are inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+from onnx import ModelProto, ValueInfoProto, helper
+
+from cnndsl.ir.types import TensorType
+from cnndsl.runtime.module import Array
+
+
+def check_model(
+    skeleton: ModelProto, weights: Mapping[str, Array], types: Mapping[str, TensorType]
+) -> None:
+    """Raise an error, which is a fault of the lowering, unless the model is valid.
+
+    `skeleton` is the model without its `weights`; `types` are our own types of its tensors, which
+    strict shape inference must confirm. The checks of onnx raise their own errors.
+    """
+    twin = ModelProto()
+    twin.CopyFrom(skeleton)
+    for name, array in weights.items():
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        twin.graph.input.append(helper.make_tensor_value_info(name, kind, array.shape))
+    onnx.checker.check_model(twin, full_check=True)
+    for info in twin.graph.output:
+        for dim in info.type.tensor_type.shape.dim:
+            dim.Clear()
+    inferred = onnx.shape_inference.infer_shapes(twin, strict_mode=True, data_prop=True)
+    for info in [*inferred.graph.value_info, *inferred.graph.output]:
+        if info.name in types:
+            _compare(info, types[info.name])
+
+
+def _compare(info: ValueInfoProto, expected: TensorType) -> None:
+    dims = list(info.type.tensor_type.shape.dim)
+    agree = len(dims) == len(expected.shape) + 1 and all(
+        have.dim_value == want if isinstance(want, int) else not have.HasField("dim_value")
+        for have, want in zip(dims[1:], expected.shape, strict=True)
+    )
+    if not agree:
+        found = "x".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims)
+        raise RuntimeError(f"{info.name} is batchx{expected}, but ONNX infers {found}")

@@ -1,0 +1,140 @@
+"""Writes nodes and initializers of one ONNX graph, and gives them their names.
+
+A graph node becomes ONNX nodes of which the last has the node's name and makes its tensor; the
+ones before it are called `<node>/<role>`. An initializer has the name of the parameter that it
+holds, or `<node>.<role>` if it is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from onnx import NodeProto, helper
+
+from cnndsl.ir.expressions import Expression, Parameter
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.types import TensorType
+from cnndsl.runtime.module import Array
+from cnndsl.weights.evaluate import evaluate
+
+
+class Emitter:
+    """The nodes and initializers written so far.
+
+    `tensors` maps each graph node to the name of its tensor. Arrays are float32, indices and
+    shapes int64.
+    """
+
+    def __init__(self, graph: Graph, values: Mapping[str, Array]):
+        self.graph = graph
+        self.values = values
+        self.nodes: list[NodeProto] = []
+        self.initializers: dict[str, Array] = {}
+        self.tensors = tensor_names(graph)
+        self._used = {*self.tensors.values(), *graph.outputs}
+        self._parameters: dict[Expression, str] = {}
+
+    def add_node(
+        self, name: str, tensor: str, kind: str, inputs: Iterable[str], **attributes: Any
+    ) -> None:
+        """Append an ONNX node of one output."""
+        self.nodes.append(helper.make_node(kind, list(inputs), [tensor], name=name, **attributes))
+
+    def add_initializer(self, name: str, array: Array) -> str:
+        """Store an array; returns its name, which is changed if another tensor has it."""
+        while name in self._used:
+            name += "_"
+        self._used.add(name)
+        self.initializers[name] = array
+        return name
+
+    def add_expression(self, name: str, expression: Expression) -> str:
+        """Store the float32 array of an expression, once however often it is used."""
+        if expression not in self._parameters:
+            wanted = expression.name if isinstance(expression, Parameter) else name
+            array = evaluate(expression, self.values, np.float32)
+            self._parameters[expression] = self.add_initializer(wanted, array)
+        return self._parameters[expression]
+
+
+class Site:
+    """The place of one graph node in the ONNX graph, where its lowering writes.
+
+    `inputs` are the names of the operands' tensors, `types` their types without the batch axis.
+    """
+
+    def __init__(self, emitter: Emitter, node: Node):
+        producers = emitter.graph.producers(node)
+        self.node = node
+        self.inputs = [emitter.tensors[producer.name] for producer in producers]
+        self.types = [producer.type for producer in producers]
+        self._emitter = emitter
+
+    @property
+    def input(self) -> str:
+        """The tensor of the only operand."""
+        (name,) = self.inputs
+        return name
+
+    @property
+    def input_type(self) -> TensorType:
+        """The type of the only operand."""
+        (x,) = self.types
+        return x
+
+    @property
+    def output_type(self) -> TensorType:
+        """The type of the result."""
+        return self.node.type
+
+    def emit(self, kind: str, *inputs: str, **attributes: Any) -> None:
+        """Write the ONNX node that makes this node's tensor; the last one."""
+        tensor = self._emitter.tensors[self.node.name]
+        self._emitter.add_node(self.node.name, tensor, kind, inputs, **attributes)
+
+    def step(self, role: str, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Write an ONNX node before the last one; returns the name of its tensor."""
+        name = f"{self.node.name}/{role}"
+        self._emitter.add_node(name, name, kind, inputs, **attributes)
+        return name
+
+    def parameter(self, role: str) -> str:
+        """The initializer of a parameter."""
+        return self.expression(role, self.node.params[role])
+
+    def expression(self, role: str, expression: Expression) -> str:
+        """The initializer of something computed from the parameters."""
+        return self._emitter.add_expression(f"{self.node.name}.{role}", expression)
+
+    def value(self, role: str) -> Array:
+        """The float64 array of a parameter, to make constants from; do not write into it."""
+        return evaluate(self.node.params[role], self._emitter.values)
+
+    def floats(self, role: str, values: ArrayLike) -> str:
+        """A float32 constant."""
+        return self._constant(role, np.asarray(values, np.float32))
+
+    def integers(self, role: str, values: Sequence[int] | Array) -> str:
+        """An int64 constant: indices, axes, a shape."""
+        return self._constant(role, np.asarray(values, np.int64))
+
+    def _constant(self, role: str, array: Array) -> str:
+        return self._emitter.add_initializer(f"{self.node.name}.{role}", array)
+
+
+def tensor_names(graph: Graph) -> dict[str, str]:
+    """The tensor of each node: an input's or output's public name, else the node's name.
+
+    A node that makes several outputs writes the first. A node that shares its name with the
+    output of another node makes `<node>/value`.
+    """
+    names = {name: name for name in graph.inputs}
+    for output, maker in graph.outputs.items():
+        names.setdefault(maker, output)
+    public = {*graph.inputs, *graph.outputs}
+    for node in graph.nodes():
+        names.setdefault(node.name, f"{node.name}/value" if node.name in public else node.name)
+    return names

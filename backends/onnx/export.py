@@ -1,0 +1,134 @@
+"""From a graph to the bytes of an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+
+import cnndsl
+from cnndsl.backends.onnx.check import check_model
+from cnndsl.backends.onnx.emitter import Emitter, Site
+from cnndsl.backends.onnx.lower import LOWERINGS
+from cnndsl.backends.onnx.module import OnnxModule
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.types import TensorType
+from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.module import Array, Port
+
+OPSET = 21
+"""The newest that all supported versions of onnx and onnxruntime know. Later ones add number
+formats to the operators used here, nothing else."""
+
+IR_VERSION = 10
+"""The file format that came with the opset."""
+
+LARGEST_FILE = 2**31 - 1
+"""Bytes in a protobuf message, at most."""
+
+SMALL = 1024
+"""Arrays up to this length can be shapes and axes, which shape inference has to see."""
+
+
+def compile_module(
+    graph: Graph, values: Mapping[str, Array], options: CompileOptions
+) -> OnnxModule:
+    """A module for the graph; see `cnndsl.runtime.backend.Backend.compile`."""
+    metadata = {
+        "network": graph.name,
+        "version": cnndsl.__version__,
+        "target": "onnx",
+        **options.metadata,
+    }
+    model = export(graph, values, options.batch, metadata)
+    inputs = tuple(Port(name, graph[name].type, options.batch) for name in graph.inputs)
+    outputs = tuple(
+        Port(name, graph[node].type, options.batch) for name, node in graph.outputs.items()
+    )
+    return OnnxModule(model, inputs, outputs, metadata, options.threads)
+
+
+def export(
+    graph: Graph, values: Mapping[str, Array], batch: int | None, metadata: Mapping[str, str]
+) -> bytes:
+    """The checked, serialised model. Raises CnnError (E0701, E0703)."""
+    _check_names(graph)
+    emitter = Emitter(graph, values)
+    for node in graph.nodes():
+        LOWERINGS[type(node.op)](Site(emitter, node), node.op)
+    for output, name in graph.outputs.items():
+        if emitter.tensors[name] != output:
+            emitter.add_node(f"{output}/output", output, "Identity", [emitter.tensors[name]])
+    _check_size(emitter.initializers)
+    weights = {name: a for name, a in emitter.initializers.items() if a.size > SMALL}
+    constants = {name: a for name, a in emitter.initializers.items() if a.size <= SMALL}
+    model = _skeleton(emitter, batch, metadata)
+    _add_initializers(model, constants)
+    types = {tensor: graph[name].type for name, tensor in emitter.tensors.items()}
+    check_model(model, weights, types)
+    _add_initializers(model, weights)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _skeleton(emitter: Emitter, batch: int | None, metadata: Mapping[str, str]) -> ModelProto:
+    """The model without its initializers."""
+    graph = emitter.graph
+    size = batch if batch is not None else _batch_symbol(graph)
+    model = helper.make_model(
+        helper.make_graph(
+            emitter.nodes,
+            graph.name,
+            [_value_info(name, graph[name].type, size) for name in graph.inputs],
+            [_value_info(name, graph[node].type, size) for name, node in graph.outputs.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="cnndsl",
+        producer_version=cnndsl.__version__,
+    )
+    helper.set_model_props(model, dict(metadata))
+    return model
+
+
+def _value_info(name: str, kind: TensorType, batch: int | str) -> ValueInfoProto:
+    shape = [batch, *(dim if isinstance(dim, int) else str(dim) for dim in kind.shape)]
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def _batch_symbol(graph: Graph) -> str:
+    """`batch`, unless the network uses that name for one of its own open sizes."""
+    open_sizes = {str(dim) for node in graph.nodes() for dim in node.type.shape}
+    name = "batch"
+    while name in open_sizes:
+        name += "_"
+    return name
+
+
+def _add_initializers(model: ModelProto, arrays: Mapping[str, Array]) -> None:
+    for name, array in arrays.items():
+        tensor = model.graph.initializer.add()
+        tensor.name = name
+        tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+        tensor.dims.extend(array.shape)
+        tensor.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _check_names(graph: Graph) -> None:
+    for output, node in graph.outputs.items():
+        if output in graph.inputs and node != output:
+            raise CnnError.of(
+                "E0703",
+                f"ONNX cannot name an input and another tensor alike: output {output!r}",
+                hint="give the output another name",
+            )
+
+
+def _check_size(arrays: Mapping[str, Array]) -> None:
+    total = sum(array.nbytes for array in arrays.values())
+    if total > LARGEST_FILE:
+        raise CnnError.of(
+            "E0701",
+            f"the weights take {total / 2**30:.1f} GiB, an ONNX file holds 2 GiB at most",
+            hint="use fewer filters, or another target",
+        )

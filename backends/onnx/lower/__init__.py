@@ -1,0 +1,30 @@
+"""How each operator is written in standard ONNX operators: one file for each family."""
+
+from __future__ import annotations
+
+from cnndsl.backends.onnx.lower import (
+    activation,
+    convolution,
+    dense,
+    join,
+    local,
+    normalisation,
+    pooling,
+    shape,
+    structure,
+)
+from cnndsl.backends.onnx.lower.common import Lowering
+from cnndsl.ir.operator import Operator
+
+LOWERINGS: dict[type[Operator], Lowering] = {
+    **structure.LOWERINGS,
+    **convolution.LOWERINGS,
+    **local.LOWERINGS,
+    **pooling.LOWERINGS,
+    **normalisation.LOWERINGS,
+    **dense.LOWERINGS,
+    **activation.LOWERINGS,
+    **join.LOWERINGS,
+    **shape.LOWERINGS,
+}
+"""Every operator that a graph can hold."""

@@ -1,0 +1,48 @@
+"""What the lowerings of several families share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from cnndsl.backends.onnx.emitter import Site
+from cnndsl.ir.algebra import along
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.windows import Pads
+
+Lowering: TypeAlias = Callable[[Site, Any], None]
+"""Writes the ONNX nodes of one graph node at its site; the operator is the second argument."""
+
+Lowerings: TypeAlias = dict[type[Operator], Lowering]
+
+
+def native(kind: str, **attributes: Any) -> Lowering:
+    """The lowering of an operator that ONNX has, with fixed attributes."""
+
+    def lower(site: Site, op: Operator) -> None:
+        site.emit(kind, *site.inputs, **attributes)
+
+    return lower
+
+
+def per_channel(site: Site, role: str) -> str:
+    """A parameter [channels] as [channels, 1, ...], which broadcasts over batch and positions."""
+    return site.expression(role, along(site.node.params[role], 0, site.input_type.rank + 1))
+
+
+def onnx_pads(pads: Pads) -> list[int]:
+    """Padding in the order of ONNX: all befores, then all afters."""
+    return [before for before, _ in pads] + [after for _, after in pads]
+
+
+def pad_spatial(site: Site, tensor: str, pads: Pads, value: float = 0.0) -> str:
+    """The tensor with explicit padding; the tensor itself if there is none."""
+    if not any(onnx_pads(pads)):
+        return tensor
+    counts = site.integers("pads", onnx_pads(((0, 0), (0, 0), *pads)))
+    return site.step("pad", "Pad", tensor, counts, site.floats("pad_value", value))
+
+
+def shape_with(site: Site, role: str, head: Sequence[int], spatial: str) -> str:
+    """A shape for Reshape: known sizes, then those in the tensor `spatial`."""
+    return site.step(role, "Concat", site.integers(f"{role}_head", head), spatial, axis=0)

@@ -1,0 +1,48 @@
+"""Joins of several operands."""
+
+from __future__ import annotations
+
+from cnndsl.backends.onnx.emitter import Site
+from cnndsl.backends.onnx.lower.common import Lowerings, native
+from cnndsl.ir.operators.join import Add, Average, Concat, Max, Mul
+
+
+def _operands(site: Site) -> list[str]:
+    """The operands, vectors [C] made [C, 1, ...] where others have positions."""
+    rank = site.output_type.rank
+    if all(x.rank == rank for x in site.types):
+        return site.inputs
+    axes = site.integers("axes", range(2, 2 + rank))
+    return [
+        tensor if x.rank == rank else site.step(f"operand{i}", "Unsqueeze", tensor, axes)
+        for i, (tensor, x) in enumerate(zip(site.inputs, site.types, strict=True))
+    ]
+
+
+def _add(site: Site, op: Add) -> None:
+    operands = _operands(site)
+    site.emit("Add" if len(operands) == 2 else "Sum", *operands)
+
+
+def _mul(site: Site, op: Mul) -> None:
+    product, *others, last = _operands(site)
+    for i, operand in enumerate(others):
+        product = site.step(f"product{i}", "Mul", product, operand)
+    site.emit("Mul", product, last)
+
+
+def _max(site: Site, op: Max) -> None:
+    site.emit("Max", *_operands(site))
+
+
+def _average(site: Site, op: Average) -> None:
+    site.emit("Mean", *_operands(site))
+
+
+LOWERINGS: Lowerings = {
+    Add: _add,
+    Mul: _mul,
+    Max: _max,
+    Average: _average,
+    Concat: native("Concat", axis=1),
+}

@@ -1,0 +1,116 @@
+"""Layers whose kernel changes with the position, which ONNX has not."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from cnndsl.backends.onnx.emitter import Site
+from cnndsl.backends.onnx.lower.common import Lowerings, onnx_pads, pad_spatial, shape_with
+from cnndsl.ir.algebra import reshape, transpose
+from cnndsl.ir.operators.local import LocalConv, TiledConv
+from cnndsl.runtime.module import Array
+
+
+def _local_conv(site: Site, op: LocalConv) -> None:
+    """A batched matrix product: [positions, batch, patch] by [positions, patch, filters]."""
+    x = site.input_type
+    outputs = [n for n in site.output_type.spatial if isinstance(n, int)]
+    known = [n for n in x.spatial if isinstance(n, int)]
+    padded = [n + sum(pad) for n, pad in zip(known, op.pads, strict=True)]
+    patch = x.channels * math.prod(op.kernel)
+
+    weight = site.node.params["weight"]
+    order = (*range(1, len(weight.shape)), 0)
+    matrices = reshape(transpose(weight, order), (math.prod(outputs), patch, op.filters))
+
+    flat_shape = site.integers("flat_shape", [0, x.channels, math.prod(padded)])
+    flat = site.step("flat", "Reshape", pad_spatial(site, site.input, op.pads), flat_shape)
+    indices = site.integers("indices", _patch_indices(padded, outputs, op.kernel, op.stride))
+    patches = site.step("patches", "Gather", flat, indices, axis=2)
+    ordered = site.step("by_position", "Transpose", patches, perm=[2, 0, 1, 3])
+    rows = site.step("rows", "Reshape", ordered, site.integers("rows_shape", [0, 0, patch]))
+    products = site.step("products", "MatMul", rows, site.expression("weight", matrices))
+    channels_first = site.step("by_filter", "Transpose", products, perm=[1, 2, 0])
+    shape = site.integers("shape", [0, op.filters, *outputs])
+    if op.bias:
+        maps = site.step("maps", "Reshape", channels_first, shape)
+        site.emit("Add", maps, site.parameter("bias"))
+    else:
+        site.emit("Reshape", channels_first, shape)
+
+
+def _patch_indices(
+    sizes: list[int], outputs: list[int], kernel: tuple[int, ...], stride: tuple[int, ...]
+) -> Array:
+    """[positions, kernel elements]: where each output's window lies in the flattened map."""
+    flat = np.arange(math.prod(sizes)).reshape(sizes)
+    windows = np.lib.stride_tricks.sliding_window_view(flat, kernel)
+    strided = windows[tuple(slice(None, None, s) for s in stride)]
+    return strided.reshape(math.prod(outputs), math.prod(kernel))
+
+
+def _tiled_conv(site: Site, op: TiledConv) -> None:
+    """One convolution with `period` times the stride makes the outputs of all tiles at once.
+
+    The kernel of tile a starts at position a*stride of a larger kernel. The result
+    [filters * tiles, ...] is then interleaved along every axis, and its end cropped.
+    """
+    rank, period = site.input_type.rank, op.period
+    reach = [(period - 1) * s for s in op.stride]
+    pads = tuple((before, after + r) for (before, after), r in zip(op.pads, reach, strict=True))
+    bias = [site.floats("tile_bias", site.value("bias").ravel())] if op.bias else []
+    tiles = site.step(
+        "tiles",
+        "Conv",
+        site.input,
+        site.floats("tile_weight", _tile_kernels(site.value("weight"), op)),
+        *bias,
+        kernel_shape=[k + r for k, r in zip(op.kernel, reach, strict=True)],
+        strides=[s * period for s in op.stride],
+        pads=onnx_pads(pads),
+    )
+    spatial = site.step("tile_sizes", "Shape", tiles, start=2)
+    split_shape = shape_with(site, "split_shape", [0, op.filters, *[period] * rank], spatial)
+    split = site.step("split", "Reshape", tiles, split_shape)
+    pairs = [axis for a in range(rank) for axis in (2 + rank + a, 2 + a)]
+    interleaved = site.step("interleaved", "Transpose", split, perm=[0, 1, *pairs])
+    whole = site.step("whole_sizes", "Mul", spatial, site.integers("period", [period]))
+    joined_shape = shape_with(site, "joined_shape", [0, op.filters], whole)
+    joined = site.step("joined", "Reshape", interleaved, joined_shape)
+    starts = site.integers("crop_starts", [0] * rank)
+    axes = site.integers("crop_axes", range(2, 2 + rank))
+    site.emit("Slice", joined, starts, _output_sizes(site, op), axes)
+
+
+def _tile_kernels(weight: Array, op: TiledConv) -> Array:
+    """[filters, *tiles, channels, *kernel] as [filters * tiles, channels, *larger kernel]."""
+    rank = len(op.kernel)
+    channels = weight.shape[1 + rank]
+    larger = [k + (op.period - 1) * s for k, s in zip(op.kernel, op.stride, strict=True)]
+    result = np.zeros((op.filters, *[op.period] * rank, channels, *larger))
+    for tile in product(range(op.period), repeat=rank):
+        axes = zip(tile, op.stride, op.kernel, strict=True)
+        window = [slice(a * s, a * s + k) for a, s, k in axes]
+        source: Any = (slice(None), *tile)
+        target: Any = (*source, slice(None), *window)
+        result[target] = weight[source]
+    return result.reshape(-1, channels, *larger)
+
+
+def _output_sizes(site: Site, op: TiledConv) -> str:
+    """The spatial sizes of the result as a tensor: (n + pads - kernel) / stride + 1."""
+    sizes = site.output_type.spatial
+    if not site.output_type.is_open:
+        return site.integers("sizes", [n for n in sizes if isinstance(n, int)])
+    room = [sum(pad) - k for pad, k in zip(op.pads, op.kernel, strict=True)]
+    spatial = site.step("input_sizes", "Shape", site.input, start=2)
+    moved = site.step("room", "Add", spatial, site.integers("room_offset", room))
+    steps = site.step("steps", "Div", moved, site.integers("stride", op.stride))
+    return site.step("sizes", "Add", steps, site.integers("one", [1]))
+
+
+LOWERINGS: Lowerings = {LocalConv: _local_conv, TiledConv: _tiled_conv}

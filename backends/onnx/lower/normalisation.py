@@ -1,0 +1,54 @@
+"""Normalisation and scaling of channels, learned and constant."""
+
+from __future__ import annotations
+
+from cnndsl.backends.onnx.emitter import Site
+from cnndsl.backends.onnx.lower.common import Lowerings, per_channel
+from cnndsl.ir.operators.constant import Scale
+from cnndsl.ir.operators.normalisation import Affine, BatchNorm, LocalResponseNorm
+from cnndsl.ir.operators.training import StochasticDepth
+
+
+def _batch_norm(site: Site, op: BatchNorm) -> None:
+    roles = ("weight", "bias", "running_mean", "running_var")
+    parameters = [site.parameter(role) for role in roles]
+    site.emit("BatchNormalization", site.input, *parameters, epsilon=op.eps)
+
+
+def _lrn(site: Site, op: LocalResponseNorm) -> None:
+    """LRN divides alpha by the size; onnxruntime takes maps of two axes only."""
+    settings = {"size": op.size, "alpha": op.alpha * op.size, "beta": op.beta, "bias": op.k}
+    if site.input_type.rank == 2:
+        site.emit("LRN", site.input, **settings)
+        return
+    as_map = site.integers("map_shape", [0, 0, -1, 1])
+    x = site.step("map", "Reshape", site.input, as_map)
+    y = site.step("lrn", "LRN", x, **settings)
+    site.emit("Reshape", y, site.step("shape", "Shape", site.input))
+
+
+def _affine(site: Site, op: Affine) -> None:
+    scaled = site.step("scaled", "Mul", site.input, per_channel(site, "weight"))
+    site.emit("Add", scaled, per_channel(site, "bias"))
+
+
+def _scale(site: Site, op: Scale) -> None:
+    factor = per_channel(site, "factor")
+    if any(op.shift):
+        scaled = site.step("scaled", "Mul", site.input, factor)
+        site.emit("Add", scaled, per_channel(site, "shift"))
+    else:
+        site.emit("Mul", site.input, factor)
+
+
+def _stochastic_depth(site: Site, op: StochasticDepth) -> None:
+    site.emit("Mul", site.input, site.floats("survival", op.survival))
+
+
+LOWERINGS: Lowerings = {
+    BatchNorm: _batch_norm,
+    LocalResponseNorm: _lrn,
+    Affine: _affine,
+    Scale: _scale,
+    StochasticDepth: _stochastic_depth,
+}

@@ -1,0 +1,174 @@
+"""Pooling over windows, whole maps, and to a given size.
+
+Windows that reach beyond the padded input (`ceil`) are written as more padding after it:
+runtimes disagree on what ONNX's ceil_mode drops and divides by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from cnndsl.backends.onnx.emitter import Site
+from cnndsl.backends.onnx.lower.common import Lowerings, onnx_pads, pad_spatial, shape_with
+from cnndsl.ir.operators.pooling import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AdaptivePool,
+    AvgPool,
+    DistanceAvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    L2Pool,
+    MaxPool,
+    Pool,
+)
+from cnndsl.ir.windows import Pads, extent
+from cnndsl.runtime.module import Array
+
+
+def _overhang(site: Site, op: Pool) -> Pads:
+    """How far the last windows reach beyond the padded input: (0, count) for each axis.
+
+    With an open size, stride-1 positions more turn the floor of the output size into a ceiling.
+    """
+    counts = []
+    axes = zip(
+        site.input_type.spatial, site.output_type.spatial, op.kernel, op.strides, op.dilations,
+        op.pads, strict=True,
+    )  # fmt: skip
+    for n, outputs, k, s, r, pad in axes:
+        if not op.ceil:
+            counts.append(0)
+        elif isinstance(n, int) and isinstance(outputs, int):
+            counts.append(max((outputs - 1) * s + extent(k, r) - n - sum(pad), 0))
+        else:
+            counts.append(s - 1)
+    return tuple((0, count) for count in counts)
+
+
+def _all_pads(site: Site, op: Pool) -> Pads:
+    over = _overhang(site, op)
+    return tuple(
+        (before, after + more) for (before, after), (_, more) in zip(op.pads, over, strict=True)
+    )
+
+
+def _window(op: Pool, pads: Pads) -> dict[str, Any]:
+    return {"kernel_shape": op.kernel, "strides": op.strides, "pads": onnx_pads(pads)}
+
+
+def _maxpool(site: Site, op: MaxPool) -> None:
+    """Padding that is not smaller than the kernel, which a dilation allows, needs an own node."""
+    x, pads = site.input, _all_pads(site, op)
+    if any(max(pad) >= k for pad, k in zip(pads, op.kernel, strict=True)):
+        x = pad_spatial(site, x, pads, -np.inf)
+        pads = ((0, 0),) * len(pads)
+    site.emit("MaxPool", x, dilations=op.dilations, **_window(op, pads))
+
+
+def _avgpool(site: Site, op: AvgPool) -> None:
+    """Padding that counts is written out where windows reach beyond it, which does not count."""
+    x, over = site.input, _overhang(site, op)
+    if op.include_pad and any(onnx_pads(over)):
+        padded = pad_spatial(site, x, op.pads)
+        site.emit("AveragePool", padded, count_include_pad=0, **_window(op, over))
+    else:
+        window = _window(op, _all_pads(site, op))
+        site.emit("AveragePool", x, count_include_pad=int(op.include_pad), **window)
+
+
+def _l2pool(site: Site, op: L2Pool) -> None:
+    site.emit("LpPool", site.input, p=2, **_window(op, _all_pads(site, op)))
+
+
+def _distance_avgpool(site: Site, op: DistanceAvgPool) -> None:
+    """A depthwise convolution with the weights; at borders divided by that of an all-one map."""
+    channels, pads = site.input_type.channels, _all_pads(site, op)
+    weights = _gaussian(op)
+    weights /= weights.sum()
+    kernels = site.floats("kernels", np.broadcast_to(weights, (channels, 1, *op.kernel)))
+    window = _window(op, pads)
+    if not any(onnx_pads(pads)):
+        site.emit("Conv", site.input, kernels, group=channels, **window)
+        return
+    total = site.step("total", "Conv", site.input, kernels, group=channels, **window)
+    spatial = site.step("spatial", "Shape", site.input, start=2)
+    ones_shape = shape_with(site, "ones_shape", [1, 1], spatial)
+    one = helper.make_tensor("value", TensorProto.FLOAT, [1], [1.0])
+    ones = site.step("ones", "ConstantOfShape", ones_shape, value=one)
+    kernel = site.floats("kernel", weights[None, None])
+    site.emit("Div", total, site.step("share", "Conv", ones, kernel, **window))
+
+
+def _gaussian(op: DistanceAvgPool) -> Array:
+    """exp(-d^2 / (2 sigma^2)), d the distance from the window's centre."""
+    offsets = np.meshgrid(*(np.arange(k) - (k - 1) / 2 for k in op.kernel), indexing="ij")
+    result: Array = np.exp(-sum(np.square(offset) for offset in offsets) / (2 * op.sigma**2))
+    return result
+
+
+def _global_avgpool(site: Site, op: GlobalAvgPool) -> None:
+    site.emit("Flatten", site.step("mean", "GlobalAveragePool", site.input), axis=1)
+
+
+def _global_maxpool(site: Site, op: GlobalMaxPool) -> None:
+    site.emit("Flatten", site.step("largest", "GlobalMaxPool", site.input), axis=1)
+
+
+def _adaptive_avgpool(site: Site, op: AdaptiveAvgPool) -> None:
+    if not _even_windows(site, op, "AveragePool"):
+        _uneven_windows(site, op, "ReduceSum")
+
+
+def _adaptive_maxpool(site: Site, op: AdaptiveMaxPool) -> None:
+    if not _even_windows(site, op, "MaxPool"):
+        _uneven_windows(site, op, "ReduceMax")
+
+
+def _even_windows(site: Site, op: AdaptivePool, kind: str) -> bool:
+    """Write the pooling operator `kind` if the output size divides the input size."""
+    sizes = [n for n in site.input_type.spatial if isinstance(n, int)]
+    if any(n % outputs for n, outputs in zip(sizes, op.size, strict=True)):
+        return False
+    window = [n // outputs for n, outputs in zip(sizes, op.size, strict=True)]
+    site.emit(kind, site.input, kernel_shape=window, strides=window)
+    return True
+
+
+def _uneven_windows(site: Site, op: AdaptivePool, kind: str) -> None:
+    """Gather the windows of one axis after the other, all of the longest's length, and reduce.
+
+    Shorter windows repeat their last element, which changes no maximum and has weight 0 in means.
+    """
+    x, rank = site.input, site.input_type.rank
+    for a in range(rank):
+        n = site.input_type.spatial[a]
+        assert isinstance(n, int)
+        starts, ends = np.array([op.window(i, n, op.size[a]) for i in range(op.size[a])]).T
+        steps = starts[:, None] + np.arange((ends - starts).max())
+        indices = site.integers(f"indices{a}", np.minimum(steps, ends[:, None] - 1))
+        x = site.step(f"windows{a}", "Gather", x, indices, axis=2 + a)
+        if kind == "ReduceSum":
+            shares = (steps < ends[:, None]) / (ends - starts)[:, None]
+            spread = shares.reshape(*shares.shape, *[1] * (rank - a - 1))
+            x = site.step(f"shares{a}", "Mul", x, site.floats(f"weights{a}", spread))
+        axes = site.integers(f"axes{a}", [3 + a])
+        if a < rank - 1:
+            x = site.step(f"reduced{a}", kind, x, axes, keepdims=0)
+        else:
+            site.emit(kind, x, axes, keepdims=0)
+
+
+LOWERINGS: Lowerings = {
+    MaxPool: _maxpool,
+    AvgPool: _avgpool,
+    L2Pool: _l2pool,
+    DistanceAvgPool: _distance_avgpool,
+    GlobalAvgPool: _global_avgpool,
+    GlobalMaxPool: _global_maxpool,
+    AdaptiveAvgPool: _adaptive_avgpool,
+    AdaptiveMaxPool: _adaptive_maxpool,
+}

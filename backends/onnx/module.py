@@ -1,0 +1,127 @@
+"""ONNX models that run: a session of onnxruntime behind the module interface."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.types import TensorType
+from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.module import Array, Module, Port
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, NodeArg
+
+FLOATS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
+
+
+class OnnxModule(Module):
+    """A model in memory (`bytes`) or in a file. The session is made when it first runs.
+
+    `threads` bounds the threads inside an operator; None leaves the choice to onnxruntime.
+    """
+
+    def __init__(
+        self,
+        model: bytes | Path,
+        inputs: tuple[Port, ...],
+        outputs: tuple[Port, ...],
+        metadata: Mapping[str, str],
+        threads: int | None = None,
+    ):
+        super().__init__(inputs, outputs, metadata)
+        self._model = model
+        self._threads = threads
+
+    @cached_property
+    def session(self) -> InferenceSession:
+        """The onnxruntime session, on the CPU."""
+        return start_session(self._model, self._threads)
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute all outputs; inputs are cast to the model's number format, float32 as a rule.
+
+        Raises CnnError (E0702) if onnxruntime cannot run the model on these arrays.
+        """
+        kinds = {port.name: FLOATS[port.type] for port in self.session.get_inputs()}
+        feeds = {name: np.ascontiguousarray(array, kinds[name]) for name, array in arrays.items()}
+        names = [port.name for port in self.outputs]
+        try:
+            results = self.session.run(names, feeds)
+        except Exception as error:
+            raise CnnError.of(
+                "E0702",
+                f"onnxruntime cannot run the model: {first_line(error)}",
+                hint="is an input too small for a window, or of another batch size?",
+            ) from None
+        return dict(zip(names, results, strict=True))
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a file, atomically."""
+        with atomic_write(path) as file:
+            if isinstance(self._model, bytes):
+                file.write(self._model)
+            else:
+                with self._model.open("rb") as source:
+                    shutil.copyfileobj(source, file)
+
+
+def load_module(path: Path, threads: int | None) -> OnnxModule:
+    """A module from a file; see `cnndsl.runtime.backend.Backend.load`."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
+    try:
+        session = start_session(path, threads)
+    except Exception as error:
+        raise CnnError.of(
+            "E0603", f"{path} is not an ONNX model that onnxruntime takes: {first_line(error)}"
+        ) from None
+    about = session.get_modelmeta()
+    metadata = {"network": about.graph_name, "version": "", "source_hash": "", "target": "onnx"}
+    inputs = tuple(_port(path, value) for value in session.get_inputs())
+    outputs = tuple(_port(path, value) for value in session.get_outputs())
+    module = OnnxModule(path, inputs, outputs, metadata | about.custom_metadata_map, threads)
+    module.session = session
+    return module
+
+
+def start_session(model: bytes | Path, threads: int | None) -> InferenceSession:
+    """A session on the CPU that writes nothing to stderr: its errors reach us as exceptions."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads or 0
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def _port(path: Path, value: NodeArg) -> Port:
+    if value.type not in FLOATS or not value.shape:
+        raise CnnError.of(
+            "E0603",
+            f"{path}: {value.name!r} is a {value.type} of shape {value.shape}, not floating point "
+            "numbers with a batch axis",
+        )
+    batch, *shape = value.shape
+    dims: list[Dim] = [
+        dim if isinstance(dim, int) else OpenDim.symbol(dim or f"axis{axis}")
+        for axis, dim in enumerate(shape, 1)
+    ]
+    return Port(value.name, TensorType(tuple(dims)), batch if isinstance(batch, int) else None)
+
+
+def first_line(error: Exception) -> str:
+    """The gist of an error of onnxruntime, without its own prefix."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].removeprefix("[ONNXRuntimeError] : ")

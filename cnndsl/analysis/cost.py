@@ -1,0 +1,82 @@
+"""What a network costs: parameters, multiply-adds, bytes of its tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cnndsl.ir.expressions import parameters_of
+from cnndsl.ir.graph import Graph, Node
+
+FLOAT32 = 4
+"""Bytes of one number."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one sample: of one node or of several.
+
+    `params` counts learned numbers, `unlearned` running statistics and fixed centres; a
+    parameter shared by several nodes counts at the first of them. `macs` counts multiply-adds
+    of convolutions and fully connected layers, `bytes` the float32 results. Both are None if
+    they depend on an open size.
+    """
+
+    params: int = 0
+    unlearned: int = 0
+    macs: int | None = 0
+    bytes: int | None = 0
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all parameters as float32."""
+        return (self.params + self.unlearned) * FLOAT32
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.params + other.params,
+            self.unlearned + other.unlearned,
+            _sum(self.macs, other.macs),
+            _sum(self.bytes, other.bytes),
+        )
+
+
+def _sum(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else a + b
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum of several costs."""
+    return sum(costs, start=Cost())
+
+
+def node_costs(graph: Graph) -> dict[str, Cost]:
+    """The cost of each node by its name, in the order of `graph.nodes()`."""
+    counted: set[str] = set()
+    costs = {}
+    for node in graph.nodes():
+        sizes = {True: 0, False: 0}
+        for expression in node.params.values():
+            for parameter in parameters_of(expression):
+                if parameter.name not in counted:
+                    counted.add(parameter.name)
+                    sizes[parameter.learned] += math.prod(parameter.shape)
+        activation = None if node.type.is_open else node.type.elements * FLOAT32
+        costs[node.name] = Cost(sizes[True], sizes[False], _macs(graph, node), activation)
+    return costs
+
+
+def _macs(graph: Graph, node: Node) -> int | None:
+    types = graph.input_types(node)
+    try:
+        return node.op.macs(types, node.type)
+    except ValueError:
+        if node.type.is_open or any(x.is_open for x in types):
+            return None
+        raise
+
+
+def graph_cost(graph: Graph) -> Cost:
+    """The cost of a whole network, auxiliary heads included."""
+    return total(node_costs(graph).values())

@@ -1,0 +1,112 @@
+"""Everything that is known of a network, as plain data for `cnndsl inspect --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from cnndsl import __version__
+from cnndsl.analysis.cost import Cost, node_costs, total
+from cnndsl.analysis.receptive_field import Fields, receptive_fields
+from cnndsl.diagnostics import Span
+from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from cnndsl.api import Network
+
+
+def report(network: Network) -> dict[str, Any]:
+    """The network as JSON-ready data.
+
+    `macs` counts convolutions and fully connected layers for one sample, auxiliary heads
+    included; numbers that depend on an open size are null, open sizes are strings. `stages` are
+    [name, channels, *spatial sizes], with 1, 1 as the spatial sizes of a vector.
+    """
+    graph = network.graph
+    costs = node_costs(graph)
+    whole = total(costs.values())
+    return {
+        "name": network.name,
+        "version": __version__,
+        "source_hash": network.source_hash,
+        "params": whole.params,
+        "params_unlearned": whole.unlearned,
+        "macs": whole.macs,
+        "activation_bytes": whole.bytes,
+        "weight_bytes": whole.weight_bytes,
+        "inputs": [{"name": name, "shape": _sizes(graph[name].type)} for name in graph.inputs],
+        "outputs": [
+            {"name": name, "node": node, "shape": _sizes(graph[node].type)}
+            for name, node in graph.outputs.items()
+        ],
+        "auxiliaries": [
+            {
+                "name": name,
+                "node": auxiliary.node,
+                "weight": auxiliary.weight,
+                "shape": _sizes(graph[auxiliary.node].type),
+            }
+            for name, auxiliary in graph.auxiliaries.items()
+        ],
+        "stages": [stage_row(label, graph[node].type) for label, node in graph.stages],
+        "receptive_fields": _stage_fields(graph),
+        "nodes": [_node(graph, node, costs) for node in graph.nodes()],
+    }
+
+
+def stage_row(label: str, type: TensorType) -> list[Any]:
+    """[label, channels, *spatial sizes]; a vector counts as an image of 1 by 1."""
+    sizes = _sizes(type)
+    return [label, *sizes, *([1, 1] if len(sizes) == 1 else [])]
+
+
+def _stage_fields(graph: Graph) -> list[dict[str, Any]]:
+    found = receptive_fields(graph)
+    return [_field_row(label, found[node]) for label, node in graph.stages]
+
+
+def _field_row(label: str, axes: Fields) -> dict[str, Any]:
+    """One number for each axis; null where every position sees the whole input."""
+    row: dict[str, Any] = {"stage": label, "size": None, "stride": None, "padding": None}
+    if axes is not None:
+        row["size"] = [axis.size for axis in axes]
+        row["stride"] = [
+            int(axis.stride) if axis.stride.denominator == 1 else float(axis.stride)
+            for axis in axes
+        ]
+        row["padding"] = [axis.padding for axis in axes]
+    return row
+
+
+def _node(graph: Graph, node: Node, costs: Mapping[str, Cost]) -> dict[str, Any]:
+    cost = costs[node.name]
+    place = first_span(node)
+    return {
+        "name": node.name,
+        "op": node.op.name,
+        "attributes": {f.name: _plain(getattr(node.op, f.name)) for f in fields(node.op)},
+        "inputs": [producer.name for producer in graph.producers(node)],
+        "shape": _sizes(node.type),
+        "params": cost.params,
+        "macs": cost.macs,
+        "bytes": cost.bytes,
+        "source": str(place) if place else None,
+    }
+
+
+def first_span(node: Node) -> Span | None:
+    """The place that comes first in the source, of those a node stands for."""
+    return min(node.spans, key=lambda span: (span.source.name, span.start), default=None)
+
+
+def _sizes(type: TensorType) -> list[int | str]:
+    return [_plain(size) for size in type.shape]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, OpenDim):
+        return str(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

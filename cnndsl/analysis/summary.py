@@ -1,0 +1,126 @@
+"""The tables of `cnndsl inspect` and `Network.summary`, through rich."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cnndsl.analysis.cost import Cost, graph_cost
+from cnndsl.analysis.receptive_field import Fields, receptive_fields
+from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
+from cnndsl.analysis.units import exact, si
+from cnndsl.ir.graph import Graph
+
+if TYPE_CHECKING:
+    from cnndsl.api import Network
+
+WIDEST = 10_000
+"""Columns of a page that nothing has to fit into."""
+
+
+def summary(network: Network, depth: int = 2) -> str:
+    """The tables of `overview` as plain text, as wide as they need to be."""
+    page = Console(file=StringIO(), width=WIDEST, color_system=None)
+    for part in overview(network, depth):
+        page.print(part)
+    assert isinstance(page.file, StringIO)
+    return "\n".join(line.rstrip() for line in page.file.getvalue().splitlines()).strip("\n")
+
+
+def overview(network: Network, depth: int) -> Iterator[Text | Table]:
+    """Headline, blocks down to `depth`, stages if any are labelled, totals."""
+    graph = network.graph
+    yield _headline(network)
+    yield _blocks(graph, depth)
+    if graph.stages:
+        yield _stages(graph)
+    yield _totals(graph_cost(graph), len(graph))
+
+
+def _headline(network: Network) -> Text:
+    graph = network.graph
+    line = Text(network.name, style="bold cyan")
+    inputs = ", ".join(f"{name} {graph[name].type}" for name in graph.inputs)
+    outputs = ", ".join(f"{name} {graph[node].type}" for name, node in graph.outputs.items())
+    line.append(f"  {inputs} -> {outputs}", style="not bold default")
+    for name, auxiliary in graph.auxiliaries.items():
+        line.append(f", auxiliary {name} {graph[auxiliary.node].type}", style="not bold default")
+    return line
+
+
+def _table(*columns: str) -> Table:
+    """A table whose first two columns hold words, the others numbers."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < 2 else "right", overflow="fold")
+    return table
+
+
+def _blocks(graph: Graph, depth: int) -> Table:
+    table = _table("block", "kind", "output", "params", "MACs", "activations")
+    for guide, part in _rows(block_tree(graph).children, depth, ""):
+        cost = part.cost
+        kind = part.kind
+        if isinstance(part, Block):
+            kind = f"{kind} ({sum(1 for _ in part.nodes())} nodes)".lstrip()
+        table.add_row(
+            Text(guide, style="dim").append(part.name, style="not dim"),
+            Text(kind, style="cyan" if isinstance(part, Block) else ""),
+            ", ".join(str(type) for type in result_types(graph, part)),
+            exact(cost.params) if cost.params else "",
+            si(cost.macs) if cost.macs != 0 else "",
+            si(cost.bytes, "B"),
+        )
+    return table
+
+
+def _rows(
+    parts: list[Block | Leaf], depth: int, indent: str
+) -> Iterator[tuple[str, Block | Leaf]]:
+    """All parts down to `depth` levels, each with the lines of the tree before its name."""
+    if depth < 1:
+        return
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        yield indent + ("└─ " if last else "├─ "), part
+        if isinstance(part, Block):
+            yield from _rows(part.children, depth - 1, indent + ("   " if last else "│  "))
+
+
+def _stages(graph: Graph) -> Table:
+    table = _table("stage", "made by", "output", "receptive field", "stride")
+    fields = receptive_fields(graph)
+    for label, node in graph.stages:
+        size, stride = _field(fields[node])
+        table.add_row(label, node, str(graph[node].type), size, stride)
+    return table
+
+
+def _field(axes: Fields) -> tuple[str, str]:
+    if axes is None:
+        return "all", ""
+    sizes, strides = [str(axis.size) for axis in axes], [str(axis.stride) for axis in axes]
+    return _short(sizes), _short(strides)
+
+
+def _short(numbers: list[str]) -> str:
+    """One number if all axes agree."""
+    return numbers[0] if len(set(numbers)) == 1 else "x".join(numbers)
+
+
+def _totals(cost: Cost, nodes: int) -> Text:
+    parts = [f"{nodes} nodes", f"{exact(cost.params)} parameters"]
+    if cost.unlearned:
+        parts.append(f"{exact(cost.unlearned)} not learned")
+    parts += [
+        f"{exact(cost.macs)} MACs",
+        f"{si(cost.weight_bytes, 'B')} of weights",
+        f"{si(cost.bytes, 'B')} of activations",
+    ]
+    return Text(" · ".join(parts), style="bold")

@@ -1,0 +1,21 @@
+"""Numbers for people: powers of a thousand with their letter."""
+
+from __future__ import annotations
+
+
+def si(value: int | None, unit: str = "") -> str:
+    """Three significant digits with a decimal prefix: 4089184256 -> "4.09 G"; "?" for None."""
+    if value is None:
+        return "?"
+    number, prefix = float(value), ""
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if number < 999.5 or prefix == "P":
+            break
+        number /= 1000
+    digits = f"{number:.0f}" if not prefix or number >= 99.95 else f"{number:.3g}"
+    return f"{digits} {prefix}{unit}".rstrip()
+
+
+def exact(value: int | None) -> str:
+    """All digits in groups of three; "?" for None."""
+    return "?" if value is None else f"{value:,}"

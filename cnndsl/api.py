@@ -1,0 +1,211 @@
+"""The public API: parse and check networks, compile them, load artefacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnndsl import __version__
+from cnndsl.diagnostics import CnnError, Diagnostic, Severity, Source, Span
+from cnndsl.ir.graph import Graph
+from cnndsl.language.checks import check_unit
+from cnndsl.language.elaborator import Elaborator
+from cnndsl.language.loader import (
+    NetworkItem,
+    Unit,
+    choose_network,
+    is_concrete,
+    load_unit,
+    locate,
+    zoo,
+)
+from cnndsl.language.values import Given, Settings
+
+if TYPE_CHECKING:
+    from cnndsl.runtime.module import Array, Module
+
+__all__ = ["Network", "check", "compile", "load", "parse", "zoo"]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A checked network: its typed graph, as written, before any pass.
+
+    `source_hash` is the SHA-256 of all texts that it was made from; `file` the main one.
+    """
+
+    name: str
+    graph: Graph
+    source_hash: str
+    file: str
+    warnings: tuple[Diagnostic, ...]
+    _origin: _Origin = field(repr=False)
+
+    def summary(self, depth: int = 2) -> str:
+        """A table of the blocks down to a depth: shapes, parameters, MACs, activation bytes."""
+        from cnndsl.analysis.tree import summary
+
+        return summary(self.graph, depth)
+
+    def open_graph(self) -> Graph:
+        """The graph with every spatial size left open, if the network allows it, else as it is.
+
+        The nodes and parameters have the same names in both.
+        """
+        elaborator = Elaborator(self.name, open_sizes=True)
+        elaborator.run(self._origin.unit, self._origin.item, self._origin.settings)
+        same = len(elaborator.graph) == len(self.graph)
+        if elaborator.diagnostics or not same:
+            return self.graph
+        opened = elaborator.graph
+        return opened if opened.parameters() == self.graph.parameters() else self.graph
+
+    def __repr__(self) -> str:
+        return f"Network({self.name!r}, {len(self.graph)} nodes, {self.file})"
+
+
+@dataclass(frozen=True, eq=False)
+class _Origin:
+    unit: Unit
+    item: NetworkItem
+    settings: Settings
+
+
+def parse(
+    spec: str | PathLike[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Network:
+    """A network from a path, `path:network`, the name of a zoo network, or source text.
+
+    `settings` are values for the network's parameters; `input_shapes` replace the declared
+    shapes (channels first, no batch). Raises CnnError with all findings.
+    """
+    source, name = locate(str(spec))
+    unit = load_unit(source)
+    findings = _checked(unit)
+    _raise_errors(findings)
+    owner, item = choose_network(unit, name)
+    given = _given(settings or {})
+    elaborator = Elaborator(item.name.text, input_shapes)
+    elaborator.run(owner, item, given)
+    findings += [d for d in elaborator.diagnostics if d not in findings]
+    _raise_errors(findings)
+    if elaborator.input_shapes:
+        unknown = ", ".join(elaborator.input_shapes)
+        inputs = ", ".join(elaborator.graph.inputs)
+        raise CnnError.of("E0604", f"no input {unknown}", hint=f"inputs: {inputs}")
+    return Network(
+        item.name.text,
+        elaborator.graph,
+        unit.hash(),
+        source.name,
+        tuple(findings),
+        _Origin(owner, item, given),
+    )
+
+
+def check(spec: str | PathLike[str]) -> list[Diagnostic]:
+    """All findings about a file, or about one network of it, in the order of the text.
+
+    Raises CnnError only if the file cannot be read.
+    """
+    source, name = locate(str(spec))
+    unit = load_unit(source)
+    findings = _checked(unit)
+    if name is not None:
+        chosen = [choose_network(unit, name)]
+    else:
+        chosen = [(unit, item) for item in unit.own_networks() if is_concrete(item)]
+    for owner, item in chosen:
+        elaborator = Elaborator(item.name.text)
+        elaborator.run(owner, item, {})
+        known = {(d.code, d.span) for d in findings}
+        findings += [d for d in elaborator.diagnostics if (d.code, d.span) not in known]
+    return sorted(findings, key=_place)
+
+
+def compile(
+    net: Network | str | PathLike[str],
+    target: str = "onnx",
+    *,
+    weights: str | PathLike[str] | Mapping[str, Array] | None = None,
+    weights_map: str | PathLike[str] | None = None,
+    seed: int | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    dtype: str = "float32",
+) -> Module:
+    """A module that runs the network on a target.
+
+    `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
+    rules of `weights_map`; `seed` makes what they lack. Raises CnnError.
+    """
+    from cnndsl.passes.pipeline import inference_graph
+    from cnndsl.runtime.backend import CompileOptions, backend
+    from cnndsl.weights.bind import bind
+    from cnndsl.weights.files import load_weights
+    from cnndsl.weights.rename import load_rules
+
+    network = net if isinstance(net, Network) else parse(net)
+    chosen = backend(target)
+    graph = inference_graph(network.open_graph() if chosen.open_sizes else network.graph)
+    arrays = load_weights(weights) if isinstance(weights, str | PathLike) else weights
+    if arrays is not None and weights_map is not None:
+        arrays = load_rules(weights_map).apply(arrays)
+    bound = bind(graph.parameters(), arrays, seed=seed)
+    metadata = {
+        "network": network.name,
+        "version": __version__,
+        "source_hash": network.source_hash,
+        "target": target,
+    }
+    options = CompileOptions(batch, threads, dtype, metadata)
+    module = chosen.compile(graph, bound.values, options)
+    module.warnings = bound.warnings
+    return module
+
+
+def load(path: str | PathLike[str], threads: int | None = None) -> Module:
+    """A module from an artefact that `Module.save` wrote. Raises CnnError."""
+    from cnndsl.runtime.backend import backends
+
+    file = Path(path)
+    for candidate in backends().values():
+        if file.suffix == candidate.suffix:
+            if not file.is_file():
+                raise CnnError.of("E0601", f"no file {file}")
+            return candidate.load(file, threads)
+    known = ", ".join(candidate.suffix for candidate in backends().values())
+    raise CnnError.of("E0605", f"{file} is not an artefact by its name", hint=f"endings: {known}")
+
+
+def _checked(unit: Unit) -> list[Diagnostic]:
+    findings: list[Diagnostic] = []
+    for part in unit.all_units():
+        findings += part.errors
+        findings += [d for d in check_unit(part) if part is unit or d.severity == Severity.ERROR]
+    return findings
+
+
+def _raise_errors(findings: list[Diagnostic]) -> None:
+    if any(d.severity == Severity.ERROR for d in findings):
+        raise CnnError(sorted(findings, key=_place))
+
+
+def _place(diagnostic: Diagnostic) -> tuple[str, int]:
+    span = diagnostic.span
+    return (span.source.name, span.start) if span else ("", 0)
+
+
+def _given(settings: Mapping[str, Any]) -> Settings:
+    """Settings with a place each: a one-line text of its own."""
+    given = {}
+    for name, value in settings.items():
+        text = f"{name}={value}"
+        given[name] = Given(value, Span(Source("<settings>", text), 0, len(text)))
+    return given

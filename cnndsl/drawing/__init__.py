@@ -1,0 +1,1 @@
+"""Pictures of networks: blocks as boxes, laid out one by one, as SVG or DOT."""

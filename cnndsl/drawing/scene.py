@@ -1,0 +1,118 @@
+"""What a picture shows: nested boxes, and in each box the edges between its children."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
+from cnndsl.drawing.labels import block_label, family, operator_label, tooltip
+from cnndsl.ir.graph import Graph
+
+EXPANDED = 80
+"""Networks up to this many nodes are shown in full unless a depth is asked for."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An edge inside one box: from a child (or the box's top) to a child (or its bottom).
+
+    `value` is the key of the box that makes the value; it names the port where the edge enters
+    or leaves a box.
+    """
+
+    source: str | None
+    target: str | None
+    value: str
+
+
+@dataclass
+class Box:
+    """An operator, a closed block, or an open block with its children and their edges."""
+
+    key: str
+    title: str
+    subtitle: str
+    family: str
+    tooltip: str
+    children: list[Box] = field(default_factory=list)
+    edges: dict[Edge, None] = field(default_factory=dict)
+
+
+def scene(graph: Graph, depth: int | None = None) -> Box:
+    """The picture's root box; blocks deeper than `depth` levels stay closed."""
+    if depth is None:
+        depth = len(graph) if len(graph) <= EXPANDED else 2
+    root = _open_block(graph, block_tree(graph), max(depth, 1))
+    shown = _shown_boxes(root)
+    for node in graph.nodes():
+        for producer in graph.producers(node):
+            _connect(shown[producer.name], shown[node.name])
+    auxiliaries = {name: auxiliary.node for name, auxiliary in graph.auxiliaries.items()}
+    for kind, ends in (("output", graph.outputs), ("auxiliary", auxiliaries)):
+        for name, node_name in ends.items():
+            end = Box(f"{kind} {name}", name, kind, kind, f"{kind} {name}: {node_name}")
+            root.children.append(end)
+            _connect(shown[node_name], [root, end])
+    return root
+
+
+def _open_block(graph: Graph, block: Block, depth: int) -> Box:
+    box = Box(block.path, block_label(block), "", "block", tooltip(block))
+    box.children = [_box(graph, child, depth - 1) for child in block.children]
+    return box
+
+
+def _box(graph: Graph, part: Block | Leaf, depth: int) -> Box:
+    types = ", ".join(str(type).replace("x", "×") for type in result_types(graph, part))
+    if isinstance(part, Leaf):
+        op = part.node.op
+        title = f"{op.name} {part.name}" if op.operands == 0 else operator_label(op)
+        return Box(part.path, title, types, family(op), tooltip(part))
+    if depth < 1:
+        nodes = sum(1 for _ in part.nodes())
+        subtitle = f"{nodes} node{'s' * (nodes != 1)}, {types}"
+        return Box(f"{part.path}.", block_label(part), subtitle, "closed", tooltip(part))
+    return _open_block(graph, part, depth)
+
+
+def _shown_boxes(root: Box) -> dict[str, list[Box]]:
+    """For each node of the graph the boxes around it, root first, down to the one that shows it.
+
+    A node of a closed block is shown by the block, whose key ends in a dot.
+    """
+    shown = _Shown()
+    stack = [[root]]
+    while stack:
+        trail = stack.pop()
+        box = trail[-1]
+        if box.children:
+            stack.extend([*trail, child] for child in box.children)
+        else:
+            shown[box.key] = trail
+    return shown
+
+
+class _Shown(dict[str, list[Box]]):
+    """Finds the closed block of a node that is not shown itself."""
+
+    def __missing__(self, name: str) -> list[Box]:
+        path = name
+        while f"{path}." not in self:
+            path = path.rpartition(".")[0]
+        self[name] = self[f"{path}."]
+        return self[name]
+
+
+def _connect(source: list[Box], target: list[Box]) -> None:
+    """Add the edge to every box that it passes through: out of the source's, into the target's."""
+    if source[-1] is target[-1]:
+        return
+    value = source[-1].key
+    common = next(
+        i for i, (a, b) in enumerate(zip(source, target, strict=False)) if a is not b
+    )
+    for outer, inner in zip(source[common:], source[common + 1 :], strict=False):
+        outer.edges[Edge(inner.key, None, value)] = None
+    source[common - 1].edges[Edge(source[common].key, target[common].key, value)] = None
+    for outer, inner in zip(target[common:], target[common + 1 :], strict=False):
+        outer.edges[Edge(None, inner.key, value)] = None

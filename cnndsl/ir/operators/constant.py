@@ -1,0 +1,69 @@
+"""Scaling by constants that the network gives: residual scaling, input normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+from cnndsl.ir import attributes as kind
+from cnndsl.ir.attributes import attribute
+from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.ir.types import TensorType
+
+
+@dataclass(frozen=True)
+class Scale(Operator):
+    """Constant scale and shift: y[c] = factor[c] * x[c] + shift[c].
+
+    Each is one number, or a list with one for each channel. They reach backends as the
+    constants `factor` and `shift`, [channels].
+    """
+
+    name: ClassVar[str] = "scale"
+
+    factor: tuple[float, ...] = attribute(kind.NUMBERS, (1.0,))
+    shift: tuple[float, ...] = attribute(kind.NUMBERS, (0.0,))
+
+    def bind(self, inputs: Sequence[TensorType]) -> Self:
+        """Expand both to every channel."""
+        channels = inputs[0].channels
+        factor = _per_channel(self.factor, channels, "factor")
+        return replace(self, factor=factor, shift=_per_channel(self.shift, channels, "shift"))
+
+    def constants(self) -> dict[str, Any]:
+        """The factor and the shift of each channel."""
+        return {"factor": self.factor, "shift": self.shift}
+
+
+@dataclass(frozen=True)
+class Normalize(Operator):
+    """Constant normalisation of the input: y[c] = (x[c] - mean[c]) / std[c].
+
+    Each is one number, or a list with one for each channel. Stands for scale(1/std, -mean/std).
+    """
+
+    name: ClassVar[str] = "normalize"
+
+    mean: tuple[float, ...] = attribute(kind.NUMBERS)
+    std: tuple[float, ...] = attribute(kind.POSITIVES)
+
+    def bind(self, inputs: Sequence[TensorType]) -> Scale:
+        """The scale that it stands for."""
+        channels = inputs[0].channels
+        mean = _per_channel(self.mean, channels, "mean")
+        std = _per_channel(self.std, channels, "std")
+        return Scale(
+            tuple(1 / s for s in std), tuple(-m / s for m, s in zip(mean, std, strict=True))
+        )
+
+
+def _per_channel(values: tuple[float, ...], channels: int, name: str) -> tuple[float, ...]:
+    if len(values) not in (1, channels):
+        raise OperatorError(
+            "E0309",
+            f"{name} has {len(values)} numbers, but the input has {channels} channels",
+            attribute=name,
+            show_operands=True,
+        )
+    return values * channels if len(values) == 1 else values

@@ -1,0 +1,127 @@
+"""Convolution-like layers whose kernel changes with the position: locally connected, tiled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+from cnndsl.ir import attributes as kind
+from cnndsl.ir.attributes import Padding, Sizes, attribute
+from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec
+from cnndsl.ir.types import TensorType
+from cnndsl.ir.windows import Pads, output_sizes, per_axis, require_spatial, resolve_pads
+
+
+class _PositionalConv(Operator):
+    """A convolution with a set of kernels; the output position picks one of them."""
+
+    filters: int
+    kernel: Sizes
+    stride: Sizes
+    pad: Padding
+    bias: bool
+
+    @property
+    def pads(self) -> Pads:
+        """(before, after) for each axis, once bound."""
+        assert not isinstance(self.pad, str)
+        return self.pad
+
+    def bind(self, inputs: Sequence[TensorType]) -> Self:
+        """Expand sizes and padding to every axis."""
+        (x,) = inputs
+        require_spatial(self.name, x)
+        kernel = per_axis(self.kernel, x.rank, "kernel")
+        stride = per_axis(self.stride, x.rank, "stride")
+        pads = resolve_pads(self.pad, x.spatial, kernel, stride, (1,) * x.rank)
+        expanded: dict[str, Any] = {"kernel": kernel, "stride": stride, "pad": pads}
+        return replace(self, **expanded)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """[filters, floor((n + pads - kernel)/stride) + 1 for each axis]."""
+        (x,) = inputs
+        ones = (1,) * x.rank
+        sizes = output_sizes(self.name, x, self.kernel, self.stride, ones, self.pads)
+        return TensorType((self.filters, *sizes))
+
+    def tiles(self, inputs: Sequence[TensorType]) -> Sizes:
+        """Number of different kernels along each axis."""
+        raise NotImplementedError
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """weight [filters, *tiles, channels, *kernel] and bias [filters, *tiles]."""
+        (x,) = inputs
+        tiles = self.tiles(inputs)
+        shape = (self.filters, *tiles, x.channels, *self.kernel)
+        specs = {"weight": ParameterSpec(shape, "he_local")}
+        if self.bias:
+            specs["bias"] = ParameterSpec((self.filters, *tiles), "zeros")
+        return specs
+
+    def macs(self, inputs: Sequence[TensorType], output: TensorType) -> int:
+        """channels * kernel * outputs, as for a convolution."""
+        (x,) = inputs
+        return x.channels * math.prod(self.kernel) * output.elements
+
+
+@dataclass(frozen=True)
+class LocalConv(_PositionalConv):
+    """Locally connected layer: a convolution whose kernel differs at every output position.
+
+    Z[i,j,k] = b[i,j,k] + sum_{l,m,n} V[l, j*s1+m, k*s2+n] * W[i,j,k,l,m,n].
+
+    Source: LeCun (1989), Generalization and network design strategies. Parameters: weight
+    [filters, *output, channels, *kernel], bias [filters, *output]. MACs: as for conv.
+    """
+
+    name: ClassVar[str] = "local_conv"
+
+    filters: int = attribute(kind.COUNT)
+    kernel: Sizes = attribute(kind.SIZES)
+    stride: Sizes = attribute(kind.SIZES, (1,))
+    pad: Padding = attribute(kind.PADDING, "valid")
+    bias: bool = attribute(kind.FLAG, True)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """As for a convolution, but the sizes must be known: every position has its weights."""
+        (x,) = inputs
+        if x.is_open:
+            raise OperatorError(
+                "E0308",
+                f"local_conv has weights for every position, so it needs known sizes, not {x}",
+                hint="give the input numbers instead of open sizes",
+                show_operands=True,
+            )
+        return super().infer(inputs)
+
+    def tiles(self, inputs: Sequence[TensorType]) -> Sizes:
+        """The output sizes."""
+        return tuple(n for n in self.infer(inputs).spatial if isinstance(n, int))
+
+
+@dataclass(frozen=True)
+class TiledConv(_PositionalConv):
+    """Tiled convolution: kernels that repeat with a period t along every axis.
+
+    Z[i,j,k] = b[i, j%t, k%t] + sum_{l,m,n} V[l, j*s1+m, k*s2+n] * W[i, j%t, k%t, l,m,n];
+    t = 1 is conv, t = output size is local_conv.
+
+    Source: Gregor and LeCun (2010), Emergence of complex-like cells in a temporal product
+    network with local receptive fields. Parameters: weight [filters, t, t, channels, *kernel]
+    (one t for each axis), bias [filters, t, t]. MACs: as for conv.
+    """
+
+    name: ClassVar[str] = "tiled_conv"
+
+    filters: int = attribute(kind.COUNT)
+    kernel: Sizes = attribute(kind.SIZES)
+    period: int = attribute(kind.COUNT)
+    stride: Sizes = attribute(kind.SIZES, (1,))
+    pad: Padding = attribute(kind.PADDING, "valid")
+    bias: bool = attribute(kind.FLAG, True)
+
+    def tiles(self, inputs: Sequence[TensorType]) -> Sizes:
+        """The period, on every axis."""
+        return (self.period,) * inputs[0].rank

@@ -1,0 +1,71 @@
+"""Normalisation and learned per-channel scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cnndsl.ir import attributes as kind
+from cnndsl.ir.attributes import attribute
+from cnndsl.ir.operator import Operator, ParameterSpec
+from cnndsl.ir.types import TensorType
+
+
+@dataclass(frozen=True)
+class BatchNorm(Operator):
+    """Batch normalisation at inference, with the running statistics of the training.
+
+    y[c] = weight[c] * (x[c] - running_mean[c]) / sqrt(running_var[c] + eps) + bias[c].
+
+    Source: Ioffe and Szegedy (2015), algorithm 2. Parameters: weight and bias [channels],
+    learned; running_mean and running_var [channels], not learned.
+    """
+
+    name: ClassVar[str] = "bn"
+
+    eps: float = attribute(kind.POSITIVE, 1e-5)
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """Scale, shift and the statistics; neutral when initialised."""
+        shape = (inputs[0].channels,)
+        return {
+            "weight": ParameterSpec(shape, "ones"),
+            "bias": ParameterSpec(shape, "zeros"),
+            "running_mean": ParameterSpec(shape, "zeros", learned=False),
+            "running_var": ParameterSpec(shape, "ones", learned=False),
+        }
+
+
+@dataclass(frozen=True)
+class LocalResponseNorm(Operator):
+    """Local response normalisation across `size` neighbouring channels.
+
+    y[c] = x[c] / (k + alpha * sum_{j=max(0, c-h)}^{min(C-1, c+h)} x[j]^2)^beta with
+    h = (size-1)/2. As in the paper, alpha is not divided by the size.
+
+    Source: Krizhevsky et al. (2012), section 3.3.
+    """
+
+    name: ClassVar[str] = "lrn"
+
+    size: int = attribute(kind.ODD, 5)
+    alpha: float = attribute(kind.POSITIVE, 1e-4)
+    beta: float = attribute(kind.POSITIVE, 0.75)
+    k: float = attribute(kind.POSITIVE, 2.0)
+
+
+@dataclass(frozen=True)
+class Affine(Operator):
+    """Learned scale and shift of each channel: y[c] = weight[c] * x[c] + bias[c].
+
+    The coefficients of LeNet-5's subsampling layers (LeCun et al. 1998, section II.B).
+    Parameters: weight and bias [channels].
+    """
+
+    name: ClassVar[str] = "affine"
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """Scale and shift; neutral when initialised."""
+        shape = (inputs[0].channels,)
+        return {"weight": ParameterSpec(shape, "ones"), "bias": ParameterSpec(shape, "zeros")}

@@ -1,0 +1,120 @@
+"""Operators that select, reorder and repeat elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from cnndsl.ir import attributes as kind
+from cnndsl.ir.attributes import Sizes, attribute
+from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.ir.operators.convolution import check_groups
+from cnndsl.ir.types import TensorType
+from cnndsl.ir.windows import per_axis, require_spatial
+
+
+@dataclass(frozen=True)
+class Slice(Operator):
+    """The channels from `start` up to, not including, `stop`: y = x[start:stop]."""
+
+    name: ClassVar[str] = "slice"
+
+    start: int = attribute(kind.INDEX)
+    stop: int = attribute(kind.COUNT)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """[stop-start, *spatial]."""
+        (x,) = inputs
+        if not self.start < self.stop <= x.channels:
+            raise OperatorError(
+                "E0304",
+                f"channels {self.start} up to {self.stop} are not a part of the {x.channels} "
+                "channels of the input (counted from 0, the end left out)",
+                attribute="stop" if self.stop > x.channels else "start",
+                show_operands=True,
+            )
+        return TensorType((self.stop - self.start, *x.spatial))
+
+
+@dataclass(frozen=True)
+class Shuffle(Operator):
+    """Channel shuffle: reshape the channels to (groups, C/groups), transpose, flatten.
+
+    y[i*groups + g] = x[g*(C/groups) + i]. Source: Zhang et al. (2018), ShuffleNet, section 3.1.
+    """
+
+    name: ClassVar[str] = "shuffle"
+
+    groups: int = attribute(kind.COUNT)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """The shape of the input."""
+        check_groups(self.groups, inputs[0].channels, self.groups)
+        return inputs[0]
+
+
+@dataclass(frozen=True)
+class PadChannels(Operator):
+    """Zero channels appended up to `channels` in all.
+
+    With subsample this is shortcut option A of He et al. (2016), section 3.3.
+    """
+
+    name: ClassVar[str] = "pad_channels"
+
+    channels: int = attribute(kind.COUNT)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """[channels, *spatial]."""
+        (x,) = inputs
+        if x.channels > self.channels:
+            raise OperatorError(
+                "E0305",
+                f"the input has {x.channels} channels already, more than {self.channels}",
+                attribute="channels",
+                show_operands=True,
+            )
+        return TensorType((self.channels, *x.spatial))
+
+
+@dataclass(frozen=True)
+class Subsample(Operator):
+    """Every stride-th position, from the first: y[c,j,k] = x[c, j*s1, k*s2]."""
+
+    name: ClassVar[str] = "subsample"
+
+    stride: Sizes = attribute(kind.SIZES)
+
+    def bind(self, inputs: Sequence[TensorType]) -> Self:
+        """Expand the stride to every axis."""
+        (x,) = inputs
+        require_spatial(self.name, x)
+        return replace(self, stride=per_axis(self.stride, x.rank, "stride"))
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """[channels, ceil(n/stride) for each axis]."""
+        (x,) = inputs
+        sizes = ((n - 1) // s + 1 for n, s in zip(x.spatial, self.stride, strict=True))
+        return TensorType((x.channels, *sizes))
+
+
+@dataclass(frozen=True)
+class Upsample(Operator):
+    """Nearest-neighbour enlargement by whole factors: y[c,j,k] = x[c, j // f1, k // f2]."""
+
+    name: ClassVar[str] = "upsample"
+
+    factor: Sizes = attribute(kind.SIZES)
+
+    def bind(self, inputs: Sequence[TensorType]) -> Self:
+        """Expand the factor to every axis."""
+        (x,) = inputs
+        require_spatial(self.name, x)
+        return replace(self, factor=per_axis(self.factor, x.rank, "factor"))
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """[channels, n*factor for each axis]."""
+        (x,) = inputs
+        sizes = (n * f for n, f in zip(x.spatial, self.factor, strict=True))
+        return TensorType((x.channels, *sizes))

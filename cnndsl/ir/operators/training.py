@@ -1,0 +1,35 @@
+"""Operators that act in training; their meaning here is that at inference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cnndsl.ir import attributes as kind
+from cnndsl.ir.attributes import attribute
+from cnndsl.ir.operator import Operator
+
+
+@dataclass(frozen=True)
+class Dropout(Operator):
+    """Training: elements are zeroed with probability `rate`, the others grow by 1/(1-rate).
+
+    Inference: y = x. Source: Srivastava et al. (2014).
+    """
+
+    name: ClassVar[str] = "dropout"
+
+    rate: float = attribute(kind.PROBABILITY, 0.5)
+
+
+@dataclass(frozen=True)
+class StochasticDepth(Operator):
+    """Training: the whole sample is zeroed with probability 1 - `survival`.
+
+    Inference: y = survival * x. Put at the end of a residual branch.
+    Source: Huang et al. (2016), Deep networks with stochastic depth, section 3.
+    """
+
+    name: ClassVar[str] = "stochastic_depth"
+
+    survival: float = attribute(kind.PROBABILITY)

@@ -1,0 +1,240 @@
+"""Graphs as JSON: operators with their fields, edges, weight expressions, outputs.
+
+Source spans are left out: the texts they point into are not part of an artefact. Expressions are
+listed once each, arguments first, and referred to by their index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from cnndsl.ir.attributes import attribute_kinds, build, nested_shape, required_attributes
+from cnndsl.ir.dims import Atom, Dim, OpenDim, Quotient, Symbol
+from cnndsl.ir.expressions import Apply, Constant, Expression, Parameter
+from cnndsl.ir.graph import Auxiliary, Graph, Node
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import BY_NAME, Input
+
+
+def to_json(graph: Graph) -> dict[str, Any]:
+    """The graph as dicts, lists, texts and numbers, the same for equal graphs."""
+    table = _ExpressionTable()
+    nodes = [
+        {
+            "name": node.name,
+            "op": node.op.name,
+            "attributes": _attributes(node.op),
+            "operands": [producer.name for producer in graph.producers(node)],
+            "params": {role: table.index(e) for role, e in node.params.items()},
+        }
+        for node in graph.nodes()
+    ]
+    return {
+        "name": graph.name,
+        "expressions": table.rows,
+        "nodes": nodes,
+        "inputs": graph.inputs,
+        "outputs": list(graph.outputs.items()),
+        "auxiliaries": [[name, a.node, a.weight] for name, a in graph.auxiliaries.items()],
+        "stages": graph.stages,
+        "scopes": list(graph.scopes.items()),
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Graph:
+    """The graph of `to_json`. Raises ValueError if the data is not one."""
+    try:
+        return _graph(data)
+    except (KeyError, TypeError, IndexError, AttributeError, AssertionError) as error:
+        raise ValueError(f"not a graph ({type(error).__name__}: {error})") from None
+
+
+def _attributes(op: Operator) -> dict[str, Any]:
+    values = {f.name: getattr(op, f.name) for f in fields(op)}
+    if isinstance(op, Input):
+        values["shape"] = [_dim_to_json(dim) for dim in op.shape]
+    return values
+
+
+class _ExpressionTable:
+    """Rows for expressions, arguments before what uses them, equal ones once."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[Any]] = []
+        self._by_key: dict[Any, int] = {}
+        self._by_identity: dict[int, int] = {}
+
+    def index(self, root: Expression) -> int:
+        """The row of an expression. Iterative: expressions can be deep."""
+        pending = [root]
+        while pending:
+            item = pending.pop()
+            if id(item) in self._by_identity:
+                continue
+            waiting = [a for a in item.arguments if id(a) not in self._by_identity]
+            if waiting:
+                pending += [item, *waiting]
+            else:
+                self._by_identity[id(item)] = self._row(item)
+        return self._by_identity[id(root)]
+
+    def _row(self, item: Expression) -> int:
+        if isinstance(item, Parameter):
+            row: tuple[Any, ...] = ("parameter", item.name, item.shape, item.init, item.learned)
+        elif isinstance(item, Constant):
+            row = ("constant", item.values)
+        else:
+            arguments = tuple(self._by_identity[id(a)] for a in item.arguments)
+            row = ("apply", item.function, arguments, item.shape, item.settings)
+        if row not in self._by_key:
+            self._by_key[row] = len(self.rows)
+            self.rows.append(list(row))
+        return self._by_key[row]
+
+
+def _graph(data: Mapping[str, Any]) -> Graph:
+    graph = Graph(_text(data["name"]))
+    expressions: list[Expression] = []
+    for row in data["expressions"]:
+        expressions.append(_READERS[row[0]](expressions, *row[1:]))
+    for item in data["nodes"]:
+        _add_node(graph, item, expressions)
+    graph.inputs = [_node(graph, name) for name in data["inputs"]]
+    found = {node.name for node in graph.nodes() if isinstance(node.op, Input)}
+    if set(graph.inputs) != found or len(graph.inputs) != len(found):
+        raise ValueError("the inputs are not the nodes that take input")
+    graph.outputs = {_text(name): _node(graph, node) for name, node in data["outputs"]}
+    if not graph.outputs:
+        raise ValueError("there is no output")
+    graph.auxiliaries = {
+        _text(name): Auxiliary(_node(graph, node), float(weight))
+        for name, node, weight in data["auxiliaries"]
+    }
+    graph.stages = [(_text(name), _node(graph, node)) for name, node in data["stages"]]
+    graph.scopes = {_text(path): _text(kind) for path, kind in data["scopes"]}
+    return graph
+
+
+def _add_node(graph: Graph, item: Mapping[str, Any], expressions: list[Expression]) -> None:
+    operator = _operator(item["op"], item["attributes"])
+    operands = [graph[_node(graph, name)] for name in item["operands"]]
+    if len(operands) < 2 if operator.operands is None else len(operands) != operator.operands:
+        raise ValueError(f"{operator.name} cannot join {len(operands)} operands")
+    params = {role: expressions[_index(i)] for role, i in item["params"].items()}
+    node = graph.add(_text(item["name"]), operator, operands, params)
+    _check_params(graph, node)
+
+
+def _operator(name: str, attributes: Mapping[str, Any]) -> Operator:
+    """An operator from JSON, every attribute checked by its kind."""
+    kind = BY_NAME[name]
+    values = dict(attributes)
+    if kind is Input:
+        values["shape"] = tuple(_dim_from_json(dim) for dim in values["shape"])
+        if not 1 <= len(values["shape"]) <= 4 or not isinstance(values["shape"][0], int):
+            raise ValueError("an input has channels and at most three more axes")
+    if set(required_attributes(kind)) - set(values) or set(values) - set(attribute_kinds(kind)):
+        raise ValueError(f"these are not the attributes of {name}")
+    operator: Operator = build(kind, values)
+    return operator
+
+
+def _check_params(graph: Graph, node: Node) -> None:
+    specs = node.op.parameters(graph.input_types(node))
+    expected = {role: spec.shape for role, spec in specs.items()}
+    expected |= {role: nested_shape(values) for role, values in node.op.constants().items()}
+    if {role: expression.shape for role, expression in node.params.items()} != expected:
+        raise ValueError(f"the parameters of {node.name!r} do not fit its operator")
+
+
+def _read_parameter(
+    _: list[Expression], name: Any, shape: Any, init: Any, learned: Any
+) -> Expression:
+    return Parameter(_text(name), _shape(shape), _text(init), bool(learned))
+
+
+def _read_constant(_: list[Expression], values: Any) -> Expression:
+    constant = Constant(_tuples(values))
+    if not constant.shape and not isinstance(constant.values, float | int):
+        raise ValueError("a constant is made of numbers")
+    return constant
+
+
+def _read_apply(
+    known: list[Expression], function: Any, arguments: Any, shape: Any, settings: Any
+) -> Expression:
+    operands = tuple(known[_index(i)] for i in arguments)
+    pairs = tuple((_text(name), _tuples(value)) for name, value in settings)
+    return Apply(_text(function), operands, _shape(shape), pairs)
+
+
+_READERS: dict[str, Callable[..., Expression]] = {
+    "parameter": _read_parameter,
+    "constant": _read_constant,
+    "apply": _read_apply,
+}
+
+
+def _dim_to_json(dim: Dim) -> Any:
+    """A number, or [constant, [factor, symbol] or [factor, dividend, divisor], ...]."""
+    if isinstance(dim, int):
+        return dim
+    return [dim.constant, *([factor, *_atom_to_json(atom)] for atom, factor in dim.terms)]
+
+
+def _atom_to_json(atom: Atom) -> list[Any]:
+    if isinstance(atom, Symbol):
+        return [atom.name]
+    return [_dim_to_json(atom.dividend), atom.divisor]
+
+
+def _dim_from_json(data: Any) -> Dim:
+    if isinstance(data, int):
+        if data < 1:
+            raise ValueError("a size is at least 1")
+        return data
+    return _open_dim(data)
+
+
+def _open_dim(data: Any) -> OpenDim:
+    constant, *terms = data
+    if not terms:
+        raise ValueError("an open size has a symbol")
+    return OpenDim(tuple((_atom(atom), int(factor)) for factor, *atom in terms), int(constant))
+
+
+def _atom(data: list[Any]) -> Atom:
+    if len(data) == 1:
+        return Symbol(_text(data[0]))
+    dividend, divisor = data
+    if not isinstance(divisor, int) or divisor < 2:
+        raise ValueError("a divisor is at least 2")
+    return Quotient(_open_dim(dividend), divisor)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{str(value)[:40]!r} is not a text")
+    return value
+
+
+def _node(graph: Graph, name: Any) -> str:
+    if _text(name) not in graph:
+        raise ValueError(f"there is no node {name!r}")
+    return str(name)
+
+
+def _index(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{str(value)[:40]!r} is not an index")
+    return value
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(_index(size) for size in value)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,288 @@
+"""Expressions to values."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from cnndsl.diagnostics import Span
+from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.graph import Node
+from cnndsl.ir.operators import BY_NAME
+from cnndsl.language import limits
+from cnndsl.language import syntax as ast
+from cnndsl.language.arguments import match_arguments, signature_of
+from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES
+from cnndsl.language.problem import Fatal, Problem, did_you_mean
+from cnndsl.language.values import Frame, Given, Layer, Recipe, Tensor, kind_of
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
+_COMPARISON: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+class Evaluator:
+    """Evaluates expressions and counts the steps of one elaboration."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def count(self, span: Span) -> None:
+        """One more step. Raises Fatal when there are too many."""
+        self.steps += 1
+        if self.steps > limits.STEPS:
+            raise Fatal("E0503", f"the network takes more than {limits.STEPS:,} steps", span)
+
+    def evaluate(self, node: ast.Expression, frame: Frame, at: Node | None) -> Any:
+        """The value of an expression; `at` is the network's value at hand. Raises Problem."""
+        self.count(node.span)
+        match node:
+            case ast.Literal():
+                return node.value
+            case ast.Name():
+                return self._name(node, frame, at)
+            case ast.Parenthesised():
+                return self.evaluate(node.inner, frame, at)
+            case ast.ListOf():
+                return [self.evaluate(item, frame, at) for item in node.items]
+            case ast.Unary():
+                return self._unary(node, frame, at)
+            case ast.Binary(operator="and" | "or"):
+                left = self.condition(node.left, frame, at)
+                decided = left if node.operator == "or" else not left
+                return left if decided else self.condition(node.right, frame, at)
+            case ast.Binary():
+                return self._binary(node, frame, at)
+            case ast.Conditional():
+                holds = self.condition(node.condition, frame, at)
+                return self.evaluate(node.then if holds else node.otherwise, frame, at)
+            case ast.Index():
+                return self._index(node, frame, at)
+            case ast.Call():
+                return self._call(node, frame, at)
+
+    def condition(self, node: ast.Expression, frame: Frame, at: Node | None) -> bool:
+        """The truth of an expression; only true and false will do. Raises Problem."""
+        value = self.evaluate(node, frame, at)
+        if not isinstance(value, bool):
+            raise Problem(
+                "E0208", f"a condition is true or false, this is {kind_of(value)}", node.span
+            )
+        return value
+
+    def whole(self, node: ast.Expression, frame: Frame, at: Node | None, what: str) -> int:
+        """A whole number from 0. Raises Problem."""
+        value = self.evaluate(node, frame, at)
+        if type(value) is not int or value < 0:
+            shown = value if isinstance(value, int | float) else kind_of(value)
+            raise Problem("E0208", f"{what} is a whole number from 0, not {shown}", node.span)
+        return value
+
+    def items(self, node: ast.Expression, frame: Frame, at: Node | None) -> list[Any]:
+        """A list. Raises Problem."""
+        value = self.evaluate(node, frame, at)
+        if not isinstance(value, list):
+            hint = "for i in range(n), or repeat n" if isinstance(value, int) else None
+            raise Problem(
+                "E0208", f"a loop needs a list, this is {kind_of(value)}", node.span, hint=hint
+            )
+        return value
+
+    def _name(self, node: ast.Name, frame: Frame, at: Node | None) -> Any:
+        value = self.find(node.text, frame, at, node.span)
+        if value is None:
+            raise unknown_name(node, self._known(frame))
+        return value
+
+    def find(self, name: str, frame: Frame, at: Node | None, span: Span) -> Any:
+        """The value of a name, or None if nothing has it."""
+        value = frame.names.find(name)
+        if value is not None:
+            return value
+        if name in frame.unit.blocks:
+            return Recipe(frame.unit.blocks[name], {}, dict(frame.defaults))
+        if name in BY_NAME and name != "input":
+            return Recipe(BY_NAME[name], {}, dict(frame.defaults))
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        if name in SHAPE_NAMES:
+            return self._size(name, at, span)
+        if name in FUNCTIONS:
+            raise Problem("E0209", f"{name} is a function: {FUNCTIONS[name][0]}", span)
+        return None
+
+    def _known(self, frame: Frame) -> list[str]:
+        known = [*frame.unit.blocks, *BY_NAME, *CONSTANTS, *SHAPE_NAMES, *FUNCTIONS]
+        names = frame.names
+        while names is not None:
+            known += names.table
+            names = names.outer  # type: ignore[assignment]
+        return known
+
+    def _size(self, name: str, at: Node | None, span: Span) -> Any:
+        if at is None:
+            raise Problem("E0210", f"there is no value yet whose {name} could be read", span)
+        if name == "channels":
+            return at.type.channels
+        axes = _AXES.get(at.type.rank, ())
+        if name not in axes:
+            has = f"has {', '.join(axes)}" if axes else "is a vector"
+            raise Problem("E0210", f"the value at hand, {at.type}, has no {name}: it {has}", span)
+        return at.type.spatial[axes.index(name)]
+
+    def _unary(self, node: ast.Unary, frame: Frame, at: Node | None) -> Any:
+        if node.operator == "not":
+            return not self.condition(node.operand, frame, at)
+        value = self.evaluate(node.operand, frame, at)
+        if isinstance(value, bool) or not isinstance(value, int | float | OpenDim):
+            raise Problem("E0208", f"cannot negate {kind_of(value)}", node.span)
+        return -value
+
+    def _binary(self, node: ast.Binary, frame: Frame, at: Node | None) -> Any:
+        left = self.evaluate(node.left, frame, at)
+        right = self.evaluate(node.right, frame, at)
+        if node.operator in _COMPARISON:
+            return self._compare(node, left, right)
+        if isinstance(left, list) and node.operator in "+*":
+            return self._lists(node, left, right)
+        for value in (left, right):
+            if isinstance(value, bool) or not isinstance(value, int | float | OpenDim):
+                raise Problem(
+                    "E0208",
+                    f"cannot calculate {kind_of(left)} {node.operator} {kind_of(right)}",
+                    node.span,
+                )
+        if node.operator == "**" and abs(right) > 1024:
+            raise Problem("E0502", "the exponent is too large", node.span)
+        try:
+            result = _ARITHMETIC[node.operator](left, right)
+        except ZeroDivisionError:
+            raise Problem("E0207", "division by zero", node.span) from None
+        except OverflowError:
+            raise Problem("E0502", "the number is too large", node.span) from None
+        except TypeError:
+            raise Problem(
+                "E0214", f"{node.operator} does not work on open sizes", node.span
+            ) from None
+        return checked_number(result, node.span)
+
+    def _compare(self, node: ast.Binary, left: Any, right: Any) -> bool:
+        if isinstance(left, OpenDim) or isinstance(right, OpenDim):
+            raise Problem(
+                "E0214",
+                "this depends on a size that is open",
+                node.span,
+                hint="declare the input with numbers, or give --input-shape",
+            )
+        equality = node.operator in ("==", "!=")
+        numbers = all(isinstance(v, int | float) for v in (left, right))
+        if not equality and not numbers:
+            raise Problem(
+                "E0208",
+                f"cannot compare {kind_of(left)} {node.operator} {kind_of(right)}",
+                node.span,
+            )
+        if equality and isinstance(left, Recipe) and isinstance(right, Recipe):
+            left, right = left.target, right.target
+        return bool(_COMPARISON[node.operator](left, right))
+
+    def _lists(self, node: ast.Binary, left: list[Any], right: Any) -> list[Any]:
+        if node.operator == "+" and isinstance(right, list):
+            length = len(left) + len(right)
+        elif node.operator == "*" and type(right) is int:
+            length = len(left) * max(right, 0)
+        else:
+            raise Problem(
+                "E0208", f"cannot calculate a list {node.operator} {kind_of(right)}", node.span
+            )
+        if length > limits.LOOP_COUNT:
+            raise Problem("E0502", f"the list has more than {limits.LOOP_COUNT:,} items", node.span)
+        result: list[Any] = _ARITHMETIC[node.operator](left, right)
+        return result
+
+    def _index(self, node: ast.Index, frame: Frame, at: Node | None) -> Any:
+        values = self.evaluate(node.values, frame, at)
+        position = self.evaluate(node.position, frame, at)
+        if not isinstance(values, list) or type(position) is not int:
+            raise Problem(
+                "E0208", f"cannot take item {kind_of(position)} of {kind_of(values)}", node.span
+            )
+        if not -len(values) <= position < len(values):
+            raise Problem(
+                "E0217",
+                f"the list has {len(values)} items, there is no item {position}",
+                node.position.span,
+                hint="items are counted from 0",
+            )
+        return values[position]
+
+    def _call(self, node: ast.Call, frame: Frame, at: Node | None) -> Any:
+        callee = node.callee
+        if (
+            isinstance(callee, ast.Name)
+            and callee.text in FUNCTIONS
+            and frame.names.find(callee.text) is None
+        ):
+            return self._function(node, callee.text, frame, at)
+        value = self.evaluate(callee, frame, at)
+        if not isinstance(value, Recipe):
+            raise Problem("E0209", f"{kind_of(value)} cannot be called", callee.span)
+        return self.call(value, node, frame, at)
+
+    def call(self, recipe: Recipe, node: ast.Call, frame: Frame, at: Node | None) -> Recipe:
+        """The recipe with the call's arguments added. Raises Problem."""
+        signature = signature_of(recipe.target)
+        matched = match_arguments(signature, node.arguments, node.span, set(recipe.given))
+        given = {
+            name: Given(self.evaluate(argument.value, frame, at), argument.span)
+            for name, argument in matched.items()
+        }
+        return Recipe(recipe.target, {**recipe.given, **given}, recipe.defaults)
+
+    def _function(self, node: ast.Call, name: str, frame: Frame, at: Node | None) -> Any:
+        usage, function = FUNCTIONS[name]
+        if any(argument.name is not None for argument in node.arguments):
+            raise Problem("E0205", f"functions take no keywords: {usage}", node.span)
+        values = [self.evaluate(argument.value, frame, at) for argument in node.arguments]
+        if any(isinstance(value, OpenDim | Tensor | Layer | Recipe) for value in values):
+            found = next(v for v in values if isinstance(v, OpenDim | Tensor | Layer | Recipe))
+            raise Problem("E0208", f"{usage} does not take {kind_of(found)}", node.span)
+        try:
+            result = function(*values)
+        except (TypeError, ValueError):
+            raise Problem("E0208", f"wrong arguments, it is {usage}", node.span) from None
+        except OverflowError:
+            raise Problem("E0502", f"the result of {name} is too large", node.span) from None
+        return checked_number(result, node.span)
+
+
+def checked_number(value: Any, span: Span) -> Any:
+    """The value itself, unless it is a number beyond all bounds. Raises Problem."""
+    if isinstance(value, complex):
+        raise Problem("E0208", "the result is not a real number", span)
+    if isinstance(value, int | float) and not abs(value) <= limits.MAGNITUDE:
+        raise Problem("E0502", "the number is too large", span)
+    return value
+
+
+def unknown_name(node: ast.Name, known: list[str]) -> Problem:
+    """The problem of a name that nothing has."""
+    return Problem(
+        "E0201", f"unknown name {node.text!r}", node.span, hint=did_you_mean(node.text, known)
+    )

@@ -1,0 +1,24 @@
+"""Bounds that stop absurd inputs with a clear error; far above any network in the literature."""
+
+from __future__ import annotations
+
+FILE_BYTES = 1_000_000
+"""Size of one source file."""
+
+NESTING = 64
+"""Depth of brackets in the text, of one expression, and of blocks inside blocks."""
+
+SYNTAX_ERRORS = 50
+"""Syntax errors shown for one file."""
+
+LOOP_COUNT = 10_000
+"""Iterations of one loop, and items of one list."""
+
+STEPS = 1_000_000
+"""Statements and expressions evaluated for one network."""
+
+NODES = 50_000
+"""Nodes of one network (ResNet-1202 has about 6,000)."""
+
+MAGNITUDE = 2**63
+"""Absolute value of a whole number."""

@@ -1,0 +1,34 @@
+"""Findings that end the evaluation of one statement, or of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from cnndsl.diagnostics import Diagnostic, Note, Span
+
+
+class Problem(Exception):
+    """An error at a place; the statement is given up, the next one goes on."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        *,
+        hint: str | None = None,
+        notes: Sequence[Note] = (),
+    ):
+        super().__init__(message)
+        self.diagnostic = Diagnostic(code, message, span, hint, tuple(notes))
+
+
+class Fatal(Problem):
+    """A limit is exceeded; elaboration ends."""
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
+    """A hint with the nearest candidates, or None."""
+    near = get_close_matches(name, list(candidates), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(repr(n) for n in near)}?" if near else None

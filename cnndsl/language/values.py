@@ -1,0 +1,127 @@
+"""What names and expressions stand for while a network is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from cnndsl.diagnostics import Note, Span
+from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.graph import Node
+from cnndsl.ir.operator import Operator
+from cnndsl.language import syntax as ast
+
+if TYPE_CHECKING:
+    from cnndsl.language.loader import Unit
+
+Settings: TypeAlias = Mapping[str, "Given"]
+"""Arguments by parameter name."""
+
+DefaultsTable: TypeAlias = Mapping[str, Settings]
+"""Scoped defaults: operator or block name to arguments."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """An evaluated argument and where it was written."""
+
+    value: Any
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class BlockValue:
+    """A block with the file it belongs to."""
+
+    definition: ast.Definition
+    unit: Unit
+
+    @property
+    def name(self) -> str:
+        """The block's name."""
+        return self.definition.name.text
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """An operator or block as a value: what to apply, with some arguments given already."""
+
+    target: type[Operator] | BlockValue
+    given: Settings
+    defaults: DefaultsTable
+
+
+@dataclass(eq=False)
+class Layer:
+    """One layer that can be applied several times with the same weights."""
+
+    name: str
+    recipe: Recipe
+    span: Span
+    uses: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A value of the network, kept under a name."""
+
+    node: Node | None
+
+
+Value: TypeAlias = int | float | bool | str | list[Any] | OpenDim | Recipe | Layer | Tensor
+
+
+@dataclass
+class Names:
+    """Names by nested braces, innermost first."""
+
+    table: dict[str, Any] = field(default_factory=dict)
+    outer: Names | None = None
+
+    def find(self, name: str) -> Any:
+        """The value of a name, or None."""
+        names: Names | None = self
+        while names is not None:
+            if name in names.table:
+                return names.table[name]
+            names = names.outer
+        return None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where evaluation stands: the file, the names and defaults that hold, and how it got here.
+
+    `network` is true directly inside a network, where inputs and outputs may stand.
+    """
+
+    unit: Unit
+    names: Names
+    defaults: dict[str, Settings]
+    trail: tuple[Note, ...] = ()
+    blocks: tuple[ast.Definition, ...] = ()
+    network: bool = False
+
+    def inner(self) -> Frame:
+        """The frame inside a pair of braces: own names and defaults on top of these."""
+        names = Names(outer=self.names)
+        return Frame(self.unit, names, dict(self.defaults), self.trail, self.blocks, self.network)
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, for messages."""
+    if isinstance(value, bool):
+        return "true or false"
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        OpenDim: "an open size",
+        Layer: "a layer",
+        Tensor: "a value of the network",
+    }
+    if isinstance(value, Recipe):
+        return "a block" if isinstance(value.target, BlockValue) else "an operator"
+    return names.get(type(value), "something else")

@@ -1,0 +1,144 @@
+"""Instances to graph nodes: paths, shared weights, and operator errors with their places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cnndsl.diagnostics import Note, Span
+from cnndsl.ir.attributes import AttributeValueError, build
+from cnndsl.ir.expressions import Constant, Expression, Parameter
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.language import limits
+from cnndsl.language.arguments import check_complete, signature_of
+from cnndsl.language.problem import Fatal, Problem
+from cnndsl.language.values import Recipe, Settings
+
+
+@dataclass
+class Path:
+    """A place in the tree of instances, which hands out the names inside it.
+
+    `name` is the prefix of node names, `weights` that of parameter names. They differ only where
+    a layer is applied again.
+    """
+
+    name: str = ""
+    weights: str = ""
+    taken: dict[str, Span] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def label(self, text: str, span: Span) -> str:
+        """Take a chosen name. Raises Problem if it is taken."""
+        if text in self.taken:
+            raise Problem(
+                "E0202",
+                f"the name {text!r} is taken",
+                span,
+                hint="in a loop, put the counter into the label: name{i}: …",
+                notes=[Note("it is taken here", self.taken[text])],
+            )
+        self.taken[text] = span
+        return text
+
+    def number(self, kind: str, span: Span) -> str:
+        """Take the next free numbered name of a kind: conv1, conv2, …"""
+        while True:
+            self.counters[kind] = self.counters.get(kind, 0) + 1
+            text = f"{kind}{self.counters[kind]}"
+            if text not in self.taken:
+                self.taken[text] = span
+                return text
+
+    def inner(self, name: str, weights: str | None = None) -> Path:
+        """The path of a part; its weights are found under its own name unless told otherwise."""
+        return Path(join(self.name, name), join(self.weights, weights or name))
+
+
+def join(prefix: str, name: str) -> str:
+    """Two parts of a dotted path, the first may be empty."""
+    return f"{prefix}.{name}" if prefix else name
+
+
+class GraphWriter:
+    """Adds operators to a graph. Weights of equal names are one parameter."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.parameters: dict[str, Parameter] = {}
+
+    def add(
+        self,
+        recipe: Recipe,
+        operands: Sequence[Node],
+        path: Path,
+        name: str,
+        span: Span,
+        weights: str | None = None,
+    ) -> Node:
+        """A node for an operator recipe under `path`. Raises Problem with the place at fault."""
+        operator = self._operator(recipe, span)
+        if len(self.graph) >= limits.NODES:
+            raise Fatal("E0503", f"the network has more than {limits.NODES:,} operators", span)
+        full_name = join(path.name, name)
+        try:
+            types = [operand.type for operand in operands]
+            params = self._parameters(
+                operator.bind(types), operands, join(path.weights, weights or name), span
+            )
+            return self.graph.add(full_name, operator, operands, params, frozenset([span]))
+        except OperatorError as error:
+            raise _located(error, recipe.given, operands, span) from None
+
+    def _operator(self, recipe: Recipe, span: Span) -> Operator:
+        target = recipe.target
+        assert isinstance(target, type)
+        given: Settings = {**recipe.defaults.get(target.name, {}), **recipe.given}
+        check_complete(signature_of(target), set(given), span)
+        try:
+            operator: Operator = build(target, {name: g.value for name, g in given.items()})
+        except AttributeValueError as error:
+            raise Problem("E0309", f"{target.name}: {error}", given[error.name].span) from None
+        return operator
+
+    def _parameters(
+        self, operator: Operator, operands: Sequence[Node], prefix: str, span: Span
+    ) -> dict[str, Expression]:
+        params: dict[str, Expression] = {
+            role: Constant(values) for role, values in operator.constants().items()
+        }
+        for role, spec in operator.parameters([o.type for o in operands]).items():
+            name = f"{prefix}.{role}"
+            parameter = Parameter(name, spec.shape, spec.init, spec.learned)
+            known = self.parameters.setdefault(name, parameter)
+            if known != parameter:
+                shapes = ["x".join(map(str, p.shape)) for p in (known, parameter)]
+                raise Problem(
+                    "E0305",
+                    f"this layer's weight {name} is {shapes[0]}, here it would have to be "
+                    f"{shapes[1]}",
+                    span,
+                    hint="a shared layer is applied to values of one shape",
+                    notes=_origins(operands),
+                )
+            params[role] = parameter
+        return params
+
+
+def _located(
+    error: OperatorError, given: Settings, operands: Sequence[Node], span: Span
+) -> Problem:
+    if error.attribute is not None and error.attribute in given:
+        span = given[error.attribute].span
+    notes = _origins(operands) if error.show_operands else []
+    return Problem(error.code, error.message, span, hint=error.hint, notes=notes)
+
+
+def _origins(operands: Sequence[Node]) -> list[Note]:
+    """Where each operand came from, and its shape."""
+    return [
+        Note(f"{operand.type} from {operand.name}", min(operand.spans, key=lambda s: s.start))
+        for operand in operands
+        if operand.spans
+    ]

@@ -1,0 +1,158 @@
+"""Arrays to parameters: every parameter gets a checked float32 array, or the user a report."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnndsl.diagnostics import CnnError, Diagnostic, Note
+from cnndsl.ir.expressions import Parameter
+from cnndsl.weights.initialise import initialise
+
+Array = NDArray[Any]
+
+SHOWN = 10
+"""Names listed of each kind of problem; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A float32 array for every parameter, by name, and remarks on what was left over."""
+
+    values: dict[str, Array]
+    warnings: tuple[Diagnostic, ...]
+
+
+def bind(
+    parameters: Mapping[str, Parameter], arrays: Mapping[str, Array] | None, *, seed: int | None
+) -> Bound:
+    """Give every parameter its array from `arrays`, or with a seed a starting value.
+
+    Arrays may be float16, 32 or 64. PyTorch's batch counters (`num_batches_tracked`) are left
+    out. Warnings: W0204 unexpected names, W0205 parameters that were initialised although there
+    are arrays.
+
+    Raises CnnError: E0402 without arrays and seed, E0404 for names that are missing (without a
+    seed) or have another shape, E0405 for numbers that are not floats, E0406 for NaN, infinity
+    and numbers beyond float32.
+    """
+    if arrays is None:
+        if seed is None and parameters:
+            raise CnnError.of(
+                "E0402",
+                "the network has parameters, but no weights were given",
+                hint="give --weights FILE, or --seed N for random ones",
+            )
+        return Bound(initialise(parameters, seed or 0), ())
+    given = {name: array for name, array in arrays.items() if not _is_counter(name, array)}
+    missing = {name: p for name, p in parameters.items() if name not in given}
+    unexpected = {name: array for name, array in given.items() if name not in parameters}
+    known = {name: given[name] for name in parameters if name in given}
+    reshaped = {name: a for name, a in known.items() if a.shape != parameters[name].shape}
+
+    errors = []
+    if reshaped or (missing and seed is None):
+        blamed = missing if seed is None else {}
+        errors.append(_mismatch(parameters, blamed, unexpected, reshaped))
+    errors += [d for name, array in known.items() if (d := _check_numbers(name, array))]
+    if errors:
+        raise CnnError(errors, usage=True)
+
+    values = {name: array.astype(np.float32, copy=False) for name, array in known.items()}
+    values.update(initialise(missing, seed or 0))
+    return Bound({name: values[name] for name in parameters}, _warnings(unexpected, missing))
+
+
+def _is_counter(name: str, array: Array) -> bool:
+    counter = name.rpartition(".")[2] == "num_batches_tracked"
+    return counter and array.ndim == 0 and np.issubdtype(array.dtype, np.integer)
+
+
+def _check_numbers(name: str, array: Array) -> Diagnostic | None:
+    if not np.issubdtype(array.dtype, np.floating):
+        return Diagnostic("E0405", f"{name!r} holds {array.dtype}, weights are floats")
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(array.astype(np.float32, copy=False))
+    if finite.all():
+        return None
+    first = np.unravel_index(int(np.argmin(finite)), array.shape)
+    place = f" at index [{', '.join(map(str, first))}]" if array.ndim else ""
+    bad = finite.size - int(np.count_nonzero(finite))
+    return Diagnostic(
+        "E0406",
+        f"{name!r} holds {array[first]}{place}",
+        hint=f"{bad} of its {finite.size} numbers are not finite in float32",
+    )
+
+
+def _mismatch(
+    parameters: Mapping[str, Parameter],
+    missing: Mapping[str, Parameter],
+    unexpected: Mapping[str, Array],
+    reshaped: Mapping[str, Array],
+) -> Diagnostic:
+    lines = [
+        f"missing: {name} {_shape(p.shape)}{_suggestion(name, p.shape, unexpected)}"
+        for name, p in _first(missing)
+    ]
+    lines += _rest("missing", missing)
+    lines += [
+        f"wrong shape: {name} is {_shape(array.shape)}, the network needs "
+        f"{_shape(parameters[name].shape)}"
+        for name, array in _first(reshaped)
+    ]
+    lines += _rest("wrong shape", reshaped)
+    lines += _unexpected_lines(unexpected)
+    counts = {"missing": missing, "of another shape": reshaped, "unexpected": unexpected}
+    summary = ", ".join(f"{len(names)} {what}" for what, names in counts.items() if names)
+    return Diagnostic(
+        "E0404",
+        f"the weights do not fit the network's {len(parameters)} parameters: {summary}",
+        hint="--weights-map FILE renames; --seed N initialises what is missing",
+        notes=tuple(map(Note, lines)),
+    )
+
+
+def _suggestion(name: str, shape: Sequence[int], unexpected: Mapping[str, Array]) -> str:
+    """The closest unexpected name, of those with the right shape if there are any."""
+    fitting = [other for other, array in unexpected.items() if array.shape == shape]
+    close = difflib.get_close_matches(name, fitting or list(unexpected), n=1)
+    return f" (the weights have {close[0]} {_shape(unexpected[close[0]].shape)})" if close else ""
+
+
+def _warnings(
+    unexpected: Mapping[str, Array], missing: Mapping[str, Parameter]
+) -> tuple[Diagnostic, ...]:
+    warnings = []
+    if unexpected:
+        message = f"{len(unexpected)} names in the weights are not parameters of the network"
+        notes = tuple(map(Note, _unexpected_lines(unexpected)))
+        warnings.append(Diagnostic("W0204", message, notes=notes))
+    if missing:
+        message = f"{len(missing)} parameters are not in the weights and start from the seed"
+        lines = [f"initialised: {name} {_shape(p.shape)}" for name, p in _first(missing)]
+        notes = tuple(map(Note, lines + _rest("initialised", missing)))
+        warnings.append(Diagnostic("W0205", message, notes=notes))
+    return tuple(warnings)
+
+
+def _unexpected_lines(unexpected: Mapping[str, Array]) -> list[str]:
+    lines = [f"unexpected: {name} {_shape(array.shape)}" for name, array in _first(unexpected)]
+    return lines + _rest("unexpected", unexpected)
+
+
+def _first(names: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(names.items())[:SHOWN]
+
+
+def _rest(what: str, names: Mapping[str, Any]) -> list[str]:
+    return [f"{what}: and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return f"[{', '.join(map(str, shape))}]"

@@ -1,0 +1,39 @@
+"""Raw little-endian bytes as arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+SMALL_FLOATS = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
+"""Dtypes that numpy lacks and `ml_dtypes` has."""
+
+
+def item_size(dtype: str) -> int:
+    """Bytes of one number."""
+    return _dtype(dtype).itemsize
+
+
+def decode(data: bytes | bytearray, dtype: str, elements: int) -> Array:
+    """The numbers [elements] in a buffer; floats of under 32 bits become float32.
+
+    Raises ValueError if the buffer is too short.
+    """
+    numbers = (
+        np.frombuffer(data, _dtype(dtype), elements) if elements else np.empty(0, _dtype(dtype))
+    )
+    small = dtype == "float16" or dtype in SMALL_FLOATS
+    return numbers.astype(np.float32) if small else numbers
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    if name in SMALL_FLOATS:
+        import ml_dtypes
+
+        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return dtype
+    return np.dtype(name).newbyteorder("<")

@@ -1,0 +1,126 @@
+"""Weight files: safetensors in and out, PyTorch checkpoints in."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from cnndsl.diagnostics import CnnError
+from cnndsl.runtime.files import atomic_write
+from cnndsl.weights import torch_files
+from cnndsl.weights.buffers import Array, decode
+from cnndsl.weights.pickles import DamagedError, RefusedError
+
+SAFETENSORS_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+
+MAX_FILE_BYTES = 1 << 34
+
+
+def load_weights(path: str | Path) -> dict[str, Array]:
+    """The arrays of a weight file by name, sorted by name.
+
+    The content tells the format, not the file's name: safetensors, or a PyTorch checkpoint (zip
+    or legacy format). A PyTorch checkpoint may keep its state dict under "state_dict",
+    "model_state_dict" or "model"; a prefix `module.` or `_orig_mod.` of all names is removed.
+    Floats of under 32 bits become float32, all other numbers keep their dtype.
+
+    Raises CnnError: E0601 if the file cannot be read, E0401 if it is damaged or no weight file,
+    E0403 if its pickle names anything but tensors.
+    """
+    path = Path(path)
+    try:
+        arrays = _load(path)
+    except OSError as error:
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
+    except RefusedError as error:
+        raise CnnError.of(
+            "E0403",
+            f"{path} needs {error.name}, and only tensors are read from a pickle",
+            hint="save the tensors alone: torch.save(model.state_dict(), FILE)",
+        ) from None
+    except DamagedError as error:
+        raise CnnError.of(
+            "E0401",
+            f"cannot read weights from {path}: {error}",
+            hint="weights come as safetensors or as PyTorch state dicts (.pt, .pth)",
+        ) from None
+    return dict(sorted(arrays.items()))
+
+
+def _load(path: Path) -> dict[str, Array]:
+    if not path.exists():
+        raise FileNotFoundError(0, "it does not exist")
+    if not path.is_file():
+        raise DamagedError("it is not a file")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise DamagedError(f"it has more than {MAX_FILE_BYTES >> 30} GiB")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head.startswith(torch_files.ZIP_MAGIC):
+        return torch_files.read_zip(path)
+    if head.startswith(torch_files.LEGACY_MAGIC):
+        return torch_files.read_legacy(path)
+    if head[8:9] == b"{":
+        return _read_safetensors(path)
+    raise DamagedError("it is empty" if not head else "its format is unknown")
+
+
+def _read_safetensors(path: Path) -> dict[str, Array]:
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        entries = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+    except SafetensorError as error:
+        raise DamagedError(str(error)) from None
+    arrays = {}
+    for name, entry in entries:
+        if entry["dtype"] not in SAFETENSORS_DTYPES:
+            raise DamagedError(f"{name!r} has the dtype {entry['dtype']}")
+        dtype, shape = SAFETENSORS_DTYPES[entry["dtype"]], entry["shape"]
+        try:
+            arrays[name] = decode(entry["data"], dtype, math.prod(shape)).reshape(shape)
+        except ValueError:
+            raise DamagedError(f"{name!r} has an impossible shape") from None
+    return arrays
+
+
+def save_safetensors(
+    path: str | Path, arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays as float32, sorted by name, atomically; the same input gives the same bytes.
+
+    The library's own writer puts the metadata in a random order. Format: length of the header
+    (8 bytes, little-endian), the header as JSON padded to 8 bytes, the numbers.
+    Raises CnnError (E0602) if the file cannot be written.
+    """
+    header: dict[str, object] = {}
+    if metadata:
+        header["__metadata__"] = dict(sorted(metadata.items()))
+    end = 0
+    for name, array in sorted(arrays.items()):
+        start, end = end, end + 4 * array.size
+        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (start, end)}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_write(path) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in sorted(arrays.items()):
+            file.write(array.astype("<f4", copy=False).tobytes())

@@ -1,0 +1,203 @@
+"""Rename rules: how the names in a weight file become the names of a network.
+
+One rule a line, `source -> target`; `#` starts a comment. Names are split at dots.
+
+    features.0.0.* -> stem.conv.*              * matches one part of a name, or some of its letters
+    features.*.conv.** -> blocks.{1-1}.**      ** matches any number of parts, also none
+    classifier.1.* -> fc.*
+    **.num_batches_tracked -> -                - drops the name
+
+The first rule that matches the whole name decides; a name that no rule matches stays. `{2}` in
+a target is what the source's second wildcard matched, and `{2+1}` counts on from it: the
+operators are + - * // %, taken from left to right. Each `*` or `**` in a target takes, in order,
+what a wildcard of its kind matched, of those that no braces mention.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
+
+T = TypeVar("T")
+
+MAX_BYTES = 1 << 20
+MAX_WILDCARDS = 9
+DROP = "-"
+WILDCARD = re.compile(r"\*\*?")
+BRACES = re.compile(r"\{([1-9])((?:(?:\+|-|\*|//|%)[0-9]{1,9})*)\}")
+STEP = re.compile(r"(\+|-|\*|//|%)([0-9]+)")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line: what names it matches, and the parts of the name that it gives them.
+
+    In `target`, `{n}` and `{n+1}` stand for the n-th match; None drops the name.
+    """
+
+    pattern: re.Pattern[str]
+    target: str | None
+    span: Span
+
+    def rename(self, name: str) -> str | None:
+        """The new name; the pattern must match. Raises CnnError if braces meet no number."""
+        match = self.pattern.fullmatch(name + ".")
+        assert match
+        if self.target is None:
+            return None
+        text = BRACES.sub(lambda braces: self._value(match, braces), self.target)
+        return ".".join(part for part in text.split(".") if part)
+
+    def _value(self, match: re.Match[str], braces: re.Match[str]) -> str:
+        text = match[int(braces[1])].removesuffix(".")
+        if not braces[2]:
+            return text
+        if not re.fullmatch("[0-9]{1,9}", text):
+            raise _error(
+                self.span, "E0408", f"{braces[0]} counts from {text!r}, which is no number"
+            )
+        number = int(text)
+        for operator, operand in STEP.findall(braces[2]):
+            number = _count(number, operator, int(operand))
+        if number < 0:
+            raise _error(self.span, "E0408", f"{braces[0]} is negative where it matches {text}")
+        return str(number)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of a file, in its order."""
+
+    rules: tuple[Rule, ...]
+
+    def apply(self, arrays: Mapping[str, T]) -> dict[str, T]:
+        """The same values under their new names, without those that are dropped.
+
+        Raises CnnError: E0408 if a rule cannot count, E0409 if two names become the same.
+        """
+        renamed: dict[str, T] = {}
+        origin: dict[str, str] = {}
+        for name, array in arrays.items():
+            rule = next((r for r in self.rules if r.pattern.fullmatch(name + ".")), None)
+            target = rule.rename(name) if rule else name
+            if target is None:
+                continue
+            if target in renamed:
+                message = f"{origin[target]!r} and {name!r} both become {target!r}"
+                raise _error(rule.span if rule else None, "E0409", message)
+            renamed[target], origin[target] = array, name
+        return renamed
+
+
+def load_rules(path: str | Path) -> Rules:
+    """The rules in a file. Raises CnnError: E0601 if it cannot be read, E0407 for its lines."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode()
+    except OSError as error:
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CnnError.of("E0601", f"cannot read {path}: it is not UTF-8 text") from None
+    if len(content) > MAX_BYTES:
+        raise CnnError.of("E0601", f"cannot read {path}: it has more than {MAX_BYTES >> 20} MiB")
+    return parse_rules(Source(str(path), text))
+
+
+def parse_rules(source: Source) -> Rules:
+    """The rules in a text. Raises CnnError (E0407) with all lines that are no rules."""
+    rules: list[Rule] = []
+    errors: list[Diagnostic] = []
+    for span, text in _lines(source):
+        try:
+            rules.append(_rule(text, span))
+        except ValueError as error:
+            hint = "a rule is `source -> target`, such as `features.*.weight -> {1+1}.weight`"
+            errors.append(Diagnostic("E0407", str(error), span, hint))
+    if errors:
+        raise CnnError(errors, usage=True)
+    return Rules(tuple(rules))
+
+
+def _lines(source: Source) -> Iterator[tuple[Span, str]]:
+    """The lines that hold more than a comment."""
+    offset = 0
+    for line in source.text.split("\n"):
+        text = line.partition("#")[0].strip()
+        if text:
+            start = offset + line.index(text)
+            yield Span(source, start, start + len(text)), text
+        offset += len(line) + 1
+
+
+def _rule(text: str, span: Span) -> Rule:
+    match text.split():
+        case [left, "->", right]:
+            pattern = re.compile("".join(map(_part_pattern, _parts(left))))
+            kinds = WILDCARD.findall(left)
+            if len(kinds) > MAX_WILDCARDS:
+                raise ValueError(f"more than {MAX_WILDCARDS} wildcards in one rule")
+            return Rule(pattern, None if right == DROP else _target(right, kinds), span)
+    raise ValueError("this line is not a rule")
+
+
+def _parts(name: str) -> list[str]:
+    parts = name.split(".")
+    for part in parts:
+        if not part:
+            raise ValueError(f"{name} has an empty part")
+        if "**" in part and part != "**":
+            raise ValueError(f"** stands for whole parts, not within {part}")
+    return parts
+
+
+def _part_pattern(part: str) -> str:
+    """A regular expression for a part and the dot behind it."""
+    if part == "**":
+        return r"((?:[^.]+\.)*)"
+    return r"([^.]+)".join(map(re.escape, part.split("*"))) + r"\."
+
+
+def _target(text: str, kinds: list[str]) -> str:
+    """The target with all its wildcards as braces. `kinds` are the source's wildcards."""
+    literal = BRACES.sub("", text)
+    if re.search(r"[{}]", literal):
+        raise ValueError("braces hold the number of a wildcard, as in {1} or {2+1}")
+    mentioned = {int(number) for number, _ in BRACES.findall(text)}
+    if mentioned and max(mentioned) > len(kinds):
+        raise ValueError(f"{{{max(mentioned)}}} names a wildcard that the source does not have")
+    _parts(BRACES.sub("x", text))
+    free = [(number, kind) for number, kind in enumerate(kinds, 1) if number not in mentioned]
+
+    def take(wildcard: re.Match[str]) -> str:
+        found = next((item for item in free if item[1] == wildcard[0]), None)
+        if found is None:
+            raise ValueError(f"the source has no {wildcard[0]} left for the target")
+        free.remove(found)
+        return f"{{{found[0]}}}"
+
+    pieces = re.split(r"(\{[^}]*\})", text)
+    return "".join(p if p.startswith("{") else WILDCARD.sub(take, p) for p in pieces)
+
+
+def _count(number: int, operator: str, operand: int) -> int:
+    match operator:
+        case "+":
+            return number + operand
+        case "-":
+            return number - operand
+        case "*":
+            return number * operand
+    if operand == 0:
+        return -1
+    return number // operand if operator == "//" else number % operand
+
+
+def _error(span: Span | None, code: str, message: str) -> CnnError:
+    return CnnError([Diagnostic(code, message, span)], usage=True)

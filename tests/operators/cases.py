@@ -1,0 +1,292 @@
+"""One table of operator applications, shared by the tests of all backends.
+
+`CASES` holds at least one `Case` for each operator: it can make a graph (inputs `x0`, `x1`, ...,
+one node and output `y`), values for its parameters and inputs, always the same for the same case.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnndsl.ir.attributes import build
+from cnndsl.ir.expressions import Constant, Expression, Parameter
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import BY_NAME, Input
+from cnndsl.ir.types import Shape
+from cnndsl.runtime.module import Array
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operator as the language would make it (not bound), and the shapes of its operands.
+
+    Inputs are normal numbers times `spread`, [batch, *shape].
+    """
+
+    id: str
+    operator: Operator
+    shapes: tuple[Shape, ...]
+    batch: int = 2
+    spread: float = 1.0
+
+    def graph(self, shapes: tuple[Shape, ...] | None = None) -> Graph:
+        """Inputs x0, x1, ... -> y. Other shapes, open ones for example, can be given."""
+        graph = Graph("case")
+        shapes = self.shapes if shapes is None else shapes
+        operands = [graph.add(f"x{i}", Input(shape), []) for i, shape in enumerate(shapes)]
+        graph.inputs = [node.name for node in operands]
+        apply(graph, "y", self.operator, operands)
+        graph.outputs = {"y": "y"}
+        return graph
+
+    def values(self) -> dict[str, Array]:
+        """float64 values of the parameters by name; variances are positive."""
+        return parameter_values(self.graph(), self._seed())
+
+    def inputs(self) -> dict[str, Array]:
+        """float64 arrays [batch, *shape] by input name."""
+        rng = np.random.default_rng(self._seed() + 1)
+        shapes = {f"x{i}": (self.batch, *shape) for i, shape in enumerate(self.shapes)}
+        return {name: self.spread * rng.normal(size=shape) for name, shape in shapes.items()}
+
+    def _seed(self) -> int:
+        return zlib.crc32(self.id.encode())
+
+
+def apply(graph: Graph, name: str, operator: Operator, operands: list[Node]) -> Node:
+    """Add a node with its parameters, named `<node>.<role>`, and its constants."""
+    types = [operand.type for operand in operands]
+    bound = operator.bind(types)
+    params: dict[str, Expression] = {
+        role: Parameter(f"{name}.{role}", spec.shape, spec.init, spec.learned)
+        for role, spec in bound.parameters(types).items()
+    }
+    params |= {role: Constant(values) for role, values in bound.constants().items()}
+    return graph.add(name, bound, operands, params)
+
+
+def parameter_values(graph: Graph, seed: int) -> dict[str, Array]:
+    """Random float64 values for all parameters of a graph; variances are positive."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.uniform(0.1, 3, parameter.shape)
+        if name.endswith("running_var")
+        else rng.normal(size=parameter.shape)
+        for name, parameter in graph.parameters().items()
+    }
+
+
+def _case(label: str, name: str, *shapes: Shape, spread: float = 1.0, **attributes: object) -> Case:
+    operator = build(BY_NAME[name], attributes)
+    return Case(f"{name}-{label}" if label else name, operator, shapes, spread=spread)
+
+
+SIGNAL, IMAGE, VOLUME = (4, 11), (4, 9, 8), (4, 5, 6, 7)
+PADS = {
+    "same": "same",
+    "valid": "valid",
+    "full": "full",
+    "same_upper": "same_upper",
+    "same_lower": "same_lower",
+    "number": 1,
+    "sides": [[2, 0], [1, 2]],
+}
+LENET_TABLE = [[0, 1, 2], [1, 2, 3], [0, 3], [0, 1, 2, 3], [2]]
+EDGES = [[[[0.0, 1.0], [-1.0, 0.5]]] * 4, [[[2.0, 0.0], [0.0, 1.0]]] * 4]
+
+
+def _convolutions() -> list[Case]:
+    conv = [
+        _case(f"pad_{mode}", "conv", IMAGE, filters=3, kernel=[3, 4], stride=[2, 1], pad=pad)
+        for mode, pad in PADS.items()
+    ]
+    conv += [
+        _case("1d", "conv", SIGNAL, filters=3, kernel=3, stride=2, dilation=2),
+        _case("3d", "conv", VOLUME, filters=3, kernel=[1, 2, 3], stride=[1, 2, 1]),
+        _case("pointwise", "conv", IMAGE, filters=5, kernel=1, bias=False),
+        _case("pointwise_strided", "conv", IMAGE, filters=5, kernel=1, stride=2),
+        _case("dilated", "conv", IMAGE, filters=2, kernel=3, dilation=[2, 1], stride=[1, 2]),
+        _case("groups", "conv", IMAGE, filters=6, kernel=3, groups=2, stride=2),
+        _case("groups_1d", "conv", SIGNAL, filters=8, kernel=3, groups=4, dilation=2),
+        _case("groups_3d", "conv", VOLUME, filters=2, kernel=2, groups=2),
+        _case("asymmetric", "conv", IMAGE, filters=2, kernel=[1, 5]),
+        _case("flip", "conv", IMAGE, filters=3, kernel=[2, 3], flip=True),
+        _case("flip_groups_1d", "conv", SIGNAL, filters=4, kernel=3, groups=2, flip=True),
+        _case("table", "conv", IMAGE, filters=5, kernel=3, pad="valid", table=LENET_TABLE),
+        _case("table_flip", "conv", SIGNAL, filters=5, kernel=2, table=LENET_TABLE, flip=True),
+        _case("constant", "conv", IMAGE, filters=2, kernel=2, weight=EDGES, bias=False),
+        _case("constant_flip", "conv", IMAGE, filters=2, kernel=2, weight=EDGES, flip=True),
+    ]
+    depthwise = [
+        _case("", "depthwise", IMAGE, kernel=3),
+        _case("multiplier", "depthwise", IMAGE, kernel=3, multiplier=2, stride=2),
+        _case("1d", "depthwise", SIGNAL, kernel=4, dilation=2, bias=False),
+        _case("3d", "depthwise", VOLUME, kernel=2, pad="full"),
+    ]
+    small = (4, 4, 3)
+    transposed = [
+        _case(f"pad_{mode}", "conv_transpose", small, filters=3, kernel=[3, 4], stride=2, pad=pad)
+        for mode, pad in PADS.items()
+    ]
+    transposed += [
+        _case("1d", "conv_transpose", (4, 5), filters=3, kernel=3, stride=3, bias=False),
+        _case("3d", "conv_transpose", (2, 3, 2, 4), filters=2, kernel=[2, 1, 3], stride=2),
+        _case("gap", "conv_transpose", small, filters=2, kernel=1, stride=3, pad="same"),
+        _case("gap_upper", "conv_transpose", small, filters=2, kernel=2, stride=3,
+              pad="same_upper"),
+        _case("groups", "conv_transpose", small, filters=6, kernel=3, stride=2, groups=2),
+        _case("dilated", "conv_transpose", small, filters=2, kernel=3, dilation=[2, 1], pad=1),
+        _case("output_pad", "conv_transpose", small, filters=2, kernel=3, stride=2, pad=1,
+              output_pad=1),
+        _case("output_pad_dilated", "conv_transpose", small, filters=2, kernel=2, stride=1,
+              dilation=3, output_pad=[2, 1]),
+    ]  # fmt: skip
+    local = [
+        _case("", "local_conv", IMAGE, filters=3, kernel=3),
+        _case("1d", "local_conv", SIGNAL, filters=3, kernel=3, stride=2, pad="same"),
+        _case("3d", "local_conv", (2, 3, 4, 3), filters=2, kernel=2, pad=1, bias=False),
+        _case("strided", "local_conv", IMAGE, filters=2, kernel=[2, 3], stride=[2, 3]),
+        _case("", "tiled_conv", IMAGE, filters=3, kernel=3, period=2),
+        _case("period1", "tiled_conv", IMAGE, filters=3, kernel=3, period=1),
+        _case("1d", "tiled_conv", SIGNAL, filters=3, kernel=3, period=3, stride=2, pad="same"),
+        _case("3d", "tiled_conv", (2, 3, 4, 3), filters=2, kernel=2, period=2, bias=False),
+        _case("beyond", "tiled_conv", (2, 4, 5), filters=2, kernel=3, period=5),
+    ]
+    return conv + depthwise + transposed + local
+
+
+def _poolings() -> list[Case]:
+    cases = []
+    for name in ("maxpool", "avgpool", "l2pool", "distance_avgpool"):
+        cases += [
+            _case("", name, IMAGE, kernel=2),
+            _case("1d", name, SIGNAL, kernel=3, stride=2),
+            _case("3d", name, VOLUME, kernel=[2, 3, 2], stride=[1, 2, 3]),
+            _case("overlapping", name, IMAGE, kernel=3, stride=2, pad=1),
+            _case("ceil", name, IMAGE, kernel=3, stride=[3, 2], ceil=True),
+            _case("ceil_pad", name, IMAGE, kernel=[3, 2], stride=3, pad=1, ceil=True),
+            _case("ceil_left_out", name, (4, 6, 9), kernel=2, stride=[3, 4], pad=1, ceil=True),
+            _case("ceil_1d", name, (4, 12), kernel=4, stride=3, pad=[[0, 2]], ceil=True),
+        ]
+        cases += [
+            _case(f"pad_{mode}", name, IMAGE, kernel=[4, 3], stride=2, pad=pad)
+            for mode, pad in PADS.items()
+        ]
+    cases += [
+        _case("dilated", "maxpool", IMAGE, kernel=3, stride=2, dilation=2, pad=2),
+        _case("dilated_ceil", "maxpool", IMAGE, kernel=2, stride=3, dilation=[2, 3], ceil=True),
+        _case("include", "avgpool", IMAGE, kernel=3, stride=2, pad=1, include_pad=True),
+        _case("include_full", "avgpool", SIGNAL, kernel=4, pad="full", include_pad=True),
+        _case("include_ceil", "avgpool", IMAGE, kernel=[3, 2], stride=3, pad=1, ceil=True,
+              include_pad=True),
+        _case("include_3d", "avgpool", VOLUME, kernel=2, pad=1, ceil=True, include_pad=True),
+        _case("sigma", "distance_avgpool", IMAGE, kernel=4, stride=1, pad="same", sigma=0.7),
+    ]  # fmt: skip
+    for name in ("global_avgpool", "global_maxpool"):
+        cases += [_case("1d", name, SIGNAL), _case("", name, IMAGE), _case("3d", name, VOLUME)]
+    for name in ("adaptive_avgpool", "adaptive_maxpool"):
+        cases += [
+            _case("", name, IMAGE, size=[4, 3]),
+            _case("1d", name, SIGNAL, size=4),
+            _case("3d", name, VOLUME, size=2),
+            _case("enlarging", name, (2, 3, 4), size=[5, 4]),
+        ]
+    return cases
+
+
+def _pointwise() -> list[Case]:
+    cases = []
+    plain = ("identity", "relu", "relu6", "sigmoid", "tanh", "silu", "hard_sigmoid", "hard_swish")
+    for name in (*plain, "leaky_relu", "prelu", "softmax", "channel_max", "affine", "bn", "lrn",
+                 "dropout", "scale"):  # fmt: skip
+        shapes = {"vector": (6,), "1d": SIGNAL, "": IMAGE, "3d": VOLUME}
+        cases += [_case(label, name, shape, spread=4.0) for label, shape in shapes.items()]
+    return [
+        *cases,
+        _case("slope", "leaky_relu", IMAGE, slope=-0.3),
+        _case("eps", "bn", IMAGE, eps=0.5),
+        _case("wide", "lrn", (7, 3, 4), size=3, alpha=0.3, beta=0.5, k=1.5, spread=4.0),
+        _case("all", "lrn", (3, 2), size=9, alpha=0.1),
+        _case("numbers", "scale", IMAGE, factor=-2, shift=0.5),
+        _case("channels", "scale", (3, 4, 2), factor=[1, -2, 0.5], shift=[0, 1, 2]),
+        _case("vector_channels", "scale", (3,), factor=[1, -2, 0.5]),
+        _case("", "normalize", (3, 4, 2), mean=[0.4, 0.5, 0.6], std=[0.2, 0.3, 2]),
+        _case("1d", "normalize", (3, 4), mean=0.5, std=0.25),
+        _case("", "stochastic_depth", IMAGE, survival=0.8),
+        _case("vector", "stochastic_depth", (5,), survival=0.25),
+        _case("", "maxout", IMAGE, pieces=2),
+        _case("vector", "maxout", (12,), pieces=3),
+        _case("3d", "maxout", VOLUME, pieces=4),
+    ]
+
+
+def _vectors() -> list[Case]:
+    return [
+        _case("", "fc", (7,), units=3),
+        _case("map", "fc", (3, 2, 4), units=5),
+        _case("1d", "fc", (3, 4), units=5, bias=False),
+        _case("3d", "fc", (2, 3, 2, 2), units=2),
+        _case("", "rbf", (7,), units=3),
+        _case("map", "rbf", (3, 2, 4), units=5),
+        _case("vector", "flatten", (7,)),
+        _case("1d", "flatten", (3, 4)),
+        _case("", "flatten", IMAGE),
+        _case("3d", "flatten", VOLUME),
+    ]
+
+
+def _joins() -> list[Case]:
+    cases = []
+    for name in ("add", "mul", "max", "average"):
+        cases += [
+            _case("", name, IMAGE, IMAGE),
+            _case("three", name, SIGNAL, SIGNAL, SIGNAL),
+            _case("3d", name, VOLUME, VOLUME),
+            _case("vectors", name, (5,), (5,)),
+            _case("vector_last", name, IMAGE, (4,)),
+            _case("vector_first", name, (4,), VOLUME, (4,)),
+            _case("square", name, (4, 4), (4,)),
+        ]
+    return [
+        *cases,
+        _case("", "concat", (2, 3, 4), (1, 3, 4), (3, 3, 4)),
+        _case("vectors", "concat", (2,), (5,)),
+        _case("1d", "concat", (2, 7), (3, 7)),
+        _case("3d", "concat", VOLUME, (1, 5, 6, 7)),
+    ]
+
+
+def _shapes() -> list[Case]:
+    return [
+        _case("", "slice", IMAGE, start=1, stop=3),
+        _case("vector", "slice", (6,), start=0, stop=2),
+        _case("3d", "slice", VOLUME, start=3, stop=4),
+        _case("", "shuffle", (6, 3, 2), groups=3),
+        _case("vector", "shuffle", (8,), groups=4),
+        _case("1d", "shuffle", (6, 5), groups=2),
+        _case("3d", "shuffle", VOLUME, groups=2),
+        _case("", "pad_channels", IMAGE, channels=7),
+        _case("none", "pad_channels", SIGNAL, channels=4),
+        _case("vector", "pad_channels", (2,), channels=5),
+        _case("3d", "pad_channels", VOLUME, channels=5),
+        _case("", "subsample", IMAGE, stride=2),
+        _case("1d", "subsample", SIGNAL, stride=3),
+        _case("3d", "subsample", VOLUME, stride=[1, 2, 3]),
+        _case("", "upsample", IMAGE, factor=2),
+        _case("1d", "upsample", SIGNAL, factor=3),
+        _case("3d", "upsample", VOLUME, factor=[1, 2, 3]),
+    ]
+
+
+CASES: tuple[Case, ...] = (
+    *_convolutions(),
+    *_poolings(),
+    *_pointwise(),
+    *_vectors(),
+    *_joins(),
+    *_shapes(),
+)

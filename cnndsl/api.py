@@ -46,7 +46,7 @@ class Network:
 
     def summary(self, depth: int = 2) -> str:
         """A table of the blocks down to a depth: shapes, parameters, MACs, activation bytes."""
-        from cnndsl.analysis.tree import summary
+        from cnndsl.analysis.summary import summary
 
         return summary(self.graph, depth)
 
@@ -154,15 +154,16 @@ def compile(
     network = net if isinstance(net, Network) else parse(net)
     chosen = backend(target)
     graph = inference_graph(network.open_graph() if chosen.open_sizes else network.graph)
-    arrays = load_weights(weights) if isinstance(weights, str | PathLike) else weights
+    arrays = load_weights(Path(weights)) if isinstance(weights, str | PathLike) else weights
     if arrays is not None and weights_map is not None:
-        arrays = load_rules(weights_map).apply(arrays)
+        arrays = load_rules(Path(weights_map)).apply(arrays)
     bound = bind(graph.parameters(), arrays, seed=seed)
     metadata = {
         "network": network.name,
         "version": __version__,
         "source_hash": network.source_hash,
         "target": target,
+        "input_shapes": ",".join(f"{n}={network.graph[n].type}" for n in network.graph.inputs),
     }
     options = CompileOptions(batch, threads, dtype, metadata)
     module = chosen.compile(graph, bound.values, options)

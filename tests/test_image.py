@@ -157,6 +157,7 @@ def test_unreadable_paths(tmp_path, name):
 
 def test_flipped_bytes_give_pixels_or_an_error(tmp_path, noise):
     rng = np.random.default_rng(2)
+    outcomes = set()
     for suffix in ("png", "jpg", "gif", "bmp", "tiff", "webp"):
         whole = np.frombuffer(save(tmp_path, noise, f"whole.{suffix}").read_bytes(), np.uint8)
         path = tmp_path / f"flipped.{suffix}"
@@ -165,9 +166,10 @@ def test_flipped_bytes_give_pixels_or_an_error(tmp_path, noise):
             flipped[rng.integers(0, len(whole), 6)] = rng.integers(0, 256, 6)
             path.write_bytes(flipped.tobytes())
             try:
-                assert load_image(path, TensorType((3, 8, 8))).shape == (1, 3, 8, 8)
+                outcomes.add(load_image(path, TensorType((3, 8, 8))).shape)
             except CnnError as error:
-                assert error.diagnostics[0].code == "E0606"
+                outcomes.add(error.diagnostics[0].code)
+    assert outcomes == {(1, 3, 8, 8), "E0606"}
 
 
 @pytest.mark.parametrize(

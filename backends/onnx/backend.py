@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cnndsl.ir.graph import Graph
-from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.backend import Backend, CompileOptions
 from cnndsl.runtime.module import Array, Module
 
 
-@dataclass(frozen=True)
 class OnnxBackend:
     """Makes `.onnx` models of standard operators in float32 and runs them with onnxruntime."""
 
-    target: str = "onnx"
-    description: str = "an ONNX model of standard operators, run by onnxruntime"
-    suffix: str = ".onnx"
-    open_sizes: bool = True
+    target = "onnx"
+    description = "an ONNX model of standard operators, run by onnxruntime"
+    suffix = ".onnx"
+    open_sizes = True
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.
@@ -31,7 +29,7 @@ class OnnxBackend:
         return compile_module(graph, values, options)
 
     def load(self, path: Path, threads: int | None = None) -> Module:
-        """A module from any ONNX file whose inputs are floating point numbers.
+        """A module from any ONNX file whose inputs and outputs are floating point numbers.
 
         Raises CnnError: E0601 if the file cannot be read, E0603 if it is not such a model.
         """
@@ -40,4 +38,4 @@ class OnnxBackend:
         return load_module(path, threads)
 
 
-BACKEND = OnnxBackend()
+BACKEND: Backend = OnnxBackend()

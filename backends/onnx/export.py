@@ -11,6 +11,7 @@ from cnndsl.backends.onnx.check import check_model
 from cnndsl.backends.onnx.emitter import Emitter, Site
 from cnndsl.backends.onnx.lower import LOWERINGS
 from cnndsl.backends.onnx.module import OnnxModule
+from cnndsl.backends.onnx.sizes import smallest_sizes, to_metadata
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import TensorType
@@ -40,6 +41,7 @@ def compile_module(
         "version": cnndsl.__version__,
         "target": "onnx",
         **options.metadata,
+        **to_metadata(smallest_sizes(graph)),
     }
     model = export(graph, values, options.batch, metadata)
     inputs = tuple(Port(name, graph[name].type, options.batch) for name in graph.inputs)
@@ -98,11 +100,11 @@ def _value_info(name: str, kind: TensorType, batch: int | str) -> ValueInfoProto
 
 def _batch_symbol(graph: Graph) -> str:
     """`batch`, unless the network uses that name for one of its own open sizes."""
-    open_sizes = {str(dim) for node in graph.nodes() for dim in node.type.shape}
-    name = "batch"
-    while name in open_sizes:
-        name += "_"
-    return name
+    open_sizes = {str(dim) for name in graph.inputs for dim in graph[name].type.shape}
+    symbol = "batch"
+    while symbol in open_sizes:
+        symbol += "_"
+    return symbol
 
 
 def _add_initializers(model: ModelProto, arrays: Mapping[str, Array]) -> None:

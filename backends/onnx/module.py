@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnndsl.backends.onnx.sizes import check_sizes, from_metadata
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.types import TensorType
@@ -26,6 +27,7 @@ class OnnxModule(Module):
     """A model in memory (`bytes`) or in a file. The session is made when it first runs.
 
     `threads` bounds the threads inside an operator; None leaves the choice to onnxruntime.
+    Raises ValueError if the metadata is broken.
     """
 
     def __init__(
@@ -39,17 +41,25 @@ class OnnxModule(Module):
         super().__init__(inputs, outputs, metadata)
         self._model = model
         self._threads = threads
+        self._smallest_sizes = from_metadata(self.metadata)
 
     @cached_property
     def session(self) -> InferenceSession:
         """The onnxruntime session, on the CPU."""
         return start_session(self._model, self._threads)
 
+    @property
+    def serialized(self) -> bytes:
+        """The model as it is in its file."""
+        return self._model if isinstance(self._model, bytes) else self._model.read_bytes()
+
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; inputs are cast to the model's number format, float32 as a rule.
 
-        Raises CnnError (E0702) if onnxruntime cannot run the model on these arrays.
+        Raises CnnError (E0702) if the model cannot take these arrays.
         """
+        for port in self.inputs:
+            check_sizes(port, arrays[port.name], self._smallest_sizes)
         kinds = {port.name: FLOATS[port.type] for port in self.session.get_inputs()}
         feeds = {name: np.ascontiguousarray(array, kinds[name]) for name, array in arrays.items()}
         names = [port.name for port in self.outputs]
@@ -80,11 +90,16 @@ def load_module(path: Path, threads: int | None) -> OnnxModule:
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
     try:
-        session = start_session(path, threads)
+        return _from_session(path, start_session(path, threads), threads)
+    except CnnError:
+        raise
     except Exception as error:
         raise CnnError.of(
             "E0603", f"{path} is not an ONNX model that onnxruntime takes: {first_line(error)}"
         ) from None
+
+
+def _from_session(path: Path, session: InferenceSession, threads: int | None) -> OnnxModule:
     about = session.get_modelmeta()
     metadata = {"network": about.graph_name, "version": "", "source_hash": "", "target": "onnx"}
     inputs = tuple(_port(path, value) for value in session.get_inputs())
@@ -95,7 +110,7 @@ def load_module(path: Path, threads: int | None) -> OnnxModule:
 
 
 def start_session(model: bytes | Path, threads: int | None) -> InferenceSession:
-    """A session on the CPU that writes nothing to stderr: its errors reach us as exceptions."""
+    """A session on the CPU that prints nothing: its errors reach us as exceptions."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -103,7 +118,9 @@ def start_session(model: bytes | Path, threads: int | None) -> InferenceSession:
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads or 0
     source = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        source, options, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
 
 
 def _port(path: Path, value: NodeArg) -> Port:

@@ -57,9 +57,9 @@ def report(network: Network) -> dict[str, Any]:
     }
 
 
-def stage_row(label: str, type: TensorType) -> list[Any]:
+def stage_row(label: str, result: TensorType) -> list[Any]:
     """[label, channels, *spatial sizes]; a vector counts as an image of 1 by 1."""
-    sizes = _sizes(type)
+    sizes = _sizes(result)
     return [label, *sizes, *([1, 1] if len(sizes) == 1 else [])]
 
 
@@ -102,8 +102,8 @@ def first_span(node: Node) -> Span | None:
     return min(node.spans, key=lambda span: (span.source.name, span.start), default=None)
 
 
-def _sizes(type: TensorType) -> list[int | str]:
-    return [_plain(size) for size in type.shape]
+def _sizes(tensor: TensorType) -> list[int | str]:
+    return [_plain(size) for size in tensor.shape]
 
 
 def _plain(value: Any) -> Any:

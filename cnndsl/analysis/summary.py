@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import StringIO
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,35 +16,30 @@ from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
 from cnndsl.analysis.units import exact, si
 from cnndsl.ir.graph import Graph
 
-if TYPE_CHECKING:
-    from cnndsl.api import Network
-
 WIDEST = 10_000
 """Columns of a page that nothing has to fit into."""
 
 
-def summary(network: Network, depth: int = 2) -> str:
+def summary(graph: Graph, depth: int = 2) -> str:
     """The tables of `overview` as plain text, as wide as they need to be."""
     page = Console(file=StringIO(), width=WIDEST, color_system=None)
-    for part in overview(network, depth):
+    for part in overview(graph, depth):
         page.print(part)
     assert isinstance(page.file, StringIO)
     return "\n".join(line.rstrip() for line in page.file.getvalue().splitlines()).strip("\n")
 
 
-def overview(network: Network, depth: int) -> Iterator[Text | Table]:
+def overview(graph: Graph, depth: int) -> Iterator[Text | Table]:
     """Headline, blocks down to `depth`, stages if any are labelled, totals."""
-    graph = network.graph
-    yield _headline(network)
+    yield _headline(graph)
     yield _blocks(graph, depth)
     if graph.stages:
         yield _stages(graph)
     yield _totals(graph_cost(graph), len(graph))
 
 
-def _headline(network: Network) -> Text:
-    graph = network.graph
-    line = Text(network.name, style="bold cyan")
+def _headline(graph: Graph) -> Text:
+    line = Text(graph.name, style="bold cyan")
     inputs = ", ".join(f"{name} {graph[name].type}" for name in graph.inputs)
     outputs = ", ".join(f"{name} {graph[node].type}" for name, node in graph.outputs.items())
     line.append(f"  {inputs} -> {outputs}", style="not bold default")
@@ -72,7 +66,7 @@ def _blocks(graph: Graph, depth: int) -> Table:
         table.add_row(
             Text(guide, style="dim").append(part.name, style="not dim"),
             Text(kind, style="cyan" if isinstance(part, Block) else ""),
-            ", ".join(str(type) for type in result_types(graph, part)),
+            ", ".join(map(str, result_types(graph, part))),
             exact(cost.params) if cost.params else "",
             si(cost.macs) if cost.macs != 0 else "",
             si(cost.bytes, "B"),
@@ -80,9 +74,7 @@ def _blocks(graph: Graph, depth: int) -> Table:
     return table
 
 
-def _rows(
-    parts: list[Block | Leaf], depth: int, indent: str
-) -> Iterator[tuple[str, Block | Leaf]]:
+def _rows(parts: list[Block | Leaf], depth: int, indent: str) -> Iterator[tuple[str, Block | Leaf]]:
     """All parts down to `depth` levels, each with the lines of the tree before its name."""
     if depth < 1:
         return

@@ -12,7 +12,8 @@ def si(value: int | None, unit: str = "") -> str:
         if number < 999.5 or prefix == "P":
             break
         number /= 1000
-    digits = f"{number:.0f}" if not prefix or number >= 99.95 else f"{number:.3g}"
+    decimals = 0 if not prefix or number >= 99.95 else 1 if number >= 9.995 else 2
+    digits = f"{number:.{decimals}f}"
     return f"{digits} {prefix}{unit}".rstrip()
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from cnndsl.diagnostics.diagnostic import Diagnostic, Note
+from cnndsl.diagnostics.diagnostic import Diagnostic
 from cnndsl.diagnostics.span import Span
 
 Paint: TypeAlias = Callable[[str, str], str]
@@ -20,7 +20,9 @@ LEAD = 60
 """Columns shown before the span when a line is longer than LONGEST_LINE."""
 
 
-def render(diagnostics: Sequence[Diagnostic], output_format: str, paint: Paint | None = None) -> str:
+def render(
+    diagnostics: Sequence[Diagnostic], output_format: str, paint: Paint | None = None
+) -> str:
     """The diagnostics in one of FORMATS; `paint` colours text only."""
     if output_format == "json":
         return json(diagnostics)
@@ -56,14 +58,17 @@ def _paragraph(item: Diagnostic, paint: Paint) -> Iterator[str]:
 
 
 def _trail(item: Diagnostic) -> str:
-    return "in " + " -> ".join(_step(note, item.span) for note in item.trail)
-
-
-def _step(note: Note, home: Span | None) -> str:
-    if note.span is None:
-        return note.text
-    elsewhere = home is None or home.source is not note.span.source
-    return f"{note.text}, {f'{note.span.source.name} ' if elsewhere else ''}line {note.span.line}"
+    """The calls with their lines; a file is named where it is another than before."""
+    source = item.span.source if item.span else None
+    steps = []
+    for note in item.trail:
+        where = ""
+        if note.span:
+            moved = note.span.source is not source
+            source = note.span.source
+            where = f", {f'{source.name} ' if moved else ''}line {note.span.line}"
+        steps.append(note.text + where)
+    return " -> ".join(steps)
 
 
 def _last_line(span: Span) -> int:

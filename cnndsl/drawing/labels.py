@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import PurePath
 from typing import Any
 
 from cnndsl.analysis.report import first_span
@@ -58,8 +59,10 @@ def family(op: Operator) -> str:
 
 
 def block_label(block: Block) -> str:
-    """The instance as the language writes it: `name: block`."""
-    return f"{block.name}: {block.kind}" if block.kind else block.name
+    """The instance as the language writes it, `name: block`; just the name where it tells all."""
+    if not block.kind or block.name.startswith(block.kind):
+        return block.name
+    return f"{block.name}: {block.kind}"
 
 
 def tooltip(part: Block | Leaf) -> str:
@@ -81,4 +84,4 @@ def _facts(part: Block | Leaf) -> Iterator[str]:
     yield f"{si(cost.bytes, 'B')} of activations"
     place = first_span(part.node) if isinstance(part, Leaf) else None
     if place:
-        yield str(place)
+        yield f"{PurePath(place.source.name).name}:{place.line}:{place.column}"

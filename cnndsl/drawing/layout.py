@@ -28,7 +28,7 @@ SHORT = 24
 PADDING = 14
 GAP_X = 22
 GAP_Y = 26
-HEADER = 24
+HEADER = 28
 LINE_HEIGHT = 17
 LANE = 6
 """Half the width that an edge takes when it passes a layer."""
@@ -136,7 +136,7 @@ class _Layers:
 
     def _sugiyama(self) -> tuple[dict[Vertex, float], dict[Edge, list[float]]]:
         """Horizontal places of the vertices, and of each edge in the layers that it passes."""
-        import igraph
+        import igraph  # type: ignore[import-untyped]
 
         index = {vertex: i for i, vertex in enumerate(self.vertices)}
         down = [e for e, (a, b) in self.ends.items() if self.layers[a] < self.layers[b]]

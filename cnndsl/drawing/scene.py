@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
@@ -43,17 +44,39 @@ def scene(graph: Graph, depth: int | None = None) -> Box:
     if depth is None:
         depth = len(graph) if len(graph) <= EXPANDED else 2
     root = _open_block(graph, block_tree(graph), max(depth, 1))
+    ends = _ends(graph)
+    root.children += [end for end, _ in ends]
+    for source, target in _links(graph, root, ends):
+        _connect(source, target)
+    return root
+
+
+def connections(graph: Graph, root: Box) -> dict[tuple[str, str], None]:
+    """The keys of all pairs of shown boxes that an edge connects, whatever it passes through."""
+    links = _links(graph, root, _ends(graph))
+    return {(a[-1].key, b[-1].key): None for a, b in links if a[-1] is not b[-1]}
+
+
+def _ends(graph: Graph) -> list[tuple[Box, str]]:
+    """A box for each output, with the node that makes it."""
+    auxiliaries = {name: auxiliary.node for name, auxiliary in graph.auxiliaries.items()}
+    return [
+        (Box(f"{kind} {name}", name, kind, kind, f"{kind} {name}: {node}"), node)
+        for kind, ends in (("output", graph.outputs), ("auxiliary", auxiliaries))
+        for name, node in ends.items()
+    ]
+
+
+def _links(
+    graph: Graph, root: Box, ends: list[tuple[Box, str]]
+) -> Iterator[tuple[list[Box], list[Box]]]:
+    """For each edge the boxes around the one that shows its source, and its target."""
     shown = _shown_boxes(root)
     for node in graph.nodes():
         for producer in graph.producers(node):
-            _connect(shown[producer.name], shown[node.name])
-    auxiliaries = {name: auxiliary.node for name, auxiliary in graph.auxiliaries.items()}
-    for kind, ends in (("output", graph.outputs), ("auxiliary", auxiliaries)):
-        for name, node_name in ends.items():
-            end = Box(f"{kind} {name}", name, kind, kind, f"{kind} {name}: {node_name}")
-            root.children.append(end)
-            _connect(shown[node_name], [root, end])
-    return root
+            yield shown[producer.name], shown[node.name]
+    for end, node_name in ends:
+        yield shown[node_name], shown[end.key]
 
 
 def _open_block(graph: Graph, block: Block, depth: int) -> Box:
@@ -63,7 +86,7 @@ def _open_block(graph: Graph, block: Block, depth: int) -> Box:
 
 
 def _box(graph: Graph, part: Block | Leaf, depth: int) -> Box:
-    types = ", ".join(str(type).replace("x", "×") for type in result_types(graph, part))
+    types = ", ".join(map(str, result_types(graph, part))).replace("x", "×")
     if isinstance(part, Leaf):
         op = part.node.op
         title = f"{op.name} {part.name}" if op.operands == 0 else operator_label(op)
@@ -108,9 +131,7 @@ def _connect(source: list[Box], target: list[Box]) -> None:
     if source[-1] is target[-1]:
         return
     value = source[-1].key
-    common = next(
-        i for i, (a, b) in enumerate(zip(source, target, strict=False)) if a is not b
-    )
+    common = next(i for i, (a, b) in enumerate(zip(source, target, strict=False)) if a is not b)
     for outer, inner in zip(source[common:], source[common + 1 :], strict=False):
         outer.edges[Edge(inner.key, None, value)] = None
     source[common - 1].edges[Edge(source[common].key, target[common].key, value)] = None

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from cnndsl.analysis.cost import graph_cost
 from cnndsl.analysis.units import exact, si
-from cnndsl.drawing.layout import CHARACTER, HEADER, PADDING, Placed, Point, lay_out, on_one_line
+from cnndsl.drawing.layout import CHARACTER, PADDING, Placed, Point, lay_out, on_one_line
 from cnndsl.drawing.scene import scene
 from cnndsl.ir.graph import Graph
 
@@ -64,7 +64,8 @@ def svg(graph: Graph, depth: int | None = None) -> bytes:
     _text(picture, width / 2, 38, caption, size=11, fill="#607d8b")
     _box(picture, root, (width - root.width) / 2, CAPTION, level=0)
     ElementTree.indent(picture, " ")
-    return ElementTree.tostring(picture, encoding="utf-8", xml_declaration=True) + b"\n"
+    xml: bytes = ElementTree.tostring(picture, encoding="utf-8", xml_declaration=True)
+    return xml + b"\n"
 
 
 def _arrow(picture: Element) -> None:
@@ -90,7 +91,7 @@ def _box(parent: Element, placed: Placed, x: float, y: float, level: int) -> Non
     for child in placed.children:
         _box(group, child, child.x, child.y, level + 1)
     if level:
-        _text(group, placed.label, HEADER - 8, box.title, size=11, anchor="start", fill="#546e7a")
+        _text(group, placed.label, 18, box.title, size=11, anchor="start", fill="#546e7a")
 
 
 def _closed(group: Element, placed: Placed) -> None:

@@ -68,11 +68,15 @@ Expression: TypeAlias = Parameter | Constant | Apply
 
 def parameters_of(expression: Expression) -> Iterator[Parameter]:
     """The parameters an expression reads, each once, in reading order."""
-    seen: set[Parameter] = set()
+    found: set[Parameter] = set()
+    visited: set[int] = set()
     stack = [expression]
     while stack:
         item = stack.pop()
-        if isinstance(item, Parameter) and item not in seen:
-            seen.add(item)
+        if id(item) in visited:
+            continue
+        visited.add(id(item))
+        if isinstance(item, Parameter) and item not in found:
+            found.add(item)
             yield item
         stack.extend(reversed(item.arguments))

@@ -103,7 +103,9 @@ def output_sizes(
     """floor((n + pads - k_eff) / stride) + 1 for each axis.
 
     With `ceil` the quotient is rounded up, but a last window that would start in the padding
-    after the input is left out (as PyTorch and Caffe do). Raises OperatorError if a window is
+    after the input is left out (as PyTorch and Caffe do): windows start at all multiples of the
+    stride below min(n + pads - k_eff + stride, n + before). This holds for paddings smaller than
+    k_eff. Raises OperatorError if a window is
     larger than its padded input.
     """
     sizes: list[Dim] = []
@@ -120,11 +122,6 @@ def output_sizes(
                 attribute="kernel",
                 show_operands=True,
             )
-        if ceil:
-            size = -(-room // s) + 1
-            if isinstance(size, int) and isinstance(n, int) and (size - 1) * s >= n + before:
-                size -= 1
-        else:
-            size = room // s + 1
-        sizes.append(size)
+        last = n + before + min(s + after - extent(k, r), 0)
+        sizes.append((last + s - 1) // s if ceil else room // s + 1)
     return tuple(sizes)

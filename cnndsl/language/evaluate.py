@@ -49,54 +49,54 @@ class Evaluator:
         if self.steps > limits.STEPS:
             raise Fatal("E0503", f"the network takes more than {limits.STEPS:,} steps", span)
 
-    def evaluate(self, node: ast.Expression, frame: Frame, at: Node | None) -> Any:
-        """The value of an expression; `at` is the network's value at hand. Raises Problem."""
+    def evaluate(self, node: ast.Expression, frame: Frame) -> Any:
+        """The value of an expression. Raises Problem."""
         self.count(node.span)
         match node:
             case ast.Literal():
                 return node.value
             case ast.Name():
-                return self._name(node, frame, at)
+                return self._name(node, frame)
             case ast.Parenthesised():
-                return self.evaluate(node.inner, frame, at)
+                return self.evaluate(node.inner, frame)
             case ast.ListOf():
-                return [self.evaluate(item, frame, at) for item in node.items]
+                return [self.evaluate(item, frame) for item in node.items]
             case ast.Unary():
-                return self._unary(node, frame, at)
+                return self._unary(node, frame)
             case ast.Binary(operator="and" | "or"):
-                left = self.condition(node.left, frame, at)
+                left = self.condition(node.left, frame)
                 decided = left if node.operator == "or" else not left
-                return left if decided else self.condition(node.right, frame, at)
+                return left if decided else self.condition(node.right, frame)
             case ast.Binary():
-                return self._binary(node, frame, at)
+                return self._binary(node, frame)
             case ast.Conditional():
-                holds = self.condition(node.condition, frame, at)
-                return self.evaluate(node.then if holds else node.otherwise, frame, at)
+                holds = self.condition(node.condition, frame)
+                return self.evaluate(node.then if holds else node.otherwise, frame)
             case ast.Index():
-                return self._index(node, frame, at)
+                return self._index(node, frame)
             case ast.Call():
-                return self._call(node, frame, at)
+                return self._call(node, frame)
 
-    def condition(self, node: ast.Expression, frame: Frame, at: Node | None) -> bool:
+    def condition(self, node: ast.Expression, frame: Frame) -> bool:
         """The truth of an expression; only true and false will do. Raises Problem."""
-        value = self.evaluate(node, frame, at)
+        value = self.evaluate(node, frame)
         if not isinstance(value, bool):
             raise Problem(
                 "E0208", f"a condition is true or false, this is {kind_of(value)}", node.span
             )
         return value
 
-    def whole(self, node: ast.Expression, frame: Frame, at: Node | None, what: str) -> int:
+    def whole(self, node: ast.Expression, frame: Frame, what: str) -> int:
         """A whole number from 0. Raises Problem."""
-        value = self.evaluate(node, frame, at)
+        value = self.evaluate(node, frame)
         if type(value) is not int or value < 0:
             shown = value if isinstance(value, int | float) else kind_of(value)
             raise Problem("E0208", f"{what} is a whole number from 0, not {shown}", node.span)
         return value
 
-    def items(self, node: ast.Expression, frame: Frame, at: Node | None) -> list[Any]:
+    def items(self, node: ast.Expression, frame: Frame) -> list[Any]:
         """A list. Raises Problem."""
-        value = self.evaluate(node, frame, at)
+        value = self.evaluate(node, frame)
         if not isinstance(value, list):
             hint = "for i in range(n), or repeat n" if isinstance(value, int) else None
             raise Problem(
@@ -104,13 +104,13 @@ class Evaluator:
             )
         return value
 
-    def _name(self, node: ast.Name, frame: Frame, at: Node | None) -> Any:
-        value = self.find(node.text, frame, at, node.span)
+    def _name(self, node: ast.Name, frame: Frame) -> Any:
+        value = self.find(node.text, frame, node.span)
         if value is None:
             raise unknown_name(node, self._known(frame))
         return value
 
-    def find(self, name: str, frame: Frame, at: Node | None, span: Span) -> Any:
+    def find(self, name: str, frame: Frame, span: Span) -> Any:
         """The value of a name, or None if nothing has it."""
         value = frame.names.find(name)
         if value is not None:
@@ -122,7 +122,7 @@ class Evaluator:
         if name in CONSTANTS:
             return CONSTANTS[name]
         if name in SHAPE_NAMES:
-            return self._size(name, at, span)
+            return self._size(name, frame.at, span)
         if name in FUNCTIONS:
             raise Problem("E0209", f"{name} is a function: {FUNCTIONS[name][0]}", span)
         return None
@@ -146,17 +146,17 @@ class Evaluator:
             raise Problem("E0210", f"the value at hand, {at.type}, has no {name}: it {has}", span)
         return at.type.spatial[axes.index(name)]
 
-    def _unary(self, node: ast.Unary, frame: Frame, at: Node | None) -> Any:
+    def _unary(self, node: ast.Unary, frame: Frame) -> Any:
         if node.operator == "not":
-            return not self.condition(node.operand, frame, at)
-        value = self.evaluate(node.operand, frame, at)
+            return not self.condition(node.operand, frame)
+        value = self.evaluate(node.operand, frame)
         if isinstance(value, bool) or not isinstance(value, int | float | OpenDim):
             raise Problem("E0208", f"cannot negate {kind_of(value)}", node.span)
         return -value
 
-    def _binary(self, node: ast.Binary, frame: Frame, at: Node | None) -> Any:
-        left = self.evaluate(node.left, frame, at)
-        right = self.evaluate(node.right, frame, at)
+    def _binary(self, node: ast.Binary, frame: Frame) -> Any:
+        left = self.evaluate(node.left, frame)
+        right = self.evaluate(node.right, frame)
         if node.operator in _COMPARISON:
             return self._compare(node, left, right)
         if isinstance(left, list) and node.operator in "+*":
@@ -216,9 +216,9 @@ class Evaluator:
         result: list[Any] = _ARITHMETIC[node.operator](left, right)
         return result
 
-    def _index(self, node: ast.Index, frame: Frame, at: Node | None) -> Any:
-        values = self.evaluate(node.values, frame, at)
-        position = self.evaluate(node.position, frame, at)
+    def _index(self, node: ast.Index, frame: Frame) -> Any:
+        values = self.evaluate(node.values, frame)
+        position = self.evaluate(node.position, frame)
         if not isinstance(values, list) or type(position) is not int:
             raise Problem(
                 "E0208", f"cannot take item {kind_of(position)} of {kind_of(values)}", node.span
@@ -232,34 +232,34 @@ class Evaluator:
             )
         return values[position]
 
-    def _call(self, node: ast.Call, frame: Frame, at: Node | None) -> Any:
+    def _call(self, node: ast.Call, frame: Frame) -> Any:
         callee = node.callee
         if (
             isinstance(callee, ast.Name)
             and callee.text in FUNCTIONS
             and frame.names.find(callee.text) is None
         ):
-            return self._function(node, callee.text, frame, at)
-        value = self.evaluate(callee, frame, at)
+            return self._function(node, callee.text, frame)
+        value = self.evaluate(callee, frame)
         if not isinstance(value, Recipe):
             raise Problem("E0209", f"{kind_of(value)} cannot be called", callee.span)
-        return self.call(value, node, frame, at)
+        return self.call(value, node, frame)
 
-    def call(self, recipe: Recipe, node: ast.Call, frame: Frame, at: Node | None) -> Recipe:
+    def call(self, recipe: Recipe, node: ast.Call, frame: Frame) -> Recipe:
         """The recipe with the call's arguments added. Raises Problem."""
         signature = signature_of(recipe.target)
         matched = match_arguments(signature, node.arguments, node.span, set(recipe.given))
         given = {
-            name: Given(self.evaluate(argument.value, frame, at), argument.span)
+            name: Given(self.evaluate(argument.value, frame), argument.span)
             for name, argument in matched.items()
         }
         return Recipe(recipe.target, {**recipe.given, **given}, recipe.defaults)
 
-    def _function(self, node: ast.Call, name: str, frame: Frame, at: Node | None) -> Any:
+    def _function(self, node: ast.Call, name: str, frame: Frame) -> Any:
         usage, function = FUNCTIONS[name]
         if any(argument.name is not None for argument in node.arguments):
             raise Problem("E0205", f"functions take no keywords: {usage}", node.span)
-        values = [self.evaluate(argument.value, frame, at) for argument in node.arguments]
+        values = [self.evaluate(argument.value, frame) for argument in node.arguments]
         if any(isinstance(value, OpenDim | Tensor | Layer | Recipe) for value in values):
             found = next(v for v in values if isinstance(v, OpenDim | Tensor | Layer | Recipe))
             raise Problem("E0208", f"{usage} does not take {kind_of(found)}", node.span)

@@ -30,10 +30,22 @@ _OPERATORS = {
     *("EQ", "NE", "LT", "LE", "GT", "GE", "AND", "OR", "IF"),
 }
 _SPELLING = {
-    "LPAR": "'('", "RPAR": "')'", "LSQB": "'['", "RSQB": "']'", "LBRACE": "'{'",
-    "RBRACE": "'}'", "VBAR": "'|'", "COMMA": "','", "EQUAL": "'='", "_ARROW": "'->'",
-    "_NL": "a new line", "NAME": "a name", "STRING": "a string in double quotes",
-    "LABEL": "a label", "NUMBER": "a number", "$END": "the end of the file",
+    "LPAR": "'('",
+    "RPAR": "')'",
+    "LSQB": "'['",
+    "RSQB": "']'",
+    "LBRACE": "'{'",
+    "RBRACE": "'}'",
+    "VBAR": "'|'",
+    "COMMA": "','",
+    "EQUAL": "'='",
+    "_ARROW": "'->'",
+    "_NL": "a new line",
+    "NAME": "a name",
+    "STRING": "a string in double quotes",
+    "LABEL": "a label",
+    "NUMBER": "a number",
+    "$END": "the end of the file",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cnndsl.diagnostics import Note, Span
@@ -14,6 +14,7 @@ from cnndsl.language import syntax as ast
 
 if TYPE_CHECKING:
     from cnndsl.language.loader import Unit
+    from cnndsl.language.paths import Path
 
 Settings: TypeAlias = Mapping[str, "Given"]
 """Arguments by parameter name."""
@@ -54,11 +55,11 @@ class Recipe:
 
 @dataclass(eq=False)
 class Layer:
-    """One layer that can be applied several times with the same weights."""
+    """One layer, declared in the instance `path`, with the same weights at every use."""
 
     name: str
     recipe: Recipe
-    span: Span
+    path: Path
     uses: int = 0
 
 
@@ -93,20 +94,28 @@ class Names:
 class Frame:
     """Where evaluation stands: the file, the names and defaults that hold, and how it got here.
 
-    `network` is true directly inside a network, where inputs and outputs may stand.
+    `path` is the instance whose parts are made; `at` the value whose sizes can be read, which is
+    the one that the present chain starts from. `network` is true inside a network but not inside
+    its blocks: there inputs and outputs may stand.
     """
 
     unit: Unit
     names: Names
     defaults: dict[str, Settings]
+    path: Path
+    at: Node | None = None
     trail: tuple[Note, ...] = ()
-    blocks: tuple[ast.Definition, ...] = ()
+    items: tuple[ast.Definition | ast.Alias, ...] = ()
     network: bool = False
 
-    def inner(self) -> Frame:
+    def inner(self, path: Path | None = None) -> Frame:
         """The frame inside a pair of braces: own names and defaults on top of these."""
         names = Names(outer=self.names)
-        return Frame(self.unit, names, dict(self.defaults), self.trail, self.blocks, self.network)
+        return replace(self, names=names, defaults=dict(self.defaults), path=path or self.path)
+
+    def reading(self, flow: object) -> Frame:
+        """The frame in which the sizes of a value, if it is one, can be read."""
+        return replace(self, at=flow if isinstance(flow, Node) else None)
 
 
 def kind_of(value: Any) -> str:

@@ -38,23 +38,22 @@ def load_image(
 
     The photo is turned upright (EXIF), put on white where it is transparent, and made grey for
     C = 1. For a square input its shorter side is scaled (bilinear, antialiased) to `resize`, by
-    default round(H * 256 / 224), and the centre is cropped (He et al. 2016, section 3.4); for
-    H unlike W the photo is scaled to just cover the input enlarged in that proportion. An open
-    H or W keeps the size of the photo. Values from 0 to 1 are normalised to
+    default round(H * 256 / 224), and the centre is cropped (Krizhevsky et al. 2012, section 2);
+    for H unlike W the photo is scaled to just cover the input enlarged in that proportion. An
+    open H or W keeps the size of the photo. Values from 0 to 1 are normalised to
     (value - mean) / std for each channel; a grey photo takes the averages of mean and std.
 
     Raises CnnError: E0606 if the file is missing, damaged, too large or not an image, E0604 if
     the input takes no image or `resize` does not suit it.
     """
-    if input_type.rank != 2 or input_type.channels not in MODES:
+    channels = input_type.channels
+    if input_type.rank != 2 or channels not in MODES:
         raise CnnError.of(
             "E0604", f"the input is {input_type}; an image fits 1xHxW (grey) and 3xHxW (colour)"
         )
-    image = _fit(_open(Path(path), MODES[input_type.channels]), input_type, resize)
-    values = (
-        np.asarray(image, np.float32).reshape(image.height, image.width, input_type.channels) / 255
-    )
-    normal = (values - _per_channel(mean, input_type)) / _per_channel(std, input_type)
+    image = _fit(_open(Path(path), MODES[channels]), input_type, resize)
+    values = np.asarray(image, np.float32).reshape(image.height, image.width, channels) / 255
+    normal = (values - _per_channel(mean, channels)) / _per_channel(std, channels)
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
 
 
@@ -126,6 +125,6 @@ def _fit(image: Image.Image, input_type: TensorType, resize: int | None) -> Imag
     return scaled.crop((left, top, left + width, top + height))
 
 
-def _per_channel(values: Sequence[float], input_type: TensorType) -> Array:
+def _per_channel(values: Sequence[float], channels: int) -> Array:
     array = np.asarray(values, np.float32)
-    return array.mean() if input_type.channels == 1 else array
+    return array.mean() if channels == 1 else array

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnndsl.diagnostics import CnnError, Diagnostic
+from cnndsl.ir.dims import Dim
 from cnndsl.ir.types import TensorType
 
 Array = NDArray[Any]
@@ -32,8 +34,8 @@ class Port:
 class Module(ABC):
     """A network that can run. Subclasses implement `run` and `save`.
 
-    `metadata` holds at least: network, version (of cnndsl), source_hash, target. `warnings` are
-    remarks from its compilation.
+    `metadata` holds at least: network, version (of cnndsl), source_hash, target, input_shapes.
+    `warnings` are remarks from its compilation.
     """
 
     def __init__(
@@ -71,6 +73,19 @@ class Module(ABC):
             results = {name: result[0] for name, result in results.items()}
         return next(iter(results.values())) if len(results) == 1 else results
 
+    def declared_type(self, port: Port) -> TensorType:
+        """An input's type with the sizes of the network's text where any size will do.
+
+        They stand in the metadata: `input_shapes` is, say, `image=3x224x224,mask=1x224x224`.
+        A module without them gives the port's own type.
+        """
+        declared = self.metadata.get("input_shapes", "")
+        for name, text in re.findall(r"(\w+)=([1-9]\d{0,8}(?:x[1-9]\d{0,8})*)", declared):
+            shape = tuple(map(int, text.split("x")))
+            if name == port.name and _fits(shape, port.type.shape):
+                return TensorType(shape)
+        return port.type
+
     def _by_name(self, arrays: tuple[Array, ...], named: Mapping[str, Array]) -> dict[str, Array]:
         names = [port.name for port in self.inputs]
         if len(arrays) > len(names):
@@ -91,13 +106,16 @@ class Module(ABC):
 
 def check_input(port: Port, array: Array) -> None:
     """Raise CnnError unless the array, batch axis included, fits the port."""
-    batch = "batch" if port.batch is None else str(port.batch)
-    fits = array.ndim == len(port.type.shape) + 1 and all(
-        not isinstance(want, int) or want == have
-        for want, have in zip((port.batch, *port.type.shape), array.shape, strict=True)
-    )
-    if not fits:
+    if not _fits(array.shape, (port.batch, *port.type.shape)):
+        batch = "batch" if port.batch is None else str(port.batch)
         given = "x".join(map(str, array.shape)) or "a single number"
         raise CnnError.of("E0604", f"input {port.name!r} is {batch}x{port.type}, not {given}")
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
         raise CnnError.of("E0604", f"input {port.name!r} holds {array.dtype}, not numbers")
+
+
+def _fits(sizes: Sequence[int], wanted: Sequence[Dim | None]) -> bool:
+    """True if the whole numbers among the wanted sizes are met; anything else fits any size."""
+    return len(sizes) == len(wanted) and all(
+        not isinstance(want, int) or want == have for want, have in zip(wanted, sizes, strict=True)
+    )

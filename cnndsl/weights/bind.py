@@ -49,7 +49,8 @@ def bind(
                 hint="give --weights FILE, or --seed N for random ones",
             )
         return Bound(initialise(parameters, seed or 0), ())
-    given = {name: array for name, array in arrays.items() if not _is_counter(name, array)}
+    given = {name: np.asarray(array) for name, array in arrays.items()}
+    given = {name: array for name, array in given.items() if not _is_counter(name, array)}
     missing = {name: p for name, p in parameters.items() if name not in given}
     unexpected = {name: array for name, array in given.items() if name not in parameters}
     known = {name: given[name] for name in parameters if name in given}

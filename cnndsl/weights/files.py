@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 
 from cnndsl.diagnostics import CnnError
@@ -32,9 +33,10 @@ SAFETENSORS_DTYPES = {
 }
 
 MAX_FILE_BYTES = 1 << 34
+MAX_NAME = 1000
 
 
-def load_weights(path: str | Path) -> dict[str, Array]:
+def load_weights(path: str | PathLike[str]) -> dict[str, Array]:
     """The arrays of a weight file by name, sorted by name.
 
     The content tells the format, not the file's name: safetensors, or a PyTorch checkpoint (zip
@@ -48,12 +50,14 @@ def load_weights(path: str | Path) -> dict[str, Array]:
     path = Path(path)
     try:
         arrays = _load(path)
+        if not all(name.isprintable() and len(name) <= MAX_NAME for name in arrays):
+            raise DamagedError("one of its names is too long or not printable")
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
     except RefusedError as error:
         raise CnnError.of(
             "E0403",
-            f"{path} needs {error.name}, and only tensors are read from a pickle",
+            f"{path} needs {error.name[:80]!r}, and only tensors are read from a pickle",
             hint="save the tensors alone: torch.save(model.state_dict(), FILE)",
         ) from None
     except DamagedError as error:
@@ -74,12 +78,12 @@ def _load(path: Path) -> dict[str, Array]:
         raise DamagedError(f"it has more than {MAX_FILE_BYTES >> 30} GiB")
     with path.open("rb") as file:
         head = file.read(16)
-    if head.startswith(torch_files.ZIP_MAGIC):
-        return torch_files.read_zip(path)
-    if head.startswith(torch_files.LEGACY_MAGIC):
-        return torch_files.read_legacy(path)
     if head[8:9] == b"{":
         return _read_safetensors(path)
+    if head.startswith(torch_files.ZIP_MAGIC):
+        return torch_files.read_zip(path)
+    if head.startswith(torch_files.PICKLE_MAGIC):
+        return torch_files.read_legacy(path)
     raise DamagedError("it is empty" if not head else "its format is unknown")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickletools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
@@ -135,7 +135,7 @@ class _Machine:
                 stack.append(_known(".".join(self._pop(2))))
             case "REDUCE" | "NEWOBJ":
                 function, arguments = self._pop(2)
-                self.spend(sum(len(a) for a in arguments if isinstance(a, list | tuple)))
+                self.spend(sum(len(a) for a in arguments if isinstance(a, Sized)))
                 stack.append(function(*_expect(arguments, tuple)))
             case "BUILD":
                 self._pop(1)  # attributes that PyTorch hangs on a state dict

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,20 +82,22 @@ class Rules:
         Raises CnnError: E0408 if a rule cannot count, E0409 if two names become the same.
         """
         renamed: dict[str, T] = {}
-        origin: dict[str, str] = {}
+        origins: dict[str, tuple[str, Span | None]] = {}
         for name, array in arrays.items():
             rule = next((r for r in self.rules if r.pattern.fullmatch(name + ".")), None)
             target = rule.rename(name) if rule else name
             if target is None:
                 continue
-            if target in renamed:
-                message = f"{origin[target]!r} and {name!r} both become {target!r}"
-                raise _error(rule.span if rule else None, "E0409", message)
-            renamed[target], origin[target] = array, name
+            span = rule.span if rule else None
+            if target in origins:
+                other, other_span = origins[target]
+                message = f"{other!r} and {name!r} both become {target!r}"
+                raise _error(span or other_span, "E0409", message)
+            renamed[target], origins[target] = array, (name, span)
         return renamed
 
 
-def load_rules(path: str | Path) -> Rules:
+def load_rules(path: str | PathLike[str]) -> Rules:
     """The rules in a file. Raises CnnError: E0601 if it cannot be read, E0407 for its lines."""
     path = Path(path)
     try:

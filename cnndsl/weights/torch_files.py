@@ -17,10 +17,11 @@ from pathlib import Path
 from numpy.lib.stride_tricks import as_strided
 
 from cnndsl.weights.buffers import Array, decode, item_size
-from cnndsl.weights.pickles import DamagedError, Storage, Tensor, Unpickled, unpickle
+from cnndsl.weights.pickles import DamagedError, RefusedError, Storage, Tensor, Unpickled, unpickle
 
 ZIP_MAGIC = b"PK\x03\x04"
-LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+PICKLE_MAGIC = b"\x80"
+LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 PREFIXES = ("module.", "_orig_mod.")
@@ -34,7 +35,7 @@ def read_zip(path: Path) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _read_archive(archive, path.stat().st_size)
-    except DamagedError:
+    except (DamagedError, RefusedError):
         raise
     except (zipfile.BadZipFile, EOFError, LookupError, RuntimeError, ValueError, OSError) as error:
         raise DamagedError(f"its zip archive is broken ({error})") from None
@@ -63,14 +64,15 @@ def read_legacy(path: Path) -> dict[str, Array]:
     """The state dict in a checkpoint of the legacy format. Raises DamagedError and RefusedError."""
     content = path.read_bytes()
     stream = io.BytesIO(content)
-    stream.seek(len(LEGACY_MAGIC))
+    if unpickle(stream).value != LEGACY_MAGIC_NUMBER:
+        raise DamagedError("it is a pickle, but not of PyTorch")
     if unpickle(stream).value != LEGACY_PROTOCOL:
         raise DamagedError("it has an unknown version of PyTorch's legacy format")
-    unpickle(stream)
+    unpickle(stream)  # facts about the machine; the numbers are always little-endian
     main = unpickle(stream)
     tensors = _state_dict(main)
     keys = unpickle(stream).value
-    if not isinstance(keys, list) or set(keys) != set(main.storages):
+    if not isinstance(keys, list) or keys != sorted(main.storages):
         raise DamagedError("its list of storages is broken")
     found = {}
     for storage in map(main.storages.__getitem__, keys):

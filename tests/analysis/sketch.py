@@ -96,7 +96,9 @@ def inception() -> Sketch:
             chain(graph, f"{path}.one_", x, Conv(16, (1,)), Relu()),
             chain(graph, f"{path}.three_", x, Conv(16, (1,)), Relu(), Conv(24, (3,)), Relu()),
             chain(graph, f"{path}.five_", x, Conv(8, (1,)), Relu(), Conv(12, (5,)), Relu()),
-            chain(graph, f"{path}.pool_", x, MaxPool((3,), (1,), ((1, 1),)), Conv(12, (1,)), Relu()),
+            chain(
+                graph, f"{path}.pool_", x, MaxPool((3,), (1,), ((1, 1),)), Conv(12, (1,)), Relu()
+            ),
         ]
         x = put(graph, f"{path}.concat", Concat(), *branches)
     graph.outputs["features"] = put(graph, "global", GlobalAvgPool(), x).name

@@ -1,18 +1,17 @@
 """Writes what torch.save writes, in both formats, with the standard pickle module alone.
 
-The classes that a checkpoint names do not exist here, so pickle meets stand-ins for them that
-claim the real modules and names.
+pickle looks up every class that it names, so stand-ins take the places of PyTorch's modules
+while it writes.
 """
 
 import io
 import pickle
 import sys
-import types
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -23,30 +22,43 @@ STORAGE_TYPES = {
     "bfloat16": "BFloat16Storage",
     "int64": "LongStorage",
     "int32": "IntStorage",
+    "int16": "ShortStorage",
+    "int8": "CharStorage",
     "uint8": "ByteStorage",
     "bool": "BoolStorage",
 }
 LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 
 
-class Storage:
-    """A flat array; tensors that share it share its numbers."""
+def _stand_in(module: str, name: str) -> Any:
+    return type(name, (), {"__module__": module})
 
-    def __init__(self, numbers: np.ndarray, key: str):
-        self.numbers = numbers
+
+TORCH, UTILS = ModuleType("torch"), ModuleType("torch._utils")
+for storage_type in STORAGE_TYPES.values():
+    setattr(TORCH, storage_type, _stand_in("torch", storage_type))
+for function in ("_rebuild_tensor_v2", "_rebuild_parameter"):
+    setattr(UTILS, function, _stand_in("torch._utils", function))
+STAND_INS = {"torch": TORCH, "torch._utils": UTILS}
+
+
+class Storage:
+    """A flat array that tensors can share. `claimed` is the length that the pickle states."""
+
+    def __init__(self, key: str, numbers: np.ndarray, claimed: int | None = None):
         self.key = key
-        self.claimed_elements = numbers.size
+        self.numbers = numbers
+        self.claimed = numbers.size if claimed is None else claimed
 
 
 class Tensor:
-    """A view with offset and strides in numbers, whatever they are."""
+    """A view of a storage: offset and strides count numbers, and may be nonsense."""
 
     def __init__(self, storage: Storage, shape: tuple, strides: tuple, offset: int = 0):
-        self.storage = storage
         self.arguments = (storage, offset, shape, strides, False, OrderedDict())
 
     def __reduce__(self) -> tuple:
-        return named("torch._utils", "_rebuild_tensor_v2"), self.arguments
+        return UTILS._rebuild_tensor_v2, self.arguments
 
 
 class Parameter:
@@ -56,52 +68,60 @@ class Parameter:
         self.data = data
 
     def __reduce__(self) -> tuple:
-        return named("torch._utils", "_rebuild_parameter"), (self.data, True, OrderedDict())
+        return UTILS._rebuild_parameter, (self.data, True, OrderedDict())
 
 
-def tensor(array: Any, key: str) -> Tensor:
-    """A contiguous tensor with its own storage."""
-    array = np.asarray(array)
-    strides = tuple(stride // array.itemsize for stride in np.ascontiguousarray(array).strides)
-    return Tensor(Storage(array.reshape(-1), key), array.shape, strides[: array.ndim])
-
-
-def named(module: str, name: str) -> Any:
-    """A callable that pickles as the global `module.name`."""
-
-    def stand_in(*_: Any) -> None: ...
-
-    stand_in.__module__, stand_in.__qualname__, stand_in.__name__ = module, name, name
-    return stand_in
+def tensor(key: str, array: Any) -> Tensor:
+    """A contiguous tensor with a storage of its own."""
+    array = np.array(array, order="C")
+    strides = tuple(stride // array.itemsize for stride in array.strides)
+    return Tensor(Storage(key, array.reshape(-1)), array.shape, strides)
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, stream: io.BytesIO, legacy: bool):
-        super().__init__(stream, protocol=2)
+    def __init__(self, stream: io.BytesIO, protocol: int, *, legacy: bool):
+        super().__init__(stream, protocol)
         self.legacy = legacy
         self.storages: dict[str, Storage] = {}
 
-    def persistent_id(self, item: Any) -> Any:
+    def persistent_id(self, item: Any) -> tuple | None:
         if not isinstance(item, Storage):
             return None
         self.storages[item.key] = item
-        kind = named("torch", STORAGE_TYPES[item.numbers.dtype.name])
-        identity = ("storage", kind, item.key, "cpu", item.claimed_elements)
+        kind = getattr(TORCH, STORAGE_TYPES[item.numbers.dtype.name])
+        identity = ("storage", kind, item.key, "cpu", item.claimed)
         return (*identity, None) if self.legacy else identity
 
 
-@contextmanager
-def _modules() -> Iterator[None]:
-    """Modules in which pickle finds the stand-ins, as it insists on looking them up."""
-    present = dict(sys.modules)
+def _pickle(value: Any, protocol: int, *, legacy: bool) -> tuple[bytes, dict[str, Storage]]:
+    stream = io.BytesIO()
+    pickler = _Pickler(stream, protocol, legacy=legacy)
+    with patch.dict(sys.modules, STAND_INS):
+        pickler.dump(value)
+    return stream.getvalue(), pickler.storages
 
-    class Anything(types.ModuleType):
-        def __getattr__(self, name: str) -> Any:
-            raise AttributeError(name)
 
-    try:
-        yield
-    finally:
-        sys.modules.clear()
-        sys.modules.update(present)
-    del Anything
+def zip_format(value: Any, *, protocol: int = 2, compression: int = zipfile.ZIP_STORED) -> bytes:
+    """The bytes of torch.save(value, file)."""
+    pickled, storages = _pickle(value, protocol, legacy=False)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        archive.writestr("archive/byteorder", sys.byteorder)
+        for key, storage in storages.items():
+            archive.writestr(f"archive/data/{key}", storage.numbers.tobytes())
+        archive.writestr("archive/version", "3\n")
+    return stream.getvalue()
+
+
+def legacy_format(value: Any, *, protocol: int = 2) -> bytes:
+    """The bytes of torch.save(value, file, _use_new_zipfile_serialization=False)."""
+    pickled, storages = _pickle(value, protocol, legacy=True)
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}
+    head = [pickle.dumps(part, protocol) for part in (LEGACY_MAGIC_NUMBER, 1001, system)]
+    keys = pickle.dumps(sorted(storages), protocol)
+    stored = (
+        storage.claimed.to_bytes(8, "little") + storage.numbers.tobytes()
+        for _, storage in sorted(storages.items())
+    )
+    return b"".join([*head, pickled, keys, *stored])

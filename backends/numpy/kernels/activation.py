@@ -38,12 +38,12 @@ def prelu(op: PRelu, inputs: list[Array], params: dict[str, Array]) -> Array:
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), without overflow for large negative x."""
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    return np.asarray(np.where(x >= 0, 1, small) / (1 + small))
 
 
 def hard_sigmoid(x: Array) -> Array:
     """min(max(x + 3, 0), 6) / 6."""
-    return np.clip(x + 3, 0, 6) / 6
+    return np.asarray(np.clip(x + 3, 0, 6) / 6)
 
 
 def softmax(op: Softmax, inputs: list[Array], params: dict[str, Array]) -> Array:

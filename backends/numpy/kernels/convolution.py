@@ -6,6 +6,7 @@ import numpy as np
 
 from cnndsl.backends.numpy.kernels.types import (
     Kernel,
+    last_axes,
     output_shape,
     padded,
     per_channel,
@@ -49,10 +50,10 @@ def conv_transpose(op: ConvTranspose, inputs: list[Array], params: dict[str, Arr
     weight = params["weight"].reshape(groups, channels // groups, op.filters // groups, *op.kernel)
     columns = x.reshape(batch, groups, channels // groups, -1)
     for offset, target in taps(whole, positions, op.kernel, op.stride, op.dilation):
-        product = weight[(..., *offset)].swapaxes(1, 2) @ columns
+        product = last_axes(weight, offset).swapaxes(1, 2) @ columns
         target += product.reshape(target.shape)
-    crop = tuple(slice(b, b + n) for n, (b, _) in zip(spatial, op.pads, strict=True))
-    return _biased(whole[(..., *crop)], params)
+    crop = [slice(b, b + n) for n, (b, _) in zip(spatial, op.pads, strict=True)]
+    return _biased(last_axes(whole, crop), params)
 
 
 def local_conv(op: LocalConv, inputs: list[Array], params: dict[str, Array]) -> Array:
@@ -81,7 +82,7 @@ def _local(op: LocalConv | TiledConv, x: Array, weight: Array, bias: Array | Non
     ones = (1,) * len(spatial)
     for offset, tap in taps(padded(x, op.pads), spatial, op.kernel, op.stride, ones):
         elements = tap.reshape(batch, channels, -1)
-        result += np.einsum("fpc,bcp->bfp", weight[(..., *offset)], elements, optimize=True)
+        result += np.einsum("fpc,bcp->bfp", last_axes(weight, offset), elements, optimize=True)
     result = result.reshape(batch, filters, *spatial)
     return result if bias is None else result + bias
 

@@ -15,7 +15,7 @@ def batch_norm(op: BatchNorm, inputs: list[Array], params: dict[str, Array]) -> 
     (x,) = inputs
     factor = params["weight"] / np.sqrt(params["running_var"] + op.eps)
     centred = x - per_channel(params["running_mean"], x)
-    return per_channel(factor, x) * centred + per_channel(params["bias"], x)
+    return np.asarray(per_channel(factor, x) * centred + per_channel(params["bias"], x))
 
 
 def local_response_norm(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnndsl.backends.numpy.kernels.types import Kernel
+from cnndsl.backends.numpy.kernels.types import Kernel, last_axes
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Dropout,
@@ -41,7 +41,7 @@ def pad_channels(op: PadChannels, inputs: list[Array], params: dict[str, Array])
 
 def subsample(op: Subsample, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Every stride-th position."""
-    return inputs[0][(..., *(slice(None, None, s) for s in op.stride))]
+    return last_axes(inputs[0], [slice(None, None, s) for s in op.stride])
 
 
 def upsample(op: Upsample, inputs: list[Array], params: dict[str, Array]) -> Array:

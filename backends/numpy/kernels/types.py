@@ -44,11 +44,15 @@ def taps(
     Yields (offset, view [..., *outputs]); `outputs` are the numbers of windows on the last axes.
     """
     for offset in np.ndindex(*kernel):
-        where = tuple(
-            slice(o * r, o * r + (n - 1) * s + 1, s)
-            for o, n, s, r in zip(offset, outputs, stride, dilation, strict=True)
-        )
-        yield offset, x[(..., *where)]
+        axes = zip(offset, outputs, stride, dilation, strict=True)
+        where = [slice(o * r, o * r + (n - 1) * s + 1, s) for o, n, s, r in axes]
+        yield offset, last_axes(x, where)
+
+
+def last_axes(x: Array, index: Sequence[int | slice]) -> Array:
+    """The array indexed on its last axes."""
+    where: Any = (..., *index)
+    return np.asarray(x[where])
 
 
 def per_channel(values: Array, x: Array) -> Array:

@@ -57,7 +57,8 @@ def _tiled_conv(site: Site, op: TiledConv) -> None:
     """One convolution with `period` times the stride makes the outputs of all tiles at once.
 
     The kernel of tile a starts at position a*stride of a larger kernel. The result
-    [filters * tiles, ...] is then interleaved along every axis, and its end cropped.
+    [filters * tiles, ...] is then interleaved along every axis, and its end cropped. The last
+    reshape changes nothing; it tells shape inference what a crop at open sizes hides.
     """
     rank, period = site.input_type.rank, op.period
     reach = [(period - 1) * s for s in op.stride]
@@ -83,7 +84,9 @@ def _tiled_conv(site: Site, op: TiledConv) -> None:
     joined = site.step("joined", "Reshape", interleaved, joined_shape)
     starts = site.integers("crop_starts", [0] * rank)
     axes = site.integers("crop_axes", range(2, 2 + rank))
-    site.emit("Slice", joined, starts, _output_sizes(site, op), axes)
+    sizes = _output_sizes(site, op)
+    cropped = site.step("cropped", "Slice", joined, starts, sizes, axes)
+    site.emit("Reshape", cropped, shape_with(site, "shape", [0, op.filters], sizes))
 
 
 def _tile_kernels(weight: Array, op: TiledConv) -> Array:

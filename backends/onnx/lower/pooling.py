@@ -29,31 +29,20 @@ from cnndsl.ir.windows import Pads, extent
 from cnndsl.runtime.module import Array
 
 
-def _overhang(site: Site, op: Pool) -> Pads:
-    """How far the last windows reach beyond the padded input: (0, count) for each axis.
+def _overhang(op: Pool) -> Pads:
+    """Padding after the padded input, (0, count) for each axis, for the windows that `ceil` adds.
 
-    With an open size, stride-1 positions more turn the floor of the output size into a ceiling.
+    stride-1 positions turn the floor of the output size into a ceiling. Fewer make up the last
+    window that starts in the input or before; none may start later.
     """
-    counts = []
-    axes = zip(
-        site.input_type.spatial, site.output_type.spatial, op.kernel, op.strides, op.dilations,
-        op.pads, strict=True,
-    )  # fmt: skip
-    for n, outputs, k, s, r, pad in axes:
-        if not op.ceil:
-            counts.append(0)
-        elif isinstance(n, int) and isinstance(outputs, int):
-            counts.append(max((outputs - 1) * s + extent(k, r) - n - sum(pad), 0))
-        else:
-            counts.append(s - 1)
-    return tuple((0, count) for count in counts)
+    axes = zip(op.kernel, op.strides, op.dilations, op.pads, strict=True)
+    counts = (min(s - 1, extent(k, r) - 1 - after) for k, s, r, (_, after) in axes)
+    return tuple((0, count if op.ceil else 0) for count in counts)
 
 
-def _all_pads(site: Site, op: Pool) -> Pads:
-    over = _overhang(site, op)
-    return tuple(
-        (before, after + more) for (before, after), (_, more) in zip(op.pads, over, strict=True)
-    )
+def _all_pads(op: Pool) -> Pads:
+    pairs = zip(op.pads, _overhang(op), strict=True)
+    return tuple((before, after + more) for (before, after), (_, more) in pairs)
 
 
 def _window(op: Pool, pads: Pads) -> dict[str, Any]:
@@ -62,7 +51,7 @@ def _window(op: Pool, pads: Pads) -> dict[str, Any]:
 
 def _maxpool(site: Site, op: MaxPool) -> None:
     """Padding that is not smaller than the kernel, which a dilation allows, needs an own node."""
-    x, pads = site.input, _all_pads(site, op)
+    x, pads = site.input, _all_pads(op)
     if any(max(pad) >= k for pad, k in zip(pads, op.kernel, strict=True)):
         x = pad_spatial(site, x, pads, -np.inf)
         pads = ((0, 0),) * len(pads)
@@ -71,22 +60,22 @@ def _maxpool(site: Site, op: MaxPool) -> None:
 
 def _avgpool(site: Site, op: AvgPool) -> None:
     """Padding that counts is written out where windows reach beyond it, which does not count."""
-    x, over = site.input, _overhang(site, op)
+    x, over = site.input, _overhang(op)
     if op.include_pad and any(onnx_pads(over)):
         padded = pad_spatial(site, x, op.pads)
         site.emit("AveragePool", padded, count_include_pad=0, **_window(op, over))
     else:
-        window = _window(op, _all_pads(site, op))
+        window = _window(op, _all_pads(op))
         site.emit("AveragePool", x, count_include_pad=int(op.include_pad), **window)
 
 
 def _l2pool(site: Site, op: L2Pool) -> None:
-    site.emit("LpPool", site.input, p=2, **_window(op, _all_pads(site, op)))
+    site.emit("LpPool", site.input, p=2, **_window(op, _all_pads(op)))
 
 
 def _distance_avgpool(site: Site, op: DistanceAvgPool) -> None:
     """A depthwise convolution with the weights; at borders divided by that of an all-one map."""
-    channels, pads = site.input_type.channels, _all_pads(site, op)
+    channels, pads = site.input_type.channels, _all_pads(op)
     weights = _gaussian(op)
     weights /= weights.sum()
     kernels = site.floats("kernels", np.broadcast_to(weights, (channels, 1, *op.kernel)))

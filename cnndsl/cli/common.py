@@ -1,0 +1,203 @@
+"""What several verbs share: options, values of options, and how findings are shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from cnndsl.api import Network
+    from cnndsl.diagnostics import CnnError, Diagnostic
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+OUTPUT_FORMAT = "cnndsl.output_format"
+STYLES: dict[str, dict[str, Any]] = {
+    "error": {"fg": "red", "bold": True},
+    "warning": {"fg": "yellow", "bold": True},
+    "note": {"fg": "cyan"},
+    "frame": {"fg": "blue"},
+    "message": {"bold": True},
+}
+
+
+def show(diagnostics: Sequence[Diagnostic], *, err: bool = True) -> None:
+    """Print findings in the format that the user asked for; colours on a terminal only."""
+    from cnndsl.diagnostics import render
+
+    if not diagnostics:
+        return
+    output_format = click.get_current_context().meta.get(OUTPUT_FORMAT, "text")
+    click.echo(render.render(diagnostics, output_format, _paint), err=err, color=_colour())
+
+
+def show_error(error: CnnError) -> None:
+    """Print all findings of a failed attempt on stderr."""
+    show(error.diagnostics)
+
+
+def _paint(content: str, role: str) -> str:
+    return click.style(content, **STYLES[role])
+
+
+def _colour() -> bool | None:
+    """None lets click decide by the terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def log(text: str) -> None:
+    """A line for people, on stderr."""
+    click.echo(text, err=True)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[list[str]]:
+    """Time a stage of work; logs its name, its time, and what the block put into the list."""
+    facts: list[str] = []
+    begin = time.perf_counter()
+    yield facts
+    log(f"{name:<8} {time.perf_counter() - begin:7.2f} s  {', '.join(facts)}".rstrip())
+
+
+class Setting(click.ParamType[tuple[str, Any]]):
+    """NAME=VALUE; the value is a number, true, false, a list such as [3, 4], or else a text."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Any]:
+        """The name and the value."""
+        name, equals, text = str(value).partition("=")
+        if not equals or not name.isidentifier():
+            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
+        try:
+            parsed = json.loads(text)
+        except (ValueError, RecursionError):
+            parsed = text
+        return name, text if isinstance(parsed, dict) or parsed is None else parsed
+
+
+class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
+    """NAME=3x384x384: the shape of one sample, channels first."""
+
+    name = "name=CxHxW"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[int, ...]]:
+        """The name and the sizes."""
+        name, _, text = str(value).partition("=")
+        sizes = text.split("x")
+        if not name.isidentifier() or not all(s.isascii() and s.isdigit() for s in sizes):
+            self.fail(f"{value!r} is not NAME=CxHxW, such as image=3x384x384", param, ctx)
+        return name, tuple(map(int, sizes))
+
+
+class NamedPath(click.ParamType[tuple[str | None, Path]]):
+    """FILE, or NAME=FILE."""
+
+    name = "[name=]file"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str | None, Path]:
+        """The name, or None, and the path."""
+        name, equals, path = str(value).partition("=")
+        return (name, Path(path)) if equals and name.isidentifier() else (None, Path(value))
+
+
+def output_format_option(command: Command) -> Command:
+    """--output-format, for findings and errors."""
+    return click.option(
+        "--output-format",
+        type=click.Choice(["text", "json", "github"]),
+        help="How findings are written.",
+        expose_value=False,
+        callback=_remember_format,
+    )(command)
+
+
+def _remember_format(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta[OUTPUT_FORMAT] = value
+
+
+def network_options(command: Command) -> Command:
+    """--set and --input-shape, and the format of errors."""
+    command = output_format_option(command)
+    command = click.option(
+        "--input-shape",
+        "input_shapes",
+        type=InputShape(),
+        multiple=True,
+        help="Replace an input's declared shape.",
+    )(command)
+    return click.option(
+        "--set",
+        "settings",
+        type=Setting(),
+        multiple=True,
+        help="Give a parameter of the network another value.",
+    )(command)
+
+
+def weights_options(command: Command) -> Command:
+    """--target, --weights, --weights-map, --seed and --threads."""
+    command = click.option("--threads", type=click.IntRange(1), help="Threads to compute with.")(
+        command
+    )
+    command = click.option(
+        "--seed", type=click.IntRange(0, 2**63 - 1), help="Make missing weights from this seed."
+    )(command)
+    command = click.option("--weights-map", metavar="FILE", help="Rename rules for the weights.")(
+        command
+    )
+    command = click.option("--weights", metavar="FILE", help="A .safetensors, .pt or .pth file.")(
+        command
+    )
+    return click.option("--target", default="onnx", show_default=True, help="What to compile to.")(
+        command
+    )
+
+
+def load_network(
+    spec: str,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+) -> Network:
+    """The network that the user means; its warnings are shown."""
+    from cnndsl.api import parse
+
+    network = parse(spec, settings=dict(settings), input_shapes=dict(input_shapes))
+    show(network.warnings)
+    return network
+
+
+def is_artefact(model: str) -> bool:
+    """Whether a model is named like a compiled file rather than like a network."""
+    suffix = Path(model).suffix
+    return bool(suffix) and suffix != ".cnn" and not suffix.startswith(".cnn:")
+
+
+def print_json(data: Any) -> None:
+    """Write data for machines to stdout."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
+    """Aligned columns on stdout; those with an index in `numbers` are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if index in numbers else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def is_terminal() -> bool:
+    """Whether stdout is watched by a person."""
+    return sys.stdout.isatty()

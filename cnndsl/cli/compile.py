@@ -1,0 +1,47 @@
+"""`cnndsl compile`: a network and its weights to an artefact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cnndsl.cli.common import load_network, network_options, show, stage, weights_options
+
+
+@click.command("compile")
+@click.argument("network")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME and suffix.")
+@click.option("--batch", type=click.IntRange(1), help="Fix the batch size.")
+@weights_options
+@network_options
+def command(
+    network: str,
+    output: Path | None,
+    batch: int | None,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+    **weights: Any,
+) -> int:
+    """Compile a network and write the artefact."""
+    from cnndsl.analysis.cost import graph_cost
+    from cnndsl.analysis.units import exact, si
+    from cnndsl.api import compile as compile_network
+    from cnndsl.runtime.backend import backend
+
+    target = backend(weights["target"])
+    with stage("parse") as facts:
+        parsed = load_network(network, settings, input_shapes)
+        parameters = exact(graph_cost(parsed.graph).params)
+        facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
+    with stage("compile") as facts:
+        module = compile_network(parsed, batch=batch, **weights)
+        facts.append(target.description)
+    show(module.warnings)
+    path = output or Path(f"{parsed.name}{target.suffix}")
+    with stage("write"):
+        module.save(path)
+    click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
+    return 0

@@ -1,0 +1,51 @@
+"""`cnndsl draw`: the graph as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cnndsl.cli.common import load_network, network_options
+
+
+@click.command("draw")
+@click.argument("network")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.svg or FILE.dot.")
+@click.option(
+    "--depth", type=click.IntRange(1), help="Levels of blocks to open; small networks: all."
+)
+@network_options
+def command(
+    network: str,
+    output: Path | None,
+    depth: int | None,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+) -> int:
+    """Draw a network with its blocks as boxes.
+
+    Hovering over a box in the SVG tells its path, its costs and its place in the source.
+    """
+    from cnndsl.analysis.units import si
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.runtime.files import atomic_write
+
+    if output and output.suffix not in (".svg", ".dot"):
+        raise CnnError.of(
+            "E0607",
+            f"cannot draw into {output}: pictures are .svg or .dot",
+            hint="an SVG becomes a PNG with rsvg-convert, Inkscape or a browser",
+        )
+    parsed = load_network(network, settings, input_shapes)
+    path = output or Path(f"{parsed.name}.svg")
+    if path.suffix == ".dot":
+        from cnndsl.drawing.dot import dot as draw
+    else:
+        from cnndsl.drawing.svg import svg as draw
+    with atomic_write(path) as file:
+        file.write(draw(parsed.graph, depth))
+    click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
+    return 0

@@ -1,0 +1,56 @@
+"""`cnndsl fmt`: networks in their canonical form."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from cnndsl.cli.common import log, output_format_option, show_error
+
+
+@click.command("fmt")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+@output_format_option
+def command(files: Sequence[Path], check: bool, diff: bool) -> int:
+    """Rewrite files in canonical form; folders stand for all their .cnn files."""
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.language.formatter import format_source
+    from cnndsl.language.loader import iter_files, read_source
+    from cnndsl.runtime.files import atomic_write
+
+    changed, code = 0, 0
+    for path in [file for given in files for file in iter_files(given)]:
+        try:
+            text = read_source(path).text
+            formatted = format_source(text, str(path))
+        except CnnError as error:
+            show_error(error)
+            code = max(code, 2 if error.usage else 1)
+            continue
+        if formatted == text:
+            continue
+        changed += 1
+        if diff:
+            _print_diff(path, text, formatted)
+        elif check:
+            click.echo(f"{path} would be reformatted")
+        else:
+            with atomic_write(path) as file:
+                file.write(formatted.encode())
+            click.echo(f"{path} reformatted")
+    if not changed and not code:
+        log("all files are in canonical form")
+    return max(code, 1) if changed and (check or diff) else code
+
+
+def _print_diff(path: Path, before: str, after: str) -> None:
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), str(path), str(path), lineterm=""
+    )
+    for line in lines:
+        click.echo(line)

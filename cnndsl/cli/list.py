@@ -1,0 +1,168 @@
+"""`cnndsl list`: the networks, operators, passes and targets there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnndsl.cli.common import is_terminal, print_json, print_table
+
+if TYPE_CHECKING:
+    from cnndsl.ir.operator import Operator
+
+Rows = list[dict[str, Any]]
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["networks", "ops", "passes", "targets"]))
+@click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
+def command(what: str, as_json: bool) -> int:
+    """List what there is to compile, to write, and to compile to."""
+    rows = LISTS[what]()
+    if as_json:
+        print_json(rows)
+        return 0
+    columns = COLUMNS[what]
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    numbers = [i for i, column in enumerate(columns) if column in ("params", "macs")]
+    print_table([list(columns), *cells], numbers=numbers)
+    return 0
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shape}" for name, shape in value.items())
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+
+
+def _networks() -> Rows:
+    """Every network of the zoo that needs no arguments, by name.
+
+    `facts` is the network's name in the published facts where that is another.
+    """
+    from cnndsl.analysis.cost import graph_cost
+    from cnndsl.api import parse, zoo
+    from cnndsl.language.loader import is_concrete, load_unit, read_source
+
+    rows = []
+    published = _published_names()
+    concrete = {
+        (file, item.name.text)
+        for file in set(zoo().values())
+        for item in load_unit(read_source(file)).own_networks()
+        if is_concrete(item)
+    }
+    named = [(name, file) for name, file in sorted(zoo().items()) if (file, name) in concrete]
+    for name, file in _progress(named):
+        graph = parse(f"{file}:{name}").graph
+        cost = graph_cost(graph)
+        inputs = {node: str(graph[node].type) for node in graph.inputs}
+        rows.append(
+            {
+                "name": name,
+                "file": str(file),
+                "inputs": inputs,
+                "params": cost.params,
+                "macs": cost.macs,
+                "facts": published.get(name),
+            }
+        )
+    return rows
+
+
+def _published_names() -> dict[str, str]:
+    text = resources.files("cnndsl.networks").joinpath("facts.json").read_text("utf-8")
+    names: dict[str, str] = json.loads(text)["names"]
+    return names
+
+
+def _progress(items: list[Any]) -> Iterator[Any]:
+    """The items, with a progress bar on a terminal."""
+    if not is_terminal():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, console=Console(stderr=True), transient=True)
+
+
+def _ops() -> Rows:
+    from cnndsl.ir.operators import BY_NAME
+
+    return [
+        {
+            "name": name,
+            "signature": _signature(operator),
+            "meaning": _first_line(operator),
+            "operands": operator.operands,
+            "attributes": [
+                {
+                    "name": field.name,
+                    "takes": field.metadata["kind"].says,
+                    "required": field.default is MISSING,
+                    "default": None if field.default is MISSING else field.default,
+                }
+                for field in fields(operator)
+            ],
+        }
+        for name, operator in sorted(BY_NAME.items())
+    ]
+
+
+def _signature(operator: type[Operator]) -> str:
+    arguments = ", ".join(_argument(field) for field in fields(operator))
+    return f"{operator.name}({arguments})" if arguments else operator.name
+
+
+def _argument(field: Any) -> str:
+    """An attribute as in a block's head; in brackets if it may be left out without a default."""
+    if field.default is MISSING:
+        return str(field.name)
+    if field.default is None:
+        return f"[{field.name}]"
+    value = field.default
+    if isinstance(value, tuple) and len(value) == 1:
+        value = value[0]
+    return f"{field.name}={str(value).lower() if isinstance(value, bool) else value}"
+
+
+def _passes() -> Rows:
+    from cnndsl.passes.pipeline import INFERENCE
+
+    return [
+        {"name": step.name, "algebra": step.algebra, "meaning": _first_line(type(step))}
+        for step in INFERENCE
+    ]
+
+
+def _targets() -> Rows:
+    from cnndsl.runtime.backend import backends
+
+    return [
+        {"name": name, "suffix": target.suffix, "description": target.description}
+        for name, target in backends().items()
+    ]
+
+
+def _first_line(documented: type) -> str:
+    return (documented.__doc__ or "").strip().partition("\n")[0]
+
+
+LISTS: dict[str, Callable[[], Rows]] = {
+    "networks": _networks,
+    "ops": _ops,
+    "passes": _passes,
+    "targets": _targets,
+}
+COLUMNS = {
+    "networks": ("name", "inputs", "params", "macs", "file"),
+    "ops": ("signature", "meaning"),
+    "passes": ("name", "algebra", "meaning"),
+    "targets": ("name", "suffix", "description"),
+}

@@ -1,0 +1,91 @@
+"""The entry point: finds the verb, shows errors, and sets the exit code.
+
+Exit codes: 0 fine, 1 findings in a network, 2 a wrong call or an unreadable file, 101 an
+internal error, 130 interrupted, 141 the reader of the output is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from cnndsl import __version__
+from cnndsl.cli.common import show_error
+
+VERBS = ("check", "compile", "run", "inspect", "draw", "fmt", "list", "explain", "weights")
+
+FINDINGS, USAGE, INTERNAL, INTERRUPTED, BROKEN_PIPE = 1, 2, 101, 130, 141
+
+
+class Verbs(click.Group):
+    """Imports a verb's module when the verb is called, and turns CnnError into an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order of work."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command that the verb's module defines."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"cnndsl.cli.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; returns its exit code."""
+        from cnndsl.diagnostics import CnnError
+
+        try:
+            return super().invoke(ctx)
+        except CnnError as error:
+            show_error(error)
+            return USAGE if error.usage else FINDINGS
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="cnndsl")
+def commands() -> None:
+    """A graph compiler for convolutional networks.
+
+    A network is a file (resnet50.cnn), a file and a name (resnet.cnn:resnet101), or a name of
+    the zoo (resnet101). Results go to stdout, everything else to stderr.
+    """
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code."""
+    try:
+        code = commands.main(list(arguments), prog_name="cnndsl", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except click.Abort:
+        return INTERRUPTED
+    except Exception as error:
+        summary = " ".join(str(error).split())
+        click.echo(
+            f"internal error: {type(error).__name__}: {summary} - please report this "
+            "(CNNDSL_DEBUG=1 shows where)",
+            err=True,
+        )
+        if os.environ.get("CNNDSL_DEBUG"):
+            traceback.print_exc()
+        return INTERNAL
+
+
+def run() -> None:
+    """The `cnndsl` command."""
+    sys.exit(main(sys.argv[1:]))

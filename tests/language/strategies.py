@@ -1,0 +1,329 @@
+"""Random syntax trees, and their texts in random layouts, as hypothesis strategies.
+
+A text is a sequence of tokens with white space and comments between them; the tokens come from the
+tree by the grammar alone, so that nothing here is shared with the formatter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from cnndsl.diagnostics import Source, Span
+from cnndsl.language import syntax as ast
+
+NOWHERE = Span(Source("<random>", ""), 0, 0)
+NAMES = ("x", "conv", "growth", "i", "channels", "a_rather_long_name_of_a_block", "stride2", "_B")
+NUMBERS = ("0", "7", "0.5", ".25", "1e-3", "2.5E+10", "1000")
+STRINGS = ('""', '"same_upper"', '"# no comment"', '"a -> b | { c }"')
+COMMENTS = (
+    "#",
+    "# comment",
+    '#"quoted" text',
+    "# { | } -> (",
+    "# trailing space \t",
+    "# " + "é" * 90,
+)
+ROWS = (("or",), ("and",), ("==", "!=", "<", "<=", ">", ">="), ("+", "-"), ("*", "/", "//", "%"))
+COMPARISON = 2
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Grower:
+    """Grows trees; `size` bounds the depth and the length of lists."""
+
+    random: Random
+    size: int
+
+    def smaller(self) -> Grower:
+        return Grower(self.random, self.size - 1)
+
+    def several(self, make: Callable[[], Item], least: int = 0) -> tuple[Item, ...]:
+        return tuple(make() for _ in range(self.random.randint(least, max(least, self.size))))
+
+    def chance(self) -> bool:
+        return self.size > 0 and self.random.random() < 0.35
+
+    # Expressions, one method for each level of the grammar
+
+    def name(self) -> ast.Name:
+        return ast.Name(NOWHERE, self.random.choice(NAMES))
+
+    def number(self) -> ast.Literal:
+        text = self.random.choice(NUMBERS)
+        return ast.Literal(NOWHERE, int(text) if text.isdigit() else float(text), text)
+
+    def string(self) -> ast.Literal:
+        text = self.random.choice(STRINGS)
+        return ast.Literal(NOWHERE, text[1:-1], text)
+
+    def boolean(self) -> ast.Literal:
+        value = self.random.random() < 0.5
+        return ast.Literal(NOWHERE, value, "true" if value else "false")
+
+    def listed(self) -> ast.ListOf:
+        return ast.ListOf(NOWHERE, self.several(self.smaller().expression))
+
+    def expression(self) -> ast.Expression:
+        if self.chance():
+            low = self.smaller()
+            then, condition = low.operation(0), low.operation(0)
+            return ast.Conditional(NOWHERE, then, condition, low.expression())
+        return self.operation(0)
+
+    def operation(self, row: int) -> ast.Expression:
+        if row == len(ROWS):
+            return self.signed()
+        if row == COMPARISON and self.chance():
+            return ast.Unary(NOWHERE, "not", self.smaller().operation(COMPARISON))
+        if not self.chance():
+            return self.operation(row + 1)
+        left = self.smaller().operation(row + 1 if row == COMPARISON else row)
+        right = self.smaller().operation(row + 1)
+        return ast.Binary(NOWHERE, self.random.choice(ROWS[row]), left, right)
+
+    def signed(self) -> ast.Expression:
+        if self.chance():
+            return ast.Unary(NOWHERE, "-", self.smaller().signed())
+        if self.chance():
+            return ast.Binary(NOWHERE, "**", self.smaller().postfix(), self.smaller().signed())
+        return self.postfix()
+
+    def postfix(self) -> ast.Expression:
+        low = self.smaller()
+        if self.chance():
+            return ast.Call(NOWHERE, low.postfix(), low.arguments())
+        if self.chance():
+            return ast.Index(NOWHERE, low.postfix(), low.expression())
+        if self.chance():
+            return ast.Parenthesised(NOWHERE, low.expression())
+        if self.chance():
+            return self.listed()
+        return self.random.choice([self.name, self.number, self.string, self.boolean])()
+
+    def arguments(self) -> tuple[ast.Argument, ...]:
+        return self.several(self.argument)
+
+    def argument(self) -> ast.Argument:
+        name = self.name() if self.random.random() < 0.4 else None
+        return ast.Argument(NOWHERE, name, self.expression())
+
+    # Elements and statements
+
+    def chain(self) -> ast.Chain:
+        return ast.Chain(NOWHERE, self.several(self.step, least=1))
+
+    def step(self) -> ast.Step:
+        return ast.Step(NOWHERE, self.label() if self.chance() else None, self.element())
+
+    def label(self) -> ast.Label:
+        parts: list[str | ast.Expression] = [self.random.choice(NAMES)]
+        while self.chance():
+            operator = self.random.choice(ROWS[-1] + ROWS[-2])
+            part = ast.Binary(NOWHERE, operator, self.name(), self.number())
+            parts += [part, *self.random.sample(["_x", "2"], self.random.randrange(2))]
+        return ast.Label(NOWHERE, tuple(parts))
+
+    def element(self) -> ast.Element:
+        low = self.smaller()
+        if self.chance():
+            return ast.Join(NOWHERE, self.name(), self.several(low.body, least=1))
+        if self.chance():
+            return low.branching()
+        if self.chance():
+            names = self.several(self.name, least=1)
+            return ast.For(NOWHERE, names, low.expression(), low.body())
+        if self.chance():
+            return ast.Repeat(NOWHERE, low.expression(), low.body())
+        if self.chance():
+            return ast.Group(NOWHERE, low.body())
+        return low.expression()
+
+    def branching(self) -> ast.If:
+        otherwise = self.body() if self.random.random() < 0.5 else None
+        if self.chance():
+            step = ast.Step(NOWHERE, None, self.smaller().branching())
+            otherwise = ast.Body(NOWHERE, (ast.Chain(NOWHERE, (step,)),))
+        return ast.If(NOWHERE, self.expression(), self.body(), otherwise)
+
+    def body(self) -> ast.Body:
+        return ast.Body(NOWHERE, self.several(self.statement))
+
+    def statement(self) -> ast.Statement:
+        name = self.name()
+        others: list[Callable[[], ast.Statement]] = [
+            lambda: ast.InputDeclaration(NOWHERE, name, self.listed()),
+            lambda: ast.Let(NOWHERE, name, self.chain()),
+            lambda: ast.LayerDeclaration(NOWHERE, name, self.expression()),
+            lambda: ast.OutputDeclaration(NOWHERE, name, self.chain()),
+            lambda: ast.AuxiliaryDeclaration(NOWHERE, name, self.arguments(), self.chain()),
+            self.defaults,
+        ]
+        return self.random.choice(others)() if self.chance() else self.chain()
+
+    def defaults(self) -> ast.Defaults:
+        def default() -> ast.Default:
+            return ast.Default(NOWHERE, self.name(), self.arguments())
+
+        return ast.Defaults(NOWHERE, self.several(default, least=1))
+
+    # Files
+
+    def file(self) -> ast.File:
+        return ast.File(NOWHERE, NOWHERE.source, self.several(self.item))
+
+    def item(self) -> ast.Item:
+        name = self.name()
+        others: list[Callable[[], ast.Item]] = [
+            lambda: ast.Import(NOWHERE, self.several(self.name, least=1), self.string()),
+            lambda: ast.Alias(NOWHERE, name, self.expression()),
+            self.defaults,
+        ]
+        if self.random.random() < 0.3:
+            return self.random.choice(others)()
+        keyword = self.random.choice(["block", "network"])
+        return ast.Definition(NOWHERE, keyword, name, self.several(self.parameter), self.body())
+
+    def parameter(self) -> ast.ParameterDeclaration:
+        default = self.expression() if self.random.random() < 0.5 else None
+        return ast.ParameterDeclaration(NOWHERE, self.name(), default)
+
+
+SEPARATOR = "\n"
+
+
+def tokens(node: ast.Tree) -> list[str]:
+    """The tokens of a tree; SEPARATOR stands where a line must end."""
+    match node:
+        case ast.File():
+            return _joined(node.items, SEPARATOR)
+        case ast.Import():
+            return ["import", *_joined(node.names), "from", node.path.text]
+        case ast.Definition():
+            parameters = ["(", *_joined(node.parameters), ")"] if node.parameters else []
+            return [node.keyword, node.name.text, *parameters, *tokens(node.body)]
+        case ast.ParameterDeclaration():
+            default = ["=", *tokens(node.default)] if node.default else []
+            return [node.name.text, *default]
+        case ast.Alias():
+            return ["network", node.name.text, "=", *tokens(node.call)]
+        case ast.InputDeclaration():
+            return ["input", node.name.text, *tokens(node.shape)]
+        case ast.Let():
+            return ["let", node.name.text, "=", *tokens(node.chain)]
+        case ast.LayerDeclaration():
+            return ["layer", node.name.text, "=", *tokens(node.call)]
+        case ast.OutputDeclaration():
+            return ["output", node.name.text, "=", *tokens(node.chain)]
+        case ast.AuxiliaryDeclaration():
+            arguments = ["(", *_joined(node.arguments), ")"]
+            return ["auxiliary", node.name.text, *arguments, "=", *tokens(node.chain)]
+        case ast.Defaults():
+            return ["defaults", *_joined(node.defaults)]
+        case ast.Default():
+            return [node.name.text, "(", *_joined(node.arguments), ")"]
+        case ast.Chain():
+            return _joined(node.steps, "->")
+        case ast.Step():
+            return [*(tokens(node.label) if node.label else []), *tokens(node.element)]
+        case ast.Label():
+            parts = (p if isinstance(p, str) else f"{{{' '.join(tokens(p))}}}" for p in node.parts)
+            return ["".join(parts) + ":"]
+        case ast.Body():
+            return ["{", *_joined(node.statements, SEPARATOR), "}"]
+        case ast.Join():
+            branches = [_joined(branch.statements, SEPARATOR) for branch in node.branches]
+            bars = [token for branch in branches for token in ("|", *branch)][1:]
+            return [node.operator.text, "{", *bars, "}"]
+        case ast.If():
+            otherwise = ["else", *tokens(node.otherwise)] if node.otherwise else []
+            return ["if", *tokens(node.condition), *tokens(node.then), *otherwise]
+        case ast.For():
+            return ["for", *_joined(node.names), "in", *tokens(node.values), *tokens(node.body)]
+        case ast.Repeat():
+            return ["repeat", *tokens(node.count), *tokens(node.body)]
+        case ast.Group():
+            return tokens(node.body)
+        case ast.Name() | ast.Literal():
+            return [node.text]
+        case ast.ListOf():
+            return ["[", *_joined(node.items), "]"]
+        case ast.Parenthesised():
+            return ["(", *tokens(node.inner), ")"]
+        case ast.Unary():
+            return [node.operator, *tokens(node.operand)]
+        case ast.Binary():
+            return [*tokens(node.left), node.operator, *tokens(node.right)]
+        case ast.Conditional():
+            condition = ["if", *tokens(node.condition), "else"]
+            return [*tokens(node.then), *condition, *tokens(node.otherwise)]
+        case ast.Index():
+            return [*tokens(node.values), "[", *tokens(node.position), "]"]
+        case ast.Call():
+            return [*tokens(node.callee), "(", *_joined(node.arguments), ")"]
+        case ast.Argument():
+            return [*([node.name.text, "="] if node.name else []), *tokens(node.value)]
+    raise AssertionError(f"no tokens for {type(node).__name__}")
+
+
+def _joined(nodes: Sequence[ast.Tree], separator: str = ",") -> list[str]:
+    return [token for node in nodes for token in (separator, *tokens(node))][1:]
+
+
+def written(tree: ast.File, random: Random, commented: bool) -> str:
+    """The text of a tree with random white space and, if `commented`, comments."""
+    text = [_gap(random, 0.5, commented)]
+    brackets: list[str] = []
+    everything = [*tokens(tree), ""]
+    for token, following in zip(everything[:-1], everything[1:], strict=True):
+        if token == SEPARATOR:
+            text.append(_break(random, commented))
+            continue
+        text.append(token)
+        if token in ("(", "[", "{"):
+            brackets.append(token)
+        elif token in (")", "]", "}"):
+            brackets.pop()
+        bracketed = bool(brackets) and brackets[-1] != "{"
+        free = token in ("{", "|", "->") or following in ("}", "|", "->", "else", "")
+        if bracketed or free:
+            text.append(_gap(random, 0.2, commented))
+        else:
+            text.append(random.choice([" ", "  ", "\t"]))
+    return "".join(text)
+
+
+def _gap(random: Random, chance: float, commented: bool) -> str:
+    return _break(random, commented) if random.random() < chance else " "
+
+
+def _break(random: Random, commented: bool) -> str:
+    lines = []
+    for _ in range(random.choice([1, 1, 1, 2, 4])):
+        comment = random.choice(COMMENTS) if commented and random.random() < 0.3 else ""
+        lines.append(random.choice(["", " ", "\t"]) + comment)
+    return "\n".join([*lines, " " * random.randrange(9)])
+
+
+def files() -> st.SearchStrategy[ast.File]:
+    """Syntax trees of whole files."""
+    return st.builds(lambda size, seed: Grower(Random(seed), size).file(), _SIZES, _SEEDS)
+
+
+def texts(commented: bool = True) -> st.SearchStrategy[tuple[ast.File, str]]:
+    """Syntax trees with a text of each, in a random layout."""
+
+    def text(tree: ast.File, seed: int) -> tuple[ast.File, str]:
+        return tree, written(tree, Random(seed), commented)
+
+    return st.builds(text, files(), _SEEDS)
+
+
+_SIZES = st.integers(0, 4)
+_SEEDS = st.integers(0, 2**32)

@@ -1,0 +1,59 @@
+"""onnxruntime against the reference, for every operator."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnndsl.backends.onnx.lower import LOWERINGS
+from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.operator import OperatorError
+from cnndsl.ir.operators import OPERATORS
+from cnndsl.ir.types import Shape
+from cnndsl.runtime.backend import CompileOptions
+from tests.onnx.support import BACKEND, assert_close, model_of, reference
+from tests.operators.cases import CASES, Case
+
+NEED_KNOWN_SIZES = {
+    "local_conv", "adaptive_avgpool", "adaptive_maxpool", "fc", "rbf", "flatten",
+}  # fmt: skip
+
+
+def test_every_operator_has_a_lowering():
+    assert set(LOWERINGS) == set(OPERATORS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_agrees_with_the_reference(case: Case):
+    graph, values, inputs = case.graph(), case.values(), case.inputs()
+    module = BACKEND.compile(graph, values, CompileOptions())
+    assert_close(module.run(inputs)["y"], reference(graph, values, inputs)["y"])
+    assert {node.domain for node in model_of(module).graph.node} == {""}
+
+
+SPATIAL = [case for case in CASES if any(len(shape) > 1 for shape in case.shapes)]
+
+
+@pytest.mark.parametrize("case", SPATIAL, ids=lambda case: case.id)
+def test_one_model_runs_at_several_sizes(case: Case):
+    try:
+        opened = case.graph(tuple(with_open_sizes(shape) for shape in case.shapes))
+    except OperatorError:
+        assert needs_known_sizes(case)
+        return
+    module = BACKEND.compile(opened, case.values(), CompileOptions())
+    for batch, growth in ((1, 0), (3, 1), (2, 6)):
+        shapes = tuple((shape[0], *(n + growth for n in shape[1:])) for shape in case.shapes)
+        sized = Case(case.id, case.operator, shapes, batch, case.spread)
+        inputs = sized.inputs()
+        expected = reference(sized.graph(), case.values(), inputs)["y"]
+        assert_close(module.run(inputs)["y"], expected)
+
+
+def with_open_sizes(shape: Shape) -> Shape:
+    opened: list[Dim] = [OpenDim.symbol(f"size{axis}") for axis in range(len(shape) - 1)]
+    return (shape[0], *opened)
+
+
+def needs_known_sizes(case: Case) -> bool:
+    pad = getattr(case.operator, "pad", None)
+    return case.operator.name in NEED_KNOWN_SIZES or pad in ("same_upper", "same_lower")

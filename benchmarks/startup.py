@@ -11,7 +11,6 @@ from statistics import median
 from time import perf_counter
 
 COMMAND = str(Path(sys.executable).with_name("cnndsl"))
-BARE = (sys.executable, "-c", "pass")
 IMPORT = (sys.executable, "-c", "import cnndsl")
 CHECK = (COMMAND, "check", "networks/densenet.cnn:densenet264")
 COMPILE = (sys.executable, "-c", "import cnndsl; cnndsl.compile('densenet264', seed=0)")
@@ -19,20 +18,16 @@ COMPILE = (sys.executable, "-c", "import cnndsl; cnndsl.compile('densenet264', s
 
 @dataclass(frozen=True)
 class Measurement:
-    """A command, how often it runs, and the seconds that it may take.
-
-    With `net`, the time of a bare interpreter is taken off.
-    """
+    """A command, how often it runs, and the seconds that it may take, interpreter included."""
 
     label: str
     command: Sequence[str]
     runs: int
     bar: float
-    net: bool = False
 
 
 MEASUREMENTS = (
-    Measurement("import cnndsl", IMPORT, 20, 0.2, net=True),
+    Measurement("import cnndsl", IMPORT, 20, 0.2),
     Measurement("cnndsl check densenet264", CHECK, 5, 1.0),
     Measurement("compile densenet264 to ONNX, unwritten", COMPILE, 5, 5.0),
 )
@@ -43,17 +38,16 @@ def seconds(command: Sequence[str], runs: int) -> float:
     times = []
     for _ in range(runs + 1):
         start = perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, capture_output=True)
         times.append(perf_counter() - start)
     return median(times[1:])
 
 
 def main() -> None:
     """Print a table; the last column marks what is over its bar."""
-    bare = seconds(BARE, 20)
     print(f"{'':40}   median      bar")
     for row in MEASUREMENTS:
-        taken = seconds(row.command, row.runs) - (bare if row.net else 0)
+        taken = seconds(row.command, row.runs)
         print(f"{row.label:40} {taken:6.3f} s  {row.bar:5.1f} s{'  over' * (taken > row.bar)}")
 
 

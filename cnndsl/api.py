@@ -126,6 +126,8 @@ def check(spec: str | PathLike[str]) -> list[Diagnostic]:
         elaborator.run(owner, item, {})
         known = {(d.code, d.span) for d in findings}
         findings += [d for d in elaborator.diagnostics if (d.code, d.span) not in known]
+        if any(d.code == "E0503" for d in findings):
+            break
     return sorted(findings, key=_place)
 
 

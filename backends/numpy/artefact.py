@@ -62,15 +62,20 @@ def read_artefact(path: Path) -> Artefact:
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, zipfile.BadZipFile, EOFError, RecursionError, NotImplementedError) as error:
-        raise CnnError.of(
-            "E0603",
-            f"{path} is not a reference module, or damaged: {error}",
-            hint="make it anew with `cnndsl compile --target reference`",
-        ) from None
+        raise not_an_artefact(path, str(error)) from None
+
+
+def not_an_artefact(path: Path, problem: str) -> CnnError:
+    """The error for a file that is no artefact, or a damaged one."""
+    return CnnError.of(
+        "E0603",
+        f"{path} is not a reference module, or damaged: {problem}",
+        hint="make it anew with `cnndsl compile --target reference`",
+    )
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:

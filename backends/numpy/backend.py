@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnndsl.backends.numpy.artefact import read_artefact
+from cnndsl.backends.numpy.artefact import not_an_artefact, read_artefact
 from cnndsl.backends.numpy.module import ReferenceModule
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
@@ -42,9 +42,13 @@ class ReferenceBackend:
     def load(self, path: Path, threads: int | None = None) -> ReferenceModule:
         """A module from a `.cnnref` file. Raises CnnError if the file is not one."""
         found = read_artefact(path)
-        return ReferenceModule(
-            found.graph, found.values, found.metadata, dtype=found.dtype, batch=found.batch
-        )
+        try:
+            return ReferenceModule(
+                found.graph, found.values, found.metadata, dtype=found.dtype, batch=found.batch
+            )
+        except (ValueError, KeyError, TypeError, IndexError, MemoryError) as error:
+            problem = f"its weight expressions cannot be computed ({error})"
+            raise not_an_artefact(path, problem) from None
 
 
 BACKEND = ReferenceBackend()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 
+import networkx as nx
 import numpy as np
 
 from cnndsl.backends.numpy.kernels import KERNELS
@@ -29,7 +30,8 @@ def run_graph(
     """The outputs of a graph by output name; with `keep`, those nodes' results by node name.
 
     `values` holds the parameters by name, `inputs` arrays [batch, *shape] by input name.
-    Everything is computed in `dtype`. Raises CnnError if open sizes turn out too small.
+    Everything is computed in `dtype`. Raises CnnError if open sizes turn out too small
+    (E0604) or memory runs out (E0711).
     """
     params = evaluate_params(graph, values, dtype)
     if keep is not None:
@@ -56,10 +58,16 @@ def run_nodes(
     dtype: str,
     keep: Collection[str],
 ) -> dict[str, Array]:
-    """The results of the nodes named in `keep`; other results live until their last use."""
-    readers = Counter(source for source, _ in graph.nx.edges())
+    """The results of the nodes named in `keep`; other results live until their last use.
+
+    Nodes that `keep` does not depend on are left out.
+    """
+    needed = set(keep).union(*(nx.ancestors(graph.nx, name) for name in keep))
+    readers = Counter(source for source, target in graph.nx.edges() if target in needed)
     alive: dict[str, Array] = {}
     for node in graph.nodes():
+        if node.name not in needed:
+            continue
         if isinstance(node.op, Input):
             alive[node.name] = np.asarray(inputs[node.name], dtype)
             continue
@@ -82,4 +90,8 @@ def _run_node(node: Node, operands: list[Array], params: Mapping[str, Array]) ->
             f"the network cannot take an input of this size: {error.message}",
             hint="give a larger input",
             notes=[f"at {node.name} ({node.op.name})"],
+        ) from None
+    except MemoryError:
+        raise CnnError.of(
+            "E0711", f"not enough memory to compute {node.name} ({node.op.name}, {node.type})"
         ) from None

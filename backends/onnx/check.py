@@ -31,17 +31,17 @@ def check_model(
     onnx.checker.check_model(twin, full_check=True)
     twin.graph.ClearField("output")
     inferred = onnx.shape_inference.infer_shapes(twin, strict_mode=True, data_prop=True)
-    for info in inferred.graph.value_info:
-        if info.name in types:
-            _compare(info, types[info.name])
+    found = {info.name: info for info in [*inferred.graph.input, *inferred.graph.value_info]}
+    for name, expected in types.items():
+        _compare(name, found.get(name, ValueInfoProto()), expected)
 
 
-def _compare(info: ValueInfoProto, expected: TensorType) -> None:
-    dims = list(info.type.tensor_type.shape.dim)
+def _compare(name: str, found: ValueInfoProto, expected: TensorType) -> None:
+    dims = list(found.type.tensor_type.shape.dim)
     agree = len(dims) == len(expected.shape) + 1 and all(
         have.dim_value == want if isinstance(want, int) else not have.HasField("dim_value")
         for have, want in zip(dims[1:], expected.shape, strict=True)
     )
     if not agree:
-        found = "x".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims)
-        raise RuntimeError(f"{info.name} is batchx{expected}, but ONNX infers {found}")
+        shown = "x".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims)
+        raise RuntimeError(f"{name} is batchx{expected}, but ONNX infers {shown or 'nothing'}")

@@ -21,16 +21,22 @@ WIDEST = 10_000
 
 
 def summary(graph: Graph, depth: int = 2) -> str:
-    """The tables of `overview` as plain text, as wide as they need to be."""
-    page = Console(file=StringIO(), width=WIDEST, color_system=None)
-    for part in overview(graph, depth):
+    """The tables of `print_overview` as plain text, as wide as they need to be."""
+    text = StringIO()
+    page = Console(file=text, width=WIDEST, color_system=None)
+    print_overview(graph, depth, page)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def print_overview(graph: Graph, depth: int, page: Console) -> None:
+    """Print headline, blocks down to `depth`, stages if any are labelled, and totals."""
+    for index, part in enumerate(_parts(graph, depth)):
+        if index:
+            page.print()
         page.print(part)
-    assert isinstance(page.file, StringIO)
-    return "\n".join(line.rstrip() for line in page.file.getvalue().splitlines()).strip("\n")
 
 
-def overview(graph: Graph, depth: int) -> Iterator[Text | Table]:
-    """Headline, blocks down to `depth`, stages if any are labelled, totals."""
+def _parts(graph: Graph, depth: int) -> Iterator[Text | Table]:
     yield _headline(graph)
     yield _blocks(graph, depth)
     if graph.stages:
@@ -50,7 +56,7 @@ def _headline(graph: Graph) -> Text:
 
 def _table(*columns: str) -> Table:
     """A table whose first two columns hold words, the others numbers."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < 2 else "right", overflow="fold")
     return table

@@ -41,9 +41,9 @@ def command(
     elif is_terminal():
         from rich.console import Console
 
-        from cnndsl.analysis.summary import overview
+        from cnndsl.analysis.summary import print_overview
 
-        Console().print(*overview(network.graph, depth), sep="\n")
+        print_overview(network.graph, depth, Console())
     else:
         click.echo(network.summary(depth))
     return 0

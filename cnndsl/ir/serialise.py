@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from cnndsl.ir.attributes import attribute_kinds, build, nested_shape, required_attributes
+from cnndsl.ir.attributes import VALUES, attribute_kinds, build, nested_shape, required_attributes
 from cnndsl.ir.dims import Atom, Dim, OpenDim, Quotient, Symbol
 from cnndsl.ir.expressions import Apply, Constant, Expression, Parameter
 from cnndsl.ir.graph import Auxiliary, Graph, Node
@@ -156,10 +156,8 @@ def _read_parameter(
 
 
 def _read_constant(_: list[Expression], values: Any) -> Expression:
-    constant = Constant(_tuples(values))
-    if not constant.shape and not isinstance(constant.values, float | int):
-        raise ValueError("a constant is made of numbers")
-    return constant
+    VALUES.convert(values)
+    return Constant(_tuples(values))
 
 
 def _read_apply(
@@ -237,4 +235,8 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 
 def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(v) for v in value)
+    if not isinstance(value, str | int | float | None):
+        raise ValueError(f"{str(value)[:40]!r} is not a number or a text")
+    return value

@@ -127,14 +127,17 @@ class Comments:
         entries, below = self.entries(nodes, show, start, end)
         if not entries and not below:
             return brackets
-        behind = nodes[-1].span.end if nodes else start
-        broken = self.breaks(behind, end) or any(e.starts_line for e in entries)
+        before, behind = start, start
+        if nodes:
+            before, behind = nodes[-1].span.start, nodes[-1].span.end
+        broken = self.breaks(start, before) or self.breaks(behind, end)
+        broken = broken or any(entry.above for entry in entries)
         parts: list[Doc] = [brackets[0]]
         for entry in entries:
-            first, final = entry is entries[0], entry is entries[-1]
+            first, last = entry is entries[0], entry is entries[-1]
             parts += [Indent((HARD, Aside(comment.text))) for comment in entry.above]
             gap = HARD if entry.starts_line else Line("" if first else " ")
-            separator = "," if not final or (comma and broken) else ""
+            separator = "," if not last or (comma and broken) else ""
             item = (Indent(gap), entry.content, separator)
             parts += [item if first else Group(item), entry.beside]
         parts += [Indent((HARD, Aside(comment.text))) for comment in below]

@@ -14,11 +14,11 @@ SYNTAX_ERRORS = 50
 LOOP_COUNT = 10_000
 """Iterations of one loop, and items of one list."""
 
-STEPS = 1_000_000
+STEPS = 200_000
 """Statements and expressions evaluated for one network."""
 
-NODES = 50_000
-"""Nodes of one network (ResNet-1202 has about 6,000)."""
+NODES = 20_000
+"""Nodes of one network (ResNet-1202 has about 9,000)."""
 
 MAGNITUDE = 2**63
 """Absolute value of a whole number."""

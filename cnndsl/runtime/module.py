@@ -68,6 +68,7 @@ class Module(ABC):
             check_input(port, batched[port.name])
         if len({len(array) for array in batched.values()}) > 1:
             raise CnnError.of("E0604", "the inputs have different batch sizes")
+        check_open_sizes(self.inputs, batched)
         results = self.run(batched)
         if single:
             results = {name: result[0] for name, result in results.items()}
@@ -119,3 +120,15 @@ def _fits(sizes: Sequence[int], wanted: Sequence[Dim | None]) -> bool:
     return len(sizes) == len(wanted) and all(
         not isinstance(want, int) or want == have for want, have in zip(wanted, sizes, strict=True)
     )
+
+
+def check_open_sizes(ports: Sequence[Port], arrays: Mapping[str, Array]) -> None:
+    """Raise CnnError if an open size, such as H, has two values in the inputs."""
+    sizes: dict[Dim, tuple[int, str]] = {}
+    for port in ports:
+        for dim, size in zip(port.type.shape, arrays[port.name].shape[1:], strict=True):
+            first, name = sizes.setdefault(dim, (size, port.name))
+            if first != size:
+                raise CnnError.of(
+                    "E0604", f"{dim} is {first} in input {name!r}, but {size} in {port.name!r}"
+                )

@@ -1,0 +1,171 @@
+import json
+
+import pytest
+
+from cnndsl.diagnostics import Diagnostic, Note, Source, Span
+from cnndsl.diagnostics.render import render, text
+
+SOURCE = Source(
+    "nets/a.cnn",
+    "block b(width) {\n"
+    "    conv(width, 3) -> relu\n"
+    "}\n"
+    "network a {\n"
+    "\tadd { conv(8, 3) |\n"
+    "\t      conv(16, 3) |\n"
+    "\t      conv(4, 3) |\n"
+    "\t      conv(2, 3) }\n"
+    '    let ü = "日本" -> x\n'
+    "}\n",
+)
+
+
+def span(part: str, source: Source = SOURCE) -> Span:
+    start = source.text.index(part)
+    return Span(source, start, start + len(part))
+
+
+def test_one_line_with_everything():
+    found = Diagnostic(
+        "E0301",
+        "add needs operands of one shape",
+        span("relu"),
+        "give both branches as many channels",
+        (Note("3x8x8 from image"), Note("16x8x8 from conv2", span("conv(16, 3)"))),
+        (Note("in network a", span("network a")), Note("block b", span("conv(width, 3)"))),
+    )
+    assert text([found]) == (
+        "error[E0301]: add needs operands of one shape\n"
+        " --> nets/a.cnn:2:23\n"
+        "  |\n"
+        "2 |     conv(width, 3) -> relu\n"
+        "  |                       ^^^^\n"
+        "  = note: 3x8x8 from image\n"
+        "note: 16x8x8 from conv2\n"
+        " --> nets/a.cnn:6:8\n"
+        "  |\n"
+        "6 |           conv(16, 3) |\n"
+        "  |           ^^^^^^^^^^^\n"
+        "  = in network a, line 4 -> block b, line 2\n"
+        "  = hint: give both branches as many channels"
+    )
+
+
+def test_spans_over_several_lines_show_the_first_and_the_last():
+    start, end = SOURCE.text.index("add"), SOURCE.text.index("2, 3) }") + 7
+    assert text([Diagnostic("W0201", "unused", Span(SOURCE, start, end))]) == (
+        "warning[W0201]: unused\n"
+        " --> nets/a.cnn:5:2\n"
+        "  |\n"
+        "5 |     add { conv(8, 3) |\n"
+        "  |     ^^^^^^^^^^^^^^^^^^\n"
+        "...\n"
+        "8 |           conv(2, 3) }\n"
+        "  |           ^^^^^^^^^^^^"
+    )
+    assert text([Diagnostic("W0201", "unused", Span(SOURCE, start, start + 25))]).splitlines()[
+        3:
+    ] == [
+        "5 |     add { conv(8, 3) |",
+        "  |     ^^^^^^^^^^^^^^^^^^",
+        "6 |           conv(16, 3) |",
+        "  |           ^",
+    ]
+
+
+def test_wide_characters_push_the_carets():
+    lines = text([Diagnostic("E0201", "no x", span("x\n}"))]).splitlines()
+    assert lines[3:5] == ['9 |     let ü = "日本" -> x', "  |                       ^"]
+
+
+def test_empty_spans_and_ends_of_texts_get_one_caret():
+    end = len(SOURCE.text)
+    assert text([Diagnostic("E0101", "unexpected end", Span(SOURCE, end, end))]).splitlines()[
+        1:
+    ] == [
+        "  --> nets/a.cnn:11:1",
+        "   |",
+        "11 |",
+        "   | ^",
+    ]
+    empty = Source("empty.cnn", "")
+    assert text([Diagnostic("E0101", "empty", Span(empty, 0, 0))]).endswith("1 |\n  | ^")
+
+
+def test_control_characters_and_long_lines_are_tamed():
+    long = Source("long.cnn", "a" * 5000 + "\x1b[31mBAD" + "b" * 5000)
+    shown = text([Diagnostic("E0101", "bad", span("BAD", long))])
+    assert "\x1b" not in shown
+    line, carets = shown.splitlines()[3:5]
+    assert len(line) < 250
+    assert line[carets.index("^") :].startswith("BAD")
+    assert carets.count("^") == 3
+
+
+def test_without_a_place_and_several():
+    found = [Diagnostic("E0601", "no file x", hint="try y"), Diagnostic("W0201", "unused")]
+    assert text(found) == "error[E0601]: no file x\n  = hint: try y\n\nwarning[W0201]: unused"
+
+
+def test_a_trail_through_another_file_names_it():
+    other = Source("b.cnn", "network n {\n}")
+    trail = (Note("in network n", span("network", other)), Note("block b", span("relu")))
+    shown = text([Diagnostic("E0301", "bad", span("relu"), trail=trail)])
+    assert shown.endswith("= in network n, b.cnn line 1 -> block b, nets/a.cnn line 2")
+
+
+def test_paint_gets_every_part_with_its_role():
+    found = Diagnostic("E0301", "bad", span("relu"), "mend it")
+    painted = text([found], lambda content, role: f"<{role} {content}>")
+    assert painted.startswith("<error error[E0301]><message : bad>\n <frame -->> nets/a.cnn:2:23")
+    assert "<error                   ^^^^>" in painted.replace("    " * 5 + "  ", " " * 18)
+    assert "<note hint>: mend it" in painted
+
+
+def test_json():
+    found = Diagnostic(
+        "E0301", "bad", span("relu"), None, (Note("see"),), (Note("in", span("add")),)
+    )
+    (item,) = json.loads(render([found], "json"))
+    nowhere = dict.fromkeys(("file", "line", "column", "end_line", "end_column"))
+    assert item == {
+        "code": "E0301",
+        "severity": "error",
+        "message": "bad",
+        "file": "nets/a.cnn",
+        "line": 2,
+        "column": 23,
+        "end_line": 2,
+        "end_column": 27,
+        "hint": None,
+        "notes": [{"text": "see", **nowhere}],
+        "trail": [
+            {
+                "text": "in",
+                "file": "nets/a.cnn",
+                "line": 5,
+                "column": 2,
+                "end_line": 5,
+                "end_column": 5,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "command"),
+    [
+        (
+            Diagnostic("E0301", "50% off\nnow", span("relu"), "a: b, c"),
+            "::error file=nets/a.cnn,line=2,col=23,endColumn=27,title=E0301::"
+            "50%25 off%0Anow%0Ahint: a: b, c",
+        ),
+        (
+            Diagnostic("W0201", "x", Span(Source("a,b:c%.cnn", "a\nb"), 0, 3)),
+            "::warning file=a%2Cb%3Ac%25.cnn,line=1,col=1,endLine=2,title=W0201::x",
+        ),
+        (Diagnostic("E0601", "no file"), "::error title=E0601::no file"),
+    ],
+)
+def test_github(found, command):
+    assert render([found], "github") == command

@@ -1,0 +1,67 @@
+"""Arithmetic with open sizes against the same arithmetic with plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnndsl.ir.dims import Dim, OpenDim
+
+SIZES = st.fixed_dictionaries({name: st.integers(1, 500) for name in ("H", "W")})
+STEP = st.one_of(
+    st.tuples(st.just("add"), st.integers(-50, 50)),
+    st.tuples(st.just("subtract from"), st.integers(-50, 50)),
+    st.tuples(st.just("multiply"), st.integers(-4, 4)),
+    st.tuples(st.just("divide"), st.integers(1, 7)),
+    st.tuples(st.just("add symbol"), st.sampled_from(["H", "W"])),
+    st.tuples(st.just("subtract symbol"), st.sampled_from(["H", "W"])),
+)
+
+
+def compute(steps: list[tuple[str, object]], symbols: Mapping[str, Dim]) -> Dim:
+    value: Dim = symbols["H"]
+    for action, operand in steps:
+        if isinstance(operand, str):
+            value = value + symbols[operand] if action == "add symbol" else value - symbols[operand]
+        elif action == "add":
+            value = value + operand
+        elif action == "subtract from":
+            value = operand - value
+        elif action == "multiply":
+            value = value * operand
+        else:
+            value = value // operand
+    return value
+
+
+OPEN = {name: OpenDim.symbol(name) for name in ("H", "W")}
+
+
+@given(st.lists(STEP, max_size=8), SIZES)
+def test_evaluates_like_numbers(steps: list[tuple[str, object]], sizes: dict[str, int]) -> None:
+    dim = compute(steps, OPEN)
+    value = dim.evaluate(sizes) if isinstance(dim, OpenDim) else dim
+    assert value == compute(steps, sizes)
+
+
+@given(st.lists(STEP, max_size=6))
+def test_canonical(steps: list[tuple[str, object]]) -> None:
+    """The same value reached in another order is the same object."""
+    dim = compute(steps, OPEN)
+    h, w = OPEN["H"], OPEN["W"]
+    assert dim + h + w == w + dim + h
+    assert dim - dim == 0
+    assert (dim + 3) + 4 == dim + 7
+    assert dim * 2 == dim + dim
+    assert (dim * 6) // 3 == dim * 2
+    assert hash(dim + h - h) == hash(dim)
+
+
+def test_text() -> None:
+    h, w = OPEN["H"], OPEN["W"]
+    assert str(h) == "H"
+    assert str(2 * h - w - 3) == "2*H - 1*W - 3"
+    assert str((h - 3) // 2 + 1) == "floor((H + 1)/2) - 1"
+    assert str((h + w) // 2) == "floor((H + W)/2)"

@@ -1,0 +1,134 @@
+"""What operators refuse: code, the blamed argument, and what the message names."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnndsl.ir.attributes import AttributeValueError, build
+from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.operator import OperatorError
+from cnndsl.ir.operators import BY_NAME
+from cnndsl.ir.types import Shape, TensorType
+
+IMAGE = (6, 9, 8)
+OPEN = (6, OpenDim.symbol("H"), OpenDim.symbol("W"))
+
+REFUSED: list[tuple[str, str, dict[str, object], tuple[Shape, ...], str | None, str]] = [
+    ("E0301", "add", {}, (IMAGE, (6, 9, 7)), None, "operand 1 is 6x9x8 and operand 2 is 6x9x7"),
+    ("E0301", "mul", {}, (IMAGE, (5,)), None, "operand 1 is 6x9x8 and operand 2 is 5"),
+    ("E0301", "max", {}, ((5,), IMAGE), None, "operand 1 is 5 and operand 2 is 6x9x8"),
+    ("E0301", "average", {}, (IMAGE, OPEN), None, "operand 2 is 6xHxW"),
+    ("E0301", "add", {}, (IMAGE, IMAGE, (6, 9)), None, "operand 3 is 6x9"),
+    ("E0301", "concat", {}, (IMAGE, IMAGE, (6, 9, 7)), None, "operand 3 is 6x9x7"),
+    ("E0301", "concat", {}, (IMAGE, (6,)), None, "operand 2 is 6"),
+    ("E0302", "conv", {"filters": 4, "kernel": 1, "groups": 4}, (IMAGE,), "groups", "6 input"),
+    ("E0302", "conv", {"filters": 4, "kernel": 1, "groups": 3}, (IMAGE,), "groups", "4 filters"),
+    ("E0302", "conv_transpose", {"filters": 6, "kernel": 1, "groups": 4}, (IMAGE,), "groups", "6"),
+    ("E0302", "shuffle", {"groups": 4}, (IMAGE,), "groups", "6 input channels"),
+    ("E0302", "maxout", {"pieces": 4}, (IMAGE,), "pieces", "6 channels"),
+    ("E0303", "conv", {"filters": 1, "kernel": 9, "pad": "valid"}, (IMAGE,), "kernel", "only 8"),
+    ("E0303", "conv", {"filters": 1, "kernel": 5, "dilation": 3, "pad": 2}, (IMAGE,), "kernel",
+     "spans 13"),
+    ("E0303", "maxpool", {"kernel": 10}, (IMAGE,), "kernel", "only 9"),
+    ("E0303", "local_conv", {"filters": 1, "kernel": [1, 9]}, (IMAGE,), "kernel", "only 8"),
+    ("E0303", "conv_transpose", {"filters": 1, "kernel": 1, "pad": 4}, (IMAGE,), "pad", "all 8"),
+    ("E0304", "slice", {"start": 2, "stop": 7}, (IMAGE,), "stop", "2 up to 7"),
+    ("E0304", "slice", {"start": 3, "stop": 3}, (IMAGE,), "start", "3 up to 3"),
+    ("E0305", "pad_channels", {"channels": 5}, (IMAGE,), "channels", "6 channels already"),
+    ("E0306", "conv", {"filters": 1, "kernel": 1}, ((6,),), None, "1 to 3 spatial axes"),
+    ("E0306", "conv", {"filters": 1, "kernel": 1}, ((6, 2, 2, 2, 2),), None, "6x2x2x2x2"),
+    ("E0306", "depthwise", {"kernel": 1}, ((6,),), None, "1 to 3 spatial axes"),
+    ("E0306", "conv_transpose", {"filters": 1, "kernel": 1}, ((6,),), None, "conv_transpose"),
+    ("E0306", "tiled_conv", {"filters": 1, "kernel": 1, "period": 2}, ((6,),), None, "tiled"),
+    ("E0306", "avgpool", {"kernel": 2}, ((6,),), None, "avgpool needs"),
+    ("E0306", "global_avgpool", {}, ((6,),), None, "global_avgpool needs"),
+    ("E0306", "adaptive_maxpool", {"size": 2}, ((6,),), None, "adaptive_maxpool needs"),
+    ("E0306", "subsample", {"stride": 2}, ((6,),), None, "subsample needs"),
+    ("E0306", "upsample", {"factor": 2}, ((6,),), None, "upsample needs"),
+    ("E0307", "conv", {"filters": 1, "kernel": [1, 1, 1]}, (IMAGE,), "kernel", "3 numbers"),
+    ("E0307", "conv", {"filters": 1, "kernel": 1, "pad": [1, 1, 1]}, (IMAGE,), "pad", "3 entries"),
+    ("E0307", "maxpool", {"kernel": 2, "dilation": [1, 1]}, ((6, 9),), "dilation", "1 spatial ax"),
+    ("E0307", "adaptive_avgpool", {"size": [2, 2]}, ((6, 9),), "size", "2 numbers"),
+    ("E0307", "upsample", {"factor": [2, 2, 2]}, (IMAGE,), "factor", "3 numbers"),
+    ("E0308", "fc", {"units": 3}, (OPEN,), None, "6xHxW"),
+    ("E0308", "rbf", {"units": 3}, (OPEN,), None, "6xHxW"),
+    ("E0308", "flatten", {}, (OPEN,), None, "6xHxW"),
+    ("E0308", "local_conv", {"filters": 3, "kernel": 1}, (OPEN,), None, "6xHxW"),
+    ("E0308", "adaptive_avgpool", {"size": 2}, (OPEN,), None, "6xHxW"),
+    ("E0308", "conv", {"filters": 1, "kernel": 3, "stride": 2, "pad": "same_upper"}, (OPEN,), "pad",
+     "same_upper"),
+    ("E0309", "scale", {"factor": [1, 2]}, (IMAGE,), "factor", "2 numbers"),
+    ("E0309", "normalize", {"mean": 0, "std": [1, 2]}, (IMAGE,), "std", "2 numbers"),
+    ("E0310", "conv", {"filters": 2, "kernel": 1, "table": [[0]]}, (IMAGE,), "table", "1 rows"),
+    ("E0310", "conv", {"filters": 1, "kernel": 1, "table": [[6]]}, (IMAGE,), "table", "channel 6"),
+    ("E0310", "conv", {"filters": 2, "kernel": 1, "table": [[0], [1]], "groups": 2}, (IMAGE,),
+     "table", "excludes groups"),
+    ("E0311", "conv", {"filters": 1, "kernel": 1, "weight": [[1.0, 2.0]]}, (IMAGE,), "weight",
+     "needs 1x6x1x1"),
+    ("E0312", "conv_transpose", {"filters": 1, "kernel": 2, "stride": 2, "output_pad": 2},
+     (IMAGE,), "output_pad", "2x2"),
+    ("E0312", "conv_transpose", {"filters": 1, "kernel": 2, "stride": 2, "output_pad": 1,
+                                 "pad": "same"}, (IMAGE,), "output_pad", "pad=same"),
+    ("E0314", "maxpool", {"kernel": 2, "pad": 2}, (IMAGE,), "pad", "padding of 2"),
+    ("E0314", "avgpool", {"kernel": [3, 2], "pad": [1, [0, 2]]}, (IMAGE,), "pad", "padding of 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "attributes", "shapes", "blamed", "text"),
+    REFUSED,
+    ids=[f"{code}-{name}-{index}" for index, (code, name, *_) in enumerate(REFUSED)],
+)
+def test_refused(
+    code: str,
+    name: str,
+    attributes: dict[str, object],
+    shapes: tuple[Shape, ...],
+    blamed: str | None,
+    text: str,
+) -> None:
+    types = [TensorType(shape) for shape in shapes]
+    operator = build(BY_NAME[name], attributes)
+    with pytest.raises(OperatorError) as caught:
+        operator.bind(types).infer(types)
+    assert (caught.value.code, caught.value.attribute) == (code, blamed)
+    assert text in caught.value.message
+
+
+def test_joins_show_their_operands() -> None:
+    types = [TensorType(IMAGE), TensorType((7, 9, 8))]
+    with pytest.raises(OperatorError) as caught:
+        BY_NAME["add"]().infer(types)
+    assert caught.value.show_operands
+    assert "pad_channels" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "value"),
+    [
+        ("conv", "filters", 0),
+        ("conv", "filters", 1.5),
+        ("conv", "filters", True),
+        ("conv", "kernel", []),
+        ("conv", "kernel", [1, 1, 1, 1]),
+        ("conv", "pad", "sameish"),
+        ("conv", "pad", [[1, 2, 3]]),
+        ("conv", "pad", -1),
+        ("conv", "bias", 1),
+        ("conv", "table", [[0, 0]]),
+        ("conv", "weight", [[1.0], [1.0, 2.0]]),
+        ("lrn", "size", 4),
+        ("lrn", "alpha", float("nan")),
+        ("bn", "eps", 0),
+        ("dropout", "rate", 1.1),
+        ("scale", "factor", []),
+        ("scale", "shift", ["a"]),
+        ("normalize", "std", [1, 0]),
+        ("slice", "start", -1),
+        ("conv_transpose", "output_pad", -1),
+        ("distance_avgpool", "sigma", 0),
+    ],
+)
+def test_wrong_attribute_values(name: str, attribute: str, value: object) -> None:
+    with pytest.raises(AttributeValueError, match=f"^{attribute} takes "):
+        build(BY_NAME[name], {attribute: value})

@@ -101,7 +101,7 @@ def test_transparency_is_put_on_white(tmp_path, noise):
 
 
 def test_transparent_palette(tmp_path):
-    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "L").convert("P")
+    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8)).convert("P")
     picture.putpalette([255, 0, 0, 0, 0, 255])
     image = load_image(save(tmp_path, picture, transparency=0), OPEN, **RAW)
     white, blue = [1, 1, 1], [0, 0, 1]
@@ -110,7 +110,7 @@ def test_transparent_palette(tmp_path):
 
 def test_cmyk(tmp_path, noise):
     inks = np.concatenate([noise // 2, noise[:, :, :1] // 2], axis=2)
-    path = save(tmp_path, Image.fromarray(inks, "CMYK"), "image.tiff")
+    path = save(tmp_path, Image.frombytes("CMYK", (52, 37), inks.tobytes()), "image.tiff")
     expected = (1 - inks[..., :3] / 255) * (1 - inks[..., 3:] / 255)
     image = load_image(path, OPEN, **RAW)
     np.testing.assert_allclose(image[0], expected.transpose(2, 0, 1), atol=2 * ONE_LEVEL)

@@ -1,7 +1,7 @@
 """Full convolution as multiplication by a matrix.
 
 Source: Gray, Toeplitz and circulant matrices (2006), chapter 3; Jain, Fundamentals of digital
-image processing (1989), section 2.8, for the doubly block circulant form.
+image processing (1989), chapter 2, for the doubly block circulant form.
 """
 
 from __future__ import annotations

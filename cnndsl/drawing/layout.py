@@ -136,7 +136,7 @@ class _Layers:
 
     def _sugiyama(self) -> tuple[dict[Vertex, float], dict[Edge, list[float]]]:
         """Horizontal places of the vertices, and of each edge in the layers that it passes."""
-        import igraph  # type: ignore[import-untyped]
+        import igraph
 
         index = {vertex: i for i, vertex in enumerate(self.vertices)}
         down = [e for e, (a, b) in self.ends.items() if self.layers[a] < self.layers[b]]

@@ -120,7 +120,7 @@ class Interpreter(Elements):
             sizes = list(given)
         if not 1 <= len(sizes) <= 4:
             raise Problem(
-                "E0304",
+                "E0220",
                 f"an input has channels and up to 3 spatial sizes, not {len(sizes)} sizes",
                 statement.shape.span,
                 hint="[channels, height, width]",
@@ -131,7 +131,7 @@ class Interpreter(Elements):
             whole = type(size) is int and 1 <= size < 2**31
             if not whole and not (position > 0 and isinstance(size, OpenDim)):
                 raise Problem(
-                    "E0304",
+                    "E0220",
                     "an input's sizes are whole numbers from 1, or names for open ones; "
                     "the channels are never open",
                     statement.shape.span,

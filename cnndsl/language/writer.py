@@ -70,7 +70,7 @@ class GraphWriter:
             if known != parameter:
                 shapes = ["x".join(map(str, p.shape)) for p in (known, parameter)]
                 raise Problem(
-                    "E0305",
+                    "E0221",
                     f"this layer's weight {name} is {shapes[0]}, here it would have to be "
                     f"{shapes[1]}",
                     span,

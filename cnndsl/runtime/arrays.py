@@ -24,14 +24,18 @@ def read_arrays(path: Path) -> dict[str | None, Array]:
     try:
         if zipfile.is_zipfile(path):
             return _read_archive(path)
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        return {None: np.array(mapped)}
+        return {None: np.array(np.lib.format.open_memmap(path, mode="r"))}
+    except CnnError:
+        raise
     except FileNotFoundError:
         raise CnnError.of("E0601", f"no file {path}") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or "it is damaged, or not an .npy or .npz file"
+    except Exception as error:  # on damaged headers numpy raises anything at all
         if "allow_pickle" in str(error) or "Python objects" in str(error):
             reason = "it holds Python objects, which are refused"
+        elif isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        else:
+            reason = "it is damaged, or not an .npy or .npz file"
         raise CnnError.of("E0608", f"cannot read {path}: {reason}") from None
 
 

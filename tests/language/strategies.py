@@ -7,7 +7,7 @@ tree by the grammar alone, so that nothing here is shared with the formatter.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
@@ -276,39 +276,46 @@ def _joined(nodes: Sequence[ast.Tree], separator: str = ",") -> list[str]:
     return [token for node in nodes for token in (separator, *tokens(node))][1:]
 
 
-def written(tree: ast.File, random: Random, commented: bool) -> str:
-    """The text of a tree with random white space and, if `commented`, comments."""
-    text = [_gap(random, 0.5, commented)]
-    brackets: list[str] = []
-    everything = [*tokens(tree), ""]
-    for token, following in zip(everything[:-1], everything[1:], strict=True):
-        if token == SEPARATOR:
-            text.append(_break(random, commented))
-            continue
-        text.append(token)
-        if token in ("(", "[", "{"):
-            brackets.append(token)
-        elif token in (")", "]", "}"):
-            brackets.pop()
-        bracketed = bool(brackets) and brackets[-1] != "{"
-        free = token in ("{", "|", "->") or following in ("}", "|", "->", "else", "")
-        if bracketed or free:
-            text.append(_gap(random, 0.2, commented))
-        else:
-            text.append(random.choice([" ", "  ", "\t"]))
-    return "".join(text)
+@dataclass
+class Writer:
+    """Writes tokens with random white space and, if `commented`, comments between them."""
 
+    random: Random
+    commented: bool
+    comments: list[str] = field(default_factory=list)
 
-def _gap(random: Random, chance: float, commented: bool) -> str:
-    return _break(random, commented) if random.random() < chance else " "
+    def text(self, tree: ast.File) -> str:
+        parts = [self._gap(0.5)]
+        brackets: list[str] = []
+        everything = tokens(tree)
+        for token, following in zip(everything, [*everything[1:], ""], strict=True):
+            if token == SEPARATOR:
+                parts.append(self._break())
+                continue
+            parts.append(token)
+            if token in ("(", "[", "{"):
+                brackets.append(token)
+            elif token in (")", "]", "}"):
+                brackets.pop()
+            free = token in ("{", "|", "->") or following in ("}", "|", "->", "else", "")
+            if free or (brackets and brackets[-1] != "{"):
+                parts.append(self._gap(0.2))
+            else:
+                parts.append(self.random.choice([" ", "  ", "\t"]))
+        return "".join(parts)
 
+    def _gap(self, chance: float) -> str:
+        return self._break() if self.random.random() < chance else " "
 
-def _break(random: Random, commented: bool) -> str:
-    lines = []
-    for _ in range(random.choice([1, 1, 1, 2, 4])):
-        comment = random.choice(COMMENTS) if commented and random.random() < 0.3 else ""
-        lines.append(random.choice(["", " ", "\t"]) + comment)
-    return "\n".join([*lines, " " * random.randrange(9)])
+    def _break(self) -> str:
+        lines = []
+        for _ in range(self.random.choice([1, 1, 1, 2, 4])):
+            comment = ""
+            if self.commented and self.random.random() < 0.3:
+                comment = self.random.choice(COMMENTS)
+                self.comments.append(comment.rstrip())
+            lines.append(self.random.choice(["", " ", "\t"]) + comment)
+        return "\n".join([*lines, " " * self.random.randrange(9)])
 
 
 def files() -> st.SearchStrategy[ast.File]:
@@ -316,13 +323,14 @@ def files() -> st.SearchStrategy[ast.File]:
     return st.builds(lambda size, seed: Grower(Random(seed), size).file(), _SIZES, _SEEDS)
 
 
-def texts(commented: bool = True) -> st.SearchStrategy[tuple[ast.File, str]]:
-    """Syntax trees with a text of each, in a random layout."""
+def texts() -> st.SearchStrategy[tuple[ast.File, str, list[str]]]:
+    """Syntax trees, each with a text in a random layout and the comments of the text."""
 
-    def text(tree: ast.File, seed: int) -> tuple[ast.File, str]:
-        return tree, written(tree, Random(seed), commented)
+    def write(tree: ast.File, seed: int, commented: bool) -> tuple[ast.File, str, list[str]]:
+        writer = Writer(Random(seed), commented)
+        return tree, writer.text(tree), writer.comments
 
-    return st.builds(text, files(), _SEEDS)
+    return st.builds(write, files(), _SEEDS, st.booleans())
 
 
 _SIZES = st.integers(0, 4)

@@ -1,0 +1,166 @@
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnndsl
+
+TWO = """\
+network two {
+    input left [2, 4, 4]
+    let kept = conv(3, 1)
+    input right [3, 4, 4]
+    let other = relu
+    output sum = add { kept | other }
+    output pooled = global_avgpool
+}
+"""
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+
+
+def expected(image):
+    return cnndsl.compile("small.cnn", "reference", seed=0, dtype="float64")(image)
+
+
+@pytest.mark.parametrize("target", ["onnx", "reference"])
+def test_an_artefact_on_an_array(call, image, target):
+    np.save("x.npy", image)
+    suffix = {"onnx": ".onnx", "reference": ".cnnref"}[target]
+    assert call("compile", "small.cnn", "--seed", 0, "--target", target).code == 0
+    result = call("run", f"small{suffix}", "--input", "x.npy", "--output", "y.npy")
+    assert result.code == 0
+    assert result.out.startswith("y.npy  ")
+    np.testing.assert_allclose(np.load("y.npy"), expected(image), rtol=1e-5)
+
+
+def test_a_network_without_a_file_in_between_prints_classes(call, image, tmp_path):
+    np.save("x.npy", image[:1])
+    (tmp_path / "names.txt").write_text("ant\nbee\ncat\ndog\n")
+    result = call(
+        "run",
+        "small.cnn",
+        "--seed",
+        0,
+        "--input",
+        "image=x.npy",
+        "--top",
+        2,
+        "--labels",
+        "names.txt",
+    )
+    assert result.code == 0
+    scores = expected(image[:1])[0]
+    best = int(np.argmax(scores))
+    rows = [line.split() for line in result.out.splitlines()]
+    assert rows[0][0] == "class"
+    assert rows[1] == [str(best), f"{scores[best]:.4f}", ["ant", "bee", "cat", "dog"][best]]
+    assert len(rows) == 3
+
+
+def test_several_inputs_and_outputs(call, tmp_path):
+    (tmp_path / "two.cnn").write_text(TWO)
+    random = np.random.default_rng(1)
+    left, right = random.standard_normal((1, 2, 4, 4)), random.standard_normal((1, 3, 4, 4))
+    np.savez("both.npz", left=left.astype(np.float32), right=right.astype(np.float32))
+    outputs = ["--output", "all.npz", "--output", "sum=sum.npy"]
+    assert call("run", "two.cnn", "--seed", 0, "--input", "both.npz", *outputs).code == 0
+    module = cnndsl.compile("two.cnn", "reference", seed=0, dtype="float64")
+    wanted = module(left=left, right=right)
+    with np.load("all.npz") as found:
+        assert set(found.files) == {"sum", "pooled"}
+        np.testing.assert_allclose(found["pooled"], wanted["pooled"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.load("sum.npy"), wanted["sum"], rtol=1e-4, atol=1e-6)
+    first = (tmp_path / "all.npz").read_bytes()
+    call("run", "two.cnn", "--seed", 0, "--input", "both.npz", *outputs)
+    assert (tmp_path / "all.npz").read_bytes() == first
+    one = call("run", "two.cnn", "--seed", 0, "--input", "both.npz", "--output", "y.npy")
+    assert one.code == 2
+    assert "2 outputs" in one.err
+
+
+def test_an_image(call):
+    Image.new("RGB", (20, 30), "red").save("red.png")
+    result = call("run", "small.cnn", "--seed", 0, "--image", "red.png", "--top", 1)
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 2
+
+
+def npy(header: bytes, data: bytes = b"") -> bytes:
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+
+
+HEADER = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }\n"
+DAMAGED = {
+    "empty": b"",
+    "text": b"hello",
+    "cut": npy(HEADER % b"1, 3, 8, 8", b"\0" * 10),
+    "huge": npy(HEADER % b"99999999999, 99999999", b"\0" * 10),
+    "no header": npy(b"{'descr': "),
+    "zip": b"PK\x05\x06" + b"\0" * 18,
+    "cut zip": b"PK\x03\x04" + b"\0" * 40,
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_arrays(call, tmp_path, kind):
+    (tmp_path / "x.npy").write_bytes(DAMAGED[kind])
+    result = call("run", "small.cnn", "--seed", 0, "--input", "x.npy", "--output", "y.npy")
+    assert result.code == 2
+    assert "error[E060" in result.err
+    assert not (tmp_path / "y.npy").exists()
+
+
+def test_pickles_are_refused(call):
+    np.save("x.npy", np.array([{}], dtype=object), allow_pickle=True)
+    result = call("run", "small.cnn", "--seed", 0, "--input", "x.npy")
+    assert result.code == 2
+    assert "Python objects, which are refused" in result.err
+    np.savez("x.npz", np.array([{}], dtype=object))
+    assert "refused" in call("run", "small.cnn", "--seed", 0, "--input", "x.npz").err
+
+
+def test_archives_that_unpack_to_too_much(call, monkeypatch):
+    from cnndsl.runtime import arrays
+
+    monkeypatch.setattr(arrays, "LARGEST_ARCHIVE", 1000)
+    with zipfile.ZipFile("x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("image.npy", b"\0" * 2000)
+    result = call("run", "small.cnn", "--seed", 0, "--input", "x.npz")
+    assert (result.code, "1,000 bytes" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no value for input image"),
+        (["--input", "none.npy"], "no file none.npy"),
+        (["--input", "wrong.npy"], "not 1x4x8x8"),
+        (["--input", "x.npy", "--input", "x.npy"], "one input too many"),
+        (["--input", "other=x.npy"], "'other' is not an input"),
+        (["--input", "x.npy", "--output", "none=y.npy"], "no output 'none'"),
+        (["--input", "x.npy", "--output", "no/y.npy"], "cannot write no/y.npy"),
+        (["--image", "x.npy"], "cannot read the image"),
+        (["--input", "x.npy", "--labels", "none.txt"], "cannot read none.txt"),
+    ],
+)
+def test_wrong_calls(call, image, arguments, words):
+    np.save("x.npy", image)
+    np.save("wrong.npy", np.zeros((1, 4, 8, 8), np.float32))
+    result = call("run", "small.cnn", "--seed", 0, *arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert "Traceback" not in result.err
+
+
+def test_missing_and_damaged_artefacts(call, tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    for model in ("none.onnx", "bad.onnx", "none.cnnref", "file.xyz"):
+        result = call("run", model, "--input", "x.npy")
+        assert result.code == 2
+        assert "error[E06" in result.err

@@ -1,0 +1,187 @@
+import json
+import xml.etree.ElementTree as ElementTree
+
+import onnx
+import pytest
+
+import cnndsl
+from cnndsl.analysis.report import report
+from cnndsl.cli.main import VERBS
+from cnndsl.diagnostics.codes import CATALOGUE
+from cnndsl.ir.operators import BY_NAME
+
+BROKEN = "network broken {\n    input image [3, 8, 8]\n    convv(6, 3)\n    fc(0)\n}\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(call, verb):
+    result = call(verb, "--help")
+    assert result.code == 0
+    assert f"cnndsl {verb}" in result.out
+
+
+def test_help_and_version(call):
+    listed = call("--help").out
+    assert all(f"  {verb} " in listed for verb in VERBS)
+    assert call("--version").out == f"cnndsl, version {cnndsl.__version__}\n"
+
+
+def test_check(call, tmp_path):
+    fine = call("check", "small.cnn")
+    assert (fine.code, fine.out) == (0, "")
+    assert fine.err == "1 network file: 0 errors, 0 warnings\n"
+    (tmp_path / "broken.cnn").write_text(BROKEN)
+    bad = call("check", ".")
+    assert bad.code == 1
+    assert "convv" in bad.out
+    assert "broken.cnn:3:5" in bad.out
+    assert bad.err.startswith("2 network files: ")
+
+
+def test_check_in_other_formats(call, tmp_path):
+    (tmp_path / "broken.cnn").write_text(BROKEN)
+    found = json.loads(call("check", "broken.cnn", "--output-format", "json").out)
+    assert found[0]["line"] == 3
+    lines = call("check", "broken.cnn", "--output-format=github").out.splitlines()
+    assert len(lines) == len(found)
+    assert lines[0].startswith("::error file=broken.cnn,line=3,col=5,")
+    assert call("check", "small.cnn", "--output-format", "json").out == "[]\n"
+
+
+def test_a_warning_is_a_finding_of_check_only(call, tmp_path):
+    unused = "    let unused = relu\n"
+    text = (tmp_path / "small.cnn").read_text().replace("    global", f"{unused}    global")
+    (tmp_path / "small.cnn").write_text(text)
+    assert call("check", "small.cnn").code == 1
+    inspected = call("inspect", "small.cnn")
+    assert inspected.code == 0
+    assert "warning[W" in inspected.err
+    assert "warning" not in inspected.out
+
+
+def test_compile_writes_the_artefact_under_the_networks_name(call, tmp_path):
+    result = call("compile", "small.cnn", "--seed", 0)
+    assert result.code == 0
+    assert result.out.startswith("small.onnx  ")
+    assert [line.split()[0] for line in result.err.splitlines()] == ["parse", "compile", "write"]
+    onnx.checker.check_model(onnx.load(tmp_path / "small.onnx"), full_check=True)
+
+
+def test_compile_with_settings_shape_batch_and_target(call, tmp_path):
+    options = ["--seed", 1, "--set", "classes=7", "--input-shape", "image=3x12x10", "--batch", 2]
+    assert call("compile", "small.cnn", *options, "-o", "big.onnx").code == 0
+    inspected = json.loads(call("inspect", "big.onnx", "--json").out)
+    assert inspected["outputs"][0]["shape"] == [7]
+    assert inspected["inputs"][0]["batch"] == 2
+    assert call("compile", "small.cnn", "--seed", 1, "--target", "reference").code == 0
+    assert (tmp_path / "small.cnnref").is_file()
+
+
+def test_compile_without_weights_says_what_to_do(call, tmp_path):
+    result = call("compile", "small.cnn")
+    assert result.code == 2
+    assert "--seed" in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["small.cnn"]
+
+
+def test_inspect_json_is_the_report(call):
+    found = json.loads(call("inspect", "small.cnn", "--json").out)
+    assert found == report(cnndsl.parse("small.cnn"))
+    assert found["stages"][0] == ["stem", 6, 8, 8]
+    assert found["params"] == 6 * 3 * 9 + 6 + 6 * 4 + 4
+    assert found["macs"] == 6 * 3 * 9 * 64 + 24
+
+
+def test_inspect_text(call):
+    result = call("inspect", "small.cnn", "--set", "classes=5", "--depth", 1)
+    assert result.code == 0
+    assert "203 parameters" in result.out
+    assert "\x1b" not in result.out
+    call("compile", "small.cnn", "--seed", 0)
+    assert "input image" in call("inspect", "small.onnx").out
+
+
+def test_draw(call, tmp_path):
+    assert call("draw", "small.cnn").out.startswith("small.svg  ")
+    ElementTree.parse(tmp_path / "small.svg")
+    assert call("draw", "small.cnn", "-o", "other.dot").code == 0
+    assert (tmp_path / "other.dot").read_text().startswith("digraph")
+    result = call("draw", "small.cnn", "-o", "small.png")
+    assert result.code == 2
+    assert "E0607" in result.err
+
+
+def test_fmt(call, tmp_path):
+    canonical = (tmp_path / "small.cnn").read_text()
+    assert call("fmt", "small.cnn", "--check").code == 0
+    (tmp_path / "small.cnn").write_text(canonical.replace("    ", "  ").replace(" -> ", "->"))
+    assert call("fmt", ".", "--check").out == "small.cnn would be reformatted\n"
+    difference = call("fmt", "small.cnn", "--diff")
+    assert difference.code == 1
+    assert "\n-  stem: conv(6, 3)->relu\n" in difference.out
+    assert "\n+    stem: conv(6, 3) -> relu\n" in difference.out
+    result = call("fmt", "small.cnn")
+    assert (result.code, result.out) == (0, "small.cnn reformatted\n")
+    assert (tmp_path / "small.cnn").read_text() == canonical
+
+
+def test_fmt_leaves_a_broken_file_and_goes_on(call, tmp_path):
+    (tmp_path / "a.cnn").write_text("network {")
+    canonical = (tmp_path / "small.cnn").read_text()
+    (tmp_path / "small.cnn").write_text(canonical + "\n\n\n")
+    result = call("fmt", ".")
+    assert result.code == 1
+    assert "a.cnn:1" in result.err
+    assert (tmp_path / "a.cnn").read_text() == "network {"
+    assert (tmp_path / "small.cnn").read_text() == canonical
+
+
+def test_list_ops_has_every_operator_with_its_defaults(call):
+    listed = {row["name"]: row for row in json.loads(call("list", "ops", "--json").out)}
+    assert set(listed) == set(BY_NAME)
+    assert listed["bn"]["signature"] == "bn(eps=1e-05)"
+    assert listed["relu"]["signature"] == "relu"
+    assert listed["maxpool"]["signature"].startswith("maxpool(kernel, [stride], pad=valid")
+    first = listed["conv"]["attributes"][0]
+    assert (first["name"], first["required"], first["default"]) == ("filters", True, None)
+    assert "maxpool(kernel" in call("list", "ops").out
+
+
+def test_list_networks_passes_and_targets(call):
+    networks = {row["name"]: row for row in json.loads(call("list", "networks", "--json").out)}
+    assert networks["resnet50"]["params"] == 25_557_032
+    assert networks["resnet50"]["facts"] == "resnet50_v1.5"
+    assert networks["resnet50"]["inputs"] == {"image": "3x224x224"}
+    passes = json.loads(call("list", "passes", "--json").out)
+    assert "dead-code" in [row["name"] for row in passes]
+    targets = {row["name"] for row in json.loads(call("list", "targets", "--json").out)}
+    assert {"onnx", "reference"} <= targets
+
+
+def test_explain(call, monkeypatch):
+    from cnndsl.diagnostics.codes import Entry
+
+    monkeypatch.setitem(CATALOGUE, "E0999", Entry("A title", "A text."))
+    assert call("explain", "e0999").out == "E0999: A title\n\nA text.\n"
+    assert "E0999  A title" in call("explain").out
+    result = call("explain", "E0998")
+    assert result.code == 2
+    assert "E0999" in result.err
+
+
+def test_weights(call, tmp_path):
+    listed = call("weights", "list", "small.cnn").out.splitlines()
+    assert listed[0].split() == ["stem.weight", "6x3x3x3"]
+    assert len(listed) == 4
+    from cnndsl.weights.files import save_safetensors
+    from cnndsl.weights.initialise import initialise
+
+    values = initialise(cnndsl.parse("small.cnn").graph.parameters(), 0)
+    save_safetensors(tmp_path / "w.safetensors", values, {})
+    fine = call("weights", "check", "small.cnn", "w.safetensors")
+    assert (fine.code, fine.out) == (0, "")
+    del values["stem.bias"]
+    save_safetensors(tmp_path / "w.safetensors", values, {})
+    bad = call("weights", "check", "small.cnn", "w.safetensors")
+    assert bad.code == 2
+    assert "stem.bias" in bad.err

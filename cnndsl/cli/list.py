@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from cnndsl.cli.common import is_terminal, print_json, print_table
 
 if TYPE_CHECKING:
     from cnndsl.ir.operator import Operator
+    from cnndsl.language.loader import NetworkItem, Unit
 
 Rows = list[dict[str, Any]]
 
@@ -45,34 +47,43 @@ def _networks() -> Rows:
 
     `facts` is the network's name in the published facts where that is another.
     """
-    from cnndsl.analysis.cost import graph_cost
-    from cnndsl.api import parse, zoo
+    from cnndsl.api import zoo
     from cnndsl.language.loader import is_concrete, load_unit, read_source
 
-    rows = []
+    units = {file: load_unit(read_source(file)) for file in set(zoo().values())}
+    chosen = [
+        (file, units[file], item)
+        for name, file in sorted(zoo().items())
+        for item in units[file].own_networks()
+        if item.name.text == name and is_concrete(item)
+    ]
     published = _published_names()
-    concrete = {
-        (file, item.name.text)
-        for file in set(zoo().values())
-        for item in load_unit(read_source(file)).own_networks()
-        if is_concrete(item)
+    return [_network(*place, published) for place in _progress(chosen)]
+
+
+def _network(
+    file: Path, unit: Unit, item: NetworkItem, published: Mapping[str, str]
+) -> dict[str, Any]:
+    """One row; a file is parsed once for all of its networks."""
+    from cnndsl.analysis.cost import graph_cost
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.language.elaborator import Elaborator
+
+    name = item.name.text
+    elaborator = Elaborator(name)
+    elaborator.run(unit, item, {})
+    if elaborator.diagnostics:
+        raise CnnError(elaborator.diagnostics)
+    graph = elaborator.graph
+    cost = graph_cost(graph)
+    return {
+        "name": name,
+        "file": str(file),
+        "inputs": {node: str(graph[node].type) for node in graph.inputs},
+        "params": cost.params,
+        "macs": cost.macs,
+        "facts": published.get(name),
     }
-    named = [(name, file) for name, file in sorted(zoo().items()) if (file, name) in concrete]
-    for name, file in _progress(named):
-        graph = parse(f"{file}:{name}").graph
-        cost = graph_cost(graph)
-        inputs = {node: str(graph[node].type) for node in graph.inputs}
-        rows.append(
-            {
-                "name": name,
-                "file": str(file),
-                "inputs": inputs,
-                "params": cost.params,
-                "macs": cost.macs,
-                "facts": published.get(name),
-            }
-        )
-    return rows
 
 
 def _published_names() -> dict[str, str]:

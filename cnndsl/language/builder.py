@@ -37,6 +37,9 @@ class TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def start(self, meta: Meta, items: list[Any]) -> list[Any]:
         return list(items)
 
+    def lone(self, meta: Meta, children: list[Any]) -> Any:
+        return children[0]
+
     # Items
 
     def import_(self, meta: Meta, children: list[Any]) -> ast.Import:

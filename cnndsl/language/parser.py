@@ -68,7 +68,7 @@ def parse_with_errors(source: Source) -> tuple[ast.File, list[Diagnostic]]:
     errors: list[Diagnostic] = []
     items: list[Any] = []
     try:
-        items = _parse(source, source.text, "start")
+        items = _parse_items(source, source.text)
     except _SyntaxProblem:
         for text in _items(source.text):
             items += _parse_resilient(source, text, errors)
@@ -76,10 +76,10 @@ def parse_with_errors(source: Source) -> tuple[ast.File, list[Diagnostic]]:
 
 
 def parse_expression(source: Source, start: int, end: int) -> Any:
-    """The expression at source.text[start:end]. Raises CnnError."""
-    blank = re.sub(r"[^\n]", " ", source.text[:start])
+    """The expression at source.text[start:end], behind a brace. Raises CnnError."""
+    before = re.sub(r"[^\n]", " ", source.text[: start - 1]) + "="
     try:
-        return _parse(source, blank + source.text[start:end], "expression")
+        return _parse(source, before + source.text[start:end])
     except _SyntaxProblem as problem:
         raise CnnError([problem.diagnostic]) from None
 
@@ -94,7 +94,6 @@ def _lark() -> Lark:
         postlex=LineBreaks(),
         propagate_positions=True,
         maybe_placeholders=True,
-        start=["start", "expression"],
     )
 
 
@@ -107,9 +106,17 @@ class _SyntaxProblem(Exception):
         self.first_line = first_line
 
 
-def _parse(source: Source, text: str, start: str) -> Any:
+def _parse_items(source: Source, text: str) -> list[Any]:
+    tree = _parse(source, text)
+    if not isinstance(tree, list):
+        equal = Token("EQUAL", "=", text.rindex("=", 0, tree.span.start))
+        _bad_token(source, equal, {"IMPORT", "DEFAULTS", "BLOCK", "NETWORK"}, [])
+    return tree
+
+
+def _parse(source: Source, text: str) -> Any:
     seen: list[Token] = []
-    parser = _lark().parse_interactive(text, start=start)
+    parser = _lark().parse_interactive(text)
     try:
         for token in parser.lexer_thread.lex(parser.parser_state):
             parser.feed_token(token)
@@ -221,7 +228,7 @@ def _parse_resilient(source: Source, text: str, errors: list[Diagnostic]) -> lis
     found: list[Diagnostic] = []
     while len(errors) + len(found) < limits.SYNTAX_ERRORS:
         try:
-            items: list[Any] = _parse(source, text, "start")
+            items = _parse_items(source, text)
         except _SyntaxProblem as problem:
             span = problem.diagnostic.span
             assert span is not None

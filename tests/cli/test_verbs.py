@@ -5,6 +5,7 @@ import onnx
 import pytest
 
 import cnndsl
+from cnndsl import api
 from cnndsl.analysis.report import report
 from cnndsl.cli.main import VERBS
 from cnndsl.diagnostics.codes import CATALOGUE
@@ -147,8 +148,11 @@ def test_list_ops_has_every_operator_with_its_defaults(call):
     assert "maxpool(kernel" in call("list", "ops").out
 
 
-def test_list_networks_passes_and_targets(call):
+def test_list_networks_passes_and_targets(call, monkeypatch):
+    names = ("densenet", "lenet5", "resnet50")
+    monkeypatch.setattr(api, "zoo", lambda zoo=api.zoo(): {name: zoo[name] for name in names})
     networks = {row["name"]: row for row in json.loads(call("list", "networks", "--json").out)}
+    assert set(networks) == {"lenet5", "resnet50"}
     assert networks["resnet50"]["params"] == 25_557_032
     assert networks["resnet50"]["facts"] == "resnet50_v1.5"
     assert networks["resnet50"]["inputs"] == {"image": "3x224x224"}

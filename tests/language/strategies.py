@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 from typing import TypeVar
 
@@ -287,8 +288,7 @@ class Writer:
     def text(self, tree: ast.File) -> str:
         parts = [self._gap(0.5)]
         brackets: list[str] = []
-        everything = tokens(tree)
-        for token, following in zip(everything, [*everything[1:], ""], strict=True):
+        for token, following in pairwise([*tokens(tree), ""]):
             if token == SEPARATOR:
                 parts.append(self._break())
                 continue

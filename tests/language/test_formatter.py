@@ -5,7 +5,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cnndsl.diagnostics import CnnError, Source
@@ -40,7 +40,7 @@ def test_line_ends_tabs_and_the_final_line_break_do_not_matter(case: str) -> Non
     assert format_source(text) == read(f"{case}.out")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120, deadline=None, phases=[Phase.generate])
 @given(texts(), st.sampled_from([40, 100]))
 def test_random_files(example: tuple[ast.File, str, list[str]], width: int) -> None:
     tree, text, comments = example
@@ -66,16 +66,10 @@ def test_only_comments(text: str) -> None:
     assert format_source(text) == "# a\n\n# b\n"
 
 
-def chain(names: int) -> str:
-    return "block b {\n    " + " -> ".join(["abcdef"] * names) + "\n}\n"
-
-
-def test_a_line_may_be_as_long_as_the_width() -> None:
-    statement = " -> ".join(["abcdef"] * 9) + f" -> {'x' * 2}"
-    assert len(statement) + 4 == 98
-    for name, lines in {"xxxx": 3, "xxxxx": 4}.items():
-        text = "block b {\n    " + statement.replace("xx", name) + "\n}\n"
-        assert len(format_source(text).splitlines()) == lines
+@pytest.mark.parametrize(("length", "lines"), [(100, 3), (101, 4)])
+def test_a_chain_breaks_where_its_line_would_be_too_long(length: int, lines: int) -> None:
+    statement = "    conv(64, 3) -> bn -> ".ljust(length, "x")
+    assert format_source(f"block b {{\n{statement}\n}}\n").count("\n") == lines
 
 
 def test_all_syntax_errors_are_reported() -> None:

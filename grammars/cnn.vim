@@ -11,10 +11,11 @@ syntax case match
 " Of two patterns that match at the same place the later one wins.
 syntax match cnnOperator /[-+*\/%<>=|]\|!=/
 syntax match cnnNumber /\%(\w\)\@<!\%(\d\+\%(\.\d\+\)\?\|\.\d\+\)\%([eE][+-]\?\d\+\)\?/
-syntax match cnnCall /\<\h\w*\ze\%(\s*(\|[ \t]*{\)/
+syntax match cnnCall /\<\h\w*\ze\s*(/
+syntax match cnnJoin /\<\%(add\|mul\|concat\|max\|average\)\ze\s*{/
 syntax match cnnParameter /\<\h\w*\ze\s*==\@!/
 syntax match cnnName /\h\w*/ contained
-syntax match cnnLabel /\<\h\w*\%({[^{}#]*}\w*\)*\ze[ \t]*:/
+syntax match cnnLabel /\<\h\w*\%({[^{}#]*}\w*\)*\ze\s*:/
 
 " A keyword wins over a match.
 syntax keyword cnnDeclaration block network input let layer output auxiliary
@@ -29,6 +30,7 @@ syntax match cnnComment /#.*$/ contains=@Spell
 highlight default link cnnOperator Operator
 highlight default link cnnNumber Number
 highlight default link cnnCall Function
+highlight default link cnnJoin Statement
 highlight default link cnnParameter Identifier
 highlight default link cnnName Type
 highlight default link cnnLabel Label

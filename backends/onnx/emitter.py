@@ -66,12 +66,28 @@ class Site:
     `inputs` are the names of the operands' tensors, `types` their types without the batch axis.
     """
 
-    def __init__(self, emitter: Emitter, node: Node):
-        producers = emitter.graph.producers(node)
+    def __init__(
+        self, emitter: Emitter, node: Node, inputs: Sequence[str], types: Sequence[TensorType]
+    ):
         self.node = node
-        self.inputs = [emitter.tensors[producer.name] for producer in producers]
-        self.types = [producer.type for producer in producers]
+        self.inputs = list(inputs)
+        self.types = list(types)
         self._emitter = emitter
+
+    @classmethod
+    def of(cls, emitter: Emitter, node: Node) -> Site:
+        """The place of a node of the emitter's graph."""
+        producers = emitter.graph.producers(node)
+        tensors = [emitter.tensors[producer.name] for producer in producers]
+        return cls(emitter, node, tensors, [producer.type for producer in producers])
+
+    def part(self, node: Node, inputs: Sequence[str], types: Sequence[TensorType]) -> Site:
+        """The place of a step towards this node's tensor, itself written as a node.
+
+        The last step has the name of this node.
+        """
+        self._emitter.tensors.setdefault(node.name, node.name)
+        return Site(self._emitter, node, inputs, types)
 
     @property
     def input(self) -> str:

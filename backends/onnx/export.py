@@ -58,7 +58,7 @@ def export(
     _check_names(graph)
     emitter = Emitter(graph, values)
     for node in graph.nodes():
-        LOWERINGS[type(node.op)](Site(emitter, node), node.op)
+        LOWERINGS[type(node.op)](Site.of(emitter, node), node.op)
     for output, name in graph.outputs.items():
         if emitter.tensors[name] != output:
             emitter.add_node(f"{output}/output", output, "Identity", [emitter.tensors[name]])

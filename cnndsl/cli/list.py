@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cnndsl.ir.operator import Operator
     from cnndsl.language.loader import NetworkItem, Unit
 
+T = TypeVar("T")
 Rows = list[dict[str, Any]]
 
 
@@ -58,7 +59,7 @@ def _networks() -> Rows:
         if item.name.text == name and is_concrete(item)
     ]
     published = _published_names()
-    return [_network(*place, published) for place in _progress(chosen)]
+    return [_network(file, unit, item, published) for file, unit, item in _progress(chosen)]
 
 
 def _network(
@@ -92,7 +93,7 @@ def _published_names() -> dict[str, str]:
     return names
 
 
-def _progress(items: list[Any]) -> Iterator[Any]:
+def _progress(items: list[T]) -> Iterator[T]:
     """The items, with a progress bar on a terminal."""
     if not is_terminal():
         yield from items

@@ -80,6 +80,14 @@ def reshape(a: Expression, shape: Sequence[int]) -> Expression:
     return _apply("reshape", (a,), shape, shape=shape)
 
 
+def broadcast(a: Expression, shape: Sequence[int]) -> Expression:
+    """`a` repeated along axes of length 1, and along new ones in front, to fill a shape."""
+    shape = tuple(shape)
+    if np.broadcast_shapes(a.shape, shape) != shape:
+        raise ValueError(f"cannot broadcast {a.shape} to {shape}")
+    return a if shape == a.shape else _apply("broadcast", (a,), shape, shape=shape)
+
+
 def along(vector: Expression, axis: int, rank: int) -> Expression:
     """A vector [n] as [1, ..., n, ..., 1] of `rank` axes, so that it broadcasts along `axis`."""
     if len(vector.shape) != 1 or not 0 <= axis < rank:

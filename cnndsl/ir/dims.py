@@ -87,6 +87,9 @@ class OpenDim:
         return -self + other
 
     def __floordiv__(self, divisor: int) -> Dim:
+        match self.terms:
+            case ((Quotient(dividend, inner), 1),):
+                return (dividend + self.constant * inner) // (inner * divisor)
         whole = {a: f // divisor for a, f in self.terms if f % divisor == 0}
         rest = {a: f for a, f in self.terms if f % divisor}
         quotient, remainder = divmod(self.constant, divisor)

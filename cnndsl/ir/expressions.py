@@ -61,6 +61,15 @@ class Apply:
     arguments: tuple[Expression, ...]
     shape: tuple[int, ...]
     settings: tuple[tuple[str, Any], ...] = field(default=())
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        key = (self.function, self.arguments, self.shape, self.settings)
+        object.__setattr__(self, "_hash", hash(key))
+
+    def __hash__(self) -> int:
+        """Computed once: the hash of a deep expression would take as many calls as it is deep."""
+        return self._hash
 
 
 Expression: TypeAlias = Parameter | Constant | Apply

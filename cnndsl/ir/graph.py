@@ -131,6 +131,29 @@ class Graph:
         self.nx.nodes[node.name]["node"] = changed
         return changed
 
+    def redefine(
+        self,
+        node: Node,
+        op: Operator,
+        operands: Sequence[Node],
+        params: Mapping[str, Expression],
+        spans: frozenset[Span],
+    ) -> Node:
+        """Let a node compute something else under its name, for the same consumers.
+
+        `op` is bound and typed here. Raises OperatorError if it cannot take the operands,
+        ValueError if the type of the result changes. The operands must not depend on the node.
+        """
+        types = [operand.type for operand in operands]
+        bound = op.bind(types)
+        if bound.infer(types) != node.type:
+            raise ValueError(f"{node.name!r} would be {bound.infer(types)}, not {node.type}")
+        for source, _, key in list(self.nx.in_edges(node.name, keys=True)):
+            self.nx.remove_edge(source, node.name, key=key)
+        for index, operand in enumerate(operands):
+            self.nx.add_edge(operand.name, node.name, key=index)
+        return self.update(node, op=bound, params=dict(params), spans=spans)
+
     def replace(self, old: Node, new: Node) -> None:
         """Let all consumers of `old`, and outputs and stages made by it, use `new` instead.
 
@@ -161,6 +184,11 @@ class Graph:
         self.nx.remove_node(node.name)
         self.inputs = [name for name in self.inputs if name != node.name]
         self.stages = [stage for stage in self.stages if stage[1] != node.name]
+
+    def bypass(self, node: Node, other: Node) -> None:
+        """Use `other` wherever `node` was used, and delete `node`."""
+        self.replace(node, other)
+        self.remove(node)
 
     def copy(self) -> Graph:
         """An independent graph with the same nodes."""

@@ -68,6 +68,10 @@ class Operator:
         """The type of the result."""
         return inputs[0]
 
+    def takes(self, count: int) -> bool:
+        """Whether the operator can join that many operands."""
+        return count >= 2 if self.operands is None else count == self.operands
+
     def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
         """The parameters by role, in the order in which they are listed and counted."""
         return {}

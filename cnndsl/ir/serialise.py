@@ -15,7 +15,7 @@ from cnndsl.ir.dims import Atom, Dim, OpenDim, Quotient, Symbol
 from cnndsl.ir.expressions import Apply, Constant, Expression, Parameter
 from cnndsl.ir.graph import Auxiliary, Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import BY_NAME, Input
+from cnndsl.ir.operators import BY_NAME, Fused, Input
 
 
 def to_json(graph: Graph) -> dict[str, Any]:
@@ -52,10 +52,20 @@ def from_json(data: Mapping[str, Any]) -> Graph:
 
 
 def _attributes(op: Operator) -> dict[str, Any]:
+    if isinstance(op, Fused):
+        return {
+            "core": _part(op.core),
+            "prologue": [_part(part) for part in op.prologue],
+            "epilogue": [_part(part) for part in op.epilogue],
+        }
     values = {f.name: getattr(op, f.name) for f in fields(op)}
     if isinstance(op, Input):
         values["shape"] = [_dim_to_json(dim) for dim in op.shape]
     return values
+
+
+def _part(op: Operator) -> list[Any]:
+    return [op.name, _attributes(op)]
 
 
 class _ExpressionTable:
@@ -120,7 +130,7 @@ def _graph(data: Mapping[str, Any]) -> Graph:
 def _add_node(graph: Graph, item: Mapping[str, Any], expressions: list[Expression]) -> None:
     operator = _operator(item["op"], item["attributes"])
     operands = [graph[_node(graph, name)] for name in item["operands"]]
-    if len(operands) < 2 if operator.operands is None else len(operands) != operator.operands:
+    if not operator.takes(len(operands)):
         raise ValueError(f"{operator.name} cannot join {len(operands)} operands")
     params = {role: expressions[_index(i)] for role, i in item["params"].items()}
     node = graph.add(_text(item["name"]), operator, operands, params)
@@ -129,6 +139,17 @@ def _add_node(graph: Graph, item: Mapping[str, Any], expressions: list[Expressio
 
 def _operator(name: str, attributes: Mapping[str, Any]) -> Operator:
     """An operator from JSON, every attribute checked by its kind."""
+    if name == Fused.name:
+        core = _plain_operator(*attributes["core"])
+        stages = (
+            tuple(_plain_operator(*part) for part in attributes[stage])
+            for stage in ("prologue", "epilogue")
+        )
+        return Fused(core, *stages)
+    return _plain_operator(name, attributes)
+
+
+def _plain_operator(name: str, attributes: Mapping[str, Any]) -> Operator:
     kind = BY_NAME[name]
     values = dict(attributes)
     if kind is Input:

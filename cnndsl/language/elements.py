@@ -74,8 +74,13 @@ class Elements(ABC):
             self.evaluator.count(step.span)
             if isinstance(flow, Poison) and not _starts_anew(step.element, frame):
                 return POISON
-            label = self._label(step.label, frame) if step.label else None
-            flow = self._element(step.element, label, frame, flow)
+            label = None
+            try:
+                label = self._label(step.label, frame) if step.label else None
+                flow = self._element(step.element, label, frame, flow)
+            except Problem as problem:
+                self.findings.report(problem, frame.trail)
+                flow = self.writer.stand_in(flow) if isinstance(flow, Node) else POISON
             if label and frame.network and not frame.path.name and isinstance(flow, Node):
                 self.graph.stages.append((label, flow.name))
         return flow
@@ -129,9 +134,9 @@ class Elements(ABC):
             raise Problem("E0206", f"{operator.name} joins two or more branches", span, hint=hint)
         name = frame.path.label(label, span) if label else None
         results = [self.run_body(branch, frame.inner(), flow) for branch in element.branches]
-        if any(isinstance(result, Poison) for result in results):
-            return POISON
         operands = [result for result in results if isinstance(result, Node)]
+        if any(isinstance(result, Poison) for result in results):
+            return self.writer.stand_in(operands[0]) if operands else POISON
         if len(operands) < len(results):
             raise Problem("E0210", "a branch has no value yet", span)
         name = name or frame.path.number(operator.name, span)

@@ -24,4 +24,5 @@ class Findings:
         """Add a problem with the calls that led to it. Raises it again if it is fatal."""
         if isinstance(problem, Fatal):
             raise problem
-        self.add(replace(problem.diagnostic, trail=trail))
+        if not problem.is_consequence:
+            self.add(replace(problem.diagnostic, trail=trail))

@@ -4,7 +4,7 @@ The author decides where lines break, the formatter how that looks. What was wri
 stays on one line if it fits in WIDTH columns, what was written on several lines stays so:
 
 - Bodies, `if` and joins are laid out whole: on one line, or all their parts on lines of their own.
-  The bars of a join stand below its brace.
+  The bars of a join stand below its brace; an `else` stays on a line of its own.
 - Chains and lists are filled: a line break is kept (before the arrow, or after the comma), and
   further ones come where a line would be too long.
 - One blank line is kept between statements, none beside braces and bars.

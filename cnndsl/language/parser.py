@@ -199,8 +199,10 @@ def _expected(accepted: set[str]) -> str:
     if accepted >= _EXPRESSION_STARTS:
         words.append("a value")
         accepted -= _EXPRESSION_STARTS | {"LABEL", "IF", "FOR", "REPEAT", "LBRACE"}
-    else:
-        accepted -= {"LPAR", "LSQB"} if accepted & {"RPAR", "RSQB", "_ARROW"} else set()
+    elif accepted & {"RPAR", "RSQB", "_ARROW"}:
+        accepted -= {"LPAR", "LSQB", "LBRACE"}
+    elif "NETWORK" in accepted:
+        accepted -= {"EQUAL", "$END"}
     closing: list[str] = [
         t for t in ("RPAR", "RSQB", "COMMA", "VBAR", "_ARROW", "RBRACE") if t in accepted
     ]

@@ -9,7 +9,10 @@ from cnndsl.diagnostics import Diagnostic, Note, Span
 
 
 class Problem(Exception):
-    """An error at a place; the statement is given up, the next one goes on."""
+    """An error at a place; the step is given up, the next one goes on.
+
+    `is_consequence` marks one that an earlier error may have caused, which is not shown.
+    """
 
     def __init__(
         self,
@@ -21,6 +24,7 @@ class Problem(Exception):
         notes: Sequence[Note] = (),
     ):
         super().__init__(message)
+        self.is_consequence = False
         self.diagnostic = Diagnostic(code, message, span, hint, tuple(notes))
 
 

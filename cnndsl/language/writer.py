@@ -9,6 +9,7 @@ from cnndsl.ir.attributes import AttributeValueError, build
 from cnndsl.ir.expressions import Constant, Expression, Parameter
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.ir.operators.structure import Identity
 from cnndsl.language import limits
 from cnndsl.language.arguments import check_complete, signature_of
 from cnndsl.language.paths import Path, join
@@ -17,10 +18,15 @@ from cnndsl.language.values import Recipe, Settings
 
 
 class GraphWriter:
-    """Adds operators to a graph. Weights of equal names are one parameter."""
+    """Adds operators to a graph. Weights of equal names are one parameter.
+
+    What follows an error is written on, so that further errors are found. Such nodes are
+    `doubtful`: problems with their shapes may be consequences of the first error.
+    """
 
     def __init__(self, graph: Graph):
         self.graph = graph
+        self.doubtful: set[str] = set()
         self.parameters: dict[str, Parameter] = {}
 
     def add(
@@ -42,9 +48,23 @@ class GraphWriter:
             params = self._parameters(
                 operator.bind(types), operands, join(path.weights, weights or name), span
             )
-            return self.graph.add(full_name, operator, operands, params, frozenset([span]))
+            node = self.graph.add(full_name, operator, operands, params, frozenset([span]))
         except OperatorError as error:
-            raise _located(error, recipe.given, operands, span) from None
+            problem = _located(error, recipe.given, operands, span)
+            problem.is_consequence = error.show_operands and self._in_doubt(operands)
+            raise problem from None
+        if self._in_doubt(operands):
+            self.doubtful.add(full_name)
+        return node
+
+    def stand_in(self, node: Node) -> Node:
+        """A doubtful copy of a value, in place of the result of a step that failed."""
+        name = f"{node.name}?{len(self.graph)}"
+        self.doubtful.add(name)
+        return self.graph.add(name, Identity(), [node], spans=node.spans)
+
+    def _in_doubt(self, operands: Sequence[Node]) -> bool:
+        return any(operand.name in self.doubtful for operand in operands)
 
     def _operator(self, recipe: Recipe, span: Span) -> Operator:
         target = recipe.target

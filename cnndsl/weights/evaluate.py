@@ -117,6 +117,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "negate": np.negative,
     "sqrt": np.sqrt,
     "rsqrt": lambda a: 1 / np.sqrt(a),
+    "broadcast": np.broadcast_to,
     "reshape": np.reshape,
     "transpose": np.transpose,
     "flip": lambda a, axes: np.flip(a, axes),

@@ -149,8 +149,8 @@ def test_list_ops_has_every_operator_with_its_defaults(call):
 
 
 def test_list_networks_passes_and_targets(call, monkeypatch):
-    names = ("densenet", "lenet5", "resnet50")
-    monkeypatch.setattr(api, "zoo", lambda zoo=api.zoo(): {name: zoo[name] for name in names})
+    few = {name: api.zoo()[name] for name in ("densenet", "lenet5", "resnet50")}
+    monkeypatch.setattr(api, "zoo", lambda: few)
     networks = {row["name"]: row for row in json.loads(call("list", "networks", "--json").out)}
     assert set(networks) == {"lenet5", "resnet50"}
     assert networks["resnet50"]["params"] == 25_557_032

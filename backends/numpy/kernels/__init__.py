@@ -6,6 +6,7 @@ from cnndsl.backends.numpy.kernels import (
     activation,
     convolution,
     dense,
+    fused,
     join,
     normalisation,
     pooling,
@@ -13,6 +14,7 @@ from cnndsl.backends.numpy.kernels import (
 )
 from cnndsl.backends.numpy.kernels.types import Kernel
 from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators.fused import Fused
 
 KERNELS: dict[type[Operator], Kernel] = {
     **convolution.KERNELS,
@@ -23,3 +25,4 @@ KERNELS: dict[type[Operator], Kernel] = {
     **join.KERNELS,
     **shape.KERNELS,
 }
+KERNELS[Fused] = fused.fused_kernel(KERNELS)

@@ -6,6 +6,7 @@ from cnndsl.backends.onnx.lower import (
     activation,
     convolution,
     dense,
+    fused,
     join,
     local,
     normalisation,
@@ -15,6 +16,7 @@ from cnndsl.backends.onnx.lower import (
 )
 from cnndsl.backends.onnx.lower.common import Lowering
 from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators.fused import Fused
 
 LOWERINGS: dict[type[Operator], Lowering] = {
     **structure.LOWERINGS,
@@ -27,4 +29,5 @@ LOWERINGS: dict[type[Operator], Lowering] = {
     **join.LOWERINGS,
     **shape.LOWERINGS,
 }
+LOWERINGS[Fused] = fused.fused_lowering(LOWERINGS)
 """Every operator that a graph can hold."""

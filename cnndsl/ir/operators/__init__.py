@@ -20,6 +20,7 @@ from cnndsl.ir.operators.activation import (
 from cnndsl.ir.operators.constant import Normalize, Scale
 from cnndsl.ir.operators.convolution import Conv, Depthwise
 from cnndsl.ir.operators.dense import Flatten, FullyConnected, RadialBasis
+from cnndsl.ir.operators.fused import Fused
 from cnndsl.ir.operators.join import Add, Average, Concat, Max, Mul
 from cnndsl.ir.operators.local import LocalConv, TiledConv
 from cnndsl.ir.operators.normalisation import Affine, BatchNorm, LocalResponseNorm
@@ -40,6 +41,7 @@ from cnndsl.ir.operators.transposed import ConvTranspose
 
 __all__ = [
     "BY_NAME",
+    "INTERNAL",
     "OPERATORS",
     "SHORTHANDS",
     "AdaptiveAvgPool",
@@ -58,6 +60,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "FullyConnected",
+    "Fused",
     "GlobalAvgPool",
     "GlobalMaxPool",
     "HardSigmoid",
@@ -138,8 +141,11 @@ OPERATORS: tuple[type[Operator], ...] = (
     Dropout,
     StochasticDepth,
 )
-"""Every operator that a graph can hold. Backends and tests walk this list, so that none can
-lack an operator."""
+"""Every operator of the language that a graph can hold. Backends and tests walk this list, so
+that none can lack an operator."""
+
+INTERNAL: tuple[type[Operator], ...] = (Fused,)
+"""Operators that passes put into a graph; the language has no word for them."""
 
 SHORTHANDS: tuple[type[Operator], ...] = (Depthwise, Normalize)
 """Operators of the language that bind to another one; graphs and backends never see them."""

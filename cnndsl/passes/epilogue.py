@@ -1,0 +1,62 @@
+"""What follows a convolution, computed before its result is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import Add, Max, Mul
+from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.passes.fusing import ACTIVATIONS, add_epilogue, core_of
+from cnndsl.passes.linear import WEIGHTED
+from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
+
+JOINS = (Add, Mul, Max)
+"""Joins that can take their operands one after another."""
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """Moves activations, per-channel maps and joins into the weighted operator before them.
+
+    Of the operands of a join, the one that is computed last takes it; the others are then there.
+    """
+
+    name: str = "epilogue"
+    algebra: str = "relu(conv(x) + y) => fused(x, y; conv, add, relu)"
+
+    def run(self, graph: Graph) -> Report:
+        """Extend each convolution by its followers, first to last."""
+        order = {node.name: index for index, node in enumerate(graph.nodes())}
+
+        def move(graph: Graph, node: Node) -> str:
+            operands = graph.producers(node)
+            latest_first = sorted(operands, key=lambda x: order[x.name], reverse=True)
+            maker = _maker(graph, node, latest_first)
+            others = [operand for operand in operands if operand.name != maker.name]
+            add_epilogue(graph, maker, node, others)
+            order[maker.name] = order[node.name]
+            return f"epilogue of {maker.name}"
+
+        return rewrite_each(graph, (*ACTIVATIONS, *CHANNEL_AFFINE, *JOINS), move)
+
+
+def _maker(graph: Graph, node: Node, operands: list[Node]) -> Node:
+    """The first operand that can take the node. Raises Reject with the reason of the first."""
+    reasons = []
+    for operand in operands:
+        try:
+            _require_maker(graph, operand, node)
+        except Reject as reason:
+            reasons.append(reason)
+        else:
+            return operand
+    raise reasons[0]
+
+
+def _require_maker(graph: Graph, operand: Node, node: Node) -> None:
+    if not isinstance(core_of(operand), WEIGHTED):
+        raise Reject(f"its operand {describe(operand)} has no weights")
+    require_one_reader(graph, operand)
+    if operand.type != node.type:
+        raise Reject(f"its operand {operand.name} is {operand.type}, the result {node.type}")

@@ -1,0 +1,67 @@
+"""Per-channel maps, with or without an activation, computed by what reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import AvgPool, Fused, GlobalAvgPool
+from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.passes.fusing import ACTIVATIONS, add_prologue, core_of
+from cnndsl.passes.linear import WEIGHTED
+from cnndsl.passes.rewrite import Reject, Report, describe, require_inner, rewrite_each
+
+CORES = (*WEIGHTED, AvgPool, GlobalAvgPool)
+"""Operators that sum up their operand, and can compute it while they read it."""
+
+
+@dataclass(frozen=True)
+class Prologue:
+    """Moves bn, affine or scale, and an activation behind it, into all readers.
+
+    This is for maps that no weights can take: before padding, or before an activation, as in
+    pre-activation networks. Several readers compute it each for themselves.
+    """
+
+    name: str = "prologue"
+    algebra: str = "conv(relu(bn(x))) => fused(x; scale-shift, relu, conv)"
+
+    def run(self, graph: Graph) -> Report:
+        """Fuse each map with all its readers, or leave it."""
+        return rewrite_each(graph, CHANNEL_AFFINE, _move)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    node: Node
+    steps: tuple[Node, ...]
+
+
+def _move(graph: Graph, node: Node) -> str:
+    (first,) = graph.producers(node)
+    readers = _readers(graph, (node,))
+    for reader in readers:
+        add_prologue(graph, graph[reader.node.name], first, reader.steps)
+    passed = {step.name: step for reader in readers for step in reader.steps}
+    for step in sorted(passed.values(), key=lambda step: step.name == node.name):
+        graph.remove(step)
+    names = sorted(reader.node.name for reader in readers)
+    return f"prologue of {', '.join(names)}"
+
+
+def _readers(graph: Graph, steps: tuple[Node, ...]) -> list[_Reader]:
+    """The operators that read the last of the steps, also through one activation."""
+    require_inner(graph, steps[-1])
+    found = []
+    for reader, index in graph.consumers(steps[-1]):
+        core = core_of(reader)
+        if isinstance(reader.op, ACTIVATIONS) and len(steps) == 1:
+            found += _readers(graph, (*steps, reader))
+        elif not isinstance(core, CORES):
+            raise Reject(f"its reader {describe(reader)} cannot compute it while reading")
+        elif isinstance(reader.op, Fused) and (index or reader.op.prologue):
+            what = "joins it behind its core" if index else "has a prologue already"
+            raise Reject(f"its reader {reader.name} {what}")
+        else:
+            found.append(_Reader(reader, steps))
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -141,13 +141,16 @@ def compile(
     batch: int | None = None,
     threads: int | None = None,
     dtype: str = "float32",
+    level: int = 2,
+    disable: Collection[str] = (),
 ) -> Module:
     """A module that runs the network on a target.
 
     `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
-    rules of `weights_map`; `seed` makes what they lack. Raises CnnError.
+    rules of `weights_map`; `seed` makes what they lack. `level` says how much is optimised, 0 to
+    3, without the passes that `disable` names. Raises CnnError.
     """
-    from cnndsl.passes.pipeline import inference_graph
+    from cnndsl.passes.pipeline import inference_graph, optimise
     from cnndsl.runtime.backend import CompileOptions, backend
     from cnndsl.weights.bind import bind
     from cnndsl.weights.files import load_weights
@@ -155,11 +158,12 @@ def compile(
 
     network = net if isinstance(net, Network) else parse(net)
     chosen = backend(target)
-    graph = inference_graph(network.open_graph() if chosen.open_sizes else network.graph)
+    source = network.open_graph() if chosen.open_sizes else network.graph
     arrays = load_weights(Path(weights)) if isinstance(weights, str | PathLike) else weights
     if arrays is not None and weights_map is not None:
         arrays = load_rules(Path(weights_map)).apply(arrays)
-    bound = bind(graph.parameters(), arrays, seed=seed)
+    bound = bind(inference_graph(source).parameters(), arrays, seed=seed)
+    graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
     metadata = {
         "network": network.name,
         "version": __version__,

@@ -22,6 +22,7 @@ class ReferenceBackend:
     description: str = "plain numpy, the oracle of every other backend"
     suffix: str = ".cnnref"
     open_sizes: bool = True
+    fusions: frozenset[str] = frozenset()
 
     def compile(
         self, graph: Graph, values: Mapping[str, Array], options: CompileOptions

@@ -17,6 +17,7 @@ class OnnxBackend:
     description = "an ONNX model of standard operators, run by onnxruntime"
     suffix = ".onnx"
     open_sizes = True
+    fusions: frozenset[str] = frozenset()
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.

@@ -145,11 +145,11 @@ def _argument(field: Any) -> str:
 
 
 def _passes() -> Rows:
-    from cnndsl.passes.pipeline import INFERENCE
+    from cnndsl.passes.pipeline import passes
 
     return [
         {"name": step.name, "algebra": step.algebra, "meaning": _first_line(type(step))}
-        for step in INFERENCE
+        for step in passes()
     ]
 
 

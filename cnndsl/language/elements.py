@@ -157,6 +157,7 @@ class Elements(ABC):
             self.graph.scopes[path.name] = "loop"
         call = _single_call(loop.body) if label is not None else None
         for number, names in enumerate(rounds):
+            self.evaluator.count(loop.span)
             inner = frame.inner(path).reading(flow)
             inner.names.table.update(names)
             if call is not None:

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
@@ -124,6 +124,14 @@ def load_unit(source: Source) -> Unit:
     return _Loader().load(source, ())
 
 
+@lru_cache(maxsize=256)
+def _parsed(name: str, text: str) -> tuple[Source, ast.File, tuple[Diagnostic, ...]]:
+    """A text parsed once, however many files import it."""
+    source = Source(name, text)
+    tree, errors = parse_with_errors(source)
+    return source, tree, tuple(errors)
+
+
 class _Loader:
     def __init__(self) -> None:
         self.units: dict[Path, Unit] = {}
@@ -131,8 +139,8 @@ class _Loader:
     def load(self, source: Source, importers: tuple[Path, ...]) -> Unit:
         if len(source.text) > limits.FILE_BYTES:
             raise CnnError.of("E0505", f"the text is longer than {limits.FILE_BYTES:,} characters")
-        tree, errors = parse_with_errors(source)
-        unit = Unit(source, tree, errors)
+        source, tree, errors = _parsed(source.name, source.text)
+        unit = Unit(source, tree, list(errors))
         standing: list[ast.Default] = []
         for item in tree.items:
             unit.defaults_at[id(item)] = list(standing)

@@ -21,7 +21,7 @@ from cnndsl.passes.strided import StridedConv
 from cnndsl.passes.training_only import TrainingOnly
 
 INFERENCE: tuple[Pass, ...] = (TrainingOnly(), DeadCode())
-CLEANUP: tuple[Pass, ...] = (NoOps(), Rectified(), CommonSubexpressions())
+CLEANUP: tuple[Pass, ...] = (NoOps(), Rectified(), CommonSubexpressions(), DeadCode())
 FOLDING: tuple[Pass, ...] = (StridedConv(), FoldScale(), FuseBatchNorm())
 FUSING: tuple[Pass, ...] = (Epilogue(), Prologue())
 """Passes that make fused operators; each runs only for backends that name it in `fusions`."""

@@ -31,13 +31,16 @@ class Backend(Protocol):
     """A plug-in under the entry point group `cnndsl.backends`, named by its target.
 
     `suffix` is the ending of its artefacts, with the dot. `open_sizes` tells whether it takes
-    graphs whose sizes are not all known.
+    graphs whose sizes are not all known. `fusions` names the passes that make fused operators
+    (`cnndsl.passes.pipeline.FUSING`) and are worth it for the backend; every backend can run
+    what they make.
     """
 
     target: str
     description: str
     suffix: str
     open_sizes: bool
+    fusions: frozenset[str]
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name."""

@@ -40,7 +40,7 @@ def test_network_equals_its_published_facts(fact: str) -> None:
 
 
 def test_mobilenet_v2_has_the_published_size() -> None:
-    """3.4 M parameters and 300 M multiply-adds: Sandler et al. 2018, table 4; exact: torchvision."""
+    """3.4 M parameters, 300 M multiply-adds: Sandler et al. 2018, table 4; exact: torchvision."""
     found = report(cnndsl.parse("mobilenet_v2"))
     assert found["params"] == 3_504_872
     assert round(found["macs"], -6) == 301_000_000

@@ -1,0 +1,99 @@
+"""A graph as text, one line for each node: stable, for people, golden tests and comparisons.
+
+    conv1 = conv(image) filters=64 kernel=7x7 stride=2x2 : 64x112x112
+        weight = conv1.weight * reshape(bn1.weight / sqrt(bn1.running_var + 1e-05), 64x1x1x1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from cnndsl.ir.expressions import Constant, Expression, Parameter
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Fused, Input
+
+INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
+"""Functions written between their two arguments, with their precedence."""
+
+SHOWN = 8
+"""Numbers shown of a list; of a longer one the first few and its length."""
+
+
+def graph_text(graph: Graph) -> str:
+    """All nodes, producers first, and the outputs; the same for equal graphs."""
+    lines = [line for node in graph.nodes() for line in node_lines(graph, node)]
+    lines += [f"output {name} = {node}" for name, node in graph.outputs.items()]
+    lines += [
+        f"auxiliary {name} = {aux.node} weight={aux.weight:g}"
+        for name, aux in graph.auxiliaries.items()
+    ]
+    return "\n".join([f"graph {graph.name}", *lines]) + "\n"
+
+
+def node_lines(graph: Graph, node: Node) -> Iterator[str]:
+    """The line of a node, and one for each parameter that is not plainly its own."""
+    if isinstance(node.op, Input):
+        yield f"{node.name} = input : {node.type}"
+        return
+    operands = ", ".join(operand.name for operand in graph.producers(node))
+    yield f"{node.name} = {_call(node.op, operands)} : {node.type}"
+    constants = node.op.constants()
+    for role, expression in node.params.items():
+        if role not in constants and expression_text(expression) != f"{node.name}.{role}":
+            yield f"    {role} = {expression_text(expression)}"
+
+
+def _call(op: Operator, operands: str) -> str:
+    if isinstance(op, Fused):
+        parts = [_operator(part) for _, part in op.labelled()]
+        return f"fused({operands}) {{ {' -> '.join(parts)} }}"
+    attributes = " ".join(_attributes(op))
+    return f"{op.name}({operands}) {attributes}".rstrip()
+
+
+def _operator(op: Operator) -> str:
+    return " ".join([op.name, *_attributes(op)])
+
+
+def _attributes(op: Operator) -> Iterator[str]:
+    """The attributes that are not the defaults, in their stored form."""
+    for field in fields(op):
+        value = getattr(op, field.name)
+        spread = isinstance(value, tuple) and isinstance(field.default, tuple)
+        same = set(value) == set(field.default) if spread else value == field.default
+        if not same:
+            yield f"{field.name}={_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        if all(isinstance(item, int) for item in value) and len(value) <= SHOWN:
+            return "x".join(map(str, value))
+        shown = [_value(item) for item in value[:SHOWN]]
+        rest = [f"... {len(value)} in all"] if len(value) > SHOWN else []
+        return f"[{', '.join(shown + rest)}]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def expression_text(expression: Expression, precedence: int = 0) -> str:
+    """A weight expression as a formula; in brackets if it binds weaker than `precedence`."""
+    if isinstance(expression, Parameter):
+        return expression.name
+    if isinstance(expression, Constant):
+        return _value(expression.values)
+    if expression.function in INFIX:
+        sign, own = INFIX[expression.function]
+        left, right = expression.arguments
+        text = f"{expression_text(left, own)} {sign} {expression_text(right, own + 1)}"
+        return f"({text})" if own < precedence else text
+    arguments = [expression_text(argument) for argument in expression.arguments]
+    if expression.function in ("reshape", "broadcast"):
+        arguments.append(_value(expression.shape))
+    else:
+        arguments += [f"{name}={_value(value)}" for name, value in expression.settings]
+    return f"{expression.function}({', '.join(arguments)})"

@@ -12,6 +12,7 @@ from cnndsl import __version__
 from cnndsl.diagnostics import CnnError, Diagnostic, Severity, Source, Span
 from cnndsl.ir.graph import Graph
 from cnndsl.language.checks import check_unit
+from cnndsl.language.convolutional import Windows, declared_windows
 from cnndsl.language.elaborator import Elaborator
 from cnndsl.language.loader import (
     NetworkItem,
@@ -35,6 +36,8 @@ class Network:
     """A checked network: its typed graph, as written, before any pass.
 
     `source_hash` is the SHA-256 of all texts that it was made from; `file` the main one.
+    `declared` is the graph for the declared input, if fully connected layers slide over a larger
+    one.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Network:
     source_hash: str
     file: str
     warnings: tuple[Diagnostic, ...]
+    declared: Graph | None = field(repr=False)
     _origin: _Origin = field(repr=False)
 
     def summary(self, depth: int = 2) -> str:
@@ -55,8 +59,9 @@ class Network:
 
         The nodes and parameters have the same names in both.
         """
-        elaborator = Elaborator(self.name, open_sizes=True)
-        elaborator.run(self._origin.unit, self._origin.item, self._origin.settings)
+        origin = self._origin
+        elaborator = Elaborator(self.name, windows=origin.windows, open_sizes=True)
+        elaborator.run(origin.unit, origin.item, origin.settings)
         same = len(elaborator.graph) == len(self.graph)
         if elaborator.diagnostics or not same:
             return self.graph
@@ -72,6 +77,7 @@ class _Origin:
     unit: Unit
     item: NetworkItem
     settings: Settings
+    windows: Windows
 
 
 def parse(
@@ -83,7 +89,9 @@ def parse(
     """A network from a path, `path:network`, the name of a zoo network, or source text.
 
     `settings` are values for the network's parameters; `input_shapes` replace the declared
-    shapes (channels first, no batch). Raises CnnError with all findings.
+    shapes (channels first, no batch). Where a fully connected layer meets a larger map than the
+    declared one, it becomes a convolution with the same parameters, and the result a map. Raises
+    CnnError with all findings.
     """
     source, name = locate(str(spec))
     unit = load_unit(source)
@@ -91,7 +99,9 @@ def parse(
     _raise_errors(findings)
     owner, item = choose_network(unit, name)
     given = _given(settings or {})
-    elaborator = Elaborator(item.name.text, input_shapes)
+    declared = _declared_graph(owner, item, given) if input_shapes else None
+    windows = declared_windows(declared) if declared else {}
+    elaborator = Elaborator(item.name.text, input_shapes, windows)
     elaborator.run(owner, item, given)
     findings += [d for d in elaborator.diagnostics if d not in findings]
     _raise_errors(findings)
@@ -105,7 +115,8 @@ def parse(
         unit.hash(),
         source.name,
         tuple(findings),
-        _Origin(owner, item, given),
+        declared if elaborator.sliding else None,
+        _Origin(owner, item, given, {name: windows[name] for name in elaborator.sliding}),
     )
 
 
@@ -189,6 +200,14 @@ def load(path: str | PathLike[str], threads: int | None = None) -> Module:
             return candidate.load(file, threads)
     known = ", ".join(candidate.suffix for candidate in backends().values())
     raise CnnError.of("E0605", f"{file} is not an artefact by its name", hint=f"endings: {known}")
+
+
+def _declared_graph(unit: Unit, item: NetworkItem, settings: Settings) -> Graph | None:
+    """The graph for the declared input shapes, or None if that has errors."""
+    elaborator = Elaborator(item.name.text)
+    elaborator.run(unit, item, settings)
+    failed = any(d.severity == Severity.ERROR for d in elaborator.diagnostics)
+    return None if failed else elaborator.graph
 
 
 def _checked(unit: Unit) -> list[Diagnostic]:

@@ -28,7 +28,7 @@ def weights() -> Path:
 
 def weights_map() -> Path:
     """The rules from torchvision's names to those of the network."""
-    return Path(str(files("cnndsl.networks") / "mobilenet_v2.torchvision.map"))
+    return Path(str(files("cnndsl.networks") / "weights" / "torchvision" / "mobilenet_v2.map"))
 
 
 def compile_network(network: cnndsl.Network) -> Module:

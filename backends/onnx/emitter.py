@@ -63,31 +63,39 @@ class Emitter:
 class Site:
     """The place of one graph node in the ONNX graph, where its lowering writes.
 
-    `inputs` are the names of the operands' tensors, `types` their types without the batch axis.
+    `inputs` are the names of the operands' tensors, `types` their types without the batch axis;
+    `tensor` is the name of the tensor to make.
     """
 
     def __init__(
-        self, emitter: Emitter, node: Node, inputs: Sequence[str], types: Sequence[TensorType]
+        self,
+        emitter: Emitter,
+        node: Node,
+        inputs: Sequence[str],
+        types: Sequence[TensorType],
+        tensor: str,
     ):
         self.node = node
         self.inputs = list(inputs)
         self.types = list(types)
+        self.tensor = tensor
         self._emitter = emitter
 
     @classmethod
     def of(cls, emitter: Emitter, node: Node) -> Site:
         """The place of a node of the emitter's graph."""
         producers = emitter.graph.producers(node)
-        tensors = [emitter.tensors[producer.name] for producer in producers]
-        return cls(emitter, node, tensors, [producer.type for producer in producers])
+        inputs = [emitter.tensors[producer.name] for producer in producers]
+        types = [producer.type for producer in producers]
+        return cls(emitter, node, inputs, types, emitter.tensors[node.name])
 
     def part(self, node: Node, inputs: Sequence[str], types: Sequence[TensorType]) -> Site:
         """The place of a step towards this node's tensor, itself written as a node.
 
-        The last step has the name of this node.
+        The last step has the name of this node; another one names its tensor.
         """
-        self._emitter.tensors.setdefault(node.name, node.name)
-        return Site(self._emitter, node, inputs, types)
+        tensor = self.tensor if node.name == self.node.name else node.name
+        return Site(self._emitter, node, inputs, types, tensor)
 
     @property
     def input(self) -> str:
@@ -108,8 +116,7 @@ class Site:
 
     def emit(self, kind: str, *inputs: str, **attributes: Any) -> None:
         """Write the ONNX node that makes this node's tensor; the last one."""
-        tensor = self._emitter.tensors[self.node.name]
-        self._emitter.add_node(self.node.name, tensor, kind, inputs, **attributes)
+        self._emitter.add_node(self.node.name, self.tensor, kind, inputs, **attributes)
 
     def step(self, role: str, kind: str, *inputs: str, **attributes: Any) -> str:
         """Write an ONNX node before the last one; returns the name of its tensor."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cnndsl import __version__
 from cnndsl.analysis.cost import Cost, node_costs, total
+from cnndsl.analysis.crops import crops
+from cnndsl.analysis.gridding import gridding
 from cnndsl.analysis.receptive_field import Fields, receptive_fields
-from cnndsl.diagnostics import Span
+from cnndsl.diagnostics import Diagnostic, Span
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.types import TensorType
@@ -53,6 +55,8 @@ def report(network: Network) -> dict[str, Any]:
         ],
         "stages": [stage_row(label, graph[node].type) for label, node in graph.stages],
         "receptive_fields": _stage_fields(graph),
+        "crops": _crops(network),
+        "gridding": [_remark(finding) for finding in gridding(graph)],
         "nodes": [_node(graph, node, costs) for node in graph.nodes()],
     }
 
@@ -61,6 +65,23 @@ def stage_row(label: str, result: TensorType) -> list[Any]:
     """[label, channels, *spatial sizes]; a vector counts as an image of 1 by 1."""
     sizes = _sizes(result)
     return [label, *sizes, *([1, 1] if len(sizes) == 1 else [])]
+
+
+def _crops(network: Network) -> dict[str, Any] | None:
+    found = crops(network)
+    if found is None:
+        return None
+    return {
+        "count": found.count,
+        "shape": _sizes(found.shape),
+        "macs": found.macs,
+        "dense_macs": found.dense_macs,
+    }
+
+
+def _remark(finding: Diagnostic) -> dict[str, Any]:
+    place = str(finding.span) if finding.span else None
+    return {"code": finding.code, "message": finding.message, "source": place}
 
 
 def _stage_fields(graph: Graph) -> list[dict[str, Any]]:

@@ -92,19 +92,22 @@ def _rows(parts: list[Block | Leaf], depth: int, indent: str) -> Iterator[tuple[
 
 
 def _stages(graph: Graph) -> Table:
-    table = _table("stage", "made by", "output", "receptive field", "stride")
+    table = _table("stage", "made by", "output", "receptive field", "stride", "padding")
     fields = receptive_fields(graph)
     for label, node in graph.stages:
-        size, stride = _field(fields[node])
-        table.add_row(label, node, str(graph[node].type), size, stride)
+        table.add_row(label, node, str(graph[node].type), *_field(fields[node]))
     return table
 
 
-def _field(axes: Fields) -> tuple[str, str]:
+def _field(axes: Fields) -> tuple[str, str, str]:
+    """Size, stride and padding."""
     if axes is None:
-        return "all", ""
-    sizes, strides = [str(axis.size) for axis in axes], [str(axis.stride) for axis in axes]
-    return _short(sizes), _short(strides)
+        return "all", "", ""
+    return (
+        _short([str(axis.size) for axis in axes]),
+        _short([str(axis.stride) for axis in axes]),
+        _short([str(axis.padding) for axis in axes]),
+    )
 
 
 def _short(numbers: list[str]) -> str:

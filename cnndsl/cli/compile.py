@@ -9,12 +9,14 @@ from typing import Any
 import click
 
 from cnndsl.cli.common import load_network, network_options, show, stage, weights_options
+from cnndsl.cli.passes import level_options
 
 
 @click.command("compile")
 @click.argument("network")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME and suffix.")
 @click.option("--batch", type=click.IntRange(1), help="Fix the batch size.")
+@level_options
 @weights_options
 @network_options
 def command(
@@ -23,7 +25,7 @@ def command(
     batch: int | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
-    **weights: Any,
+    **options: Any,
 ) -> int:
     """Compile a network and write the artefact."""
     from cnndsl.analysis.cost import graph_cost
@@ -31,13 +33,13 @@ def command(
     from cnndsl.api import compile as compile_network
     from cnndsl.runtime.backend import backend
 
-    target = backend(weights["target"])
+    target = backend(options["target"])
     with stage("parse") as facts:
         parsed = load_network(network, settings, input_shapes)
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
     with stage("compile") as facts:
-        module = compile_network(parsed, batch=batch, **weights)
+        module = compile_network(parsed, batch=batch, **options)
         facts.append(target.description)
     show(module.warnings)
     path = output or Path(f"{parsed.name}{target.suffix}")

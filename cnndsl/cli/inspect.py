@@ -14,13 +14,18 @@ from cnndsl.cli.common import (
     network_options,
     print_json,
     print_table,
+    show,
 )
+from cnndsl.cli.memory import memory_options, show_memory, wants_memory
+from cnndsl.cli.passes import show_view, view_options, wants_view
 
 
 @click.command("inspect")
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True)
+@view_options
+@memory_options
 @network_options
 def command(
     model: str,
@@ -28,17 +33,31 @@ def command(
     depth: int,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+    **view: Any,
 ) -> int:
     """Show blocks, shapes and costs of a network; of an artefact, its inputs and outputs."""
     if is_artefact(model):
+        if wants_view(view) or wants_memory(view):
+            raise click.UsageError(f"{model} is compiled; its passes have run")
         _inspect_artefact(model, as_json)
         return 0
+    from cnndsl.analysis.crops import crops
+    from cnndsl.analysis.gridding import gridding
+
     network = load_network(model, settings, input_shapes)
+    if wants_memory(view):
+        show_memory(network, view, as_json)
+        return 0
+    if wants_view(view):
+        show_view(network, view, as_json)
+        return 0
+    show(gridding(network.graph))
     if as_json:
         from cnndsl.analysis.report import report
 
         print_json(report(network))
-    elif is_terminal():
+        return 0
+    if is_terminal():
         from rich.console import Console
 
         from cnndsl.analysis.summary import print_overview
@@ -46,6 +65,8 @@ def command(
         print_overview(network.graph, depth, Console())
     else:
         click.echo(network.summary(depth))
+    if (saved := crops(network)) is not None:
+        click.echo(str(saved))
     return 0
 
 

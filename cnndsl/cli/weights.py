@@ -1,15 +1,26 @@
-"""`cnndsl weights`: the parameters of a network, and whether a file fits them."""
+"""`cnndsl weights`: the parameters of a network, files that fit them, and files that shall."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import click
 
-from cnndsl.cli.common import load_network, log, output_format_option, print_table, show
+from cnndsl.cli.common import (
+    load_network,
+    log,
+    network_options,
+    output_format_option,
+    print_table,
+    show,
+)
 
 
 @click.group("weights")
 def command() -> None:
-    """List a network's parameters, or check a weight file against them."""
+    """List a network's parameters, check a weight file against them, or make one that fits."""
 
 
 @command.command("list")
@@ -46,3 +57,39 @@ def check_file(network: str, file: str, weights_map: str | None) -> int:
     show(bound.warnings, err=False)
     log(f"{file} has all {len(parameters)} parameters of {network}")
     return 1 if bound.warnings else 0
+
+
+@command.command("convert")
+@click.argument("file")
+@click.option(
+    "--from",
+    "source",
+    default="auto",
+    show_default=True,
+    metavar="torchvision|timm|keras|auto",
+    help="The framework that the file comes from.",
+)
+@click.option("--network", required=True, help="The network that the weights are for.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.safetensors.")
+@network_options
+def convert_file(
+    file: str,
+    source: str,
+    network: str,
+    output: Path | None,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+) -> int:
+    """Give the arrays of another framework the names and layouts of a network."""
+    from cnndsl.analysis.units import si
+    from cnndsl.weights.conversion import convert
+    from cnndsl.weights.files import load_weights, save_safetensors
+
+    parsed = load_network(network, settings, input_shapes)
+    bound = convert(load_weights(file), parsed, source)
+    show(bound.warnings)
+    path = output or Path(f"{parsed.name}.safetensors")
+    save_safetensors(path, bound.values, {"network": parsed.name})
+    log(f"{file} has all {len(bound.values)} parameters of {parsed.name}")
+    click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
+    return 0

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
-from typing import Any
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from cnndsl.analysis.cost import graph_cost
 from cnndsl.analysis.units import exact, si
+from cnndsl.drawing.elements import canvas, clean, element, encode, number, text
 from cnndsl.drawing.layout import CHARACTER, PADDING, Placed, Point, lay_out, on_one_line
 from cnndsl.drawing.scene import scene
 from cnndsl.ir.graph import Graph
 
-FONT = "Helvetica, Arial, sans-serif"
 CAPTION = 44
 """Height of the caption above the drawing."""
 
@@ -40,8 +37,6 @@ OTHER_FILL = "#eeeeee"
 BLOCK_FILLS = ("#ffffff", "#f4f7fa", "#e9eef3")
 """Backgrounds of open blocks by level, repeating after the first."""
 
-NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
 
 def svg(graph: Graph, depth: int | None = None) -> bytes:
     """The network as a picture; blocks deeper than `depth` levels are closed boxes."""
@@ -50,36 +45,26 @@ def svg(graph: Graph, depth: int | None = None) -> bytes:
     caption = f"{exact(cost.params)} parameters, {si(cost.macs)} MACs"
     width = max(root.width, 7 * len(caption) + 2 * PADDING)
     height = root.height + CAPTION
-    picture = Element(
-        "svg",
-        xmlns="http://www.w3.org/2000/svg",
-        width=_number(width),
-        height=_number(height),
-        viewBox=f"0 0 {_number(width)} {_number(height)}",
-        style=f"font-family: {FONT}; background: white",
-    )
+    picture = canvas(width, height)
     _arrow(picture)
-    _element(picture, "rect", width=width, height=height, fill="white")
-    _text(picture, width / 2, 22, graph.name, size=16, weight="bold")
-    _text(picture, width / 2, 38, caption, size=11, fill="#607d8b")
+    text(picture, width / 2, 22, graph.name, size=16, weight="bold")
+    text(picture, width / 2, 38, caption, size=11, fill="#607d8b")
     _box(picture, root, (width - root.width) / 2, CAPTION, level=0)
-    ElementTree.indent(picture, " ")
-    xml: bytes = ElementTree.tostring(picture, encoding="utf-8", xml_declaration=True)
-    return xml + b"\n"
+    return encode(picture)
 
 
 def _arrow(picture: Element) -> None:
-    marker = _element(
+    marker = element(
         SubElement(picture, "defs"), "marker", id="arrow", viewBox="0 0 8 8", refX=7, refY=4,
         markerWidth=7, markerHeight=7, orient="auto",
     )  # fmt: skip
-    _element(marker, "path", d="M0.5 1 L7.5 4 L0.5 7 z", fill="#78909c")
+    element(marker, "path", d="M0.5 1 L7.5 4 L0.5 7 z", fill="#78909c")
 
 
 def _box(parent: Element, placed: Placed, x: float, y: float, level: int) -> None:
     box = placed.box
-    group = _element(parent, "g", transform=f"translate({_number(x)} {_number(y)})")
-    SubElement(group, "title").text = _clean(box.tooltip)
+    group = element(parent, "g", transform=f"translate({number(x)} {number(y)})")
+    SubElement(group, "title").text = clean(box.tooltip)
     if not box.children:
         _closed(group, placed)
         return
@@ -91,7 +76,7 @@ def _box(parent: Element, placed: Placed, x: float, y: float, level: int) -> Non
     for child in placed.children:
         _box(group, child, child.x, child.y, level + 1)
     if level:
-        _text(group, placed.label, 18, box.title, size=11, anchor="start", fill="#546e7a")
+        text(group, placed.label, 18, box.title, size=11, anchor="start", fill="#546e7a")
 
 
 def _closed(group: Element, placed: Placed) -> None:
@@ -107,15 +92,15 @@ def _closed(group: Element, placed: Placed) -> None:
     pale = "#cfd8dc" if ends else "#37474f"
     if on_one_line(box):
         split = PADDING + CHARACTER * len(box.title)
-        _text(group, split, 17, box.title, size=12, anchor="end", weight="bold", fill=ink)
-        _text(group, split + CHARACTER, 17, box.subtitle, size=11, anchor="start", fill=pale)
+        text(group, split, 17, box.title, size=12, anchor="end", weight="bold", fill=ink)
+        text(group, split + CHARACTER, 17, box.subtitle, size=11, anchor="start", fill=pale)
     else:
-        _text(group, middle, 17, box.title, size=12, weight="bold", fill=ink)
-        _text(group, middle, 33, box.subtitle, size=11, fill=pale)
+        text(group, middle, 17, box.title, size=12, weight="bold", fill=ink)
+        text(group, middle, 33, box.subtitle, size=11, fill=pale)
 
 
 def _frame(group: Element, placed: Placed, radius: float, offset: float = 0, **paint: str) -> None:
-    _element(
+    element(
         group, "rect", x=offset, y=offset, width=placed.width, height=placed.height, rx=radius,
         **paint,
     )  # fmt: skip
@@ -124,42 +109,15 @@ def _frame(group: Element, placed: Placed, radius: float, offset: float = 0, **p
 def _edge(group: Element, route: Sequence[Point], arrow: bool) -> None:
     """A line that is vertical beside boxes and curved between layers."""
     x, y = route[0]
-    path = [f"M{_number(x)} {_number(y)}"]
+    path = [f"M{number(x)} {number(y)}"]
     for step, ((x0, y0), (x1, y1)) in enumerate(itertools.pairwise(route)):
         if step % 2 and x0 != x1:
-            middle = _number((y0 + y1) / 2)
-            path.append(f"C{_number(x0)} {middle} {_number(x1)} {middle}")
-            path.append(f"{_number(x1)} {_number(y1)}")
+            middle = number((y0 + y1) / 2)
+            path.append(f"C{number(x0)} {middle} {number(x1)} {middle}")
+            path.append(f"{number(x1)} {number(y1)}")
         elif (x0, y0) != (x1, y1):
-            path.append(f"L{_number(x1)} {_number(y1)}")
-    line = _element(group, "path", d=" ".join(path), fill="none", stroke="#78909c")
+            path.append(f"L{number(x1)} {number(y1)}")
+    line = element(group, "path", d=" ".join(path), fill="none", stroke="#78909c")
     line.set("stroke-width", "1.3")
     if arrow:
         line.set("marker-end", "url(#arrow)")
-
-
-def _text(
-    parent: Element, x: float, y: float, content: str, *, size: int, anchor: str = "middle",
-    weight: str = "normal", fill: str = "#102027",
-) -> Element:  # fmt: skip
-    text = _element(parent, "text", x=x, y=y, fill=fill)
-    text.set("font-size", str(size))
-    text.set("font-weight", weight)
-    text.set("text-anchor", anchor)
-    text.text = _clean(content)
-    return text
-
-
-def _element(parent: Element, tag: str, **attributes: Any) -> Element:
-    given = {k: v if isinstance(v, str) else _number(v) for k, v in attributes.items()}
-    return SubElement(parent, tag, given)
-
-
-def _number(value: float) -> str:
-    """At most one decimal, which keeps files small and equal on all machines."""
-    return f"{value:.1f}".removesuffix(".0")
-
-
-def _clean(content: str) -> str:
-    """Without the characters that XML cannot hold."""
-    return NOT_XML.sub("\N{REPLACEMENT CHARACTER}", content)

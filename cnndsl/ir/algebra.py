@@ -119,6 +119,11 @@ def slice_axis(a: Expression, axis: int, start: int, stop: int) -> Expression:
         raise ValueError(f"axis {axis} of {a.shape} has no range {start}:{stop}")
     if stop - start == a.shape[axis]:
         return a
+    if isinstance(a, Apply) and a.function == "slice_axis":
+        outer = dict(a.settings)
+        if outer["axis"] == axis:
+            begin = outer["start"]
+            return slice_axis(a.arguments[0], axis, begin + start, begin + stop)
     shape = _with_axis(a.shape, axis, stop - start)
     return _apply("slice_axis", (a,), shape, axis=axis, start=start, stop=stop)
 

@@ -88,8 +88,8 @@ class OpenDim:
 
     def __floordiv__(self, divisor: int) -> Dim:
         match self.terms:
-            case ((Quotient(dividend, inner), 1),):
-                return (dividend + self.constant * inner) // (inner * divisor)
+            case ((Quotient(dividend, first), 1),):
+                return (dividend + self.constant * first) // (first * divisor)
         whole = {a: f // divisor for a, f in self.terms if f % divisor == 0}
         rest = {a: f for a, f in self.terms if f % divisor}
         quotient, remainder = divmod(self.constant, divisor)

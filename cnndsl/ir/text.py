@@ -1,7 +1,7 @@
 """A graph as text, one line for each node: stable, for people, golden tests and comparisons.
 
-    conv1 = conv(image) filters=64 kernel=7x7 stride=2x2 : 64x112x112
-        weight = conv1.weight * reshape(bn1.weight / sqrt(bn1.running_var + 1e-05), 64x1x1x1)
+conv1 = conv(image) filters=64 kernel=7x7 stride=2x2 : 64x112x112
+    weight = conv1.weight * reshape(bn1.weight / sqrt(bn1.running_var + 1e-05), 64x1x1x1)
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": 
 
 SHOWN = 8
 """Numbers shown of a list; of a longer one the first few and its length."""
+
+DEEPEST = 50
+"""Functions inside one another that a formula shows."""
 
 
 def graph_text(graph: Graph) -> str:
@@ -42,8 +45,9 @@ def node_lines(graph: Graph, node: Node) -> Iterator[str]:
     yield f"{node.name} = {_call(node.op, operands)} : {node.type}"
     constants = node.op.constants()
     for role, expression in node.params.items():
-        if role not in constants and expression_text(expression) != f"{node.name}.{role}":
-            yield f"    {role} = {expression_text(expression)}"
+        text = expression_text(expression)
+        if role not in constants and text != f"{node.name}.{role.removeprefix('core.')}":
+            yield f"    {role} = {text}"
 
 
 def _call(op: Operator, operands: str) -> str:
@@ -62,9 +66,9 @@ def _attributes(op: Operator) -> Iterator[str]:
     """The attributes that are not the defaults, in their stored form."""
     for field in fields(op):
         value = getattr(op, field.name)
-        spread = isinstance(value, tuple) and isinstance(field.default, tuple)
-        same = set(value) == set(field.default) if spread else value == field.default
-        if not same:
+        default: Any = field.default
+        spread = isinstance(value, tuple) and isinstance(default, tuple)
+        if set(value) != set(default) if spread else value != default:
             yield f"{field.name}={_value(value)}"
 
 
@@ -80,18 +84,24 @@ def _value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def expression_text(expression: Expression, precedence: int = 0) -> str:
-    """A weight expression as a formula; in brackets if it binds weaker than `precedence`."""
+def expression_text(expression: Expression, precedence: int = 0, depth: int = DEEPEST) -> str:
+    """A weight expression as a formula; in brackets if it binds weaker than `precedence`.
+
+    What lies deeper than `depth` functions is left out.
+    """
     if isinstance(expression, Parameter):
         return expression.name
     if isinstance(expression, Constant):
         return _value(expression.values)
+    if depth == 0:
+        return "..."
     if expression.function in INFIX:
         sign, own = INFIX[expression.function]
         left, right = expression.arguments
-        text = f"{expression_text(left, own)} {sign} {expression_text(right, own + 1)}"
+        first = expression_text(left, own, depth - 1)
+        text = f"{first} {sign} {expression_text(right, own + 1, depth - 1)}"
         return f"({text})" if own < precedence else text
-    arguments = [expression_text(argument) for argument in expression.arguments]
+    arguments = [expression_text(argument, 0, depth - 1) for argument in expression.arguments]
     if expression.function in ("reshape", "broadcast"):
         arguments.append(_value(expression.shape))
     else:

@@ -49,4 +49,4 @@ class TensorType:
         return math.prod(d for d in self.shape if isinstance(d, int))
 
     def __str__(self) -> str:
-        return "x".join(str(d) for d in self.shape)
+        return "x".join(f"({d})" if " " in str(d) else str(d) for d in self.shape)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from cnndsl.diagnostics import Diagnostic
+from cnndsl.diagnostics import Diagnostic, Note
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.language import syntax as ast
 from cnndsl.language.arguments import Signature, definition_signature, match_arguments, signature_of
@@ -33,10 +33,9 @@ def check_unit(unit: Unit) -> list[Diagnostic]:
 
 @dataclass
 class _Scope:
-    """Names inside a pair of braces: where each is declared, and which were read."""
+    """Names inside a pair of braces: where each is declared, as what, and which were read."""
 
-    declared: dict[str, ast.Name] = field(default_factory=dict)
-    reported: set[str] = field(default_factory=set)
+    declared: dict[str, tuple[ast.Name, str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     outer: _Scope | None = None
 
@@ -58,7 +57,6 @@ class _Checker:
         self.unit = unit
         self.findings: list[Diagnostic] = []
         self.used_items: set[str] = set()
-        self.broken = bool(unit.errors)
 
     def report(self, problem: Problem) -> None:
         self.findings.append(problem.diagnostic)
@@ -70,9 +68,9 @@ class _Checker:
                 for parameter in item.parameters:
                     if parameter.default is not None:
                         self.expression(parameter.default, scope)
-                    self.declare(parameter.name, scope)
+                    self.declare(parameter.name, scope, "parameter")
                 self.body(item.body, scope)
-                self.unused(scope, "parameter")
+                self.unused(scope)
             case ast.Alias():
                 self.alias(item, scope)
             case ast.Defaults():
@@ -96,16 +94,18 @@ class _Checker:
                 self.expression(argument.value, scope)
 
     def unknown(self, name: ast.Name, what: str, hint: str | None) -> None:
-        if not (self.broken and hint is None):
+        if name.text not in self.unit.missing:
             self.report(Problem("E0201", f"unknown {what} {name.text!r}", name.span, hint=hint))
 
-    def declare(self, name: ast.Name, scope: _Scope) -> None:
+    def declare(self, name: ast.Name, scope: _Scope, what: str) -> None:
         if name.text in scope.declared:
-            self.report(Problem("E0202", f"{name.text!r} is declared twice here", name.span))
-        scope.declared[name.text] = name
+            first = Note("first declared here", scope.declared[name.text][0].span)
+            message = f"{name.text!r} is declared twice"
+            self.report(Problem("E0202", message, name.span, notes=[first]))
+        scope.declared[name.text] = (name, what)
 
-    def unused(self, scope: _Scope, what: str) -> None:
-        for text, name in scope.declared.items():
+    def unused(self, scope: _Scope) -> None:
+        for text, (name, what) in scope.declared.items():
             if text not in scope.used and not text.startswith("_"):
                 message = f"the {what} {text!r} is never used"
                 hint = "remove it, or start its name with an underscore"
@@ -128,10 +128,10 @@ class _Checker:
     def braces(self, body: ast.Body, outer: _Scope, loop: tuple[ast.Name, ...] = ()) -> None:
         scope = _Scope(outer=outer)
         for name in loop:
-            self.declare(name, scope)
+            self.declare(name, scope, "name")
             scope.used.add(name.text)
         self.body(body, scope)
-        self.unused(scope, "name")
+        self.unused(scope)
 
     def statement(self, statement: ast.Statement, scope: _Scope) -> None:
         match statement:
@@ -141,14 +141,14 @@ class _Checker:
                 for size in statement.shape.items:
                     if not isinstance(size, ast.Name) or scope.find(size.text):
                         self.expression(size, scope)
-                self.declare(statement.name, scope)
+                self.declare(statement.name, scope, "input")
                 scope.used.add(statement.name.text)
             case ast.Let():
                 self.chain(statement.chain, scope)
-                self.declare(statement.name, scope)
+                self.declare(statement.name, scope, "value")
             case ast.LayerDeclaration():
                 self.expression(statement.call, scope)
-                self.declare(statement.name, scope)
+                self.declare(statement.name, scope, "layer")
             case ast.OutputDeclaration():
                 self.chain(statement.chain, scope)
             case ast.AuxiliaryDeclaration():
@@ -174,7 +174,7 @@ class _Checker:
                             "E0205",
                             "defaults are given by keyword",
                             argument.span,
-                            hint=f"{name}(bias=false)",
+                            hint=_keyword_hint(name, signature),
                         )
                     )
             named = tuple(a for a in default.arguments if a.name is not None)
@@ -243,7 +243,9 @@ class _Checker:
                 *SHAPE_NAMES,
                 *FUNCTIONS,
             ]
-            self.unknown(node, "name", did_you_mean(node.text, known))
+            is_network = node.text in self.unit.networks
+            hint = "it is a network; a step is an operator or a block" if is_network else None
+            self.unknown(node, "name", hint or did_you_mean(node.text, known))
 
     def call(self, node: ast.Call, scope: _Scope) -> None:
         self.expression(node.callee, scope)
@@ -269,6 +271,13 @@ class _Checker:
             match_arguments(signature, arguments, place.span, set())
         except Problem as problem:
             self.report(problem)
+
+
+def _keyword_hint(name: str, signature: Signature | None) -> str | None:
+    """How the first parameter's default is written."""
+    if signature is None or not signature.parameters:
+        return None
+    return f"such as {name}({signature.parameters[0]}=…)"
 
 
 def _children(node: Any) -> Iterator[Any]:

@@ -9,7 +9,13 @@ from cnndsl.diagnostics import Diagnostic, Note
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators.structure import Input
 from cnndsl.language import syntax as ast
-from cnndsl.language.arguments import Signature, definition_signature, match_arguments
+from cnndsl.language.arguments import (
+    Signature,
+    check_complete,
+    definition_signature,
+    match_arguments,
+)
+from cnndsl.language.convolutional import Windows
 from cnndsl.language.elements import Flow, Poison
 from cnndsl.language.interpreter import Interpreter
 from cnndsl.language.loader import NetworkItem, Unit
@@ -22,24 +28,33 @@ class Elaborator:
     """Builds the graph of one network.
 
     `input_shapes` replaces declared shapes by input name; what no input took is left in it. With
-    `open_sizes` every spatial size is left open. The findings are in `diagnostics` afterwards.
+    `open_sizes` every spatial size is left open. Fully connected layers slide over maps larger
+    than their `windows`. The findings are in `diagnostics` afterwards.
     """
 
     def __init__(
         self,
         name: str,
         input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+        windows: Windows | None = None,
         *,
         open_sizes: bool = False,
     ):
         self.graph = Graph(name)
         self.input_shapes = dict(input_shapes or {})
-        self.interpreter = Interpreter(self.graph, self.input_shapes, open_sizes=open_sizes)
+        self.interpreter = Interpreter(
+            self.graph, self.input_shapes, windows or {}, open_sizes=open_sizes
+        )
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
         """All findings so far."""
         return self.interpreter.findings.diagnostics
+
+    @property
+    def sliding(self) -> set[str]:
+        """The fully connected layers that became convolutions, by path."""
+        return self.interpreter.writer.sliding
 
     def run(self, unit: Unit, item: NetworkItem, settings: Settings) -> None:
         """Elaborate a network of a unit with settings for its parameters."""
@@ -79,6 +94,7 @@ class Elaborator:
                 for name, argument in matched.items():
                     value = self.interpreter.evaluator.evaluate(argument.value, frame)
                     given.setdefault(name, Given(value, argument.span))
+                check_complete(signature, set(given), item.call.span)
             elif arguments:
                 raise Problem(
                     "E0206",

@@ -12,6 +12,7 @@ from cnndsl.ir.operators import BY_NAME
 from cnndsl.ir.operators.structure import Identity
 from cnndsl.language import limits
 from cnndsl.language import syntax as ast
+from cnndsl.language.convolutional import Windows
 from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.findings import Findings
 from cnndsl.language.loader import NetworkItem, Unit
@@ -48,10 +49,10 @@ class _Instance:
 class Elements(ABC):
     """Elements of chains. A subclass runs statements and sets up the frames of blocks."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, windows: Windows):
         self.graph = graph
         self.findings = Findings()
-        self.writer = GraphWriter(graph)
+        self.writer = GraphWriter(graph, windows)
         self.evaluator = Evaluator()
 
     @abstractmethod

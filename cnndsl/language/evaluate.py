@@ -60,7 +60,7 @@ class Evaluator:
             case ast.Parenthesised():
                 return self.evaluate(node.inner, frame)
             case ast.ListOf():
-                return [self.evaluate(item, frame) for item in node.items]
+                return self._sized([self.evaluate(item, frame) for item in node.items], node.span)
             case ast.Unary():
                 return self._unary(node, frame)
             case ast.Binary(operator="and" | "or"):
@@ -107,7 +107,10 @@ class Evaluator:
     def _name(self, node: ast.Name, frame: Frame) -> Any:
         value = self.find(node.text, frame, node.span)
         if value is None:
-            raise unknown_name(node, self._known(frame))
+            hint = did_you_mean(node.text, self._known(frame))
+            problem = Problem("E0201", f"unknown name {node.text!r}", node.span, hint=hint)
+            problem.is_consequence = node.text in frame.unit.missing
+            raise problem
         return value
 
     def find(self, name: str, frame: Frame, span: Span) -> Any:
@@ -213,16 +216,15 @@ class Evaluator:
             )
         if length > limits.LOOP_COUNT:
             raise Problem("E0502", f"the list has more than {limits.LOOP_COUNT:,} items", node.span)
-        result: list[Any] = _ARITHMETIC[node.operator](left, right)
-        return result
+        return self._sized(_ARITHMETIC[node.operator](left, right), node.span)
 
     def _index(self, node: ast.Index, frame: Frame) -> Any:
         values = self.evaluate(node.values, frame)
         position = self.evaluate(node.position, frame)
         if not isinstance(values, list) or type(position) is not int:
-            raise Problem(
-                "E0208", f"cannot take item {kind_of(position)} of {kind_of(values)}", node.span
-            )
+            message = f"cannot read {kind_of(values)} at {kind_of(position)}"
+            hint = "values[0] is the first item of a list"
+            raise Problem("E0208", message, node.span, hint=hint)
         if not -len(values) <= position < len(values):
             raise Problem(
                 "E0217",
@@ -263,13 +265,29 @@ class Evaluator:
         if any(isinstance(value, OpenDim | Tensor | Layer | Recipe) for value in values):
             found = next(v for v in values if isinstance(v, OpenDim | Tensor | Layer | Recipe))
             raise Problem("E0208", f"{usage} does not take {kind_of(found)}", node.span)
+        self._sized(values, node.span)
         try:
             result = function(*values)
         except (TypeError, ValueError):
             raise Problem("E0208", f"wrong arguments, it is {usage}", node.span) from None
         except OverflowError:
             raise Problem("E0502", f"the result of {name} is too large", node.span) from None
+        if isinstance(result, list):
+            return self._sized(result, node.span)
         return checked_number(result, node.span)
+
+    def _sized(self, values: list[Any], span: Span) -> list[Any]:
+        """The list itself, its items counted as steps. Raises Problem if it has too many."""
+        items, stack = 0, [values]
+        while stack:
+            top = stack.pop()
+            items += len(top)
+            if items > limits.LOOP_COUNT:
+                message = f"the list has more than {limits.LOOP_COUNT:,} items"
+                raise Problem("E0502", message, span)
+            stack += [item for item in top if isinstance(item, list)]
+        self.steps += items
+        return values
 
 
 def checked_number(value: Any, span: Span) -> Any:
@@ -279,10 +297,3 @@ def checked_number(value: Any, span: Span) -> Any:
     if isinstance(value, int | float) and not abs(value) <= limits.MAGNITUDE:
         raise Problem("E0502", "the number is too large", span)
     return value
-
-
-def unknown_name(node: ast.Name, known: list[str]) -> Problem:
-    """The problem of a name that nothing has."""
-    return Problem(
-        "E0201", f"unknown name {node.text!r}", node.span, hint=did_you_mean(node.text, known)
-    )

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cnndsl.diagnostics import Diagnostic, Note
+from cnndsl.diagnostics import Diagnostic, Note, Span
 from cnndsl.language.problem import Fatal, Problem
 
 
 class Findings:
-    """Collects diagnostics; the same one, met in many instances of a block, counts once."""
+    """Collects diagnostics; an error that many instances of a block meet counts once."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self._places: set[tuple[str, Span | None]] = set()
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Add a diagnostic unless it is known."""
-        known = {(d.code, d.message, d.span) for d in self.diagnostics}
-        if (diagnostic.code, diagnostic.message, diagnostic.span) not in known:
+        """Add a diagnostic unless the same was found at its place."""
+        place = (diagnostic.code, diagnostic.span)
+        if place not in self._places:
+            self._places.add(place)
             self.diagnostics.append(diagnostic)
 
     def report(self, problem: Problem, trail: tuple[Note, ...]) -> None:

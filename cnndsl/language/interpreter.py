@@ -15,7 +15,8 @@ from cnndsl.ir.operators import BY_NAME
 from cnndsl.ir.operators.structure import Input
 from cnndsl.ir.types import Shape
 from cnndsl.language import syntax as ast
-from cnndsl.language.arguments import check_complete, definition_signature
+from cnndsl.language.arguments import check_complete, definition_signature, signature_of
+from cnndsl.language.convolutional import Windows
 from cnndsl.language.elements import POISON, Elements, Flow, Poison
 from cnndsl.language.loader import NetworkItem, Unit
 from cnndsl.language.paths import Path
@@ -31,8 +32,15 @@ class Interpreter(Elements):
     Inputs take their shapes out of `input_shapes`, or leave their spatial sizes open.
     """
 
-    def __init__(self, graph: Graph, input_shapes: dict[str, tuple[int, ...]], *, open_sizes: bool):
-        super().__init__(graph)
+    def __init__(
+        self,
+        graph: Graph,
+        input_shapes: dict[str, tuple[int, ...]],
+        windows: Windows,
+        *,
+        open_sizes: bool,
+    ):
+        super().__init__(graph, windows)
         self.input_shapes = input_shapes
         self.open_sizes = open_sizes
 
@@ -91,8 +99,9 @@ class Interpreter(Elements):
         if name not in frame.unit.blocks and name not in BY_NAME:
             return
         given = dict(frame.defaults.get(name, {}))
+        known = signature_of(frame.unit.blocks.get(name) or BY_NAME[name]).parameters
         for argument in default.arguments:
-            if argument.name is not None:
+            if argument.name is not None and argument.name.text in known:
                 value = self.evaluator.evaluate(argument.value, frame)
                 given[argument.name.text] = Given(value, argument.span)
         frame.defaults[name] = given

@@ -11,11 +11,14 @@ NESTING = 64
 SYNTAX_ERRORS = 50
 """Syntax errors shown for one file."""
 
+RECOVERY = 5_000_000
+"""Characters read again in search of further syntax errors."""
+
 LOOP_COUNT = 10_000
-"""Iterations of one loop, and items of one list."""
+"""Iterations of one loop, and items of one list with all lists in it."""
 
 STEPS = 200_000
-"""Statements and expressions evaluated for one network."""
+"""Statements, expressions and list items evaluated for one network."""
 
 NODES = 20_000
 """Nodes of one network (ResNet-1202 has about 9,000)."""

@@ -21,6 +21,7 @@ from cnndsl.language.parser import parse_with_errors
 from cnndsl.language.problem import did_you_mean
 from cnndsl.language.values import BlockValue
 
+_DEFINED = re.compile(r"^(?:block|network)[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
 _NETWORK_LINE = re.compile(r"^network[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
 
 NetworkItem: TypeAlias = ast.Definition | ast.Alias
@@ -30,7 +31,8 @@ NetworkItem: TypeAlias = ast.Definition | ast.Alias
 class Unit:
     """One loaded file: its tree, and the blocks and networks it defines or imports.
 
-    `defaults_at` gives, for each item, the file's default statements above it.
+    `defaults_at` gives, for each item, the file's default statements above it; `missing` holds
+    the names that would be known but for an error that is reported already.
     """
 
     source: Source
@@ -40,6 +42,7 @@ class Unit:
     networks: dict[str, tuple[Unit, NetworkItem]] = field(default_factory=dict)
     imports: list[Unit] = field(default_factory=list)
     defaults_at: dict[int, list[ast.Default]] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
 
     def own_networks(self) -> list[NetworkItem]:
         """The networks that are defined in this file, in order."""
@@ -153,6 +156,8 @@ class _Loader:
                     self._define(unit, item)
                 case ast.Definition() | ast.Alias():
                     self._define_network(unit, item)
+        if errors:
+            unit.missing.update(_DEFINED.findall(source.text))
         return unit
 
     def _define(self, unit: Unit, item: ast.Definition) -> None:
@@ -179,18 +184,28 @@ class _Loader:
         return False
 
     def _import(self, unit: Unit, item: ast.Import, importers: tuple[Path, ...]) -> None:
+        other = self._imported(unit, item, importers)
+        if other is None:
+            unit.missing.update(name.text for name in item.names)
+            return
+        unit.imports.append(other)
+        for name in item.names:
+            self._import_name(unit, other, name)
+
+    def _imported(self, unit: Unit, item: ast.Import, importers: tuple[Path, ...]) -> Unit | None:
+        """The unit that an import names, or None with an error in the importing unit."""
         path = self._find(unit, str(item.path.value))
         if path is None:
             hint = did_you_mean(str(item.path.value), [p.name for p in zoo_folder().glob("*.cnn")])
             message = f"cannot find {item.path.value!r} beside this file or in the zoo"
             unit.errors.append(Diagnostic("E0218", message, item.path.span, hint))
-            return
+            return None
         own = Path(unit.source.name).resolve()
         chain = (*importers, own)
         if path in chain:
             names = " -> ".join(p.name for p in (*chain[chain.index(path) :], path))
             unit.errors.append(Diagnostic("E0216", f"imports go in a circle: {names}", item.span))
-            return
+            return None
         try:
             if path not in self.units:
                 display = Path(unit.source.name).parent / str(item.path.value)
@@ -200,16 +215,14 @@ class _Loader:
             unit.errors += [
                 Diagnostic(d.code, d.message, item.path.span, d.hint) for d in error.diagnostics
             ]
-            return
-        other = self.units[path]
-        unit.imports.append(other)
-        for name in item.names:
-            self._import_name(unit, other, name)
+            return None
+        return self.units[path]
 
     def _import_name(self, unit: Unit, other: Unit, name: ast.Name) -> None:
         known = {*other.blocks, *other.networks}
         if name.text not in known:
-            if not other.errors:
+            unit.missing.add(name.text)
+            if name.text not in other.missing:
                 message = f"{other.source.name} has no block or network {name.text!r}"
                 hint = did_you_mean(name.text, known)
                 unit.errors.append(Diagnostic("E0219", message, name.span, hint))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
+from itertools import islice
 from typing import Any, NoReturn
 
 from lark import Lark, Token, UnexpectedCharacters, UnexpectedToken
@@ -24,11 +25,13 @@ from cnndsl.language.lines import LineBreaks, TooDeepError
 
 _ITEM_START = re.compile(r"^(?:import|defaults|block|network)\b", re.MULTILINE)
 _COMMENT_OR_STRING = re.compile(r'"[^"\n]*"|#[^\n]*')
-_EXPRESSION_STARTS = {"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "MINUS", "NOT", "TRUE", "FALSE"}
+_EXPRESSION_STARTS = {"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "TRUE", "FALSE"}
 _OPERATORS = {
     *("PLUS", "MINUS", "STAR", "SLASH", "DOUBLE_SLASH", "PERCENT", "DOUBLE_STAR"),
     *("EQ", "NE", "LT", "LE", "GT", "GE", "AND", "OR", "IF"),
 }
+_NESTING = {"conditional", "binary", "unary", "call", "index", "list_", "parenthesised", "if_"}
+_HINTS = {"EQUAL": "let name = … keeps a value, == compares"}
 _SPELLING = {
     "LPAR": "'('",
     "RPAR": "')'",
@@ -70,7 +73,7 @@ def parse_with_errors(source: Source) -> tuple[ast.File, list[Diagnostic]]:
     try:
         items = _parse_items(source, source.text)
     except _SyntaxProblem:
-        for text in _items(source.text):
+        for text in islice(_items(source.text), 1 + limits.RECOVERY // len(source.text)):
             items += _parse_resilient(source, text, errors)
     return ast.File(whole, source, tuple(items), comments), errors
 
@@ -110,7 +113,7 @@ def _parse_items(source: Source, text: str) -> list[Any]:
     tree = _parse(source, text)
     if not isinstance(tree, list):
         equal = Token("EQUAL", "=", text.rindex("=", 0, tree.span.start))
-        _bad_token(source, equal, {"IMPORT", "DEFAULTS", "BLOCK", "NETWORK"}, [])
+        _bad_token(source, equal, {"IMPORT", "DEFAULTS", "BLOCK", "NETWORK"}, [], 0)
     return tree
 
 
@@ -127,7 +130,8 @@ def _parse(source: Source, text: str) -> Any:
     except UnexpectedCharacters as error:
         _bad_character(source, error, seen)
     except UnexpectedToken as error:
-        _bad_token(source, error.token, parser.accepts(), seen)
+        _bad_token(source, error.token, parser.accepts(), seen, len(text.rstrip()))
+    _check_depth(source, tree)
     try:
         return TreeBuilder(source, parse_expression).transform(tree)
     except VisitError as error:
@@ -138,6 +142,19 @@ def _parse(source: Source, text: str) -> Any:
         raise
 
 
+def _check_depth(source: Source, tree: LarkTree[Token]) -> None:
+    """Raise _SyntaxProblem if expressions, or branches of an if, are nested too deeply."""
+    stack = [(tree, 0)]
+    while stack:
+        node, depth = stack.pop()
+        depth += node.data in _NESTING
+        if depth > limits.NESTING:
+            span = Span(source, node.meta.start_pos, node.meta.end_pos)
+            message = f"this is nested more than {limits.NESTING} deep"
+            raise _SyntaxProblem(Diagnostic("E0501", message, span), span.line)
+        stack += [(child, depth) for child in node.children if isinstance(child, LarkTree)]
+
+
 def _bad_character(source: Source, error: UnexpectedCharacters, seen: list[Token]) -> NoReturn:
     token = Token("BAD", error.char, error.pos_in_stream, error.line)
     if error.char == '"':
@@ -145,12 +162,14 @@ def _bad_character(source: Source, error: UnexpectedCharacters, seen: list[Token
     _problem(source, token, seen, "E0101", f"unexpected character {error.char!r}")
 
 
-def _bad_token(source: Source, token: Token, accepted: set[str], seen: list[Token]) -> NoReturn:
+def _bad_token(
+    source: Source, token: Token, accepted: set[str], seen: list[Token], end: int
+) -> NoReturn:
     expected = _expected(accepted - {"COMMENT"})
-    hint = None
+    hint = _HINTS.get(token.type)
     if token.type == "$END":
-        token = Token("$END", "", len(source.text.rstrip()))
-        found = "the file ends here"
+        token = Token("$END", "", end)
+        found = "it ends here" if source.text[end:].strip() else "the file ends here"
     elif token.type == "_NL":
         found = "the line ends here"
     else:
@@ -158,10 +177,16 @@ def _bad_token(source: Source, token: Token, accepted: set[str], seen: list[Toke
         if token.type in ("NAME", "NUMBER", "STRING", "LABEL"):
             found = f"unexpected {str(token)!r}"
     opened = _open_bracket(seen)
-    if opened is not None and token.type in ("$END", "_NL", "RBRACE", "LBRACE"):
+    if opened is not None and _ends_bracket(token, opened):
         line, column = source.position(opened.start_pos or 0)
         hint = f"the {str(opened)!r} at line {line}, column {column} is still open"
     _problem(source, token, seen, "E0103", f"{found}, expected {expected}", hint)
+
+
+def _ends_bracket(token: Token, opened: Token) -> bool:
+    """Whether a token tells that the bracket should have been closed before it."""
+    inside = opened.type == "LBRACE"
+    return token.type == "$END" or (not inside and token.type in ("RBRACE", "LBRACE"))
 
 
 def _problem(
@@ -198,7 +223,7 @@ def _expected(accepted: set[str]) -> str:
     words = []
     if accepted >= _EXPRESSION_STARTS:
         words.append("a value")
-        accepted -= _EXPRESSION_STARTS | {"LABEL", "IF", "FOR", "REPEAT", "LBRACE"}
+        accepted -= _EXPRESSION_STARTS | {"MINUS", "NOT", "LABEL", "IF", "FOR", "REPEAT", "LBRACE"}
     elif accepted & {"RPAR", "RSQB", "_ARROW"}:
         accepted -= {"LPAR", "LSQB", "LBRACE"}
     elif "NETWORK" in accepted:
@@ -228,7 +253,8 @@ def _items(text: str) -> Iterator[str]:
 def _parse_resilient(source: Source, text: str, errors: list[Diagnostic]) -> list[Any]:
     """The items of a text; on an error the lines at fault are blanked and it is tried again."""
     found: list[Diagnostic] = []
-    while len(errors) + len(found) < limits.SYNTAX_ERRORS:
+    most = min(limits.SYNTAX_ERRORS - len(errors), 1 + limits.RECOVERY // len(text))
+    while len(found) < most:
         try:
             items = _parse_items(source, text)
         except _SyntaxProblem as problem:

@@ -24,13 +24,11 @@ class Path:
     def label(self, text: str, span: Span) -> str:
         """Take a chosen name. Raises Problem if it is taken."""
         if text in self.taken:
-            raise Problem(
-                "E0202",
-                f"the name {text!r} is taken",
-                span,
-                hint="in a loop, put the counter into the label: name{i}: …",
-                notes=[Note("it is taken here", self.taken[text])],
-            )
+            message, first = f"the name {text!r} is taken", self.taken[text]
+            if first == span:
+                hint = "in a loop, put the counter into the label: name{i}: …"
+                raise Problem("E0203", f"{message} by an earlier round", span, hint=hint)
+            raise Problem("E0203", message, span, notes=[Note("it is taken here", first)])
         self.taken[text] = span
         return text
 

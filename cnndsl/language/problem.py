@@ -34,5 +34,5 @@ class Fatal(Problem):
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
     """A hint with the nearest candidates, or None."""
-    near = get_close_matches(name, list(candidates), n=3, cutoff=0.6)
+    near = get_close_matches(name, set(candidates), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(repr(n) for n in near)}?" if near else None

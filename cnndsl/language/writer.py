@@ -9,9 +9,12 @@ from cnndsl.ir.attributes import AttributeValueError, build
 from cnndsl.ir.expressions import Constant, Expression, Parameter
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.ir.operators.dense import FullyConnected
 from cnndsl.ir.operators.structure import Identity
+from cnndsl.ir.types import TensorType
 from cnndsl.language import limits
 from cnndsl.language.arguments import check_complete, signature_of
+from cnndsl.language.convolutional import Windows, convolution, slides
 from cnndsl.language.paths import Path, join
 from cnndsl.language.problem import Fatal, Problem
 from cnndsl.language.values import Recipe, Settings
@@ -22,10 +25,15 @@ class GraphWriter:
 
     What follows an error is written on, so that further errors are found. Such nodes are
     `doubtful`: problems with their shapes may be consequences of the first error.
+
+    Fully connected layers that meet a larger map than their `windows` become convolutions and are
+    noted in `sliding`.
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, windows: Windows):
         self.graph = graph
+        self.windows = windows
+        self.sliding: set[str] = set()
         self.doubtful: set[str] = set()
         self.parameters: dict[str, Parameter] = {}
 
@@ -44,10 +52,8 @@ class GraphWriter:
             raise Fatal("E0503", f"the network has more than {limits.NODES:,} operators", span)
         full_name = join(path.name, name)
         try:
-            types = [operand.type for operand in operands]
-            params = self._parameters(
-                operator.bind(types), operands, join(path.weights, weights or name), span
-            )
+            prefix = join(path.weights, weights or name)
+            operator, params = self._bound(full_name, operator, operands, prefix, span)
             node = self.graph.add(full_name, operator, operands, params, frozenset([span]))
         except OperatorError as error:
             problem = _located(error, recipe.given, operands, span)
@@ -77,13 +83,31 @@ class GraphWriter:
             raise Problem("E0309", f"{target.name}: {error}", given[error.name].span) from None
         return operator
 
+    def _bound(
+        self, name: str, operator: Operator, operands: Sequence[Node], prefix: str, span: Span
+    ) -> tuple[Operator, dict[str, Expression]]:
+        """The operator and its parameters; a convolution where a layer slides over its operand."""
+        types = [operand.type for operand in operands]
+        window = self.windows.get(name)
+        if window is not None and slides(operator, window, types[0]):
+            assert isinstance(operator, FullyConnected)
+            self.sliding.add(name)
+            params = self._parameters(operator, [window], operands, prefix, span)
+            return convolution(operator, window, types[0], params)
+        return operator, self._parameters(operator.bind(types), types, operands, prefix, span)
+
     def _parameters(
-        self, operator: Operator, operands: Sequence[Node], prefix: str, span: Span
+        self,
+        operator: Operator,
+        types: Sequence[TensorType],
+        operands: Sequence[Node],
+        prefix: str,
+        span: Span,
     ) -> dict[str, Expression]:
         params: dict[str, Expression] = {
             role: Constant(values) for role, values in operator.constants().items()
         }
-        for role, spec in operator.parameters([o.type for o in operands]).items():
+        for role, spec in operator.parameters(types).items():
             name = f"{prefix}.{role}"
             parameter = Parameter(name, spec.shape, spec.init, spec.learned)
             known = self.parameters.setdefault(name, parameter)

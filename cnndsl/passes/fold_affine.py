@@ -78,9 +78,7 @@ def _fold_back(graph: Graph, node: Node) -> str:
     return f"folded back into {_names([target for target, _ in targets])}"
 
 
-def _makers(
-    graph: Graph, operand: Node, outer: ChannelAffine
-) -> list[tuple[Node, ChannelAffine]]:
+def _makers(graph: Graph, operand: Node, outer: ChannelAffine) -> list[tuple[Node, ChannelAffine]]:
     """The linear nodes that make an operand, each with the map that has to follow it."""
     makers = []
     pending = [(operand, outer)]

@@ -14,14 +14,7 @@ from cnndsl.ir.algebra import add, along, broadcast, embed_table, multiply, resh
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import (
-    Affine,
-    Conv,
-    ConvTranspose,
-    FullyConnected,
-    LocalConv,
-    TiledConv,
-)
+from cnndsl.ir.operators import Affine, Conv, ConvTranspose, FullyConnected, LocalConv, TiledConv
 from cnndsl.ir.types import TensorType
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
 from cnndsl.passes.rewrite import Reject
@@ -78,11 +71,11 @@ def before(node: Node, x: TensorType, inner: ChannelAffine) -> Change:
 
 def _weighted(op: Weighted, weight: Expression, bias: Expression | None) -> Change:
     """The operator with other weights, which are no longer the constants of the network."""
-    changes = {} if bias is None else {"bias": True}
     if isinstance(op, Conv) and op.weight is not None:
         op = replace(op, weight=None)
-    params = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-    return replace(op, **changes), params
+    if bias is None:
+        return op, {"weight": weight}
+    return replace(op, bias=True), {"weight": weight, "bias": bias}
 
 
 def _sum(

@@ -101,5 +101,6 @@ def _selected(
     fusing = FUSIONS - set(fusions)
     selected = [s for s in LEVELS[level] if s.name not in disable and s.name not in fusing]
     if until is not None and until not in [step.name for step in selected]:
-        raise CnnError.of("E0610", f"the pass {until!r} does not run here", hint="raise the level")
+        hint = "it is disabled, of a higher level, or not for this target"
+        raise CnnError.of("E0610", f"the pass {until!r} does not run here", hint=hint)
     return selected

@@ -1,4 +1,4 @@
-"""Weight files: safetensors in and out, PyTorch checkpoints in."""
+"""Weight files: safetensors in and out, PyTorch checkpoints and numpy archives in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.files import atomic_write
-from cnndsl.weights import torch_files
+from cnndsl.weights import numpy_files, torch_files
 from cnndsl.weights.buffers import Array, decode
 from cnndsl.weights.pickles import DamagedError, RefusedError
 
@@ -37,12 +37,13 @@ MAX_NAME = 1000
 
 
 def load_weights(path: str | PathLike[str]) -> dict[str, Array]:
-    """The arrays of a weight file by name, sorted by name.
+    """The arrays of a weight file by name, in its order; safetensors has none, they are sorted.
 
-    The content tells the format, not the file's name: safetensors, or a PyTorch checkpoint (zip
-    or legacy format). A PyTorch checkpoint may keep its state dict under "state_dict",
-    "model_state_dict" or "model"; a prefix `module.` or `_orig_mod.` of all names is removed.
-    Floats of under 32 bits become float32, all other numbers keep their dtype.
+    The content tells the format, not the file's name: safetensors, an archive of numpy arrays
+    (`.npz`), or a PyTorch checkpoint (zip or legacy format). A PyTorch checkpoint may keep its
+    state dict under "state_dict", "model_state_dict" or "model"; a prefix `module.` or
+    `_orig_mod.` of all names is removed. Floats of under 32 bits become float32, all other
+    numbers keep their dtype.
 
     Raises CnnError: E0601 if the file cannot be read, E0401 if it is damaged or no weight file,
     E0403 if its pickle names anything but tensors.
@@ -64,9 +65,9 @@ def load_weights(path: str | PathLike[str]) -> dict[str, Array]:
         raise CnnError.of(
             "E0401",
             f"cannot read weights from {path}: {error}",
-            hint="weights come as safetensors or as PyTorch state dicts (.pt, .pth)",
+            hint="weights come as safetensors, PyTorch state dicts (.pt, .pth) or .npz",
         ) from None
-    return dict(sorted(arrays.items()))
+    return arrays
 
 
 def _load(path: Path) -> dict[str, Array]:
@@ -81,6 +82,8 @@ def _load(path: Path) -> dict[str, Array]:
     if head[8:9] == b"{":
         return _read_safetensors(path)
     if head.startswith(torch_files.ZIP_MAGIC):
+        if numpy_files.is_archive(path):
+            return numpy_files.read_npz(path)
         return torch_files.read_zip(path)
     if head.startswith(torch_files.PICKLE_MAGIC):
         return torch_files.read_legacy(path)
@@ -95,7 +98,7 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
     except SafetensorError as error:
         raise DamagedError(str(error)) from None
     arrays = {}
-    for name, entry in entries:
+    for name, entry in sorted(entries, key=lambda item: item[0]):
         if entry["dtype"] not in SAFETENSORS_DTYPES:
             raise DamagedError(f"{name!r} has the dtype {entry['dtype']}")
         dtype, shape = SAFETENSORS_DTYPES[entry["dtype"]], entry["shape"]

@@ -4,20 +4,21 @@ One rule a line, `source -> target`; `#` starts a comment. Names are split at do
 
     features.0.0.* -> stem.conv.*              * matches one part of a name, or some of its letters
     features.*.conv.** -> blocks.{1-1}.**      ** matches any number of parts, also none
-    classifier.1.* -> fc.*
+    classifier.{1,4,6}.* -> fc{1+6}.*         {…} matches one of the words between its commas
     **.num_batches_tracked -> -                - drops the name
 
 The first rule that matches the whole name decides; a name that no rule matches stays. `{2}` in
-a target is what the source's second wildcard matched, and `{2+1}` counts on from it: the
-operators are + - * // %, taken from left to right. Each `*` or `**` in a target takes, in order,
-what a wildcard of its kind matched, of those that no braces mention.
+a target is what the source's second wildcard matched, of a list the place of the word counted
+from 0, and `{2+1}` counts on from it: the operators are + - * // %, taken from left to right.
+Each `*` or `**` in a target takes, in order, what a wildcard of its kind matched, of those that no
+braces mention.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +31,8 @@ MAX_BYTES = 1 << 20
 MAX_WILDCARDS = 9
 DROP = "-"
 WILDCARD = re.compile(r"\*\*?")
+SOURCE_WILDCARD = re.compile(r"(\*\*?|\{[^{}]*\})")
+DOT = re.compile(r"\.(?![^{}]*\})")
 BRACES = re.compile(r"\{([1-9])((?:(?:\+|-|\*|//|%)[0-9]{1,9})*)\}")
 STEP = re.compile(r"(\+|-|\*|//|%)([0-9]+)")
 
@@ -38,12 +41,14 @@ STEP = re.compile(r"(\+|-|\*|//|%)([0-9]+)")
 class Rule:
     """One line: what names it matches, and the parts of the name that it gives them.
 
-    In `target`, `{n}` and `{n+1}` stand for the n-th match; None drops the name.
+    In `target`, `{n}` and `{n+1}` stand for the n-th match; None drops the name. `words` are the
+    lists among the wildcards, by their numbers.
     """
 
     pattern: re.Pattern[str]
     target: str | None
     span: Span
+    words: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def rename(self, name: str) -> str | None:
         """The new name; the pattern must match. Raises CnnError if braces meet no number."""
@@ -55,7 +60,10 @@ class Rule:
         return ".".join(part for part in text.split(".") if part)
 
     def _value(self, match: re.Match[str], braces: re.Match[str]) -> str:
-        text = match[int(braces[1])].removesuffix(".")
+        wildcard = int(braces[1])
+        text = match[wildcard].removesuffix(".")
+        if wildcard in self.words:
+            text = str(self.words[wildcard].index(text))
         if not braces[2]:
             return text
         if not re.fullmatch("[0-9]{1,9}", text):
@@ -143,15 +151,24 @@ def _rule(text: str, span: Span) -> Rule:
     match text.split():
         case [left, "->", right]:
             pattern = re.compile("".join(map(_part_pattern, _parts(left))))
-            kinds = WILDCARD.findall(left)
+            kinds = SOURCE_WILDCARD.findall(left)
             if len(kinds) > MAX_WILDCARDS:
                 raise ValueError(f"more than {MAX_WILDCARDS} wildcards in one rule")
-            return Rule(pattern, None if right == DROP else _target(right, kinds), span)
+            target = None if right == DROP else _target(right, kinds)
+            words = {n: _words(kind) for n, kind in enumerate(kinds, 1) if kind.startswith("{")}
+            return Rule(pattern, target, span, words)
     raise ValueError("this line is not a rule")
 
 
+def _words(wildcard: str) -> tuple[str, ...]:
+    words = tuple(wildcard[1:-1].split(","))
+    if not all(words) or len(set(words)) < len(words):
+        raise ValueError(f"{wildcard} is no list of different words, as in {{a,b}}")
+    return words
+
+
 def _parts(name: str) -> list[str]:
-    parts = name.split(".")
+    parts = DOT.split(name)
     for part in parts:
         if not part:
             raise ValueError(f"{name} has an empty part")
@@ -164,7 +181,15 @@ def _part_pattern(part: str) -> str:
     """A regular expression for a part and the dot behind it."""
     if part == "**":
         return r"((?:[^.]+\.)*)"
-    return r"([^.]+)".join(map(re.escape, part.split("*"))) + r"\."
+    return "".join(map(_piece_pattern, SOURCE_WILDCARD.split(part))) + r"\."
+
+
+def _piece_pattern(piece: str) -> str:
+    if piece == "*":
+        return r"([^.]+)"
+    if piece.startswith("{"):
+        return f"({'|'.join(map(re.escape, _words(piece)))})"
+    return re.escape(piece)
 
 
 def _target(text: str, kinds: list[str]) -> str:

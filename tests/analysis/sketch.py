@@ -32,6 +32,7 @@ class Sketch:
     source_hash: str = "0" * 64
     file: str | None = None
     warnings: tuple[Diagnostic, ...] = ()
+    declared: Graph | None = None
 
 
 def start(shape, name="sketch"):

@@ -104,9 +104,9 @@ block                   kind                   output   params     MACs   activa
    ├─ global_avgpool0   global_avgpool              4                            16 B
    └─ fc1               fc                          5       25       20          20 B
 
-stage   made by   output   receptive field   stride
-───────────────────────────────────────────────────
-stem    relu1      4x8x8                 3        1
+stage   made by   output   receptive field   stride   padding
+─────────────────────────────────────────────────────────────
+stem    relu1      4x8x8                 3        1         1
 
 5 nodes · 137 parameters · 6,932 MACs · 548 B of weights · 2.85 kB of activations"""
     )

@@ -30,6 +30,7 @@ CASES = {
     "negate": (algebra.negate(M), -m),
     "sqrt": (algebra.sqrt(S), s**0.5),
     "rsqrt": (algebra.rsqrt(S), s**-0.5),
+    "broadcast": (algebra.broadcast(S, (2, 3, len(s))), np.ones((2, 3, 1)) * s),
     "reshape": (algebra.reshape(W, (12, 10)), w.reshape(12, 10)),
     "transpose": (algebra.transpose(W, (2, 0, 3, 1)), w.transpose(2, 0, 3, 1)),
     "flip": (algebra.flip(W, (3, 1)), w[:, ::-1, :, ::-1]),

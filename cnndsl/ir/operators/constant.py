@@ -11,6 +11,9 @@ from cnndsl.ir.attributes import attribute
 from cnndsl.ir.operator import Operator, OperatorError
 from cnndsl.ir.types import TensorType
 
+LARGEST = 2**16
+"""Channels that can have constants of their own."""
+
 
 @dataclass(frozen=True)
 class Scale(Operator):
@@ -64,6 +67,12 @@ def _per_channel(values: tuple[float, ...], channels: int, name: str) -> tuple[f
             "E0309",
             f"{name} has {len(values)} numbers, but the input has {channels} channels",
             attribute=name,
+            show_operands=True,
+        )
+    if channels > LARGEST:
+        raise OperatorError(
+            "E0309",
+            f"constants for each channel need {LARGEST:,} channels at most, not {channels:,}",
             show_operands=True,
         )
     return values * channels if len(values) == 1 else values

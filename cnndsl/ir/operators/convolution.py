@@ -164,15 +164,22 @@ class Depthwise(Operator):
         return conv.bind(inputs)
 
 
+def _nearest_divisors(count: int, groups: int) -> str:
+    """The largest divisor below a number of groups and the least above, as far as there is one."""
+    small = [d for d in range(1, math.isqrt(count) + 1) if count % d == 0]
+    divisors = sorted({*small, *(count // d for d in small)})
+    below = [d for d in divisors if d < groups][-1:]
+    return " and ".join(map(str, below + [d for d in divisors if d > groups][:1]))
+
+
 def check_groups(groups: int, channels: int, filters: int) -> None:
     """Raise OperatorError unless both channel counts divide by the number of groups."""
     for what, count in (("input channels", channels), ("filters", filters)):
         if count % groups:
-            divisors = ", ".join(str(d) for d in range(1, min(count, groups) + 1) if not count % d)
             raise OperatorError(
                 "E0302",
                 f"{count} {what} do not divide into {groups} groups",
-                hint=f"divisors of {count} up to here: {divisors}",
+                hint=f"the nearest numbers that divide {count}: {_nearest_divisors(count, groups)}",
                 attribute="groups",
                 show_operands=what == "input channels",
             )

@@ -1,0 +1,60 @@
+"""From TensorIR to object code, and from object code to a shared library."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnndsl.backends.tvm.machine import Machine
+from cnndsl.diagnostics import CnnError
+
+
+def object_code(functions: Sequence[Any], machine: Machine, path: Path) -> None:
+    """Compile functions into an object file."""
+    compiled(functions, machine).write_to_file(str(path), "o")
+
+
+def assembly(functions: Sequence[Any], machine: Machine) -> str:
+    """What the functions become, for people."""
+    return str(compiled(functions, machine).inspect_source("asm"))
+
+
+def compiled(functions: Sequence[Any], machine: Machine) -> Any:
+    """TVM's module of some functions with different names.
+
+    The kernels are written as they should be: only what turns them into LLVM's form is run,
+    none of TVM's optimisations.
+    """
+    import tvm
+    from tvm.tirx import transform
+
+    target = machine.target()
+    passes = [
+        transform.BindTarget(target),
+        transform.FlattenBuffer(),
+        transform.StmtSimplify(),
+        transform.CommonSubexprElim(),
+        transform.MakePackedAPI(),
+        transform.LowerTVMBuiltin(),
+        transform.LowerIntrin(),
+    ]
+    module = tvm.IRModule({str(f.attrs["global_symbol"]): f for f in functions})
+    with tvm.transform.PassContext(config={"tirx.disable_assert": True}):
+        lowered = tvm.transform.Sequential(passes)(module)
+        return tvm.get_global_func("target.build.llvm")(lowered, target)
+
+
+def link(objects: Sequence[Path], library: Path) -> None:
+    """Link object files into a shared library. Raises CnnError (E0721) without a C compiler."""
+    command = ["cc", "-shared", "-o", str(library), *map(str, objects)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        raise CnnError.of(
+            "E0721", "no C compiler to link the module with", hint="install gcc or clang as `cc`"
+        ) from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise CnnError.of("E0721", f"the linker failed: {lines[-1] if lines else 'no reason given'}")

@@ -1,0 +1,168 @@
+"""What a kernel is: a call to be computed, packed weights, and the code that is written for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from cnndsl.backends.tvm.layout import CACHE_LINE, Layout, Place, Tensor
+from cnndsl.backends.tvm.machine import Machine
+from cnndsl.backends.tvm.steps import apply_step, step_weights
+from cnndsl.backends.tvm.tir import Code, Expr, all_of, floats, load, vector
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operator import Operator
+
+
+@dataclass(frozen=True)
+class Call:
+    """One node of the graph as a task for a kernel.
+
+    The inputs are the core's operands, then one for each join among the steps of `epilogue`.
+    `params` are those of all parts by `label.role`, as in `cnndsl.ir.operators.fused`. With
+    `in_place` the result may lie where an operand of a join lies.
+    """
+
+    core: Operator
+    prologue: tuple[Operator, ...]
+    epilogue: tuple[Operator, ...]
+    inputs: tuple[Layout, ...]
+    output: Layout
+    params: Mapping[str, Expression] = field(compare=False)
+    machine: Machine
+    in_place: bool = False
+
+    @property
+    def joins(self) -> int:
+        """How many of the inputs belong to the epilogue."""
+        return sum(op.operands is None for op in self.epilogue)
+
+    @property
+    def x(self) -> Layout:
+        """The core's first operand."""
+        return self.inputs[0]
+
+    def weights(self) -> dict[str, Expression]:
+        """The parameters of prologue and epilogue as their steps read them."""
+        found: dict[str, Expression] = {}
+        for label, steps, layout in (
+            ("prologue", self.prologue, self.x),
+            ("epilogue", self.epilogue, self.output),
+        ):
+            for index, op in enumerate(steps):
+                found |= step_weights(op, f"{label}{index}", self.params, layout)
+        return found
+
+    def key(self) -> str:
+        """Equal for calls that the same code serves."""
+        return repr((self.core, self.prologue, self.epilogue, self.inputs, self.output,
+                     sorted((name, e.shape) for name, e in self.params.items()),
+                     self.machine, self.in_place))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A way to compute a call: the weights in the form that the code reads, and the code.
+
+    `scratch` is the number of floats that it needs besides, while it runs.
+    """
+
+    family: str
+    weights: Mapping[str, Expression]
+    write: Callable[[Body], None]
+    scratch: int = 0
+
+
+class Body:
+    """The code of a kernel while it is written, and the buffers that it may use."""
+
+    def __init__(self, call: Call, kernel: Kernel):
+        self.call = call
+        self.code = Code()
+        self.output = Tensor(floats("y", call.output.size), call.output)
+        self.inputs = [
+            Tensor(floats(f"x{index}", layout.size), layout)
+            for index, layout in enumerate(call.inputs)
+        ]
+        self.weights = {
+            name: floats(name.replace(".", "_"), packed_size(expression))
+            for name, expression in kernel.weights.items()
+        }
+        self.scratch = floats("scratch", kernel.scratch) if kernel.scratch else None
+
+    def function(self, name: str) -> Any:
+        """The finished function of (y, inputs, weights, scratch)."""
+        buffers = [self.output.buffer, *(x.buffer for x in self.inputs), *self.weights.values()]
+        if self.scratch is not None:
+            buffers.append(self.scratch)
+        return self.code.function(name, buffers, noalias=not self.call.in_place)
+
+    def read(self, place: Place) -> Expr:
+        """What the core reads from its first operand at a place: the prologue is applied."""
+        return self.started(self.inputs[0].load(place), place)
+
+    def started(self, value: Expr, place: Place) -> Expr:
+        """A value of the first operand after the prologue."""
+        return self._steps("prologue", self.call.prologue, self.call.x, value, place)
+
+    def finished(self, value: Expr, place: Place) -> Expr:
+        """A value of the core after the epilogue."""
+        return self._steps("epilogue", self.call.epilogue, self.call.output, value, place)
+
+    def write(self, place: Place, value: Expr) -> None:
+        """Apply the epilogue to a value of the core and store it."""
+        self.output.store(self.code, place, self.finished(value, place))
+
+    def _steps(
+        self, label: str, steps: tuple[Operator, ...], layout: Layout, value: Expr, place: Place
+    ) -> Expr:
+        lanes = layout.block if place.lane is None else 1
+        others = iter(self.inputs[len(self.inputs) - self.call.joins :])
+
+        def parameter(name: str) -> Expr:
+            index = place.block * layout.block + (0 if place.lane is None else place.lane)
+            return load(self.weights[name], index, lanes)
+
+        for index, op in enumerate(steps):
+            other = next(others).load(place) if op.operands is None else None
+            value = apply_step(op, f"{label}{index}", value, lanes, parameter, other)
+        return value
+
+    @contextmanager
+    def vectors(self) -> Iterator[Place]:
+        """Every place of the output, in parallel; its halo is cleared on the way."""
+        layout, code = self.output.layout, self.code
+        *outer, columns = layout.spatial or (1,)
+        with code.parallel(layout.batch, layout.blocks, *outer) as (n, block, *position):
+            self.clear_halo(n, block, position)
+            with code.loop(columns) as column:
+                yield Place(n, block, (*position, column) if layout.spatial else ())
+
+    @contextmanager
+    def scalars(self) -> Iterator[tuple[Place, Expr]]:
+        """Every channel at every place of the output, and the number of the channel."""
+        layout, code = self.output.layout, self.code
+        with self.vectors() as place:
+            if layout.channels % layout.block:
+                self.output.store(code, place, vector(0.0, layout.block))
+            with code.loop(layout.block) as lane:
+                channel = code.name(place.block * layout.block + lane)
+                inside = layout.channels % layout.block == 0 or channel < layout.channels
+                with code.when(inside):
+                    yield Place(place.n, place.block, place.position, lane), channel
+
+    def clear_halo(self, n: Expr, block: Expr, outer: list[Expr]) -> None:
+        """Clear the halo of a channel block if `outer` is its first row."""
+        if any(map(any, self.output.layout.halo)):
+            first = [index == 0 for index in outer if not isinstance(index, int)]
+            with self.code.when(all_of(first)):
+                self.output.clear_halo(self.code, n, block)
+
+
+def packed_size(expression: Expression) -> int:
+    """Floats of a packed weight, up to a multiple of the cache line."""
+    size = 1
+    for length in expression.shape:
+        size *= length
+    return max(1, -(-size // CACHE_LINE)) * CACHE_LINE

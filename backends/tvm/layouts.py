@@ -1,0 +1,72 @@
+"""Which tensor lies in memory how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cnndsl.backends.tvm.layout import Halo, Layout
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import Concat, Conv, Fused, Slice
+
+
+def assign_layouts(graph: Graph, batch: int, lanes: int) -> dict[str, Layout]:
+    """The layout of every node of a prepared graph.
+
+    Inputs and outputs of the network are plain. All else is blocked by the vector width, with
+    the halo that its readers need; tensors that share memory as parts of another one share its
+    halo.
+    """
+    borders = {*graph.inputs, *graph.outputs.values()}
+    halos = _halos(graph)
+    return {
+        node.name: Layout.of(node.type, batch)
+        if node.name in borders
+        else Layout.of(node.type, batch, lanes, halos[node.name])
+        for node in graph.nodes()
+    }
+
+
+def _halos(graph: Graph) -> dict[str, Halo]:
+    halos = {node.name: _needed(graph, node) for node in graph.nodes()}
+    changed = True
+    while changed:
+        changed = False
+        for node in graph.nodes():
+            if isinstance(node.op, Concat | Slice):
+                group = [node, *graph.producers(node)]
+                joint = _union([halos[member.name] for member in group])
+                for member in group:
+                    changed |= halos[member.name] != joint
+                    halos[member.name] = joint
+    return halos
+
+
+def _needed(graph: Graph, node: Node) -> Halo:
+    """The zeros that the readers of a node's tensor need around it."""
+    none = ((0, 0),) * node.type.rank
+    wanted = [read_halo(reader) for reader, index in graph.consumers(node) if index == 0]
+    return _union([none, *(halo for halo in wanted if halo)])
+
+
+def read_halo(reader: Node) -> Halo:
+    """The zeros that a node's kernel needs around its first operand; () if none."""
+    fused = reader.op if isinstance(reader.op, Fused) else None
+    core = fused.core if fused else reader.op
+    if isinstance(core, Conv) and not (fused and fused.prologue):
+        return core.pads
+    return ()
+
+
+def _union(halos: list[Halo]) -> Halo:
+    """On each side the largest."""
+    return tuple(
+        (max(side[0] for side in axis), max(side[1] for side in axis))
+        for axis in zip(*halos, strict=True)
+    )
+
+
+def same_layouts(layouts: Mapping[str, Layout], names: list[str]) -> bool:
+    """Whether tensors lie in memory alike."""
+    return len({layouts[name] for name in names}) == 1
+
+

@@ -1,0 +1,139 @@
+"""From a graph to a program: kernel calls in order, and where everything they use lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cnndsl.backends.tvm.kernel import Call, Kernel
+from cnndsl.backends.tvm.kernels import choose
+from cnndsl.backends.tvm.layout import Layout
+from cnndsl.backends.tvm.layouts import assign_layouts
+from cnndsl.backends.tvm.machine import Machine
+from cnndsl.backends.tvm.prepare import prepare
+from cnndsl.backends.tvm.steps import is_step
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import Fused, Identity
+from cnndsl.memory import Options, Plan, plan
+
+FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Memory that a kernel is given: floats behind the start of a region.
+
+    `region` is `arena`, or the name of an input or output of the prepared graph.
+    """
+
+    region: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel call: the node that it computes, where the result and the operands lie."""
+
+    node: str
+    call: Call
+    kernel: Kernel
+    output: Slot
+    inputs: tuple[Slot, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """All calls of a network, and the floats that the arena needs, scratch included.
+
+    `graph` is the prepared graph, whose inputs and outputs the caller's arrays stand for.
+    `scratch` is where scratch memory starts in the arena.
+    """
+
+    graph: Graph
+    layouts: Mapping[str, Layout]
+    plan: Plan
+    steps: tuple[Step, ...]
+    arena: int
+    scratch: int
+
+
+def lower(graph: Graph, batch: int, machine: Machine) -> Program:
+    """The program of an inference graph. Raises ValueError if a size is open."""
+    prepared = prepare(graph)
+    layouts = assign_layouts(prepared, batch, machine.lanes)
+    memory = _plan(prepared, layouts, batch, machine)
+    placed = _placed(prepared, layouts, memory)
+    steps = [
+        _step(prepared, prepared[name], placed, memory, machine)
+        for name in memory.schedule
+        if name not in prepared.inputs and name not in memory.views
+    ]
+    planned = -(-memory.arena_bytes // (64)) * 64 // FLOAT
+    scratch = max((step.kernel.scratch for step in steps), default=0)
+    return Program(prepared, placed, memory, tuple(steps), planned + scratch, planned)
+
+
+def _plan(graph: Graph, layouts: Mapping[str, Layout], batch: int, machine: Machine) -> Plan:
+    """The memory plan. Tensors in one place must have one layout."""
+
+    def sample_bytes(node: Node) -> int:
+        return layouts[node.name].batch_stride * FLOAT
+
+    options = Options(
+        batch=batch,
+        sample_bytes=sample_bytes,
+        channel_block=machine.lanes,
+        external=frozenset({*graph.inputs, *graph.outputs.values()}),
+    )
+    found = plan(graph, options)
+    mismatched = any(
+        layouts[name] != layouts[graph.producers(graph[name])[index].name]
+        for name, index in found.overwrites.items()
+    )
+    return plan(graph, replace(options, in_place=False)) if mismatched else found
+
+
+def _placed(graph: Graph, layouts: Mapping[str, Layout], memory: Plan) -> dict[str, Layout]:
+    """The layouts with the distances of samples that follow from the plan."""
+    placed = dict(layouts)
+    if memory.batch > 1:
+        for name in memory.places:
+            stride = memory.sample_stride(name) // FLOAT
+            placed[name] = replace(placed[name], batch_stride=stride)
+    return placed
+
+
+def _step(
+    graph: Graph, node: Node, layouts: Mapping[str, Layout], memory: Plan, machine: Machine
+) -> Step:
+    operands = graph.producers(node)
+    call = make_call(node, [layouts[x.name] for x in operands], layouts[node.name], machine)
+    call = replace(call, in_place=node.name in memory.overwrites)
+
+    def slot(name: str) -> Slot:
+        if name in memory.places:
+            return Slot("arena", memory.address(name) // FLOAT)
+        return Slot(name, 0)
+
+    inputs = tuple(slot(x.name) for x in operands)
+    return Step(node.name, call, choose(call), slot(node.name), inputs)
+
+
+def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call:
+    """A node as a task for a kernel: functions of single elements follow an identity."""
+    op = node.op
+    if isinstance(op, Fused):
+        return Call(
+            op.core, op.prologue, op.epilogue, tuple(inputs), output, node.params, machine
+        )
+    if is_step(op):
+        steps = (op,) * (1 if op.operands else len(inputs) - 1)
+        params: dict[str, Expression] = {
+            f"epilogue{index}.{role}": expression
+            for index in range(len(steps))
+            for role, expression in node.params.items()
+        }
+        return Call(Identity(), (), steps, tuple(inputs), output, params, machine)
+    params = {f"core.{role}": expression for role, expression in node.params.items()}
+    return Call(op, (), (), tuple(inputs), output, params, machine)

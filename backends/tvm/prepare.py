@@ -1,0 +1,57 @@
+"""The graph in a form that kernels can compute: canonical operators, copies at the borders."""
+
+from __future__ import annotations
+
+from cnndsl.ir.algebra import broadcast, constant
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import (
+    Add,
+    Affine,
+    Average,
+    Dropout,
+    Identity,
+    StochasticDepth,
+)
+from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
+
+
+def prepare(graph: Graph) -> Graph:
+    """A copy of an inference graph with fewer operators that computes the same.
+
+    Per-channel maps become affine, the mean of several operands a sum and a map. Each input is
+    followed and each output preceded by an identity, which moves it between the caller's layout
+    and that of the kernels.
+    """
+    result = graph.copy()
+    for node in list(result.nodes()):
+        _simplify(result, node)
+    for name in list(result.inputs):
+        result.insert_after(result[name], f"{name}.in", Identity())
+    for output, name in list(result.outputs.items()):
+        copied = result.add(f"{output}.out", Identity(), [result[name]])
+        result.outputs[output] = copied.name
+    result.auxiliaries = {}
+    return result
+
+
+def _simplify(graph: Graph, node: Node) -> None:
+    operands = graph.producers(node)
+    if isinstance(node.op, CHANNEL_AFFINE):
+        params = ChannelAffine.of(node).params()
+        graph.redefine(node, Affine(), operands, params, node.spans)
+    elif isinstance(node.op, StochasticDepth):
+        _scale(graph, node, operands[0], node.op.survival)
+    elif isinstance(node.op, Dropout):
+        graph.redefine(node, Identity(), operands, {}, node.spans)
+    elif isinstance(node.op, Average):
+        total = graph.add(f"{node.name}.sum", Add(), operands, spans=node.spans)
+        _scale(graph, node, total, 1 / len(operands))
+
+
+def _scale(graph: Graph, node: Node, operand: Node, factor: float) -> None:
+    shape = (node.type.channels,)
+    params = {
+        "weight": broadcast(constant(factor), shape),
+        "bias": broadcast(constant(0.0), shape),
+    }
+    graph.redefine(node, Affine(), [operand], params, node.spans)

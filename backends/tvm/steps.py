@@ -1,0 +1,98 @@
+"""Functions of single elements, on vectors: activations, per-channel maps, joins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from tvm import tirx
+
+from cnndsl.backends.tvm.layout import Layout
+from cnndsl.backends.tvm.tir import Expr, vector
+from cnndsl.ir.algebra import pad
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import (
+    Add,
+    Affine,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Max,
+    Mul,
+    PRelu,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    Tanh,
+)
+
+Parameters: TypeAlias = Callable[[str], Expr]
+"""The vector of a parameter, by its role, at the place of the value."""
+
+
+def step_weights(
+    op: Operator, label: str, params: Mapping[str, Expression], layout: Layout
+) -> dict[str, Expression]:
+    """The parameters of a step, [channels], filled up with zeros to whole blocks."""
+    roles = {Affine: ("weight", "bias"), PRelu: ("weight",)}.get(type(op), ())
+    missing = layout.blocks * layout.block - layout.channels
+    return {f"{label}.{role}": pad(params[f"{label}.{role}"], ((0, missing),)) for role in roles}
+
+
+def apply_step(
+    op: Operator, label: str, value: Expr, lanes: int, parameter: Parameters, other: Expr
+) -> Expr:
+    """The value after one step; `other` is the further operand of a join."""
+    match op:
+        case Affine():
+            return value * parameter(f"{label}.weight") + parameter(f"{label}.bias")
+        case PRelu():
+            slope = parameter(f"{label}.weight")
+            return tirx.Select(value >= vector(0.0, lanes), value, slope * value)
+        case Add():
+            return value + other
+        case Mul():
+            return value * other
+        case Max():
+            return tirx.max(value, other)
+    return ACTIVATIONS[type(op)](op, value, lanes)
+
+
+def is_step(op: Operator) -> bool:
+    """Whether `apply_step` can compute an operator."""
+    return isinstance(op, Affine | PRelu | Add | Mul | Max) or type(op) in ACTIVATIONS
+
+
+def clip(value: Expr, low: float, high: float, lanes: int) -> Expr:
+    """min(max(value, low), high)."""
+    return tirx.min(tirx.max(value, vector(low, lanes)), vector(high, lanes))
+
+
+def sigmoid(value: Expr, lanes: int) -> Expr:
+    """1 / (1 + exp(-value)); the exponent is clipped where the result is 0 or 1 in float32."""
+    power = tirx.exp(clip(vector(0.0, lanes) - value, -88.0, 88.0, lanes))
+    return vector(1.0, lanes) / (vector(1.0, lanes) + power)
+
+
+def hard_sigmoid(value: Expr, lanes: int) -> Expr:
+    """min(max(value + 3, 0), 6) / 6."""
+    return clip(value + vector(3.0, lanes), 0.0, 6.0, lanes) * vector(1 / 6, lanes)
+
+
+def leaky_relu(op: LeakyRelu, value: Expr, lanes: int) -> Expr:
+    """The slope below zero is an attribute."""
+    return tirx.Select(value >= vector(0.0, lanes), value, vector(op.slope, lanes) * value)
+
+
+ACTIVATIONS: dict[type[Operator], Callable[..., Expr]] = {
+    Relu: lambda op, value, lanes: tirx.max(value, vector(0.0, lanes)),
+    Relu6: lambda op, value, lanes: clip(value, 0.0, 6.0, lanes),
+    LeakyRelu: leaky_relu,
+    Sigmoid: lambda op, value, lanes: sigmoid(value, lanes),
+    Tanh: lambda op, value, lanes: tirx.tanh(value),
+    Silu: lambda op, value, lanes: value * sigmoid(value, lanes),
+    HardSigmoid: lambda op, value, lanes: hard_sigmoid(value, lanes),
+    HardSwish: lambda op, value, lanes: value * hard_sigmoid(value, lanes),
+}

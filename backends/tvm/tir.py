@@ -1,0 +1,215 @@
+"""Writing TensorIR: statements nest by `with`, indices and values are plain expressions.
+
+Values are vectors of `lanes` floats; one lane is a scalar. Every function that is made here has
+the C interface `int32_t name(float *p0, float *p1, ...)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from tvm import tirx
+from tvm.ir import PointerType, PrimType
+
+Expr: TypeAlias = Any
+"""An expression of TensorIR, or a Python number."""
+
+FLOAT_POINTER = PointerType(PrimType("float32"), "global")
+SUCCESS = 0
+C_INTERFACE = 1
+"""The value of the attribute `calling_conv` that keeps a function's parameters as they are."""
+
+
+def number(value: float) -> Expr:
+    """A float32 constant."""
+    return tirx.FloatImm("float32", value)
+
+
+def vector(value: Expr, lanes: int) -> Expr:
+    """A scalar, or a number, repeated in all lanes."""
+    scalar = number(value) if isinstance(value, int | float) else value
+    return scalar if lanes == 1 else tirx.Broadcast(scalar, lanes)
+
+
+def load(buffer: Any, index: Expr, lanes: int = 1) -> Expr:
+    """`lanes` neighbouring floats, from an index on."""
+    return tirx.BufferLoad(buffer, [_span(index, lanes)])
+
+
+def floats(name: str, size: int) -> Any:
+    """A buffer of float32 that lies on a multiple of 64 bytes if it starts an allocation."""
+    return tirx.decl_buffer(
+        (size,), "float32", name=name, scope="global", layout=None, data_alignment=64
+    )
+
+
+def _span(index: Expr, lanes: int) -> Expr:
+    return index if lanes == 1 else tirx.Ramp(index, 1, lanes)
+
+
+@dataclass(frozen=True)
+class Register:
+    """A local vector that can be changed: a buffer of its own, so that it stays in a register."""
+
+    buffer: Any
+    lanes: int
+
+    @property
+    def value(self) -> Expr:
+        """What it holds."""
+        return load(self.buffer, 0, self.lanes)
+
+
+class Code:
+    """Collects the statements of a function."""
+
+    def __init__(self) -> None:
+        self._statements: list[Any] = []
+
+    def store(self, buffer: Any, index: Expr, value: Expr, lanes: int = 1) -> None:
+        """Write `lanes` neighbouring floats."""
+        self._statements.append(tirx.BufferStore(buffer, value, [_span(index, lanes)]))
+
+    def register(self, initial: Expr, lanes: int = 1) -> Register:
+        """A new register; `initial` is a vector already."""
+        register = Register(floats("register", lanes), lanes)
+        self._statements.append(tirx.AllocBuffer(register.buffer))
+        self.set(register, initial)
+        return register
+
+    def array(self, size: int) -> Any:
+        """A small local array on the stack."""
+        buffer = floats("local", size)
+        self._statements.append(tirx.AllocBuffer(buffer))
+        return buffer
+
+    def set(self, register: Register, value: Expr) -> None:
+        """Change a register."""
+        self.store(register.buffer, 0, value, register.lanes)
+
+    def name(self, value: Expr) -> Expr:
+        """A whole number computed here, once, for use in what follows."""
+        if isinstance(value, int):
+            return value
+        variable = tirx.Var("index", "int32")
+        self._statements.append(tirx.Bind(variable, value))
+        return variable
+
+    @contextmanager
+    def loop(self, extent: Expr, *, parallel: bool = False) -> Iterator[Expr]:
+        """Statements for 0, 1, ..., extent - 1; a single round needs no loop."""
+        if isinstance(extent, int) and extent == 1:
+            yield 0
+            return
+        variable = tirx.Var("i", "int32")
+        kind = tirx.ForKind.PARALLEL if parallel else tirx.ForKind.SERIAL
+        with self._nested() as body:
+            yield variable
+        self._statements.append(tirx.For(variable, 0, extent, kind, tirx.stmt_seq(*body)))
+
+    @contextmanager
+    def parallel(self, *extents: int) -> Iterator[list[Expr]]:
+        """One task for each index tuple, the last index fastest; tasks must be independent."""
+        total = 1
+        for extent in extents:
+            total *= extent
+        with self.loop(total, parallel=True) as task:
+            yield [self.name(index) for index in split(task, extents)]
+
+    @contextmanager
+    def box(self, sides: Sequence[range]) -> Iterator[list[Expr]]:
+        """Nested loops over the positions of a box, the last axis fastest."""
+        with ExitStack() as loops:
+            yield [side.start + loops.enter_context(self.loop(len(side))) for side in sides]
+
+    @contextmanager
+    def when(self, condition: Expr) -> Iterator[None]:
+        """Statements under a condition; a condition known to hold needs no test."""
+        if condition is True:
+            yield
+            return
+        with self._nested() as body:
+            yield
+        if condition is not False:
+            self._statements.append(tirx.IfThenElse(condition, tirx.stmt_seq(*body), None))
+
+    def call(self, symbol: str, arguments: Sequence[Expr]) -> None:
+        """Call a C function, and return its result from this function if it is not zero."""
+        result = tirx.Var("result", "int32")
+        call = tirx.call_extern("int32", symbol, *arguments)
+        failed = tirx.IfThenElse(result != SUCCESS, tirx.Return(result), None)
+        self._statements += [tirx.Bind(result, call), failed]
+
+    @contextmanager
+    def _nested(self) -> Iterator[list[Any]]:
+        outer, self._statements = self._statements, []
+        body = self._statements
+        try:
+            yield body
+        finally:
+            self._statements = outer
+
+    def function(
+        self, name: str, buffers: Sequence[Any], *, packed: bool = False, noalias: bool = True
+    ) -> Any:
+        """The function; `packed` gives it the interface of TVM's runtime in place of C's.
+
+        `noalias` says that no two of the buffers share memory of which one is written.
+        """
+        pointers = [tirx.Var(buffer.name, FLOAT_POINTER) for buffer in buffers]
+        declared = [
+            tirx.DeclBuffer(buffer, data=pointer)
+            for buffer, pointer in zip(buffers, pointers, strict=True)
+        ]
+        end = tirx.Return(tirx.const(SUCCESS, "int32"))
+        body = tirx.stmt_seq(*declared, *self._statements, *([] if packed else [end]))
+        returns = None if packed else PrimType("int32")
+        function = tirx.PrimFunc(pointers, body, ret_type=returns)
+        function = function.with_attr("global_symbol", name).with_attr("tirx.noalias", noalias)
+        return function if packed else function.with_attr("calling_conv", C_INTERFACE)
+
+
+def split(index: Expr, extents: Sequence[int]) -> list[Expr]:
+    """A flat index as one index for each extent, the last fastest."""
+    parts: list[Expr] = []
+    for position, extent in reversed(list(enumerate(extents))):
+        if extent == 1:
+            parts.append(0)
+        elif position == 0 or all(e == 1 for e in extents[:position]):
+            parts.append(index)
+        else:
+            parts.append(mod(index, extent))
+            index = div(index, extent)
+    return parts[::-1]
+
+
+def div(index: Expr, divisor: int) -> Expr:
+    """The quotient of an index, which is never negative."""
+    if divisor == 1:
+        return index
+    return index // divisor if isinstance(index, int) else tirx.indexdiv(index, divisor)
+
+
+def mod(index: Expr, divisor: int) -> Expr:
+    """The remainder of an index, which is never negative."""
+    if divisor == 1:
+        return 0
+    return index % divisor if isinstance(index, int) else tirx.indexmod(index, divisor)
+
+
+def address(buffer: Any, offset: int) -> Expr:
+    """A pointer into a buffer, `offset` floats behind its start."""
+    return tirx.address_of(tirx.BufferLoad(buffer, [offset]))
+
+
+def all_of(conditions: Sequence[Expr]) -> Expr:
+    """True if all conditions hold; True or False themselves where that is known."""
+    if any(c is False for c in conditions):
+        return False
+    open_ones = [c for c in conditions if c is not True]
+    if not open_ones:
+        return True
+    return open_ones[0] if len(open_ones) == 1 else tirx.all(*open_ones)

@@ -1,0 +1,144 @@
+"""What the optimiser does to a network: options of several verbs, and views of `inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnndsl.cli.common import Command, print_json, print_table
+
+if TYPE_CHECKING:
+    from cnndsl.api import Network
+    from cnndsl.ir.graph import Graph
+    from cnndsl.passes.pipeline import PassRun
+    from cnndsl.passes.rewrite import Fate
+
+STAGES = ("parsed", "optimised", "planned")
+
+
+def level_options(command: Command) -> Command:
+    """-O and --disable."""
+    command = click.option(
+        "--disable", multiple=True, metavar="PASS", help="Leave a pass out (`cnndsl list passes`)."
+    )(command)
+    return click.option(
+        "-O", "level", type=click.IntRange(0, 3), default=2, show_default=True,
+        help="How much to optimise.",
+    )(command)  # fmt: skip
+
+
+def view_options(command: Command) -> Command:
+    """The views of the optimiser, and the target whose fusions they show."""
+    for option in (
+        click.option("--target", help="Fuse as this target does; by default all that is possible."),
+        click.option("--print-after", metavar="PASS", help="The graph after a pass."),
+        click.option("--stage", type=click.Choice(STAGES), help="The graph at a stage."),
+        click.option("--explain", metavar="PASS", help="What a pass did where, or why it did not."),
+        click.option("--passes", is_flag=True, help="What each pass did, and its time."),
+        level_options,
+    ):
+        command = option(command)
+    return command
+
+
+def wants_view(view: Mapping[str, Any]) -> bool:
+    """Whether one of the views was asked for."""
+    return any(view[name] for name in ("passes", "explain", "stage", "print_after"))
+
+
+def show_view(network: Network, view: Mapping[str, Any], as_json: bool) -> None:
+    """Print what was asked for. Raises CnnError (E0610) for a pass that there is not."""
+    if view["stage"] == "parsed":
+        _show_graph(network.graph, as_json)
+        return
+    until = view["print_after"] or view["explain"]
+    graph, runs = optimised(network, view["level"], view["disable"], view["target"], until)
+    if view["passes"]:
+        _show_runs(runs, as_json)
+    elif view["explain"]:
+        _show_fates(network, [run for run in runs if run.name == view["explain"]], as_json)
+    else:
+        _show_graph(graph, as_json)
+
+
+def optimised(
+    network: Network,
+    level: int,
+    disable: Collection[str] = (),
+    target: str | None = None,
+    until: str | None = None,
+) -> tuple[Graph, list[PassRun]]:
+    """The network's graph after the passes that run for a target, or after all passes."""
+    from cnndsl.passes.pipeline import FUSIONS, optimise
+    from cnndsl.runtime.backend import backend
+
+    fusions = FUSIONS if target is None else backend(target).fusions
+    return optimise(network.graph, level, disable=disable, fusions=fusions, until=until)
+
+
+def _show_graph(graph: Graph, as_json: bool) -> None:
+    if as_json:
+        from cnndsl.ir.serialise import to_json
+
+        print_json(to_json(graph))
+    else:
+        from cnndsl.ir.text import graph_text
+
+        click.echo(graph_text(graph), nl=False)
+
+
+def _show_runs(runs: list[PassRun], as_json: bool) -> None:
+    rows = [
+        {
+            "name": run.name,
+            "matched": len(run.report.matched),
+            "rejected": len(run.report.rejected),
+            "before": run.before,
+            "after": run.after,
+            "seconds": round(run.seconds, 6),
+        }
+        for run in runs
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    head = ["pass", "matched", "near misses", "nodes before", "after", "time"]
+    table = [[*map(str, list(row.values())[:-1]), f"{row['seconds']:.3f} s"] for row in rows]
+    print_table([head, *table], numbers=range(1, len(head)))
+
+
+def _show_fates(network: Network, runs: list[PassRun], as_json: bool) -> None:
+    rows = list(_fates(network, runs))
+    if as_json:
+        print_json(rows)
+    elif rows:
+        table = [[value or "" for value in row.values()] for row in rows]
+        print_table([["place", "node", "fate", "what, or why not"], *table])
+    else:
+        click.echo("no candidates")
+
+
+def _fates(network: Network, runs: list[PassRun]) -> Iterator[dict[str, Any]]:
+    """All fates in the order of the network's nodes."""
+    found = [
+        (fate, word)
+        for run in runs
+        for word, fates in (("done", run.report.matched), ("left", run.report.rejected))
+        for fate in fates
+    ]
+    order = {node.name: index for index, node in enumerate(network.graph.nodes())}
+    for fate, word in sorted(found, key=lambda pair: order.get(pair[0].node, len(order))):
+        place = _place(network, fate)
+        yield {"place": place, "node": fate.node, "fate": word, "text": fate.text}
+
+
+def _place(network: Network, fate: Fate) -> str | None:
+    """The line of the node in the source; None for a node that a pass made."""
+    from cnndsl.analysis.report import first_span
+
+    if fate.node not in network.graph:
+        return None
+    span = first_span(network.graph[fate.node])
+    return None if span is None else f"{span.source.name}:{span.line}"

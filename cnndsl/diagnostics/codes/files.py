@@ -1,0 +1,43 @@
+"""E06: files, arrays and calls."""
+
+from __future__ import annotations
+
+from cnndsl.diagnostics.codes.entry import Entry
+
+ENTRIES: dict[str, Entry] = {
+    "E0601": Entry("cannot read", "There is no such file or network, or it may not be read."),
+    "E0602": Entry(
+        "cannot write",
+        "The folder does not exist, is full, or may not be written. What was at the place\n"
+        "before is still there, whole.",
+    ),
+    "E0603": Entry(
+        "wrong content",
+        "The file is not what its name says: a network that is not UTF-8 text, or an\n"
+        "artefact that is damaged or was made by another tool.",
+    ),
+    "E0604": Entry(
+        "wrong input or output",
+        "An array, image or name does not fit the inputs or outputs of the network: their\n"
+        "names, number, shapes or types. `cnndsl inspect` shows them.",
+    ),
+    "E0605": Entry(
+        "unknown target or artefact",
+        "No backend has this name, or makes files with this ending. `cnndsl list targets`\n"
+        "shows all.",
+    ),
+    "E0606": Entry(
+        "not a usable image", "The image is damaged, too narrow, or of no known format."
+    ),
+    "E0607": Entry("unknown kind of picture", "Pictures are written as `.svg` or `.dot`."),
+    "E0608": Entry(
+        "not an array file",
+        "Arrays come as `.npy` or `.npz`. Files with Python objects are refused, since they\n"
+        "can run any code when they are read.",
+    ),
+    "E0609": Entry("unknown code", "`cnndsl explain` without a code lists all."),
+    "E0610": Entry(
+        "unknown pass or level",
+        "`cnndsl list passes` shows the passes in their order; `-O` goes from 0 to 3.",
+    ),
+}

@@ -1,0 +1,39 @@
+"""E05: bounds that no network of the literature comes near."""
+
+from __future__ import annotations
+
+from cnndsl.diagnostics.codes.entry import Entry, body, entry
+
+ENTRIES: dict[str, Entry] = {
+    "E0501": entry(
+        "nested too deeply",
+        "Brackets, expressions and blocks inside blocks nest at most 64 deep.",
+        body("conv(" + "(" * 65 + "8" + ")" * 65 + ", 3)"),
+        body("conv(8, 3)"),
+    ),
+    "E0502": entry(
+        "number or list too large",
+        "Whole numbers stay below 2**63, loops run at most 10,000 times, and a list with\n"
+        "all lists in it has at most 10,000 items.",
+        body("repeat 20000 { relu }"),
+        body("repeat 20 { relu }"),
+    ),
+    "E0503": entry(
+        "network too large",
+        "A network has at most 20,000 operators, and takes at most 200,000 steps to build:\n"
+        "each statement, expression, round of a loop and list item is one.",
+        body("repeat 200 { repeat 200 { relu } }"),
+        body("repeat 20 { repeat 20 { relu } }"),
+    ),
+    "E0504": entry(
+        "block contains itself",
+        "Blocks do not call themselves, directly or through others, so that building a\n"
+        "network always ends. Use `repeat` or `for`.",
+        "block deep(width) { conv(width, 3) -> deep(width) }\n" + body("deep(8)"),
+        "block deep(width, count) { repeat count { conv(width, 3) } }\n" + body("deep(8, 4)"),
+    ),
+    "E0505": Entry(
+        "text too large",
+        "A `.cnn` file has at most 1,000,000 bytes. Weights belong into a weight file.",
+    ),
+}

@@ -1,0 +1,212 @@
+"""Which tensors share bytes: views, concat written in place, elementwise operators in place.
+
+Tensors that share bytes form a group, in which each has a fixed offset. What a node writes into
+its group is an extent: its whole result, or the slices that a concat has to copy. Two steps keep
+this simple. First views and concats bring extents into one group side by side, so that nothing
+can be destroyed. Then, with all lifetimes known, elementwise operators put their extent upon that
+of an operand that is not needed any more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import attrgetter
+
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import Concat
+from cnndsl.memory.model import Options
+from cnndsl.memory.rules import channel_offset, overwritable, view_offset
+from cnndsl.memory.schedule import Schedule, last_uses
+
+
+@dataclass(eq=False)
+class Extent:
+    """Bytes that `node` writes, from `low` in its result, needed from step `first` to `last`."""
+
+    node: str
+    low: int
+    size: int
+    first: int
+    last: int
+
+
+@dataclass(eq=False)
+class Group:
+    """Tensors with fixed offsets from one another; extents in the order of their last steps."""
+
+    nodes: list[str]
+    extents: list[Extent]
+
+
+@dataclass
+class Aliases:
+    """The group of each node, its offset there, and what follows for the execution."""
+
+    group: dict[str, Group] = field(default_factory=dict)
+    offset: dict[str, int] = field(default_factory=dict)
+    views: set[str] = field(default_factory=set)
+    overwrites: dict[str, int] = field(default_factory=dict)
+    copies: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def groups(self) -> list[Group]:
+        """Each group once."""
+        return list({id(group): group for group in self.group.values()}.values())
+
+    def low(self, extent: Extent) -> int:
+        """Where an extent starts in its group."""
+        return self.offset[extent.node] + extent.low
+
+    def unite(self, moved: Group, group: Group, shift: int) -> None:
+        """Make one group of two, the offsets of the first being moved."""
+        if len(moved.nodes) > len(group.nodes):
+            moved, group, shift = group, moved, -shift
+        for name in moved.nodes:
+            self.group[name] = group
+            self.offset[name] += shift
+        group.nodes += moved.nodes
+        group.extents = sorted(group.extents + moved.extents, key=attrgetter("last"))
+
+    def meet(self, a: Extent, b: Extent, shift: int) -> bool:
+        """Whether two extents share an address once the first is moved."""
+        start, other = self.low(a) + shift, self.low(b)
+        return start < other + b.size and other < start + a.size
+
+
+def find_aliases(graph: Graph, schedule: Schedule, options: Options) -> Aliases:
+    """All sharing that the options allow."""
+    aliases = Aliases()
+    for step, name in enumerate(schedule):
+        if name not in options.external:
+            _add(aliases, graph, graph[name], step, options)
+    _set_lifetimes(aliases, graph, schedule, options)
+    if options.in_place:
+        for step, name in enumerate(schedule):
+            _overwrite(aliases, graph, graph[name], step, options)
+    return aliases
+
+
+def _add(aliases: Aliases, graph: Graph, node: Node, step: int, options: Options) -> None:
+    """Put a node into the group of the operand that it is a view of, or into one of its own."""
+    name, first = node.name, step if graph.nx.in_degree(node.name) else 0
+    offset = view_offset(graph, node, options)
+    if offset is not None:
+        operand = graph.producers(node)[0].name
+        if operand in aliases.group:
+            aliases.group[name] = aliases.group[operand]
+            aliases.group[name].nodes.append(name)
+            aliases.offset[name] = aliases.offset[operand] + offset
+            aliases.views.add(name)
+            return
+    whole = Extent(name, 0, options.sample_bytes(node), first, first)
+    aliases.group[name] = Group([name], [whole])
+    aliases.offset[name] = 0
+    if isinstance(node.op, Concat):
+        _join(aliases, graph, node, whole, options)
+
+
+def _join(aliases: Aliases, graph: Graph, node: Node, whole: Extent, options: Options) -> None:
+    """Let the operands of a concat lie in its slices, as far as they are free to."""
+    operands = graph.producers(node)
+    starts = list(accumulate((x.type.channels for x in operands), initial=0))
+    lows = [channel_offset(x, node, c, options) for x, c in zip(operands, starts, strict=False)]
+    in_slices = [low for low in lows if low is not None]
+    if not options.in_place_concat or len(in_slices) < len(operands):
+        aliases.copies[node.name] = tuple(range(len(operands)))
+        return
+    names = [x.name for x in operands]
+    slices = [
+        Extent(node.name, low, options.sample_bytes(x), whole.first, whole.last)
+        for low, x in zip(in_slices, operands, strict=True)
+    ]
+    aliases.group[node.name].extents = list(slices)
+    for index, name in enumerate(names):
+        if name in aliases.group and aliases.group[name] is not aliases.group[node.name]:
+            _adopt(aliases, names, slices, index)
+    left = aliases.group[node.name].extents
+    aliases.copies[node.name] = tuple(i for i, part in enumerate(slices) if part in left)
+    if not aliases.copies[node.name]:
+        del aliases.copies[node.name]
+        aliases.views.add(node.name)
+
+
+def _adopt(aliases: Aliases, operands: Sequence[str], slices: Sequence[Extent], index: int) -> None:
+    """Unite a concat with an operand's group if everything else there leaves its slices free.
+
+    Slices whose operand then lies where it should are not written any more.
+    """
+    group = aliases.group[operands[index]]
+    concat = aliases.group[slices[0].node]
+    shift = aliases.offset[operands[index]] - aliases.low(slices[index])
+    done = [
+        part
+        for name, part in zip(operands, slices, strict=True)
+        if aliases.group.get(name) is group and aliases.offset[name] == aliases.low(part) + shift
+    ]
+    rest = [extent for extent in concat.extents if extent not in done]
+    if not any(aliases.meet(a, b, shift) for a in rest for b in group.extents):
+        concat.extents = rest
+        aliases.unite(concat, group, shift)
+
+
+def _set_lifetimes(aliases: Aliases, graph: Graph, schedule: Schedule, options: Options) -> None:
+    """Extents last as long as any tensor that holds a byte of theirs."""
+    last = last_uses(graph, schedule)
+    for group in aliases.groups():
+        for extent in group.extents:
+            low = aliases.low(extent)
+            extent.last = max(
+                last[name]
+                for name in group.nodes
+                if aliases.offset[name] < low + extent.size
+                and low < aliases.offset[name] + options.sample_bytes(graph[name])
+            )
+        group.extents.sort(key=attrgetter("last"))
+
+
+def _overwrite(aliases: Aliases, graph: Graph, node: Node, step: int, options: Options) -> None:
+    """Let an elementwise operator write over the first operand that allows it."""
+    if node.name not in aliases.group:
+        return
+    operands = graph.producers(node)
+    candidates = overwritable(graph, node)
+    for index in candidates:
+        target = operands[index].name
+        others = [x for i, x in enumerate(operands) if x.name != target or i not in candidates]
+        if target in aliases.group and _is_free(aliases, node, target, others, step, options):
+            shift = aliases.offset[target] - aliases.offset[node.name]
+            aliases.unite(aliases.group[node.name], aliases.group[target], shift)
+            aliases.overwrites[node.name] = index
+            return
+
+
+def _is_free(
+    aliases: Aliases, node: Node, target: str, others: Sequence[Node], step: int, options: Options
+) -> bool:
+    """Whether a node's group can be united with that of `target` so that both lie in one place.
+
+    Extents that meet must not be needed at one time, but for those that the node reads last.
+    None of the node's other operands may lie partly in its way.
+    """
+    moved, group = aliases.group[node.name], aliases.group[target]
+    if moved is group:
+        return False
+    start, size = aliases.offset[target], options.sample_bytes(node)
+    for other in others:
+        if aliases.group.get(other.name) is group:
+            low = aliases.offset[other.name]
+            if low < start + size and start < low + options.sample_bytes(other):
+                return False
+    shift = start - aliases.offset[node.name]
+    earliest = min(extent.first for extent in moved.extents)
+    rivals = group.extents[bisect_left(group.extents, earliest, key=attrgetter("last")) :]
+    return not any(
+        aliases.meet(a, b, shift)
+        and a.first <= b.last
+        and b.first <= a.last
+        and not (a.node == node.name and b.last == step)
+        for a in moved.extents
+        for b in rivals
+    )

@@ -1,0 +1,136 @@
+"""What a plan is asked for, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cnndsl.ir.graph import Node
+
+
+def float32_bytes(node: Node) -> int:
+    """Bytes of one sample of a node's result, dense. Raises ValueError if a size is open."""
+    return node.type.elements * 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a backend can do, and how its tensors are laid out.
+
+    `sample_bytes` gives the bytes of one sample of a node's result, halo and padding included.
+    A tensor is [batch, channels, ...] with blocks of `channel_block` channels innermost; a view
+    starts at a whole block.
+
+    `strided_views`: kernels take tensors whose samples lie further apart than their bytes, as
+    channel slices of a batch over 1 do. `in_place`: elementwise operators may write over an
+    operand. `in_place_concat`: operands may be written straight into their slices.
+
+    The tensors of the nodes in `external` lie in the caller's memory: no plan is made for them,
+    nothing is written over them, and they are views of nothing.
+    """
+
+    batch: int = 1
+    sample_bytes: Callable[[Node], int] = float32_bytes
+    channel_block: int = 1
+    strided_views: bool = True
+    in_place: bool = True
+    in_place_concat: bool = True
+    external: frozenset[str] = frozenset()
+
+    @property
+    def partial_views(self) -> bool:
+        """Whether a tensor may lie inside a larger one."""
+        return self.strided_views or self.batch == 1
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A part of the arena, in bytes, and the first and the last step of the schedule it serves.
+
+    `name` is that of the first node written into it. `last` is the number of steps if the buffer
+    holds an output of the network.
+    """
+
+    name: str
+    offset: int
+    size: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node's result lies: the buffer, and the bytes of each of its samples."""
+
+    buffer: Buffer
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Region:
+    """Bytes that one node writes, within each sample of a buffer, and when they are needed."""
+
+    node: str
+    buffer: Buffer
+    offset: int
+    size: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A schedule and the memory of its tensors.
+
+    `places` holds every node but the external ones. A sample of a result starts at
+    `address(name) + index * sample_stride(name)` in the arena.
+
+    `views` are the nodes that compute nothing because their bytes are in place already.
+    `overwrites` maps a node to the index of the operand that it writes over, `copies` a concat
+    that is no view to the indices of the operands that it has to copy.
+
+    `live_bytes` has the bytes needed at each step, and those of the outputs after the last.
+    """
+
+    schedule: tuple[str, ...]
+    batch: int
+    buffers: tuple[Buffer, ...]
+    places: Mapping[str, Place]
+    regions: tuple[Region, ...]
+    views: frozenset[str]
+    overwrites: Mapping[str, int]
+    copies: Mapping[str, tuple[int, ...]]
+    arena_bytes: int
+    live_bytes: tuple[int, ...]
+
+    @property
+    def lower_bound_bytes(self) -> int:
+        """No arena can be smaller: the bytes needed at the fullest step."""
+        return max(self.live_bytes, default=0)
+
+    @property
+    def sum_bytes(self) -> int:
+        """Bytes of all results together, as if each had memory of its own."""
+        return self.batch * sum(place.size for place in self.places.values())
+
+    @property
+    def in_place_bytes(self) -> int:
+        """Bytes of `sum_bytes` that take no memory because they lie in other results'."""
+        own = (region for region in self.regions if region.node not in self.overwrites)
+        return self.sum_bytes - self.batch * sum(region.size for region in own)
+
+    @property
+    def concat_copy_bytes(self) -> int:
+        """Bytes that concats still have to copy."""
+        copied = (region for region in self.regions if region.node in self.copies)
+        return self.batch * sum(region.size for region in copied)
+
+    def address(self, name: str) -> int:
+        """Offset in the arena of the first sample of a node's result."""
+        place = self.places[name]
+        return place.buffer.offset + place.offset
+
+    def sample_stride(self, name: str) -> int:
+        """Bytes from one sample of a node's result to the next."""
+        return self.places[name].buffer.size // self.batch

@@ -1,0 +1,99 @@
+"""From a graph to a plan: the best of several schedules, its aliases, one arena."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from cnndsl.ir.graph import Graph
+from cnndsl.memory.alias import Aliases, Group, find_aliases
+from cnndsl.memory.arena import Rectangle, Shape, arena_bytes, arrange, live_bytes, lower_bound
+from cnndsl.memory.model import Buffer, Options, Place, Plan, Region
+from cnndsl.memory.schedule import Schedule, schedules
+
+DEFAULT = Options()
+
+
+def plan(graph: Graph, options: Options = DEFAULT, schedule: Schedule | None = None) -> Plan:
+    """Where and when every tensor of the graph lives.
+
+    Without a schedule the one with the lowest peak of several is taken, in doubt the order in
+    which the network is written. Raises ValueError if a size is open.
+    """
+    tries = [schedule] if schedule else list(schedules(graph, options.sample_bytes))
+    found = [(order, find_aliases(graph, order, options)) for order in tries]
+    best, aliases = min(found, key=lambda pair: lower_bound(_shapes(pair[1], options.batch)))
+    sizes = {name: options.sample_bytes(graph[name]) for name in best}
+    return _plan(best, aliases, sizes, options.batch)
+
+
+def _plan(schedule: Schedule, aliases: Aliases, sizes: dict[str, int], batch: int) -> Plan:
+    shapes = _shapes(aliases, batch)
+    offsets = arrange(shapes)
+    buffers, places, regions = [], {}, []
+    for group, shape in zip(aliases.groups(), shapes, strict=True):
+        base = _base(aliases, group)
+        buffer = Buffer(shape.name, offsets[shape.name], shape.size, shape.first, shape.last)
+        buffers.append(buffer)
+        for name in group.nodes:
+            places[name] = Place(buffer, aliases.offset[name] - base, sizes[name])
+        for extent in group.extents:
+            low = aliases.low(extent) - base
+            region = Region(extent.node, buffer, low, extent.size, extent.first, extent.last)
+            regions.append(region)
+    return Plan(
+        schedule=schedule,
+        batch=batch,
+        buffers=tuple(buffers),
+        places=places,
+        regions=tuple(regions),
+        views=frozenset(aliases.views),
+        overwrites=aliases.overwrites,
+        copies=aliases.copies,
+        arena_bytes=arena_bytes(shapes, offsets),
+        live_bytes=tuple(live_bytes(shapes)),
+    )
+
+
+def _shapes(aliases: Aliases, batch: int) -> list[Shape]:
+    """The shape of each group. For several samples, whose slices interleave, its outline."""
+    return [_shape(aliases, group, batch) for group in aliases.groups()]
+
+
+def _shape(aliases: Aliases, group: Group, batch: int) -> Shape:
+    base = _base(aliases, group)
+    name = min(group.extents, key=lambda extent: extent.first).node
+    parts = _joined(_rectangles(aliases, group, base))
+    if batch == 1:
+        return Shape(name, tuple(parts))
+    outline = Rectangle(
+        0,
+        batch * max(part.high for part in parts),
+        min(part.first for part in parts),
+        max(part.last for part in parts),
+    )
+    return Shape(name, (outline,))
+
+
+def _rectangles(aliases: Aliases, group: Group, base: int) -> Iterator[Rectangle]:
+    """The extents; while a node overwrites an operand, the bytes count as the operand's."""
+    for extent in group.extents:
+        low, first = aliases.low(extent) - base, extent.first + (extent.node in aliases.overwrites)
+        if first <= extent.last:
+            yield Rectangle(low, low + extent.size, first, extent.last)
+
+
+def _joined(parts: Iterable[Rectangle]) -> list[Rectangle]:
+    """Rectangles of the same bytes that follow one another become one."""
+    result: list[Rectangle] = []
+    for part in sorted(parts, key=lambda r: (r.low, r.high, r.first)):
+        if result and (result[-1].low, result[-1].high) == (part.low, part.high):
+            before = result[-1]
+            if part.first <= before.last + 1:
+                result[-1] = Rectangle(part.low, part.high, before.first, part.last)
+                continue
+        result.append(part)
+    return result
+
+
+def _base(aliases: Aliases, group: Group) -> int:
+    return min(map(aliases.low, group.extents))

@@ -1,0 +1,90 @@
+"""Which operators can share memory with their operands."""
+
+from __future__ import annotations
+
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import (
+    Add,
+    Affine,
+    Average,
+    BatchNorm,
+    Dropout,
+    Flatten,
+    Fused,
+    HardSigmoid,
+    HardSwish,
+    Identity,
+    LeakyRelu,
+    Max,
+    Mul,
+    PRelu,
+    Relu,
+    Relu6,
+    Scale,
+    Sigmoid,
+    Silu,
+    Slice,
+    StochasticDepth,
+    Tanh,
+)
+from cnndsl.memory.model import Options
+
+ACTIVATIONS = (
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    PRelu,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    Tanh,
+)
+JOINS = (Add, Average, Max, Mul)
+ELEMENTWISE = (*ACTIVATIONS, *JOINS, Affine, BatchNorm, Scale, StochasticDepth)
+"""y[i] depends on the operands' element i alone, or on a vector's element for its channel."""
+
+
+def overwritable(graph: Graph, node: Node) -> list[int]:
+    """The operands whose element i is last read when element i of the result is written.
+
+    Of a fused operator these are the operands of the joins that follow its core.
+    """
+    operands = graph.producers(node)
+    if isinstance(node.op, Fused):
+        candidates = range(1, len(operands))
+    elif isinstance(node.op, ELEMENTWISE):
+        candidates = range(len(operands))
+    else:
+        return []
+    return [index for index in candidates if operands[index].type == node.type]
+
+
+def view_offset(graph: Graph, node: Node, options: Options) -> int | None:
+    """Where in its operand's sample the result lies as it is, in bytes; None if nowhere."""
+    match node.op:
+        case Slice():
+            (x,) = graph.producers(node)
+            return channel_offset(node, x, node.op.start, options)
+        case Identity() | Dropout():
+            (x,) = graph.producers(node)
+            same_order = True
+        case Flatten():
+            (x,) = graph.producers(node)
+            same_order = options.channel_block == 1 or x.type.elements == x.type.channels
+        case _:
+            return None
+    fits = same_order and options.sample_bytes(node) == options.sample_bytes(x)
+    return 0 if fits else None
+
+
+def channel_offset(part: Node, whole: Node, start: int, options: Options) -> int | None:
+    """Bytes before the channel `start` of `whole`; None if `part` cannot lie there as it is."""
+    size, total = options.sample_bytes(part), options.sample_bytes(whole)
+    channels = whole.type.channels
+    same_layout = size * channels == total * part.type.channels
+    if not same_layout or start % options.channel_block or total * start % channels:
+        return None
+    if size != total and not options.partial_views:
+        return None
+    return total * start // channels

@@ -1,0 +1,168 @@
+"""A proof that a plan works: the schedule is replayed on a model of the memory.
+
+Apart from the rules of the operators it shares no code with the planner.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import Concat, Slice
+from cnndsl.memory.arena import ALIGNMENT
+from cnndsl.memory.contents import Memory, Piece, merged
+from cnndsl.memory.model import Options, Plan, Region
+from cnndsl.memory.planner import DEFAULT
+from cnndsl.memory.rules import overwritable
+
+Span = tuple[int, int]
+
+
+class PlanError(AssertionError):
+    """A plan would destroy a value, or is not what it says."""
+
+
+def validate(graph: Graph, plan: Plan, options: Options = DEFAULT) -> None:
+    """Raise PlanError unless the plan computes what the graph says.
+
+    Every operand must be whole when it is read, and every output at the end. No two regions may
+    overlap while both are needed, a result may overlap an operand only where the operator can
+    write over it, and what is called a view must be in place without a copy.
+    """
+    _check_schedule(graph, plan)
+    _check_regions(plan)
+    Replay(graph, plan, options).run()
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise PlanError(message)
+
+
+def _check_schedule(graph: Graph, plan: Plan) -> None:
+    step = {name: index for index, name in enumerate(plan.schedule)}
+    _require(len(plan.schedule) == len(step) == len(graph), "the schedule has not every node once")
+    for source, target in graph.nx.edges():
+        _require(step[source] < step[target], f"{target} runs before its operand {source}")
+
+
+def _check_regions(plan: Plan) -> None:
+    """No two regions overlap while both are needed, but for a result and what it overwrites."""
+    for buffer in plan.buffers:
+        _require(buffer.offset % ALIGNMENT == 0, f"{buffer.name} is not aligned")
+        end = buffer.offset + buffer.size
+        _require(end <= plan.arena_bytes, f"{buffer.name} is outside of the arena")
+    active: list[tuple[Span, Region]] = []
+    for region in sorted(plan.regions, key=lambda region: region.first):
+        active = [(span, other) for span, other in active if other.last >= region.first]
+        over = region.node in plan.overwrites
+        spans = _region_spans(plan, region)
+        for span, (taken, other) in product(spans, active):
+            fine = not _overlap(span, taken) or (over and other.last == region.first)
+            _require(fine, f"{region.node} and {other.node} overlap while both are needed")
+        active += [(span, region) for span in spans]
+
+
+def _region_spans(plan: Plan, region: Region) -> list[Span]:
+    """The addresses of a region in each sample."""
+    buffer = region.buffer
+    starts = range(buffer.offset, buffer.offset + buffer.size, buffer.size // plan.batch)
+    return [(start + region.offset, start + region.offset + region.size) for start in starts]
+
+
+class Replay:
+    """The state of a run: the memory, and what each result has to be made of."""
+
+    def __init__(self, graph: Graph, plan: Plan, options: Options):
+        self.graph = graph
+        self.plan = plan
+        self.options = options
+        self.memory = Memory()
+        self.contents: dict[tuple[str, int], list[Piece]] = {}
+
+    def run(self) -> None:
+        """All inputs, then step by step all other nodes, then the outputs."""
+        for name in self.graph.inputs:
+            self._compute(self.graph[name])
+        for step, name in enumerate(self.plan.schedule):
+            node = self.graph[name]
+            operands = self.graph.producers(node)
+            for operand in operands:
+                self._check_whole(operand, f"when {name} reads it")
+            if name in self.options.external or not operands:
+                continue
+            buffer = self.plan.places[name].buffer
+            _require(buffer.first <= step <= buffer.last, f"{name} is made in a dead buffer")
+            if name in self.plan.views or isinstance(node.op, Concat):
+                self._assemble(node, operands)
+            else:
+                self._check_overlap(node, operands)
+                self._compute(node)
+        for name in self.graph.outputs.values():
+            self._check_whole(self.graph[name], "at the end")
+
+    def _spans(self, node: Node) -> list[Span]:
+        """The addresses of each sample of a result."""
+        if node.name in self.options.external:
+            return []
+        start, stride = self.plan.address(node.name), self.plan.sample_stride(node.name)
+        size = self.options.sample_bytes(node)
+        return [(start + n * stride, start + n * stride + size) for n in range(self.plan.batch)]
+
+    def _compute(self, node: Node) -> None:
+        for sample, (start, end) in enumerate(self._spans(node)):
+            content = [Piece(start, end, node.name, sample, 0)]
+            self.memory.write(content)
+            self.contents[node.name, sample] = content
+
+    def _assemble(self, node: Node, operands: list[Node]) -> None:
+        """A result made of bytes of the operands: those in place already, and the copies."""
+        copies = self.plan.copies.get(node.name, ())
+        for sample, (start, end) in enumerate(self._spans(node)):
+            pieces: list[Piece] = []
+            low = start
+            for index, operand in enumerate(operands):
+                part = self._selected(node, operand, sample, low)
+                if index in copies:
+                    for other in operands:
+                        span = part[0].start, part[-1].end
+                        _require(
+                            not any(_overlap(span, taken) for taken in self._spans(other)),
+                            f"{node.name} copies over its operand {other.name}",
+                        )
+                    self.memory.write(part)
+                pieces += part
+                low = part[-1].end
+            _require(low == end, f"{node.name} has {end - start} bytes, not {low - start}")
+            self.contents[node.name, sample] = merged(pieces)
+        self._check_whole(node, "as what it is made of")
+
+    def _selected(self, node: Node, operand: Node, sample: int, start: int) -> list[Piece]:
+        """What a view or a concat takes of an operand, at the address where it has to be."""
+        content = self.contents[operand.name, sample]
+        low, high = content[0].start, content[-1].end
+        if isinstance(node.op, Slice):
+            channel = (high - low) // operand.type.channels
+            low, high = low + node.op.start * channel, low + node.op.stop * channel
+        parts = [piece.part(low, high) for piece in content if _overlap((low, high), piece.span)]
+        return [part.moved(start - low) for part in parts]
+
+    def _check_whole(self, node: Node, moment: str) -> None:
+        for sample, (start, end) in enumerate(self._spans(node)):
+            held = self.memory.read(start, end)
+            _require(held == self.contents[node.name, sample], f"{node.name} is damaged {moment}")
+
+    def _check_overlap(self, node: Node, operands: list[Node]) -> None:
+        allowed = overwritable(self.graph, node)
+        for index, operand in enumerate(operands):
+            pairs = product(enumerate(self._spans(node)), enumerate(self._spans(operand)))
+            for (sample, result), (other, taken) in pairs:
+                same = index in allowed and (sample, result) == (other, taken)
+                _require(
+                    same or not _overlap(result, taken),
+                    f"{node.name} writes over its operand {operand.name}",
+                )
+
+
+def _overlap(a: Span, b: Span) -> bool:
+    return a[0] < b[1] and b[0] < a[1]

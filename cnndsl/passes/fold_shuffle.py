@@ -1,0 +1,159 @@
+"""Channel shuffles folded into the order of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cnndsl.ir.algebra import reshape, take
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    Conv,
+    ConvTranspose,
+    DistanceAvgPool,
+    FullyConnected,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    L2Pool,
+    MaxPool,
+    Shuffle,
+    Subsample,
+    Upsample,
+)
+from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.passes.fusing import ACTIVATIONS, Step
+from cnndsl.passes.rewrite import (
+    Reject,
+    Report,
+    describe,
+    require_inner,
+    require_one_reader,
+    rewrite_each,
+)
+
+CHANNELWISE = (
+    *ACTIVATIONS,
+    *CHANNEL_AFFINE,
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    DistanceAvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    L2Pool,
+    MaxPool,
+    Subsample,
+    Upsample,
+)
+"""Operators that treat every channel alike, but for parameters of one number each."""
+
+
+@dataclass(frozen=True)
+class FoldShuffle:
+    """Removes a shuffle by reordering the filters before it, or the kernels behind it.
+
+    It passes operators that keep channels apart, depthwise convolutions among them, and ends in
+    a dense convolution or fully connected layer. Between two grouped convolutions it stays: no
+    order of weights carries a channel from one group to another, which is what it is for (Zhang
+    et al. 2018, section 3.1).
+    """
+
+    name: str = "fold-shuffle"
+    algebra: str = "shuffle(conv(x, w)) => conv(x, w'); conv(shuffle(x), w) => conv(x, w')"
+
+    def run(self, graph: Graph) -> Report:
+        """Fold each shuffle back where possible, else forward."""
+        return rewrite_each(graph, Shuffle, _fold)
+
+
+def _fold(graph: Graph, node: Node) -> str:
+    assert isinstance(node.op, Shuffle)
+    (operand,) = graph.producers(node)
+    order = _order(node.type.channels, node.op.groups)
+    try:
+        changed = _back(graph, operand, order)
+    except Reject as back:
+        try:
+            inverse = sorted(range(len(order)), key=order.__getitem__)
+            changed = _forward(graph, node, inverse)
+        except Reject as forward:
+            raise Reject(f"not back: {back}; not forward: {forward}") from None
+    for new in changed:
+        graph.update(graph[new.name], op=new.op, params=new.params, spans=new.spans | node.spans)
+    graph.bypass(node, graph[operand.name])
+    return f"folded into {', '.join(new.name for new in changed)}"
+
+
+def _order(channels: int, groups: int) -> list[int]:
+    """The channel of the operand that each channel of a shuffle's result is."""
+    size = channels // groups
+    return [group * size + index for index in range(size) for group in range(groups)]
+
+
+def _back(graph: Graph, node: Node, order: Sequence[int]) -> list[Node]:
+    """The nodes, with other weights, that make the value of `node` in another order."""
+    require_one_reader(graph, node)
+    if _is_channelwise(node):
+        (operand,) = graph.producers(node)
+        return [*_back(graph, operand, order), *_reordered(node, order)]
+    weight = _dense_weight(node)
+    axis = 1 if isinstance(node.op, ConvTranspose) else 0
+    params = {"weight": take(weight, axis, order)}
+    if "bias" in node.params:
+        params["bias"] = take(node.params["bias"], 0, order)
+    return [_with_params(node, params)]
+
+
+def _forward(graph: Graph, node: Node, order: Sequence[int]) -> list[Node]:
+    """The readers of `node`, with other weights, when it has its channels in another order."""
+    require_inner(graph, node)
+    changed = []
+    for reader, _ in graph.consumers(node):
+        if _is_channelwise(reader):
+            changed += [*_reordered(reader, order), *_forward(graph, reader, order)]
+            continue
+        weight = _dense_weight(reader)
+        if isinstance(reader.op, FullyConnected):
+            units, inputs = weight.shape
+            maps = reshape(weight, (units, len(order), inputs // len(order)))
+            weight = reshape(take(maps, 1, order), (units, inputs))
+        else:
+            weight = take(weight, 0 if isinstance(reader.op, ConvTranspose) else 1, order)
+        changed.append(_with_params(reader, {**reader.params, "weight": weight}))
+    return changed
+
+
+def _is_channelwise(node: Node) -> bool:
+    if isinstance(node.op, Conv) and node.op.table is None:
+        return node.op.groups == node.op.filters and node.params["weight"].shape[1] == 1
+    return isinstance(node.op, CHANNELWISE)
+
+
+def _reordered(node: Node, order: Sequence[int]) -> list[Node]:
+    """A channelwise node for channels in another order; nothing if it has no parameters."""
+    if not node.params:
+        return []
+    step = Step.of(node)
+    params = {role: take(expression, 0, order) for role, expression in step.params.items()}
+    return [_with_params(replace(node, op=step.op), params)]
+
+
+def _dense_weight(node: Node) -> Expression:
+    """The weight of a layer in which every filter reads every channel."""
+    if not isinstance(node.op, Conv | ConvTranspose | FullyConnected):
+        raise Reject(f"{describe(node)} keeps the order of the channels in no weight")
+    if isinstance(node.op, Conv) and node.op.table is not None:
+        raise Reject(f"{node.name} has a table of connections")
+    if not isinstance(node.op, FullyConnected) and node.op.groups > 1:
+        raise Reject(f"{node.name} is in {node.op.groups} groups, across which channels move")
+    return node.params["weight"]
+
+
+def _with_params(node: Node, params: Mapping[str, Expression]) -> Node:
+    """The node with other weights, which are no longer constants of the network."""
+    op = replace(node.op, weight=None) if isinstance(node.op, Conv) else node.op
+    return replace(node, op=op, params=params)

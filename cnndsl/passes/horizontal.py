@@ -1,0 +1,110 @@
+"""Parallel convolutions of one value, as one wider convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+from cnndsl.diagnostics import Span
+from cnndsl.ir.algebra import ZERO, broadcast, concat
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Conv, Slice
+from cnndsl.passes.fusing import ACTIVATIONS
+from cnndsl.passes.rewrite import Reject, Report, rewrite_each
+
+
+@dataclass(frozen=True)
+class Horizontal:
+    """Joins the convolutions that read one value through equal windows.
+
+    Slices take the results apart; an activation that follows all of them comes before these.
+    The 1x1 convolutions of an inception module (Szegedy et al. 2015, figure 2) read it once.
+    """
+
+    name: str = "horizontal"
+    algebra: str = "conv(x, v), conv(x, w) => y = conv(x, [v; w]); slice(y), slice(y)"
+
+    def run(self, graph: Graph) -> Report:
+        """Join the readers of each value."""
+        return rewrite_each(graph, Operator, _join_readers)
+
+
+def geometry(op: Conv) -> Hashable:
+    """What two convolutions must share to be parts of one: their windows."""
+    return (op.kernel, op.stride, op.pads, op.dilation, op.flip)
+
+
+def joined_params(convs: Sequence[Node]) -> dict[str, Expression]:
+    """Weights and biases one after another; zeros where only others have a bias."""
+    params = {"weight": concat([conv.params["weight"] for conv in convs], 0)}
+    if any("bias" in conv.params for conv in convs):
+        zeros = [broadcast(ZERO, (conv.type.channels,)) for conv in convs]
+        biases = [conv.params.get("bias", zero) for conv, zero in zip(convs, zeros, strict=True)]
+        params["bias"] = concat(biases, 0)
+    return params
+
+
+def joined_name(nodes: Sequence[Node]) -> str:
+    """A name for what stands for several nodes."""
+    return f"{nodes[0].name}..{nodes[-1].name}"
+
+
+def plain_activation(node: Node) -> bool:
+    """Whether a node is an activation without parameters."""
+    return isinstance(node.op, ACTIVATIONS) and not node.params
+
+
+def _join_readers(graph: Graph, node: Node) -> str | None:
+    readers = [reader for reader, _ in graph.consumers(node) if isinstance(reader.op, Conv)]
+    if len(readers) < 2:
+        return None
+    alike: dict[Hashable, list[Node]] = {}
+    for reader in readers:
+        assert isinstance(reader.op, Conv)
+        if reader.op.groups == 1 and reader.op.table is None:
+            alike.setdefault(geometry(reader.op), []).append(reader)
+    groups = [convs for convs in alike.values() if len(convs) > 1]
+    if not groups:
+        names = ", ".join(reader.name for reader in readers)
+        raise Reject(f"{names} have different windows, or groups")
+    for convs in groups:
+        _join(graph, node, convs)
+    return "; ".join("joined " + ", ".join(conv.name for conv in convs) for convs in groups)
+
+
+def _join(graph: Graph, x: Node, convs: Sequence[Node]) -> None:
+    first = convs[0].op
+    assert isinstance(first, Conv)
+    params = joined_params(convs)
+    filters = sum(conv.type.channels for conv in convs)
+    op = replace(first, filters=filters, bias="bias" in params, weight=None)
+    spans = frozenset[Span]().union(*(conv.spans for conv in convs))
+    whole = graph.add(joined_name(convs), op, [x], params, spans)
+    followers = [_only_activation(graph, conv) for conv in convs]
+    activations = [follower for follower in followers if follower is not None]
+    if len(activations) == len(convs) and len({follower.op for follower in activations}) == 1:
+        spans = spans.union(*(activation.spans for activation in activations))
+        whole = graph.add(joined_name(activations), activations[0].op, [whole], {}, spans)
+        _take_apart(graph, whole, activations)
+        for conv in convs:
+            graph.remove(conv)
+    else:
+        _take_apart(graph, whole, convs)
+
+
+def _only_activation(graph: Graph, conv: Node) -> Node | None:
+    """The activation that is all that reads a convolution."""
+    readers = [reader for reader, _ in graph.consumers(conv)]
+    if len(readers) == 1 and plain_activation(readers[0]) and not graph.output_names(conv):
+        return readers[0]
+    return None
+
+
+def _take_apart(graph: Graph, whole: Node, parts: Sequence[Node]) -> None:
+    start = 0
+    for part in parts:
+        stop = start + part.type.channels
+        graph.redefine(part, Slice(start, stop), [whole], {}, part.spans)
+        start = stop

@@ -1,0 +1,94 @@
+"""From a framework's arrays to the parameters of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.expressions import Parameter
+from cnndsl.ir.graph import Graph
+from cnndsl.weights.bind import Bound, bind
+from cnndsl.weights.conversion import keras
+from cnndsl.weights.conversion.layers import layers_of, squeezed
+from cnndsl.weights.conversion.maps import index, zoo_rules
+from cnndsl.weights.conversion.match import match
+
+if TYPE_CHECKING:
+    from cnndsl.api import Network
+
+Array = NDArray[Any]
+
+SOURCES = ("torchvision", "timm", "keras", "auto")
+COUNTER = "num_batches_tracked"
+
+
+def convert(arrays: Mapping[str, Array], network: Network, source: str = "auto") -> Bound:
+    """The float32 arrays of all the network's parameters, out of a framework's, by name.
+
+    `torchvision` and `timm` rename by the zoo's rules (`networks/weights`). `keras` brings Keras'
+    layouts into this project's and goes by order, kind and shape. `auto` keeps the arrays if they
+    have the network's names, takes rules of the zoo if some fit exactly, and goes by order
+    otherwise. Kernels of 1x1 and the matrices of fully connected layers stand for one another.
+
+    Raises CnnError: E0413 without rules from the source to the network, E0414 and E0415 if the
+    order does not decide (see `match`), and the errors of `bind`, which has the warnings too.
+    """
+    if source not in SOURCES:
+        raise CnnError.of("E0604", f"no source {source!r}", hint=f"sources: {', '.join(SOURCES)}")
+    graph = network.graph
+    parameters = graph.parameters()
+    given = {name: np.asarray(a) for name, a in arrays.items() if not name.endswith(COUNTER)}
+    if source in index():
+        renamed = zoo_rules(source, network.name).apply(given)
+    elif source == "keras" or keras.is_keras(given):
+        renamed = _by_order(keras.converted(given), graph, is_keras=True)
+    else:
+        candidates = (_shaped(c, parameters) for c in _candidates(given, network.name))
+        fitting = next((c for c in candidates if _fits(c, parameters)), None)
+        renamed = _by_order(given, graph) if fitting is None else fitting
+    return bind(parameters, _shaped(renamed, parameters), seed=None)
+
+
+def _candidates(given: dict[str, Array], network: str) -> Iterator[dict[str, Array]]:
+    """The arrays under their own names, and as the rules for the network rename them."""
+    yield given
+    for source, networks in index().items():
+        if network in networks:
+            try:
+                yield zoo_rules(source, network).apply(given)
+            except CnnError:
+                continue
+
+
+def _fits(arrays: Mapping[str, Array], parameters: Mapping[str, Parameter]) -> bool:
+    return all(n in arrays and arrays[n].shape == p.shape for n, p in parameters.items())
+
+
+def _shaped(arrays: Mapping[str, Array], parameters: Mapping[str, Parameter]) -> dict[str, Array]:
+    """The arrays, those that differ from their parameter by ones at the end reshaped."""
+    shapes = {name: parameter.shape for name, parameter in parameters.items()}
+    return {
+        name: array.reshape(shapes[name])
+        if name in shapes and squeezed(array.shape) == squeezed(shapes[name])
+        else array
+        for name, array in arrays.items()
+    }
+
+
+def _by_order(
+    given: Mapping[str, Array], graph: Graph, *, is_keras: bool = False
+) -> dict[str, Array]:
+    """The arrays under the names of the layers that `match` finds, the others under their own."""
+    rest = dict(given)
+    renamed: dict[str, Array] = {}
+    for source, target in match(layers_of((n, a.shape) for n, a in given.items()), graph):
+        for role in source.shapes:
+            array = rest.pop(source.array(role))
+            if is_keras and role == "weight":
+                array = keras.flattened_channels_first(array, graph, target.name)
+            renamed[target.array(role)] = array
+    return renamed | rest

@@ -1,0 +1,73 @@
+"""Layers of a weight file: arrays whose names differ in their last part alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Shape: TypeAlias = tuple[int, ...]
+Signature: TypeAlias = tuple[tuple[str, Shape], ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's name, and the shapes of its arrays by role, such as "weight"."""
+
+    name: str
+    shapes: Mapping[str, Shape]
+
+    @property
+    def signature(self) -> Signature:
+        """What layers have to share to take each other's arrays; 1x1 kernels count as matrices."""
+        return tuple(sorted((role, squeezed(shape)) for role, shape in self.shapes.items()))
+
+    @property
+    def is_normalisation(self) -> bool:
+        """Whether it keeps running statistics."""
+        return "running_mean" in self.shapes
+
+    def array(self, role: str) -> str:
+        """The name of the array in a role."""
+        return f"{self.name}.{role}" if self.name else role
+
+
+def layers_of(shapes: Iterable[tuple[str, Shape]]) -> list[Layer]:
+    """The layers, in the order of their first arrays, from the arrays' names and shapes."""
+    found: dict[str, dict[str, Shape]] = {}
+    for name, shape in shapes:
+        layer, _, role = name.rpartition(".")
+        found.setdefault(layer, {})[role] = shape
+    return [Layer(name, roles) for name, roles in found.items()]
+
+
+def squeezed(shape: Sequence[int]) -> Shape:
+    """A shape of more than two sizes without the ones at its end: a 1x1 kernel is a matrix."""
+    shape = tuple(shape)
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def numbered(name: str) -> tuple[str | int, ...]:
+    """A name as texts and numbers in turn; a part without a number at its end counts as 0.
+
+    So `conv2d`, `conv2d_1`, `conv2d_10` are numbers 0, 1 and 10, as Keras means them.
+    """
+    parts = (part if part[-1:].isdigit() else f"{part}_0" for part in name.split("."))
+    pieces = re.findall(r"[0-9]+|[^0-9]+", ".".join(parts))
+    return tuple(int(piece) if piece.isdigit() else piece for piece in pieces)
+
+
+def sort_key(name: str) -> list[tuple[bool, int, str]]:
+    """Sorts names by their texts and, where these agree, by their numbers."""
+    return [(isinstance(p, str), p if isinstance(p, int) else 0, str(p)) for p in numbered(name)]
+
+
+def differ_by_number(first: str, second: str) -> bool:
+    """Whether names differ at a number first, so that it tells their order."""
+    for a, b in zip(numbered(first), numbered(second), strict=False):
+        if a != b:
+            return isinstance(a, int) and isinstance(b, int)
+    return False

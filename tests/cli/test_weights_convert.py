@@ -1,0 +1,73 @@
+"""`cnndsl weights convert`, and what `inspect` tells of crops and gridding."""
+
+import json
+
+import numpy as np
+
+from cnndsl.weights.files import load_weights
+
+SLIDING = """
+network sliding {
+    input image [3, 8, 8]
+    conv(6, 3, dilation=2) -> relu
+    conv(4, 3, dilation=2) -> fc(5)
+}
+"""
+
+
+def keras_arrays():
+    rng = np.random.default_rng(0)
+    shapes = {
+        "conv2d/kernel": (3, 3, 3, 6),
+        "conv2d/bias": (6,),
+        "dense/kernel": (6, 4),
+        "dense/bias": (4,),
+    }
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def test_a_converted_file_fits(call):
+    np.savez("keras.npz", **keras_arrays())
+    assert call("weights", "check", "small.cnn", "keras.npz").code == 2
+    done = call("weights", "convert", "keras.npz", "--from", "keras", "--network", "small.cnn")
+    assert done.code == 0
+    assert done.out.startswith("small.safetensors")
+    assert call("weights", "check", "small.cnn", "small.safetensors").code == 0
+    kernel = load_weights("small.safetensors")["stem.weight"]
+    np.testing.assert_array_equal(kernel[5, 2], keras_arrays()["conv2d/kernel"][:, :, 2, 5])
+
+
+def test_settings_and_output(call):
+    arrays = keras_arrays() | {"dense/kernel": np.ones((6, 9)), "dense/bias": np.ones(9)}
+    np.savez("keras.npz", **arrays)
+    options = ["--network", "small.cnn", "--set", "classes=9", "-o", "nine.safetensors"]
+    assert call("weights", "convert", "keras.npz", *options).code == 0
+    assert load_weights("nine.safetensors")["fc1.weight"].shape == (9, 6)
+
+
+def test_what_cannot_be_converted_leaves_no_file(call, tmp_path):
+    np.savez("keras.npz", **{"dense/kernel": np.ones((6, 4)), "dense/bias": np.ones(4)})
+    refused = call("weights", "convert", "keras.npz", "--network", "small.cnn")
+    assert refused.code == 2
+    assert "E0414" in refused.err
+    unknown = call("weights", "convert", "keras.npz", "--from", "mxnet", "--network", "small.cnn")
+    assert unknown.code == 2
+    assert "sources: torchvision, timm, keras, auto" in unknown.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keras.npz", "small.cnn"]
+
+
+def test_inspect_tells_of_crops_and_gridding(call, tmp_path):
+    (tmp_path / "sliding.cnn").write_text(SLIDING)
+    plain = call("inspect", "sliding.cnn")
+    assert "crops" not in plain.out
+    assert "W0206" in plain.err
+    options = ["sliding.cnn", "--input-shape", "image=3x10x9"]
+    assert "one pass for 6 crops of 3x8x8" in call("inspect", *options).out
+    found = json.loads(call("inspect", *options, "--json").out)
+    assert found["crops"]["count"] == 6
+    assert (
+        found["crops"]["macs"]
+        == 6 * json.loads(call("inspect", "sliding.cnn", "--json").out)["macs"]
+    )
+    assert [row["code"] for row in found["gridding"]] == ["W0206"]
+    assert found["gridding"][0]["source"] == "sliding.cnn:5:5"

@@ -1,0 +1,143 @@
+"""What statements mean: values at hand, lets, defaults, blocks, inputs and outputs."""
+
+from __future__ import annotations
+
+import pytest
+
+import cnndsl
+from tests.language.support import findings, graph, network, nodes, shapes, value
+
+
+def test_sizes_are_those_of_the_value_that_the_chain_starts_from() -> None:
+    assert shapes("conv(4, 3) -> conv(channels, 3)") == ["4x8x8", "3x8x8"]
+    assert shapes("conv(4, 3)\n conv(channels, 3)") == ["4x8x8", "4x8x8"]
+    assert shapes("maxpool(2)\n avgpool(height // 2)") == ["3x4x4", "3x2x2"]
+    assert shapes("fc(width)", shape="[3, 5, 7]") == ["7"]
+    assert shapes("fc(100 * depth + 10 * height + width)", shape="[1, 2, 3, 4]") == ["234"]
+    assert shapes("fc(length)", shape="[3, 50]") == ["50"]
+
+
+def test_a_branch_and_a_block_see_the_value_that_they_start_from() -> None:
+    squeeze = (
+        "block se(ratio) { mul { identity | global_avgpool -> fc(channels // ratio)\n fc(12) } }"
+    )
+    assert shapes("conv(12, 1)\n se(4)", squeeze) == ["12x8x8", "12", "3", "12", "12x8x8"]
+
+
+def test_a_let_keeps_a_value_and_leaves_the_one_at_hand() -> None:
+    found = graph("let side = conv(4, 3) -> relu\n conv(5, 3) -> concat { side | identity }")
+    assert [n.name for n in found.producers(found["conv2"])] == ["x"]
+    assert [n.name for n in found.producers(found["concat1"])] == ["relu1", "conv2"]
+    assert str(found["concat1"].type) == "9x8x8"
+
+
+def test_a_kept_value_starts_a_chain_anew() -> None:
+    found = graph("let a = conv(4, 3)\n conv(5, 3)\n a -> relu\n add { identity | a }")
+    assert [n.name for n in found.producers(found["relu1"])] == ["conv1"]
+
+
+def test_lets_of_numbers_lists_and_texts() -> None:
+    assert value("widths[1] * n", "let widths = [2, 3]\n let n = 4") == 12
+    assert shapes('let mode = "valid"\n conv(4, 3, pad=mode)') == ["4x6x6"]
+
+
+def test_names_end_with_their_braces() -> None:
+    assert findings("if true { let n = 4\n conv(n, 3) }\n conv(n, 3)") == ["E0201"]
+    assert findings("let n = 4\n if true { let n = 5\n conv(n, 3) }\n conv(n, 1)") == []
+
+
+def test_defaults_hold_for_what_is_written_below_them_and_not_for_called_blocks() -> None:
+    before = "block unit { conv(4, 3) }\ndefaults conv(bias=false)"
+    body = "conv(4, 3) -> { defaults conv(stride=2)\n conv(4, 3) } -> conv(4, 3, bias=true) -> unit"
+    found = graph(body, before)
+    parameters = set(found.parameters())
+    assert "conv1.bias" not in parameters
+    assert "conv2.bias" not in parameters
+    assert {"conv3.bias", "unit1.conv1.bias"} <= parameters
+    assert [str(n.type) for n in found.nodes()][1:] == ["4x8x8", "4x4x4", "4x4x4", "4x4x4"]
+
+
+def test_defaults_of_a_block_fill_its_parameters_by_name() -> None:
+    before = "block unit(width=2, kernel=1) { conv(width, kernel, pad=valid) }"
+    assert shapes("defaults unit(kernel=3)\n unit(5)\n unit(kernel=5)", before) == [
+        "5x6x6",
+        "2x2x2",
+    ]
+
+
+def test_a_recipe_passed_as_a_parameter_takes_more_arguments_when_it_is_called() -> None:
+    before = "block both(unit) { unit(4) -> unit(5) }\nblock wide(width, kernel=3) { conv(width, kernel) }"
+    assert shapes("both(conv(kernel=[1, 3], pad=valid))", before) == ["4x8x6", "5x8x4"]
+    found = graph("both(wide(kernel=1))", before)
+    assert found.parameters()["both1.wide1.conv1.weight"].shape == (4, 3, 1, 1)
+
+
+def test_operators_and_blocks_compare_by_what_they_are() -> None:
+    before = "block u(after) { if after == identity { relu } else { tanh } }"
+    assert nodes("u(identity) -> u(bn)", before) == ["u1.relu1", "u2.tanh1"]
+
+
+def test_loops_go_over_lists_and_take_lists_apart() -> None:
+    assert shapes("for n in [4, 5] { conv(n, 1) }") == ["4x8x8", "5x8x8"]
+    body = "for i, [n, k] in enumerate([[4, 1]]) { relu }"
+    assert "E0103" in {f.code for f in cnndsl.check(network(body))}
+    assert shapes("for n, k in zip([4, 5], [1, 3]) { conv(n, k, pad=valid) }") == ["4x8x8", "5x6x6"]
+    assert nodes("repeat 0 { relu }\n tanh") == ["tanh1"]
+
+
+def test_an_empty_branch_is_the_identity() -> None:
+    found = graph("add { conv(3, 3) | }")
+    assert [n.name for n in found.producers(found["add1"])] == ["conv1", "x"]
+
+
+def test_the_last_value_is_the_output_unless_outputs_are_named() -> None:
+    assert graph("conv(4, 3) -> relu").outputs == {"output": "relu1"}
+    named = graph("output maps = conv(4, 3)\n relu -> fc(2)\n output classes = identity")
+    assert named.outputs == {"maps": "conv1", "classes": "fc1"}
+
+
+def test_an_auxiliary_output_has_a_loss_weight_and_leaves_the_value_at_hand() -> None:
+    found = graph("conv(4, 3)\n auxiliary head(weight=0.3) = global_avgpool -> fc(2)\n fc(5)")
+    ((name, auxiliary),) = found.auxiliaries.items()
+    assert (name, auxiliary.node, auxiliary.weight) == ("head", "head.fc1", 0.3)
+    assert [n.name for n in found.producers(found["fc1"])] == ["conv1"]
+
+
+def test_several_inputs_and_outputs() -> None:
+    text = "network a { input l [3, 4]\n input r [3, 4]\n output both = add { l | r }\n output l2 = l -> relu }"
+    found = cnndsl.parse(text).graph
+    assert found.inputs == ["l", "r"]
+    assert found.outputs == {"both": "add1", "l2": "relu1"}
+
+
+def test_open_sizes_are_carried_along() -> None:
+    found = shapes("conv(4, 3, stride=2) -> conv(5, 3, pad=valid)", shape="[3, H, W]")
+    assert found[0] == "4x(floor((H - 1)/2) + 1)x(floor((W - 1)/2) + 1)"
+    sizes = {"H": 9, "W": 12}
+    last = graph("conv(4, 3, stride=2) -> conv(5, 3, pad=valid)", shape="[3, H, W]")["conv2"].type
+    assert [d.evaluate(sizes) for d in last.spatial] == [3, 4]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("h", "w"), [(8, 8), (9, 12)])
+def test_the_open_graph_is_the_same_network_for_any_size(h: int, w: int) -> None:
+    body = "conv(4, 3, stride=2) -> bn -> relu -> maxpool(2) -> global_avgpool -> fc(5)"
+    net = cnndsl.parse(network(body), input_shapes={"x": (3, h, w)})
+    opened = net.open_graph()
+    assert [n.name for n in opened.nodes()] == [n.name for n in net.graph.nodes()]
+    assert opened.parameters() == net.graph.parameters()
+    for node in net.graph.nodes():
+        sizes = {"H": h, "W": w}
+        spatial = opened[node.name].type.spatial
+        assert node.type.spatial == tuple(
+            d if isinstance(d, int) else d.evaluate(sizes) for d in spatial
+        )
+
+
+def test_the_open_graph_of_a_network_of_one_size_is_its_graph() -> None:
+    net = cnndsl.parse(network("conv(4, 3) -> fc(5)"))
+    assert net.open_graph() is net.graph
+
+
+def test_independent_errors_are_all_found_and_consequences_are_not() -> None:
+    body = "let a = conv(4, 3, groups=5)\n a -> relu\n conv(7, 3, groups=2) -> fc(3)\n dropout(2)"
+    assert findings(body) == ["E0302", "E0302", "E0309"]

@@ -1,0 +1,256 @@
+"""Rules and order against recorded state dicts; Keras against a forward pass of its own kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import cnndsl
+from cnndsl.diagnostics import CnnError
+from cnndsl.weights.conversion import convert
+from cnndsl.weights.conversion.layers import layers_of, squeezed
+from cnndsl.weights.conversion.maps import FOLDER, index, zoo_rules
+from cnndsl.weights.conversion.match import match
+from tests.weights.state_dicts import MODELS, ZOO_NAMES, Shapes, recorded
+
+CHAINS = ["alexnet", "vgg11", "vgg13_bn", "vgg16", "vgg19_bn", "squeezenet1_1"]
+CHAINS += ["resnet18", "densenet121", "mobilenet_v2"]
+"""Models whose order decides, so that it has to agree with the rules."""
+
+
+def parsed(model: str) -> cnndsl.Network:
+    return cnndsl.parse(ZOO_NAMES.get(model, model))
+
+
+def parameter_shapes(network: cnndsl.Network) -> Shapes:
+    return {name: parameter.shape for name, parameter in network.graph.parameters().items()}
+
+
+@pytest.mark.parametrize(("source", "model"), MODELS)
+def test_rules_bind_every_parameter_and_leave_nothing_over(source, model):
+    network = parsed(model)
+    renamed = zoo_rules(source, network.name).apply(recorded(source)[model])
+    wanted = {name: squeezed(shape) for name, shape in parameter_shapes(network).items()}
+    assert {name: squeezed(shape) for name, shape in renamed.items()} == wanted
+
+
+def test_published_densenets_have_dots_before_their_numbers():
+    network = cnndsl.parse("densenet121")
+    published = {
+        name.replace("norm1", "norm.1").replace("norm2", "norm.2").replace("conv1", "conv.1"): s
+        for name, s in recorded("torchvision")["densenet121"].items()
+    }
+    renamed = zoo_rules("torchvision", "densenet121").apply(published)
+    assert renamed == parameter_shapes(network)
+
+
+def test_the_head_of_inception_v3_stays_where_it_is_wanted():
+    network = cnndsl.parse("inception_v3_aux")
+    renamed = zoo_rules("torchvision", network.name).apply(recorded("torchvision")["inception_v3"])
+    assert renamed == parameter_shapes(network)
+
+
+@pytest.mark.parametrize("model", CHAINS)
+def test_order_and_rules_agree(model):
+    network, shapes = parsed(model), recorded("torchvision")[model]
+    own_names = {name: name for name in shapes}
+    by_rule = zoo_rules("torchvision", network.name).apply(own_names)
+    pairs = match(layers_of(shapes.items()), network.graph)
+    by_order = {
+        target.array(role): source.array(role) for source, target in pairs for role in target.shapes
+    }
+    assert by_order == by_rule
+
+
+def test_sorted_names_are_matched_by_their_numbers():
+    network, shapes = parsed("vgg16"), recorded("torchvision")["vgg16"]
+    pairs = match(layers_of(sorted(shapes.items())), network.graph)
+    assert {t.name: s.name for s, t in pairs}["conv5.2.conv1"] == "features.28"
+
+
+def test_every_map_is_used_and_every_network_exists():
+    used = {file for networks in index().values() for files in networks.values() for file in files}
+    assert used == {
+        f"{folder.name}/{file.name}"
+        for folder in FOLDER.iterdir()
+        if folder.is_dir()
+        for file in folder.iterdir()
+    }
+    assert {n for networks in index().values() for n in networks} <= set(cnndsl.zoo())
+
+
+SEQUENCE = """
+network sequence {
+    input image [2, 6, 6]
+    conv(4, 3) -> bn -> relu -> conv(4, 3) -> bn -> relu -> fc(3)
+}
+"""
+PARALLEL = """
+network parallel {
+    input image [2, 6, 6]
+    concat { first: conv(4, 3) | second: conv(4, 3) }
+}
+"""
+
+
+def arrays_like(network, names):
+    """Random positive arrays under other layer names, in the order of the network's layers."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for layer, name in zip(layers_of(parameter_shapes(network).items()), names, strict=True):
+        for role, shape in layer.shapes.items():
+            found[f"{name}.{role}"] = rng.uniform(0.5, 1, shape).astype(np.float32)
+    return found
+
+
+def test_auto_goes_by_order():
+    network = cnndsl.parse(SEQUENCE)
+    names = ["x.c", "x.n", "a.c", "a.n", "head"]
+    arrays = arrays_like(network, names)
+    counted = arrays | {"x.n.num_batches_tracked": np.array(3)}
+    values = convert(counted, network).values
+    np.testing.assert_array_equal(values["conv2.weight"], arrays["a.c.weight"])
+    np.testing.assert_array_equal(values["bn1.running_var"], arrays["x.n.running_var"])
+    assert set(values) == set(network.graph.parameters())
+
+
+def test_auto_takes_the_networks_own_names_whatever_the_order():
+    network = cnndsl.parse(PARALLEL)
+    arrays = arrays_like(network, ["first", "second"])
+    turned = dict(reversed(arrays.items()))
+    values = convert(turned, network).values
+    np.testing.assert_array_equal(values["second.weight"], arrays["second.weight"])
+
+
+def test_auto_takes_rules_that_fit():
+    network = cnndsl.parse("squeezenet1_1")
+    shapes = recorded("torchvision")["squeezenet1_1"]
+    arrays = {n: np.full(s, i, np.float32) for i, (n, s) in enumerate(sorted(shapes.items()))}
+    values = convert(arrays, network).values
+    expand = arrays["features.12.expand3x3.weight"]
+    np.testing.assert_array_equal(values["fire9.conv3.weight"], expand)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "note"),
+    [
+        (PARALLEL, ["a", "b"], "first and second are in parallel branches"),
+        (PARALLEL, ["b", "a"], "first and second are in parallel branches"),
+        (SEQUENCE, ["ac", "an", "xc", "xn", "z"], "which of ac and xc is first"),
+    ],
+)
+def test_what_order_cannot_tell(text, names, note):
+    """The names of the last case are sorted, which may or may not be the order of the layers."""
+    network = cnndsl.parse(text.replace("[2, 6, 6]", "[4, 6, 6]"))
+    with pytest.raises(CnnError) as caught:
+        convert(arrays_like(network, names), network)
+    (error,) = caught.value.diagnostics
+    assert error.code == "E0415"
+    assert any(note in remark.text for remark in error.notes)
+
+
+def test_other_layers_are_refused():
+    network = cnndsl.parse(SEQUENCE)
+    arrays = arrays_like(network, ["v", "w", "x", "y", "head"])
+    arrays["head.weight"] = arrays["head.weight"][:2]
+    with pytest.raises(CnnError) as caught:
+        convert(arrays, network)
+    (error,) = caught.value.diagnostics
+    assert error.code == "E0414"
+    assert "the file has 0, the network needs 1; the network has fc1" in error.notes[0].text
+
+
+def test_unknown_sources_and_networks():
+    network = cnndsl.parse("googlenet")
+    with pytest.raises(CnnError, match="no source 'caffe'") as caught:
+        convert({}, network, "caffe")
+    assert caught.value.diagnostics[0].code == "E0604"
+    with pytest.raises(CnnError, match="no rules from torchvision") as caught:
+        convert({}, network, "torchvision")
+    assert caught.value.diagnostics[0].code == "E0413"
+    assert "googlenet_torchvision" in caught.value.diagnostics[0].hint
+
+
+def test_missing_arrays_are_reported_by_name():
+    network = cnndsl.parse("squeezenet1_1")
+    shapes = dict(recorded("torchvision")["squeezenet1_1"])
+    del shapes["features.4.squeeze.bias"]
+    arrays = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    with pytest.raises(CnnError, match="1 missing") as caught:
+        convert(arrays, network, "torchvision")
+    assert "fire3.conv1.bias" in caught.value.diagnostics[0].notes[0].text
+
+
+KERAS = """
+network small {
+    input image [3, 7, 6]
+    conv(4, 3, pad=valid) -> bn(eps=1e-3) -> relu
+    depthwise(2, multiplier=2, pad=valid, bias=false) -> conv(5, 1) -> relu
+    conv(5, [1, 2], pad=valid, bias=false) -> flatten -> fc(4) -> relu -> fc(3)
+}
+"""
+
+
+def slide(x, kernel):
+    """[h, w, c] with [kh, kw, c, f], valid, as the loops of the definition; channels last."""
+    kh, kw = kernel.shape[:2]
+    height, width = x.shape[0] - kh + 1, x.shape[1] - kw + 1
+    result = np.zeros((height, width, kernel.shape[3]))
+    for i in range(height):
+        for j in range(width):
+            result[i, j] = np.tensordot(x[i : i + kh, j : j + kw], kernel, 3)
+    return result
+
+
+def depthwise(x, kernel):
+    """Every channel by itself, its outputs next to one another."""
+    parts = [slide(x[..., c : c + 1], kernel[:, :, c : c + 1]) for c in range(x.shape[2])]
+    return np.concatenate(parts, 2)
+
+
+def test_keras_gives_the_output_of_a_pass_with_channels_last():
+    rng = np.random.default_rng(3)
+    shapes = {
+        "conv2d/kernel:0": (3, 3, 3, 4),
+        "conv2d/bias:0": (4,),
+        "norm/beta:0": (4,),
+        "norm/moving_mean:0": (4,),
+        "norm/moving_variance:0": (4,),
+        "separable/depthwise_kernel:0": (2, 2, 4, 2),
+        "separable/pointwise_kernel:0": (1, 1, 8, 5),
+        "separable/bias:0": (5,),
+        "conv2d_1/kernel:0": (1, 2, 5, 5),
+        "dense/kernel:0": (40, 4),
+        "dense/bias:0": (4,),
+        "dense_1/kernel:0": (4, 3),
+        "dense_1/bias:0": (3,),
+    }
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    arrays["norm/moving_variance:0"] = np.abs(arrays["norm/moving_variance:0"])
+    w = {name.removesuffix(":0"): array.astype(np.float64) for name, array in arrays.items()}
+    image = rng.normal(size=(7, 6, 3))
+
+    x = slide(image, w["conv2d/kernel"]) + w["conv2d/bias"]
+    x = (x - w["norm/moving_mean"]) / np.sqrt(w["norm/moving_variance"] + 1e-3) + w["norm/beta"]
+    x = depthwise(np.maximum(x, 0), w["separable/depthwise_kernel"])
+    x = np.maximum(slide(x, w["separable/pointwise_kernel"]) + w["separable/bias"], 0)
+    x = slide(x, w["conv2d_1/kernel"]).reshape(-1) @ w["dense/kernel"] + w["dense/bias"]
+    expected = np.maximum(x, 0) @ w["dense_1/kernel"] + w["dense_1/bias"]
+
+    network = cnndsl.parse(KERAS)
+    values = convert(arrays, network, "keras").values
+    np.testing.assert_array_equal(values["bn1.weight"], np.ones(4))
+    module = cnndsl.compile(network, target="reference", weights=values, dtype="float64")
+    found = module(np.moveaxis(image, 2, 0))
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    automatic = convert(arrays, network, "auto").values
+    assert all(np.array_equal(values[name], automatic[name]) for name in values)
+
+
+def test_keras_3_calls_depthwise_kernels_by_their_layer():
+    network = cnndsl.parse("network d {\n input image [5, 4, 4]\n depthwise(3, bias=false)\n}")
+    kernel = np.arange(45, dtype=np.float32).reshape(3, 3, 5, 1)
+    values = convert({"conv_dw_1/kernel": kernel}, network, "keras").values
+    np.testing.assert_array_equal(
+        values["depthwise1.weight"][:, 0], np.moveaxis(kernel[..., 0], 2, 0)
+    )

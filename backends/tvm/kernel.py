@@ -10,7 +10,7 @@ from typing import Any
 from cnndsl.backends.tvm.layout import CACHE_LINE, Layout, Place, Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.steps import apply_step, step_weights
-from cnndsl.backends.tvm.tir import Code, Expr, all_of, floats, load, vector
+from cnndsl.backends.tvm.tir import Code, Expr, floats, load, vector
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 
@@ -154,10 +154,7 @@ class Body:
 
     def clear_halo(self, n: Expr, block: Expr, outer: list[Expr]) -> None:
         """Clear the halo of a channel block if `outer` is its first row."""
-        if any(map(any, self.output.layout.halo)):
-            first = [index == 0 for index in outer if not isinstance(index, int)]
-            with self.code.when(all_of(first)):
-                self.output.clear_halo(self.code, n, block)
+        self.output.clear_halo_once(self.code, n, block, outer)
 
 
 def packed_size(expression: Expression) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnndsl.backends.tvm.tir import Code, Expr, div, load, mod, vector
+from cnndsl.backends.tvm.tir import Code, Expr, all_of, div, load, mod, vector
 from cnndsl.ir.types import TensorType
 
 Halo = tuple[tuple[int, int], ...]
@@ -40,6 +40,11 @@ class Layout:
         halo = halo or ((0, 0),) * len(spatial)
         layout = cls(tensor.channels, spatial, batch, block, halo, 0)
         return cls(tensor.channels, spatial, batch, block, halo, layout.blocks * layout.plane)
+
+    @property
+    def rank(self) -> int:
+        """Number of spatial axes."""
+        return len(self.spatial)
 
     @property
     def blocks(self) -> int:
@@ -133,6 +138,13 @@ class Tensor:
             code.store(self.buffer, index, value, self.layout.block)
         else:
             code.store(self.buffer, index + place.lane, value)
+
+    def clear_halo_once(self, code: Code, n: Expr, block: Expr, outer: Sequence[Expr]) -> None:
+        """Clear the halo of a channel block if `outer` are the indices of its first row."""
+        if any(map(any, self.layout.halo)):
+            first = [index == 0 for index in outer if not isinstance(index, int)]
+            with code.when(all_of(first)):
+                self.clear_halo(code, n, block)
 
     def clear_halo(self, code: Code, n: Expr, block: Expr) -> None:
         """Write the zeros around the maps of one channel block."""

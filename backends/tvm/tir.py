@@ -108,7 +108,8 @@ class Code:
         kind = tirx.ForKind.PARALLEL if parallel else tirx.ForKind.SERIAL
         with self._nested() as body:
             yield variable
-        self._statements.append(tirx.For(variable, 0, extent, kind, tirx.stmt_seq(*body)))
+        if body:
+            self._statements.append(tirx.For(variable, 0, extent, kind, tirx.stmt_seq(*body)))
 
     @contextmanager
     def parallel(self, *extents: int) -> Iterator[list[Expr]]:
@@ -133,7 +134,7 @@ class Code:
             return
         with self._nested() as body:
             yield
-        if condition is not False:
+        if body and condition is not False:
             self._statements.append(tirx.IfThenElse(condition, tirx.stmt_seq(*body), None))
 
     def call(self, symbol: str, arguments: Sequence[Expr]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FILE_BYTES = 1_000_000
+FILE_BYTES = 250_000
 """Size of one source file."""
 
 NESTING = 64

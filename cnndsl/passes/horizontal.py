@@ -62,19 +62,29 @@ def _join_readers(graph: Graph, node: Node) -> str | None:
         return None
     alike: dict[Hashable, list[Node]] = {}
     for reader in readers:
-        assert isinstance(reader.op, Conv)
-        if reader.op.groups == 1 and reader.op.table is None:
-            alike.setdefault(geometry(reader.op), []).append(reader)
+        op = reader.op
+        if isinstance(op, Conv) and op.groups == 1 and op.table is None:
+            key = (geometry(op), _activations(graph, reader))
+            alike.setdefault(key, []).append(reader)
     groups = [convs for convs in alike.values() if len(convs) > 1]
     if not groups:
         names = ", ".join(reader.name for reader in readers)
-        raise Reject(f"{names} have different windows, or groups")
+        raise Reject(f"{names} differ in their windows, groups, or the activation behind them")
     for convs in groups:
         _join(graph, node, convs)
-    return "; ".join("joined " + ", ".join(conv.name for conv in convs) for convs in groups)
+    return "; ".join(f"{len(convs)} convolutions as {joined_name(convs)}" for convs in groups)
+
+
+def _activations(graph: Graph, conv: Node) -> Hashable:
+    """What an epilogue could compute: joined convolutions must have it in common."""
+    readers = [reader for reader, _ in graph.consumers(conv)]
+    if graph.output_names(conv) or len(readers) != 1 or not isinstance(readers[0].op, ACTIVATIONS):
+        return None
+    return readers[0].op if plain_activation(readers[0]) else conv.name
 
 
 def _join(graph: Graph, x: Node, convs: Sequence[Node]) -> None:
+    """Joins convolutions of equal windows with equal activations, or none, behind them."""
     first = convs[0].op
     assert isinstance(first, Conv)
     params = joined_params(convs)
@@ -82,24 +92,15 @@ def _join(graph: Graph, x: Node, convs: Sequence[Node]) -> None:
     op = replace(first, filters=filters, bias="bias" in params, weight=None)
     spans = frozenset[Span]().union(*(conv.spans for conv in convs))
     whole = graph.add(joined_name(convs), op, [x], params, spans)
-    followers = [_only_activation(graph, conv) for conv in convs]
-    activations = [follower for follower in followers if follower is not None]
-    if len(activations) == len(convs) and len({follower.op for follower in activations}) == 1:
-        spans = spans.union(*(activation.spans for activation in activations))
-        whole = graph.add(joined_name(activations), activations[0].op, [whole], {}, spans)
-        _take_apart(graph, whole, activations)
-        for conv in convs:
-            graph.remove(conv)
-    else:
+    if _activations(graph, convs[0]) is None:
         _take_apart(graph, whole, convs)
-
-
-def _only_activation(graph: Graph, conv: Node) -> Node | None:
-    """The activation that is all that reads a convolution."""
-    readers = [reader for reader, _ in graph.consumers(conv)]
-    if len(readers) == 1 and plain_activation(readers[0]) and not graph.output_names(conv):
-        return readers[0]
-    return None
+        return
+    activations = [graph.consumers(conv)[0][0] for conv in convs]
+    spans = spans.union(*(activation.spans for activation in activations))
+    whole = graph.add(joined_name(activations), activations[0].op, [whole], {}, spans)
+    _take_apart(graph, whole, activations)
+    for conv in convs:
+        graph.remove(conv)
 
 
 def _take_apart(graph: Graph, whole: Node, parts: Sequence[Node]) -> None:

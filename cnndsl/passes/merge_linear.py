@@ -70,7 +70,7 @@ def _merged_convs(first: Node, inner: Conv, node: Node, outer: Conv) -> Merged:
     if inner.table is not None or outer.table is not None:
         raise Reject("one of the two has a table of connections")
     if inner.groups != outer.groups:
-        raise Reject(f"it is in {outer.groups} groups, {first.name} in {inner.groups}")
+        raise Reject(f"{first.name} has groups: {inner.groups}, it has {outer.groups}")
     if _is_pointwise(outer):
         window, stride = inner, [s * t for s, t in zip(inner.stride, outer.stride, strict=True)]
     elif _is_pointwise(inner) and set(inner.stride) == {1}:

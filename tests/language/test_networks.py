@@ -90,7 +90,7 @@ def test_imports_are_looked_up_beside_the_file_and_then_in_the_zoo(folder: Path)
     (folder / "squeezenet.cnn").write_text("block fire { tanh }\n")
     (folder / "main.cnn").write_text(
         'import unit from "blocks/unit.cnn"\nimport fire from "squeezenet.cnn"\n'
-        'import se from "squeeze_excitation.cnn"\n' + network("unit -> fire -> se")
+        'import se from "squeeze_excitation.cnn"\n' + network("unit -> fire -> se(2)")
     )
     assert codes(folder / "main.cnn") == []
     names = [node.name for node in cnndsl.parse(folder / "main.cnn").graph.nodes()]
@@ -99,7 +99,9 @@ def test_imports_are_looked_up_beside_the_file_and_then_in_the_zoo(folder: Path)
 
 def test_an_imported_block_sees_its_own_file_only(folder: Path) -> None:
     (folder / "part.cnn").write_text(
-        "defaults conv(bias=false)\nblock inner { conv(4, 1) }\nblock part { inner -> conv(4, 3) }\n"
+        "defaults conv(bias=false)\n"
+        "block inner { conv(4, 1) }\n"
+        "block part { inner -> conv(4, 3) }\n"
     )
     before = 'import part from "part.cnn"\ndefaults conv(stride=2)\nblock inner { tanh }'
     (folder / "main.cnn").write_text(network("part -> inner", before))
@@ -143,14 +145,6 @@ def test_the_same_text_gives_the_same_graph_and_hash() -> None:
     assert first.source_hash == second.source_hash
     assert list(first.graph.nx.edges(keys=True)) == list(second.graph.nx.edges(keys=True))
     assert list(first.graph.parameters()) == list(second.graph.parameters())
-    assert (
-        cnndsl.parse(
-            TWO.replace("second", "main")
-            .replace("first(20)", "first(21)")
-            .replace("classes=10", "classes")
-        ).source_hash
-        != first.source_hash
-    )
 
 
 def test_the_hash_depends_on_imported_texts(folder: Path) -> None:

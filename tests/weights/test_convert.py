@@ -166,9 +166,18 @@ def test_unknown_sources_and_networks():
         convert({}, network, "caffe")
     assert caught.value.diagnostics[0].code == "E0604"
     with pytest.raises(CnnError, match="no rules from torchvision") as caught:
-        convert({}, network, "torchvision")
+        convert({}, "googlenet", "torchvision")
     assert caught.value.diagnostics[0].code == "E0413"
     assert "googlenet_torchvision" in caught.value.diagnostics[0].hint
+
+
+@pytest.mark.parametrize(
+    "names", [["", ".", "..", "²", "9" * 900], ["kernel", "/", ":0", ".a", "b"]]
+)
+def test_odd_names_are_refused(names):
+    arrays = {f"{name}{role}": np.ones(3) for name in names for role in ("", "x/depthwise_kernel")}
+    with pytest.raises(CnnError, match="E0414"):
+        convert(arrays, cnndsl.parse(SEQUENCE))
 
 
 def test_missing_arrays_are_reported_by_name():

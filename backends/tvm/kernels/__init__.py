@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cnndsl.backends.tvm.kernel import Call, Kernel
-from cnndsl.backends.tvm.kernels import channels, elementwise, plain, pooling
+from cnndsl.backends.tvm.kernels import channels, direct, elementwise, plain, pooling
 from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Conv, FullyConnected
 
 FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
     **elementwise.FAMILIES,
@@ -16,6 +17,17 @@ FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
 }
 
 
+FAST: dict[type[Operator], tuple[Callable[[Call], Kernel | None], ...]] = {
+    Conv: (direct.direct,),
+    FullyConnected: (direct.direct,),
+}
+"""Faster kernels, the best first, each of which may decline."""
+
+
 def choose(call: Call) -> Kernel:
     """The kernel for a call."""
+    for family in FAST.get(type(call.core), ()):
+        kernel = family(call)
+        if kernel is not None:
+            return kernel
     return FAMILIES[type(call.core)](call)

@@ -40,4 +40,8 @@ ENTRIES: dict[str, Entry] = {
         "unknown pass or level",
         "`cnndsl list passes` shows the passes in their order; `-O` goes from 0 to 3.",
     ),
+    "E0611": Entry(
+        "no memory plan for open sizes",
+        "Memory is planned for known sizes. Give them: `--input-shape image=3x224x224`.",
+    ),
 }

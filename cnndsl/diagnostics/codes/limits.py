@@ -34,6 +34,6 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0505": Entry(
         "text too large",
-        "A `.cnn` file has at most 1,000,000 bytes. Weights belong into a weight file.",
+        "A `.cnn` file has at most 250,000 bytes. Weights belong into a weight file.",
     ),
 }

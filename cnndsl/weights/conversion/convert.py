@@ -26,9 +26,10 @@ SOURCES = ("torchvision", "timm", "keras", "auto")
 COUNTER = "num_batches_tracked"
 
 
-def convert(arrays: Mapping[str, Array], network: Network, source: str = "auto") -> Bound:
+def convert(arrays: Mapping[str, Array], network: Network | str, source: str = "auto") -> Bound:
     """The float32 arrays of all the network's parameters, out of a framework's, by name.
 
+    `network` may be anything that `cnndsl.parse` takes.
     `torchvision` and `timm` rename by the zoo's rules (`networks/weights`). `keras` brings Keras'
     layouts into this project's and goes by order, kind and shape. `auto` keeps the arrays if they
     have the network's names, takes rules of the zoo if some fit exactly, and goes by order
@@ -39,7 +40,11 @@ def convert(arrays: Mapping[str, Array], network: Network, source: str = "auto")
     """
     if source not in SOURCES:
         raise CnnError.of("E0604", f"no source {source!r}", hint=f"sources: {', '.join(SOURCES)}")
-    graph = network.graph
+    if isinstance(network, str):
+        from cnndsl.api import parse
+
+        network = parse(network)
+    graph = network.declared or network.graph
     parameters = graph.parameters()
     given = {name: np.asarray(a) for name, a in arrays.items() if not name.endswith(COUNTER)}
     if source in index():
@@ -91,4 +96,4 @@ def _by_order(
             if is_keras and role == "weight":
                 array = keras.flattened_channels_first(array, graph, target.name)
             renamed[target.array(role)] = array
-    return renamed | rest
+    return rest | renamed

@@ -51,7 +51,7 @@ def converted(arrays: Mapping[str, Array]) -> dict[str, Array]:
         layer, role = _split(full_name)
         separable = (layer, "pointwise_kernel") in names
         part = PARTS.get(role, f"pointwise.{role}") if separable else ROLES.get(role, role)
-        result[f"{layer}.{part}"] = _channels_first(layer, role, np.asarray(array))
+        result[f"{layer}.{part}"] = _channels_first(layer, role, array)
         if role == "moving_mean":
             for missing, value in (("gamma", 1.0), ("beta", 0.0)):
                 if (layer, missing) not in names:
@@ -77,9 +77,9 @@ def _map_before(graph: Graph, node: Node) -> tuple[int, ...]:
     elements = producer.type.elements
     while producer.type.rank == 0:
         before = graph.producers(producer)
-        if len(before) != 1 or before[0].type.elements != elements:
+        if len(before) != 1 or before[0].type.is_open or producer.params:
             break
-        if producer.op.parameters([before[0].type]):
+        if before[0].type.elements != elements:
             break
         (producer,) = before
     return tuple(size for size in producer.type.shape if isinstance(size, int))
@@ -92,7 +92,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _channels_first(layer: str, role: str, array: Array) -> Array:
-    if role == "depthwise_kernel" or (role == "kernel" and _is_depthwise(layer, array)):
+    if array.ndim > 2 and (role == "depthwise_kernel" or _is_depthwise(layer, role)):
         *kernel, channels, multiplier = array.shape
         front = np.moveaxis(array, (-2, -1), (0, 1))
         return front.reshape(channels * multiplier, 1, *kernel)
@@ -101,6 +101,6 @@ def _channels_first(layer: str, role: str, array: Array) -> Array:
     return array
 
 
-def _is_depthwise(layer: str, kernel: Array) -> bool:
+def _is_depthwise(layer: str, role: str) -> bool:
     """Keras 3 calls depthwise kernels `kernel` too; the layer's name tells."""
-    return kernel.ndim > 2 and re.search("depthwise|dw", layer.rpartition(".")[2]) is not None
+    return role == "kernel" and re.search("depthwise|dw", layer.rpartition(".")[2]) is not None

@@ -13,10 +13,15 @@ Signature: TypeAlias = tuple[tuple[str, Shape], ...]
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's name, and the shapes of its arrays by role, such as "weight"."""
+    """What its arrays' names start with, and their shapes by role, such as "weight"."""
 
-    name: str
+    prefix: str
     shapes: Mapping[str, Shape]
+
+    @property
+    def name(self) -> str:
+        """The layer's path."""
+        return self.prefix.removesuffix(".")
 
     @property
     def signature(self) -> Signature:
@@ -30,16 +35,16 @@ class Layer:
 
     def array(self, role: str) -> str:
         """The name of the array in a role."""
-        return f"{self.name}.{role}" if self.name else role
+        return self.prefix + role
 
 
 def layers_of(shapes: Iterable[tuple[str, Shape]]) -> list[Layer]:
     """The layers, in the order of their first arrays, from the arrays' names and shapes."""
     found: dict[str, dict[str, Shape]] = {}
     for name, shape in shapes:
-        layer, _, role = name.rpartition(".")
-        found.setdefault(layer, {})[role] = shape
-    return [Layer(name, roles) for name, roles in found.items()]
+        layer, dot, role = name.rpartition(".")
+        found.setdefault(layer + dot, {})[role] = shape
+    return [Layer(prefix, roles) for prefix, roles in found.items()]
 
 
 def squeezed(shape: Sequence[int]) -> Shape:
@@ -57,7 +62,7 @@ def numbered(name: str) -> tuple[str | int, ...]:
     """
     parts = (part if part[-1:].isdigit() else f"{part}_0" for part in name.split("."))
     pieces = re.findall(r"[0-9]+|[^0-9]+", ".".join(parts))
-    return tuple(int(piece) if piece.isdigit() else piece for piece in pieces)
+    return tuple(int(piece) if piece.isdecimal() else piece for piece in pieces)
 
 
 def sort_key(name: str) -> list[tuple[bool, int, str]]:

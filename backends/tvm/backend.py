@@ -1,0 +1,43 @@
+"""The plug-in object; TVM is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cnndsl.ir.graph import Graph
+from cnndsl.passes.pipeline import FUSIONS
+from cnndsl.runtime.backend import Backend, CompileOptions
+from cnndsl.runtime.module import Array, Module
+
+
+class CpuBackend:
+    """Native code for CPUs in float32, generated through TVM."""
+
+    target = "cpu"
+    description = "native code for this CPU, generated through TVM"
+    suffix = ".cnnmod"
+    open_sizes = False
+    fusions: frozenset[str] = FUSIONS
+
+    def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
+        """A module from an inference graph and the arrays of all its parameters by name.
+
+        Raises CnnError: E0721 without a C compiler, E0722 for a dtype other than float32.
+        """
+        from cnndsl.backends.tvm.compile import compile_module
+
+        return compile_module(graph, values, options)
+
+    def load(self, path: Path, threads: int | None = None) -> Module:
+        """A module from a `.cnnmod` file.
+
+        Raises CnnError: E0601 if the file cannot be read, E0603 if it is not a module or is
+        damaged, E0723 if this CPU lacks features that the code needs.
+        """
+        from cnndsl.backends.tvm.module import load_module
+
+        return load_module(path, threads)
+
+
+BACKEND: Backend = CpuBackend()

@@ -1,0 +1,55 @@
+"""The cost model of register tiles: how many outputs a loop keeps in vector registers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnndsl.backends.tvm.machine import Machine
+
+LATENCY = 4
+"""Cycles from the start of a multiply-add to its result."""
+PER_CYCLE = 2
+"""Multiply-adds, and loads, that start in one cycle."""
+WIDEST = 8
+"""Output blocks of a tile at most."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`blocks` neighbouring output blocks times `columns` neighbouring output positions.
+
+    For each input number, the tile loads `blocks` vectors of weights and `columns` scalars, and
+    does blocks * columns multiply-adds.
+    """
+
+    blocks: int
+    columns: int
+
+    def cycles(self, columns: int) -> float:
+        """Cycles for one input number with so many of the columns in use."""
+        multiplies = self.blocks * columns
+        loads = self.blocks + columns
+        return max(multiplies / PER_CYCLE, loads / PER_CYCLE, LATENCY)
+
+
+def best_tile(machine: Machine, blocks: int, columns: int) -> Tile:
+    """The cheapest tile for a row of outputs; `blocks` is a multiple of the tile's."""
+    tiles = [
+        Tile(b, r)
+        for b in range(1, min(blocks, WIDEST) + 1)
+        if blocks % b == 0
+        for r in range(1, columns + 1)
+        if b * r + b + 1 <= machine.registers
+    ]
+
+    def cost(tile: Tile) -> tuple[float, int]:
+        full, rest = divmod(columns, tile.columns)
+        row = full * tile.cycles(tile.columns) + (tile.cycles(rest) if rest else 0)
+        return blocks // tile.blocks * row, tile.blocks
+
+    return min(tiles, key=cost)
+
+
+def largest_divisor(number: int, limit: float) -> int:
+    """The largest divisor of a number that is not over a limit; at least 1."""
+    return max(d for d in range(1, number + 1) if number % d == 0 and (d <= limit or d == 1))

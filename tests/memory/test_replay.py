@@ -1,0 +1,81 @@
+"""Plans carried out: real numbers in one array, validity of all plans, on networks and at random."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.passes import at_size
+from cnndsl.backends.numpy.run import run_graph
+from cnndsl.ir.graph import Graph
+from cnndsl.memory import Options, plan, validate
+from cnndsl.memory.schedule import schedules
+from cnndsl.passes.pipeline import optimise
+from cnndsl.runtime.module import Array
+from tests.memory.replay import float64_bytes, run_in_arena
+from tests.passes.random_graphs import Sample, samples
+from tests.zoo.support import lively_weights
+
+NETWORKS = ("densenet121", "googlenet", "resnet50", "shufflenet_v1_g3_1x", "squeezenet1_1", "unet")
+BASE = Options(sample_bytes=float64_bytes)
+
+
+def assert_same_outputs(
+    graph: Graph, values: dict[str, Array], inputs: dict[str, Array], options: Options
+) -> None:
+    found = plan(graph, options)
+    validate(graph, found, options)
+    expected = run_graph(graph, values, inputs)
+    for name, result in run_in_arena(graph, found, values, inputs).items():
+        scale = np.nanmax(np.abs(expected[name]), initial=1e-300)
+        np.testing.assert_allclose(result / scale, expected[name] / scale, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_compute_the_same_in_an_arena(name: str, level: int) -> None:
+    graph, _ = optimise(at_size(name, 32).graph, level)
+    rng = np.random.default_rng(1)
+    inputs = {name: rng.normal(size=(2, *graph[name].type.shape)) for name in graph.inputs}
+    values = lively_weights(graph)
+    assert_same_outputs(graph, values, inputs, replace(BASE, batch=2))
+    first = {name: array[:1] for name, array in inputs.items()}
+    assert_same_outputs(graph, values, first, BASE)
+
+
+@st.composite
+def all_options(draw: st.DrawFn) -> Options:
+    batch = draw(st.sampled_from([1, 1, 2]))
+    strided, in_place, concat = draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
+    return replace(
+        BASE, batch=batch, strided_views=strided, in_place=in_place, in_place_concat=concat
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(samples(12), all_options(), st.booleans())
+def test_random_graphs_compute_the_same_in_an_arena(
+    sample: Sample, options: Options, fuse: bool
+) -> None:
+    graph = optimise(sample.graph, 2 if fuse else 0)[0]
+    inputs = {name: array[: options.batch] for name, array in sample.inputs.items()}
+    assert_same_outputs(graph, sample.values, inputs, options)
+
+
+@settings(max_examples=150, deadline=None)
+@given(samples(14), st.data())
+def test_every_schedule_and_every_set_of_external_tensors_is_valid(
+    sample: Sample, data: st.DataObject
+) -> None:
+    graph = sample.graph
+    ends = [*graph.inputs, *graph.outputs.values()]
+    external = frozenset(data.draw(st.lists(st.sampled_from(ends), unique=True)))
+    options = Options(batch=data.draw(st.integers(1, 3)), external=external)
+    for schedule in schedules(graph, options.sample_bytes):
+        found = plan(graph, options, schedule)
+        validate(graph, found, options)
+        assert not external & found.places.keys()

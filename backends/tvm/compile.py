@@ -9,14 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from cnndsl.backends.tvm.artefact import Artefact
 from cnndsl.backends.tvm.build import link, object_code
 from cnndsl.backends.tvm.driver import driver
 from cnndsl.backends.tvm.kernel import Body
 from cnndsl.backends.tvm.lower import Program, Step, lower
 from cnndsl.backends.tvm.machine import Machine, find_machine
+from cnndsl.backends.tvm.module import CpuModule
 from cnndsl.backends.tvm.weights import Packing, pack
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.module import Array, Port
 
 
 def symbol_of(step: Step) -> str:
@@ -56,12 +60,30 @@ def build_library(program: Program, packing: Packing, machine: Machine) -> bytes
         return library.read_bytes()
 
 
-def compile_module(graph: Graph, values: Mapping[str, Any], options: CompileOptions) -> Any:
-    """A module that runs a graph on this machine's CPU."""
-    from cnndsl.backends.tvm.module import CpuModule
-
+def compile_module(
+    graph: Graph, values: Mapping[str, Array], options: CompileOptions
+) -> CpuModule:
+    """A module that runs a graph on a CPU; see `cnndsl.runtime.backend.Backend.compile`."""
+    if options.dtype != "float32":
+        raise CnnError.of("E0722", f"the cpu backend computes in float32, not {options.dtype}")
     machine = find_machine()
-    program = lower(graph, options.batch or 1, machine)
+    batch = options.batch or 1
+    program = lower(graph, batch, machine)
     packing = pack(program)
     library = build_library(program, packing, machine)
-    return CpuModule.of(graph, program, packing, library, values, options)
+
+    def port(name: str, node: str) -> Port:
+        return Port(name, graph[node].type, options.batch)
+
+    artefact = Artefact(
+        inputs=tuple(port(name, name) for name in graph.inputs),
+        outputs=tuple(port(name, node) for name, node in graph.outputs.items()),
+        metadata=options.metadata,
+        features=machine.features,
+        batch=batch,
+        arena=program.arena,
+        packing=packing,
+        library=library,
+        weights=packing.evaluate(values),
+    )
+    return CpuModule(artefact, options.threads)

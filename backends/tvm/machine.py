@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from cnndsl.backends.tvm.features import LLVM_NAMES
 from cnndsl.diagnostics import CnnError
 
 LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
@@ -22,20 +23,17 @@ registers."""
 class Machine:
     """A target CPU: LLVM's name for it, the vector extension in use, cores, cache sizes.
 
-    `triple` is LLVM's target triple, empty for this machine. `l2` is the size in bytes of the
+    `features` are those of LLVM that the code may use and a CPU can lack. `triple` is LLVM's
+    target triple, empty for this machine. `l2` is the size in bytes of the
     second-level cache of one core.
     """
 
     cpu: str
     extension: str
+    features: tuple[str, ...]
     cores: int
     triple: str = ""
     l2: int = 512 * 1024
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The CPU features that the code needs, by LLVM's names."""
-        return LEVELS[self.extension][0]
 
     @property
     def lanes(self) -> int:
@@ -73,4 +71,5 @@ def find_machine(cpu: str = "native") -> Machine:
         )
     found = set(codegen.llvm_get_cpu_features(Target({"kind": "llvm", "mcpu": name})))
     extension = next(key for key, (needed, _, _) in LEVELS.items() if found.issuperset(needed))
-    return Machine(name, extension, os.cpu_count() or 1)
+    features = tuple(sorted(found & set(LLVM_NAMES.values())))
+    return Machine(name, extension, features, os.cpu_count() or 1)

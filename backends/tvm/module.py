@@ -5,93 +5,94 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
-from cnndsl.backends.tvm.lower import Program
+from cnndsl.backends.tvm.artefact import Artefact, read_artefact, write_artefact
+from cnndsl.backends.tvm.features import missing_features
 from cnndsl.backends.tvm.runtime import Library
-from cnndsl.backends.tvm.weights import Packing, aligned
-from cnndsl.ir.graph import Graph
-from cnndsl.runtime.backend import CompileOptions
-from cnndsl.runtime.module import Array, Module, Port
+from cnndsl.backends.tvm.weights import aligned
+from cnndsl.diagnostics import CnnError
+from cnndsl.runtime.module import Array, Module
+from cnndsl.weights.bind import bind
+from cnndsl.weights.files import load_weights
 
 
 class CpuModule(Module):
-    """Runs a compiled program. Every calling thread has an arena of its own."""
+    """Runs a compiled program in float32, on `threads` threads or on all cores.
 
-    def __init__(
-        self,
-        inputs: tuple[Port, ...],
-        outputs: tuple[Port, ...],
-        metadata: Mapping[str, str],
-        library: bytes,
-        weights: Array,
-        arena: int,
-        batch: int,
-        threads: int | None,
-    ):
-        super().__init__(inputs, outputs, metadata)
-        self._code = library
-        self._weights = weights
-        self._arena_floats = arena
-        self._batch = batch
+    Several Python threads may call it at a time; each has an arena of its own.
+    """
+
+    def __init__(self, artefact: Artefact, threads: int | None = None):
+        super().__init__(artefact.inputs, artefact.outputs, artefact.metadata)
+        self._artefact = artefact
         self._local = threading.local()
         with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
             path = Path(folder) / "library.so"
-            path.write_bytes(library)
+            path.write_bytes(artefact.library)
             self._library = Library(path, threads)
 
-    @classmethod
-    def of(
-        cls,
-        graph: Graph,
-        program: Program,
-        packing: Packing,
-        library: bytes,
-        values: Mapping[str, Array],
-        options: CompileOptions,
-    ) -> Self:
-        """The module of a program that was just compiled."""
-        def port(name: str, node: str) -> Port:
-            return Port(name, graph[node].type, options.batch)
+    @property
+    def arena_bytes(self) -> int:
+        """Memory for all intermediate tensors of one call."""
+        return self._artefact.arena * 4
 
-        return cls(
-            tuple(port(name, name) for name in graph.inputs),
-            tuple(port(name, node) for name, node in graph.outputs.items()),
-            options.metadata,
-            library,
-            packing.evaluate(values),
-            program.arena,
-            options.batch or 1,
-            options.threads,
-        )
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the packed weights."""
+        return self._artefact.weights.nbytes
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; without a fixed batch size one sample after another."""
+        artefact = self._artefact
         inputs = [np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs]
         count = len(inputs[0])
         results = {
             port.name: np.empty((count, *port.type.shape), np.float32) for port in self.outputs
         }
         arena = self._arena()
-        for start in range(0, count, self._batch):
-            part = slice(start, start + self._batch)
+        for start in range(0, count, artefact.batch):
+            part = slice(start, start + artefact.batch)
             given = [array[part] for array in inputs]
             made = [results[port.name][part] for port in self.outputs]
-            self._library.run([arena, self._weights, *given, *made])
+            self._library.run([arena, artefact.weights, *given, *made])
         return results
 
     def _arena(self) -> Array:
         arena: Array | None = getattr(self._local, "arena", None)
         if arena is None:
-            arena = self._local.arena = aligned(max(self._arena_floats, 1))
+            arena = self._local.arena = aligned(max(self._artefact.arena, 1))
             arena[:] = 0
         return arena
 
+    def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
+        """Use other weights, from a file or as arrays by the network's names.
+
+        Calls that run meanwhile finish with the old ones. Raises CnnError as
+        `cnndsl.weights.bind.bind` does.
+        """
+        arrays = load_weights(Path(weights)) if isinstance(weights, str | Path) else weights
+        packing = self._artefact.packing
+        bound = bind(packing.parameters(), arrays, seed=None)
+        packed = packing.evaluate(bound.values)
+        self._artefact = replace(self._artefact, weights=packed)
+
     def save(self, path: str | Path) -> None:
-        """Write a `.cnnmod` file, atomically."""
-        raise NotImplementedError
+        """Write a `.cnnmod` file, atomically; equal modules give equal bytes."""
+        write_artefact(path, self._artefact)
 
 
+def load_module(path: Path, threads: int | None) -> CpuModule:
+    """A module from a file; see `cnndsl.runtime.backend.Backend.load`."""
+    artefact = read_artefact(path)
+    missing = missing_features(artefact.features)
+    if missing:
+        raise CnnError.of(
+            "E0723",
+            f"{path} needs a CPU with {', '.join(missing)}, which this one lacks",
+            hint="compile it for this machine, or with a smaller --mcpu such as x86-64-v3",
+        )
+    return CpuModule(artefact, threads)

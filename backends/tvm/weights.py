@@ -9,7 +9,7 @@ import numpy as np
 
 from cnndsl.backends.tvm.kernel import packed_size
 from cnndsl.backends.tvm.lower import Program
-from cnndsl.ir.expressions import Expression
+from cnndsl.ir.expressions import Expression, Parameter, parameters_of
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import Evaluator
 
@@ -29,6 +29,14 @@ class Packing:
     entries: Mapping[str, tuple[Expression, int]]
     offsets: tuple[tuple[int, ...], ...]
     size: int
+
+    def parameters(self) -> dict[str, Parameter]:
+        """The network's parameters by name."""
+        return {
+            parameter.name: parameter
+            for expression, _ in self.entries.values()
+            for parameter in parameters_of(expression)
+        }
 
     def evaluate(self, values: Mapping[str, Array]) -> Array:
         """The block of memory, from the arrays of the network's parameters by name."""

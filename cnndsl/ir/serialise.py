@@ -51,6 +51,24 @@ def from_json(data: Mapping[str, Any]) -> Graph:
         raise ValueError(f"not a graph ({type(error).__name__}: {error})") from None
 
 
+def expressions_to_json(expressions: Mapping[str, Expression]) -> dict[str, Any]:
+    """Named expressions as dicts, lists, texts and numbers."""
+    table = _ExpressionTable()
+    names = {name: table.index(expression) for name, expression in expressions.items()}
+    return {"expressions": table.rows, "names": names}
+
+
+def expressions_from_json(data: Mapping[str, Any]) -> dict[str, Expression]:
+    """The expressions of `expressions_to_json`. Raises ValueError if the data are none."""
+    try:
+        rows: list[Expression] = []
+        for row in data["expressions"]:
+            rows.append(_READERS[row[0]](rows, *row[1:]))
+        return {_text(name): rows[_index(index)] for name, index in data["names"].items()}
+    except (KeyError, TypeError, IndexError, AttributeError, AssertionError) as error:
+        raise ValueError(f"not expressions ({type(error).__name__}: {error})") from None
+
+
 def _attributes(op: Operator) -> dict[str, Any]:
     if isinstance(op, Fused):
         return {

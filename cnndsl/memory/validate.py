@@ -83,13 +83,17 @@ class Replay:
     def run(self) -> None:
         """All inputs, then step by step all other nodes, then the outputs."""
         for name in self.graph.inputs:
-            self._compute(self.graph[name])
+            if name not in self.options.external:
+                self._compute(self.graph[name])
         for step, name in enumerate(self.plan.schedule):
             node = self.graph[name]
             operands = self.graph.producers(node)
             for operand in operands:
                 self._check_whole(operand, f"when {name} reads it")
-            if name in self.options.external or not operands:
+            if name in self.options.external:
+                self._compute_outside(node)
+                continue
+            if not operands:
                 continue
             buffer = self.plan.places[name].buffer
             _require(buffer.first <= step <= buffer.last, f"{name} is made in a dead buffer")
@@ -114,6 +118,11 @@ class Replay:
             content = [Piece(start, end, node.name, sample, 0)]
             self.memory.write(content)
             self.contents[node.name, sample] = content
+
+    def _compute_outside(self, node: Node) -> None:
+        size = self.options.sample_bytes(node)
+        for sample in range(self.plan.batch):
+            self.contents[node.name, sample] = [Piece(0, size, node.name, sample, 0)]
 
     def _assemble(self, node: Node, operands: list[Node]) -> None:
         """A result made of bytes of the operands: those in place already, and the copies."""

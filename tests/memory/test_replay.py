@@ -1,15 +1,16 @@
-"""Plans carried out: real numbers in one array, validity of all plans, on networks and at random."""
+"""Plans carried out with real numbers in one array: networks, and random graphs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.passes import at_size
+import cnndsl
 from cnndsl.backends.numpy.run import run_graph
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import Options, plan, validate
@@ -20,7 +21,16 @@ from tests.memory.replay import float64_bytes, run_in_arena
 from tests.passes.random_graphs import Sample, samples
 from tests.zoo.support import lively_weights
 
-NETWORKS = ("densenet121", "googlenet", "resnet50", "shufflenet_v1_g3_1x", "squeezenet1_1", "unet")
+NETWORKS: dict[str, dict[str, Any]] = {
+    "densenet": {"growth": 4, "counts": [3, 4]},
+    "mobilenet_v2": {},
+    "resnet20_cifar": {},
+    "shufflenet_v1_g3_1x": {},
+    "squeezenet1_1": {},
+    "unet": {},
+}
+"""With settings of their parameters."""
+
 BASE = Options(sample_bytes=float64_bytes)
 
 
@@ -38,7 +48,8 @@ def assert_same_outputs(
 @pytest.mark.parametrize("level", [0, 2])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_compute_the_same_in_an_arena(name: str, level: int) -> None:
-    graph, _ = optimise(at_size(name, 32).graph, level)
+    network = cnndsl.parse(name, settings=NETWORKS[name], input_shapes={"image": (3, 32, 32)})
+    graph, _ = optimise(network.graph, level)
     rng = np.random.default_rng(1)
     inputs = {name: rng.normal(size=(2, *graph[name].type.shape)) for name in graph.inputs}
     values = lively_weights(graph)
@@ -56,7 +67,7 @@ def all_options(draw: st.DrawFn) -> Options:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(samples(12), all_options(), st.booleans())
 def test_random_graphs_compute_the_same_in_an_arena(
     sample: Sample, options: Options, fuse: bool
@@ -66,7 +77,7 @@ def test_random_graphs_compute_the_same_in_an_arena(
     assert_same_outputs(graph, sample.values, inputs, options)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(samples(14), st.data())
 def test_every_schedule_and_every_set_of_external_tensors_is_valid(
     sample: Sample, data: st.DataObject

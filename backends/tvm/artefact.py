@@ -1,0 +1,228 @@
+"""The `.cnnmod` file: an uncompressed zip, so that its weights can be used where they are.
+
+It holds manifest.json, library.so, weights.safetensors (packed for the kernels, the numbers at a
+multiple of 64 bytes in the file) and recipe.json (how the packed weights follow from the
+network's parameters).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from cnndsl.backends.tvm.weights import ALIGNMENT, Packing, aligned
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.serialise import expressions_from_json, expressions_to_json
+from cnndsl.ir.types import TensorType
+from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.module import Array, Port
+
+FORMAT = 1
+MANIFEST, LIBRARY, RECIPE, WEIGHTS = (
+    "manifest.json", "library.so", "recipe.json", "weights.safetensors",
+)  # fmt: skip
+EPOCH = (1980, 1, 1, 0, 0, 0)
+LARGEST_JSON = 2**28
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """All that a module is made of.
+
+    `arena` counts floats, `batch` is the number of samples that one call computes; the module
+    takes only that many if `fixed`. `features` are those that the code needs of a CPU.
+    """
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    metadata: Mapping[str, str]
+    features: tuple[str, ...]
+    batch: int
+    arena: int
+    packing: Packing
+    library: bytes
+    weights: Array
+
+
+def write_artefact(path: str | Path, artefact: Artefact) -> None:
+    """Write the file, atomically and without timestamps. Raises CnnError if it cannot be."""
+    recipe = _json(_recipe(artefact.packing))
+    data = artefact.weights.tobytes()
+    manifest = {
+        "format": FORMAT,
+        "inputs": [_port(port) for port in artefact.inputs],
+        "outputs": [_port(port) for port in artefact.outputs],
+        "metadata": dict(artefact.metadata),
+        "features": list(artefact.features),
+        "batch": artefact.batch,
+        "arena": artefact.arena,
+        "sha256": {LIBRARY: _hash(artefact.library), RECIPE: _hash(recipe), WEIGHTS: _hash(data)},
+    }
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), _json(manifest))
+        archive.writestr(zipfile.ZipInfo(LIBRARY, EPOCH), artefact.library)
+        archive.writestr(zipfile.ZipInfo(RECIPE, EPOCH), recipe)
+        info = zipfile.ZipInfo(WEIGHTS, EPOCH)
+        with archive.open(info, "w", force_zip64=True) as member:
+            member.write(_header(artefact.packing, file.tell()))
+            member.write(data)
+
+
+def _recipe(packing: Packing) -> dict[str, Any]:
+    expressions = {name: expression for name, (expression, _) in packing.entries.items()}
+    return {
+        **expressions_to_json(expressions),
+        "offsets": [offset for _, offset in packing.entries.values()],
+        "size": packing.size,
+    }
+
+
+def _header(packing: Packing, start: int) -> bytes:
+    """The start of a safetensors file, filled up so that the numbers are aligned in the zip."""
+    offsets = [offset for _, offset in packing.entries.values()]
+    spans = zip(packing.entries, offsets, [*offsets[1:], packing.size], strict=True)
+    tensors = {
+        name: {"dtype": "F32", "shape": [stop - first], "data_offsets": [first * 4, stop * 4]}
+        for name, first, stop in spans
+    }
+    text = _json(tensors)
+    text += b" " * (-(start + 8 + len(text)) % ALIGNMENT)
+    return struct.pack("<Q", len(text)) + text
+
+
+def read_artefact(path: Path) -> Artefact:
+    """Read and check a file. The weights are mapped, not read, if the file is aligned.
+
+    Raises CnnError: E0601 no such file, E0603 not an artefact, or damaged.
+    """
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            manifest = _read_json(archive, MANIFEST)
+            if manifest.get("format") != FORMAT:
+                raise ValueError(f"its format is {manifest.get('format')}, not {FORMAT}")
+            recipe = _read(archive, RECIPE)
+            library = _read(archive, LIBRARY)
+            found = _hashes(manifest)
+            _verify(RECIPE, recipe, found)
+            _verify(LIBRARY, library, found)
+            packing = _packing(json.loads(recipe))
+            weights = _map_weights(file, archive, packing, found)
+        return _artefact(manifest, packing, library, weights)
+    except OSError as error:
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, RecursionError,
+            NotImplementedError, struct.error) as error:  # fmt: skip
+        raise CnnError.of(
+            "E0603",
+            f"{path} is not a cpu module, or damaged: {error}",
+            hint="make it anew with `cnndsl compile --target cpu`",
+        ) from None
+
+
+def _map_weights(
+    file: IO[bytes], archive: zipfile.ZipFile, packing: Packing, hashes: Mapping[str, Any]
+) -> Array:
+    """The packed weights as an array over the file, checked by their hash."""
+    info = archive.getinfo(WEIGHTS)
+    with archive.open(info) as member:
+        (length,) = struct.unpack("<Q", member.read(8))
+    size = packing.size * 4
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != 8 + length + size:
+        raise ValueError(f"{WEIGHTS} has not the size that {RECIPE} asks for")
+    file.seek(info.header_offset + 26)
+    name_length, extra_length = struct.unpack("<HH", file.read(4))
+    start = info.header_offset + 30 + name_length + extra_length + 8 + length
+    view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    content = view[start : start + size]
+    if len(content) != size:
+        raise ValueError(f"{WEIGHTS} is cut off")
+    _verify(WEIGHTS, content, hashes)
+    mapped: Array = np.frombuffer(content, np.float32)
+    if mapped.ctypes.data % ALIGNMENT:
+        copy = aligned(packing.size)
+        copy[:] = mapped
+        return copy
+    return mapped
+
+
+def _packing(recipe: dict[str, Any]) -> Packing:
+    expressions = expressions_from_json(recipe)
+    pairs = zip(expressions.items(), recipe["offsets"], strict=True)
+    entries = {name: (expression, int(offset)) for (name, expression), offset in pairs}
+    return Packing(entries, (), int(recipe["size"]))
+
+
+def _artefact(
+    manifest: dict[str, Any], packing: Packing, library: bytes, weights: Array
+) -> Artefact:
+    metadata = manifest["metadata"]
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata is not a table of texts")
+    return Artefact(
+        tuple(map(_read_port, manifest["inputs"])),
+        tuple(map(_read_port, manifest["outputs"])),
+        metadata,
+        tuple(map(str, manifest["features"])),
+        int(manifest["batch"]),
+        int(manifest["arena"]),
+        packing,
+        library,
+        weights,
+    )
+
+
+def _port(port: Port) -> list[Any]:
+    return [port.name, list(port.type.shape), port.batch]
+
+
+def _read_port(data: list[Any]) -> Port:
+    name, shape, batch = data
+    return Port(str(name), TensorType(tuple(map(int, shape))), batch and int(batch))
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _hash(content: bytes | memoryview) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _hashes(manifest: dict[str, Any]) -> Mapping[str, Any]:
+    found = manifest["sha256"]
+    if not isinstance(found, dict):
+        raise ValueError("its hashes are not a table")
+    return found
+
+
+def _verify(name: str, content: bytes | memoryview, hashes: Mapping[str, Any]) -> None:
+    if _hash(content) != hashes.get(name):
+        raise ValueError(f"{name} is not what {MANIFEST} says: its hash differs")
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member as it is: nothing in the file is compressed, so it cannot be larger than it."""
+    if name not in archive.namelist():
+        raise ValueError(f"it has no {name}")
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    return archive.read(name)
+
+
+def _read_json(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    text = _read(archive, name)
+    if len(text) > LARGEST_JSON:
+        raise ValueError(f"{name} has {len(text)} bytes")
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is not an object")
+    return value

@@ -1,0 +1,40 @@
+"""What this CPU can do, told by the operating system."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+LLVM_NAMES = {
+    "asimd": "neon", "bmi1": "bmi", "bmi2": "bmi2", "abm": "lzcnt", "avx": "avx", "avx2": "avx2",
+    "f16c": "f16c", "fma": "fma", "movbe": "movbe", "popcnt": "popcnt", "avx512f": "avx512f",
+    "avx512bw": "avx512bw", "avx512cd": "avx512cd", "avx512dq": "avx512dq",
+    "avx512vl": "avx512vl", "avx512_vnni": "avx512vnni", "avx512_vbmi2": "avx512vbmi2",
+    "avx512vbmi": "avx512vbmi", "avx512ifma": "avx512ifma", "avx512_bf16": "avx512bf16",
+    "avx512_bitalg": "avx512bitalg", "avx512_vpopcntdq": "avx512vpopcntdq", "gfni": "gfni",
+    "vaes": "vaes", "vpclmulqdq": "vpclmulqdq", "avx_vnni": "avxvnni", "sve": "sve",
+}  # fmt: skip
+"""Features that generated code can use: Linux's name and LLVM's."""
+
+
+@cache
+def host_features() -> frozenset[str] | None:
+    """The features of this CPU by LLVM's names; None where the system does not tell."""
+    try:
+        text = CPU_INFO.read_text()
+    except OSError:
+        return None
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    if found is None:
+        return None
+    return frozenset(LLVM_NAMES[flag] for flag in found[1].split() if flag in LLVM_NAMES)
+
+
+def missing_features(needed: Collection[str]) -> list[str]:
+    """Those of some features that this CPU lacks, as far as it is known."""
+    known = host_features()
+    return [] if known is None else sorted(set(needed) - known)

@@ -14,15 +14,9 @@ from cnndsl.ir.graph import Graph
 from cnndsl.language.checks import check_unit
 from cnndsl.language.convolutional import Windows, declared_windows
 from cnndsl.language.elaborator import Elaborator
-from cnndsl.language.loader import (
-    NetworkItem,
-    Unit,
-    choose_network,
-    is_concrete,
-    load_unit,
-    locate,
-    zoo,
-)
+from cnndsl.language.loader import choose_network, load_unit
+from cnndsl.language.sources import locate, zoo
+from cnndsl.language.units import NetworkItem, Unit, is_concrete
 from cnndsl.language.values import Given, Settings
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from cnndsl.backends.tvm.layout import CACHE_LINE, Layout, Place, Tensor
+from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.steps import apply_step, step_weights
 from cnndsl.backends.tvm.tir import Code, Expr, floats, load, vector
+from cnndsl.backends.tvm.weights import packed_size
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 
@@ -155,11 +156,3 @@ class Body:
     def clear_halo(self, n: Expr, block: Expr, outer: list[Expr]) -> None:
         """Clear the halo of a channel block if `outer` is its first row."""
         self.output.clear_halo_once(self.code, n, block, outer)
-
-
-def packed_size(expression: Expression) -> int:
-    """Floats of a packed weight, up to a multiple of the cache line."""
-    size = 1
-    for length in expression.shape:
-        size *= length
-    return max(1, -(-size // CACHE_LINE)) * CACHE_LINE

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from cnndsl.ir.algebra import broadcast, constant
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Add,
     Affine,
     Average,
+    Conv,
     Dropout,
+    Fused,
     Identity,
     StochasticDepth,
 )
@@ -43,6 +46,8 @@ def _simplify(graph: Graph, node: Node) -> None:
         _scale(graph, node, operands[0], node.op.survival)
     elif isinstance(node.op, Dropout):
         graph.redefine(node, Identity(), operands, {}, node.spans)
+    elif isinstance(node.op, Fused) and not _takes_prologue(node.op.core):
+        _split_prologue(graph, node, node.op)
     elif isinstance(node.op, Average):
         total = graph.add(f"{node.name}.sum", Add(), operands, spans=node.spans)
         _scale(graph, node, total, 1 / len(operands))
@@ -55,3 +60,26 @@ def _scale(graph: Graph, node: Node, operand: Node, factor: float) -> None:
         "bias": broadcast(constant(0.0), shape),
     }
     graph.redefine(node, Affine(), [operand], params, node.spans)
+
+
+def _takes_prologue(core: Operator) -> bool:
+    """Whether the kernels of a fused operator's core compute a prologue themselves."""
+    return not isinstance(core, Conv) or core.groups == 1
+
+
+def _split_prologue(graph: Graph, node: Node, op: Fused) -> None:
+    """Give the prologue a node of its own: an identity with an epilogue."""
+    if not op.prologue:
+        return
+    first, *others = graph.producers(node)
+    params = {
+        role.replace("prologue", "epilogue", 1): expression
+        for role, expression in node.params.items()
+        if role.startswith("prologue")
+    }
+    before = graph.add(
+        f"{node.name}.prologue", Fused(Identity(), (), op.prologue), [first], params, node.spans
+    )
+    rest = {role: e for role, e in node.params.items() if not role.startswith("prologue")}
+    without = Fused(op.core, (), op.epilogue)
+    graph.redefine(node, without, [before, *others], rest, node.spans)

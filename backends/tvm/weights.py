@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnndsl.backends.tvm.kernel import packed_size
-from cnndsl.backends.tvm.lower import Program
 from cnndsl.ir.expressions import Expression, Parameter, parameters_of
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import Evaluator
+
+if TYPE_CHECKING:
+    from cnndsl.backends.tvm.lower import Program
 
 ALIGNMENT = 64
 """Bytes: where arrays start that kernels read or write vectors of."""
@@ -69,6 +72,12 @@ def pack(program: Program) -> Packing:
             own.append(known[expression])
         offsets.append(tuple(own))
     return Packing(entries, tuple(offsets), size)
+
+
+def packed_size(expression: Expression) -> int:
+    """Floats of a packed weight, up to a multiple of the alignment."""
+    line = ALIGNMENT // 4
+    return max(1, -(-math.prod(expression.shape) // line)) * line
 
 
 def aligned(size: int) -> Array:

@@ -21,7 +21,7 @@ def command(ctx: click.Context, networks: Sequence[str]) -> int:
     """
     from cnndsl.api import check
     from cnndsl.diagnostics import CnnError, Severity
-    from cnndsl.language.loader import iter_files
+    from cnndsl.language.sources import iter_files
 
     specs = [
         str(file)

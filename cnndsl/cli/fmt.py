@@ -20,7 +20,7 @@ def command(files: Sequence[Path], check: bool, diff: bool) -> int:
     """Rewrite files in canonical form; folders stand for all their .cnn files."""
     from cnndsl.diagnostics import CnnError
     from cnndsl.language.formatter import format_source
-    from cnndsl.language.loader import iter_files, read_source
+    from cnndsl.language.sources import iter_files, read_source
     from cnndsl.runtime.files import atomic_write
 
     changed, code = 0, 0

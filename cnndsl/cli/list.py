@@ -15,7 +15,7 @@ from cnndsl.cli.common import is_terminal, print_json, print_table
 
 if TYPE_CHECKING:
     from cnndsl.ir.operator import Operator
-    from cnndsl.language.loader import NetworkItem, Unit
+    from cnndsl.language.units import NetworkItem, Unit
 
 T = TypeVar("T")
 Rows = list[dict[str, Any]]
@@ -49,7 +49,9 @@ def _networks() -> Rows:
     `facts` is the network's name in the published facts where that is another.
     """
     from cnndsl.api import zoo
-    from cnndsl.language.loader import is_concrete, load_unit, read_source
+    from cnndsl.language.loader import load_unit
+    from cnndsl.language.sources import read_source
+    from cnndsl.language.units import is_concrete
 
     units = {file: load_unit(read_source(file)) for file in set(zoo().values())}
     chosen = [

@@ -141,6 +141,6 @@ def _print_classes(name: str, scores: Array, top: int, labels: list[str] | None)
 def _class_names(path: Path | None) -> list[str] | None:
     if path is None:
         return None
-    from cnndsl.language.loader import read_source
+    from cnndsl.language.sources import read_source
 
     return read_source(path).text.splitlines()

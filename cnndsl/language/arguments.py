@@ -10,7 +10,7 @@ from cnndsl.ir.attributes import attribute_kinds, required_attributes
 from cnndsl.ir.operator import Operator
 from cnndsl.language import syntax as ast
 from cnndsl.language.problem import Problem, did_you_mean
-from cnndsl.language.values import BlockValue
+from cnndsl.language.units import BlockValue
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from cnndsl.ir.operators import BY_NAME
 from cnndsl.language import syntax as ast
 from cnndsl.language.arguments import Signature, definition_signature, match_arguments, signature_of
 from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES
-from cnndsl.language.loader import Unit
 from cnndsl.language.problem import Problem, did_you_mean
+from cnndsl.language.units import Unit
 
 _JOINS = [name for name, operator in BY_NAME.items() if operator.operands is None]
 _OPERATORS = [name for name in BY_NAME if name != "input"]

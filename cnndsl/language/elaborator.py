@@ -18,9 +18,9 @@ from cnndsl.language.arguments import (
 from cnndsl.language.convolutional import Windows
 from cnndsl.language.elements import Flow, Poison
 from cnndsl.language.interpreter import Interpreter
-from cnndsl.language.loader import NetworkItem, Unit
 from cnndsl.language.paths import Path
 from cnndsl.language.problem import Problem, did_you_mean
+from cnndsl.language.units import NetworkItem, Unit
 from cnndsl.language.values import Given, Settings
 
 

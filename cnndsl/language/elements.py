@@ -15,10 +15,10 @@ from cnndsl.language import syntax as ast
 from cnndsl.language.convolutional import Windows
 from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.findings import Findings
-from cnndsl.language.loader import NetworkItem, Unit
 from cnndsl.language.paths import Path
 from cnndsl.language.problem import Fatal, Problem, did_you_mean
-from cnndsl.language.values import BlockValue, Frame, Layer, Recipe, Settings, Tensor, kind_of
+from cnndsl.language.units import BlockValue, NetworkItem, Unit
+from cnndsl.language.values import Frame, Layer, Recipe, Settings, Tensor, kind_of
 from cnndsl.language.writer import GraphWriter
 
 

@@ -18,9 +18,9 @@ from cnndsl.language import syntax as ast
 from cnndsl.language.arguments import check_complete, definition_signature, signature_of
 from cnndsl.language.convolutional import Windows
 from cnndsl.language.elements import POISON, Elements, Flow, Poison
-from cnndsl.language.loader import NetworkItem, Unit
 from cnndsl.language.paths import Path
 from cnndsl.language.problem import Problem
+from cnndsl.language.units import NetworkItem, Unit
 from cnndsl.language.values import Frame, Given, Layer, Names, Recipe, Settings, Tensor, kind_of
 
 _AXES = {0: "", 1: "L", 2: "HW", 3: "DHW"}

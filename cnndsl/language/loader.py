@@ -1,125 +1,23 @@
-"""Files to units: reading, imports, and what a network's name refers to.
+"""Texts to units: their imports, and the network that is meant.
 
 An import is looked up beside the importing file, then in the zoo (`networks/`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from importlib import resources
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Note, Source
 from cnndsl.language import limits
 from cnndsl.language import syntax as ast
 from cnndsl.language.parser import parse_with_errors
 from cnndsl.language.problem import did_you_mean
-from cnndsl.language.values import BlockValue
+from cnndsl.language.sources import read_source, zoo_folder
+from cnndsl.language.units import BlockValue, NetworkItem, Unit, is_concrete
 
 _DEFINED = re.compile(r"^(?:block|network)[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
-_NETWORK_LINE = re.compile(r"^network[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
-
-NetworkItem: TypeAlias = ast.Definition | ast.Alias
-
-
-@dataclass(eq=False)
-class Unit:
-    """One loaded file: its tree, and the blocks and networks it defines or imports.
-
-    `defaults_at` gives, for each item, the file's default statements above it; `missing` holds
-    the names that would be known but for an error that is reported already.
-    """
-
-    source: Source
-    tree: ast.File
-    errors: list[Diagnostic]
-    blocks: dict[str, BlockValue] = field(default_factory=dict)
-    networks: dict[str, tuple[Unit, NetworkItem]] = field(default_factory=dict)
-    imports: list[Unit] = field(default_factory=list)
-    defaults_at: dict[int, list[ast.Default]] = field(default_factory=dict)
-    missing: set[str] = field(default_factory=set)
-
-    def own_networks(self) -> list[NetworkItem]:
-        """The networks that are defined in this file, in order."""
-        return [item for unit, item in self.networks.values() if unit is self]
-
-    def all_units(self) -> list[Unit]:
-        """This unit and all it imports, each once."""
-        found = [self]
-        for unit in found:
-            found += [u for u in unit.imports if u not in found]
-        return found
-
-    def hash(self) -> str:
-        """SHA-256 of all texts that make up the unit."""
-        texts = sorted(unit.source.text for unit in self.all_units())
-        return hashlib.sha256("\0".join(texts).encode()).hexdigest()
-
-
-def zoo_folder() -> Path:
-    """The folder of the standard networks and blocks."""
-    with resources.as_file(resources.files("cnndsl.networks")) as folder:
-        return Path(folder)
-
-
-@cache
-def zoo() -> dict[str, Path]:
-    """Every network of the zoo, by name, with its file. A file named like its network wins."""
-    found: dict[str, Path] = {}
-    for path in sorted(zoo_folder().rglob("*.cnn")):
-        for name in _NETWORK_LINE.findall(path.read_text("utf-8")):
-            if name not in found or path.stem == name:
-                found[name] = path
-    return found
-
-
-def locate(spec: str) -> tuple[Source, str | None]:
-    """The source that a network's name refers to, and the network in it if one is named.
-
-    A spec is a path, `path:network`, the name of a zoo network, or source text (recognised by a
-    brace). A path `folder/NAME.cnn` that does not exist means the network NAME of another file
-    in that folder. Raises CnnError.
-    """
-    if "{" in spec or "\n" in spec:
-        return Source("<text>", spec), None
-    path, _, name = spec.partition(":") if ".cnn:" in spec else (spec, "", "")
-    if Path(path).is_file():
-        return read_source(Path(path)), name or None
-    if not path.endswith(".cnn") and "/" not in path and path in zoo():
-        return read_source(zoo()[path]), path
-    for sibling in sorted(Path(path).parent.glob("*.cnn")) if path.endswith(".cnn") else ():
-        if not name and Path(path).stem in _NETWORK_LINE.findall(_peek(sibling)):
-            return read_source(sibling), Path(path).stem
-    what = "file" if path.endswith(".cnn") or "/" in path else "network or file"
-    candidates = [*zoo(), *(str(p) for p in Path(path).parent.glob("*.cnn"))]
-    raise CnnError.of("E0601", f"no {what} {path!r}", hint=did_you_mean(path, candidates))
-
-
-def _peek(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def read_source(path: Path) -> Source:
-    """The text of a file. Raises CnnError if it cannot be read, or is too large to be one."""
-    try:
-        if path.stat().st_size > limits.FILE_BYTES:
-            raise CnnError.of("E0505", f"{path} is larger than {limits.FILE_BYTES:,} bytes")
-        return Source(str(path), path.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise CnnError.of(
-            "E0603", f"{path} is not a text in UTF-8 (byte {error.start} is wrong)"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CnnError.of("E0601", f"cannot read {path}: {reason}") from None
 
 
 def load_unit(source: Source) -> Unit:
@@ -247,11 +145,6 @@ class _Loader:
         return None
 
 
-def is_concrete(item: NetworkItem) -> bool:
-    """Whether a network can be built without further arguments."""
-    return isinstance(item, ast.Alias) or all(p.default is not None for p in item.parameters)
-
-
 def choose_network(unit: Unit, name: str | None) -> tuple[Unit, NetworkItem]:
     """The network of a unit by name, or the one it is about. Raises CnnError.
 
@@ -278,8 +171,3 @@ def choose_network(unit: Unit, name: str | None) -> tuple[Unit, NetworkItem]:
         hint = did_you_mean(name, unit.networks) or f"it has: {', '.join(unit.networks) or 'none'}"
         raise CnnError.of("E0215", f"{unit.source.name} has no network {name!r}", hint=hint)
     return unit.networks[name]
-
-
-def iter_files(path: Path) -> Iterator[Path]:
-    """The `.cnn` files of a folder, deep, in order; a file is itself."""
-    yield from sorted(path.rglob("*.cnn")) if path.is_dir() else (path,)

@@ -11,9 +11,9 @@ from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.language import syntax as ast
+from cnndsl.language.units import BlockValue, Unit
 
 if TYPE_CHECKING:
-    from cnndsl.language.loader import Unit
     from cnndsl.language.paths import Path
 
 Settings: TypeAlias = Mapping[str, "Given"]
@@ -29,19 +29,6 @@ class Given:
 
     value: Any
     span: Span
-
-
-@dataclass(frozen=True, eq=False)
-class BlockValue:
-    """A block with the file it belongs to."""
-
-    definition: ast.Definition
-    unit: Unit
-
-    @property
-    def name(self) -> str:
-        """The block's name."""
-        return self.definition.name.text
 
 
 @dataclass(frozen=True, eq=False)

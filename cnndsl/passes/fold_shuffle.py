@@ -8,22 +8,8 @@ from dataclasses import dataclass, replace
 from cnndsl.ir.algebra import reshape, take
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import (
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    AvgPool,
-    Conv,
-    ConvTranspose,
-    DistanceAvgPool,
-    FullyConnected,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    L2Pool,
-    MaxPool,
-    Shuffle,
-    Subsample,
-    Upsample,
-)
+from cnndsl.ir.operators import Conv, ConvTranspose, FullyConnected, Shuffle, Subsample, Upsample
+from cnndsl.ir.operators.pooling import AdaptivePool, GlobalPool, Pool
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
 from cnndsl.passes.fusing import ACTIVATIONS, Step
 from cnndsl.passes.rewrite import (
@@ -38,14 +24,9 @@ from cnndsl.passes.rewrite import (
 CHANNELWISE = (
     *ACTIVATIONS,
     *CHANNEL_AFFINE,
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    AvgPool,
-    DistanceAvgPool,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    L2Pool,
-    MaxPool,
+    AdaptivePool,
+    GlobalPool,
+    Pool,
     Subsample,
     Upsample,
 )

@@ -64,27 +64,34 @@ def _join_readers(graph: Graph, node: Node) -> str | None:
     for reader in readers:
         op = reader.op
         if isinstance(op, Conv) and op.groups == 1 and op.table is None:
-            key = (geometry(op), _activations(graph, reader))
+            key = (geometry(op), activation_behind(graph, reader))
             alike.setdefault(key, []).append(reader)
     groups = [convs for convs in alike.values() if len(convs) > 1]
     if not groups:
         names = ", ".join(reader.name for reader in readers)
         raise Reject(f"{names} differ in their windows, groups, or the activation behind them")
     for convs in groups:
-        _join(graph, node, convs)
+        join(graph, node, convs)
     return "; ".join(f"{len(convs)} convolutions as {joined_name(convs)}" for convs in groups)
 
 
-def _activations(graph: Graph, conv: Node) -> Hashable:
-    """What an epilogue could compute: joined convolutions must have it in common."""
+def activation_behind(graph: Graph, conv: Node) -> Hashable:
+    """What an epilogue could compute: joined convolutions must have it in common.
+
+    None without an activation that alone reads the convolution; one with parameters is like no
+    other.
+    """
     readers = [reader for reader, _ in graph.consumers(conv)]
     if graph.output_names(conv) or len(readers) != 1 or not isinstance(readers[0].op, ACTIVATIONS):
         return None
     return readers[0].op if plain_activation(readers[0]) else conv.name
 
 
-def _join(graph: Graph, x: Node, convs: Sequence[Node]) -> None:
-    """Joins convolutions of equal windows with equal activations, or none, behind them."""
+def join(graph: Graph, x: Node, convs: Sequence[Node]) -> None:
+    """Join dense convolutions of `x` with equal windows, and equal activations behind them or none.
+
+    The names of the activations, else of the convolutions, stand for slices then.
+    """
     first = convs[0].op
     assert isinstance(first, Conv)
     params = joined_params(convs)
@@ -92,7 +99,7 @@ def _join(graph: Graph, x: Node, convs: Sequence[Node]) -> None:
     op = replace(first, filters=filters, bias="bias" in params, weight=None)
     spans = frozenset[Span]().union(*(conv.spans for conv in convs))
     whole = graph.add(joined_name(convs), op, [x], params, spans)
-    if _activations(graph, convs[0]) is None:
+    if activation_behind(graph, convs[0]) is None:
         _take_apart(graph, whole, convs)
         return
     activations = [graph.consumers(conv)[0][0] for conv in convs]

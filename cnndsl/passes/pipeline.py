@@ -12,8 +12,15 @@ from cnndsl.ir.verify import verify as verify_graph
 from cnndsl.passes.common_subexpressions import CommonSubexpressions
 from cnndsl.passes.dead_code import DeadCode
 from cnndsl.passes.epilogue import Epilogue
+from cnndsl.passes.fc_to_conv import ConvToFc, FcToConv
 from cnndsl.passes.fold_affine import FoldScale, FuseBatchNorm
+from cnndsl.passes.fold_shuffle import FoldShuffle
+from cnndsl.passes.grouped import Grouped
+from cnndsl.passes.horizontal import Horizontal
+from cnndsl.passes.merge_linear import MergeLinear
 from cnndsl.passes.no_ops import NoOps
+from cnndsl.passes.padded_shortcut import PaddedShortcut
+from cnndsl.passes.pool_commute import PoolCommute
 from cnndsl.passes.prologue import Prologue
 from cnndsl.passes.rectified import Rectified
 from cnndsl.passes.rewrite import Pass, Report
@@ -23,19 +30,23 @@ from cnndsl.passes.training_only import TrainingOnly
 INFERENCE: tuple[Pass, ...] = (TrainingOnly(), DeadCode())
 CLEANUP: tuple[Pass, ...] = (NoOps(), Rectified(), CommonSubexpressions(), DeadCode())
 FOLDING: tuple[Pass, ...] = (StridedConv(), FoldScale(), FuseBatchNorm())
+REDUCING: tuple[Pass, ...] = (PoolCommute(), MergeLinear(), FoldShuffle(), ConvToFc(), Grouped())
+RESHAPING: tuple[Pass, ...] = (Horizontal(), PaddedShortcut(), FcToConv())
+"""Passes that trade one kind of work for another, which pays for some backends only."""
 FUSING: tuple[Pass, ...] = (Epilogue(), Prologue())
-"""Passes that make fused operators; each runs only for backends that name it in `fusions`."""
+"""Passes that make fused operators. These and RESHAPING run only for backends that name them in
+`fusions`."""
 
 LEVELS: dict[int, tuple[Pass, ...]] = {
     0: INFERENCE,
     1: INFERENCE + CLEANUP,
-    2: INFERENCE + CLEANUP + FOLDING + FUSING,
-    3: INFERENCE + CLEANUP + FOLDING + FUSING,
+    2: INFERENCE + CLEANUP + FOLDING + REDUCING + FUSING,
+    3: INFERENCE + CLEANUP + FOLDING + REDUCING + RESHAPING + FUSING,
 }
 """0: what inference means. 1: nothing is computed for nothing. 2: weights take what they can,
 and neighbours are fused. 3: everything that keeps the meaning."""
 
-FUSIONS = frozenset(step.name for step in FUSING)
+FUSIONS = frozenset(step.name for step in RESHAPING + FUSING)
 DEFAULT_LEVEL = 2
 
 

@@ -68,7 +68,9 @@ def test_no_strategy_gives_a_byte_twice(given: list[Shape]) -> None:
 def test_the_best_strategy_is_between_the_bound_and_no_sharing(given: list[Shape]) -> None:
     live = live_bytes(given)
     for step, size in enumerate(live):
-        assert size == UNIT * sum(1 for shape in given for cell in cells(shape, 0) if cell[0] == step)
+        assert size == UNIT * sum(
+            1 for shape in given for cell in cells(shape, 0) if cell[0] == step
+        )
     end = arena_bytes(given, arrange(given))
     assert max(live) <= end <= sum(shape.size for shape in given)
 

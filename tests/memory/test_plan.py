@@ -1,41 +1,166 @@
-"""What shares memory and what must not; plans that are wrong are found."""
+"""What shares memory and what must not, in small networks; plans that are wrong are found."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
 import cnndsl
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import Options, Plan, PlanError, plan, validate
+from cnndsl.memory.picture import arena_svg
+from cnndsl.memory.schedule import schedules
+
+DEFAULT = Options()
+DENSE = "conv(4, 3) -> concat { identity | conv(2, 3) } -> concat { identity | conv(2, 3) }"
 
 
 def network(body: str) -> Graph:
     return cnndsl.parse(f"network tested {{ input x [4, 8, 8]\n{body} }}").graph
 
 
-def planned(body: str, options: Options | None = None) -> tuple[Graph, Plan]:
+def planned(body: str, options: Options = DEFAULT) -> Plan:
     graph = network(body)
-    found = plan(graph, options or Options())
-    validate(graph, found, options or Options())
-    return graph, found
+    found = plan(graph, options)
+    validate(graph, found, options)
+    return found
 
 
-def test_elementwise_operators_write_over_dying_operands() -> None:
-    graph, found = planned("conv(4) -> bn -> relu -> add { conv(4, 1) | identity } -> conv(2)")
-    names = {graph[name].op.name for name in found.overwrites}
-    assert names == {"bn", "relu", "add"}
+def test_elementwise_operators_write_over_operands_that_die() -> None:
+    found = planned("conv(4, 3) -> bn -> relu -> add { conv(4, 1) | identity } -> conv(2, 3)")
+    assert found.overwrites.keys() == {"bn1", "relu1", "add1"}
+    assert not planned("conv(4, 3) -> bn -> relu", Options(in_place=False)).overwrites
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        "conv(4)\n let kept = relu\n sigmoid -> add { identity | kept }",
-        "conv(4)\n output early = identity\n relu -> conv(2)",
+        "conv(4, 3) -> add { sigmoid | conv(4, 3) | identity }",
+        "conv(4, 3)\n output early = identity\n sigmoid -> conv(2, 3)",
+        "conv(4, 3) -> concat { identity | sigmoid }",
     ],
 )
 def test_what_is_still_needed_is_not_overwritten(body: str) -> None:
-    graph, found = planned(body)
-    assert not any(graph[name].op.name in ("sigmoid", "relu") and
-                   graph.consumers(graph.producers(graph[name])[0])[1:] for name in found.overwrites)
+    assert "sigmoid1" not in planned(body).overwrites
+
+
+def test_a_vector_is_not_overwritten_by_a_map() -> None:
+    found = planned("let s = global_avgpool -> sigmoid\n mul { conv(4, 3) | s }")
+    assert found.overwrites == {"sigmoid1": 0, "mul1": 0}
+
+
+def test_chained_concats_share_one_buffer() -> None:
+    found = planned(DENSE)
+    assert found.views == {"concat1", "concat2"}
+    buffers = {found.places[name].buffer for name in ("conv1", "conv2", "conv3", "concat2")}
+    assert [buffer.size for buffer in buffers] == [4 * 8 * 64]
+    assert found.address("conv3") - found.address("concat2") == 4 * 6 * 64
+    assert planned(DENSE, Options(in_place_concat=False)).concat_copy_bytes == 4 * (6 + 8) * 64
+
+
+def test_a_value_twice_in_a_concat_is_copied_once() -> None:
+    found = planned("conv(4, 3) -> concat { identity | identity } -> conv(2, 3)")
+    assert found.copies == {"concat1": (1,)}
+    assert found.concat_copy_bytes == 4 * 4 * 64
+
+
+def test_a_value_in_two_concats_is_copied_into_the_second() -> None:
+    body = "let a = conv(4, 3)\n let b = concat { a | conv(2, 3) }\n concat { conv(1, 3) | a }"
+    found = planned(f"{body} -> concat {{ identity | b }}")
+    assert found.concat_copy_bytes > 0
+
+
+def test_concats_of_a_batch_need_strided_views() -> None:
+    found = planned(DENSE, Options(batch=3))
+    assert found.concat_copy_bytes == 0
+    assert found.sample_stride("conv2") == found.places["concat2"].size
+    dense = planned(DENSE, Options(batch=3, strided_views=False))
+    assert dense.concat_copy_bytes == 3 * 4 * (6 + 8) * 64
+    assert dense.sample_stride("conv2") == dense.places["conv2"].size
+
+
+def test_layouts_in_blocks_of_channels() -> None:
+    """Slices that are no whole blocks, and haloed tensors in others, are copied."""
+    blocked = Options(channel_block=4, sample_bytes=lambda n: -(-n.type.channels // 4) * 1024)
+    assert planned(DENSE.replace("(2, 3)", "(4, 3)"), blocked).concat_copy_bytes == 0
+    assert planned(DENSE, blocked).copies.keys() == {"concat1", "concat2"}
+
+
+def test_slices_and_flatten_are_views() -> None:
+    found = planned("conv(6, 3) -> slice(2, 5) -> flatten -> fc(3)")
+    assert found.views == {"slice1", "flatten1"}
+    assert found.address("flatten1") - found.address("conv1") == 4 * 2 * 64
+
+
+def test_another_order_lowers_the_peak() -> None:
+    """Four wide branches, each reduced to a vector: one after the other, not side by side."""
+    wide = [f"let w{i} = conv(32, 3, stride=1)" for i in range(4)]
+    sums = " | ".join(f"w{i} -> global_avgpool" for i in range(4))
+    graph = network("\n".join([*wide, f"add {{ {sums} }}"]))
+    written = tuple(node.name for node in graph.nodes())
+    peaks = [plan(graph, DEFAULT, order).lower_bound_bytes for order in schedules(graph, size)]
+    found = plan(graph)
+    validate(graph, found)
+    assert found.lower_bound_bytes == min(peaks) < plan(graph, DEFAULT, written).lower_bound_bytes
+
+
+def size(node: object) -> int:
+    return DEFAULT.sample_bytes(node)  # type: ignore[arg-type]
+
+
+def overlapping(found: Plan) -> Plan:
+    """All buffers at the start of the arena."""
+    moved = {b: replace(b, offset=0) for b in found.buffers}
+    places = {n: replace(p, buffer=moved[p.buffer]) for n, p in found.places.items()}
+    regions = tuple(replace(r, buffer=moved[r.buffer]) for r in found.regions)
+    return replace(found, buffers=tuple(moved.values()), places=places, regions=regions)
+
+
+def without_regions(found: Plan) -> Plan:
+    return replace(overlapping(found), regions=())
+
+
+def backwards(found: Plan) -> Plan:
+    return replace(found, schedule=found.schedule[::-1])
+
+
+def displaced(found: Plan) -> Plan:
+    """A slice of a concat a few bytes further on."""
+    place = found.places["conv3"]
+    return replace(
+        found, places={**found.places, "conv3": replace(place, offset=place.offset - 256)}
+    )
+
+
+def too_small(found: Plan) -> Plan:
+    return replace(found, arena_bytes=found.arena_bytes - 1)
+
+
+@pytest.mark.parametrize("fault", [overlapping, without_regions, backwards, displaced, too_small])
+def test_wrong_plans_are_found(fault: Callable[[Plan], Plan]) -> None:
+    graph = network(f"{DENSE} -> conv(2, 3) -> relu -> conv(3, 3)")
+    found = plan(graph)
+    validate(graph, found)
+    with pytest.raises(PlanError):
+        validate(graph, fault(found))
+
+
+def test_overwriting_a_value_that_is_needed_is_found() -> None:
+    graph = network("conv(4, 3) -> add { sigmoid | identity }")
+    found = plan(graph)
+    places = {**found.places, "sigmoid1": found.places["conv1"]}
+    with pytest.raises(PlanError, match="conv1 is damaged when add1 reads it"):
+        validate(graph, replace(found, places=places, regions=()))
+
+
+def test_the_picture_shows_every_region() -> None:
+    graph = network(DENSE)
+    found = plan(graph)
+    picture = ElementTree.fromstring(arena_svg(graph, found))
+    titles = [element.text or "" for element in picture.iter("{http://www.w3.org/2000/svg}title")]
+    for region in found.regions:
+        assert any(title.startswith(f"{region.node}: ") for title in titles)
+    assert arena_svg(graph, found) == arena_svg(network(DENSE), plan(network(DENSE)))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 import cnndsl
-from cnndsl.language.loader import is_concrete, load_unit, read_source
+from cnndsl.language.loader import load_unit
+from cnndsl.language.sources import read_source
+from cnndsl.language.units import is_concrete
 from cnndsl.memory import plan, validate
 from cnndsl.passes.pipeline import optimise
 

@@ -1,0 +1,64 @@
+"""Loaded files: what they define and import."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from cnndsl.diagnostics import Diagnostic, Source
+from cnndsl.language import syntax as ast
+
+NetworkItem: TypeAlias = ast.Definition | ast.Alias
+
+
+@dataclass(frozen=True, eq=False)
+class BlockValue:
+    """A block with the file it belongs to."""
+
+    definition: ast.Definition
+    unit: Unit
+
+    @property
+    def name(self) -> str:
+        """The block's name."""
+        return self.definition.name.text
+
+
+@dataclass(eq=False)
+class Unit:
+    """One loaded file: its tree, and the blocks and networks it defines or imports.
+
+    `defaults_at` gives, for each item, the file's default statements above it; `missing` holds
+    the names that would be known but for an error that is reported already.
+    """
+
+    source: Source
+    tree: ast.File
+    errors: list[Diagnostic]
+    blocks: dict[str, BlockValue] = field(default_factory=dict)
+    networks: dict[str, tuple[Unit, NetworkItem]] = field(default_factory=dict)
+    imports: list[Unit] = field(default_factory=list)
+    defaults_at: dict[int, list[ast.Default]] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+
+    def own_networks(self) -> list[NetworkItem]:
+        """The networks that are defined in this file, in order."""
+        return [item for unit, item in self.networks.values() if unit is self]
+
+    def all_units(self) -> list[Unit]:
+        """This unit and all it imports, each once."""
+        found = [self]
+        for unit in found:
+            found += [u for u in unit.imports if u not in found]
+        return found
+
+    def hash(self) -> str:
+        """SHA-256 of all texts that make up the unit."""
+        texts = sorted(unit.source.text for unit in self.all_units())
+        return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def is_concrete(item: NetworkItem) -> bool:
+    """Whether a network can be built without further arguments."""
+    return isinstance(item, ast.Alias) or all(p.default is not None for p in item.parameters)

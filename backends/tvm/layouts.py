@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from cnndsl.backends.tvm.kernels import winograd
 from cnndsl.backends.tvm.layout import Halo, Layout
+from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Concat, Conv, Fused, Slice
 
 
-def assign_layouts(graph: Graph, batch: int, lanes: int) -> dict[str, Layout]:
+def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layout]:
     """The layout of every node of a prepared graph.
 
     Inputs and outputs of the network are plain. All else is blocked by the vector width, with
@@ -17,17 +17,17 @@ def assign_layouts(graph: Graph, batch: int, lanes: int) -> dict[str, Layout]:
     halo.
     """
     borders = {*graph.inputs, *graph.outputs.values()}
-    halos = _halos(graph)
+    halos = _halos(graph, machine)
     return {
         node.name: Layout.of(node.type, batch)
         if node.name in borders
-        else Layout.of(node.type, batch, lanes, halos[node.name])
+        else Layout.of(node.type, batch, machine.lanes, halos[node.name])
         for node in graph.nodes()
     }
 
 
-def _halos(graph: Graph) -> dict[str, Halo]:
-    halos = {node.name: _needed(graph, node) for node in graph.nodes()}
+def _halos(graph: Graph, machine: Machine) -> dict[str, Halo]:
+    halos = {node.name: _needed(graph, node, machine) for node in graph.nodes()}
     changed = True
     while changed:
         changed = False
@@ -41,20 +41,25 @@ def _halos(graph: Graph) -> dict[str, Halo]:
     return halos
 
 
-def _needed(graph: Graph, node: Node) -> Halo:
+def _needed(graph: Graph, node: Node, machine: Machine) -> Halo:
     """The zeros that the readers of a node's tensor need around it."""
     none = ((0, 0),) * node.type.rank
-    wanted = [read_halo(reader) for reader, index in graph.consumers(node) if index == 0]
-    return _union([none, *(halo for halo in wanted if halo)])
+    readers = [reader for reader, index in graph.consumers(node) if index == 0]
+    return _union([none, *(read_halo(reader, node, machine) or none for reader in readers)])
 
 
-def read_halo(reader: Node) -> Halo:
-    """The zeros that a node's kernel needs around its first operand; () if none."""
+def read_halo(reader: Node, x: Node, machine: Machine) -> Halo:
+    """The zeros that a node's kernel needs around its first operand; () if none.
+
+    A prologue is applied to a copy of the operand, which then has the zeros.
+    """
     fused = reader.op if isinstance(reader.op, Fused) else None
     core = fused.core if fused else reader.op
-    if isinstance(core, Conv) and not (fused and fused.prologue):
-        return core.pads
-    return ()
+    if not isinstance(core, Conv) or (fused and fused.prologue):
+        return ()
+    spatial = [n for n in reader.type.spatial if isinstance(n, int)]
+    m = winograd.output_tile(core, x.type.channels, spatial, machine)
+    return winograd.read_halo(core, spatial, m) if m else core.pads
 
 
 def _union(halos: list[Halo]) -> Halo:
@@ -63,10 +68,3 @@ def _union(halos: list[Halo]) -> Halo:
         (max(side[0] for side in axis), max(side[1] for side in axis))
         for axis in zip(*halos, strict=True)
     )
-
-
-def same_layouts(layouts: Mapping[str, Layout], names: list[str]) -> bool:
-    """Whether tensors lie in memory alike."""
-    return len({layouts[name] for name in names}) == 1
-
-

@@ -61,7 +61,7 @@ class Program:
 def lower(graph: Graph, batch: int, machine: Machine) -> Program:
     """The program of an inference graph. Raises ValueError if a size is open."""
     prepared = prepare(graph)
-    layouts = assign_layouts(prepared, batch, machine.lanes)
+    layouts = assign_layouts(prepared, batch, machine)
     memory = _plan(prepared, layouts, batch, machine)
     placed = _placed(prepared, layouts, memory)
     steps = [

@@ -5,10 +5,11 @@ Apart from the rules of the operators it shares no code with the planner.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Concat, Slice
+from cnndsl.ir.operators import Slice
 from cnndsl.memory.arena import ALIGNMENT
 from cnndsl.memory.contents import Memory, Piece, merged
 from cnndsl.memory.model import Options, Plan, Region
@@ -97,7 +98,7 @@ class Replay:
                 continue
             buffer = self.plan.places[name].buffer
             _require(buffer.first <= step <= buffer.last, f"{name} is made in a dead buffer")
-            if name in self.plan.views or isinstance(node.op, Concat):
+            if name in self.plan.views or len(self._copies(node)) < len(operands):
                 self._assemble(node, operands)
             else:
                 self._check_overlap(node, operands)
@@ -124,9 +125,14 @@ class Replay:
         for sample in range(self.plan.batch):
             self.contents[node.name, sample] = [Piece(0, size, node.name, sample, 0)]
 
+    def _copies(self, node: Node) -> Sequence[int]:
+        """The operands that a node reads to make bytes of its own: mostly all."""
+        every = range(len(self.graph.producers(node)))
+        return self.plan.copies.get(node.name, every)
+
     def _assemble(self, node: Node, operands: list[Node]) -> None:
         """A result made of bytes of the operands: those in place already, and the copies."""
-        copies = self.plan.copies.get(node.name, ())
+        copies = () if node.name in self.plan.views else self._copies(node)
         for sample, (start, end) in enumerate(self._spans(node)):
             pieces: list[Piece] = []
             low = start

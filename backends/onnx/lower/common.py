@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.ir.algebra import along
+from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.windows import Pads
 
@@ -41,6 +42,12 @@ def pad_spatial(site: Site, tensor: str, pads: Pads, value: float = 0.0) -> str:
         return tensor
     counts = site.integers("pads", onnx_pads(((0, 0), (0, 0), *pads)))
     return site.step("pad", "Pad", tensor, counts, site.floats("pad_value", value))
+
+
+def fixed_shape(sizes: Sequence[Dim]) -> list[int] | None:
+    """Sizes as Reshape takes them as a constant, an open one as -1; None if several are open."""
+    shape = [-1 if isinstance(size, OpenDim) else size for size in sizes]
+    return shape if shape.count(-1) <= 1 else None
 
 
 def shape_with(site: Site, role: str, head: Sequence[int], spatial: str) -> str:

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 
 from cnndsl.backends.onnx.emitter import Site
-from cnndsl.backends.onnx.lower.common import Lowerings, onnx_pads, pad_spatial, shape_with
+from cnndsl.backends.onnx.lower.common import (
+    Lowerings,
+    fixed_shape,
+    onnx_pads,
+    pad_spatial,
+    shape_with,
+)
 from cnndsl.ir.algebra import reshape, transpose
+from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.operators.local import LocalConv, TiledConv
 from cnndsl.runtime.module import Array
 
@@ -27,8 +34,10 @@ def _local_conv(site: Site, op: LocalConv) -> None:
     order = (*range(1, len(weight.shape)), 0)
     matrices = reshape(transpose(weight, order), (math.prod(outputs), patch, op.filters))
 
-    flat_shape = site.integers("flat_shape", [0, x.channels, math.prod(padded)])
-    flat = site.step("flat", "Reshape", pad_spatial(site, site.input, op.pads), flat_shape)
+    flat = pad_spatial(site, site.input, op.pads)
+    if x.rank > 1:
+        flat_shape = site.integers("flat_shape", [0, x.channels, math.prod(padded)])
+        flat = site.step("flat", "Reshape", flat, flat_shape)
     indices = site.integers("indices", _patch_indices(padded, outputs, op.kernel, op.stride))
     patches = site.step("patches", "Gather", flat, indices, axis=2)
     ordered = site.step("by_position", "Transpose", patches, perm=[2, 0, 1, 3])
@@ -57,36 +66,73 @@ def _tiled_conv(site: Site, op: TiledConv) -> None:
     """One convolution with `period` times the stride makes the outputs of all tiles at once.
 
     The kernel of tile a starts at position a*stride of a larger kernel. The result
-    [filters * tiles, ...] is then interleaved along every axis, and its end cropped. The last
-    reshape changes nothing; it tells shape inference what a crop at open sizes hides.
+    [filters * tiles, ...] is then interleaved along every axis, and its end cropped.
     """
     rank, period = site.input_type.rank, op.period
     reach = [(period - 1) * s for s in op.stride]
     pads = tuple((before, after + r) for (before, after), r in zip(op.pads, reach, strict=True))
-    bias = [site.floats("tile_bias", site.value("bias").ravel())] if op.bias else []
-    tiles = site.step(
-        "tiles",
-        "Conv",
-        site.input,
-        site.floats("tile_weight", _tile_kernels(site.value("weight"), op)),
-        *bias,
-        kernel_shape=[k + r for k, r in zip(op.kernel, reach, strict=True)],
-        strides=[s * period for s in op.stride],
-        pads=onnx_pads(pads),
-    )
-    spatial = site.step("tile_sizes", "Shape", tiles, start=2)
-    split_shape = shape_with(site, "split_shape", [0, op.filters, *[period] * rank], spatial)
+    window = {
+        "kernel_shape": [k + r for k, r in zip(op.kernel, reach, strict=True)],
+        "strides": [s * period for s in op.stride],
+        "pads": onnx_pads(pads),
+    }
+    weights = [site.floats("tile_weight", _tile_kernels(site.value("weight"), op))]
+    if op.bias:
+        weights.append(site.floats("tile_bias", site.value("bias").ravel()))
+    if period == 1:
+        site.emit("Conv", site.input, *weights, **window)
+        return
+    tiles = site.step("tiles", "Conv", site.input, *weights, **window)
+    split_shape, joined_shape = _tile_shapes(site, op, tiles)
     split = site.step("split", "Reshape", tiles, split_shape)
     pairs = [axis for a in range(rank) for axis in (2 + rank + a, 2 + a)]
     interleaved = site.step("interleaved", "Transpose", split, perm=[0, 1, *pairs])
+    if any(isinstance(n, OpenDim) or n % period for n in site.output_type.spatial):
+        _crop(site, op, site.step("joined", "Reshape", interleaved, joined_shape))
+    else:
+        site.emit("Reshape", interleaved, joined_shape)
+
+
+def _tile_shapes(site: Site, op: TiledConv, tiles: str) -> tuple[str, str]:
+    """The shapes with the axes of the tiles apart, [filters, *tiles, ...], and joined."""
+    rank, period = site.input_type.rank, op.period
+    fixed = fixed_shape(site.output_type.spatial)
+    split_head, joined_head = [0, op.filters, *[period] * rank], [0, op.filters]
+    if fixed is not None:
+        counts = [n if n < 0 else math.ceil(n / period) for n in fixed]
+        wholes = [n if n < 0 else n * period for n in counts]
+        return (
+            site.integers("split_shape", [*split_head, *counts]),
+            site.integers("joined_shape", [*joined_head, *wholes]),
+        )
+    spatial = site.step("tile_sizes", "Shape", tiles, start=2)
     whole = site.step("whole_sizes", "Mul", spatial, site.integers("period", [period]))
-    joined_shape = shape_with(site, "joined_shape", [0, op.filters], whole)
-    joined = site.step("joined", "Reshape", interleaved, joined_shape)
+    return (
+        shape_with(site, "split_shape", split_head, spatial),
+        shape_with(site, "joined_shape", joined_head, whole),
+    )
+
+
+def _crop(site: Site, op: TiledConv, joined: str) -> None:
+    """Cut off what the last tiles have too much.
+
+    The last reshape changes nothing; it tells shape inference what a crop at open sizes hides.
+    """
+    rank, sizes = site.input_type.rank, site.output_type.spatial
     starts = site.integers("crop_starts", [0] * rank)
     axes = site.integers("crop_axes", range(2, 2 + rank))
-    sizes = _output_sizes(site, op)
-    cropped = site.step("cropped", "Slice", joined, starts, sizes, axes)
-    site.emit("Reshape", cropped, shape_with(site, "shape", [0, op.filters], sizes))
+    fixed = fixed_shape(sizes)
+    if fixed is not None and not site.output_type.is_open:
+        site.emit("Slice", joined, starts, site.integers("sizes", fixed), axes)
+        return
+    stops = _output_sizes(site, op)
+    cropped = site.step("cropped", "Slice", joined, starts, stops, axes)
+    head = [0, op.filters]
+    if fixed is not None:
+        shape = site.integers("shape", [*head, *fixed])
+    else:
+        shape = shape_with(site, "shape", head, stops)
+    site.emit("Reshape", cropped, shape)
 
 
 def _tile_kernels(weight: Array, op: TiledConv) -> Array:
@@ -106,9 +152,6 @@ def _tile_kernels(weight: Array, op: TiledConv) -> Array:
 
 def _output_sizes(site: Site, op: TiledConv) -> str:
     """The spatial sizes of the result as a tensor: (n + pads - kernel) / stride + 1."""
-    sizes = site.output_type.spatial
-    if not site.output_type.is_open:
-        return site.integers("sizes", [n for n in sizes if isinstance(n, int)])
     room = [sum(pad) - k for pad, k in zip(op.pads, op.kernel, strict=True)]
     spatial = site.step("input_sizes", "Shape", site.input, start=2)
     moved = site.step("room", "Add", spatial, site.integers("room_offset", room))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnndsl.backends.onnx.emitter import Site
-from cnndsl.backends.onnx.lower.common import Lowerings, per_channel
+from cnndsl.backends.onnx.lower.common import Lowerings, fixed_shape, per_channel
 from cnndsl.ir.operators.constant import Scale
 from cnndsl.ir.operators.normalisation import Affine, BatchNorm, LocalResponseNorm
 from cnndsl.ir.operators.training import StochasticDepth
@@ -24,7 +24,12 @@ def _lrn(site: Site, op: LocalResponseNorm) -> None:
     as_map = site.integers("map_shape", [0, 0, -1, 1])
     x = site.step("map", "Reshape", site.input, as_map)
     y = site.step("lrn", "LRN", x, **settings)
-    site.emit("Reshape", y, site.step("shape", "Shape", site.input))
+    fixed = fixed_shape(site.output_type.shape)
+    known = fixed is not None
+    shape = (
+        site.integers("shape", [0, *fixed]) if known else site.step("shape", "Shape", site.input)
+    )
+    site.emit("Reshape", y, shape)
 
 
 def _affine(site: Site, op: Affine) -> None:

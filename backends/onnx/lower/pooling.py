@@ -84,12 +84,31 @@ def _distance_avgpool(site: Site, op: DistanceAvgPool) -> None:
         site.emit("Conv", site.input, kernels, group=channels, **window)
         return
     total = site.step("total", "Conv", site.input, kernels, group=channels, **window)
+    if site.input_type.is_open:
+        share = _computed_share(site, weights, window)
+    else:
+        share = site.floats("share", _share(site, op, weights, pads))
+    site.emit("Div", total, share)
+
+
+def _share(site: Site, op: DistanceAvgPool, weights: Array, pads: Pads) -> Array:
+    """For each output the sum of the weights that lie within the input."""
+    sizes = [n for n in site.input_type.spatial if isinstance(n, int)]
+    inside = np.pad(np.ones(sizes), pads)
+    windows = np.lib.stride_tricks.sliding_window_view(inside, op.kernel)
+    strided = windows[tuple(slice(None, None, s) for s in op.strides)]
+    result: Array = np.tensordot(strided, weights, weights.ndim)
+    return result
+
+
+def _computed_share(site: Site, weights: Array, window: dict[str, Any]) -> str:
+    """The same for open sizes: a convolution of an all-one map."""
     spatial = site.step("spatial", "Shape", site.input, start=2)
     ones_shape = shape_with(site, "ones_shape", [1, 1], spatial)
     one = helper.make_tensor("value", TensorProto.FLOAT, [1], [1.0])
     ones = site.step("ones", "ConstantOfShape", ones_shape, value=one)
     kernel = site.floats("kernel", weights[None, None])
-    site.emit("Div", total, site.step("share", "Conv", ones, kernel, **window))
+    return site.step("share", "Conv", ones, kernel, **window)
 
 
 def _gaussian(op: DistanceAvgPool) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cnndsl.backends.tvm.kernel import Call, Kernel
-from cnndsl.backends.tvm.kernels import channels, direct, elementwise, grouped, plain, pooling
+from cnndsl.backends.tvm.kernels import channels, direct, elementwise, grouped, plain, pooling, winograd
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, FullyConnected
 
@@ -18,7 +18,7 @@ FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
 
 
 FAST: dict[type[Operator], tuple[Callable[[Call], Kernel | None], ...]] = {
-    Conv: (grouped.grouped, direct.direct),
+    Conv: (grouped.grouped, winograd.winograd, direct.direct),
     FullyConnected: (direct.direct,),
 }
 """Faster kernels, the best first, each of which may decline."""

@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.plain import conv_weight
+from cnndsl.backends.tvm.kernels.products import add_products
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import Tile, best_tile, largest_divisor
-from cnndsl.backends.tvm.tir import Code, Expr, Register, div, load, split, vector
+from cnndsl.backends.tvm.tir import Expr, Register, div, load, split, vector
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, FullyConnected
 
 TASKS_PER_CORE = 4
-UNROLLED = 64
-"""Multiply-adds in the innermost loop, about."""
+"""Tasks to make of a kernel, if it is large enough: what differs in time evens out."""
 
 
 @dataclass(frozen=True)
@@ -263,35 +263,9 @@ class _Direct:
                     index = index + o * (d * stride)
                     number = number * k + o
                 tap = (offset + block) * taps + number * (layout.block * outputs)
-                self._lanes(code, body, x, code.name(index), step,
-                            code.name(weights + tap), lanes, totals)  # fmt: skip
-
-    def _lanes(
-        self,
-        code: Code,
-        body: Body,
-        x: Tensor,
-        index: Expr,
-        step: int,
-        weights: Expr,
-        lanes: int,
-        totals: Sequence[Sequence[Register]],
-    ) -> None:
-        """The products of neighbouring input channels."""
-        width = body.output.layout.block
-        blocks = self.tile.blocks
-        together = largest_divisor(lanes, max(1, UNROLLED // (blocks * len(totals))))
-        with code.loop(lanes // together) as outer:
-            for inner in range(together):
-                lane = outer * together + inner
-                vectors = [
-                    load(body.weights["weight"], weights + lane * (blocks * width) + b * width, width)
-                    for b in range(blocks)
-                ]
-                for column, registers in enumerate(totals):
-                    scalar = vector(load(x.buffer, index + lane + column * step), width)
-                    for weight, total in zip(vectors, registers, strict=True):
-                        code.set(total, total.value + scalar * weight)
+                tap = code.name(weights + tap)
+                start = (x.buffer, code.name(index))
+                add_products(code, totals, start, step, (body.weights["weight"], tap), lanes)
 
 
 def write_prologue(body: Body, x: Tensor) -> None:

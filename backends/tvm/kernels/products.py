@@ -1,0 +1,39 @@
+"""The innermost loop of every dense kernel: a tile of outputs, a few input channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cnndsl.backends.tvm.tiles import largest_divisor
+from cnndsl.backends.tvm.tir import Code, Expr, Register, load, vector
+
+UNROLLED = 64
+"""Multiply-adds in the body of the loop, about."""
+
+
+def add_products(
+    code: Code,
+    totals: Sequence[Sequence[Register]],
+    inputs: tuple[Any, Expr],
+    step: int,
+    weights: tuple[Any, Expr],
+    channels: int,
+) -> None:
+    """totals[column][block] += sum over channels c of x[c + column*step] * w[c][block].
+
+    `inputs` and `weights` are buffers, with the index of their first number. Weights are
+    [channels, blocks, lanes].
+    """
+    blocks, lanes = len(totals[0]), totals[0][0].lanes
+    (x, first), (w, start) = inputs, weights
+    together = largest_divisor(channels, max(1, UNROLLED // (blocks * len(totals))))
+    with code.loop(channels // together) as outer:
+        for inner in range(together):
+            channel = outer * together + inner
+            row = start + channel * (blocks * lanes)
+            vectors = [load(w, row + b * lanes, lanes) for b in range(blocks)]
+            for column, registers in enumerate(totals):
+                scalar = vector(load(x, first + channel + column * step), lanes)
+                for weight, total in zip(vectors, registers, strict=True):
+                    code.set(total, total.value + scalar * weight)

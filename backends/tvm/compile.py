@@ -61,12 +61,18 @@ def build_library(program: Program, packing: Packing, machine: Machine) -> bytes
 
 
 def compile_module(
-    graph: Graph, values: Mapping[str, Array], options: CompileOptions
+    graph: Graph,
+    values: Mapping[str, Array],
+    options: CompileOptions,
+    machine: Machine | None = None,
 ) -> CpuModule:
-    """A module that runs a graph on a CPU; see `cnndsl.runtime.backend.Backend.compile`."""
+    """A module that runs a graph on a CPU; see `cnndsl.runtime.backend.Backend.compile`.
+
+    The machine is this one if none is given.
+    """
     if options.dtype != "float32":
         raise CnnError.of("E0722", f"the cpu backend computes in float32, not {options.dtype}")
-    machine = find_machine()
+    machine = machine or find_machine()
     batch = options.batch or 1
     program = lower(graph, batch, machine)
     packing = pack(program)

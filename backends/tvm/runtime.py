@@ -12,6 +12,10 @@ from typing import Any
 
 from cnndsl.runtime.module import Array
 
+ENTRY = "run"
+"""The name of a library's one function."""
+ALL = 2**31 - 1
+
 
 @cache
 def _runtime() -> Any:
@@ -35,17 +39,20 @@ class Library:
     def __init__(self, path: Path, threads: int | None):
         runtime = _runtime()
         self._module = runtime.load_module(str(path))
-        self._run = self._module["run"]
+        self._run = self._module[ENTRY]
         self._configure = runtime.get_global_func("runtime.config_threadpool")
         self._threads = threads or _cores()
         self._local = threading.local()
 
-    def run(self, arrays: Sequence[Array]) -> None:
-        """Run on the arena, the weights, the inputs and the outputs."""
+    def run(self, arrays: Sequence[Array], first: int = 0, last: int = ALL) -> None:
+        """Run on the arena, the weights, the inputs and the outputs.
+
+        Only the steps from `first` up to, not including, `last` are run.
+        """
         if getattr(self._local, "threads", 0) != self._threads:
             self._configure(1, self._threads)
             self._local.threads = self._threads
-        self._run(*(ctypes.c_void_p(array.ctypes.data) for array in arrays))
+        self._run(*(ctypes.c_void_p(array.ctypes.data) for array in arrays), first, last)
 
 
 def _cores() -> int:

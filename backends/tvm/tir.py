@@ -154,23 +154,37 @@ class Code:
             self._statements = outer
 
     def function(
-        self, name: str, buffers: Sequence[Any], *, packed: bool = False, noalias: bool = True
+        self,
+        name: str,
+        buffers: Sequence[Any],
+        *,
+        numbers: Sequence[Any] | None = None,
+        noalias: bool = True,
     ) -> Any:
-        """The function; `packed` gives it the interface of TVM's runtime in place of C's.
+        """The function of pointers to the buffers.
 
-        `noalias` says that no two of the buffers share memory of which one is written.
+        With `numbers`, whole numbers that follow the pointers, it has the interface of TVM's
+        runtime in place of C's. `noalias` says that no two of the buffers share memory of which
+        one is written.
         """
         pointers = [tirx.Var(buffer.name, FLOAT_POINTER) for buffer in buffers]
         declared = [
             tirx.DeclBuffer(buffer, data=pointer)
             for buffer, pointer in zip(buffers, pointers, strict=True)
         ]
+        attributes = {"global_symbol": name, "tirx.noalias": noalias}
+        if numbers is not None:
+            body = tirx.stmt_seq(*declared, *self._statements)
+            return tirx.PrimFunc([*pointers, *numbers], body).with_attr(attributes)
         end = tirx.Return(tirx.const(SUCCESS, "int32"))
-        body = tirx.stmt_seq(*declared, *self._statements, *([] if packed else [end]))
-        returns = None if packed else PrimType("int32")
-        function = tirx.PrimFunc(pointers, body, ret_type=returns)
-        function = function.with_attr("global_symbol", name).with_attr("tirx.noalias", noalias)
-        return function if packed else function.with_attr("calling_conv", C_INTERFACE)
+        body = tirx.stmt_seq(*declared, *self._statements, end)
+        function = tirx.PrimFunc(pointers, body, ret_type=PrimType("int32"))
+        return function.with_attr({**attributes, "calling_conv": C_INTERFACE})
+
+
+def whole_number(name: str) -> Any:
+    """A variable that is a whole number."""
+    return tirx.Var(name, "int32")
 
 
 def split(index: Expr, extents: Sequence[int]) -> list[Expr]:

@@ -103,7 +103,8 @@ class Replay:
             else:
                 self._check_overlap(node, operands)
                 self._compute(node)
-        for name in self.graph.outputs.values():
+        auxiliaries = (auxiliary.node for auxiliary in self.graph.auxiliaries.values())
+        for name in (*self.graph.outputs.values(), *auxiliaries):
             self._check_whole(self.graph[name], "at the end")
 
     def _spans(self, node: Node) -> list[Span]:

@@ -11,6 +11,7 @@ from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, Slice
+from cnndsl.passes.channel_affine import CHANNEL_AFFINE
 from cnndsl.passes.fusing import ACTIVATIONS
 from cnndsl.passes.rewrite import Reject, Report, rewrite_each
 
@@ -78,13 +79,28 @@ def _join_readers(graph: Graph, node: Node) -> str | None:
 def activation_behind(graph: Graph, conv: Node) -> Hashable:
     """What an epilogue could compute: joined convolutions must have it in common.
 
-    None without an activation that alone reads the convolution; one with parameters is like no
-    other.
+    None without an activation that alone reads the convolution. One with parameters, or with a
+    per-channel map before or behind it, is like no other.
     """
-    readers = [reader for reader, _ in graph.consumers(conv)]
-    if graph.output_names(conv) or len(readers) != 1 or not isinstance(readers[0].op, ACTIVATIONS):
+    behind = only_activation(graph, conv)
+    if mapped(graph, conv) or (behind and mapped(graph, behind)):
+        return conv.name
+    if behind is None:
         return None
-    return readers[0].op if plain_activation(readers[0]) else conv.name
+    return behind.op if plain_activation(behind) else conv.name
+
+
+def only_activation(graph: Graph, node: Node) -> Node | None:
+    """The activation that is all that reads a node."""
+    readers = [reader for reader, _ in graph.consumers(node)]
+    if len(readers) == 1 and isinstance(readers[0].op, ACTIVATIONS):
+        return None if graph.output_names(node) else readers[0]
+    return None
+
+
+def mapped(graph: Graph, node: Node) -> bool:
+    """Whether a per-channel map is left behind a node, for its epilogue to take."""
+    return any(isinstance(reader.op, CHANNEL_AFFINE) for reader, _ in graph.consumers(node))
 
 
 def join(graph: Graph, x: Node, convs: Sequence[Node]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.ir.algebra import slice_axis
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Add, Concat, Conv, PadChannels
-from cnndsl.passes.horizontal import plain_activation
+from cnndsl.passes.horizontal import mapped, only_activation
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
 
@@ -43,12 +42,14 @@ def _split(graph: Graph, node: Node) -> str | None:
         raise Reject(f"its operand {describe(conv)} is no dense convolution")
     require_one_reader(graph, conv)
     require_one_reader(graph, shortcut)
+    end = only_activation(graph, node)
+    if mapped(graph, node) or (end and (end.params or mapped(graph, end))):
+        raise Reject("a map of the channels behind it would need a place in both parts")
     (narrow,) = graph.producers(shortcut)
     border, channels = narrow.type.channels, node.type.channels
     first = _filters(graph, conv, op, 0, border)
     rest = _filters(graph, conv, op, border, channels)
     parts = [graph.add(f"{node.name}[:{border}]", Add(), [first, narrow], {}, node.spans), rest]
-    end = _activation_behind(graph, node)
     if end is not None:
         parts = [
             graph.add(f"{part.name}/{end.name}", end.op, [part], {}, end.spans) for part in parts
@@ -67,11 +68,3 @@ def _filters(graph: Graph, conv: Node, op: Conv, start: int, stop: int) -> Node:
     part = replace(op, filters=stop - start, weight=None)
     name = f"{conv.name}[{start or ''}:{stop if start == 0 else ''}]"
     return graph.add(name, part, graph.producers(conv), params, conv.spans)
-
-
-def _activation_behind(graph: Graph, node: Node) -> Node | None:
-    """The activation that is all that reads a node."""
-    readers: Sequence[Node] = [reader for reader, _ in graph.consumers(node)]
-    if len(readers) == 1 and plain_activation(readers[0]) and not graph.output_names(node):
-        return readers[0]
-    return None

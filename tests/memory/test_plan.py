@@ -11,6 +11,7 @@ import pytest
 import cnndsl
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import Options, Plan, PlanError, plan, validate
+from cnndsl.memory.model import float32_bytes
 from cnndsl.memory.picture import arena_svg
 from cnndsl.memory.schedule import schedules
 
@@ -101,14 +102,11 @@ def test_another_order_lowers_the_peak() -> None:
     sums = " | ".join(f"w{i} -> global_avgpool" for i in range(4))
     graph = network("\n".join([*wide, f"add {{ {sums} }}"]))
     written = tuple(node.name for node in graph.nodes())
-    peaks = [plan(graph, DEFAULT, order).lower_bound_bytes for order in schedules(graph, size)]
+    orders = schedules(graph, float32_bytes)
+    peaks = [plan(graph, DEFAULT, order).lower_bound_bytes for order in orders]
     found = plan(graph)
     validate(graph, found)
     assert found.lower_bound_bytes == min(peaks) < plan(graph, DEFAULT, written).lower_bound_bytes
-
-
-def size(node: object) -> int:
-    return DEFAULT.sample_bytes(node)  # type: ignore[arg-type]
 
 
 def overlapping(found: Plan) -> Plan:

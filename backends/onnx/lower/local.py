@@ -28,11 +28,11 @@ def _local_conv(site: Site, op: LocalConv) -> None:
     outputs = [n for n in site.output_type.spatial if isinstance(n, int)]
     known = [n for n in x.spatial if isinstance(n, int)]
     padded = [n + sum(pad) for n, pad in zip(known, op.pads, strict=True)]
-    patch = x.channels * math.prod(op.kernel)
+    patch, positions = x.channels * math.prod(op.kernel), math.prod(outputs)
 
     weight = site.node.params["weight"]
     order = (*range(1, len(weight.shape)), 0)
-    matrices = reshape(transpose(weight, order), (math.prod(outputs), patch, op.filters))
+    matrices = reshape(transpose(weight, order), (positions, patch, op.filters))
 
     flat = pad_spatial(site, site.input, op.pads)
     if x.rank > 1:
@@ -43,13 +43,15 @@ def _local_conv(site: Site, op: LocalConv) -> None:
     ordered = site.step("by_position", "Transpose", patches, perm=[2, 0, 1, 3])
     rows = site.step("rows", "Reshape", ordered, site.integers("rows_shape", [0, 0, patch]))
     products = site.step("products", "MatMul", rows, site.expression("weight", matrices))
-    channels_first = site.step("by_filter", "Transpose", products, perm=[1, 2, 0])
-    shape = site.integers("shape", [0, op.filters, *outputs])
     if op.bias:
-        maps = site.step("maps", "Reshape", channels_first, shape)
-        site.emit("Add", maps, site.parameter("bias"))
-    else:
-        site.emit("Reshape", channels_first, shape)
+        order = (*range(1, x.rank + 1), 0)
+        bias = reshape(transpose(site.node.params["bias"], order), (positions, 1, op.filters))
+        products = site.step("biased", "Add", products, site.expression("bias", bias))
+    if x.rank == 1:
+        site.emit("Transpose", products, perm=[1, 2, 0])
+        return
+    channels_first = site.step("by_filter", "Transpose", products, perm=[1, 2, 0])
+    site.emit("Reshape", channels_first, site.integers("shape", [0, op.filters, *outputs]))
 
 
 def _patch_indices(

@@ -12,39 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
-from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.kernels.products import add_products
+from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import Tile, best_tile, largest_divisor
-from cnndsl.backends.tvm.tir import Expr, Register, div, load, split, vector
-from cnndsl.ir.algebra import pad, reshape, transpose
-from cnndsl.ir.expressions import Expression
-from cnndsl.ir.operators import Conv, FullyConnected
+from cnndsl.backends.tvm.tir import Expr, Register, load, split, vector
+from cnndsl.ir.algebra import pad
+from cnndsl.ir.operators import Conv
 
 TASKS_PER_CORE = 4
 """Tasks to make of a kernel, if it is large enough: what differs in time evens out."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A convolution as the kernel sees it: `weight` is [filters, channels/groups, *kernel]."""
-
-    weight: Expression
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    before: tuple[int, ...]
-    groups: int
-
-    @property
-    def kernel(self) -> tuple[int, ...]:
-        """Sizes of the kernel."""
-        return self.weight.shape[2:]
-
-    @property
-    def is_pointwise(self) -> bool:
-        """Whether outputs and inputs correspond one to one."""
-        ones = (1,) * len(self.kernel)
-        return self.kernel == ones and self.stride == ones and not any(self.before)
 
 
 @dataclass(frozen=True)
@@ -61,18 +38,19 @@ class Grid:
 
 
 def direct(call: Call) -> Kernel | None:
-    """The kernel, or None where output or group sizes do not fit whole blocks."""
-    window = window_of(call)
+    """The kernel, or None for an output that is not blocked."""
     y, lanes = call.output, call.machine.lanes
-    if y.block != lanes or not _groups_fit(window, call):
+    if y.block != lanes:
         return None
+    window = Window.of(call)
     x = call.x
     if call.prologue:
         x = prologue_layout(call, window)
-    flat = window.is_pointwise and not any(map(any, x.halo)) and x.rank > 0
+    same_size = window.is_pointwise and x.spatial == y.spatial and x.rank > 0
+    flat = same_size and not any(map(any, x.halo))
     batched = math.prod(y.spatial) == 1 and y.batch > 1
     columns = y.batch if batched else math.prod(y.spatial) if flat else (y.spatial or (1,))[-1]
-    tile = best_tile(call.machine, y.blocks // window.groups, columns)
+    tile = best_tile(call.machine, window.run, columns)
     if flat and not batched:
         grid = Grid("flat", -(-columns // tile.columns), tile.columns)
     elif batched:
@@ -87,43 +65,12 @@ def direct(call: Call) -> Kernel | None:
     return Kernel("direct", weights, kernel.write, x.size if call.prologue else 0)
 
 
-def window_of(call: Call) -> Window:
-    """The convolution that a call is."""
-    op = call.core
-    if isinstance(op, FullyConnected):
-        weight = call.params["core.weight"]
-        zeros = (0,) * call.x.rank
-        ones = (1,) * call.x.rank
-        shaped = reshape(weight, (op.units, call.x.channels, *call.x.spatial))
-        return Window(shaped, ones, ones, zeros, 1)
-    assert isinstance(op, Conv)
-    before = tuple(before for before, _ in op.pads)
-    return Window(conv_weight(call), op.stride, op.dilation, before, op.groups)
-
-
-def _groups_fit(window: Window, call: Call) -> bool:
-    filters, channels = window.weight.shape[0] // window.groups, window.weight.shape[1]
-    whole = filters % call.output.block == 0 and channels % call.x.block == 0
-    return window.groups == 1 or whole
-
-
 def prologue_layout(call: Call, window: Window) -> Layout:
     """The layout of the operand after its prologue, with the halo that the window reads."""
     op = call.core
     halo = op.pads if isinstance(op, Conv) else ()
     x = replace(call.x, halo=halo or ((0, 0),) * call.x.rank)
     return replace(x, batch_stride=x.blocks * x.plane)
-
-
-def packed(weight: Expression, block: int, outputs: int) -> Expression:
-    """[filters/outputs, channels/block, *kernel, block, outputs], filled up with zeros."""
-    filters, channels, *kernel = weight.shape
-    chunks, inner = -(-filters // outputs), -(-channels // block)
-    missing = ((0, chunks * outputs - filters), (0, inner * block - channels))
-    full = pad(weight, (*missing, *((0, 0),) * len(kernel)))
-    split_up = reshape(full, (chunks, outputs, inner, block, *kernel))
-    axes = range(4, 4 + len(kernel))
-    return transpose(split_up, (0, 2, *axes, 3, 1))
 
 
 @dataclass(frozen=True)
@@ -247,8 +194,7 @@ class _Direct:
         inner = -(-channels // layout.block)
         outputs = self.tile.blocks * body.output.layout.block
         taps = math.prod(kernel) * layout.block * outputs
-        chunks = body.output.layout.blocks // self.tile.blocks // window.groups
-        first_block = div(chunk, chunks) * inner if window.groups > 1 else 0
+        first_block = window.first_block(chunk * self.tile.blocks)
         first = code.name(start + first_block * layout.plane)
         weights = code.name(chunk * (inner * taps))
         whole, rest = divmod(channels, layout.block)

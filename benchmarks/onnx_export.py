@@ -120,10 +120,10 @@ def _runner(network: str, level: int, threads: int) -> Iterator[Callable[[], flo
 def _serve(requests: Connection, network: str, level: int, threads: int) -> None:
     module = cnndsl.compile(network, seed=0, level=level, threads=threads)
     rng = np.random.default_rng(0)
-    inputs = {
-        port.name: rng.normal(size=(1, *module.declared_type(port).shape)).astype(np.float32)
-        for port in module.inputs
-    }
+    inputs = {}
+    for port in module.inputs:
+        sizes = [size for size in module.declared_type(port).shape if isinstance(size, int)]
+        inputs[port.name] = rng.normal(size=(1, *sizes)).astype(np.float32)
     module.run(inputs)
     while True:
         requests.recv()

@@ -17,6 +17,9 @@ from cnndsl.ir.operators import (
 )
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
 
+REPLACED = (*CHANNEL_AFFINE, StochasticDepth, Dropout, Average)
+"""Operators that a prepared graph has no nodes of."""
+
 
 def prepare(graph: Graph) -> Graph:
     """A copy of an inference graph with fewer operators that computes the same.

@@ -18,6 +18,7 @@ from cnndsl.cli.common import (
     stage,
     weights_options,
 )
+from cnndsl.cli.passes import level_options
 
 if TYPE_CHECKING:
     from cnndsl.runtime.module import Array, Module
@@ -32,6 +33,7 @@ Files = Sequence[tuple[str | None, Path]]
 @click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")
 @click.option("--top", type=click.IntRange(1), help="How many classes to print (5).")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line.")
+@level_options
 @weights_options
 @network_options
 def command(
@@ -43,7 +45,7 @@ def command(
     labels: Path | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
-    **weights: Any,
+    **options: Any,
 ) -> int:
     """Run an artefact, or compile a network and run that.
 
@@ -54,11 +56,11 @@ def command(
         if is_artefact(model):
             from cnndsl.api import load
 
-            module = load(model, threads=weights["threads"])
+            module = load(model, threads=options["threads"])
         else:
             from cnndsl.api import compile as compile_network
 
-            module = compile_network(load_network(model, settings, input_shapes), **weights)
+            module = compile_network(load_network(model, settings, input_shapes), **options)
             show(module.warnings)
     names = _class_names(labels)
     arrays = _read_inputs(module, inputs, image)

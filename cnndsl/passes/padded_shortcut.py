@@ -47,6 +47,8 @@ def _split(graph: Graph, node: Node) -> str | None:
         raise Reject("a map of the channels behind it would need a place in both parts")
     (narrow,) = graph.producers(shortcut)
     border, channels = narrow.type.channels, node.type.channels
+    if border == channels:
+        raise Reject(f"{shortcut.name} pads nothing")
     first = _filters(graph, conv, op, 0, border)
     rest = _filters(graph, conv, op, border, channels)
     parts = [graph.add(f"{node.name}[:{border}]", Add(), [first, narrow], {}, node.spans), rest]

@@ -63,6 +63,16 @@ def test_a_network_without_a_file_in_between_prints_classes(call, image, tmp_pat
     assert len(rows) == 3
 
 
+def test_a_network_at_another_level(call, image):
+    np.save("x.npy", image)
+    common = ("run", "small.cnn", "--seed", 0, "--input", "x.npy", "--output", "y.npy")
+    for options in (["-O", 0], ["-O", 3, "--disable", "no-ops"]):
+        assert call(*common, *options).code == 0
+        np.testing.assert_allclose(np.load("y.npy"), expected(image), rtol=1e-5)
+    wrong = call(*common, "--disable", "none")
+    assert (wrong.code, "E0610" in wrong.err) == (2, True)
+
+
 def test_several_inputs_and_outputs(call, tmp_path):
     (tmp_path / "two.cnn").write_text(TWO)
     random = np.random.default_rng(1)

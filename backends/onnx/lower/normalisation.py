@@ -25,10 +25,10 @@ def _lrn(site: Site, op: LocalResponseNorm) -> None:
     x = site.step("map", "Reshape", site.input, as_map)
     y = site.step("lrn", "LRN", x, **settings)
     fixed = fixed_shape(site.output_type.shape)
-    known = fixed is not None
-    shape = (
-        site.integers("shape", [0, *fixed]) if known else site.step("shape", "Shape", site.input)
-    )
+    if fixed is not None:
+        shape = site.integers("shape", [0, *fixed])
+    else:
+        shape = site.step("shape", "Shape", site.input)
     site.emit("Reshape", y, shape)
 
 

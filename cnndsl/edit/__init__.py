@@ -1,0 +1,1 @@
+"""Architecture edits: a network's source rewritten so that it is another, cheaper network."""

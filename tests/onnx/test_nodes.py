@@ -1,0 +1,92 @@
+"""Exported models leave nothing to do for onnxruntime's own basic optimiser.
+
+`python -m benchmarks.onnx_export` shows the same of every network of the zoo.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import cnndsl
+from benchmarks.onnx_export import difference, operators, operators_left
+from cnndsl.backends.onnx.module import OnnxModule
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.operator import OperatorError
+from cnndsl.passes.pipeline import optimise
+from cnndsl.runtime.backend import CompileOptions
+from tests.onnx.support import BACKEND, start, then
+from tests.onnx.test_operators import with_open_sizes
+from tests.operators.cases import CASES, Case, parameter_values
+
+NETWORKS = (
+    "audio_1d",
+    "densenet_cifar_L40_k12",
+    "grouped_shuffled",
+    "lenet5_paper",
+    "locally_connected",
+    "mobilenet_v1_050",
+    "multi_size",
+    "recurrent",
+    "resnet20_cifar",
+    "resnet56_stochastic_depth",
+    "tiled",
+    "volume_3d",
+)
+
+EXPANDED = {"hard_swish": "+1 HardSigmoid, -1 HardSwish, +1 Mul"}
+"""Operators that onnxruntime has no kernel for, and replaces by their definition."""
+
+
+def exported(network: str, level: int = 2, batch: int | None = None) -> bytes:
+    module = cnndsl.compile(network, seed=0, level=level, batch=batch)
+    assert isinstance(module, OnnxModule)
+    return module.serialized
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_have_no_node_to_remove(name: str):
+    model = exported(name)
+    assert difference(operators(model), operators_left(model)) == ""
+    unoptimised = operators_left(exported(name, level=0))
+    assert operators(model).total() <= unoptimised.total()
+
+
+def test_a_fixed_batch_leaves_nothing_to_fold():
+    for name in ("audio_1d", "lenet5_paper", "locally_connected", "tiled"):
+        model = exported(name, batch=1)
+        assert difference(operators(model), operators_left(model)) == ""
+
+
+@pytest.mark.parametrize("name", sorted({case.operator.name for case in CASES}))
+def test_operators_are_written_without_detours(name: str):
+    """At known sizes, with any batch and a fixed one, and at open sizes."""
+    for case in CASES:
+        if case.operator.name != name:
+            continue
+        for graph, batch in variants(case):
+            options = CompileOptions(batch=batch)
+            module = BACKEND.compile(optimise(graph, fusions=())[0], case.values(), options)
+            assert isinstance(module, OnnxModule)
+            model = module.serialized
+            change = difference(operators(model), operators_left(model))
+            assert change == EXPANDED.get(name, ""), case.id
+
+
+def variants(case: Case) -> list[tuple[Graph, int | None]]:
+    known: list[tuple[Graph, int | None]] = [(case.graph(), None), (case.graph(), 1)]
+    try:
+        return [*known, (case.graph(tuple(map(with_open_sizes, case.shapes))), None)]
+    except OperatorError:
+        return known
+
+
+def test_the_comparison_sees_what_is_removed():
+    graph, x = start(3, 8, 8)
+    x = then(graph, "conv", "conv", x, filters=4, kernel=3)
+    x = then(graph, "bn", "bn", x)
+    then(graph, "fc", "fc", x, units=2)
+    graph.outputs = {"y": "fc"}
+    module = BACKEND.compile(graph, parameter_values(graph, 0), CompileOptions())
+    assert isinstance(module, OnnxModule)
+    before, after = operators(module.serialized), operators_left(module.serialized)
+    assert difference(before, after) == "-1 BatchNormalization"

@@ -1,0 +1,202 @@
+"""The passes that move and merge layers, on random graphs full of what they look for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import cnndsl
+from cnndsl.analysis.cost import graph_cost
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.passes.pipeline import LEVELS, REDUCING, RESHAPING, inference_graph, optimise
+from tests.passes.random_graphs import Grower, Sample
+from tests.passes.test_random_graphs import assert_same_outputs
+
+MOVING = [step.name for step in (*REDUCING, *RESHAPING)]
+
+
+class PatternGrower(Grower):
+    """Draws the patterns and their near misses; what stands between and around them varies."""
+
+    def grow(self) -> None:
+        patterns = (
+            self.layer, self.pooled, self.stacked, self.parallel, self.branches, self.shuffled,
+            self.shortcut, self.window,
+        )  # fmt: skip
+        self.draw(st.sampled_from(patterns))()
+        if len(self.nodes) == len(self.graph.inputs):
+            self.add("relu", self.nodes[0])
+
+    def map(self) -> Node:
+        """A value with spatial axes."""
+        maps = [node for node in self.nodes if node.type.rank]
+        return self.draw(st.sampled_from(maps[-3:]))
+
+    def some_conv(self, x: Node, filters: int, kernel: int = 1, **given: Any) -> Node:
+        options = {
+            "bias": self.draw(st.booleans()),
+            "pad": self.draw(st.sampled_from(["same", "same", "valid"])),
+            "stride": self.draw(st.sampled_from([1, 1, 1, 2])),
+            **given,
+        }
+        return self.add("conv", x, filters=filters, kernel=kernel, **options)
+
+    def maybe(self, x: Node, *names: str) -> Node:
+        name = self.draw(st.sampled_from(("", "", *names)))
+        return self.add(name, x) if name else x
+
+    def pooled(self) -> None:
+        """A convolution before an average pool."""
+        x = self.some_conv(self.map(), 2, self.draw(st.sampled_from([1, 1, 1, 2])))
+        x = self.maybe(x, "bn", "relu")
+        pad = self.draw(st.sampled_from(["valid", "same"]))
+        options = {"kernel": 2, "stride": 2, "pad": pad, "ceil": self.draw(st.booleans())}
+        kind = self.draw(st.sampled_from(["avgpool", "distance_avgpool", "global_avgpool"]))
+        if kind == "avgpool":
+            options["include_pad"] = self.draw(st.booleans())
+        self.add(kind, x, **({} if kind == "global_avgpool" else options))
+
+    def stacked(self) -> None:
+        """Two convolutions in a row, in groups or not."""
+        groups = self.draw(st.sampled_from([1, 1, 2]))
+        x = self.some_conv(self.map(), 4, 1)
+        kernels = self.draw(st.sampled_from([(1, 3), (3, 1), (1, 1), (2, 2)]))
+        for kernel in kernels:
+            x = self.some_conv(x, self.draw(st.sampled_from([2, 4, 6])), kernel, groups=groups)
+        self.maybe(x, "relu")
+
+    def parallel(self) -> None:
+        """Convolutions of one value."""
+        x, kernel = self.map(), self.draw(st.integers(1, 2))
+        stride = self.draw(st.integers(1, 2))
+        kind = self.draw(st.sampled_from(["", "relu", "tanh"]))
+        parts = []
+        for _ in range(self.draw(st.integers(2, 3))):
+            part = self.some_conv(x, self.draw(st.integers(1, 3)), kernel, stride=stride, pad=0)
+            parts.append(self.add(kind, part) if kind else self.maybe(part, "relu", "bn"))
+        self.add("concat", *parts)
+
+    def branches(self) -> None:
+        """The branch forms of a grouped convolution, summed or concatenated."""
+        x = self.map()
+        sliced = x.type.channels % 2 == 0 and self.draw(st.booleans())
+        activation = self.draw(st.sampled_from(["relu", "", "bn"]))
+        last = self.draw(st.booleans())
+        ends = []
+        for index in range(2):
+            half = x.type.channels // 2
+            if sliced:
+                part = self.add("slice", x, start=index * half, stop=(index + 1) * half)
+            else:
+                part = self.maybe(self.some_conv(x, 2, stride=1), "relu")
+            end = self.some_conv(part, 2, 3, stride=1, pad="same")
+            end = self.add(activation, end) if activation else end
+            ends.append(self.some_conv(end, 3, stride=1) if last else end)
+        extra = self.draw(st.sampled_from([[], [ends[0]]]))
+        self.add("add" if last else "concat", *ends, *extra)
+
+    def shuffled(self) -> None:
+        """A shuffle between convolutions, depthwise ones and elementwise operators."""
+        x = self.some_conv(self.map(), 6, 1, groups=self.draw(st.sampled_from([1, 1, 2])))
+        x = self.maybe(x, "prelu", "bn", "maxpool2")
+        x = self.maybe(x, "depthwise3")
+        x = self.add("shuffle", x, groups=self.draw(st.sampled_from([2, 3])))
+        x = self.maybe(x, "depthwise3", "avgpool2")
+        x = self.maybe(x, "relu", "scale", "bn")
+        self.draw(st.sampled_from([self.some_conv, self.dense]))(x, 2)
+
+    def dense(self, x: Node, units: int) -> Node:
+        return self.add("fc", x, units=units)
+
+    def add(self, operator: str, *operands: Node, **attributes: object) -> Node:
+        if operator[-1] in "23":
+            attributes = {"kernel": int(operator[-1]), **attributes}
+            operator = operator[:-1]
+        if operator == "scale" and not attributes:
+            attributes = {"factor": 2.5, "shift": 1.0}
+        return super().add(operator, *operands, **attributes)
+
+    def shortcut(self) -> None:
+        """A zero-padded shortcut around a convolution."""
+        x = self.map()
+        channels = x.type.channels + self.draw(st.integers(0, 2))
+        residual = self.maybe(self.some_conv(x, channels, 3, stride=1, pad="same"), "bn")
+        padded = self.add("pad_channels", x, channels=channels)
+        pair = self.draw(st.permutations([residual, padded]))
+        self.maybe(self.add("add", *pair), "relu", "prelu", "bn")
+
+    def window(self) -> None:
+        """A convolution of a whole map, and something that makes a vector of it."""
+        x = self.map()
+        kernel = list(x.type.spatial)
+        x = self.add("conv", x, filters=3, kernel=kernel, pad=0, bias=self.draw(st.booleans()))
+        x = self.maybe(x, "relu", "bn", "prelu")
+        self.add(self.draw(st.sampled_from(["flatten", "global_maxpool", "softmax"])), x)
+
+
+@st.composite
+def pattern_samples(draw: st.DrawFn) -> Sample:
+    grower = PatternGrower(draw)
+    for _ in range(draw(st.integers(1, 4))):
+        grower.grow()
+    return grower.finish()
+
+
+def test_patterns_keep_the_outputs() -> None:
+    """In 250 graphs every one of these passes finds something to do, and no output changes."""
+    matched = Counter[str]()
+
+    @given(pattern_samples(), st.sets(st.sampled_from(MOVING), max_size=3))
+    @settings(
+        max_examples=250,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    def keep(sample: Sample, disable: set[str]) -> None:
+        optimised, runs = optimise(sample.graph, max(LEVELS), disable=disable, verify=True)
+        matched.update({run.name: len(run.report.matched) for run in runs})
+        assert_same_outputs(sample, optimised)
+
+    keep()
+    assert [name for name in MOVING if not matched[name]] == []
+
+
+def shape_of(graph: Graph) -> list[tuple[object, ...]]:
+    """Operators, types and edges, whatever the names."""
+    place = {node.name: index for index, node in enumerate(graph.nodes())}
+    return [
+        (node.op, node.type, [place[operand.name] for operand in graph.producers(node)])
+        for node in graph.nodes()
+    ]
+
+
+def test_the_forms_of_a_resnext_unit_become_one() -> None:
+    """Xie et al. (2017), figure 3: (a), (b) and (c) are the same function."""
+    graphs = [
+        optimise(cnndsl.parse(name).graph)[0]
+        for name in ("resnext_forms", "resnext_summed", "resnext_joined_early")
+    ]
+    grouped, *others = [shape_of(graph) for graph in graphs]
+    assert [other == grouped for other in others] == [True, True]
+
+
+def test_transitions_of_densenet_cost_a_quarter() -> None:
+    """Each transition's 1x1 convolution runs on 2x2 times fewer positions."""
+    graph = cnndsl.parse("densenet121").graph
+    before, after = graph_cost(inference_graph(graph)), graph_cost(optimise(graph)[0])
+    transitions = [(56, 256, 128), (28, 512, 256), (14, 1024, 512)]
+    saved = sum(size * size * a * b * 3 // 4 for size, a, b in transitions)
+    assert before.macs is not None
+    assert after.macs == before.macs - saved
+
+
+def test_only_dense_neighbours_take_a_shuffle() -> None:
+    """ShuffleNet has 16 units; only the first convolution of the first one is not grouped."""
+    _, runs = optimise(cnndsl.parse("shufflenet_v1_g3_1x").graph)
+    (report,) = [run.report for run in runs if run.name == "fold-shuffle"]
+    assert [fate.node for fate in report.matched] == ["stage2.0.branch1.shuffle1"]
+    assert len(report.rejected) == 15

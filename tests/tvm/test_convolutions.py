@@ -1,0 +1,117 @@
+"""Convolutions of the sizes and forms that the fast kernels divide into cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from cnndsl.backends.tvm import BACKEND
+from cnndsl.backends.tvm.lower import lower
+from cnndsl.ir.graph import Graph
+from cnndsl.passes.pipeline import optimise
+from tests.onnx.support import start, then
+from tests.operators.cases import parameter_values
+from tests.tvm.support import EXACT, WINOGRAD, assert_agrees, compiled, machine
+
+
+@dataclass(frozen=True)
+class Form:
+    """One convolution, the kernel family that should compute it, and what is around it."""
+
+    id: str
+    family: str
+    shape: tuple[int, ...]
+    attributes: dict[str, object]
+    after: tuple[str, ...] = field(default=())
+
+
+def form(id: str, family: str, shape: tuple[int, ...], *after: str, **attributes: object) -> Form:
+    return Form(id, family, shape, attributes, after)
+
+
+FORMS = (
+    form("3x3", "direct", (19, 11, 30), filters=40, kernel=3, dilation=2),
+    form("3x3_strided", "direct", (32, 13, 15), "relu", filters=48, kernel=3, stride=2),
+    form("7x7_first", "direct", (3, 31, 33), "relu", filters=32, kernel=7, stride=2),
+    form("1x1_flat", "direct", (33, 9, 13), filters=64, kernel=1),
+    form("1x1_strided", "direct", (32, 9, 13), filters=16, kernel=1, stride=2),
+    form("1x1_into_halo", "direct", (24, 7, 7), "relu", "conv", filters=32, kernel=1),
+    form("1x7", "direct", (32, 12, 17), "relu", filters=32, kernel=[1, 7]),
+    form("1d", "direct", (20, 50), filters=24, kernel=5, stride=2),
+    form("3d", "direct", (17, 5, 6, 7), filters=20, kernel=3),
+    form("residual", "direct", (32, 10, 10), "add", "relu", filters=32, kernel=1),
+    form("groups_wide", "direct", (64, 9, 9), "relu", filters=64, kernel=3, groups=2),
+    form("groups_uneven", "direct", (60, 9, 9), filters=90, kernel=3, groups=3),
+    form("groups_of_five", "direct", (40, 9, 9), filters=40, kernel=1, groups=8),
+    form("groups_few_outputs", "direct", (48, 6, 6), filters=24, kernel=3, groups=12),
+    form("groups_narrow", "grouped", (64, 9, 11), "relu", filters=64, kernel=3, groups=16),
+    form("groups_of_two", "grouped", (32, 9, 11), filters=32, kernel=3, stride=2, groups=16),
+    form("depthwise", "grouped", (37, 12, 40), "relu6", filters=37, kernel=3, groups=37),
+    form("depthwise_5x5", "grouped", (16, 9, 9), filters=16, kernel=5, stride=2, groups=16),
+    form("winograd_4", "winograd", (32, 17, 18), "relu", filters=48, kernel=3),
+    form("winograd_residual", "winograd", (32, 28, 28), "add", "relu", filters=32, kernel=3),
+    form("winograd_valid", "winograd", (24, 21, 30), filters=40, kernel=3, pad="valid"),
+    form("winograd_2", "winograd", (96, 7, 7), filters=96, kernel=3),
+)
+
+
+def graph_of(item: Form) -> Graph:
+    """The convolution and what follows; further operands come from the input."""
+    graph, x = start(*item.shape)
+    node = then(graph, "y", "conv", x, **item.attributes)
+    for index, name in enumerate(item.after):
+        if name == "add":
+            node = then(graph, f"after{index}", "add", node, x)
+        elif name == "conv":
+            node = then(graph, f"after{index}", "conv", node, filters=16, kernel=3, stride=2)
+        else:
+            node = then(graph, f"after{index}", name, node)
+    graph.outputs = {"out": node.name}
+    return optimise(graph, fusions=BACKEND.fusions)[0]
+
+
+@pytest.mark.parametrize("extension", ["avx2", "avx512"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_all_forms(batch: int, extension: str):
+    for item in FORMS:
+        graph = graph_of(item)
+        families = {step.kernel.family for step in lower(graph, batch, machine(extension)).steps}
+        if extension == "avx2":
+            assert item.family in families, item.id
+        values = parameter_values(graph, 1)
+        inputs = {"image": np.random.default_rng(2).normal(size=(batch, *item.shape))}
+        module = compiled(graph, values, batch=batch, extension=extension)
+        tolerance = WINOGRAD if "winograd" in families else EXACT
+        assert_agrees(module, graph, values, inputs, tolerance)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_prologue_leaves_the_padding_alone(kernel: int):
+    graph, x = start(24, 9, 10)
+    other = then(graph, "skip", "conv", x, filters=24, kernel=1)
+    node = then(graph, "join", "add", x, other)
+    node = then(graph, "bn", "bn", node)
+    node = then(graph, "relu", "relu", node)
+    node = then(graph, "y", "conv", node, filters=40, kernel=kernel)
+    graph.outputs = {"out": node.name, "sum": "join"}
+    graph = optimise(graph, fusions=BACKEND.fusions)[0]
+    assert "bn" not in graph
+    values = parameter_values(graph, 3)
+    inputs = {"image": np.random.default_rng(4).normal(size=(2, 24, 9, 10))}
+    for batch in (1, 2):
+        assert_agrees(compiled(graph, values, batch=batch), graph, values, inputs)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_fully_connected_on_maps_and_vectors(batch: int):
+    graph, x = start(20, 5, 6)
+    node = then(graph, "hidden", "fc", x, units=70)
+    node = then(graph, "relu", "relu", node)
+    node = then(graph, "y", "fc", node, units=33)
+    graph.outputs = {"out": node.name}
+    graph = optimise(graph, fusions=BACKEND.fusions)[0]
+    values = parameter_values(graph, 5)
+    inputs = {"image": np.random.default_rng(6).normal(size=(batch, 20, 5, 6))}
+    assert_agrees(compiled(graph, values, batch=batch), graph, values, inputs)

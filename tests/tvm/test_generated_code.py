@@ -1,0 +1,64 @@
+"""Properties of the machine code and of the program around it."""
+
+from __future__ import annotations
+
+import pytest
+
+import cnndsl
+from cnndsl.backends.tvm import BACKEND
+from cnndsl.backends.tvm.build import assembly
+from cnndsl.backends.tvm.compile import kernels
+from cnndsl.backends.tvm.lower import Program, lower
+from cnndsl.backends.tvm.machine import find_machine
+from cnndsl.diagnostics import CnnError
+from cnndsl.passes.pipeline import optimise
+
+NETWORKS = {
+    "densenet121": "a prologue in scratch memory, concat in place",
+    "googlenet": "branches",
+    "mobilenet_v1": "depthwise",
+    "resnet18": "Winograd",
+    "shufflenet_v1_g3_1x": "uneven groups, shuffle",
+}
+
+
+def program(name: str, batch: int = 1) -> Program:
+    net = cnndsl.parse(name, input_shapes={"image": (3, 64, 64)})
+    graph, _ = optimise(net.graph, fusions=BACKEND.fusions)
+    return lower(graph, batch, find_machine())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nothing_is_allocated_in_a_call(name: str):
+    functions = list(kernels(program(name)).values())
+    code = assembly(functions, find_machine())
+    assert "AllocWorkspace" not in code
+    assert "TVMBackendParallelLaunch" in code
+
+
+def test_equal_layers_share_a_kernel():
+    found = program("resnet18")
+    assert len(kernels(found)) < len(found.steps)
+
+
+def test_concat_is_computed_in_place():
+    found = program("densenet121")
+    copied = [step.node for step in found.steps if "concat" in step.node]
+    assert copied == []
+
+
+def test_tensors_do_not_overlap_what_is_live():
+    found = program("googlenet", batch=2)
+    for step in found.steps:
+        assert step.output.offset + step.call.output.size <= max(found.arena, step.call.output.size)
+
+
+def test_an_unknown_cpu_is_an_error():
+    with pytest.raises(CnnError, match="unknown CPU 'pentium5'"):
+        find_machine("pentium5")
+
+
+def test_vector_widths_follow_from_the_cpu():
+    assert find_machine("x86-64-v4").lanes == 16
+    assert find_machine("x86-64-v3").lanes == 8
+    assert find_machine("x86-64").lanes == 1

@@ -1,0 +1,159 @@
+"""Files, weights, threads and errors of compiled modules."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save_file
+
+from cnndsl.backends.tvm import BACKEND, features
+from cnndsl.backends.tvm.artefact import read_artefact
+from cnndsl.backends.tvm.module import CpuModule
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.passes.pipeline import optimise
+from cnndsl.runtime.backend import CompileOptions
+from tests.onnx.support import small_net
+from tests.operators.cases import parameter_values
+from tests.tvm.support import assert_agrees, compiled
+
+IMAGE = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return optimise(small_net(), fusions=BACKEND.fusions)[0]
+
+
+@pytest.fixture(scope="module")
+def module(graph: Graph) -> CpuModule:
+    return compiled(graph, parameter_values(graph, 0))
+
+
+@pytest.fixture
+def saved(module: CpuModule, tmp_path: Path) -> Path:
+    path = tmp_path / "net.cnnmod"
+    module.save(path)
+    return path
+
+
+def test_a_saved_module_computes_the_same(module: CpuModule, saved: Path):
+    loaded = BACKEND.load(saved, threads=1)
+    assert loaded.inputs == module.inputs
+    assert loaded.outputs == module.outputs
+    assert loaded.metadata == module.metadata
+    np.testing.assert_array_equal(loaded(IMAGE), module(IMAGE))
+
+
+def test_equal_modules_give_equal_files(module: CpuModule, saved: Path, tmp_path: Path):
+    BACKEND.load(saved).save(tmp_path / "again.cnnmod")
+    assert (tmp_path / "again.cnnmod").read_bytes() == saved.read_bytes()
+
+
+def test_weights_are_mapped_from_the_file(saved: Path):
+    weights = read_artefact(saved).weights
+    assert not weights.flags.owndata
+    assert not weights.flags.writeable
+    assert weights.ctypes.data % 64 == 0
+    with zipfile.ZipFile(saved) as archive:
+        tensors = load_safetensors(archive.read("weights.safetensors"))
+    assert sum(tensor.size for tensor in tensors.values()) == weights.size
+
+
+def test_loading_needs_the_runtime_only(saved: Path):
+    program = (
+        "import sys; from pathlib import Path; from cnndsl.backends.tvm import BACKEND;"
+        f"BACKEND.load(Path({str(saved)!r})); assert 'tvm' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_other_weights_need_no_compilation(graph: Graph, saved: Path, tmp_path: Path):
+    loaded = BACKEND.load(saved)
+    assert isinstance(loaded, CpuModule)
+    values = parameter_values(graph, 7)
+    save_file({name: array.astype(np.float32) for name, array in values.items()}, tmp_path / "w.st")
+    loaded.set_weights(tmp_path / "w.st")
+    assert_agrees(loaded, graph, values, {"image": IMAGE})
+    with pytest.raises(CnnError, match="missing"):
+        loaded.set_weights({})
+
+
+def test_threads_do_not_disturb_each_other(module: CpuModule):
+    images = [np.roll(IMAGE, shift, -1) for shift in range(8)]
+    expected = [module(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(module, images * 10))
+    for index, result in enumerate(results):
+        np.testing.assert_array_equal(result, expected[index % 8])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_any_number_of_threads_computes_the_same(module: CpuModule, saved: Path, threads: int):
+    np.testing.assert_array_equal(BACKEND.load(saved, threads)(IMAGE), module(IMAGE))
+
+
+@pytest.mark.parametrize("member", ["library.so", "recipe.json", "weights.safetensors"])
+def test_a_changed_file_is_an_error(saved: Path, member: str):
+    content = bytearray(saved.read_bytes())
+    with zipfile.ZipFile(saved) as archive:
+        info = archive.getinfo(member)
+    content[info.header_offset + 30 + len(member) + info.file_size - 8] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(CnnError, match="damaged") as caught:
+        BACKEND.load(saved)
+    assert caught.value.diagnostics[0].code == "E0603"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_an_error(saved: Path, share: float):
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(CnnError, match="is not a cpu module, or damaged"):
+        BACKEND.load(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": 99}, {"sha256": None}, {"inputs": [1]}, {"arena": "x"}, {"metadata": {"a": 1}}],
+)
+def test_a_wrong_manifest_is_an_error(saved: Path, change: dict[str, object]):
+    with zipfile.ZipFile(saved) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["manifest.json"] = json.dumps(json.loads(members["manifest.json"]) | change).encode()
+    with zipfile.ZipFile(saved, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(CnnError, match="is not a cpu module, or damaged"):
+        BACKEND.load(saved)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path):
+    with pytest.raises(CnnError, match="cannot read"):
+        BACKEND.load(tmp_path / "none.cnnmod")
+
+
+def test_a_cpu_without_the_features_is_an_error(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(features, "host_features", lambda: frozenset({"avx"}))
+    with pytest.raises(CnnError, match="needs a CPU with") as caught:
+        BACKEND.load(saved)
+    assert caught.value.diagnostics[0].code == "E0723"
+
+
+def test_only_float32_is_compiled(graph: Graph):
+    with pytest.raises(CnnError, match="float32, not float64"):
+        BACKEND.compile(graph, parameter_values(graph, 0), CompileOptions(dtype="float64"))
+
+
+def test_without_a_linker_is_an_error(graph: Graph, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(CnnError, match="no C compiler"):
+        BACKEND.compile(graph, parameter_values(graph, 0), CompileOptions())

@@ -1,0 +1,58 @@
+"""The cpu target against the reference, for every operator."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnndsl.backends.tvm.kernels import FAMILIES
+from cnndsl.backends.tvm.prepare import REPLACED
+from cnndsl.backends.tvm.steps import is_step
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import OPERATORS, Input
+from cnndsl.runtime.module import Array
+from tests.operators.cases import CASES, Case, apply, parameter_values
+from tests.tvm.support import assert_agrees, compiled
+
+NAMES = sorted({case.operator.name for case in CASES})
+
+
+def test_every_operator_has_a_kernel():
+    lacking = [op.name for op in OPERATORS if op not in (*FAMILIES, *REPLACED, Input)]
+    assert [name for name in lacking if not is_step_by_name(name)] == []
+
+
+def is_step_by_name(name: str) -> bool:
+    return any(is_step(case.operator) for case in CASES if case.operator.name == name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("batch", [None, 2])
+def test_agrees_with_the_reference(name: str, batch: int | None):
+    cases = [case for case in CASES if case.operator.name == name]
+    graph, inputs = together(cases)
+    values = parameter_values(graph, 0)
+    assert_agrees(compiled(graph, values, batch=batch), graph, values, inputs)
+
+
+@pytest.mark.parametrize("extension", ["scalar", "neon", "avx512"])
+@pytest.mark.parametrize("name", ["conv", "maxpool", "concat", "fc", "add", "softmax", "shuffle"])
+def test_agrees_at_other_vector_widths(name: str, extension: str):
+    graph, inputs = together([case for case in CASES if case.operator.name == name])
+    values = parameter_values(graph, 0)
+    assert_agrees(compiled(graph, values, extension=extension), graph, values, inputs)
+
+
+def together(cases: list[Case]) -> tuple[Graph, dict[str, Array]]:
+    """One graph of several cases, each with its own inputs and output."""
+    graph = Graph("cases")
+    inputs: dict[str, Array] = {}
+    for index, case in enumerate(cases):
+        operands = []
+        for name, array in case.inputs().items():
+            operand = graph.add(f"case{index}.{name}", Input(array.shape[1:]), [])
+            graph.inputs.append(operand.name)
+            inputs[operand.name] = array
+            operands.append(operand)
+        node = apply(graph, f"case{index}", case.operator, operands)
+        graph.outputs[f"{case.id}"] = node.name
+    return graph, inputs

@@ -86,12 +86,12 @@ def _scores(graph: Graph, output: str) -> str:
 
 
 def at_size(name: str, size: int) -> cnndsl.Network:
-    """A network with maps of that size, or of the declared size if it takes no other."""
+    """A network with maps of at most that size, or as declared if it takes no other."""
     network = cnndsl.parse(name)
     shapes = {}
     for port in network.graph.inputs:
         kind = network.graph[port].type
-        shapes[port] = (kind.channels, *(size for _ in kind.spatial))
+        shapes[port] = (kind.channels, *(min(size, n) for n in kind.spatial if isinstance(n, int)))
     try:
         return cnndsl.parse(name, input_shapes=shapes)
     except CnnError:

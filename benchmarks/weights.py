@@ -42,7 +42,8 @@ def calibrated_weights(graph: Graph, seed: int = 0) -> dict[str, Array]:
     for node in plain.nodes():
         operands = [tensors[producer.name] for producer in plain.producers(node)]
         if isinstance(node.op, Input):
-            tensors[node.name] = rng.normal(size=(1, *node.type.shape)).astype(np.float32)
+            sizes = [size for size in node.type.shape if isinstance(size, int)]
+            tensors[node.name] = rng.normal(size=(1, *sizes)).astype(np.float32)
             continue
         if isinstance(node.op, BatchNorm):
             _calibrate(node, operands[0], values)

@@ -51,16 +51,19 @@ class Network:
     def open_graph(self) -> Graph:
         """The graph with every spatial size left open, if the network allows it, else as it is.
 
-        The nodes and parameters have the same names in both.
+        The nodes and parameters have the same names in both. Training-only heads, many of which
+        need a known size, are not in the open graph.
         """
+        from cnndsl.passes.pipeline import inference_graph
+
         origin = self._origin
         elaborator = Elaborator(self.name, windows=origin.windows, open_sizes=True)
         elaborator.run(origin.unit, origin.item, origin.settings)
-        same = len(elaborator.graph) == len(self.graph)
-        if elaborator.diagnostics or not same:
+        if elaborator.diagnostics:
             return self.graph
-        opened = elaborator.graph
-        return opened if opened.parameters() == self.graph.parameters() else self.graph
+        declared, opened = inference_graph(self.graph), inference_graph(elaborator.graph)
+        same = len(opened) == len(declared) and opened.parameters() == declared.parameters()
+        return elaborator.graph if same else self.graph
 
     def __repr__(self) -> str:
         return f"Network({self.name!r}, {len(self.graph)} nodes, {self.file})"
@@ -148,12 +151,15 @@ def compile(
     dtype: str = "float32",
     level: int = 2,
     disable: Collection[str] = (),
+    mcpu: str = "native",
+    winograd: bool = True,
 ) -> Module:
     """A module that runs the network on a target.
 
     `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
     rules of `weights_map`; `seed` makes what they lack. `level` says how much is optimised, 0 to
-    3, without the passes that `disable` names. Raises CnnError.
+    3, without the passes that `disable` names. `mcpu` is the CPU that native code is for, by
+    LLVM's name; `winograd` allows algorithms that round a little more. Raises CnnError.
     """
     from cnndsl.passes.pipeline import inference_graph, optimise
     from cnndsl.runtime.backend import CompileOptions, backend
@@ -176,7 +182,7 @@ def compile(
         "target": target,
         "input_shapes": ",".join(f"{n}={network.graph[n].type}" for n in network.graph.inputs),
     }
-    options = CompileOptions(batch, threads, dtype, metadata)
+    options = CompileOptions(batch, threads, dtype, metadata, mcpu, winograd)
     module = chosen.compile(graph, bound.values, options)
     module.warnings = bound.warnings
     return module

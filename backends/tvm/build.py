@@ -57,4 +57,6 @@ def link(objects: Sequence[Path], library: Path) -> None:
         ) from None
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise CnnError.of("E0721", f"the linker failed: {lines[-1] if lines else 'no reason given'}")
+        raise CnnError.of(
+            "E0721", f"the linker failed: {lines[-1] if lines else 'no reason given'}"
+        )

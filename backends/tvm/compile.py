@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,11 @@ def compile_module(
 ) -> CpuModule:
     """A module that runs a graph on a CPU; see `cnndsl.runtime.backend.Backend.compile`.
 
-    The machine is this one if none is given.
+    Without a machine it is that of the options.
     """
     if options.dtype != "float32":
         raise CnnError.of("E0722", f"the cpu backend computes in float32, not {options.dtype}")
-    machine = machine or find_machine()
+    machine = replace(machine or find_machine(options.mcpu), winograd=options.winograd)
     batch = options.batch or 1
     program = lower(graph, batch, machine)
     packing = pack(program)

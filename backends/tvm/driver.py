@@ -19,7 +19,8 @@ def driver(
     """The entry point: pointers to the arena, the weights, the inputs, the outputs; two numbers.
 
     It runs the steps from the first number up to, not including, the second, so that single
-    layers can be timed and looked at. `symbols` names the kernel of each step, `weights` gives the offsets of its weights.
+    layers can be timed and looked at. `symbols` names the kernel of each step, `weights` gives
+    the offsets of its weights.
     """
     graph = program.graph
     ports = [*graph.inputs, *graph.outputs.values()]

@@ -32,9 +32,7 @@ class Layout:
     batch_stride: int
 
     @classmethod
-    def of(
-        cls, tensor: TensorType, batch: int, block: int = 1, halo: Halo | None = None
-    ) -> Layout:
+    def of(cls, tensor: TensorType, batch: int, block: int = 1, halo: Halo | None = None) -> Layout:
         """A layout whose samples follow one another."""
         spatial = tuple(n for n in tensor.spatial if isinstance(n, int))
         halo = halo or ((0, 0),) * len(spatial)
@@ -71,9 +69,7 @@ class Layout:
     def strides(self) -> tuple[int, ...]:
         """Distance of neighbouring positions on each axis in floats."""
         padded = self.padded
-        return tuple(
-            math.prod(padded[axis + 1 :]) * self.block for axis in range(len(padded))
-        )
+        return tuple(math.prod(padded[axis + 1 :]) * self.block for axis in range(len(padded)))
 
     @property
     def origin(self) -> int:
@@ -161,4 +157,3 @@ class Tensor:
                         index = layout.index(n, block, position)
                         code.store(self.buffer, index, zero, layout.block)
             before.append(range(n_axis))
-

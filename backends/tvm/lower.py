@@ -47,11 +47,13 @@ class Program:
     """All calls of a network, and the floats that the arena needs, scratch included.
 
     `graph` is the prepared graph, whose inputs and outputs the caller's arrays stand for.
-    `scratch` is where scratch memory starts in the arena.
+    `options` are what the memory `plan` was asked for. `scratch` is where scratch memory starts
+    in the arena.
     """
 
     graph: Graph
     layouts: Mapping[str, Layout]
+    options: Options
     plan: Plan
     steps: tuple[Step, ...]
     arena: int
@@ -62,7 +64,7 @@ def lower(graph: Graph, batch: int, machine: Machine) -> Program:
     """The program of an inference graph. Raises ValueError if a size is open."""
     prepared = prepare(graph)
     layouts = assign_layouts(prepared, batch, machine)
-    memory = _plan(prepared, layouts, batch, machine)
+    options, memory = _plan(prepared, layouts, batch, machine)
     placed = _placed(prepared, layouts, memory)
     steps = [
         _step(prepared, prepared[name], placed, memory, machine)
@@ -71,11 +73,13 @@ def lower(graph: Graph, batch: int, machine: Machine) -> Program:
     ]
     planned = -(-memory.arena_bytes // (64)) * 64 // FLOAT
     scratch = max((step.kernel.scratch for step in steps), default=0)
-    return Program(prepared, placed, memory, tuple(steps), planned + scratch, planned)
+    return Program(prepared, placed, options, memory, tuple(steps), planned + scratch, planned)
 
 
-def _plan(graph: Graph, layouts: Mapping[str, Layout], batch: int, machine: Machine) -> Plan:
-    """The memory plan. Tensors in one place must have one layout."""
+def _plan(
+    graph: Graph, layouts: Mapping[str, Layout], batch: int, machine: Machine
+) -> tuple[Options, Plan]:
+    """The memory plan, and what was asked for. Tensors in one place must have one layout."""
 
     def sample_bytes(node: Node) -> int:
         return layouts[node.name].batch_stride * FLOAT
@@ -91,7 +95,10 @@ def _plan(graph: Graph, layouts: Mapping[str, Layout], batch: int, machine: Mach
         layouts[name] != layouts[graph.producers(graph[name])[index].name]
         for name, index in found.overwrites.items()
     )
-    return plan(graph, replace(options, in_place=False)) if mismatched else found
+    if mismatched:
+        options = replace(options, in_place=False)
+        found = plan(graph, options)
+    return options, found
 
 
 def _placed(graph: Graph, layouts: Mapping[str, Layout], memory: Plan) -> dict[str, Layout]:
@@ -124,9 +131,7 @@ def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine
     """A node as a task for a kernel: functions of single elements follow an identity."""
     op = node.op
     if isinstance(op, Fused):
-        return Call(
-            op.core, op.prologue, op.epilogue, tuple(inputs), output, node.params, machine
-        )
+        return Call(op.core, op.prologue, op.epilogue, tuple(inputs), output, node.params, machine)
     if is_step(op):
         steps = (op,) * (1 if op.operands else len(inputs) - 1)
         params: dict[str, Expression] = {

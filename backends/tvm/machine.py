@@ -21,11 +21,10 @@ registers."""
 
 @dataclass(frozen=True)
 class Machine:
-    """A target CPU: LLVM's name for it, the vector extension in use, cores, cache sizes.
+    """A target CPU: LLVM's name for it, the vector extension in use, cores.
 
     `features` are those of LLVM that the code may use and a CPU can lack. `triple` is LLVM's
-    target triple, empty for this machine. `l2` is the size in bytes of the
-    second-level cache of one core.
+    target triple, empty for this machine. `winograd` says whether kernels may use that algorithm.
     """
 
     cpu: str
@@ -33,7 +32,7 @@ class Machine:
     features: tuple[str, ...]
     cores: int
     triple: str = ""
-    l2: int = 512 * 1024
+    winograd: bool = True
 
     @property
     def lanes(self) -> int:

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from cnndsl.backends.tvm.features import missing_features
 from cnndsl.backends.tvm.runtime import Library
 from cnndsl.backends.tvm.weights import aligned
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array, Module
 from cnndsl.weights.bind import bind
 from cnndsl.weights.files import load_weights
@@ -29,11 +31,26 @@ class CpuModule(Module):
     def __init__(self, artefact: Artefact, threads: int | None = None):
         super().__init__(artefact.inputs, artefact.outputs, artefact.metadata)
         self._artefact = artefact
+        self._threads = threads
         self._local = threading.local()
+
+    @cached_property
+    def _library(self) -> Library:
+        """The code, loaded when it is first needed: it may be meant for another CPU.
+
+        Raises CnnError (E0723) if this CPU lacks features that it needs.
+        """
+        missing = missing_features(self._artefact.features)
+        if missing:
+            raise CnnError.of(
+                "E0723",
+                f"the module needs a CPU with {', '.join(missing)}, which this one lacks",
+                hint="compile it for this machine, or with a smaller --mcpu such as x86-64-v3",
+            )
         with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
             path = Path(folder) / "library.so"
-            path.write_bytes(artefact.library)
-            self._library = Library(path, threads)
+            path.write_bytes(self._artefact.library)
+            return Library(path, self._threads)
 
     @property
     def arena_bytes(self) -> int:
@@ -45,13 +62,17 @@ class CpuModule(Module):
         """Memory of the packed weights."""
         return self._artefact.weights.nbytes
 
+    def prepare(self) -> None:
+        """Load the code now. Raises CnnError (E0723) if this CPU cannot run it."""
+        assert self._library is not None
+
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; without a fixed batch size one sample after another."""
         artefact = self._artefact
         inputs = [np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs]
         count = len(inputs[0])
         results = {
-            port.name: np.empty((count, *port.type.shape), np.float32) for port in self.outputs
+            port.name: np.empty((count, *_known(port.type)), np.float32) for port in self.outputs
         }
         arena = self._arena()
         for start in range(0, count, artefact.batch):
@@ -87,12 +108,11 @@ class CpuModule(Module):
 
 def load_module(path: Path, threads: int | None) -> CpuModule:
     """A module from a file; see `cnndsl.runtime.backend.Backend.load`."""
-    artefact = read_artefact(path)
-    missing = missing_features(artefact.features)
-    if missing:
-        raise CnnError.of(
-            "E0723",
-            f"{path} needs a CPU with {', '.join(missing)}, which this one lacks",
-            hint="compile it for this machine, or with a smaller --mcpu such as x86-64-v3",
-        )
-    return CpuModule(artefact, threads)
+    module = CpuModule(read_artefact(path), threads)
+    module.prepare()
+    return module
+
+
+def _known(tensor: TensorType) -> tuple[int, ...]:
+    """The shape of a tensor without open sizes."""
+    return tuple(size for size in tensor.shape if isinstance(size, int))

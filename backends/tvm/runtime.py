@@ -23,7 +23,8 @@ def _runtime() -> Any:
     import tvm_ffi
 
     found = importlib.util.find_spec("tvm")
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     library = next(Path(found.origin).parent.rglob("libtvm_runtime.so"))
     ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
     return tvm_ffi

@@ -53,3 +53,12 @@ def best_tile(machine: Machine, blocks: int, columns: int) -> Tile:
 def largest_divisor(number: int, limit: float) -> int:
     """The largest divisor of a number that is not over a limit; at least 1."""
     return max(d for d in range(1, number + 1) if number % d == 0 and (d <= limit or d == 1))
+
+
+def evenly(count: int, limit: float) -> int:
+    """The size of the parts, but perhaps the last, of a count that is divided evenly.
+
+    There are as few parts as a limit of their size allows.
+    """
+    parts = -(-count // max(1, int(limit)))
+    return -(-count // parts)

@@ -80,12 +80,6 @@ class Code:
         self.set(register, initial)
         return register
 
-    def array(self, size: int) -> Any:
-        """A small local array on the stack."""
-        buffer = floats("local", size)
-        self._statements.append(tirx.AllocBuffer(buffer))
-        return buffer
-
     def set(self, register: Register, value: Expr) -> None:
         """Change a register."""
         self.store(register.buffer, 0, value, register.lanes)

@@ -16,6 +16,14 @@ from cnndsl.cli.passes import level_options
 @click.argument("network")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME and suffix.")
 @click.option("--batch", type=click.IntRange(1), help="Fix the batch size.")
+@click.option("--mcpu", default="native", show_default=True, help="The CPU to make code for.")
+@click.option(
+    "--winograd",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    help="Winograd convolutions, faster and a little less exact.",
+)
 @level_options
 @weights_options
 @network_options
@@ -23,6 +31,7 @@ def command(
     network: str,
     output: Path | None,
     batch: int | None,
+    winograd: str,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **options: Any,
@@ -39,7 +48,7 @@ def command(
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
     with stage("compile") as facts:
-        module = compile_network(parsed, batch=batch, **options)
+        module = compile_network(parsed, batch=batch, winograd=winograd == "auto", **options)
         facts.append(target.description)
     show(module.warnings)
     path = output or Path(f"{parsed.name}{target.suffix}")

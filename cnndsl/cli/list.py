@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -49,25 +48,15 @@ def _networks() -> Rows:
     `facts` is the network's name in the published facts where that is another.
     """
     from cnndsl.api import zoo
-    from cnndsl.language.loader import load_unit
-    from cnndsl.language.sources import read_source
-    from cnndsl.language.units import is_concrete
+    from cnndsl.language.loader import concrete_networks
 
-    units = {file: load_unit(read_source(file)) for file in set(zoo().values())}
-    chosen = [
-        (file, units[file], item)
-        for name, file in sorted(zoo().items())
-        for item in units[file].own_networks()
-        if item.name.text == name and is_concrete(item)
-    ]
+    chosen = list(concrete_networks(zoo()).values())
     published = _published_names()
-    return [_network(file, unit, item, published) for file, unit, item in _progress(chosen)]
+    return [_network(unit, item, published) for unit, item in _progress(chosen)]
 
 
-def _network(
-    file: Path, unit: Unit, item: NetworkItem, published: Mapping[str, str]
-) -> dict[str, Any]:
-    """One row; a file is parsed once for all of its networks."""
+def _network(unit: Unit, item: NetworkItem, published: Mapping[str, str]) -> dict[str, Any]:
+    """One row."""
     from cnndsl.analysis.cost import graph_cost
     from cnndsl.diagnostics import CnnError
     from cnndsl.language.elaborator import Elaborator
@@ -81,7 +70,7 @@ def _network(
     cost = graph_cost(graph)
     return {
         "name": name,
-        "file": str(file),
+        "file": unit.source.name,
         "inputs": {node: str(graph[node].type) for node in graph.inputs},
         "params": cost.params,
         "macs": cost.macs,

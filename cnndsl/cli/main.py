@@ -18,7 +18,19 @@ import click
 from cnndsl import __version__
 from cnndsl.cli.common import show_error
 
-VERBS = ("check", "compile", "run", "inspect", "diff", "draw", "fmt", "list", "explain", "weights")
+VERBS = (
+    "check",
+    "compile",
+    "run",
+    "inspect",
+    "diff",
+    "draw",
+    "edit",
+    "fmt",
+    "list",
+    "explain",
+    "weights",
+)
 
 FINDINGS, USAGE, INTERNAL, INTERRUPTED, BROKEN_PIPE = 1, 2, 101, 130, 141
 

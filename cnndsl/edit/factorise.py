@@ -19,11 +19,15 @@ OWN = {"filters", "kernel", "stride", "pad", "dilation", "groups", "flip", "tabl
 
 @dataclass(frozen=True)
 class Site:
-    """A call of conv in a source: its arguments as written, by name, and the operator it makes."""
+    """A call of conv in a source: its arguments as written, by name, and the operator it makes.
+
+    `stride` is the text for each axis, as the instances of the call may differ in their stride.
+    """
 
     span: Span
     arguments: Mapping[str, str]
     op: Conv
+    stride: tuple[str, ...]
 
     @property
     def filters(self) -> str:
@@ -92,7 +96,7 @@ def stack3x3(site: Site) -> list[str]:
             site.filters,
             "3",
             {
-                "stride": _stride(op, axes) if index == last else None,
+                "stride": _stride(site, axes) if index == last else None,
                 "pad": other_pad if index else first_pad,
             },
         )
@@ -119,7 +123,7 @@ def separable(site: Site) -> list[str]:
     _require(site, set(op.kernel) != {1}, "is 1x1")
     axes, mode = range(len(op.kernel)), _padding_mode(op)
     named = {
-        "stride": _stride(op, axes),
+        "stride": _stride(site, axes),
         "pad": None if mode == "same" else mode or _numbers(op, axes),
         "dilation": _dilation(op, axes),
         "bias": "false",
@@ -154,7 +158,7 @@ def _along(site: Site, axes: Sequence[int], filters: str, *, bias: bool = True) 
     """A convolution that does on some axes what the site does, and nothing on the others."""
     op = site.op
     changes = {
-        "stride": _stride(op, axes),
+        "stride": _stride(site, axes),
         "pad": _pad(site, axes),
         "dilation": _dilation(op, axes),
     }
@@ -195,9 +199,11 @@ def _numbers(op: Conv, axes: Sequence[int]) -> str:
     return texts[0] if len(set(texts)) == 1 and pairs[0][0] == pairs[0][1] else _joined(texts)
 
 
-def _stride(op: Conv, axes: Sequence[int]) -> str | None:
-    stride = _only(op.stride, axes)
-    return None if set(stride) == {1} else _list(stride)
+def _stride(site: Site, axes: Sequence[int]) -> str | None:
+    texts = [text if axis in axes else "1" for axis, text in enumerate(site.stride)]
+    if len(set(texts)) > 1:
+        return _joined(texts)
+    return None if texts[0] == "1" else texts[0]
 
 
 def _dilation(op: Conv, axes: Sequence[int]) -> str | None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from cnndsl.api import parse
-from cnndsl.diagnostics import CnnError, Diagnostic, Severity, Source
+from cnndsl.diagnostics import CnnError, Diagnostic, Severity, Source, Span
 from cnndsl.edit.factorise import Factorisation
-from cnndsl.edit.sites import automatic_name, matching, site_of
+from cnndsl.edit.sites import automatic_name, matching, site_of, span_of
 from cnndsl.edit.weights import Heir, carry
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.language.elaborator import Elaborator
 from cnndsl.language.formatter import format_source
 from cnndsl.language.loader import choose_network, load_unit
 from cnndsl.language.sources import locate
-from cnndsl.passes.pipeline import inference_graph
 from cnndsl.runtime.module import Array
 from cnndsl.weights.bind import bind
 
@@ -62,25 +62,86 @@ def factorise(
     The edited text is that of the network's whole file, to be written to `output`, where its
     imports are looked up. `between` is what stands between the new layers (`relu`, `bn -> relu`),
     except between low-rank factors. Raises CnnError: E0621 for a convolution that cannot be
-    replaced, E0622 for a pattern that matches none or a part of those written in one place, and
-    what `parse` raises.
+    replaced, E0622 for a pattern that matches none, and what `parse` raises.
     """
     before = parse(spec).graph
     tree = load_unit(locate(spec)[0]).tree
     chosen: dict[str, Factorisation] = {}
-    for pattern, factorisation in edits:
+    for pattern, edit in edits:
         for node in matching(before, pattern):
-            chosen.setdefault(node.name, factorisation)
-    replacements, counts = [], {}
+            chosen.setdefault(node.name, edit)
+    made: dict[str, tuple[Factorisation, int]] = {}
+    texts: dict[Span, str] = {}
     for span, nodes in _by_place(before, chosen).items():
-        factorisation = chosen[nodes[0].name]
+        edit = chosen[nodes[0].name]
         site, step = site_of(tree, nodes)
-        calls = factorisation.calls(site)
-        arrow = f" -> {between} -> " if between and factorisation.rank is None else " -> "
-        label = None if step.label else automatic_name(nodes)
-        replacements.append((span.start, span.end, _chain(calls, arrow, label, step.label is None)))
-    text = _spliced(tree.source.text, replacements)
-    formatted = format_source(text, str(output))
-    after = _graph(formatted, before.name, output)
-    heirs = _heirs(before, after, chosen)
-    return Edited(before.name, formatted, before, after, heirs)
+        calls = edit.calls(site)
+        gap = f" -> {between} -> " if between and edit.rank is None else " -> "
+        label = automatic_name(nodes) if step.label is None else None
+        texts[span] = _element(gap.join(calls), label, len(calls) > 1, step.label is not None)
+        made |= {node.name: (edit, len(calls)) for node in nodes}
+    text = format_source(_spliced(tree.source.text, texts), str(output))
+    after = _graph(Source(str(output), text), before.name)
+    return Edited(before.name, text, before, after, tuple(_heirs(before, after, made)))
+
+
+def _by_place(graph: Graph, names: Collection[str]) -> dict[Span, list[Node]]:
+    """The named nodes by the place where they are written."""
+    places: dict[Span, list[Node]] = {}
+    for node in graph.nodes():
+        if node.name in names:
+            places.setdefault(span_of(node), []).append(node)
+    return places
+
+
+def _element(chain: str, label: str | None, several: bool, labelled: bool) -> str:
+    """The new text of a step: layers that share a name stand in braces behind it."""
+    if several and label:
+        return f"{label}: {{ {chain} }}"
+    return f"{{ {chain} }}" if several and labelled else chain
+
+
+def _spliced(text: str, texts: Mapping[Span, str]) -> str:
+    """A text with other texts in some places."""
+    for span in sorted(texts, key=lambda span: span.start, reverse=True):
+        text = text[: span.start] + texts[span] + text[span.end :]
+    return text
+
+
+def _graph(source: Source, name: str) -> Graph:
+    """The graph of a network of a text. Raises CnnError with all findings."""
+    unit = load_unit(source)
+    errors = [error for part in unit.all_units() for error in part.errors]
+    if not errors:
+        owner, item = choose_network(unit, name)
+        elaborator = Elaborator(name)
+        elaborator.run(owner, item, {})
+        errors = [d for d in elaborator.diagnostics if d.severity == Severity.ERROR]
+    if errors:
+        raise CnnError(errors)
+    return elaborator.graph
+
+
+def _heirs(
+    before: Graph, after: Graph, made: Mapping[str, tuple[Factorisation, int]]
+) -> Iterator[Heir]:
+    """The nodes in the place of each node; both graphs were built in the same order.
+
+    Raises CnnError (E0621) if the value of a node has another type now.
+    """
+    calls = sum(count - 1 for _, count in made.values())
+    gaps = sum(count - 1 for edit, count in made.values() if edit.rank is None)
+    between, rest = divmod(len(after) - len(before) - calls, max(gaps, 1))
+    if rest or between < 0 or (between and not gaps):
+        raise CnnError.of("E0621", "what stands between the new layers differs from place to place")
+    nodes = iter([after[name] for name in after.nx])
+    for old in [before[name] for name in before.nx]:
+        edit, count = made.get(old.name, (None, 1))
+        rank = edit.rank if edit else None
+        more = (count - 1) * (between if rank is None else 0)
+        new = list(islice(nodes, count + more))
+        if new[-1].type != old.type:
+            message = f"{old.name} would become {new[-1].type}, it is {old.type}"
+            hint = "do scoped defaults for conv or depthwise say something else?"
+            raise CnnError([Diagnostic("E0621", message, span_of(old), hint)])
+        yield Heir(old, new, rank)

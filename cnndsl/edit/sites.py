@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 
-from cnndsl.diagnostics import CnnError, Diagnostic, Note, Span
+from cnndsl.diagnostics import CnnError, Diagnostic, Span
 from cnndsl.edit.factorise import Site
 from cnndsl.ir.attributes import attribute_kinds
 from cnndsl.ir.graph import Graph, Node
@@ -21,12 +21,13 @@ AUTOMATIC = re.compile(r"conv[1-9][0-9]*")
 def matching(graph: Graph, pattern: str) -> list[Node]:
     """The convolutions whose paths match a pattern as the shell does, `*` any text.
 
-    Raises CnnError: E0622 if there is none, or if a call makes others too that do not match.
+    Raises CnnError: E0622 if there is none, E0621 if a call makes others too that do not match.
     """
     convs = [node for node in graph.nodes() if isinstance(node.op, Conv)]
     found = [node for node in convs if fnmatchcase(node.name, pattern)]
     if not found:
-        hint = f"convolutions: {', '.join(node.name for node in convs[:6])}, ..." if convs else None
+        shown = [node.name for node in convs[:6]] + ["..."] * (len(convs) > 6)
+        hint = f"convolutions: {', '.join(shown)}" if convs else None
         raise CnnError.of("E0622", f"no convolution matches {pattern!r}", hint=hint)
     spans = {node.spans: node for node in found}
     for node in convs:
@@ -43,7 +44,7 @@ def site_of(tree: ast.File, nodes: list[Node]) -> tuple[Site, ast.Step]:
     """The call that makes all the nodes, and the step of a chain that it is.
 
     Raises CnnError (E0621) if it is not written in this file as a call of conv in a chain, or if
-    the nodes differ in more than their channels.
+    the nodes differ in more than their channels and a stride that is one number.
     """
     first = nodes[0]
     span = span_of(first)
@@ -55,13 +56,22 @@ def site_of(tree: ast.File, nodes: list[Node]) -> tuple[Site, ast.Step]:
     if step is None or not isinstance(call, ast.Call) or call.callee != ast.Name(span, "conv"):
         hint = "write conv(...) as a step of a chain"
         raise _fail(first, f"{first.name} is not made by a call of conv in a chain", hint)
-    op = first.op
-    assert isinstance(op, Conv)
-    for node in nodes:
-        assert isinstance(node.op, Conv)
-        if replace(node.op, filters=op.filters) != op:
+    ops = [node.op for node in nodes if isinstance(node.op, Conv)]
+    for node, op in zip(nodes, ops, strict=True):
+        if replace(op, filters=ops[0].filters, stride=ops[0].stride) != ops[0]:
             raise _fail(first, f"{first.name} and {node.name} differ, which are both made here")
-    return Site(span, _arguments(call), op), step
+    arguments = _arguments(call)
+    return Site(span, arguments, ops[0], _stride(first, ops, arguments)), step
+
+
+def _stride(node: Node, ops: list[Conv], arguments: Mapping[str, str]) -> tuple[str, ...]:
+    """The stride of each axis as text: as it is written where that is one number."""
+    written = arguments.get("stride", "[")
+    if not written.startswith("[") and all(len(set(op.stride)) == 1 for op in ops):
+        return (written,) * len(ops[0].stride)
+    if len({op.stride for op in ops}) > 1:
+        raise _fail(node, f"the instances of {node.name} differ in a list of strides")
+    return tuple(map(str, ops[0].stride))
 
 
 def span_of(node: Node) -> Span:

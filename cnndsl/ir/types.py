@@ -53,4 +53,4 @@ class TensorType:
 
 
 def _is_sum(dim: Dim) -> bool:
-    return isinstance(dim, OpenDim) and len(dim.terms) + bool(dim.constant) > 1
+    return isinstance(dim, OpenDim) and " " in str(dim)

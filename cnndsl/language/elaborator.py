@@ -28,8 +28,9 @@ class Elaborator:
     """Builds the graph of one network.
 
     `input_shapes` replaces declared shapes by input name; what no input took is left in it. With
-    `open_sizes` every spatial size is left open. Fully connected layers slide over maps larger
-    than their `windows`. The findings are in `diagnostics` afterwards.
+    `open_sizes` every spatial size is left open, and training-only heads are left out. Fully
+    connected layers slide over maps larger than their `windows`. The findings are in
+    `diagnostics` afterwards.
     """
 
     def __init__(

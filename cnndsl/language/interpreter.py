@@ -190,6 +190,8 @@ class Interpreter(Elements):
             return
         weight = self._loss_weight(statement, frame)
         path = frame.path.inner(frame.path.label(name, statement.name.span))
+        if self.open_sizes:
+            return
         self.graph.scopes[path.name] = "auxiliary"
         node = self.run_chain(statement.chain, frame.inner(path), flow)
         if not isinstance(node, Poison) and node is not None:

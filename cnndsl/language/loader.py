@@ -6,6 +6,7 @@ An import is looked up beside the importing file, then in the zoo (`networks/`).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def _parsed(name: str, text: str) -> tuple[Source, ast.File, tuple[Diagnostic, .
     source = Source(name, text)
     tree, errors = parse_with_errors(source)
     return source, tree, tuple(errors)
+
+
+def concrete_networks(files: Mapping[str, Path]) -> dict[str, tuple[Unit, NetworkItem]]:
+    """Of networks by name with their files, such as the zoo, those that need no arguments.
+
+    They are in the order of their names; a file is loaded once for all of its networks.
+    """
+    units = {file: load_unit(read_source(file)) for file in set(files.values())}
+    found = {name: units[file].networks.get(name) for name, file in sorted(files.items())}
+    return {name: pair for name, pair in found.items() if pair and is_concrete(pair[1])}
 
 
 class _Loader:

@@ -19,12 +19,16 @@ class CompileOptions:
 
     `batch`: fixed batch size, or None for any. `threads`: None leaves it to the runtime.
     `dtype`: float32 or float64 (the reference backend only). `metadata` goes into the artefact.
+    `mcpu`: the CPU to make code for, by LLVM's name. `winograd`: whether convolutions may be
+    computed with fewer products, less exactly.
     """
 
     batch: int | None = None
     threads: int | None = None
     dtype: str = "float32"
     metadata: Mapping[str, str] = field(default_factory=dict)
+    mcpu: str = "native"
+    winograd: bool = True
 
 
 class Backend(Protocol):

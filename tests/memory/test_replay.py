@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnndsl
+from benchmarks.weights import lively_weights
 from cnndsl.backends.numpy.run import run_graph
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import Options, plan, validate
@@ -19,7 +20,6 @@ from cnndsl.passes.pipeline import optimise
 from cnndsl.runtime.module import Array
 from tests.memory.replay import float64_bytes, run_in_arena
 from tests.passes.random_graphs import Sample, samples
-from tests.zoo.support import lively_weights
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "densenet": {"growth": 4, "counts": [3, 4]},

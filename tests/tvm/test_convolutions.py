@@ -27,8 +27,10 @@ class Form:
     after: tuple[str, ...] = field(default=())
 
 
-def form(id: str, family: str, shape: tuple[int, ...], *after: str, **attributes: object) -> Form:
-    return Form(id, family, shape, attributes, after)
+def form(
+    label: str, family: str, shape: tuple[int, ...], *after: str, **attributes: object
+) -> Form:
+    return Form(label, family, shape, attributes, after)
 
 
 FORMS = (

@@ -21,9 +21,9 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
 from cnndsl.runtime.backend import CompileOptions
-from tests.onnx.support import small_net
+from tests.onnx.support import small_net, start, then
 from tests.operators.cases import parameter_values
-from tests.tvm.support import assert_agrees, compiled
+from tests.tvm.support import EXACT, WINOGRAD, assert_agrees, compiled
 
 IMAGE = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 
@@ -157,3 +157,30 @@ def test_without_a_linker_is_an_error(graph: Graph, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "")
     with pytest.raises(CnnError, match="no C compiler"):
         BACKEND.compile(graph, parameter_values(graph, 0), CompileOptions())
+
+
+def test_a_module_for_another_cpu_can_be_saved_but_not_run(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    options = CompileOptions(mcpu="x86-64-v4")
+    module = BACKEND.compile(graph, parameter_values(graph, 0), options)
+    module.save(tmp_path / "wide.cnnmod")
+    assert "avx512f" in read_artefact(tmp_path / "wide.cnnmod").features
+    monkeypatch.setattr(features, "host_features", lambda: frozenset({"avx2", "fma"}))
+    with pytest.raises(CnnError, match="avx512f"):
+        module(IMAGE)
+
+
+def test_winograd_can_be_turned_off():
+    graph, x = start(32, 16, 16)
+    then(graph, "y", "conv", x, filters=32, kernel=3)
+    graph.outputs = {"out": "y"}
+    values = parameter_values(graph, 0)
+    inputs = {"image": np.random.default_rng(1).normal(size=(1, 32, 16, 16))}
+    sizes = []
+    for winograd in (True, False):
+        module = BACKEND.compile(graph, values, CompileOptions(winograd=winograd))
+        assert isinstance(module, CpuModule)
+        assert_agrees(module, graph, values, inputs, WINOGRAD if winograd else EXACT)
+        sizes.append(module.weight_bytes)
+    assert sizes[0] > sizes[1]

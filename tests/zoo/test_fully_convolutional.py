@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import cnndsl
+from benchmarks.weights import lively_weights
 from cnndsl.analysis.crops import crops
 from cnndsl.analysis.report import report
 from cnndsl.ir.operators import Conv, FullyConnected
-from tests.zoo.support import assert_close, lively_weights
+from tests.zoo.support import assert_close
 
 VALID = """
 defaults conv(pad=valid)

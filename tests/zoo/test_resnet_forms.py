@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import cnndsl
+from benchmarks.weights import lively_weights
 from cnndsl.backends.numpy.run import run_graph
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import StochasticDepth
 from cnndsl.runtime.module import Array
-from tests.zoo.support import assert_close, lively_weights
+from tests.zoo.support import assert_close
 
 
 def run(graph: Graph, values: dict[str, Array], x: Array) -> Array:

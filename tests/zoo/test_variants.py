@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import cnndsl
+from benchmarks.weights import lively_weights
 from cnndsl.ir.operators import Conv
 from cnndsl.runtime.module import Array
-from tests.zoo.support import assert_close, lively_weights
+from tests.zoo.support import assert_close
 
 VARIANTS = [name for name, path in cnndsl.zoo().items() if path.parent.name == "variants"]
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cnndsl.backends.tvm.kernel import Call, Kernel
-from cnndsl.backends.tvm.kernels import channels, direct, elementwise, grouped, plain, pooling, winograd
+from cnndsl.backends.tvm.kernels import (
+    channels,
+    direct,
+    elementwise,
+    grouped,
+    plain,
+    pooling,
+    winograd,
+)
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, FullyConnected
 

@@ -8,7 +8,7 @@ from tvm import tirx
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place, Tensor
-from cnndsl.backends.tvm.tir import Expr, div, mod, number, split
+from cnndsl.backends.tvm.tir import Expr, div, mod, number, split, vector
 from cnndsl.ir.operators import (
     ChannelMax,
     Concat,
@@ -77,19 +77,47 @@ def flatten(call: Call) -> Kernel:
 
 
 def concat(call: Call) -> Kernel:
-    """The operands' channels one after another."""
+    """The operands' channels one after another; whole blocks where they start at one."""
+    block = call.output.block
 
     def write(body: Body) -> None:
-        with body.scalars() as (place, channel):
-            start = 0
-            for x in body.inputs:
-                stop = start + x.layout.channels
-                with body.code.when(tirx.all(channel >= start, channel < stop)):
-                    value = x.channel(place.n, channel - start, place.position)
-                    body.write(place, value)
-                start = stop
+        _prepare_blocks(body)
+        start = 0
+        for x in body.inputs:
+            if start % block == 0 and x.layout.block == block:
+                _copy_blocks(body, x, start // block)
+            else:
+                _copy_channels(body, x, start)
+            start += x.layout.channels
 
     return Kernel("channels", call.weights(), write)
+
+
+def _prepare_blocks(body: Body) -> None:
+    """Clear the halo, and the last block if some of its lanes hold no channel."""
+    y, code = body.output, body.code
+    with code.parallel(y.layout.batch, y.layout.blocks) as (n, block):
+        y.clear_halo_once(code, n, block, [])
+    if y.layout.channels % y.layout.block:
+        zero = vector(0.0, y.layout.block)
+        with code.parallel(y.layout.batch, *y.layout.spatial) as (n, *position):
+            y.store(code, Place(n, y.layout.blocks - 1, tuple(position)), zero)
+
+
+def _copy_blocks(body: Body, x: Tensor, start: int) -> None:
+    code, layout = body.code, x.layout
+    with code.parallel(layout.batch, layout.blocks, *layout.spatial) as (n, block, *position):
+        value = x.load(Place(n, block, tuple(position)))
+        body.output.store(code, Place(n, block + start, tuple(position)), value)
+
+
+def _copy_channels(body: Body, x: Tensor, start: int) -> None:
+    code, layout, block = body.code, x.layout, body.output.layout.block
+    with code.parallel(layout.batch, layout.channels, *layout.spatial) as (n, c, *position):
+        value = x.channel(n, c, position)
+        target = code.name(c + start)
+        place = Place(n, div(target, block), tuple(position), mod(target, block))
+        body.output.store(code, place, value)
 
 
 def maxout(call: Call) -> Kernel:
@@ -139,7 +167,6 @@ def softmax(call: Call) -> Kernel:
     def write(body: Body) -> None:
         (x,) = body.inputs
         code = body.code
-        *_, columns = layout.spatial or (1,)
         with code.parallel(layout.batch, *layout.spatial) as (n, *position):
             largest = code.register(number(LOWEST))
             with code.loop(layout.channels) as c:
@@ -204,4 +231,3 @@ FAMILIES = {
     Softmax: softmax,
     LocalResponseNorm: local_response_norm,
 }
-

@@ -78,7 +78,9 @@ def _add_product(
     x, code = body.inputs[0], body.code
     sizes = zip(position, x.layout.spatial, strict=True)
     with code.when(all_of([c for p, size in sizes for c in (p >= 0, p < size)])):
-        place = Place(n, div(channel, x.layout.block), tuple(position), mod(channel, x.layout.block))
+        place = Place(
+            n, div(channel, x.layout.block), tuple(position), mod(channel, x.layout.block)
+        )
         code.set(total, total.value + body.read(place) * load(body.weights["weight"], weight))
 
 

@@ -42,7 +42,7 @@ def output_tile(op: Conv, channels: int, spatial: Sequence[int], machine: Machin
     ones = (1, 1)
     if op.kernel != (3, 3) or op.stride != ones or op.dilation != ones or op.groups != 1:
         return None
-    if machine.lanes == 1 or min(channels, op.filters) < FEWEST_CHANNELS:
+    if not machine.winograd or machine.lanes == 1 or min(channels, op.filters) < FEWEST_CHANNELS:
         return None
     pairs = channels * op.filters
     per_cycle = 2 * machine.lanes
@@ -151,16 +151,14 @@ class _Winograd:
         op = body.call.core
         assert isinstance(op, Conv)
         size = self.transform.size
-        with code.parallel(self.inputs, self.rows) as (block, row), code.loop(
-            self.columns
-        ) as column:
+        with (
+            code.parallel(self.inputs, self.rows) as (block, row),
+            code.loop(self.columns) as column,
+        ):
             (top, _), (left, _) = op.pads
             corner = (code.name((first + row) * m - top), code.name(column * m - left))
             values = [
-                [
-                    x.load(Place(n, block, (corner[0] + i, corner[1] + j)))
-                    for j in range(size)
-                ]
+                [x.load(Place(n, block, (corner[0] + i, corner[1] + j))) for j in range(size)]
                 for i in range(size)
             ]
             transformed = both_sides(code, self.transform.input, values, self.lanes)
@@ -246,5 +244,3 @@ class _Winograd:
                 with code.when(all_of([row_inside, column_inside])):
                     place = Place(n, block, (down * m + i, column * m + j))
                     body.write(place, value + start)
-
-

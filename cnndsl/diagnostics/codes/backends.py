@@ -33,4 +33,13 @@ ENTRIES: dict[str, Entry] = {
         "cannot link",
         "A native module is linked by the C compiler `cc`, which is missing or failed.",
     ),
+    "E0722": Entry(
+        "number type of native code",
+        "The cpu backend computes in float32.",
+    ),
+    "E0723": Entry(
+        "CPU lacks features",
+        "The module was compiled for a CPU with more instructions than this one has. Compile it "
+        "here, or for a common subset such as `x86-64-v3`.",
+    ),
 }

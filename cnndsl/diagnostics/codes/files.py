@@ -44,4 +44,19 @@ ENTRIES: dict[str, Entry] = {
         "no memory plan for open sizes",
         "Memory is planned for known sizes. Give them: `--input-shape image=3x224x224`.",
     ),
+    "E0620": Entry(
+        "unknown edit",
+        "An edit is `PATTERN=KIND`; the kinds are `stack3x3`, `asymmetric`, `separable` and "
+        "`lowrank:RANK`. The pattern matches instance paths, as file names in a shell.",
+    ),
+    "E0621": Entry(
+        "convolution cannot be replaced",
+        "The edit does not fit this convolution, or its text: it has to be a call of `conv` in a "
+        "chain of the edited file, and every instance that the call makes has to allow the edit.",
+    ),
+    "E0622": Entry(
+        "pattern does not fit the text",
+        "The pattern matches no convolution, or only some of those that one call makes. "
+        "`cnndsl inspect` shows the instance paths.",
+    ),
 }

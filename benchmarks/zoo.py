@@ -1,0 +1,219 @@
+"""Every network of the zoo as an ONNX model in onnxruntime, compared; the published ones first.
+
+    python -m benchmarks.zoo [--only 'resnet*'] [--json FILE]
+
+Small networks are compared with numpy in float64, straight from the network as written. Larger
+ones, at the default level, with themselves at -O0. Where a network leaves its sizes open, the same
+model is compared at another size too. Differences are relative to the largest number of the
+output; of a softmax, its operand is compared. The weights are random, with statistics of batch
+normalisation that fit them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+import cnndsl
+from benchmarks.passes import at_size
+from benchmarks.weights import calibrated_weights
+from cnndsl.analysis.cost import graph_cost
+from cnndsl.backends.numpy.run import run_graph
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import Softmax
+from cnndsl.language.loader import concrete_networks
+from cnndsl.passes.pipeline import inference_graph
+from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.module import Array, Module
+
+Arrays = Mapping[str, Array]
+
+TOLERANCE = 1e-5
+SMALL = 500_000_000
+"""Multiply-adds up to which a network is compared with numpy."""
+CALIBRATED_AT = 96
+"""Largest map on which the statistics of larger networks are measured."""
+FACTS = (
+    Path(__file__).parents[1] / "tests" / "data" / "networks.json",
+    Path(__file__).parents[1] / "networks" / "facts.json",
+)
+"""The published networks, and those of the zoo that stand for one under another name."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Relative differences of a model's outputs.
+
+    `resized` is that at another size, or None if the network takes no other. `rounding` is what
+    one rounding step of the inputs does to the outputs, measured where a difference is above the
+    tolerance: much, if the network magnifies every rounding error.
+    """
+
+    network: str
+    macs: int
+    against: str
+    declared: float
+    resized: float | None
+    rounding: float | None
+    seconds: float
+
+    @property
+    def fine(self) -> bool:
+        """No difference is above the tolerance, or ten times what rounding the inputs does."""
+        limit = max(TOLERANCE, 10 * (self.rounding or 0))
+        return all(found <= limit for found in (self.declared, self.resized or 0))
+
+
+def compare(network: cnndsl.Network) -> Comparison:
+    """Compile and run a network of the zoo. Raises CnnError."""
+    start = time.perf_counter()
+    macs = graph_cost(network.graph).macs or 0
+    small = macs <= SMALL
+    weights = calibrated_weights(network.graph if small else _shrunk(network).graph)
+    module = cnndsl.compile(network, weights=weights)
+    inputs = [_random_inputs(shapes) for shapes in _shapes(network.graph, module)]
+    found = [module.run(arrays) for arrays in inputs]
+    del module
+    reference: Callable[[Arrays], Arrays] = (
+        partial(_reference, network.name, weights)
+        if small
+        else cnndsl.compile(network, weights=weights, level=0).run
+    )
+    expected = [reference(arrays) for arrays in inputs]
+    differences = [
+        relative_difference(network.graph, *pair) for pair in zip(found, expected, strict=True)
+    ]
+    rounding = None
+    if not max(differences) <= TOLERANCE:
+        rounded = reference({name: _one_step(array) for name, array in inputs[0].items()})
+        rounding = relative_difference(network.graph, rounded, expected[0])
+    return Comparison(
+        network.name,
+        macs,
+        "numpy" if small else "-O0",
+        differences[0],
+        differences[1] if len(differences) > 1 else None,
+        rounding,
+        time.perf_counter() - start,
+    )
+
+
+def _shrunk(network: cnndsl.Network) -> cnndsl.Network:
+    """A network of the zoo for smaller inputs, if it has the same parameters for them."""
+    smaller = at_size(network.name, CALIBRATED_AT)
+    same = smaller.graph.parameters() == network.graph.parameters()
+    return smaller if same else network
+
+
+def relative_difference(graph: Graph, found: Arrays, expected: Arrays) -> float:
+    """The largest difference in any output, relative to its largest number; NaN if one has NaN."""
+    pairs = [(_scores(graph, name, found), _scores(graph, name, expected)) for name in expected]
+    ratios = [np.abs(ours - theirs).max() / np.abs(theirs).max() for ours, theirs in pairs]
+    return float(np.max(ratios))
+
+
+def _scores(graph: Graph, name: str, arrays: Arrays) -> Array:
+    """An output; of a softmax, what went into it less the mean over the channels."""
+    array = arrays[name].astype(np.float64)
+    if not isinstance(graph[graph.outputs[name]].op, Softmax):
+        return array
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logarithms = np.log(array)
+        centred: Array = logarithms - logarithms.mean(axis=1, keepdims=True)
+    return centred
+
+
+def _reference(name: str, weights: Arrays, inputs: Arrays) -> Arrays:
+    shapes = {port: array.shape[1:] for port, array in inputs.items()}
+    graph = cnndsl.parse(name, input_shapes=shapes).graph
+    return run_graph(inference_graph(graph), weights, inputs)
+
+
+def _shapes(graph: Graph, module: Module) -> list[dict[str, tuple[int, ...]]]:
+    """The declared shapes; then, if the module takes others, about three quarters of them."""
+    declared, smaller = {}, {}
+    for port in module.inputs:
+        sizes = tuple(n for n in graph[port.name].type.shape if isinstance(n, int))
+        declared[port.name] = sizes
+        smaller[port.name] = tuple(
+            size if isinstance(dim, int) else 3 * size // 4 + axis
+            for axis, (size, dim) in enumerate(zip(sizes, port.type.shape, strict=True))
+        )
+    return [declared] if smaller == declared else [declared, smaller]
+
+
+def _random_inputs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    rng = np.random.default_rng(1)
+    return {n: rng.normal(size=(1, *shape)).astype(np.float32) for n, shape in shapes.items()}
+
+
+def _one_step(array: Array) -> Array:
+    """Each number rounded up or down by one step."""
+    towards = np.random.default_rng(2).choice([-np.inf, np.inf], array.shape)
+    stepped: Array = np.nextafter(array, towards.astype(array.dtype))
+    return stepped
+
+
+def networks(pattern: str) -> list[str]:
+    """The names of the zoo that match and need no arguments; the published ones first."""
+    facts, aliases = (json.loads(path.read_text("utf-8")) for path in FACTS)
+    published = {entry["name"] for entry in facts["networks"]} | aliases["names"].keys()
+    names = [name for name in concrete_networks(cnndsl.zoo()) if fnmatchcase(name, pattern)]
+    return sorted(names, key=lambda name: (name not in published, name))
+
+
+def table(comparisons: Sequence[Comparison], problems: Mapping[str, str]) -> str:
+    """One line for each network, misses marked, and a summary."""
+    lines = [f"{'network':34} {'GMAC':>7}  against  declared   resized  rounding   seconds"]
+    for row in comparisons:
+        figures = (row.declared, row.resized, row.rounding)
+        cells = "  ".join(f"{'' if n is None else f'{n:.1e}':>8}" for n in figures)
+        line = (
+            f"{row.network:34} {row.macs / 1e9:7.3f}  {row.against:7}  {cells}  {row.seconds:8.1f}"
+        )
+        lines.append(line if row.fine else f"{line}  different")
+    lines += [f"{name:34} {problem}" for name, problem in problems.items()]
+    fine = sum(row.fine for row in comparisons)
+    return "\n".join([*lines, f"{fine} of {len(comparisons) + len(problems)} networks agree"])
+
+
+def main() -> None:
+    """Print the table; exit 1 if a network cannot be compiled or run, or differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="such as 'resnet*'")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    given = parser.parse_args()
+    console = Console(stderr=True)
+    comparisons: list[Comparison] = []
+    problems: dict[str, str] = {}
+    names = networks(given.only)
+    for name in track(names, "", console=console, transient=True, disable=not console.is_terminal):
+        try:
+            comparisons.append(compare(cnndsl.parse(name)))
+        except CnnError as error:
+            problems[name] = error.diagnostics[0].message
+        if not console.is_terminal:
+            print(name, problems.get(name, "done"), file=sys.stderr, flush=True)
+    if given.json:
+        rows = [asdict(row) | {"fine": row.fine} for row in comparisons]
+        with atomic_write(given.json) as file:
+            text = json.dumps({"networks": rows, "problems": problems}, indent=1)
+            file.write(text.encode())
+    print(table(comparisons, problems))
+    raise SystemExit(0 if not problems and all(row.fine for row in comparisons) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""`cnndsl edit`: another architecture, written as a new file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnndsl.cli.common import log, output_format_option
+
+if TYPE_CHECKING:
+    from cnndsl.edit.network import Edited
+
+
+class Edit(click.ParamType[tuple[str, str]]):
+    """PATTERN=FACTORISATION."""
+
+    name = "pattern=factorisation"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        """The pattern and the name of what it gets."""
+        pattern, equals, text = str(value).rpartition("=")
+        if not equals or not pattern:
+            self.fail(f"{value!r} is not PATTERN=FACTORISATION, such as stem=stack3x3", param, ctx)
+        return pattern, text
+
+
+@click.command("edit")
+@click.argument("network")
+@click.option(
+    "--factorise",
+    "edits",
+    type=Edit(),
+    multiple=True,
+    required=True,
+    help="Replace the convolutions whose path matches, by stack3x3, asymmetric, separable, "
+    "grouped:G or lowrank:R.",
+)
+@click.option("--between", metavar="CHAIN", help="What stands between new layers: 'bn -> relu'.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("--weights", metavar="FILE", help="Trained weights of the network.")
+@click.option("--output-weights", type=click.Path(path_type=Path), help="Weights of the new one.")
+@output_format_option
+def command(
+    network: str,
+    edits: Sequence[tuple[str, str]],
+    between: str | None,
+    output: Path,
+    weights: str | None,
+    output_weights: Path | None,
+) -> int:
+    """Write a network with cheaper layers in place of some convolutions.
+
+    This changes what the network computes: the new layers have to be trained, except low-rank
+    factors of trained kernels, whose error is told. The first pattern that matches counts.
+    """
+    from cnndsl.edit.factorise import factorisation
+    from cnndsl.edit.network import factorise
+    from cnndsl.runtime.files import atomic_write
+    from cnndsl.weights.files import load_weights, save_safetensors
+
+    if (weights is None) != (output_weights is None):
+        raise click.UsageError("--weights and --output-weights go together")
+    if output.suffix != ".cnn":
+        raise click.UsageError(f"{output} is no name of a network file: it has to end in .cnn")
+    chosen = [(pattern, factorisation(text)) for pattern, text in edits]
+    edited = factorise(network, chosen, between=between, output=output)
+    arrays, errors = edited.weights(load_weights(weights)) if weights else ({}, {})
+    with atomic_write(output) as file:
+        file.write(edited.text.encode())
+    if output_weights is not None:
+        save_safetensors(output_weights, arrays, {"network": edited.name})
+    _show(edited, errors)
+    click.echo(f"{output}:{edited.name}")
+    if output_weights is not None:
+        missing = len(edited.after.parameters()) - len(arrays)
+        log(f"{len(arrays)} arrays in {output_weights}, {missing} parameters to train")
+    return 0
+
+
+def _show(edited: Edited, errors: dict[str, float]) -> None:
+    from cnndsl.analysis.cost import graph_cost
+    from cnndsl.analysis.units import exact, si
+
+    for old, new in edited.replaced.items():
+        error = f", relative error {errors[old]:.2e}" if old in errors else ""
+        log(f"{old} -> {', '.join(new)}{error}")
+    before, after = graph_cost(edited.before), graph_cost(edited.after)
+    log(f"parameters {exact(before.params)} -> {exact(after.params)}")
+    log(f"multiply-adds {si(before.macs)} -> {si(after.macs)}")

@@ -1,0 +1,53 @@
+import numpy as np
+
+import cnndsl
+from cnndsl.weights.files import load_weights, save_safetensors
+from cnndsl.weights.initialise import initialise
+
+
+def test_an_edit_is_written_and_told(call, tmp_path):
+    result = call(
+        "edit", "small.cnn", "--factorise", "stem=asymmetric", "--between", "relu", "-o", "new.cnn"
+    )
+    assert (result.code, result.out) == (0, "new.cnn:small\n")
+    assert (
+        "stem: { conv(6, [1, 3]) -> relu -> conv(6, [3, 1]) } -> relu"
+        in (tmp_path / "new.cnn").read_text()
+    )
+    assert "stem -> stem.conv1, stem.relu1, stem.conv2\n" in result.err
+    assert "parameters 196 -> 202\n" in result.err
+    assert call("check", "new.cnn").code == 0
+
+
+def test_weights_go_with_it(call, tmp_path):
+    parameters = cnndsl.parse(tmp_path / "small.cnn").graph.parameters()
+    save_safetensors(tmp_path / "small.safetensors", initialise(parameters, 0), {})
+    files = ("--weights", "small.safetensors", "--output-weights", "new.safetensors")
+    result = call("edit", "small.cnn", "--factorise", "*=lowrank:9", "-o", "new.cnn", *files)
+    assert result.code == 0
+    assert "relative error" in result.err
+    assert "5 arrays in new.safetensors, 0 parameters to train" in result.err
+    image = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)
+    before, after = (
+        cnndsl.compile(
+            f"{name}.cnn:small", "reference", weights=load_weights(f"{name}.safetensors")
+        ).run({"image": image})["output"]
+        for name in ("small", "new")
+    )
+    np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+def test_nothing_is_written_on_an_error(call, tmp_path):
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for arguments, code in [
+        (["--factorise", "stem=stack3x3", "-o", "new.cnn"], 1),
+        (["--factorise", "stem=halve", "-o", "new.cnn"], 2),
+        (["--factorise", "stem", "-o", "new.cnn"], 2),
+        (["--factorise", "stem=separable", "-o", "new.txt"], 2),
+        (["--factorise", "stem=separable", "-o", "new.cnn", "--weights", "none.pt"], 2),
+        (["--factorise", "stem=separable", "-o", "gone/new.cnn"], 2),
+    ]:
+        result = call("edit", "small.cnn", *arguments)
+        assert (result.code, result.out) == (code, ""), arguments
+        assert result.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -1,0 +1,71 @@
+"""Every network of the zoo is sound; small ones, and large ones made small, as ONNX models.
+
+`python -m benchmarks.zoo` compares the ONNX models of all networks at their full size.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import cnndsl
+from benchmarks.passes import at_size
+from benchmarks.zoo import TOLERANCE, compare
+from cnndsl.ir.verify import verify
+from cnndsl.language.checks import check_unit
+from cnndsl.language.elaborator import Elaborator
+from cnndsl.language.loader import concrete_networks
+from cnndsl.passes.pipeline import inference_graph
+
+ZOO = concrete_networks(cnndsl.zoo())
+UNITS = {unit.source.name: unit for unit, _ in ZOO.values()}
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=lambda unit: unit.source.name.split("/")[-1])
+def test_a_file_has_no_findings(unit):
+    assert not [*unit.errors, *check_unit(unit)]
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_network_has_no_findings_and_a_sound_graph(name):
+    elaborator = Elaborator(name)
+    elaborator.run(*ZOO[name], {})
+    assert not elaborator.diagnostics
+    verify(elaborator.graph)
+    verify(inference_graph(elaborator.graph))
+
+
+FIXED = {"bn_inception": 64, "lenet5_paper": 32, "lenet5_rbf_out": 32, "unet": 64}
+OPEN = {
+    "densenet_bc_cifar_L40_k12": 32,
+    "googlenet_torchvision": 48,
+    "mobilenet_v2": 48,
+    "preact_resnet110_cifar": 32,
+    "resnet20_cifar": 32,
+    "resnext50_32x4d": 32,
+    "se_shufflenet_v1_g3_1x": 48,
+    "squeezenet1_1": 64,
+}
+"""With the sizes for which they are compiled."""
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_onnxruntime_agrees_with_numpy(name):
+    found = compare(at_size(name, FIXED[name]))
+    assert found.against == "numpy"
+    assert found.declared <= TOLERANCE
+    assert found.resized is None
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_a_model_with_open_sizes_agrees_with_numpy_at_two_sizes(name):
+    found = compare(at_size(name, OPEN[name]))
+    assert found.against == "numpy"
+    assert found.declared <= TOLERANCE
+    assert found.resized is not None
+    assert found.resized <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["googlenet_aux", "inception_v3_aux"])
+def test_training_only_heads_do_not_fix_the_size(name):
+    graph = cnndsl.parse(name).open_graph()
+    assert [str(graph[port].type) for port in graph.inputs] == ["3xHxW"]

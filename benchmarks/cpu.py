@@ -71,7 +71,7 @@ def measure(network: str, options: argparse.Namespace) -> dict[str, float]:
     """Median milliseconds of a call, and the process's peak memory in MB."""
     call = prepare(network, options.runtime, options.threads, options.batch)
     end = time.perf_counter() + options.seconds
-    times = []
+    times: list[float] = []
     while time.perf_counter() < end or len(times) < 5:
         start = time.perf_counter()
         call()
@@ -87,7 +87,7 @@ def prepare(network: str, runtime: str, threads: int, batch: int) -> Callable[[]
     fixed = batch if target == "cpu" else None
     module = cnndsl.compile(network, target, seed=0, threads=threads, batch=fixed)
     port = module.inputs[0]
-    shape = (batch, *module.declared_type(port).shape)
+    shape = (batch, *(int(str(size)) for size in module.declared_type(port).shape))
     image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     if runtime != "openvino":
         return lambda: module.run({port.name: image})

@@ -1,8 +1,8 @@
 """cnndsl: a graph compiler for convolutional networks.
 
-    net = cnndsl.parse("resnet50")
-    module = cnndsl.compile(net, target="onnx", weights="resnet50.safetensors")
-    probabilities = module(image)
+>>> net = cnndsl.parse("resnet50")
+>>> module = cnndsl.compile(net, target="onnx", weights="resnet50.safetensors")
+>>> probabilities = module(image)
 """
 
 from __future__ import annotations

@@ -212,12 +212,15 @@ def main() -> None:
     comparisons: list[Comparison] = []
     problems: dict[str, str] = {}
     names = networks(given.only)
-    for name in track(names, "", console=console, transient=True, disable=not console.is_terminal):
+    if not names:
+        parser.error(f"no network is called {given.only}")
+    quiet = not console.is_terminal
+    for name in track(names, "networks", console=console, transient=True, disable=quiet):
         try:
             comparisons.append(compare(cnndsl.parse(name)))
         except CnnError as error:
             problems[name] = error.diagnostics[0].message
-        if not console.is_terminal:
+        if quiet:
             print(name, problems.get(name, "done"), file=sys.stderr, flush=True)
     if given.json:
         rows = [asdict(row) | {"fine": row.fine} for row in comparisons]

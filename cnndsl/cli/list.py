@@ -45,7 +45,8 @@ def _cell(value: Any) -> str:
 def _networks() -> Rows:
     """Every network of the zoo that needs no arguments, by name.
 
-    `facts` is the network's name in the published facts where that is another.
+    `input` is the shape of the first input, `facts` the network's name in the published facts
+    or null.
     """
     from cnndsl.api import zoo
     from cnndsl.language.loader import concrete_networks
@@ -71,6 +72,10 @@ def _network(unit: Unit, item: NetworkItem, published: Mapping[str, str]) -> dic
     return {
         "name": name,
         "file": unit.source.name,
+        "input": [
+            size if isinstance(size, int) else str(size)
+            for size in graph[graph.inputs[0]].type.shape
+        ],
         "inputs": {node: str(graph[node].type) for node in graph.inputs},
         "params": cost.params,
         "macs": cost.macs,

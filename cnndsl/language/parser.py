@@ -6,11 +6,14 @@ by one, and lines with an error are blanked, so that one run reports all errors.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from itertools import islice
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lark import Lark, Token, UnexpectedCharacters, UnexpectedToken
@@ -97,7 +100,21 @@ def _lark() -> Lark:
         postlex=LineBreaks(),
         propagate_positions=True,
         maybe_placeholders=True,
+        cache=_table_file() or False,
     )
+
+
+def _table_file() -> str | None:
+    """Where the parser's tables are kept between runs, or None if there is no place for them.
+
+    Lark checks that a file belongs to this grammar, and makes the tables anew if it does not.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnndsl"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return str(folder / f"grammar-{sys.version_info.major}.{sys.version_info.minor}")
 
 
 class _SyntaxProblem(Exception):

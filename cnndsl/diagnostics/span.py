@@ -47,9 +47,5 @@ class Span:
         """Column of the first character, from 1."""
         return self.source.position(self.start)[1]
 
-    def to(self, other: Span) -> Span:
-        """The span from this one's start to the other's end."""
-        return Span(self.source, self.start, max(self.end, other.end))
-
     def __str__(self) -> str:
         return f"{self.source.name}:{self.line}:{self.column}"

@@ -55,19 +55,9 @@ def divide(a: Operand, b: Operand) -> Expression:
     return a if b == ONE else _broadcast("divide", a, b)
 
 
-def negate(a: Expression) -> Expression:
-    """-a."""
-    return Apply("negate", (a,), a.shape)
-
-
 def sqrt(a: Expression) -> Expression:
     """The square root of each number."""
     return Apply("sqrt", (a,), a.shape)
-
-
-def rsqrt(a: Expression) -> Expression:
-    """1 / sqrt(a) of each number."""
-    return Apply("rsqrt", (a,), a.shape)
 
 
 def reshape(a: Expression, shape: Sequence[int]) -> Expression:
@@ -165,11 +155,6 @@ def sum_axes(a: Expression, axes: Sequence[int]) -> Expression:
     _check_axes(a, axes)
     shape = tuple(n for axis, n in enumerate(a.shape) if axis not in axes)
     return _apply("sum_axes", (a,), shape, axes=axes) if axes else a
-
-
-def matmul(a: Expression, b: Expression) -> Expression:
-    """The matrix product of [m, k] and [k, n]."""
-    return einsum("mk,kn->mn", a, b)
 
 
 def einsum(spec: str, *operands: Expression) -> Expression:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
+    ACTIVATIONS,
     Add,
     Affine,
     Average,
@@ -11,35 +12,15 @@ from cnndsl.ir.operators import (
     Dropout,
     Flatten,
     Fused,
-    HardSigmoid,
-    HardSwish,
     Identity,
-    LeakyRelu,
     Max,
     Mul,
-    PRelu,
-    Relu,
-    Relu6,
     Scale,
-    Sigmoid,
-    Silu,
     Slice,
     StochasticDepth,
-    Tanh,
 )
 from cnndsl.memory.model import Options
 
-ACTIVATIONS = (
-    HardSigmoid,
-    HardSwish,
-    LeakyRelu,
-    PRelu,
-    Relu,
-    Relu6,
-    Sigmoid,
-    Silu,
-    Tanh,
-)
 JOINS = (Add, Average, Max, Mul)
 ELEMENTWISE = (*ACTIVATIONS, *JOINS, Affine, BatchNorm, Scale, StochasticDepth)
 """y[i] depends on the operands' element i alone, or on a vector's element for its channel."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
+    ACTIVATIONS,
     AdaptiveAvgPool,
     Add,
     Affine,
@@ -54,7 +55,6 @@ from cnndsl.ir.operators import (
     Upsample,
 )
 from cnndsl.memory.model import float32_bytes
-from cnndsl.memory.rules import ACTIVATIONS
 
 READS_OPERANDS = (
     *(Affine, BatchNorm, Conv, ConvTranspose, FullyConnected, HardSwish, LocalConv, Mul, PRelu),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Add, Max, Mul
+from cnndsl.ir.operators import ACTIVATIONS, Add, Max, Mul
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
-from cnndsl.passes.fusing import ACTIVATIONS, add_epilogue, core_of
+from cnndsl.passes.fusing import add_epilogue, core_of
 from cnndsl.passes.linear import WEIGHTED
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cnndsl.ir.algebra import reshape
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
+    ACTIVATIONS,
     Conv,
     Flatten,
     FullyConnected,
@@ -16,7 +17,6 @@ from cnndsl.ir.operators import (
 )
 from cnndsl.ir.types import TensorType
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
-from cnndsl.passes.fusing import ACTIVATIONS
 from cnndsl.passes.rewrite import (
     Reject,
     Report,

@@ -8,10 +8,18 @@ from dataclasses import dataclass, replace
 from cnndsl.ir.algebra import reshape, take
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Conv, ConvTranspose, FullyConnected, Shuffle, Subsample, Upsample
+from cnndsl.ir.operators import (
+    ACTIVATIONS,
+    Conv,
+    ConvTranspose,
+    FullyConnected,
+    Shuffle,
+    Subsample,
+    Upsample,
+)
 from cnndsl.ir.operators.pooling import AdaptivePool, GlobalPool, Pool
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
-from cnndsl.passes.fusing import ACTIVATIONS, Step
+from cnndsl.passes.fusing import Step
 from cnndsl.passes.rewrite import (
     Reject,
     Report,

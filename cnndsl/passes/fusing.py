@@ -8,33 +8,8 @@ from dataclasses import dataclass, replace
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import (
-    Affine,
-    Fused,
-    HardSigmoid,
-    HardSwish,
-    LeakyRelu,
-    PRelu,
-    Relu,
-    Relu6,
-    Sigmoid,
-    Silu,
-    Tanh,
-)
+from cnndsl.ir.operators import Affine, Fused
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
-
-ACTIVATIONS = (
-    HardSigmoid,
-    HardSwish,
-    LeakyRelu,
-    PRelu,
-    Relu,
-    Relu6,
-    Sigmoid,
-    Silu,
-    Tanh,
-)
-"""Functions of single elements."""
 
 
 @dataclass(frozen=True)

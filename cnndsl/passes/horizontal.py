@@ -10,9 +10,8 @@ from cnndsl.ir.algebra import ZERO, broadcast, concat
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, Slice
+from cnndsl.ir.operators import ACTIVATIONS, Conv, Slice
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
-from cnndsl.passes.fusing import ACTIVATIONS
 from cnndsl.passes.rewrite import Reject, Report, rewrite_each
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import AvgPool, Fused, GlobalAvgPool
+from cnndsl.ir.operators import ACTIVATIONS, AvgPool, Fused, GlobalAvgPool
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
-from cnndsl.passes.fusing import ACTIVATIONS, add_prologue, core_of
+from cnndsl.passes.fusing import add_prologue, core_of
 from cnndsl.passes.linear import WEIGHTED
 from cnndsl.passes.rewrite import Reject, Report, describe, require_inner, rewrite_each
 

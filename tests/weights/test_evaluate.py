@@ -27,9 +27,7 @@ CASES = {
     "subtract": (algebra.subtract(M, S), m - s),
     "multiply": (algebra.multiply(W, algebra.along(S, 0, 4)), w * s[:, None, None, None]),
     "divide": (algebra.divide(1.0, S), 1 / s),
-    "negate": (algebra.negate(M), -m),
     "sqrt": (algebra.sqrt(S), s**0.5),
-    "rsqrt": (algebra.rsqrt(S), s**-0.5),
     "broadcast": (algebra.broadcast(S, (2, 3, len(s))), np.ones((2, 3, 1)) * s),
     "reshape": (algebra.reshape(W, (12, 10)), w.reshape(12, 10)),
     "transpose": (algebra.transpose(W, (2, 0, 3, 1)), w.transpose(2, 0, 3, 1)),
@@ -52,11 +50,6 @@ def test_every_function(function):
     assert expression.function == function
     assert expression.shape == expected.shape
     np.testing.assert_allclose(evaluate(expression, VALUES), expected, rtol=1e-12)
-
-
-def test_matmul():
-    expression = algebra.matmul(M, algebra.transpose(M, (1, 0)))
-    np.testing.assert_allclose(evaluate(expression, VALUES), m @ m.T, rtol=1e-12)
 
 
 def test_nothing_is_added_for_neutral_operations():
@@ -141,7 +134,7 @@ def test_deep_and_wide_expressions():
 def test_results_that_are_not_finite():
     negative = {"s": np.array([1.0, -1, 1, 1])}
     with pytest.raises(CnnError, match="computed from s is not finite"):
-        evaluate(algebra.rsqrt(S), negative)
+        evaluate(algebra.sqrt(S), negative)
     with pytest.raises(CnnError, match="E0412"):
         evaluate(algebra.multiply(S, 1e39), VALUES, np.float32)
 

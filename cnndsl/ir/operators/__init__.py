@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators.activation import (
+    ACTIVATIONS,
     ChannelMax,
     HardSigmoid,
     HardSwish,
@@ -40,6 +41,7 @@ from cnndsl.ir.operators.training import Dropout, StochasticDepth
 from cnndsl.ir.operators.transposed import ConvTranspose
 
 __all__ = [
+    "ACTIVATIONS",
     "BY_NAME",
     "INTERNAL",
     "OPERATORS",

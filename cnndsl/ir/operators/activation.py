@@ -134,3 +134,17 @@ class ChannelMax(Operator):
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[1, *spatial]."""
         return TensorType((1, *inputs[0].spatial))
+
+
+ACTIVATIONS = (
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    PRelu,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    Tanh,
+)
+"""Functions of single elements: y[i] depends on x[i] alone, and on the channel for prelu."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -14,7 +15,7 @@ from cnndsl.ir.types import TensorType
 from cnndsl.ir.windows import Pads, output_sizes, per_axis, require_spatial, resolve_pads
 
 
-class _PositionalConv(Operator):
+class _PositionalConv(Operator, ABC):
     """A convolution with a set of kernels; the output position picks one of them."""
 
     filters: int
@@ -46,9 +47,9 @@ class _PositionalConv(Operator):
         sizes = output_sizes(self.name, x, self.kernel, self.stride, ones, self.pads)
         return TensorType((self.filters, *sizes))
 
+    @abstractmethod
     def tiles(self, inputs: Sequence[TensorType]) -> Sizes:
         """Number of different kernels along each axis."""
-        raise NotImplementedError
 
     def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
         """weight [filters, *tiles, channels, *kernel] and bias [filters, *tiles]."""

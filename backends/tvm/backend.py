@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import FUSIONS
-from cnndsl.runtime.backend import Backend, CompileOptions
+from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, Module
+
+if TYPE_CHECKING:
+    from cnndsl.backends.native.artefact import Artefact
+    from cnndsl.backends.native.load import NativeBackend
 
 
 class CpuBackend:
@@ -35,9 +40,17 @@ class CpuBackend:
         Raises CnnError: E0601 if the file cannot be read, E0603 if it is not a module or is
         damaged, E0723 if this CPU lacks features that the code needs.
         """
-        from cnndsl.backends.tvm.module import load_module
+        from cnndsl.backends.native.load import load_module
 
         return load_module(path, threads)
 
+    def open(self, artefact: Artefact, threads: int | None) -> Module:
+        """See `cnndsl.backends.native.load.NativeBackend`."""
+        from cnndsl.backends.tvm.module import CpuModule
 
-BACKEND: Backend = CpuBackend()
+        module = CpuModule(artefact, threads)
+        module.prepare()
+        return module
+
+
+BACKEND: NativeBackend = CpuBackend()

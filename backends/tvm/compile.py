@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnndsl.backends.tvm.artefact import Artefact
+from cnndsl.backends.native.artefact import Artefact
+from cnndsl.backends.native.packing import Packing, pack
 from cnndsl.backends.tvm.build import link, object_code
 from cnndsl.backends.tvm.driver import driver
 from cnndsl.backends.tvm.kernel import Body
 from cnndsl.backends.tvm.lower import Program, Step, lower
 from cnndsl.backends.tvm.machine import Machine, find_machine
-from cnndsl.backends.tvm.module import CpuModule
-from cnndsl.backends.tvm.weights import Packing, pack
+from cnndsl.backends.tvm.module import LIBRARY, CpuModule
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
@@ -76,21 +76,20 @@ def compile_module(
     machine = replace(machine or find_machine(options.mcpu), winograd=options.winograd)
     batch = options.batch or 1
     program = lower(graph, batch, machine)
-    packing = pack(program)
+    packing = pack((step.node, step.kernel.weights) for step in program.steps)
     library = build_library(program, packing, machine)
 
     def port(name: str, node: str) -> Port:
         return Port(name, graph[node].type, options.batch)
 
     artefact = Artefact(
+        target="cpu",
         inputs=tuple(port(name, name) for name in graph.inputs),
         outputs=tuple(port(name, node) for name, node in graph.outputs.items()),
         metadata=options.metadata,
-        features=machine.features,
-        batch=batch,
-        arena=program.arena,
+        program={"features": machine.features, "batch": batch, "arena": program.arena},
+        code={LIBRARY: library},
         packing=packing,
-        library=library,
         weights=packing.evaluate(values),
     )
     return CpuModule(artefact, options.threads)

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnndsl.backends.native.packing import packed_size
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.steps import apply_step, step_weights
 from cnndsl.backends.tvm.tir import Code, Expr, floats, load, vector
-from cnndsl.backends.tvm.weights import packed_size
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 

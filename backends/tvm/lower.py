@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from cnndsl.backends.native.prepare import prepare
 from cnndsl.backends.tvm.assignment import assign_layouts
 from cnndsl.backends.tvm.kernel import Call, Kernel
 from cnndsl.backends.tvm.kernels import choose
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.prepare import prepare
 from cnndsl.backends.tvm.steps import is_step
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node

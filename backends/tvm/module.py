@@ -11,26 +11,32 @@ from pathlib import Path
 
 import numpy as np
 
-from cnndsl.backends.tvm.artefact import Artefact, read_artefact, write_artefact
+from cnndsl.backends.native.artefact import Artefact, write_artefact
+from cnndsl.backends.native.packing import aligned
 from cnndsl.backends.tvm.features import missing_features
 from cnndsl.backends.tvm.runtime import Library
-from cnndsl.backends.tvm.weights import aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array, Module
 from cnndsl.weights.bind import bind
 from cnndsl.weights.files import load_weights
 
+LIBRARY = "library.so"
+
 
 class CpuModule(Module):
     """Runs a compiled program in float32, on `threads` threads or on all cores.
 
-    Several Python threads may call it at a time; each has an arena of its own.
+    Several Python threads may call it at a time; each has an arena of its own. Raises ValueError,
+    KeyError or TypeError for an artefact that is none of a CPU.
     """
 
     def __init__(self, artefact: Artefact, threads: int | None = None):
         super().__init__(artefact.inputs, artefact.outputs, artefact.metadata)
         self._artefact = artefact
+        self._features = tuple(map(str, artefact.program["features"]))
+        self._batch = int(artefact.program["batch"])
+        self._arena_floats = int(artefact.program["arena"])
         self._threads = threads
         self._local = threading.local()
 
@@ -40,7 +46,7 @@ class CpuModule(Module):
 
         Raises CnnError (E0723) if this CPU lacks features that it needs.
         """
-        missing = missing_features(self._artefact.features)
+        missing = missing_features(self._features)
         if missing:
             raise CnnError.of(
                 "E0723",
@@ -49,13 +55,13 @@ class CpuModule(Module):
             )
         with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
             path = Path(folder) / "library.so"
-            path.write_bytes(self._artefact.library)
+            path.write_bytes(self._artefact.code[LIBRARY])
             return Library(path, self._threads)
 
     @property
     def arena_bytes(self) -> int:
         """Memory for all intermediate tensors of one call."""
-        return self._artefact.arena * 4
+        return self._arena_floats * 4
 
     @property
     def weight_bytes(self) -> int:
@@ -68,24 +74,24 @@ class CpuModule(Module):
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; without a fixed batch size one sample after another."""
-        artefact = self._artefact
+        weights = self._artefact.weights
         inputs = [np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs]
         count = len(inputs[0])
         results = {
             port.name: np.empty((count, *_known(port.type)), np.float32) for port in self.outputs
         }
         arena = self._arena()
-        for start in range(0, count, artefact.batch):
-            part = slice(start, start + artefact.batch)
+        for start in range(0, count, self._batch):
+            part = slice(start, start + self._batch)
             given = [array[part] for array in inputs]
             made = [results[port.name][part] for port in self.outputs]
-            self._library.run([arena, artefact.weights, *given, *made])
+            self._library.run([arena, weights, *given, *made])
         return results
 
     def _arena(self) -> Array:
         arena: Array | None = getattr(self._local, "arena", None)
         if arena is None:
-            arena = self._local.arena = aligned(max(self._artefact.arena, 1))
+            arena = self._local.arena = aligned(max(self._arena_floats, 1))
             arena[:] = 0
         return arena
 
@@ -104,13 +110,6 @@ class CpuModule(Module):
     def save(self, path: str | Path) -> None:
         """Write a `.cnnmod` file, atomically; equal modules give equal bytes."""
         write_artefact(path, self._artefact)
-
-
-def load_module(path: Path, threads: int | None) -> CpuModule:
-    """A module from a file; see `cnndsl.runtime.backend.Backend.load`."""
-    module = CpuModule(read_artefact(path), threads)
-    module.prepare()
-    return module
 
 
 def _known(tensor: TensorType) -> tuple[int, ...]:

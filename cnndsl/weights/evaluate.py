@@ -1,4 +1,4 @@
-"""From weight expressions to arrays, in float64."""
+"""From weight expressions to arrays, in float64, or longer where values are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 def evaluate(
     expression: Expression, values: Mapping[str, Array], dtype: DTypeLike = np.float64
 ) -> Array:
-    """The array of an expression, computed in float64 and then cast to `dtype`.
+    """The array of an expression, computed in float64 or a longer type of the values, as `dtype`.
 
     `values` maps parameter names to arrays. The result can share memory with them: do not write
     into it. Raises CnnError (E0412) if finite values lead to infinity or NaN, KeyError for a
@@ -79,7 +79,8 @@ class Evaluator:
             key = (item.function, tuple(map(id, arrays)), item.settings)
         if key not in self._by_value:
             if isinstance(item, Parameter):
-                result = self._value(item).astype(np.float64, copy=False)
+                value = self._value(item)
+                result = value.astype(np.promote_types(value.dtype, np.float64), copy=False)
             elif isinstance(item, Constant):
                 result = np.array(item.values, dtype=np.float64)
             else:

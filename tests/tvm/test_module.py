@@ -14,8 +14,8 @@ import pytest
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save_file
 
+from cnndsl.backends.native.artefact import read_artefact
 from cnndsl.backends.tvm import BACKEND, features
-from cnndsl.backends.tvm.artefact import read_artefact
 from cnndsl.backends.tvm.module import CpuModule
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
@@ -59,7 +59,7 @@ def test_equal_modules_give_equal_files(module: CpuModule, saved: Path, tmp_path
 
 
 def test_weights_are_mapped_from_the_file(saved: Path):
-    weights = read_artefact(saved).weights
+    weights = read_artefact(saved, lambda artefact: artefact.weights)
     assert not weights.flags.owndata
     assert not weights.flags.writeable
     assert weights.ctypes.data % 64 == 0
@@ -117,13 +117,19 @@ def test_a_changed_file_is_an_error(saved: Path, member: str):
 def test_a_truncated_file_is_an_error(saved: Path, share: float):
     content = saved.read_bytes()
     saved.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(CnnError, match="is not a cpu module, or damaged"):
+    with pytest.raises(CnnError, match="is not a compiled module, or damaged"):
         BACKEND.load(saved)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": 99}, {"sha256": None}, {"inputs": [1]}, {"arena": "x"}, {"metadata": {"a": 1}}],
+    [
+        {"format": 99},
+        {"sha256": None},
+        {"inputs": [1]},
+        {"program": {"arena": "x"}},
+        {"metadata": {"a": 1}},
+    ],
 )
 def test_a_wrong_manifest_is_an_error(saved: Path, change: dict[str, object]):
     with zipfile.ZipFile(saved) as archive:
@@ -132,7 +138,7 @@ def test_a_wrong_manifest_is_an_error(saved: Path, change: dict[str, object]):
     with zipfile.ZipFile(saved, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(CnnError, match="is not a cpu module, or damaged"):
+    with pytest.raises(CnnError, match="is not a compiled module, or damaged"):
         BACKEND.load(saved)
 
 
@@ -165,7 +171,8 @@ def test_a_module_for_another_cpu_can_be_saved_but_not_run(
     options = CompileOptions(mcpu="x86-64-v4")
     module = BACKEND.compile(graph, parameter_values(graph, 0), options)
     module.save(tmp_path / "wide.cnnmod")
-    assert "avx512f" in read_artefact(tmp_path / "wide.cnnmod").features
+    program = read_artefact(tmp_path / "wide.cnnmod", lambda artefact: artefact.program)
+    assert "avx512f" in program["features"]
     monkeypatch.setattr(features, "host_features", lambda: frozenset({"avx2", "fma"}))
     with pytest.raises(CnnError, match="avx512f"):
         module(IMAGE)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnndsl.ir.expressions import Expression, Parameter, parameters_of
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import Evaluator
-
-if TYPE_CHECKING:
-    from cnndsl.backends.tvm.lower import Program
 
 ALIGNMENT = 64
 """Bytes: where arrays start that kernels read or write vectors of."""
@@ -56,18 +52,18 @@ class Packing:
         return block
 
 
-def pack(program: Program) -> Packing:
-    """Where the packed weights of all steps lie."""
+def pack(steps: Iterable[tuple[str, Mapping[str, Expression]]]) -> Packing:
+    """Where the packed weights of all steps lie; a step is a node's name and weights by role."""
     entries: dict[str, tuple[Expression, int]] = {}
     known: dict[Expression, int] = {}
     offsets = []
     size = 0
-    for step in program.steps:
+    for node, weights in steps:
         own = []
-        for role, expression in step.kernel.weights.items():
+        for role, expression in weights.items():
             if expression not in known:
                 known[expression] = size
-                entries[f"{step.node}:{role}"] = (expression, size)
+                entries[f"{node}:{role}"] = (expression, size)
                 size += packed_size(expression)
             own.append(known[expression])
         offsets.append(tuple(own))

@@ -1,8 +1,8 @@
 """The `.cnnmod` file: an uncompressed zip, so that its weights can be used where they are.
 
-It holds manifest.json, library.so, weights.safetensors (packed for the kernels, the numbers at a
-multiple of 64 bytes in the file) and recipe.json (how the packed weights follow from the
-network's parameters).
+It holds manifest.json, the code of the backend, weights.safetensors (packed for the kernels, the
+numbers at a multiple of 64 bytes in the file) and recipe.json (how the packed weights follow from
+the network's parameters).
 """
 
 from __future__ import annotations
@@ -12,44 +12,42 @@ import json
 import mmap
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from cnndsl.backends.tvm.weights import ALIGNMENT, Packing, aligned
+from cnndsl.backends.native.packing import ALIGNMENT, Packing, aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.serialise import expressions_from_json, expressions_to_json
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.files import atomic_write
 from cnndsl.runtime.module import Array, Port
 
-FORMAT = 1
-MANIFEST, LIBRARY, RECIPE, WEIGHTS = (
-    "manifest.json", "library.so", "recipe.json", "weights.safetensors",
-)  # fmt: skip
+FORMAT = 2
+MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 LARGEST_JSON = 2**28
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Artefact:
     """All that a module is made of.
 
-    `arena` counts floats, `batch` is the number of samples that one call computes; the module
-    takes only that many if `fixed`. `features` are those that the code needs of a CPU.
+    `target` names the backend that made it, `code` its files by name, and `program` holds what
+    else it needs to run them, as values of JSON.
     """
 
+    target: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     metadata: Mapping[str, str]
-    features: tuple[str, ...]
-    batch: int
-    arena: int
+    program: Mapping[str, Any]
+    code: Mapping[str, bytes]
     packing: Packing
-    library: bytes
     weights: Array
 
 
@@ -57,20 +55,21 @@ def write_artefact(path: str | Path, artefact: Artefact) -> None:
     """Write the file, atomically and without timestamps. Raises CnnError if it cannot be."""
     recipe = _json(_recipe(artefact.packing))
     data = artefact.weights.tobytes()
+    contents = {**artefact.code, RECIPE: recipe}
     manifest = {
         "format": FORMAT,
+        "target": artefact.target,
         "inputs": [_port(port) for port in artefact.inputs],
         "outputs": [_port(port) for port in artefact.outputs],
         "metadata": dict(artefact.metadata),
-        "features": list(artefact.features),
-        "batch": artefact.batch,
-        "arena": artefact.arena,
-        "sha256": {LIBRARY: _hash(artefact.library), RECIPE: _hash(recipe), WEIGHTS: _hash(data)},
+        "program": dict(artefact.program),
+        "code": list(artefact.code),
+        "sha256": {name: _hash(content) for name, content in (*contents.items(), (WEIGHTS, data))},
     }
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), _json(manifest))
-        archive.writestr(zipfile.ZipInfo(LIBRARY, EPOCH), artefact.library)
-        archive.writestr(zipfile.ZipInfo(RECIPE, EPOCH), recipe)
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
         info = zipfile.ZipInfo(WEIGHTS, EPOCH)
         with archive.open(info, "w", force_zip64=True) as member:
             member.write(_header(artefact.packing, file.tell()))
@@ -99,32 +98,30 @@ def _header(packing: Packing, start: int) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-def read_artefact(path: Path) -> Artefact:
-    """Read and check a file. The weights are mapped, not read, if the file is aligned.
+def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
+    """Read and check a file, and make something of it.
 
-    Raises CnnError: E0601 no such file, E0603 not an artefact, or damaged.
+    The weights are mapped, not read, if the file is aligned. Raises CnnError: E0601 no such file,
+    E0603 not an artefact, or damaged, or `use` raised ValueError, KeyError or TypeError.
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             manifest = _read_json(archive, MANIFEST)
             if manifest.get("format") != FORMAT:
                 raise ValueError(f"its format is {manifest.get('format')}, not {FORMAT}")
-            recipe = _read(archive, RECIPE)
-            library = _read(archive, LIBRARY)
             found = _hashes(manifest)
-            _verify(RECIPE, recipe, found)
-            _verify(LIBRARY, library, found)
-            packing = _packing(json.loads(recipe))
+            packing = _packing(json.loads(_read(archive, RECIPE, found)))
+            code = {str(name): _read(archive, name, found) for name in manifest["code"]}
             weights = _map_weights(file, archive, packing, found)
-        return _artefact(manifest, packing, library, weights)
+        return use(_artefact(manifest, packing, code, weights))
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, RecursionError,
             NotImplementedError, struct.error) as error:  # fmt: skip
         raise CnnError.of(
             "E0603",
-            f"{path} is not a cpu module, or damaged: {error}",
-            hint="make it anew with `cnndsl compile --target cpu`",
+            f"{path} is not a compiled module, or damaged: {error}",
+            hint="make it anew with `cnndsl compile`",
         ) from None
 
 
@@ -162,20 +159,21 @@ def _packing(recipe: dict[str, Any]) -> Packing:
 
 
 def _artefact(
-    manifest: dict[str, Any], packing: Packing, library: bytes, weights: Array
+    manifest: dict[str, Any], packing: Packing, code: Mapping[str, bytes], weights: Array
 ) -> Artefact:
-    metadata = manifest["metadata"]
+    metadata, program = manifest["metadata"], manifest["program"]
     if not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("its metadata is not a table of texts")
+    if not isinstance(program, dict):
+        raise ValueError("its program is not a table")
     return Artefact(
+        str(manifest["target"]),
         tuple(map(_read_port, manifest["inputs"])),
         tuple(map(_read_port, manifest["outputs"])),
         metadata,
-        tuple(map(str, manifest["features"])),
-        int(manifest["batch"]),
-        int(manifest["arena"]),
+        program,
+        code,
         packing,
-        library,
         weights,
     )
 
@@ -209,13 +207,16 @@ def _verify(name: str, content: bytes | memoryview, hashes: Mapping[str, Any]) -
         raise ValueError(f"{name} is not what {MANIFEST} says: its hash differs")
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+def _read(archive: zipfile.ZipFile, name: str, hashes: Mapping[str, Any] | None = None) -> bytes:
     """A member as it is: nothing in the file is compressed, so it cannot be larger than it."""
     if name not in archive.namelist():
         raise ValueError(f"it has no {name}")
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed")
-    return archive.read(name)
+    content = archive.read(name)
+    if hashes is not None:
+        _verify(name, content, hashes)
+    return content
 
 
 def _read_json(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What backends that generate code share: the graph in a simple form, packed weights, the file."""

@@ -107,16 +107,22 @@ class Body:
         """A value of the first operand after the prologue."""
         return self._steps("prologue", self.call.prologue, self.call.x, value, place)
 
-    def finished(self, value: Expr, place: Place) -> Expr:
-        """A value of the core after the epilogue."""
-        return self._steps("epilogue", self.call.epilogue, self.call.output, value, place)
+    def finished(self, value: Expr, place: Place, begun: int = 0) -> Expr:
+        """A value of the core after the epilogue, of which the first `begun` steps are done."""
+        return self._steps("epilogue", self.call.epilogue, self.call.output, value, place, begun)
 
     def write(self, place: Place, value: Expr) -> None:
         """Apply the epilogue to a value of the core and store it."""
         self.output.store(self.code, place, self.finished(value, place))
 
     def _steps(
-        self, label: str, steps: tuple[Operator, ...], layout: Layout, value: Expr, place: Place
+        self,
+        label: str,
+        steps: tuple[Operator, ...],
+        layout: Layout,
+        value: Expr,
+        place: Place,
+        begun: int = 0,
     ) -> Expr:
         lanes = layout.block if place.lane is None else 1
         others = iter(self.inputs[len(self.inputs) - self.call.joins :])
@@ -127,6 +133,8 @@ class Body:
 
         for index, op in enumerate(steps):
             other = next(others).load(place) if op.operands is None else None
+            if index < begun:
+                continue
             value = apply_step(op, f"{label}{index}", value, lanes, parameter, other)
         return value
 

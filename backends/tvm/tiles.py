@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cnndsl.backends.tvm.machine import Machine
+from cnndsl.backends.tvm.tir import Code, Expr, minimum
 
 LATENCY = 4
 """Cycles from the start of a multiply-add to its result."""
@@ -32,6 +34,40 @@ class Tile:
         return max(multiplies / PER_CYCLE, loads / PER_CYCLE, LATENCY)
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """A row cut into pieces whose widths differ by at most one.
+
+    The first `wide` of `count` pieces have `width` columns, the others one less.
+    """
+
+    count: int
+    width: int
+    wide: int
+
+    @classmethod
+    def of(cls, columns: int, limit: int) -> Pieces:
+        """As few pieces as a limit of their width allows."""
+        count = -(-columns // limit)
+        width = -(-columns // count)
+        return cls(count, width, columns - count * (width - 1))
+
+    def start(self, index: Expr) -> Expr:
+        """The first column of a piece."""
+        if self.wide == self.count:
+            return index * self.width
+        return index * (self.width - 1) + minimum(index, self.wide)
+
+    def walk(self, code: Code) -> Iterator[tuple[Expr, int]]:
+        """The first column and the width of each piece, in loops of the code that is written."""
+        with code.loop(self.wide) as index:
+            yield code.name(index * self.width), self.width
+        if self.count > self.wide:
+            with code.loop(self.count - self.wide) as index:
+                narrow = self.width - 1
+                yield code.name(self.wide * self.width + index * narrow), narrow
+
+
 def best_tile(machine: Machine, blocks: int, columns: int) -> Tile:
     """The cheapest tile for a row of outputs; `blocks` is a multiple of the tile's."""
     tiles = [
@@ -42,10 +78,12 @@ def best_tile(machine: Machine, blocks: int, columns: int) -> Tile:
         if b * r + b + 1 <= machine.registers
     ]
 
-    def cost(tile: Tile) -> tuple[float, int]:
-        full, rest = divmod(columns, tile.columns)
-        row = full * tile.cycles(tile.columns) + (tile.cycles(rest) if rest else 0)
-        return blocks // tile.blocks * row, tile.blocks
+    def cost(tile: Tile) -> tuple[float, float]:
+        pieces = Pieces.of(columns, tile.columns)
+        row = pieces.wide * tile.cycles(pieces.width)
+        row += (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1)
+        loads = (tile.blocks + pieces.width) / (tile.blocks * pieces.width)
+        return blocks // tile.blocks * row, loads
 
     return min(tiles, key=cost)
 

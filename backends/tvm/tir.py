@@ -131,6 +131,13 @@ class Code:
         if body and condition is not False:
             self._statements.append(tirx.IfThenElse(condition, tirx.stmt_seq(*body), None))
 
+    def prefetch(self, buffer: Any, index: Expr) -> None:
+        """Ask for the cache line of an index, which may lie behind the buffer's end."""
+        place = tirx.address_of(tirx.BufferLoad(buffer, [index]))
+        read, near, data = (tirx.const(value, "int32") for value in (0, 2, 1))
+        call = tirx.call_intrin("void", "tirx.prefetch", place, read, near, data)
+        self._statements.append(tirx.Evaluate(call))
+
     def call(self, symbol: str, arguments: Sequence[Expr]) -> None:
         """Call a C function, and return its result from this function if it is not zero."""
         result = tirx.Var("result", "int32")
@@ -207,6 +214,23 @@ def mod(index: Expr, divisor: int) -> Expr:
     if divisor == 1:
         return 0
     return index % divisor if isinstance(index, int) else tirx.indexmod(index, divisor)
+
+
+def minimum(a: Expr, b: Expr) -> Expr:
+    """The smaller of two whole numbers."""
+    return min(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.min(a, b)
+
+
+def choose(condition: Expr, yes: Expr, no: Expr) -> Expr:
+    """One of two whole numbers."""
+    if isinstance(condition, bool):
+        return yes if condition else no
+    return tirx.Select(condition, tirx.const(yes, "int32"), tirx.const(no, "int32"))
+
+
+def negated(condition: Expr) -> Expr:
+    """The opposite of a condition, known or not."""
+    return not condition if isinstance(condition, bool) else tirx.Not(condition)
 
 
 def address(buffer: Any, offset: int) -> Expr:

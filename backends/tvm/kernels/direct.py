@@ -14,45 +14,60 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
+from cnndsl.backends.tvm.kernels.blocking import (
+    FAR,
+    FLOATS_OF_LINE,
+    Blocking,
+    Grid,
+    choose_blocking,
+    starts_with_sum,
+)
 from cnndsl.backends.tvm.kernels.products import add_products
 from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import Tile, best_tile, evenly
-from cnndsl.backends.tvm.tir import Expr, Register, all_of, load, split, vector
+from cnndsl.backends.tvm.tir import (
+    Expr,
+    Register,
+    all_of,
+    choose,
+    load,
+    minimum,
+    negated,
+    split,
+    vector,
+)
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
-
-TASKS_PER_CORE = 4
-"""Tasks to make of a kernel, if it is large enough: what differs in time evens out."""
-IN_CACHE = 256 * 1024
-"""Bytes of inputs that stay in the second-level cache of a core beside the weights."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """How the outputs are walked: rows, one after another or in parallel, of columns.
-
-    Flat: one row for each tile, of neighbouring positions of the whole map. Batched: one row
-    whose columns are the samples. Else rows are those of the map.
-    """
-
-    kind: str
-    rows: int
-    columns: int
 
 
 @dataclass(frozen=True)
 class _Task:
     """One row of outputs of some blocks: of sample `n`, row `row` of the grid, chunk `chunk`.
 
-    `local` counts the rows from the start of `x`, which can be a band of the operand.
+    `x` starts with what row `first` reads: it can be a band of the operand. Only the input blocks
+    of one part are gone through. `ahead` is the distance from a weight to one that is read later
+    and should be asked for.
     """
 
     x: Tensor
     n: Expr
+    first: Expr
     row: Expr
-    local: Expr
     chunk: Expr
+    part: Expr
+    ahead: Expr
+    blocking: Blocking
+
+    @property
+    def is_first(self) -> Expr:
+        """Whether the sums start here."""
+        return True if self.blocking.parts == 1 else self.part == 0
+
+    @property
+    def is_last(self) -> Expr:
+        """Whether the sums are complete after this part."""
+        return True if self.blocking.parts == 1 else self.part == self.blocking.parts - 1
 
 
 def direct(call: Call) -> Kernel | None:
@@ -70,10 +85,7 @@ def direct(call: Call) -> Kernel | None:
     else:
         kind, columns = "rows", (y.spatial or (1,))[-1]
     tile = best_tile(call.machine, window.run, columns)
-    if kind == "flat":
-        grid = Grid(kind, -(-columns // tile.columns), tile.columns)
-    else:
-        grid = Grid(kind, math.prod(y.spatial[:-1]) if kind == "rows" else 1, columns)
+    grid = Grid.of(kind, y.spatial, columns, tile.columns)
     weights = {"weight": packed(window.weight, x.block, tile.blocks * lanes), **call.weights()}
     if "core.bias" in call.params:
         missing = y.blocks * lanes - y.channels
@@ -105,89 +117,94 @@ class _Direct:
         grid, code, batch = self.grid, body.code, self.call.output.batch
         samples = 1 if grid.kind == "batched" else batch
         if not self.call.prologue:
-            self._rows(body, body.inputs[0], samples)
+            self._rows(body, body.inputs[0], grid.rows, samples)
         elif grid.kind != "flat":
             _write_prologue(body, Tensor(body.scratch, self.scratch))
-            self._rows(body, Tensor(body.scratch, self.scratch), samples)
+            self._rows(body, Tensor(body.scratch, self.scratch), grid.rows, samples)
         else:
             band = Tensor(body.scratch, self.scratch)
             bands = -(-grid.rows // self._band)
             with code.loop(batch) as n, code.loop(bands) as index:
                 first = code.name(index * self._band)
                 self._write_band(body, band, n, first)
-                self._band_rows(body, band, n, first)
+                self._rows(body, band, self._band, n=n, first=first)
 
     @property
     def _band(self) -> int:
         """Rows of a flat grid whose inputs fit the second-level caches after a prologue."""
-        row_bytes = self.grid.columns * self.x.blocks * self.x.block * 4
-        return evenly(self.grid.rows, IN_CACHE * self.call.machine.cores / row_bytes)
+        row_bytes = self.grid.pieces.width * self.x.blocks * self.x.block * 4
+        return evenly(self.grid.rows, FAR * self.call.machine.cores / row_bytes)
 
     @property
     def scratch(self) -> Layout:
         """The layout of the operand after its prologue: all of it, or a band."""
         if self.grid.kind != "flat":
             return self.x
-        columns = self._band * self.grid.columns
+        columns = self._band * self.grid.pieces.width
         size = self.x.blocks * columns * self.x.block
         return Layout(self.x.channels, (columns,), 1, self.x.block, ((0, 0),), size)
 
     def _write_band(self, body: Body, band: Tensor, n: Expr, first: Expr) -> None:
         """Apply the prologue to the positions of a band whose first row is `first`."""
-        code, columns, spatial = body.code, self.grid.columns, self.x.spatial
-        tasks = code.parallel(self.x.blocks, self._band)
-        with tasks as (block, row), code.loop(columns) as column:
-            inner = code.name(row * columns + column)
-            index = code.name(first * columns + inner)
+        code, spatial = body.code, self.x.spatial
+        start = code.name(self.grid.pieces.start(first))
+        width = self.grid.pieces.width
+        with code.parallel(self.x.blocks, self._band) as (block, row), code.loop(width) as column:
+            inner = code.name(row * width + column)
+            index = code.name(start + inner)
             with code.when(index < math.prod(spatial)):
                 place = Place(n, block, tuple(split(index, spatial)))
                 band.store(code, Place(0, block, (inner,)), body.read(place))
 
-    def _band_rows(self, body: Body, band: Tensor, n: Expr, first: Expr) -> None:
-        """Compute the rows of a band."""
-        code = body.code
-        chunks = self.call.output.blocks // self.tile.blocks
-        with code.parallel(self._band, chunks) as (local, chunk):
-            row = code.name(first + local)
-            with code.when(row < self.grid.rows):
-                self._row(body, _Task(band, n, row, local, chunk))
+    def _rows(
+        self, body: Body, x: Tensor, rows: int, samples: int = 1, n: Expr = 0, first: Expr = 0
+    ) -> None:
+        """Compute `rows` rows of the grid from `first` on, of all samples or of the one given."""
+        code, grid = body.code, self.grid
+        blocking = choose_blocking(self.call, self.window, self.tile, grid, self.x, rows, samples)
+        chunks = self.call.output.blocks // self.tile.blocks // blocking.chunks
+        tasks = code.parallel(samples, -(-rows // blocking.rows), chunks)
+        with (
+            tasks as (sample, group, outer),
+            code.loop(blocking.parts) as part,
+            code.loop(blocking.chunks) as inner,
+        ):
+            chunk = code.name(outer * blocking.chunks + inner)
+            ahead = code.name(self._next_weights(blocking, inner))
+            with code.loop(blocking.rows) as index:
+                local = code.name(group * blocking.rows + index)
+                row = code.name(first + local)
+                inside = all_of([
+                    rows % blocking.rows == 0 or local < rows,
+                    rows == grid.rows or row < grid.rows,
+                ])  # fmt: skip
+                line = ahead + index * (blocking.lines * FLOATS_OF_LINE)
+                sample_of = n if samples == 1 else sample
+                with code.when(inside):
+                    task = _Task(x, sample_of, first, row, chunk, part, code.name(line), blocking)
+                    self._row(body, task)
 
-    def _rows(self, body: Body, x: Tensor, samples: int) -> None:
-        """Compute all rows of the grid.
-
-        A task takes some rows for some output blocks; tasks that follow one another read the
-        same inputs, which stay in the cache.
-        """
-        code, rows = body.code, self.grid.rows
-        chunks = self.call.output.blocks // self.tile.blocks
-        row_bytes = self.x.plane * self.x.blocks * 4 / rows
-        tasks = TASKS_PER_CORE * self.call.machine.cores
-        together = evenly(rows, min(IN_CACHE / row_bytes, rows * samples * chunks / tasks))
-        nest = code.parallel(samples, -(-rows // together), chunks)
-        with nest as (n, group, chunk), code.loop(together) as inner:
-            row = code.name(group * together + inner)
-            with code.when(rows % together == 0 or row < rows):
-                self._row(body, _Task(x, n, row, row, chunk))
+    def _next_weights(self, blocking: Blocking, inner: Expr) -> Expr:
+        """Distance from the weights of a part and chunk to those that are read after them."""
+        following = self.window.inner * self.window.panel(self.tile.blocks)
+        part = blocking.depth * self.window.panel(self.tile.blocks)
+        wrapped = part - (blocking.chunks - 1) * following
+        return choose(inner == blocking.chunks - 1, wrapped, following)
 
     def _row(self, body: Body, task: _Task) -> None:
-        code, y, tile, grid = body.code, body.output.layout, self.tile, self.grid
+        code, y, pieces = body.code, body.output.layout, self.grid.pieces
         if any(map(any, y.halo)):
-            with code.when(all_of([task.row == 0])):
+            with code.when(all_of([task.row == 0, task.is_first])):
                 self._clear_halo(body, task)
-        if grid.kind == "flat":
-            rest = math.prod(y.spatial) - (grid.rows - 1) * tile.columns
-            whole = rest == tile.columns
-            with code.when(whole or task.row < grid.rows - 1):
-                self._tile(body, task, 0, tile.columns)
-            if not whole:
-                with code.when(task.row == grid.rows - 1):
-                    self._tile(body, task, 0, rest)
+        if self.grid.kind != "flat":
+            for first, width in pieces.walk(code):
+                self._tile(body, task, first, width)
             return
-        full, rest = divmod(grid.columns, tile.columns)
-        with code.loop(full) as index:
-            self._tile(body, task, code.name(index * tile.columns), tile.columns)
-        if rest:
-            self._tile(body, task, full * tile.columns, rest)
+        with code.when(pieces.wide == pieces.count or task.row < pieces.wide):
+            self._tile(body, task, 0, pieces.width)
+        if pieces.wide < pieces.count:
+            with code.when(task.row >= pieces.wide):
+                self._tile(body, task, 0, pieces.width - 1)
 
     def _clear_halo(self, body: Body, task: _Task) -> None:
         y, blocks = body.output, self.tile.blocks
@@ -198,26 +215,49 @@ class _Direct:
 
     def _tile(self, body: Body, task: _Task, first: Expr, columns: int) -> None:
         """Compute and store some columns of a row from `first` on."""
-        code, lanes, blocks = body.code, body.output.layout.block, self.tile.blocks
+        code, lanes, y = body.code, body.output.layout.block, body.output
+        zero = vector(0.0, lanes)
+        blocks = range(self.tile.blocks)
+        totals = [[code.register(zero, lanes) for _ in blocks] for _ in range(columns)]
+        outputs = [
+            (self._place(task, first + column, task.chunk * self.tile.blocks + b), total)
+            for column, registers in enumerate(totals)
+            for b, total in enumerate(registers)
+        ]
+        with code.when(task.is_first):
+            for place, total in outputs:
+                code.set(total, self._initial(body, place))
+        with code.when(negated(task.is_first)):
+            for place, total in outputs:
+                code.set(total, y.load(place))
         start, step = self._input(task, first)
-        initial = [self._initial(body, task.chunk * blocks + b) for b in range(blocks)]
-        totals = [[code.register(value, lanes) for value in initial] for _ in range(columns)]
         self._products(body, task, code.name(start), step, totals)
-        for column, registers in enumerate(totals):
-            for b, total in enumerate(registers):
-                block = task.chunk * blocks + b
-                body.write(self._place(task, first + column, block), total.value)
+        with code.when(task.is_last):
+            for place, total in outputs:
+                y.store(code, place, body.finished(total.value, place, self._started))
+        with code.when(negated(task.is_last)):
+            for place, total in outputs:
+                y.store(code, place, total.value)
 
-    def _initial(self, body: Body, block: Expr) -> Expr:
+    @property
+    def _started(self) -> int:
+        """Steps of the epilogue that the sums start with: a join by addition."""
+        return int(starts_with_sum(self.call))
+
+    def _initial(self, body: Body, place: Place) -> Expr:
         lanes = body.output.layout.block
         bias = body.weights.get("bias")
-        return vector(0.0, lanes) if bias is None else load(bias, block * lanes, lanes)
+        start = None if bias is None else load(bias, place.block * lanes, lanes)
+        if not self._started:
+            return vector(0.0, lanes) if start is None else start
+        other = body.inputs[len(body.inputs) - self.call.joins].load(place)
+        return other if start is None else start + other
 
     def _place(self, task: _Task, column: Expr, block: Expr) -> Place:
         """Where the output of a column of the task's row belongs."""
         spatial = self.call.output.spatial
         if self.grid.kind == "flat":
-            index = task.row * self.tile.columns + column
+            index = self.grid.pieces.start(task.row) + column
             return Place(task.n, block, tuple(split(index, spatial)))
         if self.grid.kind == "batched":
             return Place(column, block, (0,) * len(spatial))
@@ -229,7 +269,9 @@ class _Direct:
         x, window, spatial = task.x.layout, self.window, self.call.output.spatial
         if self.grid.kind == "flat":
             start = x.index(task.n, 0, (0,) * x.rank)
-            return start + task.local * (self.tile.columns * x.block), x.block
+            pieces = self.grid.pieces
+            column = pieces.start(task.row) - pieces.start(task.first)
+            return start + column * x.block, x.block
         corner = tuple(-before for before in window.before)
         if self.grid.kind == "batched":
             return x.index(first, 0, corner), x.batch_stride
@@ -249,27 +291,37 @@ class _Direct:
     ) -> None:
         """Add the products of all input channels and kernel positions to the registers."""
         code, window, layout = body.code, self.window, task.x.layout
+        weight = body.weights["weight"]
         _, channels, *kernel = window.weight.shape
         tap_size = layout.block * self.tile.blocks * body.output.layout.block
-        block_size = math.prod(kernel) * tap_size
-        blocks = -(-channels // layout.block)
+        block_size = window.panel(self.tile.blocks)
         source = start + window.first_block(task.chunk * self.tile.blocks) * layout.plane
         first = code.name(source)
-        weights = code.name(task.chunk * (blocks * block_size))
+        weights = code.name(task.chunk * (window.inner * block_size))
         whole, rest = divmod(channels, layout.block)
-        for before, count, lanes in ((0, whole, layout.block), (whole, min(rest, 1), rest)):
-            if not count:
-                continue
-            with code.loop(count) as block, code.box([range(k) for k in kernel]) as offsets:
-                index = first + (before + block) * layout.plane
+        start_block = task.part * task.blocking.depth
+        count = minimum(task.blocking.depth, whole - start_block)
+
+        def add(block: Expr, lanes: int) -> None:
+            with code.box([range(k) for k in kernel]) as offsets:
+                index = first + block * layout.plane
                 tap: Expr = 0
                 axes = zip(offsets, kernel, window.dilation, self.x.strides, strict=True)
                 for offset, size, dilation, stride in axes:
                     index = index + offset * (dilation * stride)
                     tap = tap * size + offset
-                row = code.name(weights + (before + block) * block_size + tap * tap_size)
+                row = code.name(weights + block * block_size + tap * tap_size)
+                for line in range(task.blocking.lines):
+                    code.prefetch(weight, row + task.ahead + line * FLOATS_OF_LINE)
                 inputs = (task.x.buffer, code.name(index))
-                add_products(code, totals, inputs, step, (body.weights["weight"], row), lanes)
+                add_products(code, totals, inputs, step, (weight, row), lanes)
+
+        if whole:
+            with code.loop(count) as block:
+                add(start_block + block, layout.block)
+        if rest:
+            with code.when(task.is_last):
+                add(whole, rest)
 
 
 def _write_prologue(body: Body, x: Tensor) -> None:

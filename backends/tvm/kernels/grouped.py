@@ -16,6 +16,7 @@ from tvm import tirx
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.layout import Place
+from cnndsl.backends.tvm.tiles import Pieces
 from cnndsl.backends.tvm.tir import Expr, Register, load, vector
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
@@ -38,18 +39,15 @@ def grouped(call: Call) -> Kernel | None:
     if op.bias:
         missing = call.output.blocks * lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
-    columns = min(call.output.spatial[-1], call.machine.registers - SPARE)
+    pieces = Pieces.of(call.output.spatial[-1], call.machine.registers - SPARE)
 
     def write(body: Body) -> None:
         y, code = body.output.layout, body.code
-        *outer, total = y.spatial
+        *outer, _ = y.spatial
         with code.parallel(y.batch, y.blocks, *outer) as (n, block, *row):
             body.clear_halo(n, block, row)
-            full, rest = divmod(total, columns)
-            with code.loop(full) as tile:
-                _tile(body, op, width, n, block, [*row, code.name(tile * columns)], columns)
-            if rest:
-                _tile(body, op, width, n, block, [*row, full * columns], rest)
+            for first, columns in pieces.walk(code):
+                _tile(body, op, width, n, block, [*row, first], columns)
 
     return Kernel("grouped", weights, write)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -65,6 +66,15 @@ class Window:
         """Whether outputs and inputs correspond one to one."""
         ones = (1,) * len(self.kernel)
         return self.kernel == ones and self.stride == ones and not any(self.before)
+
+    @property
+    def inner(self) -> int:
+        """Input blocks that an output block reads."""
+        return -(-self.weight.shape[1] // self.block)
+
+    def panel(self, blocks: int) -> int:
+        """Floats of the packed weights of one input block for so many output blocks."""
+        return math.prod(self.kernel) * self.block * blocks * self.lanes
 
     def first_block(self, block: Expr) -> Expr:
         """The first input block that an output block reads."""

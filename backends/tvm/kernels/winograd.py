@@ -22,7 +22,7 @@ from cnndsl.backends.tvm.kernels.products import add_products
 from cnndsl.backends.tvm.kernels.transforms import TRANSFORMS, Transform, both_sides
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.tiles import Tile, best_tile, largest_divisor
+from cnndsl.backends.tvm.tiles import Pieces, Tile, best_tile, largest_divisor
 from cnndsl.backends.tvm.tir import Expr, all_of, load, vector
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
@@ -177,13 +177,9 @@ class _Winograd:
             source = code.name(point * (self.inputs * self.tiles * lanes))
             block = point * self.outputs + chunk * tile.blocks
             target = code.name(self.products_start + block * (self.tiles * lanes))
-            full, rest = divmod(self.tiles, tile.columns)
-            with code.loop(full) as index:
-                first = code.name(index * (tile.columns * lanes))
-                self._products(body, weights, source + first, target + first, tile.columns)
-            if rest:
-                first = full * tile.columns * lanes
-                self._products(body, weights, source + first, target + first, rest)
+            for column, columns in Pieces.of(self.tiles, tile.columns).walk(code):
+                first = column * lanes
+                self._products(body, weights, source + first, target + first, columns)
 
     def _products(
         self, body: Body, weights: Expr, source: Expr, target: Expr, columns: int

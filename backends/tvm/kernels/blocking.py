@@ -1,0 +1,96 @@
+"""How the loops of a direct convolution are cut so that what they read again is in a cache."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cnndsl.backends.tvm.kernel import Call
+from cnndsl.backends.tvm.kernels.windows import Window
+from cnndsl.backends.tvm.layout import Layout
+from cnndsl.backends.tvm.tiles import Pieces, Tile, evenly, largest_divisor
+from cnndsl.ir.operators import Add
+
+TASKS_PER_CORE = 4
+"""Tasks to make of a kernel, if it is large enough: what differs in time evens out."""
+NEAR = 8 * 1024
+"""Bytes of weights that stay in a first-level cache beside inputs that pass through it."""
+FAR = 256 * 1024
+"""Bytes of inputs that stay in the second-level cache of a core beside the weights."""
+FLOATS_OF_LINE = 16
+"""What moves between caches together."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How the outputs are walked: rows, one after another or in parallel, of pieces.
+
+    Flat: the map is one long row, and each of its pieces counts as a row. Batched: one row whose
+    columns are the samples. Else rows are those of the map.
+    """
+
+    kind: str
+    rows: int
+    pieces: Pieces
+
+    @classmethod
+    def of(cls, kind: str, spatial: tuple[int, ...], columns: int, limit: int) -> Grid:
+        """The grid of rows of so many columns, in pieces of at most `limit`."""
+        pieces = Pieces.of(columns, limit)
+        rows = {"flat": pieces.count, "batched": 1, "rows": math.prod(spatial[:-1])}
+        return cls(kind, rows[kind], pieces)
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """A task computes `rows` rows of the grid for `chunks` tiles of output blocks.
+
+    It goes through the input blocks in `parts` of `depth`. The weights of a part for one tile
+    stay in the first-level cache while all rows are computed, and the inputs of a part in the
+    second-level cache while all tiles are. While a row is computed, a share of the weights for
+    the next round of rows is asked for: so many `lines` of the cache for each kernel position of
+    an input block.
+    """
+
+    depth: int
+    parts: int
+    rows: int
+    chunks: int
+    lines: int
+
+
+def choose_blocking(
+    call: Call, window: Window, tile: Tile, grid: Grid, x: Layout, rows: int, samples: int
+) -> Blocking:
+    """The blocking for some rows of some samples; `x` is the layout of the operand."""
+    inner = max(1, window.weight.shape[1] // x.block)
+    chunks = call.output.blocks // tile.blocks
+    panel = 4 * window.panel(tile.blocks)
+    pieces = grid.rows if grid.kind == "flat" else grid.rows * grid.pieces.count
+    depth = evenly(inner, NEAR / panel) if _can_pause(call) and pieces > 1 else inner
+    tasks = TASKS_PER_CORE * call.machine.cores
+    row_bytes = x.plane * min(depth, x.blocks) * 4 / grid.rows
+    together = evenly(rows, min(FAR / row_bytes, rows * samples * chunks / tasks))
+    groups = samples * -(-rows // together)
+    lines = x.block * tile.blocks * window.lanes // FLOATS_OF_LINE
+    in_cache = inner * panel * chunks < FAR
+    return Blocking(
+        depth,
+        -(-inner // depth),
+        together,
+        largest_divisor(chunks, chunks * groups / tasks),
+        0 if in_cache or together == 1 else -(-lines // together),
+    )
+
+
+def _can_pause(call: Call) -> bool:
+    """Whether partial sums may be kept where the results belong.
+
+    They may not where the operand of a join lies, unless the sum starts with that operand.
+    """
+    return not call.in_place or (starts_with_sum(call) and call.joins == 1)
+
+
+def starts_with_sum(call: Call) -> bool:
+    """Whether the operand of a join can be added before everything else."""
+    return bool(call.epilogue) and isinstance(call.epilogue[0], Add)

@@ -68,12 +68,12 @@ class Pieces:
                 yield code.name(self.wide * self.width + index * narrow), narrow
 
 
-def best_tile(machine: Machine, blocks: int, columns: int) -> Tile:
-    """The cheapest tile for a row of outputs; `blocks` is a multiple of the tile's."""
+def best_tile(machine: Machine, blocks: int, columns: int, *, exact: bool = False) -> Tile:
+    """The cheapest tile for a row of outputs; if `exact`, `blocks` is a multiple of the tile's."""
     tiles = [
         Tile(b, r)
         for b in range(1, min(blocks, WIDEST) + 1)
-        if blocks % b == 0
+        if blocks % b == 0 or not exact
         for r in range(1, columns + 1)
         if b * r + b + 1 <= machine.registers
     ]
@@ -83,7 +83,7 @@ def best_tile(machine: Machine, blocks: int, columns: int) -> Tile:
         row = pieces.wide * tile.cycles(pieces.width)
         row += (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1)
         loads = (tile.blocks + pieces.width) / (tile.blocks * pieces.width)
-        return blocks // tile.blocks * row, loads
+        return -(-blocks // tile.blocks) * row, loads
 
     return min(tiles, key=cost)
 

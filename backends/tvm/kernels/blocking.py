@@ -64,7 +64,7 @@ def choose_blocking(
 ) -> Blocking:
     """The blocking for some rows of some samples; `x` is the layout of the operand."""
     inner = max(1, window.weight.shape[1] // x.block)
-    chunks = call.output.blocks // tile.blocks
+    chunks = -(-call.output.blocks // tile.blocks)
     panel = 4 * window.panel(tile.blocks)
     pieces = grid.rows if grid.kind == "flat" else grid.rows * grid.pieces.count
     depth = evenly(inner, NEAR / panel) if _can_pause(call) and pieces > 1 else inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tvm import tirx
 
@@ -190,11 +191,25 @@ def softmax(call: Call) -> Kernel:
 
 def local_response_norm(call: Call) -> Kernel:
     """x[c] / (k + alpha * the sum of the squares of the neighbouring channels)^beta."""
-    op = call.core
+    op, lanes = call.core, call.output.block
     assert isinstance(op, LocalResponseNorm)
     reach = op.size // 2
+    aligned = call.x.block == lanes and call.x.channels % lanes == 0 and reach <= lanes
 
-    def write(body: Body) -> None:
+    def normalised(value: Expr, total: Expr, width: int) -> Expr:
+        base = vector(op.k, width) + vector(op.alpha, width) * total
+        return value * negative_power(base, op.beta, width)
+
+    def write_vectors(body: Body) -> None:
+        with body.vectors() as place:
+            squares = _neighbours(body, place)
+            total = body.code.register(vector(0.0, lanes), lanes)
+            for shift in range(-reach, reach + 1):
+                order = [tirx.const(lanes + lane + shift, "int32") for lane in range(lanes)]
+                body.code.set(total, total.value + tirx.Shuffle(squares, order))
+            body.write(place, normalised(body.inputs[0].load(place), total.value, lanes))
+
+    def write_scalars(body: Body) -> None:
         (x,) = body.inputs
         code = body.code
         with body.scalars() as (place, channel):
@@ -204,20 +219,36 @@ def local_response_norm(call: Call) -> Kernel:
             with code.loop(last - first + 1) as j:
                 value = x.channel(place.n, first + j, place.position)
                 code.set(total, total.value + value * value)
-            power = negative_power(number(op.k) + number(op.alpha) * total.value, op.beta)
-            body.write(place, x.load(place) * power)
+            body.write(place, normalised(x.load(place), total.value, 1))
 
-    return Kernel("channels", call.weights(), write)
+    return Kernel("channels", call.weights(), write_vectors if aligned else write_scalars)
 
 
-def negative_power(base: Expr, exponent: float) -> Expr:
+def _neighbours(body: Body, place: Place) -> list[Expr]:
+    """The squares of the block before a place, of its own, of the one behind; zeros outside."""
+    (x,) = body.inputs
+    zero = vector(0.0, x.layout.block)
+    last = x.layout.blocks - 1
+    squares = []
+    for block, inside in (
+        (tirx.max(place.block - 1, 0), place.block > 0),
+        (place.block, True),
+        (tirx.min(place.block + 1, last), place.block < last),
+    ):
+        value = body.code.register(x.load(replace(place, block=block)), x.layout.block).value
+        square = value * value if inside is True else tirx.Select(inside, value * value, zero)
+        squares.append(body.code.register(square, x.layout.block).value)
+    return squares
+
+
+def negative_power(base: Expr, exponent: float, lanes: int) -> Expr:
     """base^-exponent of a positive base; by square roots if the exponent is 0.75 or 0.5."""
     if exponent == 0.5:
-        return number(1.0) / tirx.sqrt(base)
+        return vector(1.0, lanes) / tirx.sqrt(base)
     if exponent == 0.75:
         root = tirx.sqrt(base)
-        return number(1.0) / (root * tirx.sqrt(root))
-    return tirx.pow(base, number(-exponent))
+        return vector(1.0, lanes) / (root * tirx.sqrt(root))
+    return tirx.pow(base, vector(-exponent, lanes))
 
 
 FAMILIES = {

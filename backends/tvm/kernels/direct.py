@@ -10,7 +10,7 @@ to the whole operand.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
@@ -84,7 +84,7 @@ def direct(call: Call) -> Kernel | None:
         kind, columns = "flat", math.prod(y.spatial)
     else:
         kind, columns = "rows", (y.spatial or (1,))[-1]
-    tile = best_tile(call.machine, window.run, columns)
+    tile = best_tile(call.machine, window.run, columns, exact=window.run < y.blocks)
     grid = Grid.of(kind, y.spatial, columns, tile.columns)
     weights = {"weight": packed(window.weight, x.block, tile.blocks * lanes), **call.weights()}
     if "core.bias" in call.params:
@@ -111,6 +111,11 @@ class _Direct:
     x: Layout
     tile: Tile
     grid: Grid
+
+    @property
+    def chunks(self) -> int:
+        """Tiles of output blocks; the last may be larger than what is left."""
+        return -(-self.call.output.blocks // self.tile.blocks)
 
     def write(self, body: Body) -> None:
         """All outputs."""
@@ -149,12 +154,16 @@ class _Direct:
         code, spatial = body.code, self.x.spatial
         start = code.name(self.grid.pieces.start(first))
         width = self.grid.pieces.width
-        with code.parallel(self.x.blocks, self._band) as (block, row), code.loop(width) as column:
-            inner = code.name(row * width + column)
-            index = code.name(start + inner)
-            with code.when(index < math.prod(spatial)):
-                place = Place(n, block, tuple(split(index, spatial)))
-                band.store(code, Place(0, block, (inner,)), body.read(place))
+        is_dense = not any(map(any, self.call.x.halo))
+        with code.parallel(self.x.blocks, self._band) as (block, row):
+            begin = code.name(row * width)
+            left = math.prod(spatial) - start - begin
+            with code.loop(code.name(minimum(width, left))) as column:
+                index = start + begin + column
+                across = (*(0,) * (len(spatial) - 1), index)
+                position = across if is_dense else tuple(split(code.name(index), spatial))
+                value = body.read(Place(n, block, position))
+                band.store(code, Place(0, block, (begin + column,)), value)
 
     def _rows(
         self, body: Body, x: Tensor, rows: int, samples: int = 1, n: Expr = 0, first: Expr = 0
@@ -162,7 +171,7 @@ class _Direct:
         """Compute `rows` rows of the grid from `first` on, of all samples or of the one given."""
         code, grid = body.code, self.grid
         blocking = choose_blocking(self.call, self.window, self.tile, grid, self.x, rows, samples)
-        chunks = self.call.output.blocks // self.tile.blocks // blocking.chunks
+        chunks = self.chunks // blocking.chunks
         tasks = code.parallel(samples, -(-rows // blocking.rows), chunks)
         with (
             tasks as (sample, group, outer),
@@ -211,7 +220,9 @@ class _Direct:
         samples = y.layout.batch if self.grid.kind == "batched" else 1
         with body.code.loop(samples) as sample, body.code.loop(blocks) as b:
             n = sample if samples > 1 else task.n
-            y.clear_halo(body.code, n, task.chunk * blocks + b)
+            block = task.chunk * blocks + b
+            with body.code.when(self._has(block)):
+                y.clear_halo(body.code, n, block)
 
     def _tile(self, body: Body, task: _Task, first: Expr, columns: int) -> None:
         """Compute and store some columns of a row from `first` on."""
@@ -219,25 +230,36 @@ class _Direct:
         zero = vector(0.0, lanes)
         blocks = range(self.tile.blocks)
         totals = [[code.register(zero, lanes) for _ in blocks] for _ in range(columns)]
-        outputs = [
-            (self._place(task, first + column, task.chunk * self.tile.blocks + b), total)
-            for column, registers in enumerate(totals)
-            for b, total in enumerate(registers)
-        ]
+
         with code.when(task.is_first):
-            for place, total in outputs:
+            for place, total in self._outputs(body, task, first, totals):
                 code.set(total, self._initial(body, place))
         with code.when(negated(task.is_first)):
-            for place, total in outputs:
+            for place, total in self._outputs(body, task, first, totals):
                 code.set(total, y.load(place))
         start, step = self._input(task, first)
         self._products(body, task, code.name(start), step, totals)
         with code.when(task.is_last):
-            for place, total in outputs:
+            for place, total in self._outputs(body, task, first, totals):
                 y.store(code, place, body.finished(total.value, place, self._started))
         with code.when(negated(task.is_last)):
-            for place, total in outputs:
+            for place, total in self._outputs(body, task, first, totals):
                 y.store(code, place, total.value)
+
+    def _outputs(
+        self, body: Body, task: _Task, first: Expr, totals: Sequence[Sequence[Register]]
+    ) -> Iterator[tuple[Place, Register]]:
+        """The place and the sum of each output of a tile, under the condition that there is one."""
+        for b in range(self.tile.blocks):
+            block = task.chunk * self.tile.blocks + b
+            with body.code.when(self._has(block)):
+                for column, registers in enumerate(totals):
+                    yield self._place(task, first + column, block), registers[b]
+
+    def _has(self, block: Expr) -> Expr:
+        """Whether there is an output block of that number."""
+        blocks = self.call.output.blocks
+        return True if blocks % self.tile.blocks == 0 else block < blocks
 
     @property
     def _started(self) -> int:

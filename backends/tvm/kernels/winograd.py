@@ -88,17 +88,20 @@ def _packed(call: Call, transform: Transform, blocks: int) -> Expression:
     lanes = call.machine.lanes
     g = constant(transform.weight)
     full = einsum("ai,ocij,bj->aboc", g, conv_weight(call), g)
-    inner, outputs = call.x.blocks * lanes, call.output.blocks * lanes
+    width = blocks * lanes
+    inner, outputs = call.x.blocks * lanes, -(-call.output.channels // width) * width
     missing = (outputs - call.output.channels, inner - call.x.channels)
     padded = pad(full, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1])))
-    width = blocks * lanes
     shape = (transform.size**2, outputs // width, width, call.x.blocks, lanes)
     return transpose(reshape(padded, shape), (0, 1, 3, 4, 2))
 
 
 @dataclass(frozen=True)
 class _Winograd:
-    """`rows` and `columns` count the tiles of a chunk; there are `chunks` in a sample."""
+    """`rows` and `columns` count the tiles of a chunk; there are `chunks` in a sample.
+
+    `inputs` and `outputs` count blocks of channels, outputs up to a multiple of the register tile.
+    """
 
     transform: Transform
     rows: int
@@ -120,6 +123,7 @@ class _Winograd:
         limit = NEAR if weights <= NEAR // 2 else FAR
         rows = largest_divisor(down, limit / (products * (inputs + outputs) * across))
         tile = best_tile(call.machine, outputs, rows * across)
+        outputs = -(-outputs // tile.blocks) * tile.blocks
         return cls(transform, rows, across, down // rows, inputs, outputs, lanes, tile)
 
     @property
@@ -202,7 +206,7 @@ class _Winograd:
         """y = A^T products A, and the epilogue."""
         code, lanes, size = body.code, self.lanes, self.transform.size
         distance = self.outputs * self.tiles * lanes
-        with code.parallel(self.outputs, self.rows) as (block, row):
+        with code.parallel(body.output.layout.blocks, self.rows) as (block, row):
             down = code.name(first + row)
             body.clear_halo(n, block, [down])
             with code.loop(self.columns) as column:

@@ -58,8 +58,8 @@ def read_halo(reader: Node, x: Node, machine: Machine) -> Halo:
     if not isinstance(core, Conv) or (fused and fused.prologue):
         return ()
     spatial = [n for n in reader.type.spatial if isinstance(n, int)]
-    m = winograd.output_tile(core, x.type.channels, spatial, machine)
-    return winograd.read_halo(core, spatial, m) if m else core.pads
+    tile = winograd.output_tile(core, x.type.channels, spatial, machine)
+    return winograd.read_halo(core, spatial, tile) if tile else core.pads
 
 
 def _union(halos: list[Halo]) -> Halo:

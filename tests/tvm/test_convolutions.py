@@ -40,11 +40,13 @@ FORMS = (
     form("1x1_flat", "direct", (33, 9, 13), filters=64, kernel=1),
     form("1x1_strided", "direct", (32, 9, 13), filters=16, kernel=1, stride=2),
     form("1x1_into_halo", "direct", (24, 7, 7), "relu", "conv", filters=32, kernel=1),
-    form("1x7", "direct", (32, 12, 17), "relu", filters=32, kernel=[1, 7]),
+    form("1x7", "direct", (12, 12, 17), "relu", filters=32, kernel=[1, 7]),
     form("1d", "direct", (20, 50), filters=24, kernel=5, stride=2),
     form("3d", "direct", (17, 5, 6, 7), filters=20, kernel=3),
     form("residual", "direct", (32, 10, 10), "add", "relu", filters=32, kernel=1),
-    form("groups_wide", "direct", (64, 9, 9), "relu", filters=64, kernel=3, groups=2),
+    form("1x1_in_parts", "direct", (520, 6, 7), "add", "relu", filters=520, kernel=1),
+    form("3x3_in_parts", "direct", (200, 9, 11), "relu", filters=56, kernel=3, stride=2),
+    form("groups_wide", "direct", (64, 9, 9), "relu", filters=64, kernel=3, stride=2, groups=2),
     form("groups_uneven", "direct", (60, 9, 9), filters=90, kernel=3, groups=3),
     form("groups_of_five", "direct", (40, 9, 9), filters=40, kernel=1, groups=8),
     form("groups_few_outputs", "direct", (48, 6, 6), filters=24, kernel=3, groups=12),
@@ -56,6 +58,11 @@ FORMS = (
     form("winograd_residual", "winograd", (32, 28, 28), "add", "relu", filters=32, kernel=3),
     form("winograd_valid", "winograd", (24, 21, 30), filters=40, kernel=3, pad="valid"),
     form("winograd_2", "winograd", (96, 7, 7), filters=96, kernel=3),
+    form("winograd_1x7", "winograd", (64, 17, 17), "relu", filters=72, kernel=[1, 7]),
+    form("winograd_7x1", "winograd", (72, 17, 17), "add", filters=72, kernel=[7, 1]),
+    form("winograd_1x3", "winograd", (64, 8, 9), "relu", filters=64, kernel=[1, 3]),
+    form("winograd_5x5", "winograd", (48, 20, 19), filters=64, kernel=5),
+    form("winograd_groups", "winograd", (96, 20, 20), "relu", filters=64, kernel=3, groups=2),
 )
 
 

@@ -13,7 +13,7 @@ from cnndsl.ir.operators import Add
 
 TASKS_PER_CORE = 4
 """Tasks to make of a kernel, if it is large enough: what differs in time evens out."""
-NEAR = 8 * 1024
+NEAR = 12 * 1024
 """Bytes of weights that stay in a first-level cache beside inputs that pass through it."""
 FAR = 256 * 1024
 """Bytes of inputs that stay in the second-level cache of a core beside the weights."""

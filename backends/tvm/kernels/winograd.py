@@ -1,9 +1,9 @@
-"""Winograd convolution, F(2x2, 3x3) and F(4x4, 3x3).
+"""Winograd convolution with stride 1: F(m, r) on each axis, such as F(4x4, 3x3) and F(1x4, 1x7).
 
-Tiles of m x m outputs are computed from (m+2) x (m+2) inputs: Y = A^T [(G g G^T) * (B^T d B)] A,
-with (m+2)^2 products in place of 9 m^2 for each pair of channels. Summed over the input channels
-the products are (m+2)^2 independent matrix products. Source: Lavin and Gray (2016), Fast
-algorithms for convolutional neural networks.
+Tiles of outputs are computed from tiles of inputs: Y = A^T [(G g G^T) * (B^T d B)] A, with
+(m + r - 1) products for each axis in place of m * r, for each pair of channels. Summed over the
+input channels the products are independent matrix products, one for each point of a tile.
+Source: Lavin and Gray (2016), Fast algorithms for convolutional neural networks.
 
 The tiles are worked through in chunks of whole tile rows, each in three phases: all input tiles
 are transformed, the matrices multiplied, all output tiles transformed back. A chunk's
@@ -19,50 +19,43 @@ from dataclasses import dataclass
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.kernels.products import add_products
-from cnndsl.backends.tvm.kernels.transforms import TRANSFORMS, Transform, both_sides
+from cnndsl.backends.tvm.kernels.transforms import (
+    Transform,
+    transform,
+    transformed_inputs,
+    transformed_outputs,
+)
+from cnndsl.backends.tvm.kernels.winograd_cost import Shape, best_rows, best_transforms
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.tiles import Pieces, Tile, best_tile, largest_divisor
-from cnndsl.backends.tvm.tir import Expr, all_of, load, vector
+from cnndsl.backends.tvm.tiles import Pieces, Tile, best_tile
+from cnndsl.backends.tvm.tir import Code, Expr, all_of, div, load, vector
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
 
 FEWEST_CHANNELS = 16
-BYTES_PER_CYCLE = 8
-"""Weights that reach a core from the shared cache or from memory, about."""
-TRANSFORM_CYCLES = 6
-"""Cycles to transform one vector of a tile, there or back, loads and stores included."""
-NEAR, FAR = 2**20, 6 * 2**20
-"""Bytes of a chunk: what the second-level caches hold; what the shared cache holds."""
 
 
-def output_tile(op: Conv, channels: int, spatial: Sequence[int], machine: Machine) -> int | None:
-    """m of the cheapest F(m x m, 3x3), or None where direct convolution is cheaper or needed."""
-    ones = (1, 1)
-    if op.kernel != (3, 3) or op.stride != ones or op.dilation != ones or op.groups != 1:
+def output_tile(
+    op: Conv, channels: int, spatial: Sequence[int], machine: Machine
+) -> tuple[int, ...] | None:
+    """Outputs of the cheapest tile by axis, or None if direct convolution is cheaper or needed."""
+    lanes, ones = machine.lanes, (1, 1)
+    width, filters = channels // op.groups, op.filters // op.groups
+    fits = len(op.kernel) == 2 and op.stride == ones and op.dilation == ones
+    whole_blocks = op.groups == 1 or (width % lanes == 0 and filters % lanes == 0)
+    enough = min(width, filters) >= FEWEST_CHANNELS
+    if not (fits and whole_blocks and enough and machine.winograd and lanes > 1):
         return None
-    if not machine.winograd or machine.lanes == 1 or min(channels, op.filters) < FEWEST_CHANNELS:
-        return None
-    pairs = channels * op.filters
-    per_cycle = 2 * machine.lanes
-
-    def cycles(m: int) -> float:
-        tiles = math.prod(-(-n // m) for n in spatial)
-        products = tiles * (m + 2) ** 2
-        transforms = products * (channels + op.filters) * TRANSFORM_CYCLES / machine.lanes
-        weights = (m + 2) ** 2 * pairs * 4 / BYTES_PER_CYCLE
-        return products * pairs / per_cycle + transforms + weights
-
-    direct = 9 * pairs * (math.prod(spatial) / per_cycle + 4 / BYTES_PER_CYCLE)
-    best = min(TRANSFORMS, key=cycles)
-    return best if cycles(best) < direct else None
+    return best_transforms(Shape(op.kernel, tuple(spatial), width, filters, op.groups), machine)
 
 
-def read_halo(op: Conv, spatial: Sequence[int], m: int) -> tuple[tuple[int, int], ...]:
+def read_halo(op: Conv, spatial: Sequence[int], tile: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """The zeros that whole tiles need around an input; `spatial` is the output's size."""
     return tuple(
-        (before, after + (-n % m)) for n, (before, after) in zip(spatial, op.pads, strict=True)
+        (before, after + (-n % m))
+        for n, m, (before, after) in zip(spatial, tile, op.pads, strict=True)
     )
 
 
@@ -72,59 +65,62 @@ def winograd(call: Call) -> Kernel | None:
     assert isinstance(op, Conv)
     if call.prologue or not call.x.block == call.output.block == lanes or call.x.rank != 2:
         return None
-    m = output_tile(op, call.x.channels, call.output.spatial, call.machine)
-    if m is None:
+    tile = output_tile(op, call.x.channels, call.output.spatial, call.machine)
+    if tile is None:
         return None
-    kernel = _Winograd.plan(call, TRANSFORMS[m])
-    weights = {"weight": _packed(call, TRANSFORMS[m], kernel.tile.blocks), **call.weights()}
+    kernel = _Winograd.plan(call, op, tile)
+    weights = {"weight": kernel.packed(call), **call.weights()}
     if op.bias:
         missing = call.output.blocks * lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
     return Kernel("winograd", weights, kernel.write, kernel.scratch)
 
 
-def _packed(call: Call, transform: Transform, blocks: int) -> Expression:
-    """G g G^T as [(m+2)^2, filters/outputs, channels/lanes, lanes, outputs]."""
-    lanes = call.machine.lanes
-    g = constant(transform.weight)
-    full = einsum("ai,ocij,bj->aboc", g, conv_weight(call), g)
-    width = blocks * lanes
-    inner, outputs = call.x.blocks * lanes, -(-call.output.channels // width) * width
-    missing = (outputs - call.output.channels, inner - call.x.channels)
-    padded = pad(full, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1])))
-    shape = (transform.size**2, outputs // width, width, call.x.blocks, lanes)
-    return transpose(reshape(padded, shape), (0, 1, 3, 4, 2))
-
-
 @dataclass(frozen=True)
 class _Winograd:
     """`rows` and `columns` count the tiles of a chunk; there are `chunks` in a sample.
 
-    `inputs` and `outputs` count blocks of channels, outputs up to a multiple of the register tile.
+    `inputs` and `outputs` count blocks of channels, outputs up to a multiple of the register
+    tile; `span` input blocks belong to one group.
     """
 
-    transform: Transform
+    transforms: tuple[Transform, ...]
     rows: int
     columns: int
-    chunks: int
+    down: int
     inputs: int
+    span: int
     outputs: int
+    groups: int
     lanes: int
     tile: Tile
 
     @classmethod
-    def plan(cls, call: Call, transform: Transform) -> _Winograd:
+    def plan(cls, call: Call, op: Conv, output: Sequence[int]) -> _Winograd:
         """Chunks as large as the caches allow, and the register tile of the products."""
-        lanes, m = call.machine.lanes, transform.m
-        down, across = (-(-n // m) for n in call.output.spatial)
+        transforms = tuple(transform(m, r) for m, r in zip(output, op.kernel, strict=True))
+        down, across = (-(-n // m) for n, m in zip(call.output.spatial, output, strict=True))
         inputs, outputs = call.x.blocks, call.output.blocks
-        products = transform.size**2 * 4 * lanes
-        weights = products * inputs * outputs * lanes
-        limit = NEAR if weights <= NEAR // 2 else FAR
-        rows = largest_divisor(down, limit / (products * (inputs + outputs) * across))
-        tile = best_tile(call.machine, outputs, rows * across)
+        shape = Shape(
+            op.kernel,
+            call.output.spatial,
+            call.x.channels // op.groups,
+            op.filters // op.groups,
+            op.groups,
+        )
+        rows = best_rows(shape, tuple(output), call.machine)
+        limit = outputs // op.groups
+        tile = best_tile(call.machine, limit, rows * across, exact=op.groups > 1)
         outputs = -(-outputs // tile.blocks) * tile.blocks
-        return cls(transform, rows, across, down // rows, inputs, outputs, lanes, tile)
+        return cls(
+            transforms, rows, across, down, inputs, inputs // op.groups, outputs, op.groups,
+            call.machine.lanes, tile,
+        )  # fmt: skip
+
+    @property
+    def points(self) -> int:
+        """Products of a tile for each pair of channels."""
+        return math.prod(t.size for t in self.transforms)
 
     @property
     def tiles(self) -> int:
@@ -134,54 +130,75 @@ class _Winograd:
     @property
     def scratch(self) -> int:
         """Floats of the transformed tiles of a chunk, inputs before products."""
-        return self.transform.size**2 * self.tiles * self.lanes * (self.inputs + self.outputs)
+        return self.points * self.tiles * self.lanes * (self.inputs + self.outputs)
 
     @property
     def products_start(self) -> int:
         """Where the products start in the scratch memory."""
-        return self.transform.size**2 * self.tiles * self.lanes * self.inputs
+        return self.points * self.tiles * self.lanes * self.inputs
+
+    def packed(self, call: Call) -> Expression:
+        """G g G^T as [points, filters/outputs, channels/lanes, lanes, outputs]."""
+        down, across = (constant(t.weight) for t in self.transforms)
+        full = einsum("ai,ocij,bj->aboc", down, conv_weight(call), across)
+        width, inner = self.tile.blocks * self.lanes, self.span * self.lanes
+        _, _, filters, channels = full.shape
+        missing = ((0, self.outputs * self.lanes - filters), (0, inner - channels))
+        padded = pad(full, ((0, 0), (0, 0), *missing))
+        chunks = self.outputs // self.tile.blocks
+        shape = (self.points, chunks, width, self.span, self.lanes)
+        return transpose(reshape(padded, shape), (0, 1, 3, 4, 2))
 
     def write(self, body: Body) -> None:
+        """All outputs, chunk by chunk."""
         code = body.code
-        with code.loop(body.output.layout.batch) as n, code.loop(self.chunks) as chunk:
+        chunks = -(-self.down // self.rows)
+        with code.loop(body.output.layout.batch) as n, code.loop(chunks) as chunk:
             first = code.name(chunk * self.rows)
             self._transform_inputs(body, n, first)
             self._multiply(body)
             self._transform_outputs(body, n, first)
 
+    def _in_map(self, code: Code, row: Expr) -> Expr:
+        """Whether a row of tiles is one of the map's, and not only of the last chunk's."""
+        return True if self.down % self.rows == 0 else row < self.down
+
     def _transform_inputs(self, body: Body, n: Expr, first: Expr) -> None:
         """scratch[point][channel block][tile] = B^T d B."""
-        code, x, m = body.code, body.inputs[0], self.transform.m
+        code, x = body.code, body.inputs[0]
         op = body.call.core
         assert isinstance(op, Conv)
-        size = self.transform.size
-        with (
-            code.parallel(self.inputs, self.rows) as (block, row),
-            code.loop(self.columns) as column,
-        ):
-            (top, _), (left, _) = op.pads
-            corner = (code.name((first + row) * m - top), code.name(column * m - left))
-            values = [
-                [x.load(Place(n, block, (corner[0] + i, corner[1] + j))) for j in range(size)]
-                for i in range(size)
-            ]
-            transformed = both_sides(code, self.transform.input, values, self.lanes)
-            start = code.name((block * self.tiles + row * self.columns + column) * self.lanes)
-            distance = self.inputs * self.tiles * self.lanes
-            for point, value in enumerate(v for line in transformed for v in line):
-                code.store(body.scratch, start + point * distance, value, self.lanes)
+        (top, _), (left, _) = op.pads
+        down, across = self.transforms
+        tasks = code.parallel(self.inputs, self.rows)
+        with tasks as (block, row), code.when(self._in_map(code, first + row)):
+            y = code.name((first + row) * down.m - top)
+            with code.loop(self.columns) as column:
+                left_edge = code.name(column * across.m - left)
+                values = [
+                    [x.load(Place(n, block, (y + i, left_edge + j))) for j in range(across.size)]
+                    for i in range(down.size)
+                ]
+                results = transformed_inputs(code, self.transforms, values, self.lanes)
+                start = code.name((block * self.tiles + row * self.columns + column) * self.lanes)
+                distance = self.inputs * self.tiles * self.lanes
+                for point, value in enumerate(v for line in results for v in line):
+                    code.store(body.scratch, start + point * distance, value, self.lanes)
 
     def _multiply(self, body: Body) -> None:
-        """products[point][output block][tile] = the sum over all input channels."""
+        """products[point][output block][tile] = the sum over the input channels of its group."""
         code, tile, lanes = body.code, self.tile, self.lanes
         chunks = self.outputs // tile.blocks
         width = tile.blocks * lanes
-        with code.parallel(self.transform.size**2, chunks) as (point, chunk):
-            weights = code.name((point * chunks + chunk) * (self.inputs * lanes * width))
-            source = code.name(point * (self.inputs * self.tiles * lanes))
+        with code.parallel(self.points, chunks) as (point, chunk):
+            weights = code.name((point * chunks + chunk) * (self.span * lanes * width))
+            group = div(chunk, chunks // self.groups) if self.groups > 1 else 0
+            source_block = point * self.inputs + group * self.span
+            source = code.name(source_block * (self.tiles * lanes))
             block = point * self.outputs + chunk * tile.blocks
             target = code.name(self.products_start + block * (self.tiles * lanes))
-            for column, columns in Pieces.of(self.tiles, tile.columns).walk(code):
+            pieces = Pieces.of(self.tiles, tile.columns)
+            for column, columns in pieces.walk(code):
                 first = column * lanes
                 self._products(body, weights, source + first, target + first, columns)
 
@@ -190,13 +207,13 @@ class _Winograd:
     ) -> None:
         """The products of some neighbouring tiles."""
         code, lanes, blocks = body.code, self.lanes, self.tile.blocks
+        weight = body.weights["weight"]
         zero = vector(0.0, lanes)
         totals = [[code.register(zero, lanes) for _ in range(blocks)] for _ in range(columns)]
-        with code.loop(self.inputs) as block:
+        with code.loop(self.span) as block:
             start = code.name(source + block * (self.tiles * lanes))
             row = code.name(weights + block * (lanes * blocks * lanes))
-            packed = (body.weights["weight"], row)
-            add_products(code, totals, (body.scratch, start), lanes, packed, lanes)
+            add_products(code, totals, (body.scratch, start), lanes, (weight, row), lanes)
         for column, registers in enumerate(totals):
             for b, total in enumerate(registers):
                 index = target + (b * self.tiles + column) * lanes
@@ -204,9 +221,11 @@ class _Winograd:
 
     def _transform_outputs(self, body: Body, n: Expr, first: Expr) -> None:
         """y = A^T products A, and the epilogue."""
-        code, lanes, size = body.code, self.lanes, self.transform.size
+        code, lanes = body.code, self.lanes
         distance = self.outputs * self.tiles * lanes
-        with code.parallel(body.output.layout.blocks, self.rows) as (block, row):
+        height, width = (t.size for t in self.transforms)
+        tasks = code.parallel(body.output.layout.blocks, self.rows)
+        with tasks as (block, row), code.when(self._in_map(code, first + row)):
             down = code.name(first + row)
             body.clear_halo(n, block, [down])
             with code.loop(self.columns) as column:
@@ -215,12 +234,12 @@ class _Winograd:
                 start = code.name(start)
                 values = [
                     [
-                        load(body.scratch, start + (i * size + j) * distance, lanes)
-                        for j in range(size)
+                        load(body.scratch, start + (i * width + j) * distance, lanes)
+                        for j in range(width)
                     ]
-                    for i in range(size)
+                    for i in range(height)
                 ]
-                results = both_sides(code, self.transform.output, values, lanes)
+                results = transformed_outputs(code, self.transforms, values, lanes)
                 self._store(body, n, block, down, column, results)
 
     def _store(
@@ -233,14 +252,15 @@ class _Winograd:
         results: Sequence[Sequence[Expr]],
     ) -> None:
         """Write a tile of outputs, as far as it lies in the map."""
-        code, m, lanes = body.code, self.transform.m, self.lanes
+        code, lanes = body.code, self.lanes
+        m = [t.m for t in self.transforms]
         bias = body.weights.get("bias")
         start = vector(0.0, lanes) if bias is None else load(bias, block * lanes, lanes)
         height, width = body.output.layout.spatial
         for i, line in enumerate(results):
-            row_inside = not height % m or i < height % m or down < height // m
+            row_inside = not height % m[0] or i < height % m[0] or down < height // m[0]
             for j, value in enumerate(line):
-                column_inside = not width % m or j < width % m or column < width // m
+                column_inside = not width % m[1] or j < width % m[1] or column < width // m[1]
                 with code.when(all_of([row_inside, column_inside])):
-                    place = Place(n, block, (down * m + i, column * m + j))
+                    place = Place(n, block, (down * m[0] + i, column * m[1] + j))
                     body.write(place, value + start)

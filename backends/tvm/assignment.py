@@ -12,18 +12,33 @@ from cnndsl.ir.operators import Concat, Conv, Fused, Slice
 def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layout]:
     """The layout of every node of a prepared graph.
 
-    Inputs and outputs of the network are plain. All else is blocked by the vector width, with
-    the halo that its readers need; tensors that share memory as parts of another one share its
-    halo.
+    Inputs and outputs of the network are plain. All else is blocked by the vector width, but
+    images of few channels, with the halo that its readers need; tensors that share memory as
+    parts of another one share its halo.
     """
     borders = {*graph.inputs, *graph.outputs.values()}
     halos = _halos(graph, machine)
     return {
         node.name: Layout.of(node.type, batch)
         if node.name in borders
-        else Layout.of(node.type, batch, machine.lanes, halos[node.name])
+        else Layout.of(node.type, batch, _block(graph, node, machine), halos[node.name])
         for node in graph.nodes()
     }
+
+
+def _block(graph: Graph, node: Node, machine: Machine) -> int:
+    """Channels side by side: one in an image that convolutions alone read, else a vector."""
+    readers = [reader for reader, _ in graph.consumers(node)]
+    is_image = any(operand.name in graph.inputs for operand in graph.producers(node))
+    few = node.type.channels < machine.lanes and bool(node.type.rank)
+    return 1 if is_image and few and all(map(_is_dense, readers)) else machine.lanes
+
+
+def _is_dense(node: Node) -> bool:
+    """Whether a node is a convolution in one group, without a prologue."""
+    fused = node.op if isinstance(node.op, Fused) else None
+    core = fused.core if fused else node.op
+    return isinstance(core, Conv) and core.groups == 1 and not (fused and fused.prologue)
 
 
 def _halos(graph: Graph, machine: Machine) -> dict[str, Halo]:

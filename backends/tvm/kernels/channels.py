@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tvm import tirx
-
+from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place, Tensor
 from cnndsl.backends.tvm.tir import Expr, div, mod, number, split, vector

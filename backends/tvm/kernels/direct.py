@@ -323,6 +323,10 @@ class _Direct:
         whole, rest = divmod(channels, layout.block)
         start_block = task.part * task.blocking.depth
         count = minimum(task.blocking.depth, whole - start_block)
+        if window.groups > 1 and window.run == 1:
+            begin, end = window.reads(task.chunk)
+            start_block = code.name(begin - window.first_block(task.chunk))
+            count = end - begin
 
         def add(block: Expr, lanes: int) -> None:
             with code.box([range(k) for k in kernel]) as offsets:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.tir import Expr, div
+from cnndsl.backends.tvm.tir import Expr, div, load
 from cnndsl.ir.operators import Identity, Subsample, Upsample
 
 
@@ -32,7 +32,24 @@ def _kernel(call: Call, source: Callable[[int, Expr], Expr]) -> Kernel:
 
 def identity(call: Call) -> Kernel:
     """y = x, also from one layout to another."""
+    if call.x.block == call.output.block == 1 and not call.epilogue and call.output.rank:
+        return Kernel("elementwise", {}, _copy_rows)
     return _kernel(call, lambda axis, index: index)
+
+
+def _copy_rows(body: Body) -> None:
+    """y = x, both plain: whole vectors of neighbouring columns, then what is left."""
+    code, x, y, lanes = body.code, body.inputs[0], body.output, body.call.machine.lanes
+    *outer, columns = y.layout.spatial
+    vectors, rest = divmod(columns, lanes)
+    with code.parallel(y.layout.batch, y.layout.channels, *outer) as (n, c, *row):
+        body.clear_halo(n, c, row)
+        source, target = (t.layout.index(n, c, (*row, 0)) for t in (x, y))
+        for first, count, width in ((0, vectors, lanes), (vectors * lanes, rest, 1)):
+            with code.loop(count) as index:
+                offset = first + index * width
+                value = load(x.buffer, source + offset, width)
+                code.store(y.buffer, target + offset, value, width)
 
 
 def subsample(call: Call) -> Kernel:

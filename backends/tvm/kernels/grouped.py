@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tvm import tirx
-
+from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.layout import Place

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from tvm import tirx
-
+from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tir import Code, Expr, Register, all_of, div, load, mod, number

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tvm import tirx
-
+from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Layout, Place
 from cnndsl.backends.tvm.tir import Code, Expr, Register, all_of, div, number, vector

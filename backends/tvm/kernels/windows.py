@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.plain import conv_weight
-from cnndsl.backends.tvm.tir import Expr, div
+from cnndsl.backends.tvm.tir import Expr, div, minimum
 from cnndsl.ir.algebra import concat, pad, reshape, slice_axis, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, FullyConnected
@@ -19,8 +17,8 @@ from cnndsl.ir.operators import Conv, FullyConnected
 class Window:
     """A convolution over blocks of channels.
 
-    `weight` is [filters, channels, *kernel] with the channels that an output block reads: `span`
-    input blocks. Output blocks that follow one another read the same ones in runs of `run`.
+    `weight` is [filters, channels, *kernel] with the channels of the input blocks that are packed
+    for an output block. Output blocks that follow one another read the same ones in runs of `run`.
     `before` is the padding in front of each axis.
     """
 
@@ -49,12 +47,13 @@ class Window:
         geometry = (op.stride, op.dilation, before, op.groups, x.channels, x.block, lanes)
         weight = conv_weight(call)
         filters, channels = op.filters // op.groups, x.channels // op.groups
-        if filters % lanes == 0 and channels % x.block == 0:
-            return cls(weight, *geometry, filters // lanes)
         if op.groups == 1:
             return cls(weight, *geometry, blocks)
-        sparse = cls(weight, *geometry, 1)
-        return cls(sparse._dense(blocks), *geometry, 1)
+        run = filters // lanes if filters % lanes == 0 else 1
+        if channels % x.block == 0 and run > 1:
+            return cls(weight, *geometry, run)
+        sparse = cls(weight, *geometry, run)
+        return cls(sparse._dense(blocks), *geometry, run)
 
     @property
     def kernel(self) -> tuple[int, ...]:
@@ -77,13 +76,18 @@ class Window:
         return math.prod(self.kernel) * self.block * blocks * self.lanes
 
     def first_block(self, block: Expr) -> Expr:
-        """The first input block that an output block reads."""
+        """The input block that the packed weights of an output block start with."""
         if self.groups == 1:
             return 0
-        group = div(block * self.lanes, self.weight.shape[0] // self.groups)
-        first = div(group * (self.channels // self.groups), self.block)
-        last = -(-self.channels // self.block) - -(-self.weight.shape[1] // self.block)
-        return min(first, last) if isinstance(first, int) else tirx.min(first, last)
+        last = -(-self.channels // self.block) - self.inner
+        return minimum(self.reads(block)[0], last)
+
+    def reads(self, block: Expr) -> tuple[Expr, Expr]:
+        """The first input block that an output block needs, and the one after the last."""
+        size, width = self.weight.shape[0] // self.groups, self.channels // self.groups
+        last = minimum((block + 1) * self.lanes, self.weight.shape[0]) - 1
+        first, stop = div(block * self.lanes, size), div(last, size) + 1
+        return div(first * width, self.block), div(stop * width + self.block - 1, self.block)
 
     def _dense(self, blocks: int) -> Expression:
         """The weight with zeros for the channels that an output block reads for other filters."""
@@ -101,23 +105,16 @@ class Window:
         span = self._span(blocks) * self.block
         parts = []
         for block in range(blocks):
-            first = min(self._reads(block)[0] * self.block, inputs - span)
+            first = min(self.reads(block)[0] * self.block, inputs - span)
             outputs = slice_axis(
                 whole, 0, block * self.lanes, min((block + 1) * self.lanes, filters)
             )
             parts.append(slice_axis(outputs, 1, first, first + span))
         return concat(parts, 0)
 
-    def _reads(self, block: int) -> tuple[int, int]:
-        """The first input block that an output block needs, and the one after the last."""
-        size, width = self.weight.shape[0] // self.groups, self.channels // self.groups
-        last = min((block + 1) * self.lanes, self.weight.shape[0]) - 1
-        stop = (last // size + 1) * width
-        return block * self.lanes // size * width // self.block, -(-stop // self.block)
-
     def _span(self, blocks: int) -> int:
         """Input blocks that are enough for every output block."""
-        return max(stop - first for first, stop in map(self._reads, range(blocks)))
+        return max(stop - first for first, stop in map(self.reads, range(blocks)))
 
 
 def packed(weight: Expression, block: int, outputs: int) -> Expression:

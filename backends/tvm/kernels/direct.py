@@ -328,26 +328,31 @@ class _Direct:
             start_block = code.name(begin - window.first_block(task.chunk))
             count = end - begin
 
-        def add(block: Expr, lanes: int) -> None:
-            with code.box([range(k) for k in kernel]) as offsets:
-                index = first + block * layout.plane
-                tap: Expr = 0
-                axes = zip(offsets, kernel, window.dilation, self.x.strides, strict=True)
-                for offset, size, dilation, stride in axes:
-                    index = index + offset * (dilation * stride)
-                    tap = tap * size + offset
-                row = code.name(weights + block * block_size + tap * tap_size)
-                for line in range(task.blocking.lines):
-                    code.prefetch(weight, row + task.ahead + line * FLOATS_OF_LINE)
-                inputs = (task.x.buffer, code.name(index))
-                add_products(code, totals, inputs, step, (weight, row), lanes)
+        def add(block: Expr, lanes: int, offsets: Sequence[Expr]) -> None:
+            index = first + block * layout.plane
+            tap: Expr = 0
+            axes = zip(offsets, kernel, window.dilation, self.x.strides, strict=True)
+            for offset, size, dilation, stride in axes:
+                index = index + offset * (dilation * stride)
+                tap = tap * size + offset
+            row = code.name(weights + block * block_size + tap * tap_size)
+            for line in range(task.blocking.lines):
+                code.prefetch(weight, row + task.ahead + line * FLOATS_OF_LINE)
+            inputs = (task.x.buffer, code.name(index))
+            add_products(code, totals, inputs, step, (weight, row), lanes)
 
+        positions = [range(size) for size in kernel]
+        if layout.block == 1:
+            with code.box(positions) as offsets:
+                for block in range(channels):
+                    add(block, 1, offsets)
+            return
         if whole:
-            with code.loop(count) as block:
-                add(start_block + block, layout.block)
+            with code.loop(count) as block, code.box(positions) as offsets:
+                add(start_block + block, layout.block, offsets)
         if rest:
-            with code.when(task.is_last):
-                add(whole, rest)
+            with code.when(task.is_last), code.box(positions) as offsets:
+                add(whole, rest, offsets)
 
 
 def _write_prologue(body: Body, x: Tensor) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from cnndsl.backends.tvm.kernels import winograd
 from cnndsl.backends.tvm.layout import Halo, Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Concat, Conv, Fused, Slice
-
-LARGEST_KERNEL = 49
-"""Positions of a kernel that goes through a plain image as fast as through a blocked one."""
 
 
 def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layout]:
@@ -40,12 +35,10 @@ def _block(graph: Graph, node: Node, machine: Machine) -> int:
 
 
 def _takes_plain(node: Node) -> bool:
-    """Whether a node is a convolution in one group, without a prologue, of a small kernel."""
+    """Whether a node is a convolution in one group, without a prologue."""
     fused = node.op if isinstance(node.op, Fused) else None
     core = fused.core if fused else node.op
-    if not isinstance(core, Conv) or core.groups > 1 or (fused and fused.prologue):
-        return False
-    return math.prod(core.kernel) <= LARGEST_KERNEL
+    return isinstance(core, Conv) and core.groups == 1 and not (fused and fused.prologue)
 
 
 def _halos(graph: Graph, machine: Machine) -> dict[str, Halo]:

@@ -67,9 +67,8 @@ def choose_blocking(
     chunks = -(-call.output.blocks // tile.blocks)
     panel = 4 * window.panel(tile.blocks)
     pieces = grid.rows if grid.kind == "flat" else grid.rows * grid.pieces.count
-    depth = (
-        evenly(inner, NEAR / panel) if _can_pause(call) and window.run > 1 and pieces > 1 else inner
-    )
+    divisible = _can_pause(call) and window.run > 1 and pieces > 1 and x.block > 1
+    depth = evenly(inner, NEAR / panel) if divisible else inner
     tasks = TASKS_PER_CORE * call.machine.cores
     row_bytes = x.plane * min(depth, x.blocks) * 4 / grid.rows
     together = evenly(rows, min(FAR / row_bytes, rows * samples * chunks / tasks))

@@ -1,21 +1,18 @@
-"""The cpu target against onnxruntime and OpenVINO: time of one call, each alone in a process.
+"""The cpu target against onnxruntime and OpenVINO: time of one call, memory beyond the weights.
 
-Usage: python benchmarks/cpu.py [--threads N] [--batch N] [--seconds S] [NETWORK ...]
+Usage: python -m benchmarks.cpu [--threads N] [--batch N] [--seconds S] [NETWORK ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import math
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 
-import numpy as np
+import cnndsl
+from cnndsl.measure.contest import Contest, contest
+from cnndsl.measure.runtimes import RIVALS
 
 BARS = {
     "vgg16": 2.3, "resnet18": 1.6, "resnet34": 1.6, "resnet50": 1.2, "se_resnet50": 1.2,
@@ -25,7 +22,7 @@ BARS = {
 }  # fmt: skip
 """How many times faster than the faster of the others each network should be."""
 
-RIVALS = ("onnx", "openvino")
+MEGABYTE = 1e6
 
 
 def main() -> None:
@@ -35,86 +32,36 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--runtime", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.runtime:
-        (network,) = options.networks
-        print(json.dumps(measure(network, options)))
-        return
-    rivals = [name for name in RIVALS if name == "onnx" or importlib.util.find_spec(name)]
-    print(f"{'network':22}{'cpu ms':>10}" + "".join(f"{r + ' ms':>13}" for r in rivals)
-          + f"{'ratio':>8}{'bar':>6}{'peak MB':>10}")  # fmt: skip
+    rivals = [name for name, rival in RIVALS.items() if importlib.util.find_spec(rival.package)]
+    names = ["cpu", *rivals]
+    print(f"{'network':22}" + "".join(f"{f'{name} ms':>15}" for name in names)
+          + f"{'ratio':>8}{'bar':>6}" + "".join(f"{f'{name} MB':>15}" for name in names)
+          + f"{'arena MB':>10}")  # fmt: skip
     ratios = []
     for network in options.networks:
-        ours = run_alone(network, "cpu", options)
-        others = [run_alone(network, rival, options) for rival in rivals]
-        ratio = min(other["ms"] for other in others) / ours["ms"]
-        ratios.append(ratio)
-        times = "".join(f"{other['ms']:13.2f}" for other in others)
-        bar = BARS.get(network, 1.0)
-        print(f"{network:22}{ours['ms']:10.2f}{times}{ratio:8.2f}{bar:6.2f}{ours['peak']:10.1f}")
+        module = cnndsl.compile(
+            network, "cpu", seed=0, threads=options.threads, batch=options.batch
+        )
+        found = contest(module, rivals, threads=options.threads, seconds=options.seconds)
+        ratios.append(fastest_ratio(found))
+        print(row(network, found, ratios[-1]), flush=True)
     print(f"geometric mean {math.exp(statistics.fmean(map(math.log, ratios))):.2f}")
 
 
-def run_alone(network: str, runtime: str, options: argparse.Namespace) -> dict[str, float]:
-    """The measurement of one runtime in a process of its own."""
-    command = [
-        sys.executable, __file__, network, "--runtime", runtime, "--threads", str(options.threads),
-        "--batch", str(options.batch), "--seconds", str(options.seconds),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+def fastest_ratio(found: Contest) -> float:
+    """How many times longer than ours a call of the fastest rival takes; 1 without rivals."""
+    rivals = found.contestants[1:]
+    return min((found.own.timing.ratio(rival.timing) for rival in rivals), default=1.0)
 
 
-def measure(network: str, options: argparse.Namespace) -> dict[str, float]:
-    """Median milliseconds of a call, and the process's peak memory in MB."""
-    call = prepare(network, options.runtime, options.threads, options.batch)
-    end = time.perf_counter() + options.seconds
-    times: list[float] = []
-    while time.perf_counter() < end or len(times) < 5:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return {"ms": statistics.median(times[len(times) // 5 :]) * 1e3, "peak": peak_memory()}
-
-
-def prepare(network: str, runtime: str, threads: int, batch: int) -> Callable[[], object]:
-    """A call of a network with random weights."""
-    import cnndsl
-
-    target = "cpu" if runtime == "cpu" else "onnx"
-    fixed = batch if target == "cpu" else None
-    module = cnndsl.compile(network, target, seed=0, threads=threads, batch=fixed)
-    port = module.inputs[0]
-    shape = (batch, *(int(str(size)) for size in module.declared_type(port).shape))
-    image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    if runtime != "openvino":
-        return lambda: module.run({port.name: image})
-    return with_openvino(module, image, threads)
-
-
-def with_openvino(module: object, image: np.ndarray, threads: int) -> Callable[[], object]:
-    """The ONNX model run by OpenVINO in float32."""
-    import openvino
-
-    core = openvino.Core()
-    model = core.read_model(module.serialized)  # type: ignore[attr-defined]
-    model.reshape(list(image.shape))
-    settings = {
-        "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
-    }
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-    return lambda: request.infer([image])
-
-
-def peak_memory() -> float:
-    """Largest resident memory of this process, in MB."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def row(network: str, found: Contest, ratio: float) -> str:
+    """A network's line: milliseconds, ratio and bar, megabytes at the peak beyond the weights."""
+    times = "".join(f"{c.timing.percentile(50) * 1e3:15.2f}" for c in found.contestants)
+    memory = "".join(f"{c.working_bytes / MEGABYTE:15.1f}" for c in found.contestants)
+    arena = (found.arena_bytes or 0) / MEGABYTE
+    bar = BARS.get(network, 1.0)
+    return f"{network:22}{times}{ratio:8.2f}{bar:6.2f}{memory}{arena:10.1f}"
 
 
 if __name__ == "__main__":

@@ -65,6 +65,16 @@ class Network:
         same = len(opened) == len(declared) and opened.parameters() == declared.parameters()
         return elaborator.graph if same else self.graph
 
+    def metadata(self, target: str) -> dict[str, str]:
+        """What the artefacts of a target say of the network."""
+        return {
+            "network": self.name,
+            "version": __version__,
+            "source_hash": self.source_hash,
+            "target": target,
+            "input_shapes": ",".join(f"{n}={self.graph[n].type}" for n in self.graph.inputs),
+        }
+
     def __repr__(self) -> str:
         return f"Network({self.name!r}, {len(self.graph)} nodes, {self.file})"
 
@@ -146,44 +156,31 @@ def compile(
     weights: str | PathLike[str] | Mapping[str, Array] | None = None,
     weights_map: str | PathLike[str] | None = None,
     seed: int | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
-    dtype: str = "float32",
     level: int = 2,
     disable: Collection[str] = (),
-    mcpu: str = "native",
-    winograd: bool = True,
+    **options: Any,
 ) -> Module:
     """A module that runs the network on a target.
 
     `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
     rules of `weights_map`; `seed` makes what they lack. `level` says how much is optimised, 0 to
-    3, without the passes that `disable` names. `mcpu` is the CPU that native code is for, by
-    LLVM's name; `winograd` allows algorithms that round a little more. Raises CnnError.
+    3, without the passes that `disable` names. The other keywords, such as `batch` and `threads`,
+    are the fields of `cnndsl.runtime.options.CompileOptions`. Raises CnnError.
     """
     from cnndsl.passes.pipeline import inference_graph, optimise
     from cnndsl.runtime.backend import CompileOptions, backend
     from cnndsl.weights.bind import bind
-    from cnndsl.weights.files import load_weights
-    from cnndsl.weights.rename import load_rules
+    from cnndsl.weights.rename import read_weights
 
     network = net if isinstance(net, Network) else parse(net)
     chosen = backend(target)
     source = network.open_graph() if chosen.open_sizes else network.graph
-    arrays = load_weights(Path(weights)) if isinstance(weights, str | PathLike) else weights
-    if arrays is not None and weights_map is not None:
-        arrays = load_rules(Path(weights_map)).apply(arrays)
-    bound = bind(inference_graph(source).parameters(), arrays, seed=seed)
+    plain = inference_graph(source)
+    bound = bind(plain.parameters(), read_weights(weights, weights_map), seed=seed)
     graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
-    metadata = {
-        "network": network.name,
-        "version": __version__,
-        "source_hash": network.source_hash,
-        "target": target,
-        "input_shapes": ",".join(f"{n}={network.graph[n].type}" for n in network.graph.inputs),
-    }
-    options = CompileOptions(batch, threads, dtype, metadata, mcpu, winograd)
-    module = chosen.compile(graph, bound.values, options)
+    metadata = network.metadata(target)
+    asked = CompileOptions(metadata=metadata, source=plain, **options)
+    module = chosen.compile(graph, bound.values, asked)
     module.warnings = bound.warnings
     return module
 
@@ -198,7 +195,7 @@ def load(path: str | PathLike[str], threads: int | None = None) -> Module:
             if not file.is_file():
                 raise CnnError.of("E0601", f"no file {file}")
             return candidate.load(file, threads)
-    known = ", ".join(candidate.suffix for candidate in backends().values())
+    known = ", ".join(dict.fromkeys(candidate.suffix for candidate in backends().values()))
     raise CnnError.of("E0605", f"{file} is not an artefact by its name", hint=f"endings: {known}")
 
 

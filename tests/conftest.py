@@ -1,7 +1,8 @@
-"""What all tests share: golden files, and the option that rewrites them."""
+"""What all tests share: golden files and the option that rewrites them, a cache of their own."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Write what the tests find into the golden files instead of comparing.",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["CNNDSL_CACHE"] = str(config.cache.mkdir("cnndsl"))
 
 
 @pytest.fixture

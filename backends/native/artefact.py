@@ -19,15 +19,17 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from cnndsl.backends.native.packing import ALIGNMENT, Packing, aligned
+from cnndsl.backends.native.packing import ALIGNMENT, Packing, Weight, aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.serialise import expressions_from_json, expressions_to_json
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.files import atomic_write
 from cnndsl.runtime.module import Array, Port
 
-FORMAT = 2
+FORMAT = 4
 MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
+DTYPES = {"float32": ("F32", 4), "float16": ("F16", 2)}
+"""Types of packed weights: safetensors' name, bytes of a number."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 LARGEST_JSON = 2**28
 Result = TypeVar("Result")
@@ -54,7 +56,7 @@ class Artefact:
 def write_artefact(path: str | Path, artefact: Artefact) -> None:
     """Write the file, atomically and without timestamps. Raises CnnError if it cannot be."""
     recipe = _json(_recipe(artefact.packing))
-    data = artefact.weights.tobytes()
+    data: Any = artefact.weights.data
     contents = {**artefact.code, RECIPE: recipe}
     manifest = {
         "format": FORMAT,
@@ -77,9 +79,10 @@ def write_artefact(path: str | Path, artefact: Artefact) -> None:
 
 
 def _recipe(packing: Packing) -> dict[str, Any]:
-    expressions = {name: expression for name, (expression, _) in packing.entries.items()}
+    expressions = {name: weight.expression for name, (weight, _) in packing.entries.items()}
     return {
         **expressions_to_json(expressions),
+        "dtypes": [weight.dtype for weight, _ in packing.entries.values()],
         "offsets": [offset for _, offset in packing.entries.values()],
         "size": packing.size,
     }
@@ -88,11 +91,13 @@ def _recipe(packing: Packing) -> dict[str, Any]:
 def _header(packing: Packing, start: int) -> bytes:
     """The start of a safetensors file, filled up so that the numbers are aligned in the zip."""
     offsets = [offset for _, offset in packing.entries.values()]
-    spans = zip(packing.entries, offsets, [*offsets[1:], packing.size], strict=True)
-    tensors = {
-        name: {"dtype": "F32", "shape": [stop - first], "data_offsets": [first * 4, stop * 4]}
-        for name, first, stop in spans
-    }
+    spans = zip(packing.entries.items(), offsets, [*offsets[1:], packing.size], strict=True)
+    tensors = {}
+    for (name, (weight, _)), first, stop in spans:
+        dtype, length = DTYPES[weight.dtype]
+        numbers = (stop - first) * 4 // length
+        span = [first * 4, stop * 4]
+        tensors[name] = {"dtype": dtype, "shape": [numbers], "data_offsets": span}
     text = _json(tensors)
     text += b" " * (-(start + 8 + len(text)) % ALIGNMENT)
     return struct.pack("<Q", len(text)) + text
@@ -153,8 +158,12 @@ def _map_weights(
 
 def _packing(recipe: dict[str, Any]) -> Packing:
     expressions = expressions_from_json(recipe)
-    pairs = zip(expressions.items(), recipe["offsets"], strict=True)
-    entries = {name: (expression, int(offset)) for (name, expression), offset in pairs}
+    if not set(recipe["dtypes"]) <= set(DTYPES):
+        raise ValueError("its weights are of an unknown type")
+    rows = zip(expressions.items(), recipe["dtypes"], recipe["offsets"], strict=True)
+    entries = {
+        name: (Weight(expression, dtype), int(offset)) for (name, expression), dtype, offset in rows
+    }
     return Packing(entries, (), int(recipe["size"]))
 
 

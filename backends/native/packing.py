@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +19,29 @@ ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
+class Weight:
+    """What a kernel reads as it lies in memory; `dtype` is float32 or float16."""
+
+    expression: Expression
+    dtype: str = "float32"
+
+    @property
+    def size(self) -> int:
+        """Words of 4 bytes, up to a multiple of the alignment."""
+        words = math.prod(self.expression.shape) * np.dtype(self.dtype).itemsize / 4
+        line = ALIGNMENT // 4
+        return max(1, math.ceil(words / line)) * line
+
+
+@dataclass(frozen=True)
 class Packing:
     """The packed weights of a program.
 
-    `entries` maps a name to the expression of a packed weight and to its offset in floats;
-    `offsets` lists for each step where its weights lie, in the order of its kernel. Equal
-    expressions are stored once.
+    `entries` maps a name to a packed weight and to its offset in words of 4 bytes; `offsets` lists
+    for each step where its weights lie, in the order of its kernel. Equal weights are stored once.
     """
 
-    entries: Mapping[str, tuple[Expression, int]]
+    entries: Mapping[str, tuple[Weight, int]]
     offsets: tuple[tuple[int, ...], ...]
     size: int
 
@@ -33,52 +49,59 @@ class Packing:
         """The network's parameters by name."""
         return {
             parameter.name: parameter
-            for expression, _ in self.entries.values()
-            for parameter in parameters_of(expression)
+            for weight, _ in self.entries.values()
+            for parameter in parameters_of(weight.expression)
         }
 
     def evaluate(self, values: Mapping[str, Array]) -> Array:
         """The block of memory, from the arrays of the network's parameters by name."""
         block = aligned(self.size)
-        block[:] = 0
-        evaluate: Evaluator | None = None
-        owner = ""
-        for name, (expression, offset) in self.entries.items():
-            if evaluate is None or name.partition(":")[0] != owner:
-                owner = name.partition(":")[0]
-                evaluate = Evaluator(values)
-            array = evaluate(expression, np.float32)
-            block[offset : offset + array.size] = array.ravel()
+        groups: dict[str, list[tuple[Weight, int]]] = {}
+        for name, entry in self.entries.items():
+            groups.setdefault(name.partition(":")[0], []).append(entry)
+
+        def fill(group: list[tuple[Weight, int]]) -> None:
+            evaluate = Evaluator(values)
+            for weight, offset in group:
+                array = evaluate(weight.expression, weight.dtype)
+                numbers = block[offset : offset + weight.size].view(weight.dtype)
+                numbers[: array.size] = array.ravel()
+
+        with ThreadPoolExecutor() as pool:
+            deque(pool.map(fill, groups.values()), maxlen=0)
         return block
 
 
-def pack(steps: Iterable[tuple[str, Mapping[str, Expression]]]) -> Packing:
-    """Where the packed weights of all steps lie; a step is a node's name and weights by role."""
-    entries: dict[str, tuple[Expression, int]] = {}
-    known: dict[Expression, int] = {}
+def pack(steps: Iterable[tuple[str, Mapping[str, Weight | Expression]]]) -> Packing:
+    """Where the packed weights of all steps lie; a step is a node's name and weights by role.
+
+    An expression alone is stored in float32.
+    """
+    entries: dict[str, tuple[Weight, int]] = {}
+    known: dict[Weight, int] = {}
     offsets = []
     size = 0
     for node, weights in steps:
         own = []
-        for role, expression in weights.items():
-            if expression not in known:
-                known[expression] = size
-                entries[f"{node}:{role}"] = (expression, size)
-                size += packed_size(expression)
-            own.append(known[expression])
+        for role, given in weights.items():
+            weight = given if isinstance(given, Weight) else Weight(given)
+            if weight not in known:
+                known[weight] = size
+                entries[f"{node}:{role}"] = (weight, size)
+                size += weight.size
+            own.append(known[weight])
         offsets.append(tuple(own))
     return Packing(entries, tuple(offsets), size)
 
 
 def packed_size(expression: Expression) -> int:
-    """Floats of a packed weight, up to a multiple of the alignment."""
-    line = ALIGNMENT // 4
-    return max(1, -(-math.prod(expression.shape) // line)) * line
+    """Words of a packed weight in float32, up to a multiple of the alignment."""
+    return Weight(expression).size
 
 
 def aligned(size: int) -> Array:
-    """An array of that many float32, not initialised, that starts at a multiple of ALIGNMENT."""
-    raw = np.empty(size * 4 + ALIGNMENT, np.uint8)
+    """An array of that many float32 zeros that starts at a multiple of ALIGNMENT."""
+    raw = np.zeros(size * 4 + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     array: Array = raw[start : start + size * 4].view(np.float32)
     return array

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cnndsl.ir.algebra import broadcast, constant
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
@@ -21,16 +23,25 @@ REPLACED = (*CHANNEL_AFFINE, StochasticDepth, Dropout, Average)
 """Operators that a prepared graph has no nodes of."""
 
 
-def prepare(graph: Graph) -> Graph:
+def takes_prologue(core: Operator) -> bool:
+    """All but grouped convolutions."""
+    return not isinstance(core, Conv) or core.groups == 1
+
+
+def prepare(graph: Graph, takes_prologue: Callable[[Operator], bool] = takes_prologue) -> Graph:
     """A copy of an inference graph with fewer operators that computes the same.
 
-    Per-channel maps become affine, the mean of several operands a sum and a map. Each input is
+    Per-channel maps become affine, the mean of several operands a sum and a map. Where
+    `takes_prologue` says that the kernels of a fused operator's core do not compute a prologue
+    themselves, it becomes a node of its own: an identity with an epilogue. Each input is
     followed and each output preceded by an identity, which moves it between the caller's layout
     and that of the kernels.
     """
     result = graph.copy()
     for node in list(result.nodes()):
         _simplify(result, node)
+        if isinstance(node.op, Fused) and not takes_prologue(node.op.core):
+            _split_prologue(result, node, node.op)
     for name in list(result.inputs):
         result.insert_after(result[name], f"{name}.in", Identity())
     for output, name in list(result.outputs.items()):
@@ -49,8 +60,6 @@ def _simplify(graph: Graph, node: Node) -> None:
         _scale(graph, node, operands[0], node.op.survival)
     elif isinstance(node.op, Dropout):
         graph.redefine(node, Identity(), operands, {}, node.spans)
-    elif isinstance(node.op, Fused) and not _takes_prologue(node.op.core):
-        _split_prologue(graph, node, node.op)
     elif isinstance(node.op, Average):
         total = graph.add(f"{node.name}.sum", Add(), operands, spans=node.spans)
         _scale(graph, node, total, 1 / len(operands))
@@ -65,13 +74,8 @@ def _scale(graph: Graph, node: Node, operand: Node, factor: float) -> None:
     graph.redefine(node, Affine(), [operand], params, node.spans)
 
 
-def _takes_prologue(core: Operator) -> bool:
-    """Whether the kernels of a fused operator's core compute a prologue themselves."""
-    return not isinstance(core, Conv) or core.groups == 1
-
-
 def _split_prologue(graph: Graph, node: Node, op: Fused) -> None:
-    """Give the prologue a node of its own: an identity with an epilogue."""
+    """Give the prologue, if there is one, a node of its own."""
     if not op.prologue:
         return
     first, *others = graph.producers(node)

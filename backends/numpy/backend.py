@@ -40,6 +40,10 @@ class ReferenceBackend:
             graph, values, options.metadata, dtype=options.dtype, batch=options.batch
         )
 
+    def start(self) -> None:
+        """Import all that its modules need to run."""
+        import cnndsl.backends.numpy.module  # noqa: F401
+
     def load(self, path: Path, threads: int | None = None) -> ReferenceModule:
         """A module from a `.cnnref` file. Raises CnnError if the file is not one."""
         found = read_artefact(path)

@@ -37,11 +37,21 @@ class ReferenceModule(Module):
         self.batch = batch
         self._params = evaluate_params(graph, values, dtype)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the parameters of all nodes, computed."""
+        return sum(a.nbytes for roles in self._params.values() for a in roles.values())
+
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs from batched, checked arrays by input name."""
         kept = self.graph.outputs.values()
         results = run_nodes(self.graph, self._params, arrays, self.dtype, kept)
         return {name: results[node] for name, node in self.graph.outputs.items()}
+
+    def trace(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """See `cnndsl.runtime.layers.Traceable`."""
+        names = [node.name for node in self.graph.nodes()]
+        return run_nodes(self.graph, self._params, arrays, self.dtype, names)
 
     def save(self, path: str | Path) -> None:
         """Write a `.cnnref` file, atomically; equal modules give equal bytes."""

@@ -29,6 +29,12 @@ class OnnxBackend:
 
         return compile_module(graph, values, options)
 
+    def start(self) -> None:
+        """Import all that its modules need to run."""
+        import onnxruntime  # noqa: F401
+
+        import cnndsl.backends.onnx.module  # noqa: F401
+
     def load(self, path: Path, threads: int | None = None) -> Module:
         """A module from any ONNX file whose inputs and outputs are floating point numbers.
 

@@ -53,6 +53,13 @@ class OnnxModule(Module):
         """The model as it is in its file."""
         return self._model if isinstance(self._model, bytes) else self._model.read_bytes()
 
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the model's initializers."""
+        from cnndsl.backends.onnx.trace import initializer_bytes
+
+        return initializer_bytes(self.serialized)
+
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; inputs are cast to the model's number format, float32 as a rule.
 
@@ -60,11 +67,9 @@ class OnnxModule(Module):
         """
         for port in self.inputs:
             check_sizes(port, arrays[port.name], self._smallest_sizes)
-        kinds = {port.name: FLOATS[port.type] for port in self.session.get_inputs()}
-        feeds = {name: np.ascontiguousarray(array, kinds[name]) for name, array in arrays.items()}
         names = [port.name for port in self.outputs]
         try:
-            results = self.session.run(names, feeds)
+            results = self.session.run(names, self._feeds(self.session, arrays))
         except Exception as error:
             raise CnnError.of(
                 "E0702",
@@ -72,6 +77,20 @@ class OnnxModule(Module):
                 hint="is an input too small for a window, or of another batch size?",
             ) from None
         return dict(zip(names, results, strict=True))
+
+    def _feeds(self, session: InferenceSession, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The arrays in the number formats of the model."""
+        kinds = {port.name: FLOATS[port.type] for port in session.get_inputs()}
+        return {name: np.ascontiguousarray(array, kinds[name]) for name, array in arrays.items()}
+
+    def trace(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """See `cnndsl.runtime.layers.Traceable`."""
+        from cnndsl.backends.onnx.trace import with_all_results
+
+        model, tensors = with_all_results(self.serialized)
+        session = start_session(model, self._threads)
+        results = session.run(list(tensors.values()), self._feeds(session, arrays))
+        return dict(zip(tensors, results, strict=True))
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file, atomically."""

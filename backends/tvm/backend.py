@@ -28,11 +28,18 @@ class CpuBackend:
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.
 
-        Raises CnnError: E0721 without a C compiler, E0722 for a dtype other than float32.
+        Raises CnnError: E0611 if a size is open, E0721 without a C compiler, E0722 for a dtype
+        other than float32.
         """
         from cnndsl.backends.tvm.compile import compile_module
 
         return compile_module(graph, values, options)
+
+    def start(self) -> None:
+        """Import all that its modules need to run: TVM's runtime, not the compiler."""
+        from cnndsl.backends.tvm.runtime import start_runtime
+
+        start_runtime()
 
     def load(self, path: Path, threads: int | None = None) -> Module:
         """A module from a `.cnnmod` file.

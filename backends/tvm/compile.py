@@ -3,62 +3,69 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.packing import Packing, pack
-from cnndsl.backends.tvm.build import link, object_code
-from cnndsl.backends.tvm.driver import driver
+from cnndsl.backends.tvm.build import link
+from cnndsl.backends.tvm.driver import Driver
 from cnndsl.backends.tvm.kernel import Body
 from cnndsl.backends.tvm.lower import Program, Step, lower
 from cnndsl.backends.tvm.machine import Machine, find_machine
-from cnndsl.backends.tvm.module import LIBRARY, CpuModule
+from cnndsl.backends.tvm.module import GRAPH, LIBRARY, CpuModule
+from cnndsl.backends.tvm.objects import Unit, make_objects
+from cnndsl.backends.tvm.runtime import ENTRY
+from cnndsl.backends.tvm.tables import describe
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.serialise import to_json
+from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array, Port
 
 
 def symbol_of(step: Step) -> str:
     """The name of a step's kernel: equal for steps that the same code serves."""
-    digest = hashlib.sha256(f"{step.kernel.family}:{step.call.key()}".encode()).hexdigest()
-    return f"kernel_{digest[:16]}"
+    return f"kernel_{hashlib.sha256(_key(step).encode()).hexdigest()[:16]}"
 
 
-def kernels(program: Program) -> dict[str, Any]:
-    """The functions of all different kernels by symbol."""
-    found: dict[str, Any] = {}
-    for step in program.steps:
-        symbol = symbol_of(step)
-        if symbol not in found:
-            body = Body(step.call, step.kernel)
-            step.kernel.write(body)
-            found[symbol] = body.function(symbol)
-    return found
+def _key(step: Step) -> str:
+    return f"{step.kernel.family}:{step.call.key()}"
 
 
-def build_library(program: Program, packing: Packing, machine: Machine) -> bytes:
-    """The shared library of a program."""
-    symbols = [symbol_of(step) for step in program.steps]
-    functions = kernels(program)
-    functions["run"] = driver(program, symbols, packing.offsets, packing.size)
+def kernels(program: Program) -> list[Unit]:
+    """All different kernels."""
+    different = {symbol_of(step): step for step in program.steps}
+    return [
+        Unit(symbol, _key(step), partial(_function, step, symbol))
+        for symbol, step in different.items()
+    ]
+
+
+def _function(step: Step, symbol: str) -> Any:
+    body = Body(step.call, step.kernel)
+    step.kernel.write(body)
+    return body.function(symbol)
+
+
+def build_library(program: Program, packing: Packing, machine: Machine) -> tuple[bytes, Build]:
+    """The shared library of a program, and how it was made."""
+    units = kernels(program)
+    driver = Driver.of(program, [symbol_of(step) for step in program.steps], packing)
+    units.append(Unit(ENTRY, repr(driver), driver.function))
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-        objects = [Path(folder) / f"{symbol}.o" for symbol in functions]
-        with ThreadPoolExecutor(machine.cores) as pool:
-            jobs = [
-                pool.submit(object_code, [function], machine, path)
-                for function, path in zip(functions.values(), objects, strict=True)
-            ]
-            for job in jobs:
-                job.result()
+        objects, hits = make_objects(units, machine, Path(folder))
         library = Path(folder) / "library.so"
         link(objects, library)
-        return library.read_bytes()
+        fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
+        return library.read_bytes(), Build(len(units), hits, fallbacks)
 
 
 def compile_module(
@@ -73,11 +80,12 @@ def compile_module(
     """
     if options.dtype != "float32":
         raise CnnError.of("E0722", f"the cpu backend computes in float32, not {options.dtype}")
+    require_known_sizes(graph)
     machine = replace(machine or find_machine(options.mcpu), winograd=options.winograd)
     batch = options.batch or 1
     program = lower(graph, batch, machine)
     packing = pack((step.node, step.kernel.weights) for step in program.steps)
-    library = build_library(program, packing, machine)
+    library, build = build_library(program, packing, machine)
 
     def port(name: str, node: str) -> Port:
         return Port(name, graph[node].type, options.batch)
@@ -87,9 +95,20 @@ def compile_module(
         inputs=tuple(port(name, name) for name in graph.inputs),
         outputs=tuple(port(name, node) for name, node in graph.outputs.items()),
         metadata=options.metadata,
-        program={"features": machine.features, "batch": batch, "arena": program.arena},
-        code={LIBRARY: library},
+        program={
+            "features": machine.features,
+            "batch": batch,
+            "arena": program.arena,
+            **describe(program),
+        },
+        code={LIBRARY: library, GRAPH: _graph_text(options.source or graph)},
         packing=packing,
         weights=packing.evaluate(values),
     )
-    return CpuModule(artefact, options.threads)
+    module = CpuModule(artefact, options.threads)
+    module.build = build
+    return module
+
+
+def _graph_text(graph: Graph) -> bytes:
+    return json.dumps(to_json(graph), separators=(",", ":"), allow_nan=False).encode()

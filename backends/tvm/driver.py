@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from cnndsl.backends.native.packing import Packing
 from cnndsl.backends.tvm.lower import Program, Slot
 from cnndsl.backends.tvm.runtime import ENTRY
 from cnndsl.backends.tvm.tir import Code, address, all_of, floats, whole_number
 
 
-def driver(
-    program: Program,
-    symbols: Sequence[str],
-    weights: Sequence[Sequence[int]],
-    weight_floats: int,
-) -> Any:
-    """The entry point: pointers to the arena, the weights, the inputs, the outputs; two numbers.
+@dataclass(frozen=True)
+class Driver:
+    """The calls of a program: of each the kernel's symbol and the memory that it is given.
 
-    It runs the steps from the first number up to, not including, the second, so that single
-    layers can be timed and looked at. `symbols` names the kernel of each step, `weights` gives
-    the offsets of its weights.
+    `regions` are the names of the blocks of memory, and their floats, in the order of the entry
+    point's parameters.
     """
-    graph = program.graph
-    ports = [*graph.inputs, *graph.outputs.values()]
-    regions = {"arena": floats("arena", max(program.arena, 1))}
-    regions["weights"] = floats("weights", max(weight_floats, 1))
-    for index, name in enumerate(ports):
-        regions[name] = floats(f"port{index}", program.layouts[name].size)
-    code = Code()
-    start, stop = whole_number("start"), whole_number("stop")
-    for index, (step, symbol, offsets) in enumerate(
-        zip(program.steps, symbols, weights, strict=True)
-    ):
-        slots = [step.output, *step.inputs, *(Slot("weights", offset) for offset in offsets)]
-        if step.kernel.scratch:
-            slots.append(Slot("arena", program.scratch))
-        with code.when(all_of([start <= index, stop > index])):
-            code.call(symbol, [_pointer(regions, slot) for slot in slots])
-    return code.function(ENTRY, list(regions.values()), numbers=[start, stop])
 
+    regions: tuple[tuple[str, int], ...]
+    calls: tuple[tuple[str, tuple[Slot, ...]], ...]
 
-def _pointer(regions: Mapping[str, Any], slot: Slot) -> Any:
-    return address(regions[slot.region], slot.offset)
+    @classmethod
+    def of(cls, program: Program, symbols: Sequence[str], packing: Packing) -> Driver:
+        """The driver of a program; `symbols` names the kernel of each step."""
+        ports = [*program.graph.inputs, *program.graph.outputs.values()]
+        calls = []
+        for step, symbol, offsets in zip(program.steps, symbols, packing.offsets, strict=True):
+            slots = [step.output, *step.inputs, *(Slot("weights", offset) for offset in offsets)]
+            if step.kernel.scratch:
+                slots.append(Slot("arena", program.scratch))
+            calls.append((symbol, tuple(slots)))
+        regions = [
+            ("arena", max(program.arena, 1)),
+            ("weights", max(packing.size, 1)),
+            *((name, program.layouts[name].size) for name in ports),
+        ]
+        return cls(tuple(regions), tuple(calls))
+
+    def function(self) -> Any:
+        """The entry point: pointers to arena, weights, inputs and outputs, and two numbers.
+
+        It runs the steps from the first number up to, not including, the second, so that single
+        layers can be timed and looked at.
+        """
+        buffers = {
+            name: floats(f"region{index}", size) for index, (name, size) in enumerate(self.regions)
+        }
+        code = Code()
+        start, stop = whole_number("start"), whole_number("stop")
+        for index, (symbol, slots) in enumerate(self.calls):
+            with code.when(all_of([start <= index, stop > index])):
+                code.call(symbol, [address(buffers[slot.region], slot.offset) for slot in slots])
+        return code.function(ENTRY, list(buffers.values()), numbers=[start, stop])

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
+_MODEL = re.compile("vendor_id|cpu family|model|stepping|flags|CPU |Features")
 
 LLVM_NAMES = {
     "asimd": "neon", "bmi1": "bmi", "bmi2": "bmi2", "abm": "lzcnt", "avx": "avx", "avx2": "avx2",
@@ -24,14 +25,23 @@ LLVM_NAMES = {
 @cache
 def host_features() -> frozenset[str] | None:
     """The features of this CPU by LLVM's names; None where the system does not tell."""
-    try:
-        text = CPU_INFO.read_text()
-    except OSError:
-        return None
-    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", _cpu_info(), re.MULTILINE)
     if found is None:
         return None
     return frozenset(LLVM_NAMES[flag] for flag in found[1].split() if flag in LLVM_NAMES)
+
+
+def host_model() -> str:
+    """What the system tells of this CPU's model and features; empty where it does not tell."""
+    lines = _cpu_info().partition("\n\n")[0].splitlines()
+    return "\n".join(line for line in lines if _MODEL.match(line))
+
+
+def _cpu_info() -> str:
+    try:
+        return CPU_INFO.read_text()
+    except OSError:
+        return ""
 
 
 def missing_features(needed: Collection[str]) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
-from cnndsl.backends.tvm.features import LLVM_NAMES
+from cnndsl.backends.tvm.features import LLVM_NAMES, host_model
 from cnndsl.diagnostics import CnnError
+from cnndsl.runtime.cache import Store
 
 LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
     "avx512": (("avx512f", "avx512vl", "avx512bw", "avx512dq"), 16, 32),
@@ -58,8 +62,21 @@ class Machine:
 def find_machine(cpu: str = "native") -> Machine:
     """The machine of an LLVM CPU name; `native` is this one.
 
-    Raises CnnError (E0720) for a name that LLVM does not know.
+    LLVM's answer is kept in the cache. Raises CnnError (E0720) for a name that LLVM does not know.
     """
+    store = Store("machines")
+    key = repr((cpu, platform.machine(), host_model(), version("apache-tvm"), LLVM_NAMES, LEVELS))
+    known = store.get(key) if host_model() else None
+    if known is not None:
+        name, extension, features = json.loads(known)
+    else:
+        name, extension, features = _ask_llvm(cpu)
+        store.put(key, json.dumps([name, extension, features]).encode())
+    return Machine(name, extension, tuple(features), os.cpu_count() or 1)
+
+
+def _ask_llvm(cpu: str) -> tuple[str, str, list[str]]:
+    """The name of a CPU, its vector extension and its features."""
     from tvm.target import Target, codegen
 
     name = codegen.llvm_get_system_cpu() if cpu == "native" else cpu
@@ -70,5 +87,4 @@ def find_machine(cpu: str = "native") -> Machine:
         )
     found = set(codegen.llvm_get_cpu_features(Target({"kind": "llvm", "mcpu": name})))
     extension = next(key for key, (needed, _, _) in LEVELS.items() if found.issuperset(needed))
-    features = tuple(sorted(found & set(LLVM_NAMES.values())))
-    return Machine(name, extension, features, os.cpu_count() or 1)
+    return name, extension, sorted(found & set(LLVM_NAMES.values()))

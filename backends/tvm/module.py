@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +16,18 @@ import numpy as np
 from cnndsl.backends.native.artefact import Artefact, write_artefact
 from cnndsl.backends.native.packing import aligned
 from cnndsl.backends.tvm.features import missing_features
-from cnndsl.backends.tvm.runtime import Library
+from cnndsl.backends.tvm.runtime import Library, available_cores
+from cnndsl.backends.tvm.tables import read_layers, read_tensors
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.serialise import from_json
 from cnndsl.ir.types import TensorType
+from cnndsl.runtime.layers import Build, Peak
 from cnndsl.runtime.module import Array, Module
 from cnndsl.weights.bind import bind
 from cnndsl.weights.files import load_weights
 
-LIBRARY = "library.so"
+LIBRARY, GRAPH = "library.so", "graph.json"
 
 
 class CpuModule(Module):
@@ -37,6 +43,9 @@ class CpuModule(Module):
         self._features = tuple(map(str, artefact.program["features"]))
         self._batch = int(artefact.program["batch"])
         self._arena_floats = int(artefact.program["arena"])
+        self.layers = read_layers(artefact.program)
+        self._tensors = read_tensors(artefact.program)
+        self.build: Build | None = None
         self._threads = threads
         self._local = threading.local()
 
@@ -59,6 +68,11 @@ class CpuModule(Module):
             return Library(path, self._threads)
 
     @property
+    def graph(self) -> Graph:
+        """The network before the passes of this target."""
+        return from_json(json.loads(self._artefact.code[GRAPH]))
+
+    @property
     def arena_bytes(self) -> int:
         """Memory for all intermediate tensors of one call."""
         return self._arena_floats * 4
@@ -74,19 +88,54 @@ class CpuModule(Module):
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; without a fixed batch size one sample after another."""
-        weights = self._artefact.weights
-        inputs = [np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs]
-        count = len(inputs[0])
-        results = {
+        results = self._empty_results(arrays)
+        for buffers in self._calls(arrays, results):
+            self._library.run(buffers)
+        return results
+
+    def trace(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """See `cnndsl.runtime.layers.Traceable`."""
+        parts: dict[str, list[Array]] = {tensor.node: [] for tensor in self._tensors}
+        for buffers in self._calls(arrays, self._empty_results(arrays)):
+            done = 0
+            for tensor in self._tensors:
+                self._library.run(buffers, done, tensor.after)
+                done = tensor.after
+                parts[tensor.node].append(tensor.read(buffers[0]))
+        return {node: np.concatenate(samples) for node, samples in parts.items()}
+
+    def time_layers(self, arrays: Mapping[str, Array]) -> list[float]:
+        """See `cnndsl.runtime.layers.Layered`."""
+        buffers = next(self._calls(arrays, self._empty_results(arrays)))
+        seconds = []
+        for step in range(len(self.layers)):
+            start = time.perf_counter()
+            self._library.run(buffers, step, step + 1)
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+    def measure_peak(self) -> Peak:
+        """See `cnndsl.runtime.layers.Layered`. This needs the compiler."""
+        from cnndsl.backends.tvm.peak import measure_peak
+
+        return measure_peak(self._threads or available_cores())
+
+    def _empty_results(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        count = len(next(iter(arrays.values())))
+        return {
             port.name: np.empty((count, *_known(port.type)), np.float32) for port in self.outputs
         }
-        arena = self._arena()
-        for start in range(0, count, self._batch):
+
+    def _calls(
+        self, arrays: Mapping[str, Array], results: Mapping[str, Array]
+    ) -> Iterator[list[Array]]:
+        """The buffers of one call of the library after the other, until all samples are done."""
+        inputs = [np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs]
+        outputs = [results[port.name] for port in self.outputs]
+        for start in range(0, len(inputs[0]), self._batch):
             part = slice(start, start + self._batch)
-            given = [array[part] for array in inputs]
-            made = [results[port.name][part] for port in self.outputs]
-            self._library.run([arena, weights, *given, *made])
-        return results
+            parts = [array[part] for array in (*inputs, *outputs)]
+            yield [self._arena(), self._artefact.weights, *parts]
 
     def _arena(self) -> Array:
         arena: Array | None = getattr(self._local, "arena", None)

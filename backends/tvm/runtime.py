@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -15,13 +16,16 @@ from cnndsl.runtime.module import Array
 ENTRY = "run"
 """The name of a library's one function."""
 ALL = 2**31 - 1
+POOL_SIZE = "TVM_NUM_THREADS"
+"""TVM reads this variable when it makes workers; without it, it takes half of an x86's cores."""
 
 
 @cache
-def _runtime() -> Any:
+def start_runtime() -> Any:
     """The module tvm_ffi, with the functions of TVM's runtime loaded but not its compiler."""
     import tvm_ffi
 
+    os.environ.setdefault(POOL_SIZE, str(available_cores()))
     found = importlib.util.find_spec("tvm")
     assert found is not None
     assert found.origin is not None
@@ -38,11 +42,11 @@ class Library:
     """
 
     def __init__(self, path: Path, threads: int | None):
-        runtime = _runtime()
+        runtime = start_runtime()
         self._module = runtime.load_module(str(path))
         self._run = self._module[ENTRY]
         self._configure = runtime.get_global_func("runtime.config_threadpool")
-        self._threads = threads or _cores()
+        self._threads = threads or available_cores()
         self._local = threading.local()
 
     def run(self, arrays: Sequence[Array], first: int = 0, last: int = ALL) -> None:
@@ -56,7 +60,6 @@ class Library:
         self._run(*(ctypes.c_void_p(array.ctypes.data) for array in arrays), first, last)
 
 
-def _cores() -> int:
-    import os
-
+def available_cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0))

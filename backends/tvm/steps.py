@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from tvm import tirx
-
+from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.tir import Expr, vector
 from cnndsl.ir.algebra import pad

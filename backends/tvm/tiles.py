@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.tir import Code, Expr, minimum
@@ -68,6 +69,7 @@ class Pieces:
                 yield code.name(self.wide * self.width + index * narrow), narrow
 
 
+@cache
 def best_tile(machine: Machine, blocks: int, columns: int, *, exact: bool = False) -> Tile:
     """The cheapest tile for a row of outputs; if `exact`, `blocks` is a multiple of the tile's."""
     tiles = [

@@ -11,13 +11,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from tvm import tirx
-from tvm.ir import PointerType, PrimType
+from cnndsl.backends.tvm import tirx
 
 Expr: TypeAlias = Any
 """An expression of TensorIR, or a Python number."""
 
-FLOAT_POINTER = PointerType(PrimType("float32"), "global")
 SUCCESS = 0
 C_INTERFACE = 1
 """The value of the attribute `calling_conv` that keeps a function's parameters as they are."""
@@ -168,7 +166,10 @@ class Code:
         runtime in place of C's. `noalias` says that no two of the buffers share memory of which
         one is written.
         """
-        pointers = [tirx.Var(buffer.name, FLOAT_POINTER) for buffer in buffers]
+        from tvm.ir import PointerType, PrimType
+
+        pointer_type = PointerType(PrimType("float32"), "global")
+        pointers = [tirx.Var(buffer.name, pointer_type) for buffer in buffers]
         declared = [
             tirx.DeclBuffer(buffer, data=pointer)
             for buffer, pointer in zip(buffers, pointers, strict=True)

@@ -6,12 +6,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import Field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from cnndsl.runtime.options import user_options
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
@@ -84,6 +87,16 @@ class Setting(click.ParamType[tuple[str, Any]]):
         return name, text if isinstance(parsed, dict) or parsed is None else parsed
 
 
+class Names(click.ParamType[tuple[str, ...]]):
+    """A,B,C."""
+
+    name = "a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        """The names."""
+        return value if isinstance(value, tuple) else tuple(str(value).split(","))
+
+
 class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     """NAME=3x384x384: the shape of one sample, channels first."""
 
@@ -144,8 +157,41 @@ def network_options(command: Command) -> Command:
     )(command)
 
 
+def target_option(command: Command) -> Command:
+    """--target."""
+    return click.option("--target", default="onnx", show_default=True, help="What to compile to.")(
+        command
+    )
+
+
+def code_options(command: Command) -> Command:
+    """The fields of CompileOptions that users choose: --batch, --mcpu, --arch and others."""
+    for item in reversed(user_options()):
+        command = _code_option(item)(command)
+    return command
+
+
+def _code_option(item: Field[Any]) -> Callable[[Command], Command]:
+    text, choices = item.metadata["help"], item.metadata["choices"]
+    if isinstance(item.default, bool):
+        return click.option(
+            f"--{item.name}",
+            type=click.Choice(choices),
+            default=choices[not item.default],
+            show_default=True,
+            callback=lambda _, __, value: value == choices[0],
+            help=text,
+        )
+    if item.default is None:
+        return click.option(f"--{item.name}", type=click.IntRange(1), help=text)
+    kind = click.Choice(choices) if choices else str
+    return click.option(
+        f"--{item.name}", type=kind, default=item.default, show_default=True, help=text
+    )
+
+
 def weights_options(command: Command) -> Command:
-    """--target, --weights, --weights-map, --seed and --threads."""
+    """--weights, --weights-map, --seed and --threads."""
     command = click.option("--threads", type=click.IntRange(1), help="Threads to compute with.")(
         command
     )
@@ -155,12 +201,15 @@ def weights_options(command: Command) -> Command:
     command = click.option("--weights-map", metavar="FILE", help="Rename rules for the weights.")(
         command
     )
-    command = click.option("--weights", metavar="FILE", help="A .safetensors, .pt or .pth file.")(
+    return click.option("--weights", metavar="FILE", help="A .safetensors, .pt or .pth file.")(
         command
     )
-    return click.option("--target", default="onnx", show_default=True, help="What to compile to.")(
-        command
-    )
+
+
+def random_weights(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, with a seed if there are neither weights nor a seed among them."""
+    lacking = options["weights"] is None and options["seed"] is None
+    return {**options, "seed": 0} if lacking else dict(options)
 
 
 def load_network(

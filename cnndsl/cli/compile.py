@@ -8,30 +8,29 @@ from typing import Any
 
 import click
 
-from cnndsl.cli.common import load_network, network_options, show, stage, weights_options
+from cnndsl.cli.common import (
+    code_options,
+    load_network,
+    network_options,
+    show,
+    stage,
+    target_option,
+    weights_options,
+)
 from cnndsl.cli.passes import level_options
 
 
 @click.command("compile")
 @click.argument("network")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME and suffix.")
-@click.option("--batch", type=click.IntRange(1), help="Fix the batch size.")
-@click.option("--mcpu", default="native", show_default=True, help="The CPU to make code for.")
-@click.option(
-    "--winograd",
-    type=click.Choice(["auto", "off"]),
-    default="auto",
-    show_default=True,
-    help="Winograd convolutions, faster and a little less exact.",
-)
+@code_options
 @level_options
+@target_option
 @weights_options
 @network_options
 def command(
     network: str,
     output: Path | None,
-    batch: int | None,
-    winograd: str,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **options: Any,
@@ -41,6 +40,7 @@ def command(
     from cnndsl.analysis.units import exact, si
     from cnndsl.api import compile as compile_network
     from cnndsl.runtime.backend import backend
+    from cnndsl.runtime.layers import Built
 
     target = backend(options["target"])
     with stage("parse") as facts:
@@ -48,8 +48,10 @@ def command(
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
     with stage("compile") as facts:
-        module = compile_network(parsed, batch=batch, winograd=winograd == "auto", **options)
+        module = compile_network(parsed, **options)
         facts.append(target.description)
+        if isinstance(module, Built) and module.build:
+            facts.append(str(module.build))
     show(module.warnings)
     path = output or Path(f"{parsed.name}{target.suffix}")
     with stage("write"):

@@ -24,6 +24,8 @@ from cnndsl.cli.passes import show_view, view_options, wants_view
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--kernels", is_flag=True, help="Of an artefact: its kernels and what they need.")
+@click.option("--source", is_flag=True, help="Of an artefact: the text of its kernels.")
 @view_options
 @memory_options
 @network_options
@@ -31,6 +33,8 @@ def command(
     model: str,
     as_json: bool,
     depth: int,
+    kernels: bool,
+    source: bool,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **view: Any,
@@ -39,8 +43,13 @@ def command(
     if is_artefact(model):
         if wants_view(view) or wants_memory(view):
             raise click.UsageError(f"{model} is compiled; its passes have run")
-        _inspect_artefact(model, as_json)
+        if kernels or source:
+            _inspect_kernels(model, source, as_json)
+        else:
+            _inspect_artefact(model, as_json)
         return 0
+    if kernels or source:
+        raise click.UsageError(f"{model} is not compiled; kernels are in artefacts")
     from cnndsl.analysis.crops import crops
     from cnndsl.analysis.gridding import gridding
 
@@ -90,6 +99,25 @@ def _inspect_artefact(path: str, as_json: bool) -> None:
             for port in ports
         ]
     print_table(rows)
+
+
+def _inspect_kernels(path: str, source: bool, as_json: bool) -> None:
+    from dataclasses import asdict, fields
+
+    from cnndsl.api import load
+    from cnndsl.runtime.kernels import KernelReport, WithKernels
+
+    module = load(path)
+    if not isinstance(module, WithKernels):
+        raise click.UsageError(f"{path} does not show its kernels; those of the target cuda do")
+    if source:
+        click.echo(module.source)
+    elif as_json:
+        print_json([asdict(kernel) for kernel in module.kernels])
+    else:
+        columns = [field.name for field in fields(KernelReport)]
+        rows = [[str(value) for value in asdict(kernel).values()] for kernel in module.kernels]
+        print_table([columns, *rows], numbers=range(1, len(columns)))
 
 
 def _port(port: Any) -> dict[str, Any]:

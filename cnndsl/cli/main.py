@@ -22,6 +22,8 @@ VERBS = (
     "check",
     "compile",
     "run",
+    "bench",
+    "compare",
     "inspect",
     "diff",
     "draw",
@@ -30,6 +32,7 @@ VERBS = (
     "list",
     "explain",
     "weights",
+    "cache",
 )
 
 FINDINGS, USAGE, INTERNAL, INTERRUPTED, BROKEN_PIPE = 1, 2, 101, 130, 141

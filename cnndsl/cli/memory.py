@@ -42,11 +42,11 @@ def show_memory(network: Network, view: Mapping[str, Any], as_json: bool) -> Non
     Raises CnnError if a size is open (E0611), or the picture cannot be written.
     """
     from cnndsl.analysis.report import report
-    from cnndsl.memory import Options, plan
+    from cnndsl.memory import Options, plan, require_known_sizes
     from cnndsl.memory.report import memory_report, plan_steps, training_report
     from cnndsl.memory.training import training_memory
 
-    _require_known_sizes(network)
+    require_known_sizes(network.graph)
     graph, _ = optimised(network, view["level"], view["disable"], view["target"])
     found = plan(graph, Options(batch=view["batch"]))
     if view["svg"]:
@@ -62,19 +62,6 @@ def show_memory(network: Network, view: Mapping[str, Any], as_json: bool) -> Non
         _print_rows(data["schedule"])
     else:
         _print_totals(data)
-
-
-def _require_known_sizes(network: Network) -> None:
-    from cnndsl.diagnostics import CnnError
-
-    for name in network.graph.inputs:
-        size = network.graph[name].type
-        if size.is_open:
-            raise CnnError.of(
-                "E0611",
-                f"no plan of the memory for the open size of {name}, {size}",
-                hint=f"give the size, such as --input-shape {name}=3x224x224",
-            )
 
 
 def _draw(graph: Graph, found: Plan, path: Path) -> None:

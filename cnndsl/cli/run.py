@@ -16,6 +16,7 @@ from cnndsl.cli.common import (
     print_table,
     show,
     stage,
+    target_option,
     weights_options,
 )
 from cnndsl.cli.passes import level_options
@@ -34,6 +35,7 @@ Files = Sequence[tuple[str | None, Path]]
 @click.option("--top", type=click.IntRange(1), help="How many classes to print (5).")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line.")
 @level_options
+@target_option
 @weights_options
 @network_options
 def command(
@@ -63,7 +65,7 @@ def command(
             module = compile_network(load_network(model, settings, input_shapes), **options)
             show(module.warnings)
     names = _class_names(labels)
-    arrays = _read_inputs(module, inputs, image)
+    arrays = read_inputs(module, inputs, image)
     with stage("run"):
         results = module(**arrays)
     by_name = results if isinstance(results, dict) else {module.outputs[0].name: results}
@@ -74,7 +76,7 @@ def command(
     return 0
 
 
-def _read_inputs(module: Module, files: Files, image: Path | None) -> dict[str, Array]:
+def read_inputs(module: Module, files: Files, image: Path | None) -> dict[str, Array]:
     """The inputs by name; a file without a name is the next input."""
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.arrays import read_arrays

@@ -50,6 +50,11 @@ def node_lines(graph: Graph, node: Node) -> Iterator[str]:
             yield f"    {role} = {text}"
 
 
+def operator_text(op: Operator) -> str:
+    """The name of an operator; of a fused one those of its parts in order: conv+add+relu."""
+    return "+".join(part.name for _, part in op.labelled()) if isinstance(op, Fused) else op.name
+
+
 def _call(op: Operator, operands: str) -> str:
     if isinstance(op, Fused):
         parts = [_operator(part) for _, part in op.labelled()]

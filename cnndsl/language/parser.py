@@ -6,14 +6,12 @@ by one, and lines with an error are blanked, so that one run reports all errors.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, UnexpectedCharacters, UnexpectedToken
@@ -26,6 +24,7 @@ from cnndsl.language import syntax as ast
 from cnndsl.language.builder import TreeBuilder
 from cnndsl.language.lines import LineBreaks, TooDeepError
 from cnndsl.language.syntax_errors import SyntaxProblem, bad_character, bad_token, problem_at
+from cnndsl.runtime.cache import Store
 
 _ITEM_START = re.compile(r"^(?:import|defaults|block|network)\b", re.MULTILINE)
 _COMMENT_OR_STRING = re.compile(r'"[^"\n]*"|#[^\n]*')
@@ -86,12 +85,8 @@ def _table_file() -> str | None:
 
     Lark checks that a file belongs to this grammar, and makes the tables anew if it does not.
     """
-    try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnndsl"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return None
-    return str(folder / f"grammar-{sys.version_info.major}.{sys.version_info.minor}")
+    path = Store("parser").path(f"{sys.version_info.major}.{sys.version_info.minor}")
+    return str(path) if path else None
 
 
 def _parse_items(source: Source, text: str) -> list[Any]:

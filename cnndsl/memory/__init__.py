@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from cnndsl.memory.model import Buffer, Options, Place, Plan, Region
-from cnndsl.memory.planner import plan
+from cnndsl.memory.planner import plan, require_known_sizes
 from cnndsl.memory.validate import PlanError, validate
 
-__all__ = ["Buffer", "Options", "Place", "Plan", "PlanError", "Region", "plan", "validate"]
+__all__ = [
+    "Buffer",
+    "Options",
+    "Place",
+    "Plan",
+    "PlanError",
+    "Region",
+    "plan",
+    "require_known_sizes",
+    "validate",
+]

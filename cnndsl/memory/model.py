@@ -21,6 +21,10 @@ class Options:
     A tensor is [batch, channels, ...] with blocks of `channel_block` channels innermost; a view
     starts at a whole block.
 
+    With `interleaved` channels lie innermost at each position: the bytes of a channel slice, of
+    which plans speak as if they were neighbours, are spread over the sample, and buffers are
+    never shared in parts.
+
     `strided_views`: kernels take tensors whose samples lie further apart than their bytes, as
     channel slices of a batch over 1 do. `in_place`: elementwise operators may write over an
     operand. `in_place_concat`: operands may be written straight into their slices.
@@ -32,6 +36,7 @@ class Options:
     batch: int = 1
     sample_bytes: Callable[[Node], int] = float32_bytes
     channel_block: int = 1
+    interleaved: bool = False
     strided_views: bool = True
     in_place: bool = True
     in_place_concat: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory.alias import Aliases, Group, find_aliases
 from cnndsl.memory.arena import Rectangle, Shape, arena_bytes, arrange, live_bytes, lower_bound
@@ -21,13 +22,25 @@ def plan(graph: Graph, options: Options = DEFAULT, schedule: Schedule | None = N
     """
     tries = [schedule] if schedule else list(schedules(graph, options.sample_bytes))
     found = [(order, find_aliases(graph, order, options)) for order in tries]
-    best, aliases = min(found, key=lambda pair: lower_bound(_shapes(pair[1], options.batch)))
+    best, aliases = min(found, key=lambda pair: lower_bound(_shapes(pair[1], options)))
     sizes = {name: options.sample_bytes(graph[name]) for name in best}
-    return _plan(best, aliases, sizes, options.batch)
+    return _plan(best, aliases, sizes, options)
 
 
-def _plan(schedule: Schedule, aliases: Aliases, sizes: dict[str, int], batch: int) -> Plan:
-    shapes = _shapes(aliases, batch)
+def require_known_sizes(graph: Graph) -> None:
+    """Raise CnnError (E0611) if the size of an input is open."""
+    for name in graph.inputs:
+        size = graph[name].type
+        if size.is_open:
+            raise CnnError.of(
+                "E0611",
+                f"no plan of the memory for the open size of {name}, {size}",
+                hint=f"give the size, such as --input-shape {name}=3x224x224",
+            )
+
+
+def _plan(schedule: Schedule, aliases: Aliases, sizes: dict[str, int], options: Options) -> Plan:
+    shapes = _shapes(aliases, options)
     offsets = arrange(shapes)
     buffers, places, regions = [], {}, []
     for group, shape in zip(aliases.groups(), shapes, strict=True):
@@ -42,7 +55,7 @@ def _plan(schedule: Schedule, aliases: Aliases, sizes: dict[str, int], batch: in
             regions.append(region)
     return Plan(
         schedule=schedule,
-        batch=batch,
+        batch=options.batch,
         buffers=tuple(buffers),
         places=places,
         regions=tuple(regions),
@@ -54,20 +67,20 @@ def _plan(schedule: Schedule, aliases: Aliases, sizes: dict[str, int], batch: in
     )
 
 
-def _shapes(aliases: Aliases, batch: int) -> list[Shape]:
-    """The shape of each group. For several samples, whose slices interleave, its outline."""
-    return [_shape(aliases, group, batch) for group in aliases.groups()]
+def _shapes(aliases: Aliases, options: Options) -> list[Shape]:
+    """The shape of each group; its outline where the slices of samples or positions interleave."""
+    return [_shape(aliases, group, options) for group in aliases.groups()]
 
 
-def _shape(aliases: Aliases, group: Group, batch: int) -> Shape:
+def _shape(aliases: Aliases, group: Group, options: Options) -> Shape:
     base = _base(aliases, group)
     name = min(group.extents, key=lambda extent: extent.first).node
     parts = _joined(_rectangles(aliases, group, base))
-    if batch == 1:
+    if options.batch == 1 and not options.interleaved:
         return Shape(name, tuple(parts))
     outline = Rectangle(
         0,
-        batch * max(part.high for part in parts),
+        options.batch * max(part.high for part in parts),
         min(part.first for part in parts),
         max(part.last for part in parts),
     )

@@ -52,8 +52,11 @@ def _move(graph: Graph, node: Node) -> str:
 def _readers(graph: Graph, steps: tuple[Node, ...]) -> list[_Reader]:
     """The operators that read the last of the steps, also through one activation."""
     require_inner(graph, steps[-1])
+    consumers = graph.consumers(steps[-1])
+    if not consumers:
+        raise Reject(f"nothing reads {describe(steps[-1])}")
     found = []
-    for reader, index in graph.consumers(steps[-1]):
+    for reader, index in consumers:
         core = core_of(reader)
         if isinstance(reader.op, ACTIVATIONS) and len(steps) == 1:
             found += _readers(graph, (*steps, reader))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
@@ -11,24 +10,9 @@ from typing import Protocol
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array, Module
+from cnndsl.runtime.options import CompileOptions
 
-
-@dataclass(frozen=True)
-class CompileOptions:
-    """What a user may ask of any backend; a backend ignores what does not concern it.
-
-    `batch`: fixed batch size, or None for any. `threads`: None leaves it to the runtime.
-    `dtype`: float32 or float64 (the reference backend only). `metadata` goes into the artefact.
-    `mcpu`: the CPU to make code for, by LLVM's name. `winograd`: whether convolutions may be
-    computed with fewer products, less exactly.
-    """
-
-    batch: int | None = None
-    threads: int | None = None
-    dtype: str = "float32"
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    mcpu: str = "native"
-    winograd: bool = True
+__all__ = ["Backend", "CompileOptions", "backend", "backends"]
 
 
 class Backend(Protocol):
@@ -48,6 +32,9 @@ class Backend(Protocol):
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name."""
+
+    def start(self) -> None:
+        """Import all that its modules need to run, but for what the compiler needs."""
 
     def load(self, path: Path, threads: int | None = None) -> Module:
         """A module from an artefact. Raises CnnError if the file is not one."""

@@ -32,7 +32,7 @@ class Port:
 
 
 class Module(ABC):
-    """A network that can run. Subclasses implement `run` and `save`.
+    """A network that can run. Subclasses implement `run`, `save` and `weight_bytes`.
 
     `metadata` holds at least: network, version (of cnndsl), source_hash, target, input_shapes.
     `warnings` are remarks from its compilation.
@@ -45,6 +45,11 @@ class Module(ABC):
         self.outputs = outputs
         self.metadata = dict(metadata)
         self.warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    @abstractmethod
+    def weight_bytes(self) -> int:
+        """Memory of the weights in the form in which they are used."""
 
     @abstractmethod
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -61,18 +66,26 @@ class Module(ABC):
         batch axis either. A single output is returned as it is, several as a dict by name.
         Raises CnnError for missing, unknown or wrong-shaped inputs.
         """
-        given = self._by_name(arrays, named)
-        single = all(given[port.name].ndim == len(port.type.shape) for port in self.inputs)
-        batched = {name: array[None] if single else array for name, array in given.items()}
-        for port in self.inputs:
-            check_input(port, batched[port.name])
-        if len({len(array) for array in batched.values()}) > 1:
-            raise CnnError.of("E0604", "the inputs have different batch sizes")
-        check_open_sizes(self.inputs, batched)
+        batched, single = self.batched(*arrays, **named)
         results = self.run(batched)
         if single:
             results = {name: result[0] for name, result in results.items()}
         return next(iter(results.values())) if len(results) == 1 else results
+
+    def batched(self, *arrays: Array, **named: Array) -> tuple[dict[str, Array], bool]:
+        """The arrays of a call, checked, as `run` takes them, and whether they were one sample.
+
+        Raises CnnError as a call does.
+        """
+        given = {name: np.asarray(array) for name, array in self.by_name(arrays, named).items()}
+        single = all(given[port.name].ndim == len(port.type.shape) for port in self.inputs)
+        result = {name: array[None] if single else array for name, array in given.items()}
+        for port in self.inputs:
+            check_input(port, result[port.name])
+        if len({len(array) for array in result.values()}) > 1:
+            raise CnnError.of("E0604", "the inputs have different batch sizes")
+        check_open_sizes(self.inputs, result)
+        return result, single
 
     def declared_type(self, port: Port) -> TensorType:
         """An input's type with the sizes of the network's text where any size will do.
@@ -87,7 +100,8 @@ class Module(ABC):
                 return TensorType(shape)
         return port.type
 
-    def _by_name(self, arrays: tuple[Array, ...], named: Mapping[str, Array]) -> dict[str, Array]:
+    def by_name(self, arrays: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by input name. Raises CnnError unless there is one for each."""
         names = [port.name for port in self.inputs]
         if len(arrays) > len(names):
             raise CnnError.of("E0604", f"{len(arrays)} inputs given, the network has {len(names)}")
@@ -102,7 +116,7 @@ class Module(ABC):
         missing = [name for name in names if name not in given]
         if missing:
             raise CnnError.of("E0604", f"no value for input {', '.join(missing)}")
-        return {name: np.asarray(array) for name, array in given.items()}
+        return given
 
 
 def check_input(port: Port, array: Array) -> None:

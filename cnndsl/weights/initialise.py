@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ Shape = tuple[int, ...]
 
 def initialise(parameters: Mapping[str, Parameter], seed: int) -> dict[str, Array]:
     """Float32 arrays by name. Each depends on the seed, its name and its shape alone."""
-    return {
-        name: INITIALISERS[parameter.init](parameter.shape, _generator(name, seed))
-        for name, parameter in parameters.items()
-    }
+
+    def initial(name: str, parameter: Parameter) -> Array:
+        return INITIALISERS[parameter.init](parameter.shape, _generator(name, seed))
+
+    with ThreadPoolExecutor() as pool:
+        arrays = pool.map(initial, parameters, parameters.values())
+        return dict(zip(parameters, arrays, strict=True))
 
 
 def _generator(name: str, seed: int) -> np.random.Generator:

@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
+from cnndsl.weights.bind import Array
+from cnndsl.weights.files import load_weights
 
 T = TypeVar("T")
 
@@ -103,6 +105,20 @@ class Rules:
                 raise _error(span or other_span, "E0409", message)
             renamed[target], origins[target] = array, (name, span)
         return renamed
+
+
+def read_weights(
+    weights: str | PathLike[str] | Mapping[str, Array] | None,
+    weights_map: str | PathLike[str] | None,
+) -> Mapping[str, Array] | None:
+    """Arrays by the network's names: those of a file or given ones, renamed by a file of rules.
+
+    Raises CnnError if a file cannot be read, or the rules do not fit.
+    """
+    arrays = load_weights(Path(weights)) if isinstance(weights, str | PathLike) else weights
+    if arrays is None or weights_map is None:
+        return arrays
+    return load_rules(weights_map).apply(arrays)
 
 
 def load_rules(path: str | PathLike[str]) -> Rules:

@@ -12,6 +12,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.operators import BatchNorm, Dropout, Fused
 from cnndsl.ir.text import graph_text
 from cnndsl.passes.pipeline import FUSIONS, LEVELS, inference_graph, optimise, passes
+from tests.onnx.support import start, then
 
 NETWORK = """
 network small {
@@ -132,3 +133,14 @@ def test_long_chains_of_maps(tmp_path) -> None:
         np.asarray(cnndsl.compile(network, "reference", seed=0, level=level)(x)) for level in (0, 2)
     )
     np.testing.assert_allclose(folded, plain, rtol=1e-4)
+
+
+def test_a_map_before_a_dead_activation_stays_without_the_dead_code_pass():
+    graph, x = start(4, 6, 6)
+    node = then(graph, "bn", "bn", x)
+    then(graph, "dead", "relu", node)
+    node = then(graph, "y", "conv", node, filters=4, kernel=3)
+    graph.outputs = {"out": node.name}
+    optimised, _ = optimise(graph, disable={"dead-code", "fuse-bn"}, verify=True)
+    assert "bn" in optimised
+    assert "bn" not in optimise(graph, disable={"fuse-bn"}, verify=True)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -76,6 +77,22 @@ def test_loading_needs_the_runtime_only(saved: Path):
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_every_core_gets_a_thread(saved: Path):
+    program = (
+        "import os; from pathlib import Path; import numpy as np;"
+        "from cnndsl.backends.tvm import BACKEND;"
+        "os.environ.pop('TVM_NUM_THREADS', None);"
+        f"module = BACKEND.load(Path({str(saved)!r}));"
+        "before = len(os.listdir('/proc/self/task'));"
+        "module(np.zeros((1, 3, 8, 8), np.float32));"
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) == len(os.sched_getaffinity(0)) - 1
+
+
 def test_other_weights_need_no_compilation(graph: Graph, saved: Path, tmp_path: Path):
     loaded = BACKEND.load(saved)
     assert isinstance(loaded, CpuModule)
@@ -128,6 +145,7 @@ def test_a_truncated_file_is_an_error(saved: Path, share: float):
         {"sha256": None},
         {"inputs": [1]},
         {"program": {"arena": "x"}},
+        {"program": {"features": [], "batch": 1, "arena": 1, "steps": [{}], "tensors": []}},
         {"metadata": {"a": 1}},
     ],
 )

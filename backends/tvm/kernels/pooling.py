@@ -209,8 +209,9 @@ def _whole(call: Call) -> Callable[[Code, Place], Window]:
 
 def global_avgpool(call: Call) -> Kernel:
     """Mean of each map."""
-    factor = vector(1 / math.prod(call.x.spatial), call.output.block)
-    return _pooling(call, _whole(call), _sum, lambda value, sides: value * factor)
+    factor = 1 / math.prod(call.x.spatial)
+    lanes = call.output.block
+    return _pooling(call, _whole(call), _sum, lambda value, _: value * vector(factor, lanes))
 
 
 def global_maxpool(call: Call) -> Kernel:

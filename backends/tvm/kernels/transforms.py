@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import accumulate
 from math import lcm
+from operator import mul
 
 from cnndsl.backends.tvm.tir import Code, Expr, vector
 
@@ -46,16 +48,20 @@ def transform(m: int, r: int) -> Transform:
     for point in points:
         others = [other for other in points if other != point]
         factors = _polynomial(others)
-        value = sum(factor * point**power for power, factor in enumerate(factors))
+        value = sum(map(mul, factors, _powers(point, len(factors))), Fraction(0))
         scale = lcm(*(factor.denominator for factor in factors))
         inputs.append([factor * scale for factor in factors] + [Fraction(0)])
-        weights.append([point**power / (value * scale) for power in range(r)])
+        weights.append([power / (value * scale) for power in _powers(point, r)])
     inputs.append(_polynomial(points))
     weights.append([Fraction(power == r - 1) for power in range(r)])
-    outputs = [
-        [*(point**power for point in points), Fraction(power == m - 1)] for power in range(m)
-    ]
+    columns = [*(_powers(point, m) for point in points), [Fraction(k == m - 1) for k in range(m)]]
+    outputs = list(zip(*columns, strict=True))
     return Transform(m, r, _floats(inputs), _floats(weights), _floats(outputs))
+
+
+def _powers(point: Fraction, count: int) -> list[Fraction]:
+    """1, point, point^2, ..."""
+    return list(accumulate([point] * (count - 1), mul, initial=Fraction(1)))
 
 
 def _polynomial(roots: Sequence[Fraction]) -> list[Fraction]:
@@ -63,7 +69,8 @@ def _polynomial(roots: Sequence[Fraction]) -> list[Fraction]:
     factors = [Fraction(1)]
     for root in roots:
         shifted = [Fraction(0), *factors]
-        factors = [high - root * low for high, low in zip(shifted, [*factors, 0], strict=True)]
+        extended = [*factors, Fraction(0)]
+        factors = [high - root * low for high, low in zip(shifted, extended, strict=True)]
     return factors
 
 

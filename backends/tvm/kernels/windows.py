@@ -114,7 +114,7 @@ class Window:
 
     def _span(self, blocks: int) -> int:
         """Input blocks that are enough for every output block."""
-        return max(stop - first for first, stop in map(self.reads, range(blocks)))
+        return max(int(stop - first) for first, stop in map(self.reads, range(blocks)))
 
 
 def packed(weight: Expression, block: int, outputs: int) -> Expression:

@@ -10,6 +10,7 @@ from cnndsl.diagnostics.codes import (
     backends,
     files,
     limits,
+    measuring,
     names,
     operators,
     syntax,
@@ -28,5 +29,6 @@ CATALOGUE: dict[str, Entry] = {
     **limits.ENTRIES,
     **files.ENTRIES,
     **backends.ENTRIES,
+    **measuring.ENTRIES,
     **warnings.ENTRIES,
 }

@@ -42,4 +42,36 @@ ENTRIES: dict[str, Entry] = {
         "The module was compiled for a CPU with more instructions than this one has. Compile it "
         "here, or for a common subset such as `x86-64-v3`.",
     ),
+    "E0740": Entry(
+        "unknown GPU or precision",
+        "The GPU to compile for is an architecture by nvcc's name, such as `sm_90`; the precision\n"
+        "is `f32`, `tf32` or `f16`.",
+    ),
+    "E0741": Entry(
+        "CUDA compiler missing or failed",
+        "Code for a GPU is made by nvcc and ptxas of the CUDA toolkit; neither a GPU nor a driver\n"
+        "is needed for it.",
+    ),
+    "E0742": Entry(
+        "no GPU to run on",
+        "A CUDA module runs on an NVIDIA GPU with its driver, which brings `libcuda.so.1`.",
+    ),
+    "E0743": Entry(
+        "made for another GPU",
+        "Code for one generation of GPUs does not run on another one: compile the module again\n"
+        "with the `--arch` of this GPU.",
+    ),
+    "E0744": Entry(
+        "GPU memory",
+        "The weights, the arena and the inputs and outputs of a module do not fit into the GPU's\n"
+        "memory. Compile it with a smaller `--batch`.",
+    ),
+    "E0745": Entry(
+        "CUDA call failed",
+        "The driver refused a call; the message has its name and its reason.",
+    ),
+    "E0746": Entry(
+        "number type of GPU code",
+        "The cuda backend takes and gives float32; `--precision` says how it computes.",
+    ),
 }

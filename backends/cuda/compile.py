@@ -1,0 +1,62 @@
+"""Compiling a graph: lower it, translate its kernels to device code, pack the weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from cnndsl.backends.cuda.lower import lower
+from cnndsl.backends.cuda.machine import find_machine
+from cnndsl.backends.cuda.module import CUBIN, GRAPH, SOURCE, CudaModule
+from cnndsl.backends.cuda.program import describe, packing_of
+from cnndsl.backends.cuda.source import PRIMITIVES, part, source
+from cnndsl.backends.cuda.toolchain import compile_text
+from cnndsl.backends.native.artefact import Artefact
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.serialise import to_json
+from cnndsl.memory import require_known_sizes
+from cnndsl.runtime.module import Array, Port
+from cnndsl.runtime.options import CompileOptions
+
+
+def compile_module(
+    graph: Graph, values: Mapping[str, Array], options: CompileOptions
+) -> CudaModule:
+    """A module that runs a graph on a GPU; see `cnndsl.runtime.backend.Backend.compile`."""
+    if options.dtype != "float32":
+        raise CnnError.of("E0746", f"the cuda backend takes float32, not {options.dtype}")
+    require_known_sizes(graph)
+    machine = find_machine(options.arch, options.precision)
+    batch = options.batch or 1
+    program = lower(graph, batch, machine)
+    packing = packing_of(program)
+    text = source(program.steps, part(PRIMITIVES))
+    cubin, resources = compile_text(text, machine.arch.name)
+
+    def port(name: str, node: str) -> Port:
+        return Port(name, graph[node].type, options.batch)
+
+    source_graph = json.dumps(
+        to_json(options.source or graph), separators=(",", ":"), allow_nan=False
+    )
+    artefact = Artefact(
+        target="cuda",
+        inputs=tuple(port(name, name) for name in graph.inputs),
+        outputs=tuple(port(name, node) for name, node in graph.outputs.items()),
+        metadata={
+            **options.metadata,
+            "arch": machine.arch.name,
+            "precision": machine.precision.name,
+        },
+        program={
+            "arch": machine.arch.name,
+            "batch": batch,
+            "graph": options.graph,
+            **describe(program, packing, resources),
+        },
+        code={CUBIN: cubin, SOURCE: text.encode(), GRAPH: source_graph.encode()},
+        packing=packing,
+        weights=packing.evaluate(values),
+    )
+    return CudaModule(artefact)

@@ -1,0 +1,134 @@
+// Convolution as a matrix product that gathers its rows on the way: implicit GEMM.
+//
+// Row m of the left matrix is the window of output position m: for each offset in the kernel the
+// channels of a group, in vectors of 16 bytes. Column n of the right matrix holds the weights of
+// filter n. A block computes BM rows times BN columns in steps of 64 bytes of each row; STAGES
+// tiles are on their way at a time. With SPLIT over 1 the blocks of a cluster take a part of the
+// steps each and add up their sums through each other's shared memory.
+//
+// Weights are [groups, filters / BN, steps, tile]; a tile is as K::Math reads it.
+
+constexpr int STEP = 64;  // bytes of a row in one step
+constexpr int VECTOR = 16;
+constexpr int ROW = STEP + VECTOR;  // bytes from row to row in shared memory: no bank conflicts
+
+// The rows whose inputs a thread copies: where their windows start.
+template <class K> struct Rows {
+  typedef typename K::X0 X;
+  typedef typename X::T T;
+  static constexpr int V = VECTOR / sizeof(T), EACH_PASS = K::THREADS / (STEP / VECTOR);
+  static constexpr int COUNT = (K::BM + EACH_PASS - 1) / EACH_PASS;
+
+  const T *start[COUNT];
+  int z[COUNT], y[COUNT], x[COUNT];
+  int column;
+
+  __device__ __forceinline__ Rows(const T *from, int tile, int group) : column(threadIdx.x % (STEP / VECTOR)) {
+#pragma unroll
+    for (int i = 0; i < COUNT; ++i) {
+      const int row = threadIdx.x / (STEP / VECTOR) + i * EACH_PASS, m = tile * K::BM + row;
+      Place p = position<typename K::Y>(m);
+      const bool valid = row < K::BM && m < K::M;
+      z[i] = valid ? p.z * K::SZ - K::PZ : -(1 << 28);
+      y[i] = p.y * K::SY - K::PY;
+      x[i] = p.x * K::SX - K::PX;
+      p = {valid ? p.n : 0, group * K::INNER, z[i], y[i], x[i]};
+      start[i] = from + (valid ? at<X>(p) : 0);
+    }
+  }
+
+  // Starts the copies of one step.
+  __device__ __forceinline__ void copy(char *tile, int step) const {
+    const int vector = step * (STEP / VECTOR) + column;
+    const int offset = vector / K::VECTORS, c = vector % K::VECTORS * V;
+    const int dx = offset % K::KX * K::DX, dy = offset / K::KX % K::KY * K::DY;
+    const int dz = offset / (K::KX * K::KY) * K::DZ;
+    const Place shift = {0, c, dz, dy, dx};
+    const typename X::Index distance = at<X>(shift);
+#pragma unroll
+    for (int i = 0; i < COUNT; ++i) {
+      const int row = threadIdx.x / (STEP / VECTOR) + i * EACH_PASS;
+      const bool valid = offset < K::TAPS && (unsigned)(z[i] + dz) < X::NZ &&
+                         (unsigned)(y[i] + dy) < X::NY && (unsigned)(x[i] + dx) < X::NX;
+      if (row < K::BM)
+        copy_start(tile + row * ROW + column * VECTOR, start[i] + (valid ? distance : 0), valid);
+    }
+  }
+};
+
+// Starts the copies of one tile of weights, in rows of WIDTH vectors that lie DISTANCE bytes apart.
+template <class K, int WIDTH, int DISTANCE>
+DEVICE void copy_weights(char *tile, const char *weights) {
+  constexpr int count = K::BN * (STEP / VECTOR);
+#pragma unroll
+  for (int i = 0; i < (count + K::THREADS - 1) / K::THREADS; ++i) {
+    const int vector = threadIdx.x + i * K::THREADS;
+    if (vector < count)
+      copy_start(tile + vector / WIDTH * DISTANCE + vector % WIDTH * VECTOR,
+                 weights + vector * VECTOR, true);
+  }
+}
+
+// Adds all products of the steps [first, last) to the sums.
+template <class K, class Sums>
+DEVICE void add_products(Sums &sums, char *memory, const Rows<K> &rows, const char *weights,
+                         int first, int last) {
+  constexpr int left = K::BM * ROW, stage = left + K::Math::WEIGHT_BYTES;
+  auto copy = [&](int step) {
+    if (step < last) {
+      char *tile = memory + (step - first) % K::STAGES * stage;
+      rows.copy(tile, step);
+      K::Math::copy(tile + left, weights + (long long)step * (K::BN * STEP));
+    }
+    copy_commit();
+  };
+#pragma unroll
+  for (int i = 0; i < K::STAGES - 1; ++i) copy(first + i);
+#pragma unroll 1
+  for (int step = first; step < last; ++step) {
+    copy_wait<K::STAGES - 2>();
+    barrier();
+    copy(step + K::STAGES - 1);
+    const char *tile = memory + (step - first) % K::STAGES * stage;
+    sums.multiply(tile, tile + left);
+  }
+  copy_wait<0>();
+  barrier();
+}
+
+template <class K> DEVICE void gemm(const typename K::Arguments &a) {
+  typedef typename K::Y Y;
+  constexpr int V = Y::BLOCK, width = K::BN + 4, vectors = K::BN / V;
+  char *memory = shared_memory();
+  const int part = blockIdx.x % K::SPLIT, tile = blockIdx.x / K::SPLIT;
+  const int column = blockIdx.y, group = blockIdx.z;
+  const Rows<K> rows(a.x0, tile, group);
+  const char *weights =
+      (const char *)a.weight + (long long)(group * gridDim.y + column) * K::STEPS * (K::BN * STEP);
+  const int first = part * K::PART, last = first + K::PART;
+  typename K::Math::Sums sums;
+  add_products<K>(sums, memory, rows, weights, first, last < K::STEPS ? last : K::STEPS);
+
+  float *own = (float *)memory;
+  sums.store(own, width);
+  if (K::SPLIT > 1)
+    cluster_barrier();
+  else
+    barrier();
+  for (int i = part * K::THREADS + threadIdx.x; i < K::BM * vectors; i += K::THREADS * K::SPLIT) {
+    const int row = i / vectors, c = i % vectors * V, m = tile * K::BM + row;
+    if (m >= K::M || column * K::BN + c >= K::FILTERS) continue;
+    float v[V];
+    load(v, own + row * width + c);
+    for (int other = 1; other < K::SPLIT; ++other) {
+      float w[V];
+      load(w, cluster_shared(own, (part + other) % K::SPLIT) + row * width + c);
+      add(v, w);
+    }
+    Place p = position<Y>(m);
+    p.c = group * K::FILTERS + column * K::BN + c;
+    K::finish(v, a, p);
+    put<Y>(a.y, p, v);
+  }
+  if (K::SPLIT > 1) cluster_barrier();
+}

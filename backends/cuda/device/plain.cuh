@@ -1,0 +1,72 @@
+// Weighted operators as plain loops: what serves where no faster form does.
+
+// Where offset (k, j, i) of a kernel meets the input for the output at p.
+template <class K> DEVICE Place tap(const Place &p, int k, int j, int i) {
+  return {p.n, 0, p.z * K::SZ + k * K::DZ - K::PZ, p.y * K::SY + j * K::DY - K::PY,
+          p.x * K::SX + i * K::DX - K::PX};
+}
+
+template <class L> DEVICE bool inside(const Place &p) {
+  return (unsigned)p.z < L::NZ && (unsigned)p.y < L::NY && (unsigned)p.x < L::NX;
+}
+
+// Output channel c of a convolution whose kernel may depend on the position: weights [filters,
+// tiles, channels of a group, kernel].
+template <class K> DEVICE float convolve(const typename K::Arguments &a, const Place &p, int c) {
+  typedef typename K::X0 X;
+  const float *weight = a.weight + (c * K::TILES + K::tile(p)) * (K::INNER * K::TAPS);
+  const int first = c / K::FILTERS * K::INNER;
+  float total = 0.0f;
+  for (int k = 0; k < K::KZ; ++k)
+    for (int j = 0; j < K::KY; ++j)
+      for (int i = 0; i < K::KX; ++i) {
+        Place q = tap<K>(p, k, j, i);
+        if (!inside<X>(q)) continue;
+        const int offset = (k * K::KY + j) * K::KX + i;
+        for (int l = 0; l < K::INNER; ++l) {
+          q.c = first + l;
+          total += pick<X>(a.x0, q) * weight[l * K::TAPS + offset];
+        }
+      }
+  return total;
+}
+
+// The input index whose kernel reaches output `index` with an offset; -1 if none does.
+DEVICE int source(int index, int offset, int stride, int dilation, int before, int size) {
+  const int reached = index + before - offset * dilation;
+  return reached >= 0 && reached % stride == 0 && reached / stride < size ? reached / stride : -1;
+}
+
+// Output channel c of a transposed convolution: weights [channels, filters of a group, kernel].
+template <class K> DEVICE float convolve_back(const typename K::Arguments &a, const Place &p, int c) {
+  typedef typename K::X0 X;
+  const int first = c / K::FILTERS * K::INNER;
+  float total = 0.0f;
+  for (int k = 0; k < K::KZ; ++k)
+    for (int j = 0; j < K::KY; ++j)
+      for (int i = 0; i < K::KX; ++i) {
+        Place q = {p.n, 0, source(p.z, k, K::SZ, K::DZ, K::PZ, X::NZ),
+                   source(p.y, j, K::SY, K::DY, K::PY, X::NY),
+                   source(p.x, i, K::SX, K::DX, K::PX, X::NX)};
+        if (q.z < 0 || q.y < 0 || q.x < 0) continue;
+        const int offset = (k * K::KY + j) * K::KX + i;
+        for (int l = 0; l < K::INNER; ++l) {
+          q.c = first + l;
+          total += pick<X>(a.x0, q) *
+                   a.weight[(q.c * K::FILTERS + c % K::FILTERS) * K::TAPS + offset];
+        }
+      }
+  return total;
+}
+
+// Squared distance of a sample from centre c.
+template <class K> DEVICE float distance(const typename K::Arguments &a, const Place &p, int c) {
+  typedef typename K::X0 X;
+  constexpr int elements = X::C * X::NZ * X::NY * X::NX;
+  float total = 0.0f;
+  for (int i = 0; i < elements; ++i) {
+    const float d = pick<X>(a.x0, element<X>(p.n, i)) - a.weight[c * elements + i];
+    total += d * d;
+  }
+  return total;
+}

@@ -1,0 +1,155 @@
+"""What a kernel is: a call to be computed, its weights, its CUDA text, how it is launched."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cnndsl.backends.cuda.layout import Layout
+from cnndsl.backends.cuda.machine import Machine
+from cnndsl.backends.cuda.steps import argument, step_text, step_weights
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operator import Operator
+
+
+@dataclass(frozen=True)
+class Call:
+    """One node of the graph as a task for a kernel.
+
+    The inputs are the core's operand, then one for each join among the steps of `epilogue`.
+    `params` are those of all parts by `label.role`, as in `cnndsl.ir.operators.fused`.
+    """
+
+    core: Operator
+    prologue: tuple[Operator, ...]
+    epilogue: tuple[Operator, ...]
+    inputs: tuple[Layout, ...]
+    output: Layout
+    params: Mapping[str, Expression] = field(compare=False)
+    machine: Machine
+
+    @property
+    def x(self) -> Layout:
+        """The core's operand."""
+        return self.inputs[0]
+
+    def weights(self) -> dict[str, Expression]:
+        """The parameters of prologue and epilogue as their steps read them."""
+        found: dict[str, Expression] = {}
+        for label, steps, layout in (
+            ("prologue", self.prologue, self.x),
+            ("epilogue", self.epilogue, self.output),
+        ):
+            for index, op in enumerate(steps):
+                found |= step_weights(op, f"{label}{index}", self.params, layout)
+        return found
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Blocks along each axis, threads of a block, bytes that a block shares, blocks of a cluster.
+
+    `cooperative` kernels have barriers.
+    """
+
+    grid: tuple[int, int, int]
+    threads: int
+    shared: int = 0
+    cluster: int = 1
+    cooperative: bool = False
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A way to compute a call.
+
+    `function` of the device folder is the kernel's body; `constants` and `members` are what it
+    needs of the struct K besides layouts and steps. `weights` are float32 but for those in
+    `halves`.
+    """
+
+    family: str
+    function: str
+    launch: Launch
+    weights: Mapping[str, Expression]
+    constants: Mapping[str, int] = field(default_factory=dict)
+    members: str = ""
+    halves: frozenset[str] = frozenset()
+
+
+def outputs_launch(layout: Layout) -> Launch:
+    """One thread for each vector of outputs."""
+    threads = 128
+    count = layout.batch * layout.positions * layout.blocks
+    return Launch((-(-count // threads), 1, 1), threads)
+
+
+def elementary(family: str, call: Call, core: str, **constants: int) -> Kernel:
+    """A kernel whose threads compute one vector of outputs each, by the statements `core`."""
+    members = (
+        "  template <int V>\n"
+        "  DEVICE void core(float (&v)[V], const Arguments &a, const Place &p) {\n"
+        f"    {core}\n  }}\n"
+    )
+    return Kernel(
+        family, "outputs", outputs_launch(call.output), call.weights(), constants, members
+    )
+
+
+def kernel_text(call: Call, kernel: Kernel) -> tuple[str, str]:
+    """The name of a kernel, equal for equal text, and the CUDA text."""
+    body = _struct(call, kernel)
+    launch = kernel.launch
+    digest = hashlib.sha256(f"{body}{kernel.function}{launch}".encode()).hexdigest()
+    name = f"{kernel.family}_{digest[:16]}"
+    cluster = f" __cluster_dims__({launch.cluster}, 1, 1)" if launch.cluster > 1 else ""
+    return name, (
+        f"struct K_{name} {{\n{body.replace('SELF', f'K_{name}')}}};\n\n"
+        f'extern "C" __global__ void __launch_bounds__({launch.threads}){cluster}\n'
+        f"{name}(K_{name}::Arguments a) {{\n  {kernel.function}<K_{name}>(a);\n}}\n"
+    )
+
+
+def _struct(call: Call, kernel: Kernel) -> str:
+    launch = kernel.launch
+    constants = {
+        "V": call.output.block,
+        "THREADS": launch.threads,
+        "CLUSTER": launch.cluster,
+        "COOPERATIVE": int(launch.cooperative),
+        **kernel.constants,
+    }
+    listed = ", ".join(f"{name} = {value}" for name, value in constants.items())
+    bias = ["add(v, a.bias + p.c);"] if "bias" in kernel.weights else []
+    inputs = "".join(x.struct(f"X{i}") for i, x in enumerate(call.inputs))
+    return (
+        f"{call.output.struct('Output')}  typedef Output Y;\n{inputs}"
+        f"  enum {{ {listed} }};\n{_arguments(call, kernel)}"
+        f"{_steps('begin', 'prologue', call.prologue, [])}"
+        f"{_steps('finish', 'epilogue', call.epilogue, bias)}{kernel.members}"
+    )
+
+
+def _arguments(call: Call, kernel: Kernel) -> str:
+    lines = [f"{call.output.type} *y;"]
+    lines += [f"const {x.type} *x{i};" for i, x in enumerate(call.inputs)]
+    lines += [
+        f"const {'Half' if role in kernel.halves else 'float'} *{argument(role)};"
+        for role in kernel.weights
+    ]
+    return "  struct Arguments {\n" + "".join(f"    {line}\n" for line in lines) + "  };\n"
+
+
+def _steps(name: str, label: str, steps: tuple[Operator, ...], before: list[str]) -> str:
+    lines = list(before)
+    joined = 0
+    for index, op in enumerate(steps):
+        joined += op.operands is None
+        lines.append(step_text(op, f"{label}{index}", f"X{joined}"))
+    return (
+        "  template <int V>\n"
+        f"  DEVICE void {name}(float (&v)[V], const Arguments &a, const Place &p) {{\n"
+        + "".join(f"    {line}\n" for line in lines)
+        + "  }\n"
+    )

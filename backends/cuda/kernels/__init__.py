@@ -1,0 +1,32 @@
+"""Which kernels compute an operator: one file for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cnndsl.backends.cuda.kernel import Call, Kernel
+from cnndsl.backends.cuda.kernels import channels, elementwise, gemm, grouped, plain, pooling
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Conv, FullyConnected
+
+FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
+    **elementwise.FAMILIES,
+    **channels.FAMILIES,
+    **pooling.FAMILIES,
+    **plain.FAMILIES,
+    FullyConnected: gemm.fully_connected,
+}
+
+FAST: dict[type[Operator], tuple[Callable[[Call], Kernel | None], ...]] = {
+    Conv: (grouped.grouped, gemm.convolution),
+}
+"""Faster kernels, the best first, each of which may decline."""
+
+
+def choose(call: Call) -> Kernel:
+    """The kernel for a call."""
+    for family in FAST.get(type(call.core), ()):
+        kernel = family(call)
+        if kernel is not None:
+            return kernel
+    return FAMILIES[type(call.core)](call)

@@ -1,0 +1,105 @@
+"""Operators that move channels, or combine those of one position."""
+
+from __future__ import annotations
+
+from cnndsl.backends.cuda.kernel import Call, Kernel, Launch, elementary
+from cnndsl.backends.cuda.steps import number
+from cnndsl.ir.operators import (
+    ChannelMax,
+    Flatten,
+    LocalResponseNorm,
+    Maxout,
+    PadChannels,
+    Shuffle,
+    Slice,
+    Softmax,
+)
+
+
+def _moved(call: Call, channel: str) -> Kernel:
+    """Each output channel c is one channel of the operand at the same position."""
+    return _each(call, f"q.c = {channel}; return pick<X0>(a.x0, q);")
+
+
+def _each(call: Call, body: str) -> Kernel:
+    """Statements that return the value of channel c; `q` is a place to read from."""
+    core = f"each_channel<Y>(v, p, [&](int c) {{ Place q = p; {body} }});"
+    return elementary("channels", call, core)
+
+
+def take_slice(call: Call) -> Kernel:
+    """A range of the channels."""
+    assert isinstance(call.core, Slice)
+    return _moved(call, f"c + {call.core.start}")
+
+
+def shuffle(call: Call) -> Kernel:
+    """y[i*groups + g] = x[g*(C/groups) + i]."""
+    assert isinstance(call.core, Shuffle)
+    groups = call.core.groups
+    return _moved(call, f"c % {groups} * {call.x.channels // groups} + c / {groups}")
+
+
+def pad_channels(call: Call) -> Kernel:
+    """Zero channels at the end."""
+    return _moved(call, "c")
+
+
+def flatten(call: Call) -> Kernel:
+    """Channel by channel, the last axis fastest."""
+    return _each(call, "q = element<X0>(p.n, c); return pick<X0>(a.x0, q);")
+
+
+def maxout(call: Call) -> Kernel:
+    """Largest of each run of channels."""
+    assert isinstance(call.core, Maxout)
+    return _largest(call, f"c * {call.core.pieces}", f"(c + 1) * {call.core.pieces}")
+
+
+def channel_max(call: Call) -> Kernel:
+    """Largest channel at each position."""
+    return _largest(call, "0", f"{call.x.channels}")
+
+
+def _largest(call: Call, first: str, end: str) -> Kernel:
+    return _each(
+        call,
+        f"q.c = {first}; float largest = pick<X0>(a.x0, q); "
+        f"while (++q.c < {end}) largest = fmaxf(largest, pick<X0>(a.x0, q)); return largest;",
+    )
+
+
+def local_response_norm(call: Call) -> Kernel:
+    """x[c] / (k + alpha * the sum of the squares of the neighbouring channels)^beta."""
+    op = call.core
+    assert isinstance(op, LocalResponseNorm)
+    reach = op.size // 2
+    return _each(
+        call,
+        f"float total = 0.0f; for (q.c = c < {reach} ? 0 : c - {reach}; q.c <= c + {reach}; ++q.c) "
+        "{ const float x = pick<X0>(a.x0, q); total += x * x; } q.c = c; "
+        f"return pick<X0>(a.x0, q) * powf({number(op.k)} + {number(op.alpha)} * total, "
+        f"{number(-op.beta)});",
+    )
+
+
+def softmax(call: Call) -> Kernel:
+    """Over the channels of each position, shifted by their maximum against overflow."""
+    threads = next(n for n in (32, 64, 128, 256) if n >= call.x.channels or n == 256)
+    launch = Launch(
+        (call.output.batch * call.output.positions, 1, 1), threads, threads * 4, cooperative=True
+    )
+    constants = {"PADDED": call.output.padded}
+    return Kernel("softmax", "softmax", launch, call.weights(), constants)
+
+
+FAMILIES = {
+    Slice: take_slice,
+    Shuffle: shuffle,
+    PadChannels: pad_channels,
+    Flatten: flatten,
+    Maxout: maxout,
+    ChannelMax: channel_max,
+    Softmax: softmax,
+    LocalResponseNorm: local_response_norm,
+}

@@ -1,0 +1,128 @@
+"""Convolution and fully connected layers as matrix products: on tensor cores, or in float32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnndsl.backends.cuda.kernel import Call, Kernel, Launch
+from cnndsl.backends.cuda.tiles import SCALAR, TENSOR, Choice, Product, choose_tile
+from cnndsl.backends.cuda.weights import dense_weight, padded_bias
+from cnndsl.backends.cuda.windows import window_constants
+from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operators import Conv, FullyConnected
+
+MERGED = 16
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A product whose rows are windows: weight [filters, channels of a group, *kernel]."""
+
+    weight: Expression
+    groups: int
+    constants: dict[str, int]
+
+
+def convolution(call: Call) -> Kernel | None:
+    """Convolution, or None where groups are no whole vectors of channels."""
+    op = call.core
+    assert isinstance(op, Conv)
+    merged = _merged(op.groups, call.x.channels, op.filters, call.output.block)
+    if merged is None:
+        return None
+    weight = _block_diagonal(dense_weight(call), op.groups, merged)
+    constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
+    return _product(call, Windows(weight, op.groups // merged, constants))
+
+
+def fully_connected(call: Call) -> Kernel:
+    """A convolution whose one window is the whole map."""
+    assert isinstance(call.core, FullyConnected)
+    sizes = call.x.sizes
+    weight = reshape(call.params["core.weight"], (call.core.units, call.x.channels, *sizes))
+    constants = window_constants(sizes, (1, 1, 1), (1, 1, 1), ((0, 0),) * 3)
+    return _product(call, Windows(weight, 1, constants))
+
+
+def _merged(groups: int, channels: int, filters: int, block: int) -> int | None:
+    """How many neighbouring groups to compute as one so that each begins at a whole vector.
+
+    None if that would be more than MERGED: most products would be with zeros.
+    """
+    divisors = [n for n in range(1, groups + 1) if groups % n == 0]
+    for merged in divisors:
+        aligned = channels // groups * merged % block == filters // groups * merged % block == 0
+        if aligned or merged == groups:
+            return merged if merged <= MERGED else None
+    raise AssertionError("a number divides itself")
+
+
+def _block_diagonal(weight: Expression, groups: int, merged: int) -> Expression:
+    """The weight of `groups / merged` wider groups: zero between channels that did not meet."""
+    if merged == 1:
+        return weight
+    filters, width, *kernel = weight.shape
+    split = reshape(weight, (groups // merged, merged, filters // groups, width, math.prod(kernel)))
+    wide = einsum("gmfct,mj->gmfjct", split, constant(np.eye(merged)))
+    return reshape(wide, (filters, merged * width, *kernel))
+
+
+def _product(call: Call, windows: Windows) -> Kernel:
+    precision = call.machine.precision
+    filters = windows.weight.shape[0] // windows.groups
+    vectors = -(-windows.weight.shape[1] // precision.block)
+    steps = -(-windows.constants["TAPS"] * vectors // 4)
+    rows = call.output.batch * call.output.positions
+    product = Product(rows, filters, windows.groups, steps)
+    choice = choose_tile(product, TENSOR if precision.tensor_cores else SCALAR, call.machine)
+    tile = choice.tile
+    weight = _packed(windows, tile.columns, steps, precision.block, precision.tensor_cores)
+    launch = Launch(
+        choice.grid, tile.threads, choice.shared, cluster=choice.split, cooperative=True
+    )
+    return Kernel(
+        "gemm" if precision.tensor_cores else "sgemm",
+        "gemm",
+        launch,
+        {"weight": weight, **padded_bias(call), **call.weights()},
+        {**windows.constants, **_constants(call, windows, choice, steps), "VECTORS": vectors},
+        f"  typedef {tile.math} Math;\n",
+        frozenset({"weight"} if precision.type == "Half" else ()),
+    )
+
+
+def _constants(call: Call, windows: Windows, choice: Choice, steps: int) -> dict[str, int]:
+    return {
+        "M": call.output.batch * call.output.positions,
+        "INNER": windows.weight.shape[1],
+        "FILTERS": call.output.padded // windows.groups,
+        "BM": choice.tile.rows,
+        "BN": choice.tile.columns,
+        "STAGES": choice.stages,
+        "STEPS": steps,
+        "SPLIT": choice.split,
+        "PART": -(-steps // choice.split),
+    }
+
+
+def _packed(windows: Windows, columns: int, steps: int, block: int, transposed: bool) -> Expression:
+    """[groups, filters / columns, steps, columns, 4 vectors], filled up with zeros.
+
+    Not transposed, the last two axes are swapped.
+    """
+    filters, width, *kernel = windows.weight.shape
+    own, taps, depth = filters // windows.groups, math.prod(kernel), 4 * block
+    weight: Expression = reshape(windows.weight, (windows.groups, own, width, taps))
+    weight = pad(weight, ((0, 0), (0, 0), (0, -width % block), (0, 0)))
+    weight = transpose(weight, (0, 1, 3, 2))
+    rows = weight.shape[2] * weight.shape[3]
+    weight = reshape(weight, (windows.groups, own, rows))
+    weight = pad(weight, ((0, 0), (0, -own % columns), (0, steps * depth - rows)))
+    shape: Sequence[int] = (windows.groups, -(-own // columns), columns, steps, depth)
+    weight = reshape(weight, tuple(shape))
+    return transpose(weight, (0, 1, 3, 2, 4) if transposed else (0, 1, 3, 4, 2))

@@ -1,0 +1,174 @@
+"""Pooling: over windows one thread for each vector of outputs, over whole maps a block."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cnndsl.backends.cuda.kernel import Call, Kernel, Launch, elementary
+from cnndsl.backends.cuda.steps import number
+from cnndsl.backends.cuda.windows import three, window_constants
+from cnndsl.ir.operators import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    DistanceAvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    L2Pool,
+    MaxPool,
+)
+from cnndsl.ir.operators.pooling import Pool
+
+LOWEST = -3.402823466e38
+SUM = "v[i] += u[i];"
+LARGEST = "v[i] = fmaxf(v[i], u[i]);"
+AXES = "zyx"
+
+
+def _combine(statement: str) -> str:
+    """The member that adds element u at place q to the result v of the window of output p."""
+    return (
+        "  template <int V>\n"
+        "  DEVICE void combine(float (&v)[V], const float (&u)[V], const Place &p,\n"
+        "                      const Place &q) {\n"
+        f"    for (int i = 0; i < V; ++i) {statement}\n  }}\n"
+    )
+
+
+def _pooling(
+    call: Call,
+    windows: list[str],
+    combine: str,
+    finish: str = "",
+    start: float = 0.0,
+    **constants: int,
+) -> Kernel:
+    """The elements of windows combined; `windows` are ranges of z, y, x in terms of output p."""
+    ranges = " ".join(
+        f"const Range {axis} = {window};" for axis, window in zip(AXES, windows, strict=True)
+    )
+    core = f"{ranges} fill(v, {number(start)}); pool<SELF>(v, a, p, z, y, x); {finish}"
+    kernel = elementary("pooling", call, core, **constants)
+    return replace(kernel, members=_combine(combine) + kernel.members)
+
+
+def _sliding(
+    call: Call, combine: str, finish: str = "", start: float = 0.0, members: str = ""
+) -> Kernel:
+    op = call.core
+    assert isinstance(op, Pool)
+    constants = window_constants(op.kernel, op.strides, op.dilations, op.pads)
+    windows = [
+        f"window(p.{axis} * S{axis.upper()} - P{axis.upper()}, K{axis.upper()}, D{axis.upper()}, "
+        f"X0::N{axis.upper()})"
+        for axis in AXES
+    ]
+    kernel = _pooling(call, windows, combine, finish, start, **constants)
+    return replace(kernel, members=members + kernel.members)
+
+
+def maxpool(call: Call) -> Kernel:
+    """Largest element of each window."""
+    return _sliding(call, LARGEST, start=LOWEST)
+
+
+def avgpool(call: Call) -> Kernel:
+    """Mean of each window: of the elements in the input, or with its padding."""
+    op = call.core
+    assert isinstance(op, AvgPool)
+    if not op.include_pad:
+        return _sliding(call, SUM, _divided("counted(z) * counted(y) * counted(x)"))
+    after = three([pad[1] for pad in op.pads], 0)
+    counts = [
+        f"counted(p.{axis} * S{axis.upper()} - P{axis.upper()}, K{axis.upper()}, P{axis.upper()}, "
+        f"X0::N{axis.upper()} + {extra})"
+        for axis, extra in zip(AXES, after, strict=True)
+    ]
+    return _sliding(call, SUM, _divided(" * ".join(counts)))
+
+
+def _divided(count: str) -> str:
+    return f"const float factor = 1.0f / ({count}); for (int i = 0; i < V; ++i) v[i] *= factor;"
+
+
+def l2pool(call: Call) -> Kernel:
+    """Square root of the sum of squares of each window."""
+    return _sliding(call, "v[i] += u[i] * u[i];", "for (int i = 0; i < V; ++i) v[i] = sqrtf(v[i]);")
+
+
+def distance_avgpool(call: Call) -> Kernel:
+    """Mean of each window weighted by the distance from its centre."""
+    op = call.core
+    assert isinstance(op, DistanceAvgPool)
+    squares = " + ".join(
+        f"square(q.{axis} - p.{axis} * S{axis.upper()} + P{axis.upper()} - "
+        f"(K{axis.upper()} - 1) * 0.5f)"
+        for axis in AXES
+    )
+    weight = (
+        "  DEVICE float square(float x) { return x * x; }\n"
+        "  DEVICE float weight(const Place &p, const Place &q) {\n"
+        f"    return expf(({squares}) * {number(-0.5 / op.sigma**2)});\n  }}\n"
+    )
+    total = (
+        "float total = 0.0f; Place q = p; for (q.z = z.first; q.z < z.end; ++q.z) "
+        "for (q.y = y.first; q.y < y.end; ++q.y) for (q.x = x.first; q.x < x.end; ++q.x) "
+        "total += weight(p, q); "
+    )
+    return _sliding(call, "v[i] += u[i] * weight(p, q);", total + _divided("total"), 0.0, weight)
+
+
+def _adaptive(call: Call) -> list[str]:
+    return [f"adaptive_window(p.{axis}, X0::N{axis.upper()}, Y::N{axis.upper()})" for axis in AXES]
+
+
+def adaptive_avgpool(call: Call) -> Kernel:
+    """Mean of each adaptive window."""
+    return _pooling(call, _adaptive(call), SUM, _divided("counted(z) * counted(y) * counted(x)"))
+
+
+def adaptive_maxpool(call: Call) -> Kernel:
+    """Largest element of each adaptive window."""
+    return _pooling(call, _adaptive(call), LARGEST, start=LOWEST)
+
+
+def _whole(call: Call, combine: str, start: float, factor: float) -> Kernel:
+    """Each map reduced by threads that share its positions."""
+    group, threads = 8, 256 if call.x.positions >= 32 else 64
+    blocks = -(-call.output.blocks // group) * call.output.batch
+    shared = threads * call.output.block * 4
+    members = (
+        f"  static constexpr float START = {number(start)};\n"
+        "  template <int V>\n  DEVICE void scale(float (&v)[V]) {\n"
+        f"    for (int i = 0; i < V; ++i) v[i] *= {number(factor)};\n  }}\n"
+    )
+    return Kernel(
+        "reduce",
+        "reduce_maps",
+        Launch((blocks, 1, 1), threads, shared, cooperative=True),
+        call.weights(),
+        {"GROUP": group},
+        _combine(combine) + members,
+    )
+
+
+def global_avgpool(call: Call) -> Kernel:
+    """Mean of each map."""
+    return _whole(call, SUM, 0.0, 1 / call.x.positions)
+
+
+def global_maxpool(call: Call) -> Kernel:
+    """Largest element of each map."""
+    return _whole(call, LARGEST, LOWEST, 1.0)
+
+
+FAMILIES = {
+    MaxPool: maxpool,
+    AvgPool: avgpool,
+    L2Pool: l2pool,
+    DistanceAvgPool: distance_avgpool,
+    GlobalAvgPool: global_avgpool,
+    GlobalMaxPool: global_maxpool,
+    AdaptiveAvgPool: adaptive_avgpool,
+    AdaptiveMaxPool: adaptive_maxpool,
+}

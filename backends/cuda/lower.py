@@ -1,0 +1,174 @@
+"""From a graph to a program: kernel launches in order, and where everything they use lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from cnndsl.backends.cuda.kernel import Call, Kernel, kernel_text
+from cnndsl.backends.cuda.kernels import choose
+from cnndsl.backends.cuda.layout import Layout
+from cnndsl.backends.cuda.machine import SIZES, Machine
+from cnndsl.backends.cuda.steps import is_step
+from cnndsl.backends.native.prepare import prepare
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import AvgPool, Concat, Fused, GlobalAvgPool, Identity
+from cnndsl.memory import Options, Plan, plan
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Memory that a kernel is given: bytes behind the start of a region.
+
+    `region` is `arena`, or the name of an input or output of the prepared graph.
+    """
+
+    region: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One launch: the node that it computes, its kernel, where result and operands lie.
+
+    `symbol` names the kernel: equal for steps that the same code serves.
+    """
+
+    node: str
+    call: Call
+    kernel: Kernel
+    symbol: str
+    text: str
+    output: Slot
+    inputs: tuple[Slot, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """All launches of a network, and the bytes that the arena needs.
+
+    `graph` is the prepared graph, whose inputs and outputs the caller's arrays stand for.
+    `options` are what the memory `plan` was asked for.
+    """
+
+    graph: Graph
+    options: Options
+    plan: Plan
+    steps: tuple[Step, ...]
+
+
+def lower(graph: Graph, batch: int, machine: Machine) -> Program:
+    """The program of an inference graph. Raises ValueError if a size is open."""
+    prepared = prepare(graph, takes_prologue)
+    lowering = _Lowering(prepared, batch, machine)
+    return Program(prepared, lowering.options, lowering.plan, tuple(lowering.steps()))
+
+
+def takes_prologue(core: Operator) -> bool:
+    """Whether the kernels of a fused operator's core compute a prologue themselves."""
+    return isinstance(core, AvgPool | GlobalAvgPool)
+
+
+class _Lowering:
+    """Where the tensors of a prepared graph lie, and the launches that compute them."""
+
+    def __init__(self, graph: Graph, batch: int, machine: Machine):
+        self.graph = graph
+        self.machine = machine
+        borders = {*graph.inputs, *graph.outputs.values()}
+        dense = {
+            node.name: Layout.border(node.type, batch)
+            if node.name in borders
+            else Layout.inner(node.type, batch, machine.precision)
+            for node in graph.nodes()
+        }
+        self.options = Options(
+            batch=batch,
+            sample_bytes=lambda node: dense[node.name].sample_bytes,
+            channel_block=machine.precision.block,
+            interleaved=True,
+            external=frozenset(borders),
+        )
+        self.plan = plan(graph, self.options)
+        self.layouts = {name: self._placed(name, layout) for name, layout in dense.items()}
+
+    def _placed(self, name: str, layout: Layout) -> Layout:
+        """The distances of pixels and samples that follow from the plan.
+
+        A plan knows a sample as [channels, positions]. Here channels lie innermost: bytes
+        [low, high) of a sample are, at each position, those from low to high over the positions.
+        """
+        if name not in self.plan.places:
+            return layout
+        sample = self.plan.sample_stride(name) // SIZES[layout.type]
+        return layout.placed(sample // layout.positions, sample)
+
+    def _slot(self, name: str) -> Slot:
+        if name not in self.plan.places:
+            return Slot(name, 0)
+        place = self.plan.places[name]
+        return Slot("arena", place.buffer.offset + place.offset // self.layouts[name].positions)
+
+    def steps(self) -> Iterator[Step]:
+        """All launches, in order."""
+        for name in self.plan.schedule:
+            if name in self.graph.inputs or name in self.plan.views:
+                continue
+            if isinstance(self.graph[name].op, Concat):
+                yield from self._copies(name)
+            else:
+                operands = [x.name for x in self.graph.producers(self.graph[name])]
+                yield self._step(name, operands, self.layouts[name], self._slot(name))
+
+    def _copies(self, name: str) -> Iterator[Step]:
+        """Copies of those operands of a concat that do not lie in their slices already.
+
+        The last one also fills up the last vector with zeros.
+        """
+        node = self.graph[name]
+        operands = self.graph.producers(node)
+        starts = accumulate((x.type.channels for x in operands), initial=0)
+        output, slot = self.layouts[name], self._slot(name)
+        for index, (x, start) in enumerate(zip(operands, starts, strict=False)):
+            if index in self.plan.copies[name]:
+                last = index == len(operands) - 1
+                channels = output.padded - start if last else x.type.channels
+                offset = slot.offset + start * SIZES[output.type]
+                identity = replace(node, op=Identity(), params={})
+                part = output.part(channels)
+                yield self._step(name, [x.name], part, Slot(slot.region, offset), identity)
+
+    def _step(
+        self, name: str, operands: list[str], output: Layout, slot: Slot, node: Node | None = None
+    ) -> Step:
+        layouts = [self.layouts[operand] for operand in operands]
+        call = make_call(node or self.graph[name], layouts, output, self.machine)
+        kernel = choose(call)
+        symbol, text = kernel_text(call, kernel)
+        return Step(name, call, kernel, symbol, text, slot, tuple(map(self._slot, operands)))
+
+
+def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call:
+    """A node as a task for a kernel: functions of single elements follow an identity."""
+    op = node.op
+    core: Operator = op
+    prologue: tuple[Operator, ...] = ()
+    epilogue: tuple[Operator, ...] = ()
+    if isinstance(op, Fused):
+        core, prologue, epilogue, params = op.core, op.prologue, op.epilogue, dict(node.params)
+    elif is_step(op):
+        core, epilogue = Identity(), (op,) * (1 if op.operands else len(inputs) - 1)
+        params = {
+            f"epilogue{index}.{role}": expression
+            for index in range(len(epilogue))
+            for role, expression in node.params.items()
+        }
+    else:
+        params = {f"core.{role}": expression for role, expression in node.params.items()}
+    first, *others = inputs
+    if isinstance(core, Identity):
+        first = first.repeated(output.sizes)
+    operands = (first, *(x.repeated(output.sizes) for x in others))
+    return Call(core, prologue, epilogue, operands, output, params, machine)

@@ -1,0 +1,95 @@
+"""What code is made for: a GPU architecture, and a precision to compute in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cnndsl.diagnostics import CnnError
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How numbers are stored between kernels (a type of the CUDA text), and how multiplied.
+
+    With `tensor_cores` products of matrices are computed there: of halves, or of floats rounded
+    to tf32; sums are always float32.
+    """
+
+    name: str
+    type: str
+    tensor_cores: bool
+
+    @property
+    def block(self) -> int:
+        """Channels in a vector of 16 bytes."""
+        return 16 // SIZES[self.type]
+
+
+SIZES = {"float": 4, "Half": 2}
+"""Bytes of the types of the CUDA text."""
+
+PRECISIONS = {
+    "f32": Precision("f32", "float", False),
+    "tf32": Precision("tf32", "float", True),
+    "f16": Precision("f16", "Half", True),
+}
+
+
+@dataclass(frozen=True)
+class Arch:
+    """An architecture by nvcc's name.
+
+    `processors` are the multiprocessors of its best-known large chip, `shared` the bytes of shared
+    memory that a block can have, `clusters` says whether blocks form these.
+
+    Source: CUDA C++ programming guide, tables of compute capabilities; white papers of the chips.
+    """
+
+    name: str
+    processors: int
+    shared: int
+    clusters: bool
+
+
+ARCHS = {
+    arch.name: arch
+    for arch in (
+        Arch("sm_80", 108, 163 * 1024, False),
+        Arch("sm_86", 84, 99 * 1024, False),
+        Arch("sm_87", 16, 163 * 1024, False),
+        Arch("sm_89", 142, 99 * 1024, False),
+        Arch("sm_90", 132, 227 * 1024, True),
+        Arch("sm_100", 148, 227 * 1024, True),
+        Arch("sm_103", 160, 227 * 1024, True),
+        Arch("sm_120", 188, 99 * 1024, True),
+        Arch("sm_121", 48, 99 * 1024, True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An architecture and a precision."""
+
+    arch: Arch
+    precision: Precision
+
+
+def find_machine(arch: str, precision: str) -> Machine:
+    """The machine of two names. Raises CnnError (E0740) for a name that there is not."""
+    if arch not in ARCHS:
+        known = f"architectures: {', '.join(ARCHS)}"
+        older = re.fullmatch(r"sm_[1-7]\d", arch)
+        problem = "is too old: kernels copy asynchronously" if older else "is not known"
+        raise CnnError.of("E0740", f"the GPU architecture {arch!r} {problem}", hint=known)
+    if precision not in PRECISIONS:
+        known = f"precisions: {', '.join(PRECISIONS)}"
+        raise CnnError.of("E0740", f"unknown precision {precision!r}", hint=known)
+    return Machine(ARCHS[arch], PRECISIONS[precision])
+
+
+def runs_on(arch: str, capability: tuple[int, int]) -> bool:
+    """Whether code for an architecture runs on a GPU: same generation, at least that version."""
+    number = int(arch.removeprefix("sm_"))
+    return number // 10 == capability[0] and number % 10 <= capability[1]

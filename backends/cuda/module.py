@@ -1,0 +1,194 @@
+"""The compiled module of the target `cuda`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnndsl.backends.cuda.disassembly import machine_products
+from cnndsl.backends.cuda.dlpack import DeviceArray, View, is_on_gpu, view
+from cnndsl.backends.cuda.program import read_layers, read_resources, read_tasks
+from cnndsl.backends.cuda.session import Session
+from cnndsl.backends.native.artefact import Artefact, write_artefact
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.serialise import from_json
+from cnndsl.runtime.kernels import KernelReport
+from cnndsl.runtime.module import Array, Module, Port
+from cnndsl.weights.bind import bind
+from cnndsl.weights.files import load_weights
+
+CUBIN, SOURCE, GRAPH = "kernels.cubin", "kernels.cu", "graph.json"
+
+
+class CudaModule(Module):
+    """Runs a compiled program on the first GPU, whose driver is met at the first call.
+
+    Calls of several Python threads come one after another. Raises ValueError, KeyError or
+    TypeError for an artefact that is none of a GPU.
+    """
+
+    def __init__(self, artefact: Artefact):
+        super().__init__(artefact.inputs, artefact.outputs, artefact.metadata)
+        program = artefact.program
+        self._artefact = artefact
+        self._batch = int(program["batch"])
+        self._regions = {str(port): str(region) for region, port in program["regions"].items()}
+        self._tasks = read_tasks(program)
+        self.arch = str(program["arch"])
+        self.layers = read_layers(program)
+        self.resources = read_resources(program)
+        self.arena_bytes = int(program["arena"])
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the packed weights."""
+        return self._artefact.weights.nbytes
+
+    @property
+    def source(self) -> str:
+        """The CUDA text that the code was made from."""
+        return self._artefact.code[SOURCE].decode()
+
+    @property
+    def cubin(self) -> bytes:
+        """The device code."""
+        return self._artefact.code[CUBIN]
+
+    @property
+    def graph(self) -> Graph:
+        """The network before the passes of this target."""
+        return from_json(json.loads(self._artefact.code[GRAPH]))
+
+    @property
+    def kernels(self) -> list[KernelReport]:
+        """All different kernels in the order in which they are first launched.
+
+        Tensor-core instructions are those of the device code where a disassembler is installed,
+        else those of the PTX.
+        """
+        machine = machine_products(self.cubin) or {}
+        launches = Counter(task.symbol for task in self._tasks)
+        reports = {}
+        for task in self._tasks:
+            name, used = task.symbol, self.resources[task.symbol]
+            reports[name] = KernelReport(
+                name,
+                launches[name],
+                task.launch.threads,
+                used.registers,
+                task.launch.shared,
+                used.spills,
+                machine.get(name, used.products),
+            )
+        return list(reports.values())
+
+    @cached_property
+    def session(self) -> Session:
+        """The module on the GPU, made at the first use.
+
+        Raises CnnError: E0742 without a GPU, E0743 if the code is for another one, E0744 if its
+        memory is too small.
+        """
+        return Session(
+            self.cubin,
+            self.arch,
+            self._tasks,
+            self.arena_bytes,
+            self._artefact.weights,
+            {self._regions[port.name]: self._bytes(port) for port in self._ports()},
+            bool(self._artefact.program["graph"]),
+        )
+
+    def _ports(self) -> tuple[Port, ...]:
+        return (*self.inputs, *self.outputs)
+
+    def _bytes(self, port: Port) -> int:
+        return math.prod(self.batch_shape(port)) * 4
+
+    def batch_shape(self, port: Port) -> tuple[int, ...]:
+        """The shape of one batch of an input or output as the kernels are made for it."""
+        return (self._batch, *(n for n in port.type.shape if isinstance(n, int)))
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute all outputs; without a fixed batch size one sample after another."""
+        count = len(next(iter(arrays.values())))
+        results = {
+            port.name: np.empty((count, *self.batch_shape(port)[1:]), np.float32)
+            for port in self.outputs
+        }
+        for start in range(0, count, self._batch):
+            part = slice(start, start + self._batch)
+            self.session.run(
+                {self._regions[port.name]: arrays[port.name][part] for port in self.inputs},
+                {self._regions[name]: array[part] for name, array in results.items()},
+            )
+        return results
+
+    def __call__(self, *arrays: Any, **named: Any) -> Any:
+        """As `Module.__call__`; tensors on the GPU are used where they are.
+
+        If the inputs offer DLPack tensors on the GPU (torch, cupy), of exactly the module's batch,
+        the results are `DeviceArray`s for `from_dlpack`. Raises CnnError (E0604) for inputs of
+        both kinds, of another shape, not dense, or not float32.
+        """
+        if not any(map(is_on_gpu, (*arrays, *named.values()))):
+            return super().__call__(*arrays, **named)
+        given = self.by_name(arrays, named)
+        views = [self._view(port, given[port.name]) for port in self.inputs]
+        session = self.session
+        results = {
+            port.name: DeviceArray(
+                session.allocate(self._bytes(port)), self.batch_shape(port), session.free
+            )
+            for port in self.outputs
+        }
+        addresses = {port.name: v.address for port, v in zip(self.inputs, views, strict=True)}
+        self.run_on_device(addresses | {name: array.address for name, array in results.items()})
+        return next(iter(results.values())) if len(results) == 1 else results
+
+    def _view(self, port: Port, array: Any) -> View:
+        if not is_on_gpu(array):
+            raise CnnError.of("E0604", f"input {port.name!r} is not on the GPU, others are")
+        found = view(port.name, array, self.session.stream.value or 0)
+        if found.shape != self.batch_shape(port):
+            wanted, given = ("x".join(map(str, s)) for s in (self.batch_shape(port), found.shape))
+            raise CnnError.of("E0604", f"input {port.name!r} is {wanted}, not {given}")
+        return found
+
+    def run_on_device(self, addresses: Mapping[str, int]) -> None:
+        """Compute one batch between dense float32 buffers of the GPU, by input and output name.
+
+        `addresses` are where they start; the module's own buffers stand for others. Returns when
+        the outputs are there.
+        """
+        self.session.run_on_device({self._regions[name]: a for name, a in addresses.items()})
+
+    def time_layers(self, arrays: Mapping[str, Array]) -> list[float]:
+        """See `cnndsl.runtime.layers.Layered`."""
+        self.run(arrays)
+        return self.session.time_tasks()
+
+    def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
+        """Use other weights, from a file or as arrays by the network's names.
+
+        Raises CnnError as `cnndsl.weights.bind.bind` does.
+        """
+        arrays = load_weights(Path(weights)) if isinstance(weights, str | Path) else weights
+        packing = self._artefact.packing
+        packed = packing.evaluate(bind(packing.parameters(), arrays, seed=None).values)
+        self._artefact = replace(self._artefact, weights=packed)
+        if "session" in self.__dict__:
+            self.session.set_weights(packed)
+
+    def save(self, path: str | Path) -> None:
+        """Write a `.cnnmod` file, atomically; equal modules give equal bytes."""
+        write_artefact(path, self._artefact)

@@ -1,0 +1,172 @@
+"""A module on a GPU: its code, weights and arena in device memory, and how a call runs."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from ctypes import c_void_p
+from itertools import pairwise
+
+import numpy as np
+
+from cnndsl.backends.cuda.driver import Driver
+from cnndsl.backends.cuda.machine import runs_on
+from cnndsl.backends.cuda.program import WEIGHTS, Task
+from cnndsl.diagnostics import CnnError
+from cnndsl.runtime.module import Array
+
+STATIC_SHARED = 48 * 1024
+"""Bytes of shared memory that a launch may have without asking first."""
+GRAPHS = 16
+"""Graphs that are kept, for as many sets of buffers."""
+
+
+class Session:
+    """Everything is allocated when a session is made; calls come one after another.
+
+    `sizes` are the bytes of the inputs' and outputs' buffers by region. Raises CnnError: E0742
+    without a GPU, E0743 if the code is for another one, E0744 if its memory is too small.
+    """
+
+    def __init__(
+        self,
+        cubin: bytes,
+        arch: str,
+        tasks: Sequence[Task],
+        arena: int,
+        weights: Array,
+        sizes: Mapping[str, int],
+        graph: bool,
+    ):
+        self._driver = driver = Driver()
+        self._context = driver.context()
+        driver.enter(self._context)
+        _require_arch(arch, driver.capability())
+        self._tasks = tuple(tasks)
+        self._lock = threading.Lock()
+        self._graphs: dict[tuple[int, ...], c_void_p] | None = {} if graph else None
+        names = sorted({task.symbol for task in tasks})
+        self._functions = driver.functions(cubin, names)
+        for task in tasks:
+            if task.launch.shared > STATIC_SHARED:
+                driver.allow_shared(self._functions[task.symbol], task.launch.shared)
+        self.stream = driver.stream()
+        self._memory: dict[str, int] = {}
+        self._staging: dict[str, Array] = {}
+        weakref.finalize(self, _release, driver, self._context, self._memory, self._staging)
+        for name, size in {"arena": arena, WEIGHTS: weights.nbytes, **sizes}.items():
+            self._memory[name] = driver.allocate(size)
+        for name, size in sizes.items():
+            self._staging[name] = _host_array(driver, size)
+        driver.clear(self._memory["arena"], arena)
+        self.set_weights(weights)
+
+    def set_weights(self, weights: Array) -> None:
+        """Copy the packed weights to the device."""
+        with self._lock:
+            self._driver.enter(self._context)
+            self._driver.upload(self._memory[WEIGHTS], weights.ctypes.data, weights.nbytes)
+
+    def run(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        """Compute one batch from host arrays into host arrays, float32, by region."""
+        with self._lock:
+            driver = self._driver
+            driver.enter(self._context)
+            for name, array in inputs.items():
+                staging = self._staging[name]
+                np.copyto(staging.reshape(array.shape), array)
+                driver.upload(self._memory[name], staging.ctypes.data, staging.nbytes, self.stream)
+            self._compute({})
+            for name in outputs:
+                staging = self._staging[name]
+                driver.download(
+                    staging.ctypes.data, self._memory[name], staging.nbytes, self.stream
+                )
+            driver.synchronise(self.stream)
+            for name, array in outputs.items():
+                array[:] = self._staging[name].reshape(array.shape)
+
+    def run_on_device(self, addresses: Mapping[str, int]) -> None:
+        """Compute one batch between buffers of the device, by region, and wait for it."""
+        with self._lock:
+            self._driver.enter(self._context)
+            self._compute(addresses)
+            self._driver.synchronise(self.stream)
+
+    def allocate(self, size: int) -> int:
+        """Device memory for a result."""
+        self._driver.enter(self._context)
+        return self._driver.allocate(size)
+
+    def free(self, address: int) -> None:
+        """Give such memory back."""
+        self._driver.enter(self._context)
+        self._driver.free(address)
+
+    def time_tasks(self) -> list[float]:
+        """Seconds of each launch in one pass over whatever the buffers hold."""
+        with self._lock:
+            driver = self._driver
+            driver.enter(self._context)
+            marks = [driver.event() for _ in range(len(self._tasks) + 1)]
+            driver.record(marks[0], self.stream)
+            for task, mark in zip(self._tasks, marks[1:], strict=True):
+                self._launch(task, {})
+                driver.record(mark, self.stream)
+            driver.synchronise(self.stream)
+            return [driver.seconds(first, last) for first, last in pairwise(marks)]
+
+    def _compute(self, addresses: Mapping[str, int]) -> None:
+        """All launches, as a graph if there is one for these buffers or there may be."""
+        if self._graphs is None:
+            self._launch_all(addresses)
+            return
+        key = tuple(addresses.values())
+        if key not in self._graphs:
+            if len(self._graphs) >= GRAPHS:
+                self._driver.call("cuGraphExecDestroy", self._graphs.pop(next(iter(self._graphs))))
+            self._driver.begin_capture(self.stream)
+            self._launch_all(addresses)
+            self._graphs[key] = self._driver.end_capture(self.stream)
+        self._driver.launch_graph(self._graphs[key], self.stream)
+
+    def _launch_all(self, addresses: Mapping[str, int]) -> None:
+        for task in self._tasks:
+            self._launch(task, addresses)
+
+    def _launch(self, task: Task, addresses: Mapping[str, int]) -> None:
+        memory = {**self._memory, **addresses}
+        pointers = [memory[slot.region] + slot.offset for slot in task.arguments]
+        launch = task.launch
+        function = self._functions[task.symbol]
+        self._driver.launch(
+            function, launch.grid, launch.threads, launch.shared, self.stream, pointers
+        )
+
+
+def _require_arch(arch: str, capability: tuple[int, int]) -> None:
+    if not runs_on(arch, capability):
+        here = f"sm_{capability[0]}{capability[1]}"
+        raise CnnError.of(
+            "E0743",
+            f"the module is made for {arch}, but the GPU is {here}",
+            hint=f"compile it with --arch {here}",
+        )
+
+
+def _release(
+    driver: Driver, context: c_void_p, memory: Mapping[str, int], staging: Mapping[str, Array]
+) -> None:
+    driver.enter(context)
+    for address in memory.values():
+        driver.free(address)
+    for array in staging.values():
+        driver.free_host(array.ctypes.data)
+
+
+def _host_array(driver: Driver, size: int) -> Array:
+    memory = (ctypes.c_ubyte * size).from_address(driver.allocate_host(size))
+    array: Array = np.ctypeslib.as_array(memory).view(np.float32)
+    return array

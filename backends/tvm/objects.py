@@ -1,0 +1,72 @@
+"""Object files of functions, from the cache or from the compiler, several at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cnndsl import __version__
+from cnndsl.backends import native, tvm
+from cnndsl.backends.tvm.build import object_code
+from cnndsl.backends.tvm.machine import Machine
+from cnndsl.runtime.cache import Store
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A function to be compiled. What `write` returns follows from `key` and the name alone."""
+
+    symbol: str
+    key: str
+    write: Callable[[], Any]
+
+
+def make_objects(units: Sequence[Unit], machine: Machine, folder: Path) -> tuple[list[Path], int]:
+    """The object files of some units, and how many of them came from the cache.
+
+    The others are compiled on all cores.
+    """
+    store = Store("objects")
+    paths = [folder / f"{unit.symbol}.o" for unit in units]
+    missing = []
+    for unit, path in zip(units, paths, strict=True):
+        content = store.get(_key(unit, machine))
+        if content is None:
+            missing.append((unit, path))
+        else:
+            path.write_bytes(content)
+    with ThreadPoolExecutor(machine.cores) as pool:
+        jobs = [pool.submit(_compile, unit, machine, path) for unit, path in missing]
+        for job, (unit, path) in zip(jobs, missing, strict=True):
+            job.result()
+            store.put(_key(unit, machine), path.read_bytes())
+    if missing:
+        store.trim()
+    return paths, len(units) - len(missing)
+
+
+def _compile(unit: Unit, machine: Machine, path: Path) -> None:
+    object_code([unit.write()], machine, path)
+
+
+def _key(unit: Unit, machine: Machine) -> str:
+    """All that the object code of a unit follows from."""
+    return repr((unit.symbol, unit.key, machine, *compiler()))
+
+
+@cache
+def compiler() -> tuple[str, ...]:
+    """Versions of all that makes object code, down to the sources of this backend."""
+    sources = hashlib.sha256()
+    for package in (native, tvm):
+        folder = Path(package.__path__[0])
+        for path in sorted(folder.rglob("*.py")):
+            content = path.read_bytes()
+            sources.update(f"{path.relative_to(folder)}:{len(content)}:".encode() + content)
+    return (__version__, version("apache-tvm"), sources.hexdigest())

@@ -1,0 +1,15 @@
+"""TVM's module `tirx`, imported when the first code is written.
+
+The import takes longer than a whole compilation whose kernels are all in the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """What TVM's module has under the name."""
+    from tvm import tirx
+
+    return getattr(tirx, name)

@@ -1,0 +1,52 @@
+"""`cnndsl cache`: what is kept between runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from cnndsl.cli.common import output_format_option, print_json, print_table
+
+
+@click.group("cache")
+def command() -> None:
+    """Show or clear what is kept between runs: the parser's tables, compiled kernels."""
+
+
+@command.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
+def status(as_json: bool) -> int:
+    """Tell where the cache is, and what each kind of entry takes."""
+    from cnndsl.analysis.units import si
+    from cnndsl.runtime.cache import LIMIT, cache_folder, usage
+
+    folder, kinds = cache_folder(), usage()
+    if as_json:
+        print_json(
+            {
+                "folder": str(folder) if folder else None,
+                "limit": LIMIT,
+                "kinds": [asdict(kind) for kind in kinds],
+            }
+        )
+        return 0
+    click.echo(folder or "the cache is turned off")
+    if kinds:
+        rows = [[kind.kind, str(kind.entries), si(kind.bytes, "B")] for kind in kinds]
+        print_table([["kind", "entries", "size"], *rows], numbers=[1, 2])
+    return 0
+
+
+@command.command("clear")
+@output_format_option
+def clear_all() -> int:
+    """Remove all entries."""
+    from cnndsl.analysis.units import si
+    from cnndsl.runtime.cache import clear, usage
+
+    kinds = usage()
+    clear()
+    entries, size = sum(kind.entries for kind in kinds), sum(kind.bytes for kind in kinds)
+    click.echo(f"{entries} entries removed, {si(size, 'B')} freed")
+    return 0

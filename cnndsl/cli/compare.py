@@ -1,0 +1,151 @@
+"""`cnndsl compare`: where targets compute something else, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnndsl.cli.common import (
+    NamedPath,
+    Names,
+    code_options,
+    load_network,
+    network_options,
+    print_json,
+    print_table,
+    random_weights,
+    show,
+    weights_options,
+)
+from cnndsl.cli.passes import level_options
+from cnndsl.cli.run import Files, read_inputs
+
+if TYPE_CHECKING:
+    from cnndsl.api import Network
+    from cnndsl.measure.comparison import Candidates, Comparison, Row
+    from cnndsl.runtime.module import Array
+
+TOLERANCE, TOLERANCE_WITHOUT_WINOGRAD = 1e-4, 1e-5
+
+
+@click.command("compare")
+@click.argument("network")
+@click.option(
+    "--targets",
+    type=Names(),
+    default=("reference", "onnx", "cpu"),
+    show_default="reference,onnx,cpu",
+    help="The first is right.",
+)
+@click.option("--tolerance", type=click.FloatRange(0), help="1e-4; 1e-5 with --winograd off.")
+@click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
+@click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")
+@click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
+@code_options
+@level_options
+@weights_options
+@network_options
+def command(
+    network: str,
+    targets: Sequence[str],
+    tolerance: float | None,
+    inputs: Files,
+    image: Path | None,
+    as_json: bool,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+    **options: Any,
+) -> int:
+    """Compare the values of all layers on several targets; exit 1 if they differ too much.
+
+    Errors are relative to the largest number of a tensor. Weights and inputs are random by
+    default, from --seed.
+    """
+    from cnndsl.measure.comparison import compare
+
+    options = random_weights(options)
+    if tolerance is None:
+        tolerance = TOLERANCE if options["winograd"] else TOLERANCE_WITHOUT_WINOGRAD
+    parsed = load_network(network, settings, input_shapes)
+    found = _candidates(parsed, targets, options)
+    arrays = _arrays(found, inputs, image, options)
+    result = compare(found, arrays, tolerance)
+    divergences = result.first_divergences()
+    if as_json:
+        _print_json(parsed, targets, result)
+    else:
+        _print_rows(targets, result)
+        for target, row in divergences.items():
+            click.echo(f"{target} diverges first at {_place(row)}")
+    return 1 if divergences else 0
+
+
+def _candidates(network: Network, targets: Sequence[str], options: dict[str, Any]) -> Candidates:
+    from cnndsl.measure.comparison import candidates
+    from cnndsl.memory import require_known_sizes
+    from cnndsl.passes.pipeline import inference_graph
+    from cnndsl.weights.bind import bind
+    from cnndsl.weights.rename import read_weights
+
+    require_known_sizes(network.graph)
+    arrays = read_weights(options.pop("weights"), options.pop("weights_map"))
+    bound = bind(inference_graph(network.graph).parameters(), arrays, seed=options["seed"])
+    show(bound.warnings)
+    rest = {name: value for name, value in options.items() if name != "seed"}
+    return candidates(network, targets, bound.values, **rest)
+
+
+def _arrays(
+    found: Candidates, files: Files, image: Path | None, options: Mapping[str, Any]
+) -> dict[str, Array]:
+    """The inputs that were given, or random ones, as modules run them."""
+    import numpy as np
+
+    from cnndsl.measure.models import input_shapes
+
+    given = read_inputs(found.written, files, image)
+    if not given:
+        random = np.random.default_rng(options["seed"])
+        shapes = input_shapes(found.written, options["batch"])
+        given = {n: random.standard_normal(shape, np.float32) for n, shape in shapes.items()}
+    return found.written.batched(**given)[0]
+
+
+def _place(row: Row) -> str:
+    return f"{'output ' if row.op == 'output' else ''}{row.name}"
+
+
+def _print_json(network: Network, targets: Sequence[str], result: Comparison) -> None:
+    divergences = result.first_divergences()
+    print_json(
+        {
+            "network": network.name,
+            "targets": list(targets),
+            "tolerance": result.tolerance,
+            "rows": [
+                {"name": r.name, "op": r.op, "shape": list(r.shape), "errors": dict(r.errors)}
+                for r in result.rows
+            ],
+            "first_divergences": {target: row.name for target, row in divergences.items()},
+        }
+    )
+
+
+def _print_rows(targets: Sequence[str], result: Comparison) -> None:
+    """The table; what is out of tolerance is marked by !."""
+
+    def cell(row: Row, target: str) -> str:
+        if target not in row.errors:
+            return ""
+        error = row.errors[target]
+        return f"{error:.1e}{' ' if error <= result.tolerance else '!'}"
+
+    rows = [
+        [row.name, row.op, "x".join(map(str, row.shape)), *(cell(row, t) for t in targets)]
+        for row in result.rows
+    ]
+    head = ["layer", "operator", "shape", *(f"{target} " for target in targets)]
+    print_table([head, *rows], numbers=range(3, len(head)))

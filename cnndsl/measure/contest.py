@@ -1,0 +1,93 @@
+"""One module against other runtimes that run the same network."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnndsl.measure.bench import Timing, measure
+from cnndsl.measure.layers import LayerReport, layer_reports
+from cnndsl.measure.models import input_shapes, onnx_twin
+from cnndsl.measure.runtimes import Job, check_installed
+from cnndsl.runtime.backend import backend
+from cnndsl.runtime.layers import Layered
+from cnndsl.runtime.module import Module
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """What was measured of a runtime; `weight_bytes` are those of the model that it was given."""
+
+    name: str
+    timing: Timing
+    weight_bytes: int
+
+    @property
+    def working_bytes(self) -> int:
+        """Memory at the peak beyond the weights."""
+        return self.timing.peak - self.weight_bytes
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The contestants, the module's own target first.
+
+    `arena_bytes` is the memory that was planned for its tensors, None if there is no plan;
+    `layers` is empty unless it was asked for.
+    """
+
+    batch: int
+    threads: int
+    arena_bytes: int | None
+    contestants: tuple[Contestant, ...]
+    layers: Sequence[LayerReport]
+
+    @property
+    def own(self) -> Contestant:
+        """The module."""
+        return self.contestants[0]
+
+
+def contest(
+    module: Module,
+    rivals: Sequence[str] = (),
+    *,
+    batch: int | None = None,
+    threads: int | None = None,
+    seconds: float = 5.0,
+    layers: bool = False,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Contest:
+    """Time a module, and rivals on its network as an ONNX model, for some seconds each.
+
+    All take the same threads, by default one on each core. Raises CnnError: E0604 if the batch
+    size or an open size does not fit, E0730 to E0734 for what cannot be measured.
+    """
+    for rival in rivals:
+        check_installed(rival)
+    shapes = input_shapes(module, batch)
+    samples = next(iter(shapes.values()))[0]
+    workers = threads or len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+
+        def job(runtime: str, model: Module) -> Job:
+            path = Path(folder) / f"{runtime}{backend(model.metadata['target']).suffix}"
+            model.save(path)
+            return Job(runtime, path, shapes, workers)
+
+        twin = onnx_twin(module, samples) if rivals else module
+        names = [module.metadata["target"], *rivals]
+        models = [module, *(twin for _ in rivals)]
+        jobs = [job(name, model) for name, model in zip(names, models, strict=True)]
+        result = measure(jobs, seconds, layers=layers, progress=progress)
+    contestants = tuple(
+        Contestant(name, timing, model.weight_bytes)
+        for name, timing, model in zip(names, result.timings, models, strict=True)
+    )
+    steps = module.layers if isinstance(module, Layered) else ()
+    reports = layer_reports(steps, result.layers) if result.layers else []
+    arena = module.arena_bytes if isinstance(module, Layered) else None
+    return Contest(samples, workers, arena, contestants, reports)

@@ -1,0 +1,49 @@
+"""What the steps of a program reach, compared with what the machine can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnndsl.measure.bench import LayerTimes
+from cnndsl.runtime.layers import Layer, Peak
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """A step and its seconds, beside the roofline of the machine (Williams et al. 2009)."""
+
+    layer: Layer
+    seconds: float
+    peak: Peak
+
+    @property
+    def flops(self) -> float:
+        """Floating point operations in a second, two for each multiply-add."""
+        return 2 * self.layer.macs / self.seconds
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes read and written in a second."""
+        return (self.layer.read + self.layer.written) / self.seconds
+
+    @property
+    def bound(self) -> str:
+        """What limits the step: `compute`, or `memory` if moving its bytes takes longer."""
+        compute, memory = self._shares
+        return "compute" if compute > memory else "memory"
+
+    @property
+    def share(self) -> float:
+        """Of what limits the step, the share that it reaches; over 1 if caches serve it."""
+        return max(self._shares)
+
+    @property
+    def _shares(self) -> tuple[float, float]:
+        return self.flops / self.peak.flops, self.bandwidth / self.peak.bandwidth
+
+
+def layer_reports(layers: Sequence[Layer], times: LayerTimes) -> list[LayerReport]:
+    """One report for each step, in the order in which they run."""
+    pairs = zip(layers, times.seconds, strict=True)
+    return [LayerReport(layer, seconds, times.peak) for layer, seconds in pairs]

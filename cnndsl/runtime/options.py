@@ -1,0 +1,56 @@
+"""What a user may ask of a backend: one field for each option of the command line and the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnndsl.ir.graph import Graph
+
+
+def _option(default: Any, text: str, *, choices: tuple[str, ...] = ()) -> Any:
+    """A field that is an option of `cnndsl compile`.
+
+    `choices` are the words that it takes; for a flag those that turn it on and off.
+    """
+    return field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What a user may ask of any backend; a backend ignores what does not concern it.
+
+    `batch`: fixed batch size, or None for any. `threads`: None leaves it to the runtime.
+    `dtype`: float32 or float64 (the reference backend only). `metadata` goes into the artefact.
+    `mcpu`: the CPU to make code for, by LLVM's name. `winograd`: whether convolutions may be
+    computed with fewer products, less exactly. `arch`: the GPU to make code for, by nvcc's name.
+    `precision`: what a GPU stores and multiplies, f32, tf32 or f16. `graph`: whether a GPU is
+    given all launches of a call at once. `source`: the inference graph before the passes of the
+    target, for artefacts that keep it; None stands for the graph that is compiled.
+    """
+
+    batch: int | None = _option(None, "Fix the batch size.")
+    threads: int | None = None
+    dtype: str = "float32"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    mcpu: str = _option("native", "The CPU to make code for (cpu).")
+    winograd: bool = _option(
+        True,
+        "Winograd convolutions, faster and a little less exact (cpu).",
+        choices=("auto", "off"),
+    )
+    arch: str = _option("sm_90", "The GPU to make code for (cuda).")
+    precision: str = _option(
+        "f32", "Numbers and products on a GPU (cuda).", choices=("f32", "tf32", "f16")
+    )
+    graph: bool = _option(
+        True, "All launches of a call as one CUDA graph (cuda).", choices=("on", "off")
+    )
+    source: Graph | None = None
+
+
+def user_options() -> list[Field[Any]]:
+    """The fields that are options of `cnndsl compile`."""
+    return [item for item in fields(CompileOptions) if "help" in item.metadata]

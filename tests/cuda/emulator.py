@@ -1,0 +1,100 @@
+"""The target without a GPU: its kernels' text compiled for this CPU, and a driver to run it.
+
+Kernels are compiled with the primitives of emulate.h, and driver.cpp stands for the driver, so
+that all else is what runs on a GPU: the text, the launches, the calls of the driver.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cnndsl.backends.cuda import compile as compiling
+from cnndsl.backends.cuda import driver
+from cnndsl.backends.cuda.module import CudaModule
+from cnndsl.backends.cuda.source import PARTS, PRIMITIVES, part
+from cnndsl.backends.cuda.toolchain import Resources
+from cnndsl.ir.graph import Graph
+from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.module import Array
+
+HERE = Path(__file__).parent
+OPTIONS = ("-std=c++17", "-fno-strict-aliasing", "-ffp-contract=off", "-w", "-shared", "-fPIC")
+BACKWARDS = "EMULATED_BACKWARDS"
+"""The variable that makes blocks and threads run in the opposite order."""
+
+
+def build_library(source: Path, library: Path, *options: str) -> None:
+    """Compile C++ into a shared library."""
+    command = ["c++", *OPTIONS, *options, "-o", str(library), str(source), "-ldl"]
+    subprocess.run(command, check=True)
+
+
+@dataclass
+class Emulator:
+    """Compiles modules whose device code is the path of a library in `folder`."""
+
+    folder: Path
+    optimise: str = "-O0"
+
+    def module(
+        self,
+        network: Graph,
+        values: Mapping[str, Array],
+        batch: int | None = None,
+        precision: str = "f32",
+        **options: object,
+    ) -> CudaModule:
+        """The module of a graph; nvcc is not called."""
+        asked = CompileOptions(batch=batch, precision=precision, **options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compiling, "compile_text", self._compile)
+            return compiling.compile_module(network, values, asked)
+
+    def _compile(self, text: str, arch: str) -> tuple[bytes, dict[str, Resources]]:
+        number = len(list(self.folder.glob("*.so")))
+        source, library = (self.folder / f"kernels{number}.{end}" for end in ("cpp", "so"))
+        shared = "\n".join(map(part, (PRIMITIVES, *PARTS)))
+        assert text.startswith(shared)
+        names = re.findall(r"^(\w+)\(K_\w+::Arguments a\)", text, re.MULTILINE)
+        kernels = text.removeprefix(shared)
+        source.write_text(f'#include "shared.h"\n{kernels}{"".join(map(_entry, names))}')
+        self._write_header()
+        build_library(source, library, self.optimise)
+        return str(library).encode(), {name: Resources(0, 0, 0) for name in names}
+
+    def _write_header(self) -> None:
+        """What all modules share, precompiled: it takes most of the time."""
+        header = self.folder / "shared.h"
+        if not header.exists():
+            emulated = (HERE / "emulate.h").read_text()
+            header.write_text("\n".join(["#pragma once", emulated, *map(part, PARTS)]))
+            options = [option for option in OPTIONS if option != "-shared"]
+            command = ["c++", *options, self.optimise, "-x", "c++-header", str(header)]
+            subprocess.run(command, check=True)
+
+
+def use_emulated_driver(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let the target find the emulated driver."""
+    library = folder / "libcuda.so.1"
+    if not library.exists():
+        build_library(HERE / "driver.cpp", library)
+    patch.setattr(driver, "LIBRARY", str(library))
+
+
+def _entry(symbol: str) -> str:
+    return (
+        f'\nextern "C" int emulate_{symbol}(const void *arguments, const int *grid, int threads, '
+        "int shared) {\n"
+        f"  typedef K_{symbol} K;\n"
+        "  if (arguments)\n"
+        f"    emulator::launch([&] {{ {symbol}(*(const K::Arguments *)arguments); }}, grid,\n"
+        "                     threads, shared, K::CLUSTER, K::COOPERATIVE,\n"
+        f'                     std::getenv("{BACKWARDS}") != nullptr);\n'
+        "  return sizeof(K::Arguments);\n}\n"
+    )

@@ -1,0 +1,182 @@
+"""Files, weights, the driver and errors of compiled modules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from cnndsl.backends.cuda import BACKEND, driver, toolchain
+from cnndsl.backends.cuda.machine import runs_on
+from cnndsl.backends.cuda.module import CudaModule
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.passes.pipeline import optimise
+from cnndsl.runtime.backend import CompileOptions
+from tests.cuda.emulator import Emulator
+from tests.cuda.support import TOLERANCE, assert_agrees
+from tests.onnx.support import small_net, start, then
+from tests.operators.cases import parameter_values
+
+IMAGE = np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return optimise(small_net(), fusions=BACKEND.fusions)[0]
+
+
+@pytest.fixture(scope="module")
+def module(emulator: Emulator, graph: Graph) -> CudaModule:
+    return emulator.module(graph, parameter_values(graph, 0), 2, "f16")
+
+
+@pytest.fixture
+def saved(module: CudaModule, tmp_path: Path) -> Path:
+    path = tmp_path / "net.cnnmod"
+    module.save(path)
+    return path
+
+
+def loaded(path: Path) -> CudaModule:
+    found = BACKEND.load(path)
+    assert isinstance(found, CudaModule)
+    return found
+
+
+def code_of(error: pytest.ExceptionInfo[CnnError]) -> str:
+    return error.value.diagnostics[0].code
+
+
+def test_a_saved_module_computes_the_same(module: CudaModule, saved: Path):
+    again = loaded(saved)
+    assert again.inputs == module.inputs
+    assert again.outputs == module.outputs
+    assert again.metadata == module.metadata
+    assert again.layers == module.layers
+    np.testing.assert_array_equal(again(IMAGE[:2]), module(IMAGE[:2]))
+
+
+def test_equal_modules_give_equal_files(saved: Path, tmp_path: Path):
+    loaded(saved).save(tmp_path / "again.cnnmod")
+    assert (tmp_path / "again.cnnmod").read_bytes() == saved.read_bytes()
+
+
+def test_a_graph_and_single_launches_compute_the_same(emulator: Emulator, graph: Graph):
+    values = parameter_values(graph, 0)
+    modules = [emulator.module(graph, values, graph=flag) for flag in (True, False)]
+    results = [[module(IMAGE), module(-IMAGE), module(IMAGE)] for module in modules]
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0][0], results[0][2])
+    assert_agrees(modules[0], graph, values, {"image": IMAGE}, TOLERANCE["f32"])
+
+
+def test_other_weights_need_no_compilation(graph: Graph, saved: Path, tmp_path: Path):
+    again = loaded(saved)
+    before = again(IMAGE[:2])
+    values = parameter_values(graph, 7)
+    save_file({name: array.astype(np.float32) for name, array in values.items()}, tmp_path / "w.st")
+    again.set_weights(tmp_path / "w.st")
+    assert_agrees(again, graph, values, {"image": IMAGE[:2]}, TOLERANCE["f16"])
+    assert np.abs(again(IMAGE[:2]) - before).max() > 0.1
+    with pytest.raises(CnnError, match="missing"):
+        again.set_weights({})
+
+
+def test_weights_in_halves_take_half_the_memory(emulator: Emulator):
+    graph, x = start(64, 4, 4)
+    then(graph, "y", "fc", x, units=128, bias=False)
+    graph.outputs = {"out": "y"}
+    values = parameter_values(graph, 0)
+    floats, halves = (emulator.module(graph, values, precision=p) for p in ("tf32", "f16"))
+    assert floats.weight_bytes == 4 * 64 * 16 * 128
+    assert halves.weight_bytes == 2 * 64 * 16 * 128
+
+
+def test_weights_too_large_for_halves_are_an_error(emulator: Emulator, graph: Graph):
+    values = {name: 1e5 * array for name, array in parameter_values(graph, 0).items()}
+    with pytest.raises(CnnError, match="not finite"):
+        emulator.module(graph, values, precision="f16")
+
+
+def test_layers_have_times_and_the_macs_of_the_network(module: CudaModule, graph: Graph):
+    times = module.time_layers({"image": IMAGE[:2]})
+    assert len(times) == len(module.layers)
+    macs = sum(node.op.macs(graph.input_types(node), node.type) for node in graph.nodes())
+    assert sum(layer.macs for layer in module.layers) == 2 * macs
+
+
+def test_without_a_driver_is_an_error(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(driver, "LIBRARY", "libnone.so.1")
+    with pytest.raises(CnnError, match="no NVIDIA driver") as caught:
+        loaded(saved)(IMAGE[:2])
+    assert code_of(caught) == "E0742"
+
+
+def test_without_a_gpu_is_an_error(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EMULATED_DEVICES", "0")
+    with pytest.raises(CnnError, match="no NVIDIA GPU") as caught:
+        loaded(saved)(IMAGE[:2])
+    assert code_of(caught) == "E0742"
+
+
+def test_another_gpu_is_an_error(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EMULATED_CAPABILITY", "80")
+    with pytest.raises(CnnError, match="made for sm_90, but the GPU is sm_80") as caught:
+        loaded(saved)(IMAGE[:2])
+    assert code_of(caught) == "E0743"
+
+
+def test_code_runs_within_its_generation():
+    assert runs_on("sm_80", (8, 9))
+    assert not runs_on("sm_89", (8, 6))
+    assert not runs_on("sm_90", (10, 0))
+    assert runs_on("sm_100", (10, 3))
+    assert runs_on("sm_120", (12, 0))
+
+
+def test_too_little_memory_is_an_error(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EMULATED_MEGABYTES", "0")
+    with pytest.raises(CnnError, match="too little free memory") as caught:
+        loaded(saved)(IMAGE[:2])
+    assert code_of(caught) == "E0744"
+
+
+def test_a_kernel_that_is_not_there_is_an_error(module: CudaModule, saved: Path):
+    again = loaded(saved)
+    again._tasks = tuple(type(task)("none", task.launch, task.arguments) for task in module._tasks)
+    with pytest.raises(CnnError, match="cuModuleGetFunction failed: named symbol not found"):
+        again(IMAGE[:2])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"arch": "sm_70"}, "too old"),
+        ({"arch": "gfx90a"}, "not known"),
+        ({"precision": "f8"}, "unknown precision"),
+        ({"dtype": "float64"}, "takes float32"),
+    ],
+)
+def test_wrong_options_are_errors(graph: Graph, options: dict[str, str], message: str):
+    with pytest.raises(CnnError, match=message):
+        BACKEND.compile(graph, parameter_values(graph, 0), CompileOptions(**options))
+
+
+def test_without_a_compiler_is_an_error(graph: Graph, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(toolchain, "find_tool", lambda name: None)
+    with pytest.raises(CnnError, match="no nvcc") as caught:
+        BACKEND.compile(graph, parameter_values(graph, 0), CompileOptions())
+    assert code_of(caught) == "E0741"
+    assert "pip install" in str(caught.value.diagnostics[0].hint)
+
+
+def test_a_failing_compiler_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    broken = tmp_path / "nvcc"
+    broken.write_text("#!/bin/sh\necho 'kernels.cu: error: no space left' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(CnnError, match=r"nvcc failed: .*no space left"):
+        toolchain.compile_text("", "sm_90")

@@ -1,0 +1,66 @@
+"""Networks and random graphs, optimised, against the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import cnndsl
+from cnndsl.backends.cuda import BACKEND
+from cnndsl.backends.cuda.lower import lower
+from cnndsl.backends.cuda.machine import find_machine
+from cnndsl.ir.operators import Add, Conv, FullyConnected, Fused
+from cnndsl.memory import validate
+from cnndsl.passes.pipeline import optimise
+from cnndsl.weights.bind import bind
+from tests.cuda.emulator import Emulator
+from tests.cuda.support import TOLERANCE, assert_agrees
+from tests.passes.random_graphs import Sample, samples
+
+
+def test_a_whole_network(emulator: Emulator):
+    network = cnndsl.parse("resnet20_cifar", input_shapes={"image": (3, 16, 16)})
+    graph = optimise(network.graph, fusions=BACKEND.fusions)[0]
+    values = bind(graph.parameters(), None, seed=1).values
+    inputs = {"image": np.random.default_rng(0).normal(size=(1, 3, 16, 16))}
+    module = Emulator(emulator.folder, "-O1").module(graph, values, None, "f16")
+    assert_agrees(module, graph, values, inputs, 2 * TOLERANCE["f16"])
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(sample=samples())
+def test_computes_what_a_random_graph_means(emulator: Emulator, sample: Sample):
+    graph = optimise(sample.graph, fusions=BACKEND.fusions)[0]
+    module = emulator.module(graph, sample.values, 2)
+    assert_agrees(module, graph, sample.values, sample.inputs, 1e-4)
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+@pytest.mark.parametrize("precision", ["f32", "f16"])
+def test_memory_plans_hold(batch: int, precision: str):
+    for name in ("resnet50", "densenet121", "inception_v3", "shufflenet_v1_g3_1x", "unet"):
+        graph = optimise(cnndsl.parse(name).graph, fusions=BACKEND.fusions)[0]
+        program = lower(graph, batch, find_machine("sm_90", precision))
+        validate(program.graph, program.plan, program.options)
+        for step in program.steps:
+            slots = [step.output, *step.inputs]
+            assert all(slot.offset % 16 == 0 for slot in slots if step.call.output.block > 1)
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+def test_resnet50_in_halves_runs_on_tensor_cores_without_a_workspace(batch: int):
+    graph = optimise(cnndsl.parse("resnet50").graph, fusions=BACKEND.fusions)[0]
+    program = lower(graph, batch, find_machine("sm_90", "f16"))
+    products = {step.node: step for step in program.steps if step.kernel.family == "gemm"}
+    weighted = [n for n in graph.nodes() if isinstance(core_of(n.op), Conv | FullyConnected)]
+    assert len(weighted) == 54
+    assert {node.name for node in weighted} == set(products)
+    residual = [step for step in products.values() if Add in map(type, step.call.epilogue)]
+    assert len(residual) == 16
+    others = [step.node for step in program.steps if step.node not in products]
+    assert others == ["image.in", "maxpool", "avgpool", "softmax1", "output.out"]
+
+
+def core_of(op: object) -> object:
+    return op.core if isinstance(op, Fused) else op

@@ -17,7 +17,7 @@ def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layo
     parts of another one share its halo.
     """
     borders = {*graph.inputs, *graph.outputs.values()}
-    halos = _halos(graph, machine)
+    halos = _halos(graph, batch, machine)
     return {
         node.name: Layout.of(node.type, batch)
         if node.name in borders
@@ -41,8 +41,8 @@ def _takes_plain(node: Node) -> bool:
     return isinstance(core, Conv) and core.groups == 1 and not (fused and fused.prologue)
 
 
-def _halos(graph: Graph, machine: Machine) -> dict[str, Halo]:
-    halos = {node.name: _needed(graph, node, machine) for node in graph.nodes()}
+def _halos(graph: Graph, batch: int, machine: Machine) -> dict[str, Halo]:
+    halos = {node.name: _needed(graph, node, batch, machine) for node in graph.nodes()}
     changed = True
     while changed:
         changed = False
@@ -56,14 +56,14 @@ def _halos(graph: Graph, machine: Machine) -> dict[str, Halo]:
     return halos
 
 
-def _needed(graph: Graph, node: Node, machine: Machine) -> Halo:
+def _needed(graph: Graph, node: Node, batch: int, machine: Machine) -> Halo:
     """The zeros that the readers of a node's tensor need around it."""
     none = ((0, 0),) * node.type.rank
     readers = [reader for reader, index in graph.consumers(node) if index == 0]
-    return _union([none, *(read_halo(reader, node, machine) or none for reader in readers)])
+    return _union([none, *(read_halo(reader, node, batch, machine) or none for reader in readers)])
 
 
-def read_halo(reader: Node, x: Node, machine: Machine) -> Halo:
+def read_halo(reader: Node, x: Node, batch: int, machine: Machine) -> Halo:
     """The zeros that a node's kernel needs around its first operand; () if none.
 
     A prologue is applied to a copy of the operand, which then has the zeros.
@@ -73,7 +73,7 @@ def read_halo(reader: Node, x: Node, machine: Machine) -> Halo:
     if not isinstance(core, Conv) or (fused and fused.prologue):
         return ()
     spatial = [n for n in reader.type.spatial if isinstance(n, int)]
-    tile = winograd.output_tile(core, x.type.channels, spatial, machine)
+    tile = winograd.output_tile(core, x.type.channels, spatial, batch, machine)
     return winograd.read_halo(core, spatial, tile) if tile else core.pads
 
 

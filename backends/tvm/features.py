@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _MODEL = re.compile("vendor_id|cpu family|model|stepping|flags|CPU |Features")
 
 LLVM_NAMES = {
@@ -35,6 +36,21 @@ def host_model() -> str:
     """What the system tells of this CPU's model and features; empty where it does not tell."""
     lines = _cpu_info().partition("\n\n")[0].splitlines()
     return "\n".join(line for line in lines if _MODEL.match(line))
+
+
+def host_caches() -> tuple[int, ...] | None:
+    """Bytes of the data caches of a core, the first level first; None where they are not told."""
+    sizes: dict[int, int] = {}
+    try:
+        for folder in CACHES.glob("index*"):
+            level, kind, size = (
+                (folder / name).read_text().strip() for name in ("level", "type", "size")
+            )
+            if kind != "Instruction":
+                sizes[int(level)] = int(size.removesuffix("K")) * 1024
+    except (OSError, ValueError):
+        return None
+    return tuple(sizes[level] for level in sorted(sizes)) or None
 
 
 def _cpu_info() -> str:

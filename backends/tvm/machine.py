@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from cnndsl.backends.tvm.features import LLVM_NAMES, host_model
+from cnndsl.backends.tvm.features import LLVM_NAMES, host_caches, host_model
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.cache import Store
 
@@ -21,6 +21,8 @@ LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
 }
 """Vector extensions, the widest first: the features that they need, floats in a vector, vector
 registers."""
+CACHES = (32 * 1024, 512 * 1024)
+"""Bytes of a core's first-level and second-level cache, where they are not known."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Machine:
 
     `features` are those of LLVM that the code may use and a CPU can lack. `triple` is LLVM's
     target triple, empty for this machine. `winograd` says whether kernels may use that algorithm.
+    `caches` are the bytes of a core's first-level and second-level data cache.
     """
 
     cpu: str
@@ -37,6 +40,7 @@ class Machine:
     cores: int
     triple: str = ""
     winograd: bool = True
+    caches: tuple[int, int] = CACHES
 
     @property
     def lanes(self) -> int:
@@ -72,7 +76,9 @@ def find_machine(cpu: str = "native") -> Machine:
     else:
         name, extension, features = _ask_llvm(cpu)
         store.put(key, json.dumps([name, extension, features]).encode())
-    return Machine(name, extension, tuple(features), os.cpu_count() or 1)
+    sizes = host_caches() if cpu == "native" else None
+    caches = (sizes[0], sizes[1]) if sizes and len(sizes) > 1 else CACHES
+    return Machine(name, extension, tuple(features), os.cpu_count() or 1, caches=caches)
 
 
 def _ask_llvm(cpu: str) -> tuple[str, str, list[str]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnndsl.backends.numpy import run_graph
 from cnndsl.backends.tvm.compile import compile_module
-from cnndsl.backends.tvm.machine import Machine, find_machine
+from cnndsl.backends.tvm.machine import CACHES, Machine, find_machine
 from cnndsl.backends.tvm.module import CpuModule
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
@@ -21,8 +21,11 @@ WINOGRAD = 1e-4
 
 
 def machine(extension: str) -> Machine:
-    """This CPU with another vector width: LLVM splits or widens what does not fit."""
-    return replace(find_machine(), extension=extension)
+    """Two cores of this CPU with common caches and another vector width.
+
+    LLVM splits or widens the vectors that do not fit.
+    """
+    return replace(find_machine(), extension=extension, cores=2, caches=CACHES)
 
 
 def compiled(

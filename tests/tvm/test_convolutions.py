@@ -60,7 +60,7 @@ FORMS = (
     form("winograd_2", "winograd", (96, 7, 7), filters=96, kernel=3),
     form("winograd_1x7", "winograd", (64, 17, 17), "relu", filters=72, kernel=[1, 7]),
     form("winograd_7x1", "winograd", (72, 17, 17), "add", filters=72, kernel=[7, 1]),
-    form("winograd_1x3", "winograd", (64, 8, 9), "relu", filters=64, kernel=[1, 3]),
+    form("winograd_1x3", "winograd", (64, 16, 18), "relu", filters=64, kernel=[1, 3]),
     form("winograd_5x5", "winograd", (48, 20, 19), filters=64, kernel=5),
     form("winograd_groups", "winograd", (96, 20, 20), "relu", filters=64, kernel=3, groups=2),
 )

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.windows import Window
 from cnndsl.backends.tvm.layout import Layout
+from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.tiles import Pieces, Tile, evenly, largest_divisor
 from cnndsl.ir.operators import Add
 
 TASKS_PER_CORE = 4
 """Tasks to make of a kernel, if it is large enough: what differs in time evens out."""
-NEAR = 12 * 1024
-"""Bytes of weights that stay in a first-level cache beside inputs that pass through it."""
-FAR = 256 * 1024
-"""Bytes of inputs that stay in the second-level cache of a core beside the weights."""
 FLOATS_OF_LINE = 16
 """What moves between caches together."""
 
@@ -59,6 +56,16 @@ class Blocking:
     lines: int
 
 
+def near(machine: Machine) -> int:
+    """Bytes of weights that stay in a first-level cache beside inputs that pass through it."""
+    return machine.caches[0] // 2
+
+
+def far(machine: Machine) -> int:
+    """Bytes of inputs that stay in the second-level cache of a core beside the weights."""
+    return machine.caches[1] // 2
+
+
 def choose_blocking(
     call: Call, window: Window, tile: Tile, grid: Grid, x: Layout, rows: int, samples: int
 ) -> Blocking:
@@ -68,13 +75,13 @@ def choose_blocking(
     panel = 4 * window.panel(tile.blocks)
     pieces = grid.rows if grid.kind == "flat" else grid.rows * grid.pieces.count
     divisible = _can_pause(call) and window.run > 1 and pieces > 1 and x.block > 1
-    depth = evenly(inner, NEAR / panel) if divisible else inner
+    depth = evenly(inner, near(call.machine) / panel) if divisible else inner
     tasks = TASKS_PER_CORE * call.machine.cores
     row_bytes = x.plane * min(depth, x.blocks) * 4 / grid.rows
-    together = evenly(rows, min(FAR / row_bytes, rows * samples * chunks / tasks))
+    together = evenly(rows, min(far(call.machine) / row_bytes, rows * samples * chunks / tasks))
     groups = samples * -(-rows // together)
     lines = x.block * tile.blocks * window.lanes // FLOATS_OF_LINE
-    in_cache = inner * panel * chunks < FAR
+    in_cache = inner * panel * chunks < far(call.machine)
     return Blocking(
         depth,
         -(-inner // depth),

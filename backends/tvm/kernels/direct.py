@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.blocking import (
-    FAR,
     FLOATS_OF_LINE,
     Blocking,
     Grid,
     choose_blocking,
+    far,
     starts_with_sum,
 )
 from cnndsl.backends.tvm.kernels.products import add_products
@@ -138,7 +138,7 @@ class _Direct:
     def _band(self) -> int:
         """Rows of a flat grid whose inputs fit the second-level caches after a prologue."""
         row_bytes = self.grid.pieces.width * self.x.blocks * self.x.block * 4
-        return evenly(self.grid.rows, FAR * self.call.machine.cores / row_bytes)
+        return evenly(self.grid.rows, far(self.call.machine) * self.call.machine.cores / row_bytes)
 
     @property
     def scratch(self) -> Layout:

@@ -12,8 +12,10 @@ SIZES = {1: (1,), 2: (2, 4), 3: (2, 4), 5: (2, 4), 7: (2, 4)}
 """Outputs of a tile on an axis by the size of the kernel, where the rounding error stays small."""
 LARGEST = 36
 """Products of a tile at most: more lose too much by rounding if both axes are transformed."""
-NEAR, FAR = 2**20, 6 * 2**20
-"""Bytes that the second-level caches hold; bytes that the shared cache holds."""
+SHARED = 8 * 2**20
+"""Bytes that the cache holds which all cores share."""
+MEETING = 8000
+"""Cycles until all cores have begun a phase and ended it."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,20 @@ class Shape:
     channels: int
     filters: int
     groups: int
+    samples: int
 
     @property
     def pairs(self) -> int:
         """Pairs of an input and an output channel."""
         return self.channels * self.filters * self.groups
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """`tiles` of a chunk, and whether each core has chunks of its own."""
+
+    private: bool
+    tiles: int
 
 
 def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
@@ -42,46 +53,54 @@ def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
         if 1 in shape.kernel or _points(shape, tile) <= LARGEST
     ]
     best = min(tiles, key=lambda tile: cycles(shape, tile, machine))
-    products = math.prod(shape.spatial) * math.prod(shape.kernel) * shape.pairs
-    weights = math.prod(shape.kernel) * shape.pairs * 4
-    direct = products / (2 * machine.lanes) + weights / bytes_per_cycle(weights)
+    taps = math.prod(shape.kernel)
+    products = shape.samples * math.prod(shape.spatial) * taps * shape.pairs
+    weights = taps * shape.pairs * 4
+    direct = products / (2 * machine.lanes) / machine.cores
+    direct += weights / bytes_per_cycle(weights, machine) / machine.cores + MEETING
     return best if cycles(shape, best, machine) < direct else None
 
 
-def best_rows(shape: Shape, tile: tuple[int, ...], machine: Machine) -> int:
-    """Rows of tiles to work on at a time."""
-    down = -(-shape.spatial[0] // tile[0])
-    choices = sorted({-(-down // chunks) for chunks in range(1, down + 1)})
-    return min(choices, key=lambda rows: (_traffic(shape, tile, rows), rows))
+def best_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> Chunks:
+    """How the tiles are divided."""
+    total = _count(shape, tile)
+    sizes = {-(-total // parts) for parts in range(1, total + 1)}
+    choices = [Chunks(private, size) for size in sizes for private in (True, False)]
+    return min(choices, key=lambda chunks: (_overhead(shape, tile, chunks, machine), chunks.tiles))
 
 
 def cycles(shape: Shape, tile: tuple[int, ...], machine: Machine) -> float:
-    """Cycles of one core for a sample: products, transforms, and what the caches cost."""
-    points = _points(shape, tile)
-    count = math.prod(-(-n // m) for n, m in zip(shape.spatial, tile, strict=True))
-    products = count * points * shape.pairs / (2 * machine.lanes)
+    """Cycles until all cores are done: products, transforms, and what the caches cost."""
+    points, count = _points(shape, tile), _count(shape, tile)
     vectors = count * points * (shape.channels + shape.filters) * shape.groups / machine.lanes
     sizes = [m + r - 1 for m, r in zip(tile, shape.kernel, strict=True)]
-    transforms = vectors * (2 + sum(sizes) / 3)
-    rows = best_rows(shape, tile, machine)
-    return products + transforms + _traffic(shape, tile, rows)
+    transforms = vectors * (2 + sum(sizes) / 3) / machine.cores
+    return transforms + _overhead(shape, tile, best_chunks(shape, tile, machine), machine)
 
 
-def _traffic(shape: Shape, tile: tuple[int, ...], rows: int) -> float:
-    """Cycles to move transformed weights, once a chunk, and transformed tiles, there and back."""
-    points = _points(shape, tile)
-    down, across = (-(-n // m) for n, m in zip(shape.spatial, tile, strict=True))
+def _overhead(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machine) -> float:
+    """Cycles of the products, as they are divided, and to move weights and tiles."""
+    points, count, cores = _points(shape, tile), _count(shape, tile), machine.cores
+    number = -(-count // chunks.tiles)
     weights = points * shape.pairs * 4
-    row = points * across * (shape.channels + shape.filters) * shape.groups * 4
-    chunks = -(-down // rows)
-    tiles = 2 * row * down / bytes_per_cycle(row * rows)
-    return chunks * weights / bytes_per_cycle(weights) + tiles
+    one_tile = points * (shape.channels + shape.filters) * shape.groups * 4
+    multiply = points * shape.pairs * chunks.tiles / (2 * machine.lanes)
+    read = weights / bytes_per_cycle(weights, machine)
+    move = 2 * one_tile * chunks.tiles / bytes_per_cycle(one_tile * chunks.tiles, machine)
+    if chunks.private:
+        return -(-number // cores) * (multiply + read + move) + MEETING
+    return number * (multiply + read + move) / cores + 3 * number * MEETING
 
 
-def bytes_per_cycle(size: int) -> float:
+def bytes_per_cycle(size: int, machine: Machine) -> float:
     """What a core reads from the cache that holds so many bytes, or from memory, about."""
-    return 32 if size <= NEAR else 16 if size <= FAR else 8
+    return 32 if size <= machine.caches[1] else 16 if size <= SHARED else 8
 
 
 def _points(shape: Shape, tile: tuple[int, ...]) -> int:
     return math.prod(m + r - 1 for m, r in zip(tile, shape.kernel, strict=True))
+
+
+def _count(shape: Shape, tile: tuple[int, ...]) -> int:
+    """Tiles of all samples."""
+    return shape.samples * math.prod(-(-n // m) for n, m in zip(shape.spatial, tile, strict=True))

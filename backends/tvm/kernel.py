@@ -142,11 +142,32 @@ class Body:
     def vectors(self) -> Iterator[Place]:
         """Every place of the output, in parallel; its halo is cleared on the way."""
         layout, code = self.output.layout, self.code
-        *outer, columns = layout.spatial or (1,)
-        with code.parallel(layout.batch, layout.blocks, *outer) as (n, block, *position):
-            self.clear_halo(n, block, position)
+        columns = (layout.spatial or (1,))[-1]
+        with self.rows(layout) as (n, block, outer):
+            self.clear_halo(n, block, outer)
             with code.loop(columns) as column:
-                yield Place(n, block, (*position, column) if layout.spatial else ())
+                yield Place(n, block, (*outer, column) if layout.spatial else ())
+
+    @contextmanager
+    def rows(self, layout: Layout) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
+        """Sample, channel block and all but the last index of every row, in parallel.
+
+        A core gets neighbouring rows of all blocks, so that operators one after another find in
+        its own cache what they read.
+        """
+        code = self.code
+        if len(layout.spatial) < 2:
+            with code.parallel(layout.batch, layout.blocks) as (n, block):
+                yield n, block, []
+            return
+        height, *inner = layout.spatial[:-1]
+        size = -(-height // self.call.machine.cores)
+        slabs = code.parallel(layout.batch, -(-height // size), layout.blocks)
+        with slabs as (n, slab, block), code.loop(size) as index:
+            row = code.name(slab * size + index)
+            inside = height % size == 0 or row < height
+            with code.when(inside), code.box([range(extent) for extent in inner]) as rest:
+                yield n, block, [row, *rest]
 
     @contextmanager
     def scalars(self) -> Iterator[tuple[Place, Expr]]:

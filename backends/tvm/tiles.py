@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.tir import Code, Expr, minimum
+from cnndsl.backends.tvm.tir import Code, Expr, div
 
+LOAD = 0.1
+"""Cycles that a load takes from the multiply-adds beside it, though a core could do both."""
+UNEVEN = 0.2
+"""Share of the kernels whose cores work on different tiles of blocks, about."""
 LATENCY = 4
 """Cycles from the start of a multiply-add to its result."""
 PER_CYCLE = 2
@@ -32,14 +36,14 @@ class Tile:
         """Cycles for one input number with so many of the columns in use."""
         multiplies = self.blocks * columns
         loads = self.blocks + columns
-        return max(multiplies / PER_CYCLE, loads / PER_CYCLE, LATENCY)
+        return max(multiplies / PER_CYCLE, loads / PER_CYCLE, LATENCY) + LOAD * loads
 
 
 @dataclass(frozen=True)
 class Pieces:
     """A row cut into pieces whose widths differ by at most one.
 
-    The first `wide` of `count` pieces have `width` columns, the others one less.
+    `wide` of `count` pieces have `width` columns, the others one less.
     """
 
     count: int
@@ -49,18 +53,29 @@ class Pieces:
     @classmethod
     def of(cls, columns: int, limit: int) -> Pieces:
         """As few pieces as a limit of their width allows."""
-        count = -(-columns // limit)
+        return cls.in_parts(columns, -(-columns // limit))
+
+    @classmethod
+    def in_parts(cls, columns: int, count: int) -> Pieces:
+        """So many pieces, but at most one for each column."""
+        count = min(count, columns)
         width = -(-columns // count)
         return cls(count, width, columns - count * (width - 1))
 
     def start(self, index: Expr) -> Expr:
-        """The first column of a piece."""
+        """The first column of a piece, if wide and narrow pieces are mixed evenly."""
         if self.wide == self.count:
             return index * self.width
-        return index * (self.width - 1) + minimum(index, self.wide)
+        return index * (self.width - 1) + div(index * self.wide, self.count)
+
+    def is_wide(self, index: Expr) -> Expr:
+        """Whether a piece is a wide one, if they are mixed evenly."""
+        if self.wide == self.count:
+            return True
+        return self.start(index + 1) - self.start(index) == self.width
 
     def walk(self, code: Code) -> Iterator[tuple[Expr, int]]:
-        """The first column and the width of each piece, in loops of the code that is written."""
+        """The first column and the width of each piece, the wide ones first, in loops."""
         with code.loop(self.wide) as index:
             yield code.name(index * self.width), self.width
         if self.count > self.wide:
@@ -80,12 +95,17 @@ def best_tile(machine: Machine, blocks: int, columns: int, *, exact: bool = Fals
         if b * r + b + 1 <= machine.registers
     ]
 
-    def cost(tile: Tile) -> tuple[float, float]:
+    def row(tile: Tile) -> float:
         pieces = Pieces.of(columns, tile.columns)
-        row = pieces.wide * tile.cycles(pieces.width)
-        row += (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1)
-        loads = (tile.blocks + pieces.width) / (tile.blocks * pieces.width)
-        return -(-blocks // tile.blocks) * row, loads
+        narrow = (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1)
+        return pieces.wide * tile.cycles(pieces.width) + narrow
+
+    def cost(tile: Tile) -> float:
+        whole, rest = divmod(blocks, tile.blocks)
+        cycles = whole * row(tile) + (row(Tile(rest, tile.columns)) if rest else 0)
+        chunks = -(-blocks // tile.blocks)
+        idle = -chunks % machine.cores / chunks
+        return cycles * (1 + UNEVEN * idle)
 
     return min(tiles, key=cost)
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.windows import Window
 from cnndsl.backends.tvm.layout import Layout
+from cnndsl.backends.tvm.kernels.division import Work, best_division
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.tiles import Pieces, Tile, evenly, largest_divisor
+from cnndsl.backends.tvm.tiles import PER_CYCLE, Pieces, Tile, evenly
 from cnndsl.ir.operators import Add
 
-TASKS_PER_CORE = 4
-"""Tasks to make of a kernel, if it is large enough: what differs in time evens out."""
 FLOATS_OF_LINE = 16
 """What moves between caches together."""
 
@@ -31,9 +30,11 @@ class Grid:
     pieces: Pieces
 
     @classmethod
-    def of(cls, kind: str, spatial: tuple[int, ...], columns: int, limit: int) -> Grid:
+    def of(cls, kind: str, spatial: tuple[int, ...], columns: int, limit: int, cores: int) -> Grid:
         """The grid of rows of so many columns, in pieces of at most `limit`."""
         pieces = Pieces.of(columns, limit)
+        if kind == "flat" and pieces.count > cores:
+            pieces = Pieces.in_parts(columns, -(-pieces.count // cores) * cores)
         rows = {"flat": pieces.count, "batched": 1, "rows": math.prod(spatial[:-1])}
         return cls(kind, rows[kind], pieces)
 
@@ -70,25 +71,41 @@ def choose_blocking(
     call: Call, window: Window, tile: Tile, grid: Grid, x: Layout, rows: int, samples: int
 ) -> Blocking:
     """The blocking for some rows of some samples; `x` is the layout of the operand."""
+    machine = call.machine
     inner = max(1, window.weight.shape[1] // x.block)
     chunks = -(-call.output.blocks // tile.blocks)
     panel = 4 * window.panel(tile.blocks)
     pieces = grid.rows if grid.kind == "flat" else grid.rows * grid.pieces.count
     divisible = _can_pause(call) and window.run > 1 and pieces > 1 and x.block > 1
-    depth = evenly(inner, near(call.machine) / panel) if divisible else inner
-    tasks = TASKS_PER_CORE * call.machine.cores
+    depth = evenly(inner, near(machine) / panel) if divisible else inner
     row_bytes = x.plane * min(depth, x.blocks) * 4 / grid.rows
-    together = evenly(rows, min(far(call.machine) / row_bytes, rows * samples * chunks / tasks))
-    groups = samples * -(-rows // together)
+    work = Work(
+        rows=rows,
+        samples=samples,
+        chunks=chunks,
+        cycles=_row_cycles(call, window, grid),
+        read=4 * x.plane * x.blocks * rows // grid.rows,
+        written=4 * call.output.plane * call.output.blocks * rows // grid.rows,
+        weights=inner * panel * chunks,
+    )
+    together, per_task = best_division(work, far(machine) / row_bytes, machine)
     lines = x.block * tile.blocks * window.lanes // FLOATS_OF_LINE
-    in_cache = inner * panel * chunks < far(call.machine)
+    in_cache = work.weights < far(machine)
     return Blocking(
         depth,
         -(-inner // depth),
         together,
-        largest_divisor(chunks, chunks * groups / tasks),
+        per_task,
         0 if in_cache or together == 1 else -(-lines // together),
     )
+
+
+def _row_cycles(call: Call, window: Window, grid: Grid) -> float:
+    """Cycles of a row of the grid for all output blocks."""
+    y = call.output
+    positions = y.batch if grid.kind == "batched" else math.prod(y.spatial)
+    inputs = math.prod(window.weight.shape[1:])
+    return positions * inputs * y.blocks / (grid.rows * PER_CYCLE)
 
 
 def _can_pause(call: Call) -> bool:

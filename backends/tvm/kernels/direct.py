@@ -85,7 +85,7 @@ def direct(call: Call) -> Kernel | None:
     else:
         kind, columns = "rows", (y.spatial or (1,))[-1]
     tile = best_tile(call.machine, window.run, columns, exact=window.run < y.blocks)
-    grid = Grid.of(kind, y.spatial, columns, tile.columns)
+    grid = Grid.of(kind, y.spatial, columns, tile.columns, call.machine.cores)
     weights = {"weight": packed(window.weight, x.block, tile.blocks * lanes), **call.weights()}
     if "core.bias" in call.params:
         missing = y.blocks * lanes - y.channels
@@ -114,7 +114,7 @@ class _Direct:
 
     @property
     def chunks(self) -> int:
-        """Tiles of output blocks; the last may be larger than what is left."""
+        """Tiles of output blocks; the last computes only what is left."""
         return -(-self.call.output.blocks // self.tile.blocks)
 
     def write(self, body: Body) -> None:
@@ -209,10 +209,11 @@ class _Direct:
             for first, width in pieces.walk(code):
                 self._tile(body, task, first, width)
             return
-        with code.when(pieces.wide == pieces.count or task.row < pieces.wide):
+        is_wide = pieces.is_wide(task.row)
+        with code.when(is_wide):
             self._tile(body, task, 0, pieces.width)
-        if pieces.wide < pieces.count:
-            with code.when(task.row >= pieces.wide):
+        if is_wide is not True:
+            with code.when(negated(is_wide)):
                 self._tile(body, task, 0, pieces.width - 1)
 
     def _clear_halo(self, body: Body, task: _Task) -> None:
@@ -226,9 +227,21 @@ class _Direct:
 
     def _tile(self, body: Body, task: _Task, first: Expr, columns: int) -> None:
         """Compute and store some columns of a row from `first` on."""
+        rest = self.call.output.blocks % self.tile.blocks
+        if not rest:
+            self._blocks(body, task, first, columns, self.tile.blocks)
+            return
+        is_last = task.chunk == self.chunks - 1
+        with body.code.when(negated(is_last)):
+            self._blocks(body, task, first, columns, self.tile.blocks)
+        with body.code.when(is_last):
+            self._blocks(body, task, first, columns, rest)
+
+    def _blocks(self, body: Body, task: _Task, first: Expr, columns: int, count: int) -> None:
+        """The same for the first `count` blocks of the task's chunk."""
         code, lanes, y = body.code, body.output.layout.block, body.output
         zero = vector(0.0, lanes)
-        blocks = range(self.tile.blocks)
+        blocks = range(count)
         totals = [[code.register(zero, lanes) for _ in blocks] for _ in range(columns)]
 
         with code.when(task.is_first):
@@ -249,12 +262,11 @@ class _Direct:
     def _outputs(
         self, body: Body, task: _Task, first: Expr, totals: Sequence[Sequence[Register]]
     ) -> Iterator[tuple[Place, Register]]:
-        """The place and the sum of each output of a tile, under the condition that there is one."""
-        for b in range(self.tile.blocks):
+        """The place and the sum of each output of a tile."""
+        for b in range(len(totals[0])):
             block = task.chunk * self.tile.blocks + b
-            with body.code.when(self._has(block)):
-                for column, registers in enumerate(totals):
-                    yield self._place(task, first + column, block), registers[b]
+            for column, registers in enumerate(totals):
+                yield self._place(task, first + column, block), registers[b]
 
     def _has(self, block: Expr) -> Expr:
         """Whether there is an output block of that number."""
@@ -339,7 +351,8 @@ class _Direct:
             for line in range(task.blocking.lines):
                 code.prefetch(weight, row + task.ahead + line * FLOATS_OF_LINE)
             inputs = (task.x.buffer, code.name(index))
-            add_products(code, totals, inputs, step, (weight, row), lanes)
+            vectors = (weight, row)
+            add_products(code, totals, inputs, step, vectors, lanes, self.tile.blocks)
 
         positions = [range(size) for size in kernel]
         if layout.block == 1:
@@ -358,9 +371,9 @@ class _Direct:
 def _write_prologue(body: Body, x: Tensor) -> None:
     """Fill a tensor with the operand after its prologue, zeros around it."""
     code, layout = body.code, x.layout
-    *outer, columns = layout.spatial or (1,)
-    with code.parallel(layout.batch, layout.blocks, *outer) as (n, block, *position):
-        x.clear_halo_once(code, n, block, position)
+    columns = (layout.spatial or (1,))[-1]
+    with body.rows(layout) as (n, block, outer):
+        x.clear_halo_once(code, n, block, outer)
         with code.loop(columns) as column:
-            place = Place(n, block, (*position, column) if layout.spatial else ())
+            place = Place(n, block, (*outer, column) if layout.spatial else ())
             x.store(code, place, body.read(place))

@@ -41,11 +41,9 @@ def grouped(call: Call) -> Kernel | None:
     pieces = Pieces.of(call.output.spatial[-1], call.machine.registers - SPARE)
 
     def write(body: Body) -> None:
-        y, code = body.output.layout, body.code
-        *outer, _ = y.spatial
-        with code.parallel(y.batch, y.blocks, *outer) as (n, block, *row):
+        with body.rows(body.output.layout) as (n, block, row):
             body.clear_halo(n, block, row)
-            for first, columns in pieces.walk(code):
+            for first, columns in pieces.walk(body.code):
                 _tile(body, op, width, n, block, [*row, first], columns)
 
     return Kernel("grouped", weights, write)

@@ -19,11 +19,12 @@ def add_products(
     step: int,
     weights: tuple[Any, Expr],
     channels: int,
+    width: int,
 ) -> None:
     """totals[column][block] += sum over channels c of x[c + column*step] * w[c][block].
 
     `inputs` and `weights` are buffers, with the index of their first number. Weights are
-    [channels, blocks, lanes].
+    [channels, width, lanes], of which the first blocks are read.
     """
     blocks, lanes = len(totals[0]), totals[0][0].lanes
     (x, first), (w, start) = inputs, weights
@@ -31,7 +32,7 @@ def add_products(
     with code.loop(channels // together) as outer:
         for inner in range(together):
             channel = outer * together + inner
-            row = start + channel * (blocks * lanes)
+            row = start + channel * (width * lanes)
             vectors = [load(w, row + b * lanes, lanes) for b in range(blocks)]
             for column, registers in enumerate(totals):
                 scalar = vector(load(x, first + channel + column * step), lanes)

@@ -286,7 +286,7 @@ class _Winograd:
             block = code.name(first + inner)
             start = code.name(source + block * (tiles * lanes))
             row = code.name(weights + block * (lanes * blocks * lanes))
-            add_products(code, totals, (body.scratch, start), lanes, (weight, row), lanes)
+            add_products(code, totals, (body.scratch, start), lanes, (weight, row), lanes, blocks)
         for total, index in places:
             code.store(body.scratch, index, total.value, lanes)
 

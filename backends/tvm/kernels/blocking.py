@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from cnndsl.backends.tvm.kernel import Call
+from cnndsl.backends.tvm.kernels.division import Work, best_division
 from cnndsl.backends.tvm.kernels.windows import Window
 from cnndsl.backends.tvm.layout import Layout
-from cnndsl.backends.tvm.kernels.division import Work, best_division
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.tiles import PER_CYCLE, Pieces, Tile, evenly
 from cnndsl.ir.operators import Add

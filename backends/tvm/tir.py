@@ -45,7 +45,9 @@ def floats(name: str, size: int) -> Any:
 
 
 def _span(index: Expr, lanes: int) -> Expr:
-    return index if lanes == 1 else tirx.Ramp(index, 1, lanes)
+    if lanes == 1:
+        return index
+    return tirx.Ramp(index, 1 if isinstance(index, int) else tirx.const(1, index.ty.dtype), lanes)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,16 @@ class Code:
             return value
         variable = tirx.Var("index", "int32")
         self._statements.append(tirx.Bind(variable, value))
+        return variable
+
+    def base(self, value: Expr) -> Expr:
+        """An index computed here, once, as 64 bits: what is added to it becomes an offset.
+
+        Of 32 bits, LLVM has to allow for an overflow and computes every sum by itself.
+        """
+        variable = tirx.Var("base", "int64")
+        wide = tirx.const(value, "int64") if isinstance(value, int) else tirx.Cast("int64", value)
+        self._statements.append(tirx.Bind(variable, wide))
         return variable
 
     @contextmanager

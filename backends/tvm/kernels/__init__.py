@@ -10,6 +10,7 @@ from cnndsl.backends.tvm.kernels import (
     direct,
     elementwise,
     grouped,
+    moves,
     plain,
     pooling,
     winograd,
@@ -20,6 +21,7 @@ from cnndsl.ir.operators import Conv, FullyConnected
 FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
     **elementwise.FAMILIES,
     **channels.FAMILIES,
+    **moves.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,
 }

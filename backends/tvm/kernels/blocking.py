@@ -68,9 +68,19 @@ def far(machine: Machine) -> int:
 
 
 def choose_blocking(
-    call: Call, window: Window, tile: Tile, grid: Grid, x: Layout, rows: int, samples: int
+    call: Call,
+    window: Window,
+    tile: Tile,
+    grid: Grid,
+    x: Layout,
+    rows: int,
+    samples: int,
+    division: tuple[int, int] | None = None,
 ) -> Blocking:
-    """The blocking for some rows of some samples; `x` is the layout of the operand."""
+    """The blocking for some rows of some samples; `x` is the layout of the operand.
+
+    `division`, the rows and chunks of a task, is chosen if it is not given.
+    """
     machine = call.machine
     inner = max(1, window.weight.shape[1] // x.block)
     chunks = -(-call.output.blocks // tile.blocks)
@@ -88,7 +98,8 @@ def choose_blocking(
         written=4 * call.output.plane * call.output.blocks * rows // grid.rows,
         weights=inner * panel * chunks,
     )
-    together, per_task = best_division(work, far(machine) / row_bytes, machine)
+    limit = far(machine) / row_bytes
+    together, per_task = division or best_division(work, limit, machine)
     lines = x.block * tile.blocks * window.lanes // FLOATS_OF_LINE
     in_cache = work.weights < far(machine)
     return Blocking(

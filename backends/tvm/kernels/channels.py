@@ -1,4 +1,4 @@
-"""Operators that move channels, or combine those of one position: plain loops."""
+"""Operators that combine the channels of one position."""
 
 from __future__ import annotations
 
@@ -7,117 +7,16 @@ from dataclasses import replace
 
 from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
-from cnndsl.backends.tvm.layout import Place, Tensor
-from cnndsl.backends.tvm.tir import Expr, div, mod, number, split, vector
+from cnndsl.backends.tvm.layout import Place
+from cnndsl.backends.tvm.tir import Code, Expr, Register, number, vector
 from cnndsl.ir.operators import (
     ChannelMax,
-    Concat,
-    Flatten,
     LocalResponseNorm,
     Maxout,
-    PadChannels,
-    Shuffle,
-    Slice,
     Softmax,
 )
 
 LOWEST = -3.402823466e38
-
-
-def _moved(call: Call, value: Callable[[Tensor, Place, Expr], Expr]) -> Kernel:
-    """Each output channel is one number of the operand."""
-
-    def write(body: Body) -> None:
-        with body.scalars() as (place, channel):
-            body.write(place, value(body.inputs[0], place, channel))
-
-    return Kernel("channels", call.weights(), write)
-
-
-def take_slice(call: Call) -> Kernel:
-    """A range of the channels."""
-    op = call.core
-    assert isinstance(op, Slice)
-    return _moved(call, lambda x, place, c: x.channel(place.n, c + op.start, place.position))
-
-
-def shuffle(call: Call) -> Kernel:
-    """y[i*groups + g] = x[g*(C/groups) + i]."""
-    op = call.core
-    assert isinstance(op, Shuffle)
-    run = call.x.channels // op.groups
-
-    def value(x: Tensor, place: Place, c: Expr) -> Expr:
-        source = mod(c, op.groups) * run + div(c, op.groups)
-        return x.channel(place.n, source, place.position)
-
-    return _moved(call, value)
-
-
-def pad_channels(call: Call) -> Kernel:
-    """Zero channels at the end."""
-
-    def value(x: Tensor, place: Place, c: Expr) -> Expr:
-        inside = tirx.min(c, call.x.channels - 1)
-        given = x.channel(place.n, inside, place.position)
-        return tirx.Select(c < call.x.channels, given, number(0.0))
-
-    return _moved(call, value)
-
-
-def flatten(call: Call) -> Kernel:
-    """Channel by channel, the last axis fastest."""
-    sizes = (call.x.channels, *call.x.spatial)
-
-    def value(x: Tensor, place: Place, c: Expr) -> Expr:
-        channel, *position = split(c, sizes)
-        return x.channel(place.n, channel, position)
-
-    return _moved(call, value)
-
-
-def concat(call: Call) -> Kernel:
-    """The operands' channels one after another; whole blocks where they start at one."""
-    block = call.output.block
-
-    def write(body: Body) -> None:
-        _prepare_blocks(body)
-        start = 0
-        for x in body.inputs:
-            if start % block == 0 and x.layout.block == block:
-                _copy_blocks(body, x, start // block)
-            else:
-                _copy_channels(body, x, start)
-            start += x.layout.channels
-
-    return Kernel("channels", call.weights(), write)
-
-
-def _prepare_blocks(body: Body) -> None:
-    """Clear the halo, and the last block if some of its lanes hold no channel."""
-    y, code = body.output, body.code
-    with code.parallel(y.layout.batch, y.layout.blocks) as (n, block):
-        y.clear_halo_once(code, n, block, [])
-    if y.layout.channels % y.layout.block:
-        zero = vector(0.0, y.layout.block)
-        with code.parallel(y.layout.batch, *y.layout.spatial) as (n, *position):
-            y.store(code, Place(n, y.layout.blocks - 1, tuple(position)), zero)
-
-
-def _copy_blocks(body: Body, x: Tensor, start: int) -> None:
-    code, layout = body.code, x.layout
-    with code.parallel(layout.batch, layout.blocks, *layout.spatial) as (n, block, *position):
-        value = x.load(Place(n, block, tuple(position)))
-        body.output.store(code, Place(n, block + start, tuple(position)), value)
-
-
-def _copy_channels(body: Body, x: Tensor, start: int) -> None:
-    code, layout, block = body.code, x.layout, body.output.layout.block
-    with code.parallel(layout.batch, layout.channels, *layout.spatial) as (n, c, *position):
-        value = x.channel(n, c, position)
-        target = code.name(c + start)
-        place = Place(n, div(target, block), tuple(position), mod(target, block))
-        body.output.store(code, place, value)
 
 
 def maxout(call: Call) -> Kernel:
@@ -162,30 +61,80 @@ def channel_max(call: Call) -> Kernel:
 
 def softmax(call: Call) -> Kernel:
     """Over the channels, shifted by their maximum against overflow."""
-    layout = call.output
+    layout, lanes = call.output, call.output.block
+    write = _softmax_vectors if call.x.block == lanes > 1 else _softmax_scalars
 
-    def write(body: Body) -> None:
-        (x,) = body.inputs
-        code = body.code
-        with code.parallel(layout.batch, *layout.spatial) as (n, *position):
-            largest = code.register(number(LOWEST))
-            with code.loop(layout.channels) as c:
-                code.set(largest, tirx.max(largest.value, x.channel(n, c, position)))
-            total = code.register(number(0.0))
-            with code.loop(layout.channels) as c:
-                power = tirx.exp(x.channel(n, c, position) - largest.value)
-                code.set(total, total.value + power)
-            factor = code.register(number(1.0) / total.value)
-            with code.loop(layout.blocks) as block, code.loop(layout.block) as lane:
-                c = code.name(block * layout.block + lane)
-                place = Place(n, block, tuple(position), lane)
-                inside = tirx.min(c, layout.channels - 1)
-                power = tirx.exp(x.channel(n, inside, position) - largest.value)
-                body.write(place, power * factor.value)
-        with code.parallel(layout.batch, layout.blocks) as (n, block):
+    def write_all(body: Body) -> None:
+        write(body)
+        with body.code.parallel(layout.batch, layout.blocks) as (n, block):
             body.clear_halo(n, block, [])
 
-    return Kernel("channels", call.weights(), write)
+    return Kernel("channels", call.weights(), write_all)
+
+
+def _softmax_vectors(body: Body) -> None:
+    (x,), y, code = body.inputs, body.output, body.code
+    lanes, blocks = y.layout.block, y.layout.blocks
+    whole, rest = divmod(y.layout.channels, lanes)
+    unused = tirx.Ramp(0, 1, lanes) >= tirx.Broadcast(tirx.const(rest, "int32"), lanes)
+
+    def kept(value: Expr, other: float, last: bool) -> Expr:
+        """The value, but in the last block another one where there is no channel."""
+        return tirx.Select(unused, vector(other, lanes), value) if last else value
+
+    with code.parallel(y.layout.batch, *y.layout.spatial) as (n, *position):
+        largest = code.register(vector(LOWEST, lanes), lanes)
+        total = code.register(vector(0.0, lanes), lanes)
+
+        def add_up(block: Expr, last: bool) -> None:
+            place = Place(n, block, tuple(position))
+            power = code.register(tirx.exp(x.load(place) - largest.value), lanes)
+            y.store(code, place, power.value)
+            code.set(total, total.value + kept(power.value, 0.0, last))
+
+        def compare(block: Expr, last: bool) -> None:
+            value = kept(x.load(Place(n, block, tuple(position))), LOWEST, last)
+            code.set(largest, tirx.max(largest.value, value))
+
+        for step, combine in ((compare, tirx.max), (add_up, lambda a, b: a + b)):
+            with code.loop(whole) as block:
+                step(block, False)
+            if rest:
+                step(whole, True)
+            _across_lanes(code, largest if step is compare else total, combine)
+        factor = code.register(vector(1.0, lanes) / total.value, lanes)
+        with code.loop(blocks) as block:
+            place = Place(n, block, tuple(position))
+            body.write(place, y.load(place) * factor.value)
+
+
+def _across_lanes(code: Code, register: Register, combine: Callable[[Expr, Expr], Expr]) -> None:
+    """Give every lane what all lanes combine to."""
+    distance = register.lanes // 2
+    while distance:
+        order = [tirx.const(lane ^ distance, "int32") for lane in range(register.lanes)]
+        value = register.value
+        code.set(register, combine(value, tirx.Shuffle([value], order)))
+        distance //= 2
+
+
+def _softmax_scalars(body: Body) -> None:
+    (x,), layout, code = body.inputs, body.output.layout, body.code
+    with code.parallel(layout.batch, *layout.spatial) as (n, *position):
+        largest = code.register(number(LOWEST))
+        with code.loop(layout.channels) as c:
+            code.set(largest, tirx.max(largest.value, x.channel(n, c, position)))
+        total = code.register(number(0.0))
+        with code.loop(layout.channels) as c:
+            power = tirx.exp(x.channel(n, c, position) - largest.value)
+            code.set(total, total.value + power)
+        factor = code.register(number(1.0) / total.value)
+        with code.loop(layout.blocks) as block, code.loop(layout.block) as lane:
+            c = code.name(block * layout.block + lane)
+            place = Place(n, block, tuple(position), lane)
+            inside = tirx.min(c, layout.channels - 1)
+            power = tirx.exp(x.channel(n, inside, position) - largest.value)
+            body.write(place, power * factor.value)
 
 
 def local_response_norm(call: Call) -> Kernel:
@@ -251,11 +200,6 @@ def negative_power(base: Expr, exponent: float, lanes: int) -> Expr:
 
 
 FAMILIES = {
-    Slice: take_slice,
-    Shuffle: shuffle,
-    PadChannels: pad_channels,
-    Flatten: flatten,
-    Concat: concat,
     Maxout: maxout,
     ChannelMax: channel_max,
     Softmax: softmax,

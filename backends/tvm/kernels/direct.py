@@ -45,12 +45,13 @@ from cnndsl.ir.operators import Conv
 class _Task:
     """One row of outputs of some blocks: of sample `n`, row `row` of the grid, chunk `chunk`.
 
-    `x` starts with what row `first` reads: it can be a band of the operand. Only the input blocks
-    of one part are gone through. `ahead` is the distance from a weight to one that is read later
-    and should be asked for.
+    Sample `source` of `x` starts with what row `first` reads: it can be a band of the operand.
+    Only the input blocks of one part are gone through. `ahead` is the distance from a weight to
+    one that is read later and should be asked for.
     """
 
     x: Tensor
+    source: Expr
     n: Expr
     first: Expr
     row: Expr
@@ -119,78 +120,97 @@ class _Direct:
 
     def write(self, body: Body) -> None:
         """All outputs."""
-        grid, code, batch = self.grid, body.code, self.call.output.batch
-        samples = 1 if grid.kind == "batched" else batch
-        if not self.call.prologue:
-            self._rows(body, body.inputs[0], grid.rows, samples)
-        elif grid.kind != "flat":
-            _write_prologue(body, Tensor(body.scratch, self.scratch))
-            self._rows(body, Tensor(body.scratch, self.scratch), grid.rows, samples)
-        else:
-            band = Tensor(body.scratch, self.scratch)
-            bands = -(-grid.rows // self._band)
-            with code.loop(batch) as n, code.loop(bands) as index:
-                first = code.name(index * self._band)
-                self._write_band(body, band, n, first)
-                self._rows(body, band, self._band, n=n, first=first)
+        x = body.inputs[0]
+        if self.call.prologue:
+            x = Tensor(body.scratch, self.scratch)
+            if self.grid.kind == "flat":
+                self._bands(body, x)
+                return
+            _write_prologue(body, x)
+        self._rows(body, x)
+
+    @property
+    def _share(self) -> int:
+        """Rows of a flat grid for each core."""
+        return -(-self.grid.rows // self.call.machine.cores)
 
     @property
     def _band(self) -> int:
-        """Rows of a flat grid whose inputs fit the second-level caches after a prologue."""
-        row_bytes = self.grid.pieces.width * self.x.blocks * self.x.block * 4
-        return evenly(self.grid.rows, far(self.call.machine) * self.call.machine.cores / row_bytes)
+        """Those of them whose inputs fit the core's second-level cache, before and after."""
+        row_bytes = 2 * self.grid.pieces.width * self.x.blocks * self.x.block * 4
+        return evenly(self._share, far(self.call.machine) / row_bytes)
 
     @property
     def scratch(self) -> Layout:
-        """The layout of the operand after its prologue: all of it, or a band."""
+        """The layout of the operand after its prologue: all of it, or a band for each core."""
         if self.grid.kind != "flat":
             return self.x
         columns = self._band * self.grid.pieces.width
         size = self.x.blocks * columns * self.x.block
-        return Layout(self.x.channels, (columns,), 1, self.x.block, ((0, 0),), size)
+        cores, none = self.call.machine.cores, ((0, 0),)
+        return Layout(self.x.channels, (columns,), cores, self.x.block, none, size)
 
-    def _write_band(self, body: Body, band: Tensor, n: Expr, first: Expr) -> None:
-        """Apply the prologue to the positions of a band whose first row is `first`."""
-        code, spatial = body.code, self.x.spatial
-        start = code.name(self.grid.pieces.start(first))
-        width = self.grid.pieces.width
-        is_dense = not any(map(any, self.call.x.halo))
-        with code.parallel(self.x.blocks, self._band) as (block, row):
-            begin = code.name(row * width)
-            left = math.prod(spatial) - start - begin
-            with code.loop(code.name(minimum(width, left))) as column:
-                index = start + begin + column
-                across = (*(0,) * (len(spatial) - 1), index)
-                position = across if is_dense else tuple(split(code.name(index), spatial))
-                value = body.read(Place(n, block, position))
-                band.store(code, Place(0, block, (begin + column,)), value)
+    def _bands(self, body: Body, x: Tensor) -> None:
+        """Rows band by band: each core applies the prologue to its bands, then reads them."""
+        code, cores, batch = body.code, self.call.machine.cores, self.call.output.batch
+        share, band = self._share, self._band
+        blocking = self._blocking(band, 1, (band, self.chunks))
+        bands = code.loop(-(-share // band))
+        with code.parallel(cores) as (core,), code.loop(batch) as n, bands as index:
+            first = code.name(core * share + index * band)
+            last = minimum(self.grid.rows, code.name(core * share + share))
+            count = code.name(minimum(band, last - first))
+            self._write_band(body, x, n, core, first, count)
+            with code.loop(blocking.parts) as part, code.loop(self.chunks) as chunk:
+                ahead = code.name(self._next_weights(blocking, chunk))
+                with code.loop(count) as row:
+                    line = code.name(ahead + row * (blocking.lines * FLOATS_OF_LINE))
+                    task = _Task(
+                        x, core, n, first, code.name(first + row), chunk, part, line, blocking
+                    )
+                    self._row(body, task)
 
-    def _rows(
-        self, body: Body, x: Tensor, rows: int, samples: int = 1, n: Expr = 0, first: Expr = 0
+    def _write_band(
+        self, body: Body, band: Tensor, n: Expr, core: Expr, first: Expr, count: Expr
     ) -> None:
-        """Compute `rows` rows of the grid from `first` on, of all samples or of the one given."""
-        code, grid = body.code, self.grid
-        blocking = choose_blocking(self.call, self.window, self.tile, grid, self.x, rows, samples)
+        """Apply the prologue to the positions of `count` rows from `first` on."""
+        code, spatial, pieces = body.code, self.x.spatial, self.grid.pieces
+        start = code.name(pieces.start(first))
+        columns = code.name(pieces.start(first + count) - start)
+        is_dense = not any(map(any, self.call.x.halo))
+        with code.loop(self.x.blocks) as block, code.loop(columns) as column:
+            index = start + column
+            across = (*(0,) * (len(spatial) - 1), index)
+            position = across if is_dense else tuple(split(code.name(index), spatial))
+            value = body.read(Place(n, block, position))
+            band.store(code, Place(core, block, (column,)), value)
+
+    def _blocking(
+        self, rows: int, samples: int, division: tuple[int, int] | None = None
+    ) -> Blocking:
+        return choose_blocking(
+            self.call, self.window, self.tile, self.grid, self.x, rows, samples, division
+        )
+
+    def _rows(self, body: Body, x: Tensor) -> None:
+        """Compute all rows of the grid."""
+        code, rows = body.code, self.grid.rows
+        samples = 1 if self.grid.kind == "batched" else self.call.output.batch
+        blocking = self._blocking(rows, samples)
         chunks = self.chunks // blocking.chunks
         tasks = code.parallel(samples, -(-rows // blocking.rows), chunks)
         with (
-            tasks as (sample, group, outer),
+            tasks as (n, group, outer),
             code.loop(blocking.parts) as part,
             code.loop(blocking.chunks) as inner,
         ):
             chunk = code.name(outer * blocking.chunks + inner)
             ahead = code.name(self._next_weights(blocking, inner))
             with code.loop(blocking.rows) as index:
-                local = code.name(group * blocking.rows + index)
-                row = code.name(first + local)
-                inside = all_of([
-                    rows % blocking.rows == 0 or local < rows,
-                    rows == grid.rows or row < grid.rows,
-                ])  # fmt: skip
+                row = code.name(group * blocking.rows + index)
                 line = ahead + index * (blocking.lines * FLOATS_OF_LINE)
-                sample_of = n if samples == 1 else sample
-                with code.when(inside):
-                    task = _Task(x, sample_of, first, row, chunk, part, code.name(line), blocking)
+                with code.when(rows % blocking.rows == 0 or row < rows):
+                    task = _Task(x, n, n, 0, row, chunk, part, code.name(line), blocking)
                     self._row(body, task)
 
     def _next_weights(self, blocking: Blocking, inner: Expr) -> Expr:
@@ -302,7 +322,7 @@ class _Direct:
         """Index of the first input number of a tile, and the distance of its columns."""
         x, window, spatial = task.x.layout, self.window, self.call.output.spatial
         if self.grid.kind == "flat":
-            start = x.index(task.n, 0, (0,) * x.rank)
+            start = x.index(task.source, 0, (0,) * x.rank)
             pieces = self.grid.pieces
             column = pieces.start(task.row) - pieces.start(task.first)
             return start + column * x.block, x.block
@@ -310,10 +330,10 @@ class _Direct:
         if self.grid.kind == "batched":
             return x.index(first, 0, corner), x.batch_stride
         if not spatial:
-            return x.index(task.n, 0, corner), 0
+            return x.index(task.source, 0, corner), 0
         outer = (*split(task.row, spatial[:-1]), first)
         position = [i * s + c for i, s, c in zip(outer, window.stride, corner, strict=True)]
-        return x.index(task.n, 0, position), window.stride[-1] * x.strides[-1]
+        return x.index(task.source, 0, position), window.stride[-1] * x.strides[-1]
 
     def _products(
         self,

@@ -27,14 +27,15 @@ def add_products(
     [channels, width, lanes], of which the first blocks are read.
     """
     blocks, lanes = len(totals[0]), totals[0][0].lanes
-    (x, first), (w, start) = inputs, weights
+    x, w = inputs[0], weights[0]
+    first, start = code.base(inputs[1]), code.base(weights[1])
     together = largest_divisor(channels, max(1, UNROLLED // (blocks * len(totals))))
     with code.loop(channels // together) as outer:
+        read, row_start = code.base(outer * together), code.base(outer * (together * width * lanes))
         for inner in range(together):
-            channel = outer * together + inner
-            row = start + channel * (width * lanes)
+            row = start + row_start + inner * (width * lanes)
             vectors = [load(w, row + b * lanes, lanes) for b in range(blocks)]
             for column, registers in enumerate(totals):
-                scalar = vector(load(x, first + channel + column * step), lanes)
+                scalar = vector(load(x, first + read + (inner + column * step)), lanes)
                 for weight, total in zip(vectors, registers, strict=True):
                     code.set(total, total.value + scalar * weight)

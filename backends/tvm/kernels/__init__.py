@@ -12,6 +12,7 @@ from cnndsl.backends.tvm.kernels import (
     grouped,
     plain,
     pooling,
+    squeeze_excite,
     winograd,
 )
 from cnndsl.ir.operator import Operator
@@ -22,6 +23,7 @@ FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
     **channels.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,
+    **squeeze_excite.FAMILIES,
 }
 
 

@@ -20,7 +20,8 @@ MAKERS = (*WEIGHTED, SqueezeExcite)
 
 @dataclass(frozen=True)
 class Epilogue:
-    """Moves activations, per-channel maps and joins into the weighted operator before them.
+    """Moves activations, per-channel maps and joins into the weighted operator, or the
+    squeeze-and-excitation block, before them.
 
     Of the operands of a join, the one that is computed last takes it; the others are then there.
     """

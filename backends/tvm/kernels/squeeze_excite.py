@@ -18,6 +18,7 @@ from cnndsl.backends.tvm.steps import ACTIVATIONS
 from cnndsl.backends.tvm.tir import Code, Expr, Register, load, split, vector
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import SqueezeExcite
 
 SUMS = 4
@@ -127,9 +128,7 @@ def _zeros(code: Code, count: int, lanes: int) -> list[Register]:
     return [code.register(vector(0.0, lanes), lanes) for _ in range(count)]
 
 
-def _add_up(
-    code: Code, sums: Sequence[Register], count: int, term: Callable[[Expr], Expr]
-) -> None:
+def _add_up(code: Code, sums: Sequence[Register], count: int, term: Callable[[Expr], Expr]) -> None:
     """Add term(0), term(1), ... term(count - 1) to the sums in turn."""
 
     def add_terms(first: Expr, registers: Sequence[Register]) -> None:
@@ -146,4 +145,4 @@ def _total(sums: Sequence[Register]) -> Expr:
     return reduce(add, (register.value for register in sums))
 
 
-FAMILIES = {SqueezeExcite: squeeze_excite}
+FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {SqueezeExcite: squeeze_excite}

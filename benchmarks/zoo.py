@@ -1,6 +1,6 @@
 """Every network of the zoo compiled for a target, and compared; the published ones first.
 
-    python -m benchmarks.zoo [--target cpu] [--only 'resnet*'] [--json FILE [--resume]]
+    python -m benchmarks.zoo [--target cpu] [--batch 8] [--only 'resnet*'] [--json FILE [--resume]]
 
 Small networks are compared with numpy in float64, straight from the network as written; larger
 ones with their ONNX model at -O0, run without onnxruntime's own optimiser. Where a module takes
@@ -82,15 +82,15 @@ class Comparison:
         return all(found <= limit for found in (self.declared, self.resized or 0))
 
 
-def compare(network: cnndsl.Network, target: str = "onnx") -> Comparison:
+def compare(network: cnndsl.Network, target: str = "onnx", batch: int | None = None) -> Comparison:
     """Compile a network of the zoo for a target and run it. Raises CnnError."""
     start = time.perf_counter()
     macs = graph_cost(network.graph).macs or 0
     small = macs <= SMALL
     weights = calibrated_weights(network.graph if small else _shrunk(network).graph)
-    module = cnndsl.compile(network, target, weights=weights)
+    module = cnndsl.compile(network, target, weights=weights, batch=batch)
     tolerance = _tolerance(module)
-    inputs = [_random_inputs(shapes) for shapes in _shapes(network.graph, module)]
+    inputs = [_random_inputs(shapes, batch or 1) for shapes in _shapes(network.graph, module)]
     found = [module.run(arrays) for arrays in inputs]
     del module
     reference = _numpy(network.name, weights) if small else _unoptimised(network, weights)
@@ -179,9 +179,9 @@ def _shapes(graph: Graph, module: Module) -> list[dict[str, tuple[int, ...]]]:
     return [declared] if smaller == declared else [declared, smaller]
 
 
-def _random_inputs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+def _random_inputs(shapes: Mapping[str, tuple[int, ...]], batch: int) -> dict[str, Array]:
     rng = np.random.default_rng(1)
-    return {n: rng.normal(size=(1, *shape)).astype(np.float32) for n, shape in shapes.items()}
+    return {n: rng.normal(size=(batch, *shape)).astype(np.float32) for n, shape in shapes.items()}
 
 
 def _one_step(array: Array) -> Array:
@@ -237,6 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="*", metavar="PATTERN", help="such as 'resnet*'")
     parser.add_argument("--target", default="onnx", help="such as cpu")
+    parser.add_argument("--batch", type=int, help="compile for so many samples at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as they come")
     parser.add_argument("--resume", action="store_true", help="keep the figures of the file")
     given = parser.parse_args()
@@ -251,7 +252,7 @@ def main() -> None:
     for name in track(names, "networks", console=console, transient=True, disable=quiet):
         problems.pop(name, None)
         try:
-            comparisons.append(compare(cnndsl.parse(name), given.target))
+            comparisons.append(compare(cnndsl.parse(name), given.target, given.batch))
         except CnnError as error:
             problems[name] = error.diagnostics[0].message
         if given.json:

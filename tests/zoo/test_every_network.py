@@ -65,7 +65,7 @@ def test_a_model_with_open_sizes_agrees_with_numpy_at_two_sizes(name):
     assert found.resized <= TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["densenet_bc_cifar_L40_k12", "se_shufflenet_v1_g3_1x", "unet"])
+@pytest.mark.parametrize("name", ["se_shufflenet_v1_g3_1x", "squeezenet1_1", "unet"])
 def test_native_code_agrees_with_numpy(name):
     found = compare(at_size(name, (FIXED | OPEN)[name]), "cpu")
     assert found.against == "numpy"

@@ -20,8 +20,7 @@ MAKERS = (*WEIGHTED, SqueezeExcite)
 
 @dataclass(frozen=True)
 class Epilogue:
-    """Moves activations, per-channel maps and joins into the weighted operator, or the
-    squeeze-and-excitation block, before them.
+    """Moves activations, per-channel maps and joins into the operator of MAKERS before them.
 
     Of the operands of a join, the one that is computed last takes it; the others are then there.
     """

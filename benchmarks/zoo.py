@@ -1,10 +1,10 @@
-"""Every network of the zoo as an ONNX model in onnxruntime, compared; the published ones first.
+"""Every network of the zoo compiled for a target, and compared; the published ones first.
 
-    python -m benchmarks.zoo [--only 'resnet*'] [--json FILE]
+    python -m benchmarks.zoo [--target cpu] [--batch 8] [--only 'resnet*'] [--json FILE [--resume]]
 
 Small networks are compared with numpy in float64, straight from the network as written; larger
-ones with themselves at -O0 and without onnxruntime's own optimiser. Where a network leaves its
-sizes open, the same model is compared at another size too. Differences are relative to the
+ones with their ONNX model at -O0, run without onnxruntime's own optimiser. Where a module takes
+other sizes, it is compared at another size too. Differences are relative to the
 largest number of the output; of a softmax, its operand is compared. The weights are random, with
 statistics of batch normalisation that fit them.
 """
@@ -16,7 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -37,12 +37,15 @@ from cnndsl.ir.operators import Softmax
 from cnndsl.language.loader import concrete_networks
 from cnndsl.passes.pipeline import inference_graph
 from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.layers import Layered
 from cnndsl.runtime.module import Array, Module
 
 Arrays = Mapping[str, Array]
 Run = Callable[[Arrays], Arrays]
 
 TOLERANCE = 1e-5
+WINOGRAD_TOLERANCE = 1e-4
+"""For modules with a convolution by Winograd's algorithm, whose transforms round."""
 SMALL = 500_000_000
 """Multiply-adds up to which a network is compared with numpy."""
 CALIBRATED_AT = 128
@@ -56,7 +59,7 @@ FACTS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Relative differences of a model's outputs.
+    """Relative differences of a module's outputs, and what they may be.
 
     `resized` is that at another size, or None if the network takes no other. `rounding` is what
     one rounding step of the inputs does to the outputs, measured where a difference is above the
@@ -69,23 +72,25 @@ class Comparison:
     declared: float
     resized: float | None
     rounding: float | None
+    tolerance: float
     seconds: float
 
     @property
     def fine(self) -> bool:
         """No difference is above the tolerance, or ten times what rounding the inputs does."""
-        limit = max(TOLERANCE, 10 * (self.rounding or 0))
+        limit = max(self.tolerance, 10 * (self.rounding or 0))
         return all(found <= limit for found in (self.declared, self.resized or 0))
 
 
-def compare(network: cnndsl.Network) -> Comparison:
-    """Compile and run a network of the zoo. Raises CnnError."""
+def compare(network: cnndsl.Network, target: str = "onnx", batch: int | None = None) -> Comparison:
+    """Compile a network of the zoo for a target and run it. Raises CnnError."""
     start = time.perf_counter()
     macs = graph_cost(network.graph).macs or 0
     small = macs <= SMALL
     weights = calibrated_weights(network.graph if small else _shrunk(network).graph)
-    module = cnndsl.compile(network, weights=weights)
-    inputs = [_random_inputs(shapes) for shapes in _shapes(network.graph, module)]
+    module = cnndsl.compile(network, target, weights=weights, batch=batch)
+    tolerance = _tolerance(module)
+    inputs = [_random_inputs(shapes, batch or 1) for shapes in _shapes(network.graph, module)]
     found = [module.run(arrays) for arrays in inputs]
     del module
     reference = _numpy(network.name, weights) if small else _unoptimised(network, weights)
@@ -94,7 +99,7 @@ def compare(network: cnndsl.Network) -> Comparison:
         relative_difference(network.graph, *pair) for pair in zip(found, expected, strict=True)
     ]
     rounding = None
-    if not all(difference <= TOLERANCE for difference in differences):
+    if not all(difference <= tolerance for difference in differences):
         rounded = reference({name: _one_step(array) for name, array in inputs[0].items()})
         rounding = relative_difference(network.graph, rounded, expected[0])
     return Comparison(
@@ -104,8 +109,15 @@ def compare(network: cnndsl.Network) -> Comparison:
         differences[0],
         differences[1] if len(differences) > 1 else None,
         rounding,
+        tolerance,
         time.perf_counter() - start,
     )
+
+
+def _tolerance(module: Module) -> float:
+    layers = module.layers if isinstance(module, Layered) else ()
+    by_winograd = any(layer.family == "winograd" for layer in layers)
+    return WINOGRAD_TOLERANCE if by_winograd else TOLERANCE
 
 
 def _shrunk(network: cnndsl.Network) -> cnndsl.Network:
@@ -167,9 +179,9 @@ def _shapes(graph: Graph, module: Module) -> list[dict[str, tuple[int, ...]]]:
     return [declared] if smaller == declared else [declared, smaller]
 
 
-def _random_inputs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+def _random_inputs(shapes: Mapping[str, tuple[int, ...]], batch: int) -> dict[str, Array]:
     rng = np.random.default_rng(1)
-    return {n: rng.normal(size=(1, *shape)).astype(np.float32) for n, shape in shapes.items()}
+    return {n: rng.normal(size=(batch, *shape)).astype(np.float32) for n, shape in shapes.items()}
 
 
 def _one_step(array: Array) -> Array:
@@ -187,46 +199,66 @@ def networks(pattern: str) -> list[str]:
     return sorted(names, key=lambda name: (name not in published, name))
 
 
+def line(row: Comparison) -> str:
+    """A network's figures, a miss marked."""
+    figures = (row.declared, row.resized, row.rounding)
+    cells = "  ".join(f"{'' if n is None else f'{n:.1e}':>8}" for n in figures)
+    text = f"{row.network:34} {row.macs / 1e9:7.3f}  {row.against:7}  {cells}  {row.seconds:8.1f}"
+    return text if row.fine else f"{text}  different"
+
+
 def table(comparisons: Sequence[Comparison], problems: Mapping[str, str]) -> str:
-    """One line for each network, misses marked, and a summary."""
+    """One line for each network, and a summary."""
     lines = [f"{'network':34} {'GMAC':>7}  against  declared   resized  rounding   seconds"]
-    for row in comparisons:
-        figures = (row.declared, row.resized, row.rounding)
-        cells = "  ".join(f"{'' if n is None else f'{n:.1e}':>8}" for n in figures)
-        line = (
-            f"{row.network:34} {row.macs / 1e9:7.3f}  {row.against:7}  {cells}  {row.seconds:8.1f}"
-        )
-        lines.append(line if row.fine else f"{line}  different")
+    lines += [line(row) for row in comparisons]
     lines += [f"{name:34} {problem}" for name, problem in problems.items()]
     fine = sum(row.fine for row in comparisons)
     return "\n".join([*lines, f"{fine} of {len(comparisons) + len(problems)} networks agree"])
+
+
+def _read(path: Path) -> tuple[list[Comparison], dict[str, str]]:
+    """What `_write` has written; nothing if there is no file."""
+    if not path.exists():
+        return [], {}
+    found = json.loads(path.read_text("utf-8"))
+    names = [field.name for field in fields(Comparison)]
+    rows = [Comparison(**{name: row[name] for name in names}) for row in found["networks"]]
+    return rows, found["problems"]
+
+
+def _write(path: Path, comparisons: Sequence[Comparison], problems: Mapping[str, str]) -> None:
+    rows = [asdict(row) | {"fine": row.fine} for row in comparisons]
+    with atomic_write(path) as file:
+        file.write(json.dumps({"networks": rows, "problems": problems}, indent=1).encode())
 
 
 def main() -> None:
     """Print the table; exit 1 if a network cannot be compiled or run, or differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="*", metavar="PATTERN", help="such as 'resnet*'")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--target", default="onnx", help="such as cpu")
+    parser.add_argument("--batch", type=int, help="compile for so many samples at a time")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as they come")
+    parser.add_argument("--resume", action="store_true", help="keep the figures of the file")
     given = parser.parse_args()
     console = Console(stderr=True)
-    comparisons: list[Comparison] = []
-    problems: dict[str, str] = {}
     names = networks(given.only)
     if not names:
         parser.error(f"no network is called {given.only}")
+    comparisons, problems = _read(given.json) if given.resume and given.json else ([], {})
+    known = {row.network for row in comparisons}
+    names = [name for name in names if name not in known]
     quiet = not console.is_terminal
     for name in track(names, "networks", console=console, transient=True, disable=quiet):
+        problems.pop(name, None)
         try:
-            comparisons.append(compare(cnndsl.parse(name)))
+            comparisons.append(compare(cnndsl.parse(name), given.target, given.batch))
         except CnnError as error:
             problems[name] = error.diagnostics[0].message
+        if given.json:
+            _write(given.json, comparisons, problems)
         if quiet:
-            print(name, problems.get(name, "done"), file=sys.stderr, flush=True)
-    if given.json:
-        rows = [asdict(row) | {"fine": row.fine} for row in comparisons]
-        with atomic_write(given.json) as file:
-            text = json.dumps({"networks": rows, "problems": problems}, indent=1)
-            file.write(text.encode())
+            print(problems.get(name) or line(comparisons[-1]), file=sys.stderr, flush=True)
     print(table(comparisons, problems))
     raise SystemExit(0 if not problems and all(row.fine for row in comparisons) else 1)
 

@@ -31,9 +31,9 @@ def weights_map() -> Path:
     return Path(str(files("cnndsl.networks") / "weights" / "torchvision" / "mobilenet_v2.map"))
 
 
-def compile_network(network: cnndsl.Network) -> Module:
-    """MobileNetV2 as an ONNX module with the trained weights."""
-    return cnndsl.compile(network, target="onnx", weights=weights(), weights_map=weights_map())
+def compile_network(network: cnndsl.Network, target: str = "onnx") -> Module:
+    """MobileNetV2 with the trained weights."""
+    return cnndsl.compile(network, target=target, weights=weights(), weights_map=weights_map())
 
 
 def classify(module: Module, path: Path, top: int = 3) -> list[tuple[str, float]]:

@@ -61,7 +61,7 @@ class Program:
 
 def lower(graph: Graph, batch: int, machine: Machine) -> Program:
     """The program of an inference graph. Raises ValueError if a size is open."""
-    prepared = prepare(graph, takes_prologue)
+    prepared = prepare(graph, takes_prologue, squeezes=False)
     lowering = _Lowering(prepared, batch, machine)
     return Program(prepared, lowering.options, lowering.plan, tuple(lowering.steps()))
 

@@ -15,9 +15,13 @@ from cnndsl.ir.operators import (
     Dropout,
     Fused,
     Identity,
+    Mul,
+    SqueezeExcite,
     StochasticDepth,
 )
+from cnndsl.ir.operators.fused import part_params
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
+from cnndsl.passes.fusing import as_fused
 
 REPLACED = (*CHANNEL_AFFINE, StochasticDepth, Dropout, Average)
 """Operators that a prepared graph has no nodes of."""
@@ -28,12 +32,18 @@ def takes_prologue(core: Operator) -> bool:
     return not isinstance(core, Conv) or core.groups == 1
 
 
-def prepare(graph: Graph, takes_prologue: Callable[[Operator], bool] = takes_prologue) -> Graph:
+def prepare(
+    graph: Graph,
+    takes_prologue: Callable[[Operator], bool] = takes_prologue,
+    *,
+    squeezes: bool = True,
+) -> Graph:
     """A copy of an inference graph with fewer operators that computes the same.
 
     Per-channel maps become affine, the mean of several operands a sum and a map. Where
     `takes_prologue` says that the kernels of a fused operator's core do not compute a prologue
-    themselves, it becomes a node of its own: an identity with an epilogue. Each input is
+    themselves, it becomes a node of its own: an identity with an epilogue. Unless there is a
+    kernel that `squeezes`, squeeze-and-excitation blocks are taken apart. Each input is
     followed and each output preceded by an identity, which moves it between the caller's layout
     and that of the kernels.
     """
@@ -42,6 +52,8 @@ def prepare(graph: Graph, takes_prologue: Callable[[Operator], bool] = takes_pro
         _simplify(result, node)
         if isinstance(node.op, Fused) and not takes_prologue(node.op.core):
             _split_prologue(result, node, node.op)
+        if not squeezes:
+            _take_apart(result, result[node.name])
     for name in list(result.inputs):
         result.insert_after(result[name], f"{name}.in", Identity())
     for output, name in list(result.outputs.items()):
@@ -90,3 +102,23 @@ def _split_prologue(graph: Graph, node: Node, op: Fused) -> None:
     rest = {role: e for role, e in node.params.items() if not role.startswith("prologue")}
     without = Fused(op.core, (), op.epilogue)
     graph.redefine(node, without, [before, *others], rest, node.spans)
+
+
+def _take_apart(graph: Graph, node: Node) -> None:
+    """Compute the factors of a squeeze-and-excitation block by nodes of their own."""
+    op, params = as_fused(node)
+    if not isinstance(op.core, SqueezeExcite):
+        return
+    x, *others = graph.producers(node)
+    weights = part_params(params, "core")
+    factors = x
+    for part in op.core.factor_parts(x.type.channels):
+        own = {role: weights[name] for role, name in part.roles.items()}
+        factors = graph.add(f"{node.name}.{part.label}", part.op, [factors], own, node.spans)
+    later = {
+        f"epilogue{index + 1}.{role}": expression
+        for index in range(len(op.epilogue))
+        for role, expression in part_params(params, f"epilogue{index}").items()
+    }
+    product = Fused(Identity(), (), (Mul(), *op.epilogue))
+    graph.redefine(node, product, [x, factors, *others], later, node.spans)

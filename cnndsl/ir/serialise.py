@@ -15,7 +15,10 @@ from cnndsl.ir.dims import Atom, Dim, OpenDim, Quotient, Symbol
 from cnndsl.ir.expressions import Apply, Constant, Expression, Parameter
 from cnndsl.ir.graph import Auxiliary, Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import BY_NAME, Fused, Input
+from cnndsl.ir.operators import BY_NAME, Fused, Input, SqueezeExcite
+
+PLAIN = {**BY_NAME, SqueezeExcite.name: SqueezeExcite}
+"""Operators whose attributes are plain values."""
 
 
 def to_json(graph: Graph) -> dict[str, Any]:
@@ -168,7 +171,7 @@ def _operator(name: str, attributes: Mapping[str, Any]) -> Operator:
 
 
 def _plain_operator(name: str, attributes: Mapping[str, Any]) -> Operator:
-    kind = BY_NAME[name]
+    kind = PLAIN[name]
     values = dict(attributes)
     if kind is Input:
         values["shape"] = tuple(_dim_from_json(dim) for dim in values["shape"])

@@ -17,23 +17,34 @@ from cnndsl.ir.operators import (
     Mul,
     Scale,
     Slice,
+    SqueezeExcite,
     StochasticDepth,
 )
 from cnndsl.memory.model import Options
 
 JOINS = (Add, Average, Max, Mul)
-ELEMENTWISE = (*ACTIVATIONS, *JOINS, Affine, BatchNorm, Scale, StochasticDepth)
-"""y[i] depends on the operands' element i alone, or on a vector's element for its channel."""
+ELEMENTWISE = (
+    *ACTIVATIONS,
+    *JOINS,
+    Affine,
+    BatchNorm,
+    Scale,
+    SqueezeExcite,
+    StochasticDepth,
+)
+"""y[i] depends on the operands' element i alone, or on a vector's element for its channel; of
+squeeze_excite also on sums that are complete before the first element is written."""
 
 
 def overwritable(graph: Graph, node: Node) -> list[int]:
     """The operands whose element i is last read when element i of the result is written.
 
-    Of a fused operator these are the operands of the joins that follow its core.
+    Of a fused operator these are the operands of the joins that follow its core, and all if the
+    core is elementwise.
     """
     operands = graph.producers(node)
     if isinstance(node.op, Fused):
-        candidates = range(1, len(operands))
+        candidates = range(not isinstance(node.op.core, ELEMENTWISE), len(operands))
     elif isinstance(node.op, ELEMENTWISE):
         candidates = range(len(operands))
     else:

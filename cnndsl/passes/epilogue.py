@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import ACTIVATIONS, Add, Max, Mul
+from cnndsl.ir.operators import ACTIVATIONS, Add, Max, Mul, SqueezeExcite
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
 from cnndsl.passes.fusing import add_epilogue, core_of
 from cnndsl.passes.linear import WEIGHTED
@@ -14,10 +14,13 @@ from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, 
 JOINS = (Add, Mul, Max)
 """Joins that can take their operands one after another."""
 
+MAKERS = (*WEIGHTED, SqueezeExcite)
+"""Operators that can finish their results before they store them."""
+
 
 @dataclass(frozen=True)
 class Epilogue:
-    """Moves activations, per-channel maps and joins into the weighted operator before them.
+    """Moves activations, per-channel maps and joins into the operator of MAKERS before them.
 
     Of the operands of a join, the one that is computed last takes it; the others are then there.
     """
@@ -55,7 +58,7 @@ def _maker(graph: Graph, node: Node, operands: list[Node]) -> Node:
 
 
 def _require_maker(graph: Graph, operand: Node, node: Node) -> None:
-    if not isinstance(core_of(operand), WEIGHTED):
+    if not isinstance(core_of(operand), MAKERS):
         raise Reject(f"its operand {describe(operand)} has no weights")
     require_one_reader(graph, operand)
     if operand.type != node.type:

@@ -10,12 +10,22 @@ import cnndsl
 from cnndsl.backends.cuda import BACKEND
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
-from cnndsl.ir.operators import Add, Conv, FullyConnected, Fused
+from cnndsl.ir.operators import (
+    Add,
+    Affine,
+    Conv,
+    FullyConnected,
+    Fused,
+    PRelu,
+    SqueezeExcite,
+)
 from cnndsl.memory import validate
 from cnndsl.passes.pipeline import optimise
 from cnndsl.weights.bind import bind
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE, assert_agrees
+from tests.onnx.support import start
+from tests.operators.cases import apply, parameter_values
 from tests.passes.random_graphs import Sample, samples
 
 
@@ -64,3 +74,13 @@ def test_resnet50_in_halves_runs_on_tensor_cores_without_a_workspace(batch: int)
 
 def core_of(op: object) -> object:
     return op.core if isinstance(op, Fused) else op
+
+
+def test_squeeze_and_excitation_is_taken_apart(emulator: Emulator):
+    graph, x = start(20, 5, 6)
+    block = Fused(SqueezeExcite(3), (Affine(),), (Add(), PRelu()))
+    graph.outputs = {"out": apply(graph, "se", block, [x, x]).name}
+    values = parameter_values(graph, 1)
+    inputs = {"image": np.random.default_rng(2).normal(size=(2, 20, 5, 6))}
+    module = emulator.module(graph, values, 2)
+    assert_agrees(module, graph, values, inputs, TOLERANCE["f32"])

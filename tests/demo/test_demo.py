@@ -6,12 +6,20 @@ import cnndsl
 from demo import __main__ as demo
 from demo.classifier import classify, compile_network, photo
 
+COLOURED = (
+    "astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png",
+    "motorcycle_left.png", "retina.jpg", "rocket.jpg",
+)  # fmt: skip
+"""Photos that scikit-image carries."""
+
 
 @pytest.fixture(scope="module")
-def module():
-    return compile_network(cnndsl.parse("mobilenet_v2"))
+def modules():
+    network = cnndsl.parse("mobilenet_v2")
+    return {target: compile_network(network, target) for target in ("onnx", "cpu")}
 
 
+@pytest.mark.parametrize("target", ["onnx", "cpu"])
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -19,10 +27,17 @@ def module():
         ("coffee.png", {"espresso": 0.9921, "consomme": 0.0043}),
     ],
 )
-def test_photos(module, name, expected):
-    answers = classify(module, photo(name), top=len(expected))
+def test_photos(modules, target, name, expected):
+    answers = classify(modules[target], photo(name), top=len(expected))
     assert [label for label, _ in answers] == list(expected)
     assert dict(answers) == pytest.approx(expected, abs=0.001)
+
+
+def test_targets_agree_on_photos(modules):
+    for name in COLOURED:
+        onnx, cpu = (classify(module, photo(name), top=5) for module in modules.values())
+        assert cpu[0][0] == onnx[0][0]
+        assert dict(cpu) == pytest.approx(dict(onnx), abs=1e-5)
 
 
 def test_what_the_demo_prints(tmp_path, monkeypatch, capsys):

@@ -1,8 +1,9 @@
 """Random graphs with random parameters and inputs, as a hypothesis strategy.
 
 They are made of what passes and plans stumble over: fan-out, shared weights, groups, padding,
-transposed convolutions, tables, concatenations of concatenations, vectors that join maps, outputs
-in the middle, and batch normalisations with tiny variances, large means and negative scales.
+transposed convolutions, tables, concatenations of concatenations, vectors that join maps, squeeze
+and excitation, outputs in the middle, and batch normalisations with tiny variances, large means and
+negative scales.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.operators import BY_NAME, Input
 from cnndsl.runtime.module import Array
 from tests.operators.cases import apply
+from tests.passes.values import nasty_values
 
 LARGEST = 1200
 """Elements of a tensor."""
 
 ACTIVATIONS = ("relu", "relu6", "leaky_relu", "prelu", "sigmoid", "tanh", "silu", "hard_swish")
 JOINS = ("add", "mul", "max", "average")
-VARIANCES = (1e-8, 0.3, 2.0)
-MEANS = (0.0, 1.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,20 @@ class Grower:
         name, attributes = self.draw(st.sampled_from(options))
         self.add(name, x, **attributes)
 
+    def excite(self) -> None:
+        """Squeeze and excitation, or something like it."""
+        pools = ["global_avgpool", "global_avgpool", "global_maxpool"]
+        activations = ["relu", "relu", "silu", "prelu"]
+        gates = ["sigmoid", "sigmoid", "hard_sigmoid", "bn"]
+        x = self.pick()
+        part = self.add(self.draw(st.sampled_from(pools)), x)
+        part = self.add("fc", part, units=2, bias=self.draw(st.booleans()))
+        part = self.add(self.draw(st.sampled_from(activations)), part)
+        part = self.add("fc", part, units=x.type.channels)
+        part = self.add(self.draw(st.sampled_from(gates)), part)
+        joined = self.add("mul", *self.draw(st.permutations([x, part])))
+        self.add(self.draw(st.sampled_from(["relu", "bn", "identity"])), joined)
+
     def training(self) -> None:
         x = self.pick()
         name = self.draw(st.sampled_from(["identity", "dropout", "stochastic_depth"]))
@@ -263,6 +277,7 @@ RECIPES: tuple[Callable[[Grower], None], ...] = (
     *(Grower.activate,) * 2,
     *(Grower.join,) * 2,
     *(Grower.concat,) * 2,
+    *(Grower.excite,) * 2,
     Grower.twin,
     Grower.special_conv,
     Grower.scale,
@@ -271,18 +286,3 @@ RECIPES: tuple[Callable[[Grower], None], ...] = (
     Grower.vector,
     Grower.training,
 )
-
-
-def nasty_values(graph: Graph, seed: int) -> dict[str, Array]:
-    """float64 values by name; statistics from VARIANCES and MEANS, scales of both signs."""
-    rng = np.random.default_rng(seed)
-
-    def value(name: str, shape: tuple[int, ...]) -> Array:
-        if name.endswith("running_var"):
-            return rng.choice(VARIANCES, shape)
-        if name.endswith("running_mean"):
-            return rng.choice(MEANS, shape)
-        fan_in = max(1, math.prod(shape[1:]))
-        return rng.normal(size=shape) / math.sqrt(fan_in)
-
-    return {name: value(name, p.shape) for name, p in graph.parameters().items()}

@@ -13,7 +13,7 @@ from cnndsl.backends.numpy.run import run_graph
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.text import graph_text
 from cnndsl.passes.pipeline import LEVELS, PassRun, optimise, passes
-from tests.passes.random_graphs import nasty_values
+from tests.passes.values import nasty_values
 
 CASES = sorted(Path(__file__).with_name("golden").glob("*.cnn"))
 

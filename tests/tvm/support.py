@@ -35,10 +35,12 @@ def compiled(
     batch: int | None = None,
     threads: int | None = 2,
     extension: str | None = None,
+    target: Machine | None = None,
 ) -> CpuModule:
-    """The module of a graph, for this machine or one of another vector width."""
+    """The module of a graph, for this machine or one of another vector width, or for `target`."""
     options = CompileOptions(batch=batch, threads=threads)
-    target = machine(extension) if extension else None
+    if extension:
+        target = machine(extension)
     return compile_module(graph, values, options, target)
 
 

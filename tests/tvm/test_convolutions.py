@@ -40,6 +40,7 @@ FORMS = (
     form("1x1_flat", "direct", (33, 9, 13), filters=64, kernel=1),
     form("1x1_strided", "direct", (32, 9, 13), filters=16, kernel=1, stride=2),
     form("1x1_into_halo", "direct", (24, 7, 7), "relu", "conv", filters=32, kernel=1),
+    form("7x7", "direct", (24, 9, 12), "relu", filters=32, kernel=7, pad="valid"),
     form("1x7", "direct", (12, 12, 17), "relu", filters=32, kernel=[1, 7]),
     form("1d", "direct", (20, 50), filters=24, kernel=5, stride=2),
     form("3d", "direct", (17, 5, 6, 7), filters=20, kernel=3),

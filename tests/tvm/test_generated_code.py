@@ -18,6 +18,7 @@ NETWORKS = {
     "densenet121": "a prologue in scratch memory, concat in place",
     "mobilenet_v1": "depthwise",
     "resnet18": "Winograd",
+    "se_mobilenet_v1": "squeeze and excitation",
     "shufflenet_v1_g3_1x": "uneven groups, shuffle",
 }
 

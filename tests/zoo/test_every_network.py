@@ -1,6 +1,6 @@
-"""Every network of the zoo is sound; small ones, and large ones made small, as ONNX models.
+"""Every network of the zoo is sound; small ones, and large ones made small, are compared.
 
-`python -m benchmarks.zoo` compares the ONNX models of all networks at their full size.
+`python -m benchmarks.zoo` compares all networks at their full size, `--target cpu` as native code.
 """
 
 from __future__ import annotations
@@ -63,6 +63,13 @@ def test_a_model_with_open_sizes_agrees_with_numpy_at_two_sizes(name):
     assert found.declared <= TOLERANCE
     assert found.resized is not None
     assert found.resized <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["se_shufflenet_v1_g3_1x", "squeezenet1_1", "unet"])
+def test_native_code_agrees_with_numpy(name):
+    found = compare(at_size(name, (FIXED | OPEN)[name]), "cpu")
+    assert found.against == "numpy"
+    assert found.declared <= found.tolerance
 
 
 @pytest.mark.parametrize("name", ["googlenet_aux", "inception_v3_aux"])

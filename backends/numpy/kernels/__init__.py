@@ -11,10 +11,11 @@ from cnndsl.backends.numpy.kernels import (
     normalisation,
     pooling,
     shape,
+    squeeze_excite,
 )
 from cnndsl.backends.numpy.kernels.types import Kernel
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators.fused import Fused
+from cnndsl.ir.operators import Fused, SqueezeExcite
 
 KERNELS: dict[type[Operator], Kernel] = {
     **convolution.KERNELS,
@@ -25,4 +26,5 @@ KERNELS: dict[type[Operator], Kernel] = {
     **join.KERNELS,
     **shape.KERNELS,
 }
+KERNELS[SqueezeExcite] = squeeze_excite.squeeze_excite_kernel(KERNELS)
 KERNELS[Fused] = fused.fused_kernel(KERNELS)

@@ -12,11 +12,12 @@ from cnndsl.backends.onnx.lower import (
     normalisation,
     pooling,
     shape,
+    squeeze_excite,
     structure,
 )
 from cnndsl.backends.onnx.lower.common import Lowering
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators.fused import Fused
+from cnndsl.ir.operators import Fused, SqueezeExcite
 
 LOWERINGS: dict[type[Operator], Lowering] = {
     **structure.LOWERINGS,
@@ -29,5 +30,6 @@ LOWERINGS: dict[type[Operator], Lowering] = {
     **join.LOWERINGS,
     **shape.LOWERINGS,
 }
+LOWERINGS[SqueezeExcite] = squeeze_excite.squeeze_excite_lowering(LOWERINGS)
 LOWERINGS[Fused] = fused.fused_lowering(LOWERINGS)
 """Every operator that a graph can hold."""

@@ -13,6 +13,7 @@ from cnndsl.backends.tvm.kernels import (
     moves,
     plain,
     pooling,
+    squeeze_excite,
     winograd,
 )
 from cnndsl.ir.operator import Operator
@@ -24,6 +25,7 @@ FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
     **moves.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,
+    **squeeze_excite.FAMILIES,
 }
 
 

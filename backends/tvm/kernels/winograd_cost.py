@@ -52,6 +52,8 @@ def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
         for tile in itertools.product(*(SIZES[size] for size in shape.kernel))
         if 1 in shape.kernel or _points(shape, tile) <= LARGEST
     ]
+    if not tiles:
+        return None
     best = min(tiles, key=lambda tile: cycles(shape, tile, machine))
     taps = math.prod(shape.kernel)
     products = shape.samples * math.prod(shape.spatial) * taps * shape.pairs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators.activation import (
     ACTIVATIONS,
+    PLAIN_ACTIVATIONS,
     ChannelMax,
     HardSigmoid,
     HardSwish,
@@ -36,6 +37,7 @@ from cnndsl.ir.operators.pooling import (
     MaxPool,
 )
 from cnndsl.ir.operators.shape import PadChannels, Shuffle, Slice, Subsample, Upsample
+from cnndsl.ir.operators.squeeze_excite import SqueezeExcite
 from cnndsl.ir.operators.structure import Identity, Input
 from cnndsl.ir.operators.training import Dropout, StochasticDepth
 from cnndsl.ir.operators.transposed import ConvTranspose
@@ -45,6 +47,7 @@ __all__ = [
     "BY_NAME",
     "INTERNAL",
     "OPERATORS",
+    "PLAIN_ACTIVATIONS",
     "SHORTHANDS",
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",
@@ -89,6 +92,7 @@ __all__ = [
     "Silu",
     "Slice",
     "Softmax",
+    "SqueezeExcite",
     "StochasticDepth",
     "Subsample",
     "Tanh",
@@ -146,7 +150,7 @@ OPERATORS: tuple[type[Operator], ...] = (
 """Every operator of the language that a graph can hold. Backends and tests walk this list, so
 that none can lack an operator."""
 
-INTERNAL: tuple[type[Operator], ...] = (Fused,)
+INTERNAL: tuple[type[Operator], ...] = (Fused, SqueezeExcite)
 """Operators that passes put into a graph; the language has no word for them."""
 
 SHORTHANDS: tuple[type[Operator], ...] = (Depthwise, Normalize)

@@ -148,3 +148,6 @@ ACTIVATIONS = (
     Tanh,
 )
 """Functions of single elements: y[i] depends on x[i] alone, and on the channel for prelu."""
+
+PLAIN_ACTIVATIONS = tuple(op for op in ACTIVATIONS if op not in (LeakyRelu, PRelu))
+"""Those without attributes and parameters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnndsl.backends.tvm.kernels import winograd
+from cnndsl.backends.tvm.kernels import winograd_plan
 from cnndsl.backends.tvm.layout import Halo, Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph, Node
@@ -73,8 +73,8 @@ def read_halo(reader: Node, x: Node, batch: int, machine: Machine) -> Halo:
     if not isinstance(core, Conv) or (fused and fused.prologue):
         return ()
     spatial = [n for n in reader.type.spatial if isinstance(n, int)]
-    tile = winograd.output_tile(core, x.type.channels, spatial, batch, machine)
-    return winograd.read_halo(core, spatial, tile) if tile else core.pads
+    tile = winograd_plan.output_tile(core, x.type.channels, spatial, batch, machine)
+    return winograd_plan.read_halo(core, spatial, tile) if tile else core.pads
 
 
 def _union(halos: list[Halo]) -> Halo:

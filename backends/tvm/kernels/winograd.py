@@ -13,25 +13,17 @@ chunk, each reading a part of the transformed weights.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
-from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, near
-from cnndsl.backends.tvm.kernels.plain import conv_weight
+from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.products import add_products
-from cnndsl.backends.tvm.kernels.transforms import (
-    Transform,
-    transform,
-    transformed_inputs,
-    transformed_outputs,
-)
-from cnndsl.backends.tvm.kernels.winograd_cost import Chunks, Shape, best_chunks, best_transforms
+from cnndsl.backends.tvm.kernels.transforms import transformed_inputs, transformed_outputs
+from cnndsl.backends.tvm.kernels.winograd_plan import WinogradPlan, output_tile
 from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.tiles import Pieces, Tile, best_tile, evenly
+from cnndsl.backends.tvm.tiles import Pieces
 from cnndsl.backends.tvm.tir import (
     Code,
     Expr,
@@ -43,38 +35,8 @@ from cnndsl.backends.tvm.tir import (
     split,
     vector,
 )
-from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
-from cnndsl.ir.expressions import Expression
+from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
-
-FEWEST_CHANNELS = 16
-
-
-def output_tile(
-    op: Conv, channels: int, spatial: Sequence[int], batch: int, machine: Machine
-) -> tuple[int, ...] | None:
-    """Outputs of the cheapest tile by axis, or None if direct convolution is cheaper or needed."""
-    lanes, ones = machine.lanes, (1, 1)
-    width, filters = channels // op.groups, op.filters // op.groups
-    fits = len(op.kernel) == 2 and op.stride == ones and op.dilation == ones
-    whole_blocks = op.groups == 1 or (width % lanes == 0 and filters % lanes == 0)
-    enough = min(width, filters) >= FEWEST_CHANNELS
-    if not (fits and whole_blocks and enough and machine.winograd and lanes > 1):
-        return None
-    return best_transforms(_shape(op, channels, spatial, batch), machine)
-
-
-def _shape(op: Conv, channels: int, spatial: Sequence[int], batch: int) -> Shape:
-    width, filters = channels // op.groups, op.filters // op.groups
-    return Shape(op.kernel, tuple(spatial), width, filters, op.groups, batch)
-
-
-def read_halo(op: Conv, spatial: Sequence[int], tile: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """The zeros that whole tiles need around an input; `spatial` is the output's size."""
-    return tuple(
-        (before, after + (-n % m))
-        for n, m, (before, after) in zip(spatial, tile, op.pads, strict=True)
-    )
 
 
 def winograd(call: Call) -> Kernel | None:
@@ -86,12 +48,12 @@ def winograd(call: Call) -> Kernel | None:
     tile = output_tile(op, call.x.channels, y.spatial, y.batch, call.machine)
     if tile is None:
         return None
-    kernel = _Winograd.plan(call, op, tile)
-    weights = {"weight": kernel.packed(call), **call.weights()}
+    plan = WinogradPlan.of(call, op, tile)
+    weights = {"weight": plan.packed(call), **call.weights()}
     if op.bias:
         missing = y.blocks * lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
-    return Kernel("winograd", weights, kernel.write, kernel.scratch)
+    return Kernel("winograd", weights, _Winograd(plan).write, plan.scratch)
 
 
 @dataclass(frozen=True)
@@ -104,99 +66,24 @@ class _Chunk:
 
 @dataclass(frozen=True)
 class _Winograd:
-    """A sample has `down` times `across` tiles.
+    """Writes the code of a plan."""
 
-    `inputs` and `outputs` count blocks of channels, outputs up to a multiple of the register
-    `tile`; `span` input blocks belong to one group, and are summed up in parts of `depth`.
-    """
-
-    transforms: tuple[Transform, ...]
-    samples: int
-    down: int
-    across: int
-    chunks: Chunks
-    inputs: int
-    span: int
-    outputs: int
-    groups: int
-    lanes: int
-    cores: int
-    tile: Tile
-    depth: int
-
-    @classmethod
-    def plan(cls, call: Call, op: Conv, output: tuple[int, ...]) -> _Winograd:
-        """Chunks as the caches want them, and the register tile of the products."""
-        transforms = tuple(transform(m, r) for m, r in zip(output, op.kernel, strict=True))
-        y, machine = call.output, call.machine
-        down, across = (-(-n // m) for n, m in zip(y.spatial, output, strict=True))
-        inputs, outputs = call.x.blocks, y.blocks
-        chunks = best_chunks(_shape(op, call.x.channels, y.spatial, y.batch), output, machine)
-        limit = outputs // op.groups
-        tile = best_tile(machine, limit, chunks.tiles, exact=op.groups > 1)
-        outputs = -(-outputs // tile.blocks) * tile.blocks
-        span = inputs // op.groups
-        panel = 4 * machine.lanes**2 * tile.blocks
-        depth = span if chunks.tiles <= tile.columns else evenly(span, near(machine) / panel)
-        return cls(
-            transforms, y.batch, down, across, chunks, inputs, span, outputs, op.groups,
-            machine.lanes, machine.cores, tile, depth,
-        )  # fmt: skip
-
-    @property
-    def points(self) -> int:
-        """Products of a tile for each pair of channels."""
-        return math.prod(t.size for t in self.transforms)
-
-    @property
-    def input_distance(self) -> int:
-        """Floats from a point of the transformed inputs to the next: an odd number of vectors.
-
-        So the points of one tile do not compete for the same places in a cache.
-        """
-        return (self.inputs * self.chunks.tiles | 1) * self.lanes
-
-    @property
-    def output_distance(self) -> int:
-        """Floats from a point of the products to the next."""
-        return (self.outputs * self.chunks.tiles | 1) * self.lanes
-
-    @property
-    def chunk_scratch(self) -> int:
-        """Floats of the transformed tiles of a chunk, inputs before products."""
-        floats = self.points * (self.input_distance + self.output_distance)
-        return -(-floats // FLOATS_OF_LINE) * FLOATS_OF_LINE
-
-    @property
-    def scratch(self) -> int:
-        """Floats of all chunks that are in work at a time."""
-        return self.chunk_scratch * (self.cores if self.chunks.private else 1)
-
-    def packed(self, call: Call) -> Expression:
-        """G g G^T as [points, filters/outputs, channels/lanes, lanes, outputs]."""
-        down, across = (constant(t.weight) for t in self.transforms)
-        full = einsum("ai,ocij,bj->aboc", down, conv_weight(call), across)
-        width, inner = self.tile.blocks * self.lanes, self.span * self.lanes
-        _, _, filters, channels = full.shape
-        missing = ((0, self.outputs * self.lanes - filters), (0, inner - channels))
-        padded = pad(full, ((0, 0), (0, 0), *missing))
-        chunks = self.outputs // self.tile.blocks
-        shape = (self.points, chunks, width, self.span, self.lanes)
-        return transpose(reshape(padded, shape), (0, 1, 3, 4, 2))
+    plan: WinogradPlan
 
     def write(self, body: Body) -> None:
         """All outputs, chunk by chunk."""
-        code, tiles = body.code, self.chunks.tiles
-        count = -(-self.samples * self.down * self.across // tiles)
-        if not self.chunks.private:
+        plan = self.plan
+        code, tiles = body.code, plan.chunks.tiles
+        count = -(-plan.samples * plan.down * plan.across // tiles)
+        if not plan.chunks.private:
             with code.loop(count) as chunk:
                 self._write_chunk(body, _Chunk(code.name(chunk * tiles), 0))
             return
-        rounds = -(-count // self.cores)
-        with code.parallel(self.cores) as (core,), code.loop(rounds) as index:
+        rounds = -(-count // plan.cores)
+        with code.parallel(plan.cores) as (core,), code.loop(rounds) as index:
             chunk = code.name(core * rounds + index)
-            with code.when(count % self.cores == 0 or chunk < count):
-                start = code.name(core * self.chunk_scratch)
+            with code.when(count % plan.cores == 0 or chunk < count):
+                start = code.name(core * plan.chunk_scratch)
                 self._write_chunk(body, _Chunk(code.name(chunk * tiles), start))
 
     def _write_chunk(self, body: Body, chunk: _Chunk) -> None:
@@ -207,7 +94,8 @@ class _Winograd:
     @contextmanager
     def _each(self, code: Code, *extents: int) -> Iterator[list[Expr]]:
         """All index tuples of a phase, shared by the cores if the chunk is."""
-        if self.chunks.private:
+        plan = self.plan
+        if plan.chunks.private:
             with code.box([range(extent) for extent in extents]) as indices:
                 yield indices
         else:
@@ -219,105 +107,149 @@ class _Winograd:
         self, code: Code, chunk: _Chunk, blocks: int
     ) -> Iterator[tuple[Expr, Expr, Expr, Expr, Expr]]:
         """Channel block, tile of the chunk, sample, row and column of all tiles that there are."""
-        total = self.samples * self.down * self.across
-        with self._each(code, blocks, self.chunks.tiles) as (block, tile):
+        plan = self.plan
+        total = plan.samples * plan.down * plan.across
+        with self._each(code, blocks, plan.chunks.tiles) as (block, tile):
             index = code.name(chunk.first + tile)
-            with code.when(total % self.chunks.tiles == 0 or index < total):
-                n, row, column = split(index, (self.samples, self.down, self.across))
+            with code.when(total % plan.chunks.tiles == 0 or index < total):
+                n, row, column = split(index, (plan.samples, plan.down, plan.across))
                 yield block, tile, code.name(n), code.name(row), code.name(column)
 
     def _transform_inputs(self, body: Body, chunk: _Chunk) -> None:
         """scratch[point][channel block][tile] = B^T d B."""
+        plan = self.plan
         code, x, op = body.code, body.inputs[0], body.call.core
         assert isinstance(op, Conv)
         (top, _), (left, _) = op.pads
-        down, across = self.transforms
-        with self._tiles(code, chunk, self.inputs) as (block, tile, n, row, column):
+        down, across = plan.transforms
+        with self._tiles(code, chunk, plan.inputs) as (block, tile, n, row, column):
             corner = code.name(
                 x.layout.index(n, block, (row * down.m - top, column * across.m - left))
             )
             line, place = x.layout.strides
             values = [
-                [load(x.buffer, corner + i * line + j * place, self.lanes)
+                [load(x.buffer, corner + i * line + j * place, plan.lanes)
                  for j in range(across.size)]
                 for i in range(down.size)
             ]  # fmt: skip
-            results = transformed_inputs(code, self.transforms, values, self.lanes)
-            start = code.name(chunk.start + (block * self.chunks.tiles + tile) * self.lanes)
+            results = transformed_inputs(code, plan.transforms, values, plan.lanes)
+            start = code.name(chunk.start + (block * plan.chunks.tiles + tile) * plan.lanes)
             for point, value in enumerate(v for line in results for v in line):
-                code.store(body.scratch, start + point * self.input_distance, value, self.lanes)
+                code.store(body.scratch, start + point * plan.input_distance, value, plan.lanes)
 
     def _multiply(self, body: Body, chunk: _Chunk) -> None:
         """products[point][output block][tile] = the sum over the input channels of its group."""
-        code, tile, lanes, tiles = body.code, self.tile, self.lanes, self.chunks.tiles
-        panels = self.outputs // tile.blocks
-        panel = self.span * lanes * tile.blocks * lanes
+        plan = self.plan
+        code, tile, lanes, tiles = (
+            body.code,
+            plan.tile,
+            plan.lanes,
+            plan.chunks.tiles,
+        )
+        panels = plan.outputs // tile.blocks
+        panel = plan.span * lanes * tile.blocks * lanes
         pieces = Pieces.of(tiles, tile.columns)
-        products = chunk.start + self.points * self.input_distance
-        with self._each(code, self.points, panels) as (point, number):
+        products = chunk.start + plan.points * plan.input_distance
+        with self._each(code, plan.points, panels) as (point, number):
             weights = code.name((point * panels + number) * panel)
-            group = div(number, panels // self.groups) if self.groups > 1 else 0
-            source = chunk.start + point * self.input_distance + group * self.span * tiles * lanes
-            target = products + point * self.output_distance + number * tile.blocks * tiles * lanes
+            group = div(number, panels // plan.groups) if plan.groups > 1 else 0
+            source = chunk.start + point * plan.input_distance + group * plan.span * tiles * lanes
+            target = products + point * plan.output_distance + number * tile.blocks * tiles * lanes
             source, target = code.name(source), code.name(target)
-            with code.loop(-(-self.span // self.depth)) as part:
+            with code.loop(-(-plan.span // plan.depth)) as part:
                 for column, columns in pieces.walk(code):
                     first = column * lanes
-                    self._products(body, weights, source + first, target + first, part, columns)
+                    places = (source + first, target + first)
+                    self._products(body, weights, places, part, column, columns)
 
     def _products(
-        self, body: Body, weights: Expr, source: Expr, target: Expr, part: Expr, columns: int
+        self,
+        body: Body,
+        weights: Expr,
+        places: tuple[Expr, Expr],
+        part: Expr,
+        column: Expr,
+        columns: int,
     ) -> None:
-        """The products of some neighbouring tiles, of the input blocks of one part."""
-        code, lanes, blocks, tiles = body.code, self.lanes, self.tile.blocks, self.chunks.tiles
+        """The products of some neighbouring tiles, of the input blocks of one part.
+
+        `places` are where the first tile's inputs and products lie.
+        """
+        plan = self.plan
+        source, target = places
+        code, lanes, blocks, tiles = (
+            body.code,
+            plan.lanes,
+            plan.tile.blocks,
+            plan.chunks.tiles,
+        )
         weight = body.weights["weight"]
         zero = vector(0.0, lanes)
         totals = [[code.register(zero, lanes) for _ in range(blocks)] for _ in range(columns)]
-        places = [
+        sums = [
             (total, target + (b * tiles + column) * lanes)
             for column, registers in enumerate(totals)
             for b, total in enumerate(registers)
         ]
-        with code.when(negated(self.depth == self.span or part == 0)):
-            for total, index in places:
+        with code.when(negated(plan.depth == plan.span or part == 0)):
+            for total, index in sums:
                 code.set(total, load(body.scratch, index, lanes))
-        first = part * self.depth
+        first = part * plan.depth
         with code.loop(self._depth_of(first)) as inner:
             block = code.name(first + inner)
             start = code.name(source + block * (tiles * lanes))
             row = code.name(weights + block * (lanes * blocks * lanes))
+            self._ask_ahead(body, row, column, columns)
             add_products(code, totals, (body.scratch, start), lanes, (weight, row), lanes, blocks)
-        for total, index in places:
+        for total, index in sums:
             code.store(body.scratch, index, total.value, lanes)
+
+    def _ask_ahead(self, body: Body, row: Expr, column: Expr, columns: int) -> None:
+        """Ask for a share of the next panel's weights where they are larger than a cache.
+
+        All tiles together ask for what the next panel holds in place of `row`'s input block.
+        """
+        plan = self.plan
+        if not plan.streams:
+            return
+        block = plan.lanes**2 * plan.tile.blocks // FLOATS_OF_LINE
+        tiles = plan.chunks.tiles
+        first = div(column * block, tiles) * FLOATS_OF_LINE
+        ahead = body.code.base(row + plan.span * block * FLOATS_OF_LINE + first)
+        for line in range(-(-block * columns // tiles)):
+            body.code.prefetch(body.weights["weight"], ahead + line * FLOATS_OF_LINE)
 
     def _depth_of(self, first: Expr) -> Expr:
         """Input blocks of the part that starts with a block."""
-        return minimum(self.depth, self.span - first) if self.span % self.depth else self.depth
+        plan = self.plan
+        return minimum(plan.depth, plan.span - first) if plan.span % plan.depth else plan.depth
 
     def _transform_outputs(self, body: Body, chunk: _Chunk) -> None:
         """y = A^T products A, and the epilogue."""
-        code, lanes = body.code, self.lanes
-        height, width = (t.size for t in self.transforms)
-        products = chunk.start + self.points * self.input_distance
+        plan = self.plan
+        code, lanes = body.code, plan.lanes
+        height, width = (t.size for t in plan.transforms)
+        products = chunk.start + plan.points * plan.input_distance
         blocks = body.output.layout.blocks
         with self._tiles(code, chunk, blocks) as (block, tile, n, row, column):
             body.clear_halo(n, block, [row, column])
-            start = code.name(products + (block * self.chunks.tiles + tile) * lanes)
+            start = code.name(products + (block * plan.chunks.tiles + tile) * lanes)
             values = [
                 [
-                    load(body.scratch, start + (i * width + j) * self.output_distance, lanes)
+                    load(body.scratch, start + (i * width + j) * plan.output_distance, lanes)
                     for j in range(width)
                 ]
                 for i in range(height)
             ]
-            results = transformed_outputs(code, self.transforms, values, lanes)
+            results = transformed_outputs(code, plan.transforms, values, lanes)
             self._store(body, Place(n, block, (row, column)), results)
 
     def _store(self, body: Body, tile: Place, results: Sequence[Sequence[Expr]]) -> None:
         """Write a tile of outputs, as far as it lies in the map."""
-        code, lanes = body.code, self.lanes
+        plan = self.plan
+        code, lanes = body.code, plan.lanes
         down, across = tile.position
-        m = [t.m for t in self.transforms]
+        m = [t.m for t in plan.transforms]
         bias = body.weights.get("bias")
         start = vector(0.0, lanes) if bias is None else load(bias, tile.block * lanes, lanes)
         height, width = body.output.layout.spatial

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cnndsl.backends.cuda.driver import Driver
+from cnndsl.backends.cuda.driver import Driver, Function
 from cnndsl.backends.cuda.machine import runs_on
 from cnndsl.backends.cuda.program import WEIGHTS, Task
 from cnndsl.diagnostics import CnnError
@@ -26,13 +26,14 @@ GRAPHS = 16
 class Session:
     """Everything is allocated when a session is made; calls come one after another.
 
+    `cubins` are the device code of the tasks' kernels by name,
     `sizes` are the bytes of the inputs' and outputs' buffers by region. Raises CnnError: E0742
     without a GPU, E0743 if the code is for another one, E0744 if its memory is too small.
     """
 
     def __init__(
         self,
-        cubin: bytes,
+        cubins: Mapping[str, bytes],
         arch: str,
         tasks: Sequence[Task],
         arena: int,
@@ -47,21 +48,31 @@ class Session:
         self._tasks = tuple(tasks)
         self._lock = threading.Lock()
         self._graphs: dict[tuple[int, ...], c_void_p] | None = {} if graph else None
-        names = sorted({task.symbol for task in tasks})
-        self._functions = driver.functions(cubin, names)
-        for task in tasks:
-            if task.launch.shared > STATIC_SHARED:
-                driver.allow_shared(self._functions[task.symbol], task.launch.shared)
+        self._modules: list[c_void_p] = []
+        self._functions: dict[str, Function] = {}
         self.stream = driver.stream()
         self._memory: dict[str, int] = {}
         self._staging: dict[str, Array] = {}
-        weakref.finalize(self, _release, driver, self._context, self._memory, self._staging)
+        weakref.finalize(
+            self, _release, driver, self._context, self._modules, self._memory, self._staging
+        )
+        self._load(cubins)
         for name, size in {"arena": arena, WEIGHTS: weights.nbytes, **sizes}.items():
             self._memory[name] = driver.allocate(size)
         for name, size in sizes.items():
             self._staging[name] = _host_array(driver, size)
         driver.clear(self._memory["arena"], arena)
         self.set_weights(weights)
+
+    def _load(self, cubins: Mapping[str, bytes]) -> None:
+        """Make functions of the device code, with the shared memory that their launches need."""
+        driver = self._driver
+        for name, cubin in cubins.items():
+            self._modules.append(driver.load(cubin))
+            self._functions[name] = driver.function(self._modules[-1], name)
+        for task in self._tasks:
+            if task.launch.shared > STATIC_SHARED:
+                driver.allow_shared(self._functions[task.symbol], task.launch.shared)
 
     def set_weights(self, weights: Array) -> None:
         """Copy the packed weights to the device."""
@@ -157,9 +168,15 @@ def _require_arch(arch: str, capability: tuple[int, int]) -> None:
 
 
 def _release(
-    driver: Driver, context: c_void_p, memory: Mapping[str, int], staging: Mapping[str, Array]
+    driver: Driver,
+    context: c_void_p,
+    modules: Sequence[c_void_p],
+    memory: Mapping[str, int],
+    staging: Mapping[str, Array],
 ) -> None:
     driver.enter(context)
+    for module in modules:
+        driver.unload(module)
     for address in memory.values():
         driver.free(address)
     for array in staging.values():

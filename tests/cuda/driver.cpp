@@ -118,6 +118,8 @@ int cuModuleGetFunction(void **function, void *module, const char *name) {
   return *function ? SUCCESS : NOT_FOUND;
 }
 
+int cuModuleUnload(void *module) { return dlclose(module) ? INVALID : SUCCESS; }
+
 int cuFuncSetAttribute(void *, int attribute, int size) {
   return attribute == 8 && size <= 227 * 1024 ? SUCCESS : INVALID;
 }

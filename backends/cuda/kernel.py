@@ -50,7 +50,8 @@ class Call:
 class Launch:
     """Blocks along each axis, threads of a block, bytes that a block shares, blocks of a cluster.
 
-    `cooperative` kernels have barriers.
+    `cooperative` kernels have barriers. `roomy` ones may use as many registers as a block can
+    have; for others the compiler weighs registers against blocks at a time.
     """
 
     grid: tuple[int, int, int]
@@ -58,6 +59,7 @@ class Launch:
     shared: int = 0
     cluster: int = 1
     cooperative: bool = False
+    roomy: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,10 @@ def kernel_text(call: Call, kernel: Kernel) -> tuple[str, str]:
     digest = hashlib.sha256(f"{body}{kernel.function}{launch}".encode()).hexdigest()
     name = f"{kernel.family}_{digest[:16]}"
     cluster = f" __cluster_dims__({launch.cluster}, 1, 1)" if launch.cluster > 1 else ""
+    bounds = f"{launch.threads}, 1" if launch.roomy else f"{launch.threads}"
     return name, (
         f"struct K_{name} {{\n{body.replace('SELF', f'K_{name}')}}};\n\n"
-        f'extern "C" __global__ void __launch_bounds__({launch.threads}){cluster}\n'
+        f'extern "C" __global__ void __launch_bounds__({bounds}){cluster}\n'
         f"{name}(K_{name}::Arguments a) {{\n  {kernel.function}<K_{name}>(a);\n}}\n"
     )
 

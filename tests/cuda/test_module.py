@@ -12,6 +12,7 @@ from cnndsl.backends.cuda import BACKEND, driver, toolchain
 from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.machine import runs_on
 from cnndsl.backends.cuda.module import CudaModule
+from cnndsl.cli.main import main
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
@@ -128,6 +129,44 @@ def test_another_gpu_is_an_error(saved: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(CnnError, match="made for sm_90, but the GPU is sm_80") as caught:
         loaded(saved)(IMAGE[:2])
     assert code_of(caught) == "E0743"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("EMULATED_DEVICES", "0", "no NVIDIA GPU can be used here"),
+        ("EMULATED_CAPABILITY", "80", "made for sm_90, but the GPU is sm_80"),
+        ("EMULATED_MEGABYTES", "0", "the GPU has too little free memory"),
+    ],
+)
+def test_what_lacks_is_one_line_on_the_command_line(
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    message: str,
+):
+    np.save(tmp_path / "image.npy", IMAGE[:2])
+    monkeypatch.setenv(variable, value)
+    assert main(["run", str(saved), "--input", str(tmp_path / "image.npy")]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("error[") == 1
+    assert "Traceback" not in errors
+
+
+def test_a_wrong_architecture_is_one_line_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    output = tmp_path / "net.cnnmod"
+    command = ["compile", "lenet5", "--target", "cuda", "--seed", "0", "--arch", "sm_70"]
+    assert main([*command, "-o", str(output)]) == 2
+    errors = capsys.readouterr().err
+    assert "the GPU architecture 'sm_70' is too old" in errors
+    assert errors.count("error[") == 1
+    assert not output.exists()
 
 
 def test_code_runs_within_its_generation():

@@ -83,7 +83,12 @@ def _product(call: Call, windows: Windows) -> Kernel:
     tile = choice.tile
     weight = _packed(windows, tile.columns, steps, precision.block, precision.tensor_cores)
     launch = Launch(
-        choice.grid, tile.threads, choice.shared, cluster=choice.split, cooperative=True
+        choice.grid,
+        tile.threads,
+        choice.shared,
+        cluster=choice.split,
+        cooperative=True,
+        roomy=not precision.tensor_cores,
     )
     return Kernel(
         "gemm" if precision.tensor_cores else "sgemm",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from cnndsl.backends.cuda.choices import fastest_variant
 from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
@@ -30,7 +31,7 @@ def compile_module(
     require_known_sizes(graph)
     machine = find_machine(options.arch, options.precision)
     batch = options.batch or 1
-    program = lower(graph, batch, machine)
+    program = lower(graph, batch, machine, fastest_variant)
     packing = packing_of(program)
     texts = kernels(program.steps)
     code, hits = make_code(texts, machine.arch.name)

@@ -186,6 +186,10 @@ class Driver:
         """Wait until a stream has nothing left to do."""
         self.call("cuStreamSynchronize", stream)
 
+    def finish(self) -> None:
+        """Wait for the whole device: streams of their own do not wait for copies outside them."""
+        self.call("cuCtxSynchronize")
+
     def event(self) -> c_void_p:
         """A mark in a stream that has a time."""
         event = c_void_p()

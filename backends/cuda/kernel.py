@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import Machine
 from cnndsl.backends.cuda.steps import argument, step_text, step_weights
+from cnndsl.backends.cuda.tiles import Variant
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 
@@ -19,6 +20,7 @@ class Call:
 
     The inputs are the core's operand, then one for each join among the steps of `epilogue`.
     `params` are those of all parts by `label.role`, as in `cnndsl.ir.operators.fused`.
+    `variant` is the kernel to take where there are several; None leaves it to the model of time.
     """
 
     core: Operator
@@ -26,8 +28,9 @@ class Call:
     epilogue: tuple[Operator, ...]
     inputs: tuple[Layout, ...]
     output: Layout
-    params: Mapping[str, Expression] = field(compare=False)
+    params: Mapping[str, Expression] = field(compare=False, repr=False)
     machine: Machine
+    variant: Variant | None = None
 
     @property
     def x(self) -> Layout:

@@ -12,9 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 from cnndsl.backends.cuda.driver import Driver, Function
-from cnndsl.backends.cuda.machine import runs_on
+from cnndsl.backends.cuda.machine import require_arch
 from cnndsl.backends.cuda.program import WEIGHTS, Task
-from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.module import Array
 
 STATIC_SHARED = 48 * 1024
@@ -44,7 +43,7 @@ class Session:
         self._driver = driver = Driver()
         self._context = driver.context()
         driver.enter(self._context)
-        _require_arch(arch, driver.capability())
+        require_arch(arch, driver.capability())
         self._tasks = tuple(tasks)
         self._lock = threading.Lock()
         self._graphs: dict[tuple[int, ...], c_void_p] | None = {} if graph else None
@@ -79,6 +78,7 @@ class Session:
         with self._lock:
             self._driver.enter(self._context)
             self._driver.upload(self._memory[WEIGHTS], weights.ctypes.data, weights.nbytes)
+            self._driver.finish()
 
     def run(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         """Compute one batch from host arrays into host arrays, float32, by region."""
@@ -154,16 +154,6 @@ class Session:
         function = self._functions[task.symbol]
         self._driver.launch(
             function, launch.grid, launch.threads, launch.shared, self.stream, pointers
-        )
-
-
-def _require_arch(arch: str, capability: tuple[int, int]) -> None:
-    if not runs_on(arch, capability):
-        here = f"sm_{capability[0]}{capability[1]}"
-        raise CnnError.of(
-            "E0743",
-            f"the module is made for {arch}, but the GPU is {here}",
-            hint=f"compile it with --arch {here}",
         )
 
 

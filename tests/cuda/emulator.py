@@ -56,7 +56,9 @@ class Emulator:
             patch.setattr(compiling, "make_code", self.code)
             return compiling.compile_module(network, values, asked)
 
-    def code(self, texts: Mapping[str, str], arch: str) -> tuple[dict[str, Code], int]:
+    def code(
+        self, texts: Mapping[str, str], arch: str, progress: object = None
+    ) -> tuple[dict[str, Code], int]:
         """What stands for `make_code`: all kernels in one library."""
         number = len(list(self.folder.glob("*.so")))
         source, library = (self.folder / f"kernels{number}.{end}" for end in ("cpp", "so"))

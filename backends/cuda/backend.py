@@ -10,6 +10,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import FUSIONS
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, Module
+from cnndsl.runtime.tuning import Progress, Tuned
 
 if TYPE_CHECKING:
     from cnndsl.backends.native.artefact import Artefact
@@ -34,6 +35,15 @@ class CudaBackend:
         from cnndsl.backends.cuda.compile import compile_module
 
         return compile_module(graph, values, options)
+
+    def tune(self, graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
+        """Time the variants of all kernels; see `cnndsl.runtime.tuning.Tuner`.
+
+        Raises CnnError as `compile` does, and E0742 to E0745 as modules on the GPU do.
+        """
+        from cnndsl.backends.cuda.tune import tune
+
+        return tune(graph, options, progress)
 
     def start(self) -> None:
         """Import all that its modules need to run."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from cnndsl.backends.cuda.choices import fastest_variant
+from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
 from cnndsl.backends.cuda.module import CUBIN, GRAPH, SOURCE, CudaModule
 from cnndsl.backends.cuda.program import describe, packing_of
-from cnndsl.backends.cuda.source import PRIMITIVES, part, source
-from cnndsl.backends.cuda.toolchain import compile_text
+from cnndsl.backends.cuda.source import kernels, source
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import to_json
 from cnndsl.memory import require_known_sizes
+from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array, Port
 from cnndsl.runtime.options import CompileOptions
 
@@ -29,10 +31,11 @@ def compile_module(
     require_known_sizes(graph)
     machine = find_machine(options.arch, options.precision)
     batch = options.batch or 1
-    program = lower(graph, batch, machine)
+    program = lower(graph, batch, machine, fastest_variant)
     packing = packing_of(program)
-    text = source(program.steps, part(PRIMITIVES))
-    cubin, resources = compile_text(text, machine.arch.name)
+    texts = kernels(program.steps)
+    code, hits = make_code(texts, machine.arch.name)
+    resources = {name: made.resources for name, made in code.items()}
 
     def port(name: str, node: str) -> Port:
         return Port(name, graph[node].type, options.batch)
@@ -55,8 +58,15 @@ def compile_module(
             "graph": options.graph,
             **describe(program, packing, resources),
         },
-        code={CUBIN: cubin, SOURCE: text.encode(), GRAPH: source_graph.encode()},
+        code={
+            **{f"{name}{CUBIN}": code[name].cubin for name in texts},
+            SOURCE: source(texts.values()).encode(),
+            GRAPH: source_graph.encode(),
+        },
         packing=packing,
         weights=packing.evaluate(values),
     )
-    return CudaModule(artefact)
+    module = CudaModule(artefact)
+    fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
+    module.build = Build(len(texts), hits, fallbacks)
+    return module

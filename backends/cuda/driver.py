@@ -123,15 +123,21 @@ class Driver:
             stream,
         )
 
-    def functions(self, cubin: bytes, names: Sequence[str]) -> dict[str, Function]:
-        """Kernels of a cubin by name."""
+    def load(self, cubin: bytes) -> c_void_p:
+        """Device code, ready to run."""
         module = c_void_p()
         self.call("cuModuleLoadData", ctypes.byref(module), cubin)
-        found = {}
-        for name in names:
-            found[name] = Function()
-            self.call("cuModuleGetFunction", ctypes.byref(found[name]), module, name.encode())
-        return found
+        return module
+
+    def function(self, module: c_void_p, name: str) -> Function:
+        """A kernel of loaded code."""
+        function = Function()
+        self.call("cuModuleGetFunction", ctypes.byref(function), module, name.encode())
+        return function
+
+    def unload(self, module: c_void_p) -> None:
+        """Give the memory of loaded code back."""
+        self.call("cuModuleUnload", module)
 
     def allow_shared(self, function: Function, size: int) -> None:
         """Let launches of a kernel ask for that many bytes of shared memory."""
@@ -179,6 +185,10 @@ class Driver:
     def synchronise(self, stream: Stream) -> None:
         """Wait until a stream has nothing left to do."""
         self.call("cuStreamSynchronize", stream)
+
+    def finish(self) -> None:
+        """Wait for the whole device: streams of their own do not wait for copies outside them."""
+        self.call("cuCtxSynchronize")
 
     def event(self) -> c_void_p:
         """A mark in a stream that has a time."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import Machine
 from cnndsl.backends.cuda.steps import argument, step_text, step_weights
+from cnndsl.backends.cuda.tiles import Variant
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 
@@ -19,6 +20,7 @@ class Call:
 
     The inputs are the core's operand, then one for each join among the steps of `epilogue`.
     `params` are those of all parts by `label.role`, as in `cnndsl.ir.operators.fused`.
+    `variant` is the kernel to take where there are several; None leaves it to the model of time.
     """
 
     core: Operator
@@ -26,8 +28,9 @@ class Call:
     epilogue: tuple[Operator, ...]
     inputs: tuple[Layout, ...]
     output: Layout
-    params: Mapping[str, Expression] = field(compare=False)
+    params: Mapping[str, Expression] = field(compare=False, repr=False)
     machine: Machine
+    variant: Variant | None = None
 
     @property
     def x(self) -> Layout:
@@ -50,7 +53,8 @@ class Call:
 class Launch:
     """Blocks along each axis, threads of a block, bytes that a block shares, blocks of a cluster.
 
-    `cooperative` kernels have barriers.
+    `cooperative` kernels have barriers. `roomy` ones may use as many registers as a block can
+    have; for others the compiler weighs registers against blocks at a time.
     """
 
     grid: tuple[int, int, int]
@@ -58,6 +62,7 @@ class Launch:
     shared: int = 0
     cluster: int = 1
     cooperative: bool = False
+    roomy: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,9 +109,10 @@ def kernel_text(call: Call, kernel: Kernel) -> tuple[str, str]:
     digest = hashlib.sha256(f"{body}{kernel.function}{launch}".encode()).hexdigest()
     name = f"{kernel.family}_{digest[:16]}"
     cluster = f" __cluster_dims__({launch.cluster}, 1, 1)" if launch.cluster > 1 else ""
+    bounds = f"{launch.threads}, 1" if launch.roomy else f"{launch.threads}"
     return name, (
         f"struct K_{name} {{\n{body.replace('SELF', f'K_{name}')}}};\n\n"
-        f'extern "C" __global__ void __launch_bounds__({launch.threads}){cluster}\n'
+        f'extern "C" __global__ void __launch_bounds__({bounds}){cluster}\n'
         f"{name}(K_{name}::Arguments a) {{\n  {kernel.function}<K_{name}>(a);\n}}\n"
     )
 

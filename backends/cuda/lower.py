@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -11,6 +11,7 @@ from cnndsl.backends.cuda.kernels import choose
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import SIZES, Machine
 from cnndsl.backends.cuda.steps import is_step
+from cnndsl.backends.cuda.tiles import Variant
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
@@ -59,10 +60,22 @@ class Program:
     steps: tuple[Step, ...]
 
 
-def lower(graph: Graph, batch: int, machine: Machine) -> Program:
-    """The program of an inference graph. Raises ValueError if a size is open."""
+def model_chooses(call: Call) -> None:
+    """Of several kernels for a call the one with the least time in the model."""
+
+
+def lower(
+    graph: Graph,
+    batch: int,
+    machine: Machine,
+    variant_of: Callable[[Call], Variant | None] = model_chooses,
+) -> Program:
+    """The program of an inference graph; `variant_of` chooses among the kernels for a call.
+
+    Raises ValueError if a size is open.
+    """
     prepared = prepare(graph, takes_prologue, squeezes=False)
-    lowering = _Lowering(prepared, batch, machine)
+    lowering = _Lowering(prepared, batch, machine, variant_of)
     return Program(prepared, lowering.options, lowering.plan, tuple(lowering.steps()))
 
 
@@ -74,8 +87,15 @@ def takes_prologue(core: Operator) -> bool:
 class _Lowering:
     """Where the tensors of a prepared graph lie, and the launches that compute them."""
 
-    def __init__(self, graph: Graph, batch: int, machine: Machine):
+    def __init__(
+        self,
+        graph: Graph,
+        batch: int,
+        machine: Machine,
+        variant_of: Callable[[Call], Variant | None],
+    ):
         self.graph = graph
+        self.variant_of = variant_of
         self.machine = machine
         borders = {*graph.inputs, *graph.outputs.values()}
         dense = {
@@ -145,6 +165,7 @@ class _Lowering:
     ) -> Step:
         layouts = [self.layouts[operand] for operand in operands]
         call = make_call(node or self.graph[name], layouts, output, self.machine)
+        call = replace(call, variant=self.variant_of(call))
         kernel = choose(call)
         symbol, text = kernel_text(call, kernel)
         return Step(name, call, kernel, symbol, text, slot, tuple(map(self._slot, operands)))

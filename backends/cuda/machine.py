@@ -93,3 +93,14 @@ def runs_on(arch: str, capability: tuple[int, int]) -> bool:
     """Whether code for an architecture runs on a GPU: same generation, at least that version."""
     number = int(arch.removeprefix("sm_"))
     return number // 10 == capability[0] and number % 10 <= capability[1]
+
+
+def require_arch(arch: str, capability: tuple[int, int]) -> None:
+    """Raise CnnError (E0743) unless code for an architecture runs on a GPU."""
+    if not runs_on(arch, capability):
+        here = f"sm_{capability[0]}{capability[1]}"
+        raise CnnError.of(
+            "E0743",
+            f"the module is made for {arch}, but the GPU is {here}",
+            hint=f"compile it with --arch {here}",
+        )

@@ -22,11 +22,13 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import from_json
 from cnndsl.runtime.kernels import KernelReport
+from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array, Module, Port
 from cnndsl.weights.bind import bind
 from cnndsl.weights.files import load_weights
 
-CUBIN, SOURCE, GRAPH = "kernels.cubin", "kernels.cu", "graph.json"
+CUBIN, SOURCE, GRAPH = ".cubin", "kernels.cu", "graph.json"
+"""Files of an artefact: the device code of each kernel by its name, the CUDA text, the network."""
 
 
 class CudaModule(Module):
@@ -47,6 +49,8 @@ class CudaModule(Module):
         self.layers = read_layers(program)
         self.resources = read_resources(program)
         self.arena_bytes = int(program["arena"])
+        self.build: Build | None = None
+        self.cubins = {task.symbol: artefact.code[f"{task.symbol}{CUBIN}"] for task in self._tasks}
 
     @property
     def weight_bytes(self) -> int:
@@ -57,11 +61,6 @@ class CudaModule(Module):
     def source(self) -> str:
         """The CUDA text that the code was made from."""
         return self._artefact.code[SOURCE].decode()
-
-    @property
-    def cubin(self) -> bytes:
-        """The device code."""
-        return self._artefact.code[CUBIN]
 
     @property
     def graph(self) -> Graph:
@@ -75,7 +74,7 @@ class CudaModule(Module):
         Tensor-core instructions are those of the device code where a disassembler is installed,
         else those of the PTX.
         """
-        machine = machine_products(self.cubin) or {}
+        machine = machine_products(self.cubins)
         launches = Counter(task.symbol for task in self._tasks)
         reports = {}
         for task in self._tasks:
@@ -99,7 +98,7 @@ class CudaModule(Module):
         memory is too small.
         """
         return Session(
-            self.cubin,
+            self.cubins,
             self.arch,
             self._tasks,
             self.arena_bytes,

@@ -11,10 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from cnndsl.backends.cuda.driver import Driver
-from cnndsl.backends.cuda.machine import runs_on
+from cnndsl.backends.cuda.driver import Driver, Function
+from cnndsl.backends.cuda.machine import require_arch
 from cnndsl.backends.cuda.program import WEIGHTS, Task
-from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.module import Array
 
 STATIC_SHARED = 48 * 1024
@@ -26,13 +25,14 @@ GRAPHS = 16
 class Session:
     """Everything is allocated when a session is made; calls come one after another.
 
+    `cubins` are the device code of the tasks' kernels by name,
     `sizes` are the bytes of the inputs' and outputs' buffers by region. Raises CnnError: E0742
     without a GPU, E0743 if the code is for another one, E0744 if its memory is too small.
     """
 
     def __init__(
         self,
-        cubin: bytes,
+        cubins: Mapping[str, bytes],
         arch: str,
         tasks: Sequence[Task],
         arena: int,
@@ -43,19 +43,19 @@ class Session:
         self._driver = driver = Driver()
         self._context = driver.context()
         driver.enter(self._context)
-        _require_arch(arch, driver.capability())
+        require_arch(arch, driver.capability())
         self._tasks = tuple(tasks)
         self._lock = threading.Lock()
         self._graphs: dict[tuple[int, ...], c_void_p] | None = {} if graph else None
-        names = sorted({task.symbol for task in tasks})
-        self._functions = driver.functions(cubin, names)
-        for task in tasks:
-            if task.launch.shared > STATIC_SHARED:
-                driver.allow_shared(self._functions[task.symbol], task.launch.shared)
+        self._modules: list[c_void_p] = []
+        self._functions: dict[str, Function] = {}
         self.stream = driver.stream()
         self._memory: dict[str, int] = {}
         self._staging: dict[str, Array] = {}
-        weakref.finalize(self, _release, driver, self._context, self._memory, self._staging)
+        weakref.finalize(
+            self, _release, driver, self._context, self._modules, self._memory, self._staging
+        )
+        self._load(cubins)
         for name, size in {"arena": arena, WEIGHTS: weights.nbytes, **sizes}.items():
             self._memory[name] = driver.allocate(size)
         for name, size in sizes.items():
@@ -63,11 +63,22 @@ class Session:
         driver.clear(self._memory["arena"], arena)
         self.set_weights(weights)
 
+    def _load(self, cubins: Mapping[str, bytes]) -> None:
+        """Make functions of the device code, with the shared memory that their launches need."""
+        driver = self._driver
+        for name, cubin in cubins.items():
+            self._modules.append(driver.load(cubin))
+            self._functions[name] = driver.function(self._modules[-1], name)
+        for task in self._tasks:
+            if task.launch.shared > STATIC_SHARED:
+                driver.allow_shared(self._functions[task.symbol], task.launch.shared)
+
     def set_weights(self, weights: Array) -> None:
         """Copy the packed weights to the device."""
         with self._lock:
             self._driver.enter(self._context)
             self._driver.upload(self._memory[WEIGHTS], weights.ctypes.data, weights.nbytes)
+            self._driver.finish()
 
     def run(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         """Compute one batch from host arrays into host arrays, float32, by region."""
@@ -146,20 +157,16 @@ class Session:
         )
 
 
-def _require_arch(arch: str, capability: tuple[int, int]) -> None:
-    if not runs_on(arch, capability):
-        here = f"sm_{capability[0]}{capability[1]}"
-        raise CnnError.of(
-            "E0743",
-            f"the module is made for {arch}, but the GPU is {here}",
-            hint=f"compile it with --arch {here}",
-        )
-
-
 def _release(
-    driver: Driver, context: c_void_p, memory: Mapping[str, int], staging: Mapping[str, Array]
+    driver: Driver,
+    context: c_void_p,
+    modules: Sequence[c_void_p],
+    memory: Mapping[str, int],
+    staging: Mapping[str, Array],
 ) -> None:
     driver.enter(context)
+    for module in modules:
+        driver.unload(module)
     for address in memory.values():
         driver.free(address)
     for array in staging.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from importlib import resources
 
 from cnndsl.backends.cuda.lower import Step
@@ -16,11 +17,17 @@ def part(name: str) -> str:
     return resources.files("cnndsl.backends.cuda").joinpath(f"device/{name}.cuh").read_text("utf-8")
 
 
+@cache
+def shared_text() -> str:
+    """What stands before all kernels."""
+    return "\n".join(map(part, (PRIMITIVES, *PARTS)))
+
+
 def kernels(steps: Iterable[Step]) -> dict[str, str]:
     """The texts of all different kernels by symbol."""
     return {step.symbol: step.text for step in steps}
 
 
-def source(steps: Iterable[Step], primitives: str) -> str:
-    """The whole text, with the given primitives in front."""
-    return "\n".join([primitives, *map(part, PARTS), *kernels(steps).values()])
+def source(texts: Iterable[str]) -> str:
+    """The whole text of some kernels."""
+    return "\n".join([shared_text(), *texts])

@@ -89,6 +89,18 @@ SCALAR = (
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What tells the kernels for a product apart: the tile, how many blocks share its steps."""
+
+    rows: int
+    columns: int
+    split: int
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}/{self.split}"
+
+
+@dataclass(frozen=True)
 class Choice:
     """A tile, how many blocks share the steps of one, and what the launch needs."""
 
@@ -98,9 +110,22 @@ class Choice:
     grid: tuple[int, int, int]
     shared: int
 
+    @property
+    def variant(self) -> Variant:
+        """Its name."""
+        return Variant(self.tile.rows, self.tile.columns, self.split)
 
-def choose_tile(product: Product, tiles: tuple[Tile, ...], machine: Machine) -> Choice:
-    """The choice with the least time in the model; the first of equal ones."""
+
+def choose_tile(
+    product: Product, tiles: tuple[Tile, ...], machine: Machine, variant: Variant | None = None
+) -> Choice:
+    """The choice of that name, or else the one with the least time in the model."""
+    ranked = rank_tiles(product, tiles, machine)
+    return next((choice for choice in ranked if choice.variant == variant), ranked[0])
+
+
+def rank_tiles(product: Product, tiles: tuple[Tile, ...], machine: Machine) -> list[Choice]:
+    """All choices, those with the least time in the model first."""
     splits = (1, 2, 4, 8) if machine.arch.clusters else (1,)
     choices = [
         make_choice(product, tile, split, machine)
@@ -108,7 +133,7 @@ def choose_tile(product: Product, tiles: tuple[Tile, ...], machine: Machine) -> 
         for split in splits
         if split == 1 or 2 * split <= product.steps
     ]
-    return min(choices, key=lambda choice: cycles(product, choice, machine))
+    return sorted(choices, key=lambda choice: cycles(product, choice, machine))
 
 
 def make_choice(product: Product, tile: Tile, split: int, machine: Machine) -> Choice:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from cnndsl.diagnostics import CnnError
@@ -17,6 +18,10 @@ INSTALL = (
     "pip install nvidia-cuda-nvcc nvidia-cuda-runtime nvidia-cuda-crt nvidia-nvvm, or "
     "apt install nvidia-cuda-toolkit; PATH or CUDA_HOME says where it is"
 )
+COMPILER = ("nvcc", "ptxas")
+FLAGS = ("-ptx", "-std=c++17")
+ENTRY = re.compile(r"^\.visible \.entry (\w+)\(.*?^\}\n", re.MULTILINE | re.DOTALL)
+"""A kernel in PTX; what stands outside of all is shared by them."""
 PRODUCT = "mma.sync"
 """The PTX instruction of a product on tensor cores."""
 
@@ -34,23 +39,63 @@ class Resources:
     products: int
 
 
-def compile_text(text: str, arch: str) -> tuple[bytes, dict[str, Resources]]:
-    """The cubin of a CUDA text for an architecture, and what its kernels need by name.
+def versions() -> str | None:
+    """What nvcc and ptxas say of themselves; None if one of them is missing."""
+    tools = [find_tool(name) for name in COMPILER]
+    return "\n".join(_version(str(tool)) for tool in tools) if all(tools) else None
 
-    Raises CnnError (E0741) if the compiler is missing or fails.
-    """
+
+@cache
+def _version(tool: str) -> str:
+    return _run(Path(tool), ["--version"]).strip()
+
+
+def require_compiler() -> None:
+    """Raise CnnError (E0741) if there is no nvcc or no ptxas."""
+    for name in COMPILER:
+        _tool(name)
+
+
+def to_ptx(text: str, arch: str) -> dict[str, str]:
+    """The PTX of each kernel of a CUDA text by name. Raises CnnError (E0741) if nvcc fails."""
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-        source, ptx, cubin = (Path(folder) / f"kernels.{end}" for end in ("cu", "ptx", "cubin"))
+        source, ptx = Path(folder) / "kernels.cu", Path(folder) / "kernels.ptx"
         source.write_text(text)
         virtual = arch.replace("sm_", "compute_")
-        _run("nvcc", ["-ptx", f"-arch={virtual}", "-std=c++17", "-o", str(ptx), str(source)])
-        log = _run("ptxas", ["-v", f"-arch={arch}", "-o", str(cubin), str(ptx)])
-        products = _products(ptx.read_text())
-        used = {
-            name: Resources(registers, spills, products.get(name, 0))
-            for name, (registers, spills) in _usage(log).items()
-        }
-        return cubin.read_bytes(), used
+        _run(_tool("nvcc"), [*FLAGS, f"-arch={virtual}", "-o", str(ptx), str(source)])
+        whole = ptx.read_text()
+        shared = ENTRY.sub("", whole)
+        return {entry[1]: shared + entry[0] for entry in ENTRY.finditer(whole)}
+
+
+def assemble(name: str, ptx: str, arch: str) -> tuple[bytes, Resources]:
+    """The cubin of a kernel for an architecture, and what it needs.
+
+    Raises CnnError (E0741) if ptxas fails, or if the cubin is for another architecture.
+    """
+    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+        source, target = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
+        source.write_text(ptx)
+        options = ["-v", f"-arch={arch}", "-o", str(target), str(source)]
+        log = _run(_tool("ptxas"), options, errors=True)
+        cubin = target.read_bytes()
+    if (made := cubin_arch(cubin)) != arch:
+        raise CnnError.of("E0741", f"ptxas made code for {made}, not for {arch}", hint=INSTALL)
+    registers = re.search(r"Used (\d+) registers", log)
+    spills = sum(map(int, re.findall(r"(\d+) bytes spill", log)))
+    return cubin, Resources(int(registers[1]) if registers else 0, spills, ptx.count(PRODUCT))
+
+
+def cubin_arch(cubin: bytes) -> str | None:
+    """The architecture that device code is for, by its ELF header; None if it is no such code.
+
+    Source: `readelf -h` of cubins; from ABI version 8 on (CUDA 13) the number stands in the
+    second byte of the flags, before in the first.
+    """
+    if cubin[:4] != b"\x7fELF" or len(cubin) < 52:
+        return None
+    flags = cubin[48:52]
+    return f"sm_{flags[1] if cubin[8] >= 8 else flags[0]}"
 
 
 def find_tool(name: str) -> Path | None:
@@ -64,11 +109,15 @@ def find_tool(name: str) -> Path | None:
     return Path(found) if found else None
 
 
-def _run(name: str, arguments: list[str]) -> str:
-    """What a program writes on stderr."""
+def _tool(name: str) -> Path:
     tool = find_tool(name)
     if tool is None:
         raise CnnError.of("E0741", f"no {name} to make GPU code with", hint=INSTALL)
+    return tool
+
+
+def _run(tool: Path, arguments: list[str], *, errors: bool = False) -> str:
+    """What a program writes on stdout, or on stderr."""
     try:
         done = subprocess.run([str(tool), *arguments], capture_output=True, text=True, check=False)
     except OSError as error:
@@ -76,22 +125,5 @@ def _run(name: str, arguments: list[str]) -> str:
     if done.returncode:
         lines = [line for line in f"{done.stdout}{done.stderr}".splitlines() if line.strip()]
         reason = next((line for line in lines if "error" in line or "fatal" in line), "no reason")
-        raise CnnError.of("E0741", f"{name} failed: {reason.strip()}", hint=INSTALL)
-    return done.stderr
-
-
-def _products(ptx: str) -> dict[str, int]:
-    """Products on tensor cores in the PTX of each kernel."""
-    _, *parts = re.split(r"\.entry\s+", ptx)
-    return {re.split(r"\W", part, maxsplit=1)[0]: part.count(PRODUCT) for part in parts}
-
-
-def _usage(log: str) -> dict[str, tuple[int, int]]:
-    """Registers and spilled bytes of each kernel, from what ptxas -v says."""
-    found = {}
-    for part in log.split("Compiling entry function '")[1:]:
-        name = part.partition("'")[0]
-        registers = re.search(r"Used (\d+) registers", part)
-        spills = re.findall(r"(\d+) bytes spill", part)
-        found[name] = (int(registers[1]) if registers else 0, sum(map(int, spills)))
-    return found
+        raise CnnError.of("E0741", f"{tool.name} failed: {reason.strip()}", hint=INSTALL)
+    return done.stderr if errors else done.stdout

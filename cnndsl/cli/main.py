@@ -24,6 +24,7 @@ VERBS = (
     "run",
     "bench",
     "compare",
+    "tune",
     "inspect",
     "diff",
     "draw",

@@ -6,7 +6,6 @@ that all else is what runs on a GPU: the text, the launches, the calls of the dr
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ import pytest
 
 from cnndsl.backends.cuda import compile as compiling
 from cnndsl.backends.cuda import driver
+from cnndsl.backends.cuda.code import Code
 from cnndsl.backends.cuda.module import CudaModule
-from cnndsl.backends.cuda.source import PARTS, PRIMITIVES, part
+from cnndsl.backends.cuda.source import PARTS, part
 from cnndsl.backends.cuda.toolchain import Resources
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
@@ -53,20 +53,20 @@ class Emulator:
         """The module of a graph; nvcc is not called."""
         asked = CompileOptions(batch=batch, precision=precision, **options)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compiling, "compile_text", self._compile)
+            patch.setattr(compiling, "make_code", self.code)
             return compiling.compile_module(network, values, asked)
 
-    def _compile(self, text: str, arch: str) -> tuple[bytes, dict[str, Resources]]:
+    def code(
+        self, texts: Mapping[str, str], arch: str, progress: object = None
+    ) -> tuple[dict[str, Code], int]:
+        """What stands for `make_code`: all kernels in one library."""
         number = len(list(self.folder.glob("*.so")))
         source, library = (self.folder / f"kernels{number}.{end}" for end in ("cpp", "so"))
-        shared = "\n".join(map(part, (PRIMITIVES, *PARTS)))
-        assert text.startswith(shared)
-        names = re.findall(r"^(\w+)\(K_\w+::Arguments a\)", text, re.MULTILINE)
-        kernels = text.removeprefix(shared)
-        source.write_text(f'#include "shared.h"\n{kernels}{"".join(map(_entry, names))}')
+        lines = ['#include "shared.h"', *texts.values(), *map(_entry, texts)]
+        source.write_text("\n".join(lines))
         self._write_header()
         build_library(source, library, self.optimise)
-        return str(library).encode(), {name: Resources(0, 0, 0) for name in names}
+        return dict.fromkeys(texts, Code(str(library).encode(), Resources(0, 0, 0))), 0
 
     def _write_header(self) -> None:
         """What all modules share, precompiled: it takes most of the time."""

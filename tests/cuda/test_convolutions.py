@@ -81,7 +81,7 @@ def test_every_tile_and_split(
         graph.outputs[f"out{index}"] = f"y{index}"
     waiting = iter(choices)
 
-    def next_choice(product, family, machine):
+    def next_choice(product, family, machine, variant):
         tile, split = next(waiting)
         return tiles.make_choice(product, tile, split, machine)
 

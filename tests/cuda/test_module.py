@@ -9,8 +9,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from cnndsl.backends.cuda import BACKEND, driver, toolchain
+from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.machine import runs_on
 from cnndsl.backends.cuda.module import CudaModule
+from cnndsl.cli.main import main
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
@@ -129,6 +131,44 @@ def test_another_gpu_is_an_error(saved: Path, monkeypatch: pytest.MonkeyPatch):
     assert code_of(caught) == "E0743"
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("EMULATED_DEVICES", "0", "no NVIDIA GPU can be used here"),
+        ("EMULATED_CAPABILITY", "80", "made for sm_90, but the GPU is sm_80"),
+        ("EMULATED_MEGABYTES", "0", "the GPU has too little free memory"),
+    ],
+)
+def test_what_lacks_is_one_line_on_the_command_line(
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    message: str,
+):
+    np.save(tmp_path / "image.npy", IMAGE[:2])
+    monkeypatch.setenv(variable, value)
+    assert main(["run", str(saved), "--input", str(tmp_path / "image.npy")]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("error[") == 1
+    assert "Traceback" not in errors
+
+
+def test_a_wrong_architecture_is_one_line_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    output = tmp_path / "net.cnnmod"
+    command = ["compile", "lenet5", "--target", "cuda", "--seed", "0", "--arch", "sm_70"]
+    assert main([*command, "-o", str(output)]) == 2
+    errors = capsys.readouterr().err
+    assert "the GPU architecture 'sm_70' is too old" in errors
+    assert errors.count("error[") == 1
+    assert not output.exists()
+
+
 def test_code_runs_within_its_generation():
     assert runs_on("sm_80", (8, 9))
     assert not runs_on("sm_89", (8, 6))
@@ -144,11 +184,11 @@ def test_too_little_memory_is_an_error(saved: Path, monkeypatch: pytest.MonkeyPa
     assert code_of(caught) == "E0744"
 
 
-def test_a_kernel_that_is_not_there_is_an_error(module: CudaModule, saved: Path):
-    again = loaded(saved)
-    again._tasks = tuple(type(task)("none", task.launch, task.arguments) for task in module._tasks)
+def test_a_kernel_that_is_not_there_is_an_error(module: CudaModule):
+    found = driver.Driver()
+    loaded_code = found.load(next(iter(module.cubins.values())))
     with pytest.raises(CnnError, match="cuModuleGetFunction failed: named symbol not found"):
-        again(IMAGE[:2])
+        found.function(loaded_code, "none")
 
 
 @pytest.mark.parametrize(
@@ -167,16 +207,25 @@ def test_wrong_options_are_errors(graph: Graph, options: dict[str, str], message
 
 def test_without_a_compiler_is_an_error(graph: Graph, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(toolchain, "find_tool", lambda name: None)
+    monkeypatch.setenv("CNNDSL_CACHE", "off")
     with pytest.raises(CnnError, match="no nvcc") as caught:
         BACKEND.compile(graph, parameter_values(graph, 0), CompileOptions())
     assert code_of(caught) == "E0741"
     assert "pip install" in str(caught.value.diagnostics[0].hint)
 
 
+BROKEN = """#!/bin/sh
+[ "$1" = --version ] && exit
+echo 'kernels.cu: error: no space left' >&2
+exit 1
+"""
+
+
 def test_a_failing_compiler_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    broken = tmp_path / "nvcc"
-    broken.write_text("#!/bin/sh\necho 'kernels.cu: error: no space left' >&2\nexit 1\n")
-    broken.chmod(0o755)
+    for name in ("nvcc", "ptxas"):
+        broken = tmp_path / name
+        broken.write_text(BROKEN)
+        broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(CnnError, match=r"nvcc failed: .*no space left"):
-        toolchain.compile_text("", "sm_90")
+        make_code({"kernel": "text"}, "sm_90")

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-import struct
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
 import cnndsl
+from benchmarks.cuda_zoo import compile_form
+from cnndsl.backends.cuda import BACKEND, toolchain
+from cnndsl.backends.cuda.code import make_code
+from cnndsl.backends.cuda.disassembly import machine_products
+from cnndsl.backends.cuda.lower import lower
+from cnndsl.backends.cuda.machine import find_machine
 from cnndsl.backends.cuda.module import CudaModule
-from cnndsl.backends.cuda.toolchain import find_tool
+from cnndsl.backends.cuda.source import kernels
+from cnndsl.backends.cuda.toolchain import cubin_arch, find_tool
 from cnndsl.cli.main import main
+from cnndsl.passes.pipeline import optimise
 
 NETWORKS = [
     ("resnet18", "f16", "sm_90"),
     ("lenet5", "f32", "sm_80"),
     ("lenet5", "tf32", "sm_120"),
+]
+
+SAMPLE = [
+    ("alexnet_grouped", "f32", 1),
+    ("mobilenet_v2", "f16", 32),
+    ("googlenet", "f16", 1),
+    ("mobilenet_v1", "f16", 32),
+    ("resnet20_cifar", "f32", 32),
+    ("resnext50_32x4d", "f16", 1),
+    ("shufflenet_v1_g3_1x", "f32", 1),
+    ("squeezenet1_1", "f32", 32),
+    ("unet", "f32", 32),
+    ("vgg16", "f32", 1),
 ]
 
 if find_tool("nvcc") and find_tool("ptxas"):
@@ -24,11 +46,24 @@ if find_tool("nvcc") and find_tool("ptxas"):
     def test_networks_become_device_code(network: str, precision: str, arch: str):
         module = cnndsl.compile(network, "cuda", seed=0, precision=precision, arch=arch)
         assert isinstance(module, CudaModule)
-        assert int(arch.removeprefix("sm_")) in elf_architectures(module.cubin)
+        assert {cubin_arch(cubin) for cubin in module.cubins.values()} == {arch}
         assert {kernel.spills for kernel in module.kernels} == {0}
         for kernel in module.kernels:
             assert (kernel.products > 0) == kernel.name.startswith("gemm"), kernel.name
             assert kernel.registers > 0
+
+    @pytest.mark.parametrize(("network", "precision", "batch"), SAMPLE)
+    def test_a_sample_of_the_zoo_compiles(network: str, precision: str, batch: int):
+        row = compile_form(network, precision, batch, "sm_90")
+        assert row.fine
+        assert row.kernels > 0
+        assert row.plain == 0
+
+    def test_compiled_kernels_come_from_the_cache(monkeypatch: pytest.MonkeyPatch):
+        first = compile_form("lenet5", "f16", 2, "sm_90")
+        assert compile_form("lenet5", "f16", 2, "sm_90") == replace(first, built=0, seconds=ANY)
+        monkeypatch.setattr(toolchain, "find_tool", lambda name: None)
+        assert compile_form("lenet5", "f16", 2, "sm_90").built == 0
 
     def test_kernels_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         path = str(tmp_path / "net.cnnmod")
@@ -41,9 +76,15 @@ if find_tool("nvcc") and find_tool("ptxas"):
         assert main(["inspect", path, "--source"]) == 0
         assert "__global__" in capsys.readouterr().out
 
+    if find_tool("nvdisasm"):
 
-def elf_architectures(cubin: bytes) -> set[int]:
-    """What may be the architecture in the ELF header: toolkits differ in the byte of the flags."""
-    assert cubin[:4] == b"\x7fELF"
-    (flags,) = struct.unpack_from("<I", cubin, 48)
-    return {flags & 0xFF, flags >> 8 & 0xFF}
+        def test_resnet50_in_halves_multiplies_on_tensor_cores_in_machine_code():
+            graph = optimise(cnndsl.parse("resnet50").graph, fusions=BACKEND.fusions)[0]
+            program = lower(graph, 1, find_machine("sm_90", "f16"))
+            products = [step for step in program.steps if step.kernel.family == "gemm"]
+            assert len(products) == 54
+            code, _ = make_code(kernels(products), "sm_90")
+            assert all(made.resources.spills == 0 for made in code.values())
+            found = machine_products({name: made.cubin for name, made in code.items()})
+            assert found.keys() == code.keys()
+            assert all(found.values())

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnndsl.backends.cuda.kernel import Call, Kernel, Launch
-from cnndsl.backends.cuda.tiles import SCALAR, TENSOR, Choice, Product, choose_tile
+from cnndsl.backends.cuda.tiles import (
+    SCALAR,
+    TENSOR,
+    Choice,
+    Product,
+    Tile,
+    Variant,
+    choose_tile,
+    rank_tiles,
+)
 from cnndsl.backends.cuda.weights import dense_weight, padded_bias
 from cnndsl.backends.cuda.windows import window_constants
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
@@ -30,6 +39,31 @@ class Windows:
 
 def convolution(call: Call) -> Kernel | None:
     """Convolution, or None where groups are no whole vectors of channels."""
+    windows = _convolution(call)
+    return None if windows is None else _product(call, windows)
+
+
+def fully_connected(call: Call) -> Kernel:
+    """A convolution whose one window is the whole map."""
+    return _product(call, _fully_connected(call))
+
+
+def variants(call: Call, count: int) -> list[Variant]:
+    """The kernels that compute a call as a product, the best `count` of the model."""
+    windows = (
+        _fully_connected(call) if isinstance(call.core, FullyConnected) else _convolution(call)
+    )
+    if windows is None:
+        return []
+    ranked = rank_tiles(_shape(call, windows), _tiles(call), call.machine)
+    return [choice.variant for choice in ranked[:count]]
+
+
+def _tiles(call: Call) -> tuple[Tile, ...]:
+    return TENSOR if call.machine.precision.tensor_cores else SCALAR
+
+
+def _convolution(call: Call) -> Windows | None:
     op = call.core
     assert isinstance(op, Conv)
     merged = _merged(op.groups, call.x.channels, op.filters, call.output.block)
@@ -37,16 +71,15 @@ def convolution(call: Call) -> Kernel | None:
         return None
     weight = _block_diagonal(dense_weight(call), op.groups, merged)
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
-    return _product(call, Windows(weight, op.groups // merged, constants))
+    return Windows(weight, op.groups // merged, constants)
 
 
-def fully_connected(call: Call) -> Kernel:
-    """A convolution whose one window is the whole map."""
+def _fully_connected(call: Call) -> Windows:
     assert isinstance(call.core, FullyConnected)
     sizes = call.x.sizes
     weight = reshape(call.params["core.weight"], (call.core.units, call.x.channels, *sizes))
     constants = window_constants(sizes, (1, 1, 1), (1, 1, 1), ((0, 0),) * 3)
-    return _product(call, Windows(weight, 1, constants))
+    return Windows(weight, 1, constants)
 
 
 def _merged(groups: int, channels: int, filters: int, block: int) -> int | None:
@@ -72,25 +105,40 @@ def _block_diagonal(weight: Expression, groups: int, merged: int) -> Expression:
     return reshape(wide, (filters, merged * width, *kernel))
 
 
+def _vectors(call: Call, windows: Windows) -> int:
+    return -(-windows.weight.shape[1] // call.machine.precision.block)
+
+
+def _shape(call: Call, windows: Windows) -> Product:
+    steps = -(-windows.constants["TAPS"] * _vectors(call, windows) // 4)
+    rows = call.output.batch * call.output.positions
+    return Product(rows, windows.weight.shape[0] // windows.groups, windows.groups, steps)
+
+
 def _product(call: Call, windows: Windows) -> Kernel:
     precision = call.machine.precision
-    filters = windows.weight.shape[0] // windows.groups
-    vectors = -(-windows.weight.shape[1] // precision.block)
-    steps = -(-windows.constants["TAPS"] * vectors // 4)
-    rows = call.output.batch * call.output.positions
-    product = Product(rows, filters, windows.groups, steps)
-    choice = choose_tile(product, TENSOR if precision.tensor_cores else SCALAR, call.machine)
-    tile = choice.tile
+    product = _shape(call, windows)
+    choice = choose_tile(product, _tiles(call), call.machine, call.variant)
+    tile, steps = choice.tile, product.steps
     weight = _packed(windows, tile.columns, steps, precision.block, precision.tensor_cores)
     launch = Launch(
-        choice.grid, tile.threads, choice.shared, cluster=choice.split, cooperative=True
+        choice.grid,
+        tile.threads,
+        choice.shared,
+        cluster=choice.split,
+        cooperative=True,
+        roomy=not precision.tensor_cores,
     )
     return Kernel(
         "gemm" if precision.tensor_cores else "sgemm",
         "gemm",
         launch,
         {"weight": weight, **padded_bias(call), **call.weights()},
-        {**windows.constants, **_constants(call, windows, choice, steps), "VECTORS": vectors},
+        {
+            **windows.constants,
+            **_constants(call, windows, choice, steps),
+            "VECTORS": _vectors(call, windows),
+        },
         f"  typedef {tile.math} Math;\n",
         frozenset({"weight"} if precision.type == "Half" else ()),
     )

@@ -1,0 +1,98 @@
+"""Device code of kernels: from the cache, or from the compiler, several at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+from cnndsl import __version__
+from cnndsl.backends.cuda.source import shared_text
+from cnndsl.backends.cuda.toolchain import (
+    FLAGS,
+    Resources,
+    assemble,
+    require_compiler,
+    to_ptx,
+    versions,
+)
+from cnndsl.runtime.cache import Store
+
+CHUNK = 16
+"""Kernels at most that nvcc translates in one go: it reads what they share once."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A kernel's cubin, and what it needs of a multiprocessor."""
+
+    cubin: bytes
+    resources: Resources
+
+
+def make_code(
+    texts: Mapping[str, str], arch: str, progress: Callable[[int], None] = lambda done: None
+) -> tuple[dict[str, Code], int]:
+    """The code of kernels by name from their texts, and how many came from the cache.
+
+    The others are compiled on all cores. Code in the cache is used if this machine's compiler
+    made it, or if there is no compiler here. `progress` is told how many kernels are done, each
+    time some are. Raises CnnError (E0741) if a compiler is needed, and missing or fails.
+    """
+    store, compiler = Store("kernels"), versions()
+    found = {
+        name: code
+        for name, text in texts.items()
+        if (code := _read(store.get(_key(text, arch)), compiler)) is not None
+    }
+    hits = len(found)
+    progress(hits)
+    missing = {name: text for name, text in texts.items() if name not in found}
+    if missing:
+        require_compiler()
+    for made in _compiled(missing, arch):
+        for name, code in made.items():
+            store.put(_key(texts[name], arch), _written(code, compiler))
+        found |= made
+        progress(len(found))
+    if missing:
+        store.trim()
+    return found, hits
+
+
+def _compiled(texts: Mapping[str, str], arch: str) -> Iterator[dict[str, Code]]:
+    """The code of kernels in chunks, as many at a time as there are cores."""
+    cores = os.cpu_count() or 1
+    size = min(CHUNK, -(-len(texts) // cores))
+    names = iter(texts)
+    chunks = iter(lambda: list(islice(names, size)), [])
+    with ThreadPoolExecutor(cores) as pool:
+        yield from pool.map(lambda chunk: _compile([texts[n] for n in chunk], arch), chunks)
+
+
+def _compile(texts: Sequence[str], arch: str) -> dict[str, Code]:
+    ptx = to_ptx("\n".join([shared_text(), *texts]), arch)
+    return {name: Code(*assemble(name, text, arch)) for name, text in ptx.items()}
+
+
+def _key(text: str, arch: str) -> str:
+    """All that the code of a kernel follows from, but for the compiler."""
+    return repr((__version__, arch, FLAGS, shared_text(), text))
+
+
+def _written(code: Code, compiler: str | None) -> bytes:
+    head = {"compiler": compiler, "resources": asdict(code.resources)}
+    return json.dumps(head).encode() + b"\n" + code.cubin
+
+
+def _read(entry: bytes | None, compiler: str | None) -> Code | None:
+    if entry is None:
+        return None
+    head, _, cubin = entry.partition(b"\n")
+    facts = json.loads(head)
+    if compiler not in (None, facts["compiler"]):
+        return None
+    return Code(cubin, Resources(**facts["resources"]))

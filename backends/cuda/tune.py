@@ -1,0 +1,89 @@
+"""Variants of kernels, timed on a GPU: the fastest of each is kept for later compilations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from cnndsl.backends.cuda.choices import keep_fastest
+from cnndsl.backends.cuda.code import Code, make_code
+from cnndsl.backends.cuda.kernel import kernel_text
+from cnndsl.backends.cuda.kernels import choose, gemm
+from cnndsl.backends.cuda.lower import Step, lower
+from cnndsl.backends.cuda.machine import find_machine
+from cnndsl.backends.cuda.source import kernels
+from cnndsl.backends.cuda.timing import Timer
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.memory import require_known_sizes
+from cnndsl.runtime.options import CompileOptions
+from cnndsl.runtime.tuning import Progress, Tuned
+
+COUNT = 8
+"""Variants of a kernel at most: those that the model of time thinks best of."""
+PRODUCTS = ("gemm", "sgemm")
+"""Families that have variants."""
+
+
+def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
+    """See `cnndsl.backends.cuda.backend.CudaBackend.tune`."""
+    require_known_sizes(graph)
+    machine = find_machine(options.arch, options.precision)
+    program = lower(graph, options.batch or 1, machine)
+    launches = Counter(step.symbol for step in program.steps)
+    different = {step.symbol: step for step in reversed(program.steps)}
+    tasks = [_variants(step) for step in reversed(different.values())]
+    tasks = [steps for steps in tasks if len(steps) > 1]
+    texts = kernels(step for steps in tasks for step in steps)
+    code, _ = make_code(texts, options.arch, lambda done: progress("compiling", done, len(texts)))
+    timer = _timer(options.arch, len(texts))
+    rows = []
+    for done, steps in enumerate(tasks, 1):
+        rows.append(_fastest(steps, launches[steps[0].symbol], code, timer))
+        progress("timing", done, len(tasks))
+    return tuple(rows)
+
+
+def _variants(step: Step) -> list[Step]:
+    """A step with each of its kernels, the one that the model of time chooses first."""
+    if step.kernel.family not in PRODUCTS:
+        return [step]
+    steps = []
+    for variant in gemm.variants(step.call, COUNT):
+        call = replace(step.call, variant=variant)
+        kernel = choose(call)
+        symbol, text = kernel_text(call, kernel)
+        steps.append(replace(step, call=call, kernel=kernel, symbol=symbol, text=text))
+    return steps
+
+
+def _timer(arch: str, variants: int) -> Timer:
+    try:
+        return Timer(arch)
+    except CnnError as error:
+        found = error.diagnostics[0]
+        if found.code != "E0742":
+            raise
+        raise CnnError.of(
+            "E0742",
+            f"tuning needs a GPU: {found.message}",
+            hint=f"the model of time chooses; {variants} variants are compiled for where one is",
+        ) from None
+
+
+def _fastest(steps: Sequence[Step], launches: int, code: Mapping[str, Code], timer: Timer) -> Tuned:
+    """Time all variants of a step, keep the fastest."""
+    times = [timer.seconds(code[step.symbol].cubin, step) for step in steps]
+    seconds, fastest = min(zip(times, steps, strict=True), key=lambda pair: pair[0])
+    assert fastest.call.variant is not None
+    keep_fastest(fastest.call, fastest.call.variant)
+    return Tuned(
+        steps[0].node,
+        launches,
+        len(steps),
+        str(steps[0].call.variant),
+        times[0],
+        str(fastest.call.variant),
+        seconds,
+    )

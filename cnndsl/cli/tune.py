@@ -1,0 +1,101 @@
+"""`cnndsl tune`: kernels chosen by measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnndsl.cli.common import (
+    code_options,
+    load_network,
+    network_options,
+    print_json,
+    print_table,
+    target_option,
+)
+from cnndsl.cli.passes import level_options
+
+if TYPE_CHECKING:
+    from cnndsl.runtime.tuning import Progress, Tuned
+
+
+@click.command("tune")
+@click.argument("network")
+@click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
+@code_options
+@level_options
+@target_option
+@network_options
+def command(
+    network: str,
+    as_json: bool,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+    target: str,
+    level: int,
+    disable: Collection[str],
+    **options: Any,
+) -> int:
+    """Time variants of a network's kernels on this machine; compilations take the fastest.
+
+    For the target cuda this needs a GPU. Without one the variants are compiled, and kept.
+    """
+    from cnndsl.passes.pipeline import optimise
+    from cnndsl.runtime.backend import CompileOptions, backend
+    from cnndsl.runtime.tuning import Tuner
+
+    chosen = backend(target)
+    if not isinstance(chosen, Tuner):
+        raise click.UsageError(f"the target {target} has no variants to choose from; cuda has")
+    parsed = load_network(network, settings, input_shapes)
+    graph, _ = optimise(parsed.graph, level, disable=disable, fusions=chosen.fusions)
+    with _progress() as progress:
+        rows = chosen.tune(graph, CompileOptions(**options), progress)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        _print(rows)
+    return 0
+
+
+def _print(rows: Sequence[Tuned]) -> None:
+    head = ["node", "launches", "variants", "default", "us", "fastest", "us", "ratio"]
+    table = [
+        [
+            row.node,
+            str(row.launches),
+            str(row.variants),
+            row.default,
+            f"{row.default_seconds * 1e6:.2f}",
+            row.fastest,
+            f"{row.fastest_seconds * 1e6:.2f}",
+            f"{row.default_seconds / row.fastest_seconds:.2f}",
+        ]
+        for row in rows
+    ]
+    print_table([head, *table], numbers=(1, 2, 4, 6, 7))
+    before = sum(row.launches * row.default_seconds for row in rows)
+    after = sum(row.launches * row.fastest_seconds for row in rows)
+    click.echo(f"{len(rows)} kernels, {before * 1e3:.3f} ms before, {after * 1e3:.3f} ms now")
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on stderr, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        yield show

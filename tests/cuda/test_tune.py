@@ -1,0 +1,72 @@
+"""Variants of kernels, timed on the emulated driver, where each block takes a millisecond."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import cnndsl
+from cnndsl.backends.cuda import BACKEND, driver, timing
+from cnndsl.backends.cuda import tune as tuning
+from cnndsl.backends.cuda.choices import fastest_variant
+from cnndsl.backends.cuda.lower import lower
+from cnndsl.backends.cuda.machine import find_machine
+from cnndsl.cli.main import main
+from cnndsl.passes.pipeline import optimise
+from tests.cuda.emulator import Emulator
+
+COMMAND = ["tune", "lenet5", "--target", "cuda", "--precision", "f16"]
+
+
+@pytest.fixture(autouse=True)
+def _emulated(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "make_code", emulator.code)
+    monkeypatch.setattr(timing, "LAUNCHES", 2)
+    monkeypatch.setattr(timing, "ROUNDS", 1)
+    monkeypatch.setenv("CNNDSL_CACHE", str(tmp_path / "cache"))
+
+
+def test_the_fastest_variant_is_taken_from_then_on(capsys: pytest.CaptureFixture[str]):
+    graph = optimise(cnndsl.parse("lenet5").graph, fusions=BACKEND.fusions)[0]
+    machine = find_machine("sm_90", "f16")
+    assert main([*COMMAND, "--json"]) == 0
+    rows = {row["node"]: row for row in json.loads(capsys.readouterr().out)}
+    model = lower(graph, 1, machine)
+    tuned = lower(graph, 1, machine, fastest_variant)
+    faster = 0
+    for before, after in zip(model.steps, tuned.steps, strict=True):
+        if before.node not in rows:
+            continue
+        row = rows[before.node]
+        assert row["variants"] > 1
+        assert row["fastest"] == str(after.call.variant)
+        for step, seconds in ((before, row["default_seconds"]), (after, row["fastest_seconds"])):
+            x, y, z = step.kernel.launch.grid
+            assert seconds == pytest.approx(x * y * z / 1e3)
+        faster += row["fastest_seconds"] < row["default_seconds"]
+    assert faster > 0
+
+
+def test_a_table_for_people(capsys: pytest.CaptureFixture[str]):
+    assert main(COMMAND) == 0
+    head, *rows, total = capsys.readouterr().out.splitlines()
+    assert head.split()[:4] == ["node", "launches", "variants", "default"]
+    assert total.startswith(f"{len(rows)} kernels, ")
+
+
+def test_without_a_gpu_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(driver, "LIBRARY", "libnone.so.1")
+    assert main(COMMAND) == 2
+    errors = capsys.readouterr().err
+    assert "tuning needs a GPU: no NVIDIA driver on this machine" in errors
+    assert "variants are compiled" in errors
+    assert errors.count("error[") == 1
+
+
+def test_other_targets_have_nothing_to_tune(capsys: pytest.CaptureFixture[str]):
+    assert main(["tune", "lenet5", "--target", "onnx"]) == 2
+    assert "has no variants" in capsys.readouterr().err

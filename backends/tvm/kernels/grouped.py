@@ -22,7 +22,9 @@ from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
 
 SPARE = 4
-"""Registers that are not running totals: weights, an input, a permutation."""
+"""Registers that are neither running totals nor hold weights or permuted inputs."""
+FEWEST_COLUMNS = 6
+"""Of a tile at least: as many sums as a core has under way."""
 
 
 def grouped(call: Call) -> Kernel | None:
@@ -31,14 +33,17 @@ def grouped(call: Call) -> Kernel | None:
     assert isinstance(op, Conv)
     width = call.x.channels // op.groups
     same_blocks = call.x.block == call.output.block == lanes
-    fits = op.groups > 1 and op.filters == call.x.channels and lanes % width == 0
+    narrow = width == 1 or (width < lanes and lanes % width == 0)
+    fits = op.groups > 1 and op.filters == call.x.channels and narrow
     if not fits or not same_blocks or call.prologue:
         return None
     weights = {"weight": _packed(conv_weight(call), lanes), **call.weights()}
     if op.bias:
         missing = call.output.blocks * lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
-    pieces = Pieces.of(call.output.spatial[-1], call.machine.registers - SPARE)
+    held = op.kernel[-1] * width + width if width > 1 else 0
+    limit = max(FEWEST_COLUMNS, call.machine.registers - SPARE - held)
+    pieces = Pieces.of(call.output.spatial[-1], limit)
 
     def write(body: Body) -> None:
         with body.rows(body.output.layout) as (n, block, row):
@@ -76,30 +81,33 @@ def _tile(
             number = number * size + offset
         weights = code.name((block * taps + number * across) * (width * lanes))
         first = corner[-1] * op.stride[-1] - op.pads[-1][0]
-        index = code.name(x.layout.index(n, block, [*rows, first]))
-        for tap in range(across):
-            for j in range(width):
-                weight = load(body.weights["weight"], weights + (tap * width + j) * lanes, lanes)
-                _multiply(body, op, width, j, index + tap * op.dilation[-1] * lanes, weight, totals)
+        index = x.layout.index(n, block, [*rows, first])
+        _multiply(body, op, width, code.base(index), code.base(weights), totals)
     for column, total in enumerate(totals):
         place = Place(n, block, (*corner[:-1], corner[-1] + column))
         body.write(place, total.value)
 
 
 def _multiply(
-    body: Body,
-    op: Conv,
-    width: int,
-    j: int,
-    index: Expr,
-    weight: Expr,
-    totals: Sequence[Register],
+    body: Body, op: Conv, width: int, index: Expr, weights: Expr, totals: Sequence[Register]
 ) -> None:
-    """Add to all columns the products of the inputs j of all groups with their weights."""
+    """Add the products of one row of the kernel, each input position with all outputs it reaches.
+
+    `index` is that of the first input, `weights` that of the row's first weight.
+    """
     code, lanes = body.code, body.output.layout.block
-    for column, total in enumerate(totals):
-        inputs = load(body.inputs[0].buffer, index + column * op.stride[-1] * lanes, lanes)
-        if width > 1:
-            order = [tirx.const(lane // width * width + j, "int32") for lane in range(lanes)]
-            inputs = tirx.Shuffle([inputs], order)
-        code.set(total, total.value + inputs * weight)
+    taps, stride, dilation = op.kernel[-1], op.stride[-1], op.dilation[-1]
+    reached: dict[int, list[tuple[int, int]]] = {}
+    for column in range(len(totals)):
+        for tap in range(taps):
+            reached.setdefault(column * stride + tap * dilation, []).append((column, tap))
+    for position, pairs in sorted(reached.items()):
+        inputs = load(body.inputs[0].buffer, index + position * lanes, lanes)
+        for j in range(width):
+            value = inputs
+            if width > 1:
+                order = [tirx.const(lane // width * width + j, "int32") for lane in range(lanes)]
+                value = code.register(tirx.Shuffle([inputs], order), lanes).value
+            for column, tap in pairs:
+                weight = load(body.weights["weight"], weights + (tap * width + j) * lanes, lanes)
+                code.set(totals[column], totals[column].value + value * weight)

@@ -15,6 +15,7 @@ from cnndsl.ir.operators import Add
 
 FLOATS_OF_LINE = 16
 """What moves between caches together."""
+LINE = 4 * FLOATS_OF_LINE
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,13 @@ class Blocking:
 
 
 def near(machine: Machine) -> int:
-    """Bytes of weights that stay in a first-level cache beside inputs that pass through it."""
-    return machine.caches[0] // 2
+    """Bytes of weights that are read again and again while inputs pass by.
+
+    They should lie in the first-level cache, or in the second where that one gives a whole line of
+    64 bytes in a cycle, as in CPUs with vectors of that size.
+    """
+    first, second = machine.caches
+    return second // 4 if machine.lanes * 4 >= LINE else first // 2
 
 
 def far(machine: Machine) -> int:

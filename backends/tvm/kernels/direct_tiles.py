@@ -1,0 +1,228 @@
+"""The register tiles of a direct convolution: a few output blocks times a few output columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cnndsl.backends.tvm.kernel import Body, Call
+from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, Blocking, Grid, starts_with_sum
+from cnndsl.backends.tvm.kernels.products import add_products
+from cnndsl.backends.tvm.kernels.windows import Window
+from cnndsl.backends.tvm.layout import Layout, Place, Tensor
+from cnndsl.backends.tvm.tiles import Tile
+from cnndsl.backends.tvm.tir import Expr, Register, all_of, load, minimum, negated, split, vector
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of outputs of some blocks: of sample `n`, row `row` of the grid, chunk `chunk`.
+
+    Sample `source` of `x` starts with what row `first` reads: it can be a band of the operand.
+    Only the input blocks of one part are gone through. `ahead` is the distance from a weight to
+    one that is read later and should be asked for.
+    """
+
+    x: Tensor
+    source: Expr
+    n: Expr
+    first: Expr
+    row: Expr
+    chunk: Expr
+    part: Expr
+    ahead: Expr
+    blocking: Blocking
+
+    @property
+    def is_first(self) -> Expr:
+        """Whether the sums start here."""
+        return True if self.blocking.parts == 1 else self.part == 0
+
+    @property
+    def is_last(self) -> Expr:
+        """Whether the sums are complete after this part."""
+        return True if self.blocking.parts == 1 else self.part == self.blocking.parts - 1
+
+
+@dataclass(frozen=True)
+class DirectTiles:
+    """`x` is the layout of the operand as the window reads it."""
+
+    call: Call
+    window: Window
+    x: Layout
+    tile: Tile
+    grid: Grid
+
+    @property
+    def chunks(self) -> int:
+        """Tiles of output blocks; the last computes only what is left."""
+        return -(-self.call.output.blocks // self.tile.blocks)
+
+    def write_row(self, body: Body, task: Task) -> None:
+        """Compute and store the task's row."""
+        code, y, pieces = body.code, body.output.layout, self.grid.pieces
+        if any(map(any, y.halo)):
+            with code.when(all_of([task.row == 0, task.is_first])):
+                self._clear_halo(body, task)
+        if self.grid.kind != "flat":
+            for first, width in pieces.walk(code):
+                self._tile(body, task, first, width)
+            return
+        is_wide = pieces.is_wide(task.row)
+        with code.when(is_wide):
+            self._tile(body, task, 0, pieces.width)
+        if is_wide is not True:
+            with code.when(negated(is_wide)):
+                self._tile(body, task, 0, pieces.width - 1)
+
+    def _clear_halo(self, body: Body, task: Task) -> None:
+        y, blocks = body.output, self.tile.blocks
+        samples = y.layout.batch if self.grid.kind == "batched" else 1
+        with body.code.loop(samples) as sample, body.code.loop(blocks) as b:
+            n = sample if samples > 1 else task.n
+            block = task.chunk * blocks + b
+            with body.code.when(self._has(block)):
+                y.clear_halo(body.code, n, block)
+
+    def _tile(self, body: Body, task: Task, first: Expr, columns: int) -> None:
+        """Compute and store some columns of a row from `first` on."""
+        rest = self.call.output.blocks % self.tile.blocks
+        if not rest:
+            self._blocks(body, task, first, columns, self.tile.blocks)
+            return
+        is_last = task.chunk == self.chunks - 1
+        with body.code.when(negated(is_last)):
+            self._blocks(body, task, first, columns, self.tile.blocks)
+        with body.code.when(is_last):
+            self._blocks(body, task, first, columns, rest)
+
+    def _blocks(self, body: Body, task: Task, first: Expr, columns: int, count: int) -> None:
+        """The same for the first `count` blocks of the task's chunk."""
+        code, lanes, y = body.code, body.output.layout.block, body.output
+        zero = vector(0.0, lanes)
+        blocks = range(count)
+        totals = [[code.register(zero, lanes) for _ in blocks] for _ in range(columns)]
+
+        with code.when(task.is_first):
+            for place, total in self._outputs(body, task, first, totals):
+                code.set(total, self._initial(body, place))
+        with code.when(negated(task.is_first)):
+            for place, total in self._outputs(body, task, first, totals):
+                code.set(total, y.load(place))
+        start, step = self._input(task, first)
+        self._products(body, task, code.name(start), step, totals)
+        with code.when(task.is_last):
+            for place, total in self._outputs(body, task, first, totals):
+                y.store(code, place, body.finished(total.value, place, self._started))
+        with code.when(negated(task.is_last)):
+            for place, total in self._outputs(body, task, first, totals):
+                y.store(code, place, total.value)
+
+    def _outputs(
+        self, body: Body, task: Task, first: Expr, totals: Sequence[Sequence[Register]]
+    ) -> Iterator[tuple[Place, Register]]:
+        """The place and the sum of each output of a tile."""
+        for b in range(len(totals[0])):
+            block = task.chunk * self.tile.blocks + b
+            for column, registers in enumerate(totals):
+                yield self._place(task, first + column, block), registers[b]
+
+    def _has(self, block: Expr) -> Expr:
+        """Whether there is an output block of that number."""
+        blocks = self.call.output.blocks
+        return True if blocks % self.tile.blocks == 0 else block < blocks
+
+    @property
+    def _started(self) -> int:
+        """Steps of the epilogue that the sums start with: a join by addition."""
+        return int(starts_with_sum(self.call))
+
+    def _initial(self, body: Body, place: Place) -> Expr:
+        lanes = body.output.layout.block
+        bias = body.weights.get("bias")
+        start = None if bias is None else load(bias, place.block * lanes, lanes)
+        if not self._started:
+            return vector(0.0, lanes) if start is None else start
+        other = body.inputs[len(body.inputs) - self.call.joins].load(place)
+        return other if start is None else start + other
+
+    def _place(self, task: Task, column: Expr, block: Expr) -> Place:
+        """Where the output of a column of the task's row belongs."""
+        spatial = self.call.output.spatial
+        if self.grid.kind == "flat":
+            index = self.grid.pieces.start(task.row) + column
+            return Place(task.n, block, tuple(split(index, spatial)))
+        if self.grid.kind == "batched":
+            return Place(column, block, (0,) * len(spatial))
+        outer = split(task.row, spatial[:-1])
+        return Place(task.n, block, (*outer, column) if spatial else ())
+
+    def _input(self, task: Task, first: Expr) -> tuple[Expr, int]:
+        """Index of the first input number of a tile, and the distance of its columns."""
+        x, window, spatial = task.x.layout, self.window, self.call.output.spatial
+        if self.grid.kind == "flat":
+            start = x.index(task.source, 0, (0,) * x.rank)
+            pieces = self.grid.pieces
+            column = pieces.start(task.row) - pieces.start(task.first)
+            return start + column * x.block, x.block
+        corner = tuple(-before for before in window.before)
+        if self.grid.kind == "batched":
+            return x.index(first, 0, corner), x.batch_stride
+        if not spatial:
+            return x.index(task.source, 0, corner), 0
+        outer = (*split(task.row, spatial[:-1]), first)
+        position = [i * s + c for i, s, c in zip(outer, window.stride, corner, strict=True)]
+        return x.index(task.source, 0, position), window.stride[-1] * x.strides[-1]
+
+    def _products(
+        self,
+        body: Body,
+        task: Task,
+        start: Expr,
+        step: int,
+        totals: Sequence[Sequence[Register]],
+    ) -> None:
+        """Add the products of all input channels and kernel positions to the registers."""
+        code, window, layout = body.code, self.window, task.x.layout
+        weight = body.weights["weight"]
+        _, channels, *kernel = window.weight.shape
+        tap_size = layout.block * self.tile.blocks * body.output.layout.block
+        block_size = window.panel(self.tile.blocks)
+        source = start + window.first_block(task.chunk * self.tile.blocks) * layout.plane
+        first = code.name(source)
+        weights = code.name(task.chunk * (window.inner * block_size))
+        whole, rest = divmod(channels, layout.block)
+        start_block = task.part * task.blocking.depth
+        count = minimum(task.blocking.depth, whole - start_block)
+        if window.groups > 1 and window.run == 1:
+            begin, end = window.reads(task.chunk)
+            start_block = code.name(begin - window.first_block(task.chunk))
+            count = end - begin
+
+        def add(block: Expr, lanes: int, offsets: Sequence[Expr]) -> None:
+            index = first + block * layout.plane
+            tap: Expr = 0
+            axes = zip(offsets, kernel, window.dilation, self.x.strides, strict=True)
+            for offset, size, dilation, stride in axes:
+                index = index + offset * (dilation * stride)
+                tap = tap * size + offset
+            row = code.name(weights + block * block_size + tap * tap_size)
+            for line in range(task.blocking.lines):
+                code.prefetch(weight, row + task.ahead + line * FLOATS_OF_LINE)
+            inputs = (task.x.buffer, code.name(index))
+            vectors = (weight, row)
+            add_products(code, totals, inputs, step, vectors, lanes, self.tile.blocks)
+
+        positions = [range(size) for size in kernel]
+        if layout.block == 1:
+            with code.box(positions) as offsets:
+                for block in range(channels):
+                    add(block, 1, offsets)
+            return
+        if whole:
+            with code.loop(count) as block, code.box(positions) as offsets:
+                add(start_block + block, layout.block, offsets)
+        if rest:
+            with code.when(task.is_last), code.box(positions) as offsets:
+                add(whole, rest, offsets)

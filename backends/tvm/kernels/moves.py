@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
-from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.tir import Expr, number, split, vector
+from cnndsl.backends.tvm.layout import Place, Tensor
+from cnndsl.backends.tvm.tir import Expr, div, mod, number, split, vector
 from cnndsl.ir.operators import Concat, Flatten, PadChannels, Shuffle, Slice
 
 Source = tuple[int, int]
 """Number of an operand, channel."""
-MOST_BLOCKS = 128
+MOST_BLOCKS = 32
 """Output blocks that are written out one by one."""
 
 
-def _moved(call: Call, sources: Sequence[Source | None]) -> Kernel:
-    """Each output channel is a channel of an operand; None is zero."""
+def _moved(
+    call: Call, sources: Sequence[Source | None], value: Callable[[Tensor, Place, Expr], Expr]
+) -> Kernel:
+    """Each output channel is a channel of the operand; None is zero.
+
+    `value` gives the same for one number, by the channel, where vectors do not serve.
+    """
+    if _are_vectors(call):
+        return _in_vectors(call, sources)
+
+    def write(body: Body) -> None:
+        with body.scalars() as (place, channel):
+            body.write(place, value(body.inputs[0], place, channel))
+
+    return Kernel("moves", call.weights(), write)
+
+
+def _are_vectors(call: Call) -> bool:
+    """Whether each vector of the result can be written by code of its own."""
     lanes = call.output.block
     blocked = all(x.block == lanes for x in call.inputs)
-    vectors = blocked and lanes > 1 and call.output.blocks <= MOST_BLOCKS
+    return blocked and lanes > 1 and call.output.blocks <= MOST_BLOCKS
 
-    def write_scalars(body: Body) -> None:
-        code, y = body.code, body.output.layout
-        with code.parallel(y.batch, *y.spatial) as (n, *position):
-            for block in range(y.blocks):
-                place = Place(n, block, tuple(position))
-                if y.channels < (block + 1) * y.block:
-                    body.output.store(code, place, vector(0.0, y.block))
-            for number_of, source in enumerate(sources):
-                block, lane = divmod(number_of, y.block)
-                place = Place(n, block, tuple(position), lane)
-                given = number(0.0)
-                if source is not None:
-                    given = body.inputs[source[0]].channel(n, source[1], tuple(position))
-                body.write(place, given)
-        with code.parallel(y.batch, y.blocks) as (n, block):
-            body.clear_halo(n, block, [])
 
-    def write_vectors(body: Body) -> None:
+def _in_vectors(call: Call, sources: Sequence[Source | None]) -> Kernel:
+    def write(body: Body) -> None:
         code, y = body.code, body.output.layout
         *outer, columns = y.spatial or (1,)
         with code.parallel(y.batch, *outer) as (n, *row):
@@ -51,7 +53,7 @@ def _moved(call: Call, sources: Sequence[Source | None]) -> Kernel:
                     place = Place(n, block, (*row, column) if y.spatial else ())
                     body.write(place, _gathered(body, place, sources))
 
-    return Kernel("channels", call.weights(), write_vectors if vectors else write_scalars)
+    return Kernel("moves", call.weights(), write)
 
 
 def _gathered(body: Body, place: Place, sources: Sequence[Source | None]) -> Expr:
@@ -80,7 +82,10 @@ def take_slice(call: Call) -> Kernel:
     """A range of the channels."""
     op = call.core
     assert isinstance(op, Slice)
-    return _moved(call, [(0, op.start + c) for c in range(call.output.channels)])
+    sources = [(0, op.start + c) for c in range(call.output.channels)]
+    return _moved(
+        call, sources, lambda x, place, c: x.channel(place.n, c + op.start, place.position)
+    )
 
 
 def shuffle(call: Call) -> Kernel:
@@ -88,13 +93,27 @@ def shuffle(call: Call) -> Kernel:
     op = call.core
     assert isinstance(op, Shuffle)
     run = call.x.channels // op.groups
-    return _moved(call, [(0, c % op.groups * run + c // op.groups) for c in range(call.x.channels)])
+
+    def source(c: Expr) -> Expr:
+        return mod(c, op.groups) * run + div(c, op.groups)
+
+    return _moved(
+        call,
+        [(0, source(c)) for c in range(call.x.channels)],
+        lambda x, place, c: x.channel(place.n, source(c), place.position),
+    )
 
 
 def pad_channels(call: Call) -> Kernel:
     """Zero channels at the end."""
     missing = call.output.channels - call.x.channels
-    return _moved(call, [*((0, c) for c in range(call.x.channels)), *[None] * missing])
+
+    def value(x: Tensor, place: Place, c: Expr) -> Expr:
+        inside = tirx.min(c, call.x.channels - 1)
+        given = x.channel(place.n, inside, place.position)
+        return tirx.Select(c < call.x.channels, given, number(0.0))
+
+    return _moved(call, [*((0, c) for c in range(call.x.channels)), *[None] * missing], value)
 
 
 def flatten(call: Call) -> Kernel:
@@ -106,12 +125,54 @@ def flatten(call: Call) -> Kernel:
             channel, *position = split(number_of, sizes)
             body.write(place, body.inputs[0].channel(place.n, channel, position))
 
-    return Kernel("channels", call.weights(), write)
+    return Kernel("moves", call.weights(), write)
 
 
 def concat(call: Call) -> Kernel:
     """The operands' channels one after another."""
-    return _moved(call, [(i, c) for i, x in enumerate(call.inputs) for c in range(x.channels)])
+    if _are_vectors(call):
+        channels = [(i, c) for i, x in enumerate(call.inputs) for c in range(x.channels)]
+        return _in_vectors(call, channels)
+    block = call.output.block
+
+    def write(body: Body) -> None:
+        _prepare_blocks(body)
+        start = 0
+        for x in body.inputs:
+            if start % block == 0 and x.layout.block == block:
+                _copy_blocks(body, x, start // block)
+            else:
+                _copy_channels(body, x, start)
+            start += x.layout.channels
+
+    return Kernel("moves", call.weights(), write)
+
+
+def _prepare_blocks(body: Body) -> None:
+    """Clear the halo, and the last block if some of its lanes hold no channel."""
+    y, code = body.output, body.code
+    with code.parallel(y.layout.batch, y.layout.blocks) as (n, block):
+        y.clear_halo_once(code, n, block, [])
+    if y.layout.channels % y.layout.block:
+        zero = vector(0.0, y.layout.block)
+        with code.parallel(y.layout.batch, *y.layout.spatial) as (n, *position):
+            y.store(code, Place(n, y.layout.blocks - 1, tuple(position)), zero)
+
+
+def _copy_blocks(body: Body, x: Tensor, start: int) -> None:
+    code, layout = body.code, x.layout
+    with code.parallel(layout.batch, layout.blocks, *layout.spatial) as (n, block, *position):
+        value = x.load(Place(n, block, tuple(position)))
+        body.output.store(code, Place(n, block + start, tuple(position)), value)
+
+
+def _copy_channels(body: Body, x: Tensor, start: int) -> None:
+    code, layout, block = body.code, x.layout, body.output.layout.block
+    with code.parallel(layout.batch, layout.channels, *layout.spatial) as (n, c, *position):
+        value = x.channel(n, c, position)
+        target = code.name(c + start)
+        place = Place(n, div(target, block), tuple(position), mod(target, block))
+        body.output.store(code, place, value)
 
 
 FAMILIES = {

@@ -45,8 +45,8 @@ class Blocking:
     """A task computes `rows` rows of the grid for `chunks` tiles of output blocks.
 
     It goes through the input blocks in `parts` of `depth`. The weights of a part for one tile
-    stay in the first-level cache while all rows are computed, and the inputs of a part in the
-    second-level cache while all tiles are. While a row is computed, a share of the weights for
+    stay in a cache (`near`) while all rows are computed, and the inputs of a part in the
+    second-level cache (`far`) while all tiles are. While a row is computed, a share of the weights for
     the next round of rows is asked for: so many `lines` of the cache for each kernel position of
     an input block.
     """

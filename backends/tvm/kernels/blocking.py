@@ -46,9 +46,9 @@ class Blocking:
 
     It goes through the input blocks in `parts` of `depth`. The weights of a part for one tile
     stay in a cache (`near`) while all rows are computed, and the inputs of a part in the
-    second-level cache (`far`) while all tiles are. While a row is computed, a share of the weights for
-    the next round of rows is asked for: so many `lines` of the cache for each kernel position of
-    an input block.
+    second-level cache (`far`) while all tiles are. While a row is computed, a share of the weights
+    for the next round of rows is asked for: so many `lines` of the cache for each kernel position
+    of an input block.
     """
 
     depth: int

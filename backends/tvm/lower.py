@@ -79,26 +79,15 @@ def lower(graph: Graph, batch: int, machine: Machine) -> Program:
 def _plan(
     graph: Graph, layouts: Mapping[str, Layout], batch: int, machine: Machine
 ) -> tuple[Options, Plan]:
-    """The memory plan, and what was asked for. Tensors in one place must have one layout."""
-
-    def sample_bytes(node: Node) -> int:
-        return layouts[node.name].batch_stride * FLOAT
-
+    """The memory plan, and what was asked for."""
     options = Options(
         batch=batch,
-        sample_bytes=sample_bytes,
+        sample_bytes=lambda node: layouts[node.name].batch_stride * FLOAT,
+        layout=lambda node: (layouts[node.name].block, layouts[node.name].halo),
         channel_block=machine.lanes,
         external=frozenset({*graph.inputs, *graph.outputs.values()}),
     )
-    found = plan(graph, options)
-    mismatched = any(
-        layouts[name] != layouts[graph.producers(graph[name])[index].name]
-        for name, index in found.overwrites.items()
-    )
-    if mismatched:
-        options = replace(options, in_place=False)
-        found = plan(graph, options)
-    return options, found
+    return options, plan(graph, options)
 
 
 def _placed(graph: Graph, layouts: Mapping[str, Layout], memory: Plan) -> dict[str, Layout]:

@@ -82,9 +82,8 @@ def find_aliases(graph: Graph, schedule: Schedule, options: Options) -> Aliases:
         if name not in options.external:
             _add(aliases, graph, graph[name], step, options)
     _set_lifetimes(aliases, graph, schedule, options)
-    if options.in_place:
-        for step, name in enumerate(schedule):
-            _overwrite(aliases, graph, graph[name], step, options)
+    for step, name in enumerate(schedule):
+        _overwrite(aliases, graph, graph[name], step, options)
     return aliases
 
 
@@ -171,7 +170,7 @@ def _overwrite(aliases: Aliases, graph: Graph, node: Node, step: int, options: O
     if node.name not in aliases.group:
         return
     operands = graph.producers(node)
-    candidates = overwritable(graph, node)
+    candidates = overwritable(graph, node, options)
     for index in candidates:
         target = operands[index].name
         others = [x for i, x in enumerate(operands) if x.name != target or i not in candidates]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Node
@@ -13,21 +13,27 @@ def float32_bytes(node: Node) -> int:
     return node.type.elements * 4
 
 
+def one_layout(node: Node) -> Hashable:
+    """The layout of every tensor, if all are alike."""
+    return None
+
+
 @dataclass(frozen=True)
 class Options:
     """What a backend can do, and how its tensors are laid out.
 
     `sample_bytes` gives the bytes of one sample of a node's result, halo and padding included.
     A tensor is [batch, channels, ...] with blocks of `channel_block` channels innermost; a view
-    starts at a whole block.
+    starts at a whole block. `layout` tells apart how tensors lie whatever their channels are, such
+    as by their halos: one lies in place of another, or inside it, only if both have the same.
 
     With `interleaved` channels lie innermost at each position: the bytes of a channel slice, of
     which plans speak as if they were neighbours, are spread over the sample, and buffers are
     never shared in parts.
 
     `strided_views`: kernels take tensors whose samples lie further apart than their bytes, as
-    channel slices of a batch over 1 do. `in_place`: elementwise operators may write over an
-    operand. `in_place_concat`: operands may be written straight into their slices.
+    channel slices of a batch over 1 do. `in_place_concat`: operands may be written straight into
+    their slices.
 
     The tensors of the nodes in `external` lie in the caller's memory: no plan is made for them,
     nothing is written over them, and they are views of nothing.
@@ -35,12 +41,16 @@ class Options:
 
     batch: int = 1
     sample_bytes: Callable[[Node], int] = float32_bytes
+    layout: Callable[[Node], Hashable] = one_layout
     channel_block: int = 1
     interleaved: bool = False
     strided_views: bool = True
-    in_place: bool = True
     in_place_concat: bool = True
     external: frozenset[str] = frozenset()
+
+    def alike(self, a: Node, b: Node) -> bool:
+        """Whether two tensors have the same layout."""
+        return self.layout(a) == self.layout(b)
 
     @property
     def partial_views(self) -> bool:

@@ -36,7 +36,7 @@ ELEMENTWISE = (
 squeeze_excite also on sums that are complete before the first element is written."""
 
 
-def overwritable(graph: Graph, node: Node) -> list[int]:
+def overwritable(graph: Graph, node: Node, options: Options) -> list[int]:
     """The operands whose element i is last read when element i of the result is written.
 
     Of a fused operator these are the operands of the joins that follow its core, and all if the
@@ -49,7 +49,11 @@ def overwritable(graph: Graph, node: Node) -> list[int]:
         candidates = range(len(operands))
     else:
         return []
-    return [index for index in candidates if operands[index].type == node.type]
+    return [
+        index
+        for index in candidates
+        if operands[index].type == node.type and options.alike(operands[index], node)
+    ]
 
 
 def view_offset(graph: Graph, node: Node, options: Options) -> int | None:
@@ -60,7 +64,7 @@ def view_offset(graph: Graph, node: Node, options: Options) -> int | None:
             return channel_offset(node, x, node.op.start, options)
         case Identity() | Dropout():
             (x,) = graph.producers(node)
-            same_order = True
+            same_order = options.alike(x, node)
         case Flatten():
             (x,) = graph.producers(node)
             same_order = options.channel_block == 1 or x.type.elements == x.type.channels
@@ -74,8 +78,8 @@ def channel_offset(part: Node, whole: Node, start: int, options: Options) -> int
     """Bytes before the channel `start` of `whole`; None if `part` cannot lie there as it is."""
     size, total = options.sample_bytes(part), options.sample_bytes(whole)
     channels = whole.type.channels
-    same_layout = size * channels == total * part.type.channels
-    if not same_layout or start % options.channel_block or total * start % channels:
+    same_size = size * channels == total * part.type.channels
+    if not same_size or not options.alike(part, whole) or start % options.channel_block or total * start % channels:
         return None
     if size != total and not options.partial_views:
         return None

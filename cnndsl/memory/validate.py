@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Slice
+from cnndsl.ir.operators import Flatten, Slice
 from cnndsl.memory.arena import ALIGNMENT
 from cnndsl.memory.contents import Memory, Piece, merged
 from cnndsl.memory.model import Options, Plan, Region
@@ -139,6 +139,10 @@ class Replay:
             low = start
             for index, operand in enumerate(operands):
                 part = self._selected(node, operand, sample, low)
+                _require(
+                    index in copies or self._lies_alike(node, operand),
+                    f"{node.name} has another layout than {operand.name}, which lies in its place",
+                )
                 if index in copies:
                     for other in operands:
                         span = part[0].start, part[-1].end
@@ -152,6 +156,9 @@ class Replay:
             _require(low == end, f"{node.name} has {end - start} bytes, not {low - start}")
             self.contents[node.name, sample] = merged(pieces)
         self._check_whole(node, "as what it is made of")
+
+    def _lies_alike(self, node: Node, operand: Node) -> bool:
+        return isinstance(node.op, Flatten) or self.options.alike(node, operand)
 
     def _selected(self, node: Node, operand: Node, sample: int, start: int) -> list[Piece]:
         """What a view or a concat takes of an operand, at the address where it has to be."""
@@ -169,7 +176,7 @@ class Replay:
             _require(held == self.contents[node.name, sample], f"{node.name} is damaged {moment}")
 
     def _check_overlap(self, node: Node, operands: list[Node]) -> None:
-        allowed = overwritable(self.graph, node)
+        allowed = overwritable(self.graph, node, self.options)
         for index, operand in enumerate(operands):
             pairs = product(enumerate(self._spans(node)), enumerate(self._spans(operand)))
             for (sample, result), (other, taken) in pairs:

@@ -10,6 +10,7 @@ import pytest
 
 import cnndsl
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import Identity
 from cnndsl.memory import Options, Plan, PlanError, plan, validate
 from cnndsl.memory.model import float32_bytes
 from cnndsl.memory.picture import arena_svg
@@ -33,7 +34,28 @@ def planned(body: str, options: Options = DEFAULT) -> Plan:
 def test_elementwise_operators_write_over_operands_that_die() -> None:
     found = planned("conv(4, 3) -> bn -> relu -> add { conv(4, 1) | identity } -> conv(2, 3)")
     assert found.overwrites.keys() == {"bn1", "relu1", "add1"}
-    assert not planned("conv(4, 3) -> bn -> relu", Options(in_place=False)).overwrites
+
+
+def test_only_what_lies_alike_is_overwritten() -> None:
+    """Of two operands of a join the one with its layout; a chain up to where the layout changes."""
+    join = "let a = conv(4, 3)\n let b = conv(4, 1)\n add { a | b } -> conv(2, 3)"
+    assert planned(join).overwrites == {"add1": 0}
+    assert planned(join, Options(layout=lambda n: n.name == "conv1")).overwrites == {"add1": 1}
+    chain = "conv(4, 3) -> bn -> relu -> sigmoid -> conv(2, 3)"
+    halos = Options(layout=lambda n: n.name in ("relu1", "sigmoid1"))
+    assert planned(chain, halos).overwrites.keys() == {"bn1", "sigmoid1"}
+
+
+def test_only_what_lies_alike_is_a_view() -> None:
+    graph = network("conv(4, 3)")
+    graph.outputs = {"out": graph.add("same", Identity(), [graph["conv1"]]).name}
+    other = Options(layout=lambda n: n.name)
+    assert plan(graph).views == {"same"}
+    assert not plan(graph, other).views
+    validate(graph, plan(graph, other), other)
+    assert planned(DENSE, Options(layout=lambda n: n.name == "conv2")).copies.keys() == {
+        "concat1"
+    }
 
 
 @pytest.mark.parametrize(
@@ -152,6 +174,13 @@ def test_overwriting_a_value_that_is_needed_is_found() -> None:
     places = {**found.places, "sigmoid1": found.places["conv1"]}
     with pytest.raises(PlanError, match="conv1 is damaged when add1 reads it"):
         validate(graph, replace(found, places=places, regions=()))
+
+
+@pytest.mark.parametrize("body", ["conv(4, 3) -> relu -> conv(2, 3)", DENSE])
+def test_another_layout_in_one_place_is_found(body: str) -> None:
+    graph = network(body)
+    with pytest.raises(PlanError, match="writes over its operand|has another layout"):
+        validate(graph, plan(graph), Options(layout=lambda node: node.name))
 
 
 def test_the_picture_shows_every_region() -> None:

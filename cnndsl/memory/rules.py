@@ -78,8 +78,8 @@ def channel_offset(part: Node, whole: Node, start: int, options: Options) -> int
     """Bytes before the channel `start` of `whole`; None if `part` cannot lie there as it is."""
     size, total = options.sample_bytes(part), options.sample_bytes(whole)
     channels = whole.type.channels
-    same_size = size * channels == total * part.type.channels
-    if not same_size or not options.alike(part, whole) or start % options.channel_block or total * start % channels:
+    same_layout = size * channels == total * part.type.channels and options.alike(part, whole)
+    if not same_layout or start % options.channel_block or total * start % channels:
         return None
     if size != total and not options.partial_views:
         return None

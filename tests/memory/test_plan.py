@@ -53,9 +53,7 @@ def test_only_what_lies_alike_is_a_view() -> None:
     assert plan(graph).views == {"same"}
     assert not plan(graph, other).views
     validate(graph, plan(graph, other), other)
-    assert planned(DENSE, Options(layout=lambda n: n.name == "conv2")).copies.keys() == {
-        "concat1"
-    }
+    assert planned(DENSE, Options(layout=lambda n: n.name == "conv2")).copies.keys() == {"concat1"}
 
 
 @pytest.mark.parametrize(
@@ -179,7 +177,7 @@ def test_overwriting_a_value_that_is_needed_is_found() -> None:
 @pytest.mark.parametrize("body", ["conv(4, 3) -> relu -> conv(2, 3)", DENSE])
 def test_another_layout_in_one_place_is_found(body: str) -> None:
     graph = network(body)
-    with pytest.raises(PlanError, match="writes over its operand|has another layout"):
+    with pytest.raises(PlanError, match=r"writes over its operand|has another layout"):
         validate(graph, plan(graph), Options(layout=lambda node: node.name))
 
 

@@ -54,6 +54,20 @@ def test_the_memory_plan_holds(batch: int):
     validate(found.graph, found.plan, found.options)
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("name", ["resnet20_cifar", "xception"])
+def test_what_is_overwritten_lies_alike(name: str, batch: int):
+    """In networks that also have joins of tensors with different halos."""
+    found = program(name, batch)
+    validate(found.graph, found.plan, found.options)
+    joins = [step for step in found.steps if step.call.joins]
+    in_place = [step for step in joins if step.call.in_place]
+    assert 0 < len(in_place) < len(joins)
+    for step in in_place:
+        operand = found.graph.producers(found.graph[step.node])[found.plan.overwrites[step.node]]
+        assert found.layouts[operand.name] == found.layouts[step.node]
+
+
 def test_an_unknown_cpu_is_an_error():
     with pytest.raises(CnnError, match="unknown CPU 'pentium5'"):
         find_machine("pentium5")

@@ -127,4 +127,4 @@ def _fit(image: Image.Image, input_type: TensorType, resize: int | None) -> Imag
 
 def _per_channel(values: Sequence[float], channels: int) -> Array:
     array = np.asarray(values, np.float32)
-    return array.mean() if channels == 1 else array
+    return array.mean(keepdims=True) if channels == 1 else array

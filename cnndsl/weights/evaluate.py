@@ -124,7 +124,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "concat": lambda *parts, axis: np.concatenate(parts, axis),
     "pad": lambda a, pads: np.pad(a, pads),
     "take": lambda a, axis, indices: np.take(a, np.array(indices, dtype=np.intp), axis),
-    "sum_axes": lambda a, axes: np.sum(a, axes),
+    "sum_axes": lambda a, axes: np.add.reduce(a, axes),
     "einsum": lambda *operands, spec: np.einsum(spec, *operands, optimize=True),
     "embed_table": _embed_table,
 }

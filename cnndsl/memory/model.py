@@ -24,8 +24,9 @@ class Options:
 
     `sample_bytes` gives the bytes of one sample of a node's result, halo and padding included.
     A tensor is [batch, channels, ...] with blocks of `channel_block` channels innermost; a view
-    starts at a whole block. `layout` tells apart how tensors lie whatever their channels are, such
-    as by their halos: one lies in place of another, or inside it, only if both have the same.
+    starts at a whole block. `layout` tells apart how tensors lie, whatever their channels, such as
+    by their halos: one is written over another, or is it or a slice of it, only if both have the
+    same. A flattened tensor only needs the bytes of what it flattens.
 
     With `interleaved` channels lie innermost at each position: the bytes of a channel slice, of
     which plans speak as if they were neighbours, are spread over the sample, and buffers are

@@ -10,6 +10,7 @@ from cnndsl.ir.operators import (
     Add,
     Affine,
     Average,
+    Conv,
     Dropout,
     Fused,
     Identity,
@@ -36,7 +37,7 @@ def prepare(
 
     Per-channel maps become affine, the mean of several operands a sum and a map. Where
     `takes_prologue` says that the kernels of a fused node do not compute its prologue themselves,
-    it becomes a node of its own: a shuffle, or an identity with an epilogue. Unless there is a
+    it becomes a node of its own: an operator with an epilogue. Unless there is a
     kernel that `squeezes`, squeeze-and-excitation blocks are taken apart. Each input is followed
     and each output preceded by an identity, which moves it between the caller's layout and that
     of the kernels.
@@ -83,17 +84,18 @@ def _scale(graph: Graph, node: Node, operand: Node, factor: float) -> None:
 def _split_prologue(graph: Graph, node: Node, op: Fused) -> None:
     """Give the prologue a node of its own."""
     first, *others = graph.producers(node)
+    begins = isinstance(op.prologue[0], Conv | Shuffle)
+    core, *steps = op.prologue if begins else (Identity(), *op.prologue)
+    before = Fused(core, (), tuple(steps))
+    labels = [f"prologue{index}" for index in range(len(op.prologue))]
     params = {
-        role.replace("prologue", "epilogue", 1): expression
-        for role, expression in node.params.items()
-        if role.startswith("prologue")
+        f"{new}.{role}": expression
+        for (new, _), old in zip(list(before.labelled())[not begins :], labels, strict=True)
+        for role, expression in part_params(node.params, old).items()
     }
-    is_shuffled = isinstance(op.prologue[0], Shuffle)
-    moved = op.prologue[0] if is_shuffled else Fused(Identity(), (), op.prologue)
-    before = graph.add(f"{node.name}.prologue", moved, [first], params, node.spans)
+    operand = graph.add(f"{node.name}.prologue", before, [first], params, node.spans)
     rest = {role: e for role, e in node.params.items() if not role.startswith("prologue")}
-    without = Fused(op.core, (), op.epilogue)
-    graph.redefine(node, without, [before, *others], rest, node.spans)
+    graph.redefine(node, Fused(op.core, (), op.epilogue), [operand, *others], rest, node.spans)
 
 
 def _take_apart(graph: Graph, node: Node) -> None:

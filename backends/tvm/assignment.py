@@ -66,11 +66,15 @@ def _needed(graph: Graph, node: Node, batch: int, machine: Machine) -> Halo:
 def read_halo(reader: Node, x: Node, batch: int, machine: Machine) -> Halo:
     """The zeros that a node's kernel needs around its first operand; () if none.
 
-    A prologue is applied to a copy of the operand, which then has the zeros.
+    A prologue is applied to a copy of the operand, which then has the zeros, unless the prologue
+    starts with a convolution.
     """
     fused = reader.op if isinstance(reader.op, Fused) else None
     core = fused.core if fused else reader.op
-    if not isinstance(core, Conv) or (fused and fused.prologue):
+    if fused and fused.prologue:
+        first = fused.prologue[0]
+        return first.pads if isinstance(first, Conv) else ()
+    if not isinstance(core, Conv):
         return ()
     spatial = [n for n in reader.type.spatial if isinstance(n, int)]
     tile = winograd_plan.output_tile(core, x.type.channels, spatial, batch, machine)

@@ -15,7 +15,7 @@ from cnndsl.backends.tvm.steps import apply_step, step_weights
 from cnndsl.backends.tvm.tir import Code, Expr, floats, load, vector
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Shuffle
+from cnndsl.ir.operators import Conv, Shuffle
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,12 @@ class Call:
     def is_shuffled(self) -> bool:
         """Whether the prologue is a shuffle, which reads several blocks for one."""
         return any(isinstance(op, Shuffle) for op in self.prologue)
+
+    @property
+    def depthwise(self) -> Conv | None:
+        """The depthwise convolution that the prologue starts with, if there is one."""
+        first = self.prologue[0] if self.prologue else None
+        return first if isinstance(first, Conv) else None
 
     def weights(self) -> dict[str, Expression]:
         """The parameters of prologue and epilogue as their steps read them."""
@@ -125,9 +131,9 @@ class Body:
         sources = [(0, shuffle_source(op, channels, c)) for c in range(channels)]
         return gathered([x], place, sources, block)
 
-    def started(self, value: Expr, place: Place) -> Expr:
-        """A value of the first operand after the prologue."""
-        return self._steps("prologue", self.call.prologue, self.call.x, value, place)
+    def started(self, value: Expr, place: Place, begun: int = 0) -> Expr:
+        """A value of the first operand after the prologue, of which `begun` steps are done."""
+        return self._steps("prologue", self.call.prologue, self.call.x, value, place, begun)
 
     def finished(self, value: Expr, place: Place, begun: int = 0) -> Expr:
         """A value of the core after the epilogue, of which the first `begun` steps are done."""

@@ -79,14 +79,17 @@ def lower(graph: Graph, batch: int, machine: Machine) -> Program:
 def takes_prologue(node: Node, machine: Machine) -> bool:
     """Whether the kernels of a fused node compute its prologue themselves.
 
-    Those of grouped convolutions compute only shuffles, unless a group is narrower than a vector.
+    A depthwise convolution they compute for maps, not for vectors. Those of grouped convolutions
+    compute only shuffles, unless a group is narrower than a vector.
     """
     assert isinstance(node.op, Fused)
-    core = node.op.core
+    core, first = node.op.core, node.op.prologue[0]
+    if isinstance(first, Conv):
+        return node.type.elements > node.type.channels
     if not isinstance(core, Conv) or core.groups == 1:
         return True
     width = node.params["core.weight"].shape[1]
-    return isinstance(node.op.prologue[0], Shuffle) and width >= machine.lanes
+    return isinstance(first, Shuffle) and width >= machine.lanes
 
 
 def _plan(

@@ -9,6 +9,7 @@ from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Affine, Fused
+from cnndsl.ir.operators.fused import part_params
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
 
 
@@ -57,6 +58,26 @@ def add_prologue(graph: Graph, node: Node, first: Node, steps: Sequence[Node]) -
         params,
         node.spans.union(*(step.spans for step in steps)),
     )
+
+
+def absorb(graph: Graph, node: Node, operand: Node) -> None:
+    """Let a node compute its first operand, which it alone reads, as its prologue.
+
+    The operand must not join values, the node have no prologue.
+    """
+    op, params = as_fused(node)
+    before, operand_params = as_fused(operand)
+    for index, (label, _) in enumerate(before.labelled()):
+        part = part_params(operand_params, label)
+        params |= {f"prologue{index}.{role}": expression for role, expression in part.items()}
+    graph.redefine(
+        node,
+        replace(op, prologue=tuple(part for _, part in before.labelled())),
+        [*graph.producers(operand), *graph.producers(node)[1:]],
+        params,
+        node.spans | operand.spans,
+    )
+    graph.remove(operand)
 
 
 def add_epilogue(graph: Graph, node: Node, follower: Node, others: Sequence[Node]) -> None:

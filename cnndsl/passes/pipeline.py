@@ -11,6 +11,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.verify import verify as verify_graph
 from cnndsl.passes.common_subexpressions import CommonSubexpressions
 from cnndsl.passes.dead_code import DeadCode
+from cnndsl.passes.depthwise_prologue import DepthwisePrologue
 from cnndsl.passes.epilogue import Epilogue
 from cnndsl.passes.fc_to_conv import ConvToFc, FcToConv
 from cnndsl.passes.fold_affine import FoldScale, FuseBatchNorm
@@ -35,7 +36,13 @@ FOLDING: tuple[Pass, ...] = (StridedConv(), FoldScale(), FuseBatchNorm())
 REDUCING: tuple[Pass, ...] = (PoolCommute(), MergeLinear(), FoldShuffle(), ConvToFc(), Grouped())
 RESHAPING: tuple[Pass, ...] = (Horizontal(), PaddedShortcut(), FcToConv())
 """Passes that trade one kind of work for another, which pays for some backends only."""
-FUSING: tuple[Pass, ...] = (SqueezeExcitation(), ShufflePrologue(), Epilogue(), Prologue())
+FUSING: tuple[Pass, ...] = (
+    SqueezeExcitation(),
+    ShufflePrologue(),
+    Epilogue(),
+    Prologue(),
+    DepthwisePrologue(),
+)
 """Passes that make fused operators. These and RESHAPING run only for backends that name them in
 `fusions`."""
 

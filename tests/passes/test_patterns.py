@@ -12,11 +12,14 @@ import cnndsl
 from cnndsl.analysis.cost import graph_cost
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Shuffle
+from cnndsl.passes.depthwise_prologue import DepthwisePrologue
 from cnndsl.passes.pipeline import LEVELS, REDUCING, RESHAPING, inference_graph, optimise
+from cnndsl.passes.shuffle_prologue import ShufflePrologue
 from tests.passes.random_graphs import Grower, Sample
 from tests.passes.test_random_graphs import assert_same_outputs
 
-MOVING = [*(step.name for step in (*REDUCING, *RESHAPING)), "shuffle-prologue"]
+PROLOGUES = (ShufflePrologue(), DepthwisePrologue())
+MOVING = [step.name for step in (*REDUCING, *RESHAPING, *PROLOGUES)]
 
 
 class PatternGrower(Grower):
@@ -25,7 +28,7 @@ class PatternGrower(Grower):
     def grow(self) -> None:
         patterns = (
             self.layer, self.pooled, self.stacked, self.parallel, self.branches, self.shuffled,
-            self.shortcut, self.window,
+            self.separable, self.shortcut, self.window,
         )  # fmt: skip
         self.draw(st.sampled_from(patterns))()
         if len(self.nodes) == len(self.graph.inputs):
@@ -111,6 +114,13 @@ class PatternGrower(Grower):
             self.some_conv(x, 2, groups=self.draw(st.sampled_from([1, 2])))
         else:
             self.add("fc", x, units=2)
+
+    def separable(self) -> None:
+        """A depthwise convolution before a pointwise one."""
+        x = self.maybe(self.map(), "bn", "relu")
+        x = self.add("depthwise", x, kernel=3, stride=self.draw(st.sampled_from([1, 2])))
+        x = self.maybe(x, "bn", "relu", "prelu")
+        self.some_conv(x, 4, self.draw(st.sampled_from([1, 1, 2])))
 
     def add(self, operator: str, *operands: Node, **attributes: object) -> Node:
         if operator[-1] in "23":

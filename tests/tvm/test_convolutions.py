@@ -114,6 +114,39 @@ def test_a_prologue_leaves_the_padding_alone(kernel: int):
         assert_agrees(compiled(graph, values, batch=batch), graph, values, inputs)
 
 
+SEPARABLE = (
+    ((24, 33, 31), {"kernel": 3}, 40),
+    ((256, 45, 60), {"kernel": 3}, 48),
+    ((256, 15, 15), {"kernel": 3, "stride": 2}, 600),
+    ((37, 12, 17), {"kernel": 5, "pad": "valid", "bias": False}, 16),
+    ((33, 9, 9), {"kernel": 3, "dilation": 2}, 24),
+    ((20, 50), {"kernel": 3, "stride": 2}, 40),
+    ((18, 4, 5, 6), {"kernel": 3}, 32),
+    ((32, 3, 3), {"kernel": 3, "pad": "valid"}, 24),
+)
+"""Shape of the operand, attributes of the depthwise convolution, filters of the pointwise one."""
+
+
+@pytest.mark.parametrize("extension", ["avx2", "avx512"])
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_depthwise_convolution_in_bands(batch: int, extension: str):
+    for shape, attributes, filters in SEPARABLE:
+        graph, x = start(*shape)
+        node = then(graph, "before", "conv", x, filters=shape[0], kernel=1)
+        node = then(graph, "depthwise", "conv", node, filters=shape[0], groups=shape[0],
+                    **attributes)  # fmt: skip
+        node = then(graph, "relu6", "relu6", node)
+        node = then(graph, "y", "conv", node, filters=filters, kernel=1)
+        node = then(graph, "last", "conv", node, filters=16, kernel=3, pad="same")
+        graph.outputs = {"out": node.name}
+        graph = optimise(graph, fusions=BACKEND.fusions)[0]
+        assert "depthwise" not in graph
+        values = parameter_values(graph, 9)
+        inputs = {"image": np.random.default_rng(10).normal(size=(batch, *shape))}
+        module = compiled(graph, values, batch=batch, extension=extension)
+        assert_agrees(module, graph, values, inputs, WINOGRAD)
+
+
 @pytest.mark.parametrize("extension", ["avx2", "avx512"])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_grouped_convolution_reads_shuffled_channels(batch: int, extension: str):

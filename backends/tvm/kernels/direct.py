@@ -14,18 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
-from cnndsl.backends.tvm.kernels.blocking import (
-    FLOATS_OF_LINE,
-    Blocking,
-    Grid,
-    choose_blocking,
-    far,
-)
+from cnndsl.backends.tvm.kernels.bands import Bands
+from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, Blocking, Grid, choose_blocking
 from cnndsl.backends.tvm.kernels.direct_tiles import DirectTiles, Task
 from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
-from cnndsl.backends.tvm.tiles import best_tile, evenly
-from cnndsl.backends.tvm.tir import Expr, choose, minimum, split
+from cnndsl.backends.tvm.tiles import best_tile
+from cnndsl.backends.tvm.tir import Expr, choose
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
 
@@ -47,6 +42,8 @@ def direct(call: Call) -> Kernel | None:
     tile = best_tile(call.machine, window.run, columns, exact=window.run < y.blocks)
     grid = Grid.of(kind, y.spatial, columns, tile.columns, call.machine.cores)
     weights = {"weight": packed(window.weight, x.block, tile.blocks * lanes), **call.weights()}
+    if call.prologue:
+        weights |= Bands(call, x, grid).weights()
     if "core.bias" in call.params:
         missing = y.blocks * lanes - y.channels
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
@@ -58,7 +55,8 @@ def _after_prologue(call: Call) -> Layout:
     """The layout of a copy of the operand, with the halo that the core reads."""
     op = call.core
     halo = op.pads if isinstance(op, Conv) else ((0, 0),) * call.x.rank
-    x = replace(call.x, halo=halo)
+    spatial = call.output.spatial if call.depthwise else call.x.spatial
+    x = replace(call.x, spatial=spatial, halo=halo)
     return replace(x, batch_stride=x.blocks * x.plane)
 
 
@@ -80,69 +78,28 @@ class _Direct:
         self._rows(body, x)
 
     @property
-    def _share(self) -> int:
-        """Rows of a flat grid for each core."""
-        return -(-self.tiles.grid.rows // self.tiles.call.machine.cores)
-
-    @property
-    def _band(self) -> int:
-        """Those of them whose inputs fit the core's second-level cache, before and after."""
-        row_bytes = 2 * self.tiles.grid.pieces.width * self.tiles.x.blocks * self.tiles.x.block * 4
-        return evenly(self._share, far(self.tiles.call.machine) / row_bytes)
-
-    @property
     def scratch(self) -> Layout:
         """The layout of the operand after its prologue: all of it, or a band for each core."""
-        if self.tiles.grid.kind != "flat":
-            return self.tiles.x
-        columns = self._band * self.tiles.grid.pieces.width
-        size = self.tiles.x.blocks * columns * self.tiles.x.block
-        cores, none = self.tiles.call.machine.cores, ((0, 0),)
-        return Layout(self.tiles.x.channels, (columns,), cores, self.tiles.x.block, none, size)
+        return self.bands.scratch if self.tiles.grid.kind == "flat" else self.tiles.x
+
+    @property
+    def bands(self) -> Bands:
+        """The bands of a flat grid."""
+        return Bands(self.tiles.call, self.tiles.x, self.tiles.grid)
 
     def _bands(self, body: Body, x: Tensor) -> None:
         """Rows band by band: each core applies the prologue to its bands, then reads them."""
-        code, cores, batch = body.code, self.tiles.call.machine.cores, self.tiles.call.output.batch
-        share, band = self._share, self._band
-        blocking = self._blocking(band, 1, (band, self.tiles.chunks))
-        bands = code.loop(-(-share // band))
-        with code.parallel(cores) as (core,), code.loop(batch) as n, bands as index:
-            first = code.name(core * share + index * band)
-            last = minimum(self.tiles.grid.rows, code.name(core * share + share))
-            count = code.name(minimum(band, last - first))
-            self._write_band(body, x, n, core, first, count)
+        code, bands = body.code, self.bands
+        blocking = self._blocking(bands.rows, 1, (bands.rows, self.tiles.chunks))
+        with bands.walk(code) as band:
+            bands.fill(body, x, band)
             with code.loop(blocking.parts) as part, code.loop(self.tiles.chunks) as chunk:
                 ahead = code.name(self._next_weights(blocking, chunk))
-                with code.loop(count) as row:
-                    line = code.name(ahead + row * (blocking.lines * FLOATS_OF_LINE))
-                    task = Task(
-                        x, core, n, first, code.name(first + row), chunk, part, line, blocking
-                    )
+                with code.loop(band.count) as index:
+                    line = code.name(ahead + index * (blocking.lines * FLOATS_OF_LINE))
+                    row = code.name(band.first + index)
+                    task = Task(x, band.core, band.n, band.origin, row, chunk, part, line, blocking)
                     self.tiles.write_row(body, task)
-
-    def _write_band(
-        self, body: Body, band: Tensor, n: Expr, core: Expr, first: Expr, count: Expr
-    ) -> None:
-        """Apply the prologue to the positions of `count` rows from `first` on."""
-        code, spatial, pieces = body.code, self.tiles.x.spatial, self.tiles.grid.pieces
-        start = code.name(pieces.start(first))
-        columns = code.name(pieces.start(first + count) - start)
-        is_dense = not any(map(any, self.tiles.call.x.halo))
-
-        def write(block: Expr) -> None:
-            with code.loop(columns) as column:
-                index = start + column
-                across = (*(0,) * (len(spatial) - 1), index)
-                position = across if is_dense else tuple(split(code.name(index), spatial))
-                value = body.read(Place(n, block, position))
-                band.store(code, Place(core, block, (column,)), value)
-
-        if body.call.is_shuffled:
-            for block in range(self.tiles.x.blocks):
-                write(block)
-        else:
-            with code.loop(self.tiles.x.blocks) as block:
-                write(block)
 
     def _blocking(
         self, rows: int, samples: int, division: tuple[int, int] | None = None

@@ -18,15 +18,15 @@ from cnndsl.backends.tvm.tir import Expr, Register, all_of, load, minimum, negat
 class Task:
     """One row of outputs of some blocks: of sample `n`, row `row` of the grid, chunk `chunk`.
 
-    Sample `source` of `x` starts with what row `first` reads: it can be a band of the operand.
-    Only the input blocks of one part are gone through. `ahead` is the distance from a weight to
-    one that is read later and should be asked for.
+    Sample `source` of `x` starts, if the grid is flat, with position number `origin` of the map:
+    it can be a band of the operand. Only the input blocks of one part are gone through. `ahead` is
+    the distance from a weight to one that is read later and should be asked for.
     """
 
     x: Tensor
     source: Expr
     n: Expr
-    first: Expr
+    origin: Expr
     row: Expr
     chunk: Expr
     part: Expr
@@ -163,8 +163,7 @@ class DirectTiles:
         x, window, spatial = task.x.layout, self.window, self.call.output.spatial
         if self.grid.kind == "flat":
             start = x.index(task.source, 0, (0,) * x.rank)
-            pieces = self.grid.pieces
-            column = pieces.start(task.row) - pieces.start(task.first)
+            column = self.grid.pieces.start(task.row) - task.origin
             return start + column * x.block, x.block
         corner = tuple(-before for before in window.before)
         if self.grid.kind == "batched":

@@ -1,34 +1,20 @@
-"""Depthwise and narrowly grouped convolution: one vector of channels at a time.
-
-A block of output channels reads the same block of input channels if the groups have as many
-inputs as outputs and divide the vector width. Lane l of output block b then needs, for input j
-of its group of size s, lane (l // s) * s + j of input block b: a permutation of one vector. With
-s = 1, depthwise convolution, there is nothing to permute.
-"""
+"""Depthwise and narrowly grouped convolution as a kernel of its own."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
-from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
+from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed
 from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.tiles import Pieces
-from cnndsl.backends.tvm.tir import Expr, Register, load, vector
-from cnndsl.ir.algebra import pad, reshape, transpose
-from cnndsl.ir.expressions import Expression
+from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
-
-SPARE = 4
-"""Registers that are neither running totals nor hold weights or permuted inputs."""
-FEWEST_COLUMNS = 6
-"""Of a tile at least: as many sums as a core has under way."""
 
 
 def grouped(call: Call) -> Kernel | None:
-    """The kernel, or None where groups and vectors do not fit."""
+    """The kernel, or None unless a block of outputs reads the same block of inputs.
+
+    It does if the groups have as many inputs as outputs and divide the vector width.
+    """
     op, lanes = call.core, call.machine.lanes
     assert isinstance(op, Conv)
     width = call.x.channels // op.groups
@@ -37,77 +23,19 @@ def grouped(call: Call) -> Kernel | None:
     fits = op.groups > 1 and op.filters == call.x.channels and narrow
     if not fits or not same_blocks or call.prologue:
         return None
-    weights = {"weight": _packed(conv_weight(call), lanes), **call.weights()}
+    weights = {"weight": packed(conv_weight(call), lanes), **call.weights()}
     if op.bias:
         missing = call.output.blocks * lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
-    held = op.kernel[-1] * width + width if width > 1 else 0
-    limit = max(FEWEST_COLUMNS, call.machine.registers - SPARE - held)
-    pieces = Pieces.of(call.output.spatial[-1], limit)
 
     def write(body: Body) -> None:
+        buffers = body.weights["weight"], body.weights.get("bias")
+        convolution = Depthwise(op, width, body.inputs[0], *buffers)
+        columns = body.output.layout.spatial[-1]
         with body.rows(body.output.layout) as (n, block, row):
             body.clear_halo(n, block, row)
-            for first, columns in pieces.walk(body.code):
-                _tile(body, op, width, n, block, [*row, first], columns)
+            outputs = convolution.row(body.code, call.machine, n, block, row, columns)
+            for column, total in outputs:
+                body.write(Place(n, block, (*row, column)), total.value)
 
     return Kernel("grouped", weights, write)
-
-
-def _packed(weight: Expression, lanes: int) -> Expression:
-    """[filters/lanes, *kernel, channels of a group, lanes], filled up with zeros."""
-    filters, width, *kernel = weight.shape
-    blocks = -(-filters // lanes)
-    full = pad(weight, ((0, blocks * lanes - filters), *((0, 0),) * (1 + len(kernel))))
-    split_up = reshape(full, (blocks, lanes, width, *kernel))
-    return transpose(split_up, (0, *range(3, 3 + len(kernel)), 2, 1))
-
-
-def _tile(
-    body: Body, op: Conv, width: int, n: Expr, block: Expr, corner: Sequence[Expr], columns: int
-) -> None:
-    """One row of outputs of one block; `corner` is the first."""
-    code, lanes, x = body.code, body.output.layout.block, body.inputs[0]
-    bias = body.weights.get("bias")
-    start = vector(0.0, lanes) if bias is None else load(bias, block * lanes, lanes)
-    totals = [code.register(start, lanes) for _ in range(columns)]
-    *outer, across = op.kernel
-    taps = math.prod(op.kernel)
-    with code.box([range(k) for k in outer]) as offsets:
-        axes = zip(corner[:-1], offsets, op.stride, op.dilation, op.pads, strict=False)
-        rows = [i * s + o * d - before for i, o, s, d, (before, _) in axes]
-        number: Expr = 0
-        for offset, size in zip(offsets, outer, strict=True):
-            number = number * size + offset
-        weights = code.name((block * taps + number * across) * (width * lanes))
-        first = corner[-1] * op.stride[-1] - op.pads[-1][0]
-        index = x.layout.index(n, block, [*rows, first])
-        _multiply(body, op, width, code.base(index), code.base(weights), totals)
-    for column, total in enumerate(totals):
-        place = Place(n, block, (*corner[:-1], corner[-1] + column))
-        body.write(place, total.value)
-
-
-def _multiply(
-    body: Body, op: Conv, width: int, index: Expr, weights: Expr, totals: Sequence[Register]
-) -> None:
-    """Add the products of one row of the kernel, each input position with all outputs it reaches.
-
-    `index` is that of the first input, `weights` that of the row's first weight.
-    """
-    code, lanes = body.code, body.output.layout.block
-    taps, stride, dilation = op.kernel[-1], op.stride[-1], op.dilation[-1]
-    reached: dict[int, list[tuple[int, int]]] = {}
-    for column in range(len(totals)):
-        for tap in range(taps):
-            reached.setdefault(column * stride + tap * dilation, []).append((column, tap))
-    for position, pairs in sorted(reached.items()):
-        inputs = load(body.inputs[0].buffer, index + position * lanes, lanes)
-        for j in range(width):
-            value = inputs
-            if width > 1:
-                order = [tirx.const(lane // width * width + j, "int32") for lane in range(lanes)]
-                value = code.register(tirx.Shuffle([inputs], order), lanes).value
-            for column, tap in pairs:
-                weight = load(body.weights["weight"], weights + (tap * width + j) * lanes, lanes)
-                code.set(totals[column], totals[column].value + value * weight)

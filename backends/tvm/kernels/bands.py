@@ -1,0 +1,169 @@
+"""The operand of a pointwise convolution after its prologue, in bands that stay in a cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cnndsl.backends.tvm.kernel import Body, Call
+from cnndsl.backends.tvm.kernels.blocking import Grid, far
+from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed
+from cnndsl.backends.tvm.layout import Layout, Place, Tensor
+from cnndsl.backends.tvm.tiles import evenly
+from cnndsl.backends.tvm.tir import Code, Expr, div, minimum, split
+from cnndsl.ir.algebra import pad
+from cnndsl.ir.expressions import Expression
+
+
+@dataclass(frozen=True)
+class Band:
+    """`count` rows of a grid from `first` on, of sample `n`, that core `core` computes.
+
+    `origin` is the number of the position that the core's part of the scratch memory starts with.
+    """
+
+    core: Expr
+    n: Expr
+    first: Expr
+    count: Expr
+    origin: Expr
+
+
+@dataclass(frozen=True)
+class Bands:
+    """How a flat grid is divided into bands; `x` is the layout of the whole operand."""
+
+    call: Call
+    x: Layout
+    grid: Grid
+
+    @property
+    def _samples(self) -> int:
+        """Samples that a core computes alone; 0 if the cores share the rows of each."""
+        whole, rest = divmod(self.call.output.batch, self.call.machine.cores)
+        return 0 if rest else whole
+
+    @property
+    def _share(self) -> int:
+        """Rows of a sample for each core."""
+        return self.grid.rows if self._samples else -(-self.grid.rows // self.call.machine.cores)
+
+    @property
+    def rows(self) -> int:
+        """Those of them in a band, which should stay in the core's second-level cache.
+
+        The weights are read once for each band. Unless they lie in that cache too, the bands of a
+        depthwise convolution are as large as it allows; else a part of it is enough, and leaves
+        room for what passes by. Of other prologues it holds a band before and after.
+        """
+        vectors = self.grid.pieces.width * self.x.blocks
+        row_bytes = 4 * vectors * self.x.block
+        limit = far(self.call.machine)
+        if self.call.depthwise is None:
+            return evenly(self._share, limit / (2 * row_bytes))
+        weights = 4 * math.prod(self.call.params["core.weight"].shape)
+        return evenly(self._share, limit / row_bytes / (1 if weights > limit else 4))
+
+    @property
+    def scratch(self) -> Layout:
+        """The layout of a band for each core."""
+        columns = max(self._columns(first, rows) for _, first, rows in self._all())
+        size = self.x.blocks * columns * self.x.block
+        none = ((0, 0),)
+        return Layout(
+            self.x.channels, (columns,), self.call.machine.cores, self.x.block, none, size
+        )
+
+    def _all(self) -> Iterator[tuple[int, int, int]]:
+        """Core, first row and number of rows of each band of a sample."""
+        for core in range(1 if self._samples else self.call.machine.cores):
+            stop = min(self.grid.rows, (core + 1) * self._share)
+            for first in range(core * self._share, stop, self.rows):
+                yield core, first, min(self.rows, stop - first)
+
+    def _columns(self, first: int, rows: int) -> int:
+        """Positions that are computed for a band: whole rows of the map if windows overlap."""
+        start, stop = self.grid.pieces.start(first), self.grid.pieces.start(first + rows)
+        if self.call.depthwise:
+            width = self.x.spatial[-1]
+            return (-(-stop // width) - start // width) * width
+        return stop - start
+
+    def weights(self) -> dict[str, Expression]:
+        """The packed parameters of a depthwise convolution, if the prologue starts with one."""
+        if self.call.depthwise is None:
+            return {}
+        block, params = self.x.block, self.call.params
+        found = {"prologue0.weight": packed(params["prologue0.weight"], block)}
+        if "prologue0.bias" in params:
+            missing = self.x.blocks * block - self.x.channels
+            found["prologue0.bias"] = pad(params["prologue0.bias"], ((0, missing),))
+        return found
+
+    @contextmanager
+    def walk(self, code: Code) -> Iterator[Band]:
+        """Each band, in parallel on the cores."""
+        rounds = self._samples or self.call.output.batch
+        bands = code.loop(-(-self._share // self.rows))
+        with code.parallel(self.call.machine.cores) as (core,), code.loop(rounds) as n, bands as i:
+            begin = 0 if self._samples else core * self._share
+            first = code.name(begin + i * self.rows)
+            last = minimum(self.grid.rows, code.name(begin + self._share))
+            count = code.name(minimum(self.rows, last - first))
+            origin = self.grid.pieces.start(first)
+            if self.call.depthwise:
+                width = self.x.spatial[-1]
+                origin = div(origin, width) * width
+            sample = code.name(core * rounds + n) if self._samples else n
+            yield Band(core, sample, first, count, code.name(origin))
+
+    def fill(self, body: Body, x: Tensor, band: Band) -> None:
+        """Compute what a band needs."""
+        if self.call.depthwise:
+            self._convolve(body, x, band)
+        else:
+            self._copy(body, x, band)
+
+    def _convolve(self, body: Body, x: Tensor, band: Band) -> None:
+        code, call, weights = body.code, self.call, body.weights
+        assert call.depthwise is not None
+        buffers = weights["prologue0.weight"], weights.get("prologue0.bias")
+        convolution = Depthwise(call.depthwise, 1, body.inputs[0], *buffers)
+        *outer, width = self.x.spatial
+        start = code.name(self.grid.pieces.start(band.first) - band.origin)
+        stop = code.name(self.grid.pieces.start(band.first + band.count) - band.origin)
+        rows = code.name(div(stop + (width - 1), width))
+        first = code.name(div(band.origin, width))
+        with code.loop(self.x.blocks) as block, code.loop(rows) as index:
+            row = [code.name(i) for i in split(code.name(first + index), outer)]
+            begin = code.name(index * width)
+            outputs = convolution.row(
+                code, call.machine, band.n, block, row, width, (start - begin, stop - begin)
+            )
+            for column, total in outputs:
+                place = Place(band.n, block, (*row, column))
+                value = body.started(total.value, place, begun=1)
+                x.store(code, Place(band.core, block, (begin + column,)), value)
+
+    def _copy(self, body: Body, x: Tensor, band: Band) -> None:
+        """Apply a prologue of functions of single elements, or of one position."""
+        code, spatial = body.code, self.x.spatial
+        columns = code.name(self.grid.pieces.start(band.first + band.count) - band.origin)
+        is_dense = not any(map(any, self.call.x.halo))
+
+        def write(block: Expr) -> None:
+            with code.loop(columns) as column:
+                index = band.origin + column
+                across = (*(0,) * (len(spatial) - 1), index)
+                position = across if is_dense else tuple(split(code.name(index), spatial))
+                value = body.read(Place(band.n, block, position))
+                x.store(code, Place(band.core, block, (column,)), value)
+
+        if self.call.is_shuffled:
+            for block in range(self.x.blocks):
+                write(block)
+        else:
+            with code.loop(self.x.blocks) as block:
+                write(block)

@@ -10,32 +10,53 @@ to the whole operand.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.blocking import (
     FLOATS_OF_LINE,
     Blocking,
+    Cut,
     Grid,
-    choose_blocking,
     far,
 )
 from cnndsl.backends.tvm.kernels.direct_tiles import DirectTiles, Task
+from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
-from cnndsl.backends.tvm.tiles import best_tile, evenly
+from cnndsl.backends.tvm.tiles import evenly, ranked_tiles
 from cnndsl.backends.tvm.tir import Expr, choose, minimum, split
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
 
 
-def direct(call: Call) -> Kernel | None:
-    """The kernel, or None for an output that is not blocked."""
-    y, lanes = call.output, call.machine.lanes
-    if y.block != lanes:
-        return None
+def candidates(call: Call) -> Iterator[Candidate]:
+    """Kernels with other tiles, parts and divisions; none for an output that is not blocked."""
+    if call.output.block != call.machine.lanes:
+        return
     window = Window.of(call)
     x = _after_prologue(call) if call.prologue else call.x
+
+    def depths(tiles: DirectTiles) -> list[int]:
+        return _cut(tiles).depths()
+
+    def blockings(tiles: DirectTiles, depth: int) -> list[Blocking]:
+        return _cut(tiles).blockings(depth)
+
+    for tiles, depth, blocking in by_rank(lambda: _tiles(call, window, x), depths, blockings):
+        tile = f"{tiles.tile.blocks}x{tiles.grid.pieces.width}"
+        name = f"direct {tile} rows {blocking.rows} chunks {blocking.chunks} depth {depth}"
+        yield Candidate(name, partial(_kernel, tiles, blocking))
+
+
+FAMILY = Family(candidates)
+
+
+def _tiles(call: Call, window: Window, x: Layout) -> list[DirectTiles]:
+    """The register tiles that differ as the outputs are walked, the best first."""
+    y, machine = call.output, call.machine
     same_size = window.is_pointwise and x.spatial == y.spatial and x.rank > 0
     if math.prod(y.spatial) == 1 and y.batch > 1:
         kind, columns = "batched", y.batch
@@ -43,13 +64,22 @@ def direct(call: Call) -> Kernel | None:
         kind, columns = "flat", math.prod(y.spatial)
     else:
         kind, columns = "rows", (y.spatial or (1,))[-1]
-    tile = best_tile(call.machine, window.run, columns, exact=window.run < y.blocks)
-    grid = Grid.of(kind, y.spatial, columns, tile.columns, call.machine.cores)
-    weights = {"weight": packed(window.weight, x.block, tile.blocks * lanes), **call.weights()}
+    found: dict[tuple[int, int], DirectTiles] = {}
+    for tile in ranked_tiles(machine, window.run, columns, exact=window.run < y.blocks):
+        grid = Grid.of(kind, y.spatial, columns, tile.columns, machine.cores)
+        tiles = DirectTiles(call, window, x, tile, grid)
+        found.setdefault((tile.blocks, grid.pieces.width), tiles)
+    return list(found.values())
+
+
+def _kernel(tiles: DirectTiles, blocking: Blocking) -> Kernel:
+    call, x, lanes = tiles.call, tiles.x, tiles.call.machine.lanes
+    width = tiles.tile.blocks * lanes
+    weights = {"weight": packed(tiles.window.weight, x.block, width), **call.weights()}
     if "core.bias" in call.params:
-        missing = y.blocks * lanes - y.channels
+        missing = call.output.blocks * lanes - call.output.channels
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
-    kernel = _Direct(DirectTiles(call, window, x, tile, grid))
+    kernel = _Direct(tiles, blocking)
     return Kernel("direct", weights, kernel.write, kernel.scratch.size if call.prologue else 0)
 
 
@@ -61,40 +91,55 @@ def _after_prologue(call: Call) -> Layout:
     return replace(x, batch_stride=x.blocks * x.plane)
 
 
+def _in_bands(tiles: DirectTiles) -> bool:
+    """Whether the prologue is applied to bands of the operand."""
+    return bool(tiles.call.prologue) and tiles.grid.kind == "flat"
+
+
+def _share(tiles: DirectTiles) -> int:
+    """Rows of a flat grid for each core."""
+    return -(-tiles.grid.rows // tiles.call.machine.cores)
+
+
+def _band(tiles: DirectTiles) -> int:
+    """Those of them whose inputs fit the core's second-level cache, before and after."""
+    row_bytes = 2 * tiles.grid.pieces.width * tiles.x.blocks * tiles.x.block * 4
+    return evenly(_share(tiles), far(tiles.call.machine) / row_bytes)
+
+
+def _cut(tiles: DirectTiles) -> Cut:
+    """What the tasks are cut from: all rows, or a band of them."""
+    given = (tiles.call, tiles.window, tiles.tile, tiles.grid, tiles.x)
+    if _in_bands(tiles):
+        return Cut(*given, _band(tiles), 1, one_task=True)
+    samples = 1 if tiles.grid.kind == "batched" else tiles.call.output.batch
+    return Cut(*given, tiles.grid.rows, samples, one_task=False)
+
+
 @dataclass(frozen=True)
 class _Direct:
     """The loops around the tiles."""
 
     tiles: DirectTiles
+    blocking: Blocking
 
     def write(self, body: Body) -> None:
         """All outputs."""
         x = body.inputs[0]
         if self.tiles.call.prologue:
             x = Tensor(body.scratch, self.scratch)
-            if self.tiles.grid.kind == "flat":
+            if _in_bands(self.tiles):
                 self._bands(body, x)
                 return
             _write_prologue(body, x)
         self._rows(body, x)
 
     @property
-    def _share(self) -> int:
-        """Rows of a flat grid for each core."""
-        return -(-self.tiles.grid.rows // self.tiles.call.machine.cores)
-
-    @property
-    def _band(self) -> int:
-        """Those of them whose inputs fit the core's second-level cache, before and after."""
-        row_bytes = 2 * self.tiles.grid.pieces.width * self.tiles.x.blocks * self.tiles.x.block * 4
-        return evenly(self._share, far(self.tiles.call.machine) / row_bytes)
-
-    @property
     def scratch(self) -> Layout:
         """The layout of the operand after its prologue: all of it, or a band for each core."""
         if self.tiles.grid.kind != "flat":
             return self.tiles.x
-        columns = self._band * self.tiles.grid.pieces.width
+        columns = _band(self.tiles) * self.tiles.grid.pieces.width
         size = self.tiles.x.blocks * columns * self.tiles.x.block
         cores, none = self.tiles.call.machine.cores, ((0, 0),)
         return Layout(self.tiles.x.channels, (columns,), cores, self.tiles.x.block, none, size)
@@ -102,8 +147,7 @@ class _Direct:
     def _bands(self, body: Body, x: Tensor) -> None:
         """Rows band by band: each core applies the prologue to its bands, then reads them."""
         code, cores, batch = body.code, self.tiles.call.machine.cores, self.tiles.call.output.batch
-        share, band = self._share, self._band
-        blocking = self._blocking(band, 1, (band, self.tiles.chunks))
+        share, band, blocking = _share(self.tiles), _band(self.tiles), self.blocking
         bands = code.loop(-(-share // band))
         with code.parallel(cores) as (core,), code.loop(batch) as n, bands as index:
             first = code.name(core * share + index * band)
@@ -134,25 +178,11 @@ class _Direct:
             value = body.read(Place(n, block, position))
             band.store(code, Place(core, block, (column,)), value)
 
-    def _blocking(
-        self, rows: int, samples: int, division: tuple[int, int] | None = None
-    ) -> Blocking:
-        return choose_blocking(
-            self.tiles.call,
-            self.tiles.window,
-            self.tiles.tile,
-            self.tiles.grid,
-            self.tiles.x,
-            rows,
-            samples,
-            division,
-        )
-
     def _rows(self, body: Body, x: Tensor) -> None:
         """Compute all rows of the grid."""
         code, rows = body.code, self.tiles.grid.rows
         samples = 1 if self.tiles.grid.kind == "batched" else self.tiles.call.output.batch
-        blocking = self._blocking(rows, samples)
+        blocking = self.blocking
         chunks = self.tiles.chunks // blocking.chunks
         tasks = code.parallel(samples, -(-rows // blocking.rows), chunks)
         with (

@@ -9,10 +9,12 @@ s = 1, depthwise convolution, there is nothing to permute.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
+from cnndsl.backends.tvm.kernels.family import Candidate, Family
 from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tiles import Pieces
@@ -27,8 +29,8 @@ FEWEST_COLUMNS = 6
 """Of a tile at least: as many sums as a core has under way."""
 
 
-def grouped(call: Call) -> Kernel | None:
-    """The kernel, or None where groups and vectors do not fit."""
+def candidates(call: Call) -> Iterator[Candidate]:
+    """Kernels with tiles of different widths; none where groups and vectors do not fit."""
     op, lanes = call.core, call.machine.lanes
     assert isinstance(op, Conv)
     width = call.x.channels // op.groups
@@ -36,14 +38,35 @@ def grouped(call: Call) -> Kernel | None:
     narrow = width == 1 or (width < lanes and lanes % width == 0)
     fits = op.groups > 1 and op.filters == call.x.channels and narrow
     if not fits or not same_blocks or call.prologue:
-        return None
+        return
+    for pieces in _pieces(call, op, width):
+        yield Candidate(f"grouped {pieces.width}", partial(_kernel, call, op, width, pieces))
+
+
+FAMILY = Family(candidates)
+
+
+def _pieces(call: Call, op: Conv, width: int) -> list[Pieces]:
+    """The tiles of a row: as few as the registers allow, then those of nearly that number."""
+    registers, columns = call.machine.registers, call.output.spatial[-1]
+    held = op.kernel[-1] * width + width if width > 1 else 0
+    best = Pieces.of(columns, max(FEWEST_COLUMNS, registers - SPARE - held))
+    counts = sorted(range(1, columns + 1), key=lambda count: abs(count - best.count))
+    found = {best.width: best}
+    for count in counts:
+        pieces = Pieces.in_parts(columns, count)
+        if pieces.width < registers:
+            found.setdefault(pieces.width, pieces)
+    return list(found.values())
+
+
+def _kernel(call: Call, op: Conv, width: int, pieces: Pieces) -> Kernel:
+    """Row by row in such pieces; `width` channels belong to a group."""
+    lanes = call.machine.lanes
     weights = {"weight": _packed(conv_weight(call), lanes), **call.weights()}
     if op.bias:
         missing = call.output.blocks * lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
-    held = op.kernel[-1] * width + width if width > 1 else 0
-    limit = max(FEWEST_COLUMNS, call.machine.registers - SPARE - held)
-    pieces = Pieces.of(call.output.spatial[-1], limit)
 
     def write(body: Body) -> None:
         with body.rows(body.output.layout) as (n, block, row):

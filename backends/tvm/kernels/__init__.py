@@ -55,6 +55,11 @@ def candidates(call: Call) -> Iterator[Candidate]:
             return
 
 
+def has_variants(call: Call) -> bool:
+    """Whether the operator has faster kernels to choose from."""
+    return type(call.core) in FAST
+
+
 def choose(call: Call) -> Kernel:
     """The kernel for a call: its variant, if it names one, else that of the cost models."""
     named = (c for c in candidates(call) if c.name == call.variant) if call.variant else iter(())

@@ -35,7 +35,8 @@ class Timer:
 
     Before a kernel is timed, its operands are written anew, by the cores that write them in a
     network. Each call reads another copy of the weights; the copies have about `weights` floats,
-    those of the whole network.
+    those of the whole network. `empty` is the time of a call that does nothing, in seconds; it is
+    taken off those of the kernels.
     """
 
     def __init__(self, steps: Sequence[Step], threads: int, weights: int):
@@ -52,7 +53,7 @@ class Timer:
             [regions["arena"], _filled(size), *list(regions.values())[1:]]
             for _ in range(max(1, total // size))
         )
-        self._empty = statistics.median(self._call(0, 0) for _ in range(99))
+        self.empty = statistics.median(self._call(0, 0) for _ in range(99))
 
     def medians(self, indices: Sequence[int], rounds: int) -> list[float]:
         """Seconds of some of the kernels: the medians of so many calls of each, in turns."""
@@ -61,7 +62,7 @@ class Timer:
             for index, found in zip(indices, times, strict=True):
                 self._call(0, self._first)
                 found.append(self._call(self._first + index, self._first + index + 1))
-        return [max(statistics.median(found) - self._empty, 1e-9) for found in times]
+        return [max(statistics.median(found) - self.empty, 1e-9) for found in times]
 
     def _call(self, first: int, last: int) -> float:
         arrays = next(self._arguments)

@@ -22,7 +22,7 @@ HEAT, FINAL = 9, 41
 FINALISTS = 3
 """Variants that are timed again beside the default."""
 MARGIN = 0.03
-"""By which share of the time a variant must be faster than the default to be taken."""
+"""By which share of the default's time, that of the call included, a variant must be faster."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _measure(task: _Task, timer: Timer) -> Measured:
     finalists = [0, *ranked[:FINALISTS]]
     times = timer.medians(finalists, FINAL)
     seconds, fastest = min(zip(times, finalists, strict=True))
-    if seconds > times[0] * (1 - MARGIN):
+    if times[0] - seconds < MARGIN * (times[0] + timer.empty):
         seconds, fastest = times[0], 0
     return Measured(task.names, task.names[0], times[0], task.names[fastest], seconds)
 

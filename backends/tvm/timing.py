@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,6 +25,8 @@ from cnndsl.ir.operators import Identity
 
 COLD = 64 << 20
 """Bytes of weights at most that are read until the same ones are read again."""
+ROUNDS = 41
+"""Calls of the reader."""
 NUMBER = 1 / 64
 """What all tensors and weights are filled with."""
 
@@ -33,42 +34,54 @@ NUMBER = 1 / 64
 class Timer:
     """Times kernels for the same call, on so many threads.
 
-    Before a kernel is timed, its operands are written anew, by the cores that write them in a
-    network. Each call reads another copy of the weights; the copies have about `weights` floats,
-    those of the whole network. `empty` is the time of a call that does nothing, in seconds; it is
-    taken off those of the kernels.
+    Before a kernel is called, its operands are written anew, and afterwards its result is read, by
+    the cores that do so in a network. What a core loses by reading what another one has written
+    thus counts, and nothing else of the reader's time. Each call reads another copy of the weights;
+    the copies have about `weights` floats, those of the whole network.
+
+    `reader` is the time, in seconds, to call the reader of a result that lies in its own cache.
     """
 
     def __init__(self, steps: Sequence[Step], threads: int, weights: int):
         call = steps[0].call
-        copies = [_copy(layout, call.machine) for layout in call.inputs]
+        copies = [_copy(layout, call.machine) for layout in (*call.inputs, call.output)]
         driver = _driver(copies, steps)
-        self._first = len(copies)
+        self._operands = len(call.inputs)
         self._library = _library([*copies, *steps], driver, call.machine, threads)
         sizes = dict(driver.regions)
-        size = sizes["weights"]
-        total = min(weights, COLD // 4)
-        regions = {name: _filled(floats) for name, floats in sizes.items() if name != "weights"}
+        size = sizes.pop("weights")
+        regions = {name: _filled(floats) for name, floats in sizes.items()}
         self._arguments = cycle(
             [regions["arena"], _filled(size), *list(regions.values())[1:]]
-            for _ in range(max(1, total // size))
+            for _ in range(max(1, min(weights, COLD // 4) // size))
         )
-        self.empty = statistics.median(self._call(0, 0) for _ in range(99))
+        self.reader = quartile([self._time_reader() for _ in range(ROUNDS)])
 
-    def medians(self, indices: Sequence[int], rounds: int) -> list[float]:
-        """Seconds of some of the kernels: the medians of so many calls of each, in turns."""
-        times: list[list[float]] = [[] for _ in indices]
-        for _ in range(rounds):
-            for index, found in zip(indices, times, strict=True):
-                self._call(0, self._first)
-                found.append(self._call(self._first + index, self._first + index + 1))
-        return [max(statistics.median(found) - self.empty, 1e-9) for found in times]
+    def seconds(self, indices: Sequence[int], rounds: int) -> list[float]:
+        """Seconds of some of the kernels: the lower quartile of so many calls of each, in turns."""
+        times: dict[int, list[float]] = {index: [] for index in indices}
+        for number in range(rounds):
+            for index in indices if number % 2 else reversed(indices):
+                self._run(0, self._operands)
+                first = self._operands + 2 + 2 * index
+                times[index].append(self._run(first, first + 2))
+        return [max(quartile(times[index]) - self.reader, 1e-9) for index in indices]
 
-    def _call(self, first: int, last: int) -> float:
+    def _time_reader(self) -> float:
+        self._run(self._operands, self._operands + 1)
+        return self._run(self._operands + 1, self._operands + 2)
+
+    def _run(self, first: int, last: int) -> float:
+        """Seconds of some calls of the driver."""
         arrays = next(self._arguments)
         begin = time.perf_counter()
         self._library.run(arrays, first, last)
         return time.perf_counter() - begin
+
+
+def quartile(times: Sequence[float]) -> float:
+    """The time that a quarter of some does not exceed: hardly changed by what disturbs a few."""
+    return sorted(times)[len(times) // 4]
 
 
 def _copy(layout: Layout, machine: Machine) -> Step:
@@ -78,17 +91,25 @@ def _copy(layout: Layout, machine: Machine) -> Step:
 
 
 def _driver(copies: Sequence[Step], steps: Sequence[Step]) -> Driver:
-    """Calls the copies, which write the operands from their sources, then the kernels."""
-    call = steps[0].call
-    operands = [(f"x{index}", layout.size) for index, layout in enumerate(call.inputs)]
-    sources = [(f"source{index}", layout.size) for index, layout in enumerate(call.inputs)]
+    """Calls copies, which write the operands and the result, the reader, then all kernels.
+
+    Each kernel is followed by the reader.
+    """
+    tensors = {
+        **{f"x{index}": layout.size for index, layout in enumerate(steps[0].call.inputs)},
+        "y": steps[0].call.output.size,
+    }
+    others = {f"{name}_copy": size for name, size in tensors.items()}
     calls: list[tuple[str, tuple[Slot, ...]]] = [
-        (symbol_of(copy), (Slot(operand, 0), Slot(source, 0)))
-        for copy, (operand, _), (source, _) in zip(copies, operands, sources, strict=True)
+        (symbol_of(copy), (Slot(name, 0), Slot(f"{name}_copy", 0)))
+        for name, copy in zip(tensors, copies, strict=True)
     ]
+    reader = (symbol_of(copies[-1]), (Slot("y_copy", 0), Slot("y", 0)))
+    calls.append(reader)
+    operands = [Slot(name, 0) for name in tensors if name != "y"]
     largest = 1
     for step in steps:
-        slots = [Slot("y", 0), *(Slot(operand, 0) for operand, _ in operands)]
+        slots = [Slot("y", 0), *operands]
         used = 0
         for expression in step.kernel.weights.values():
             slots.append(Slot("weights", used))
@@ -96,10 +117,10 @@ def _driver(copies: Sequence[Step], steps: Sequence[Step]) -> Driver:
         largest = max(largest, used)
         if step.kernel.scratch:
             slots.append(Slot("arena", 0))
-        calls.append((symbol_of(step), tuple(slots)))
+        calls += [(symbol_of(step), tuple(slots)), reader]
     scratch = max(1, *(step.kernel.scratch for step in steps))
-    regions = [("arena", scratch), ("weights", largest), ("y", call.output.size)]
-    return Driver((*regions, *operands, *sources), tuple(calls))
+    regions = {"arena": scratch, "weights": largest, **tensors, **others}
+    return Driver(tuple(regions.items()), tuple(calls))
 
 
 def _library(steps: Sequence[Step], driver: Driver, machine: Machine, threads: int) -> Library:

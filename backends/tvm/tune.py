@@ -22,7 +22,7 @@ HEAT, FINAL = 9, 41
 FINALISTS = 3
 """Variants that are timed again beside the default."""
 MARGIN = 0.03
-"""By which share of the default's time, that of the call included, a variant must be faster."""
+"""By which share of the default's time, that of the reader included, a variant must be faster."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ def _tasks(program: Program, count: int) -> list[_Task]:
 
 def _measure(task: _Task, timer: Timer) -> Measured:
     """Time all variants, then the fastest ones and the default again."""
-    heat = timer.medians(range(len(task.names)), HEAT)
+    heat = timer.seconds(range(len(task.names)), HEAT)
     ranked = sorted(range(1, len(heat)), key=lambda index: heat[index])
     finalists = [0, *ranked[:FINALISTS]]
-    times = timer.medians(finalists, FINAL)
+    times = timer.seconds(finalists, FINAL)
     seconds, fastest = min(zip(times, finalists, strict=True))
-    if times[0] - seconds < MARGIN * (times[0] + timer.empty):
+    if times[0] - seconds < MARGIN * (times[0] + timer.reader):
         seconds, fastest = times[0], 0
     return Measured(task.names, task.names[0], times[0], task.names[fastest], seconds)
 

@@ -37,6 +37,7 @@ class Choices:
         self.threads = threads
         self._store = Store(KIND)
         self._known: dict[str, Measured | None] = {}
+        self._origin = ("cpu", threads, host_model(), *compiler())
 
     def get(self, call: Call) -> Measured | None:
         """What was measured for a call, if that has been done."""
@@ -60,7 +61,7 @@ class Choices:
     def _key(self, call: Call) -> str:
         """All that the time of a call follows from."""
         model = replace(call, variant="").key()
-        return repr(("cpu", model, self.threads, host_model(), *compiler()))
+        return repr((model, *self._origin))
 
 
 def _read(entry: bytes) -> Measured:

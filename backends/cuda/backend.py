@@ -24,7 +24,7 @@ class CudaBackend:
     description = "kernels for NVIDIA GPUs; compiles without one"
     suffix = ".cnnmod"
     open_sizes = False
-    fusions: frozenset[str] = FUSIONS - {"squeeze-excite"}
+    fusions: frozenset[str] = FUSIONS - {"squeeze-excite", "shuffle-prologue"}
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.

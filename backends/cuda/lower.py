@@ -17,6 +17,7 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import AvgPool, Concat, Fused, GlobalAvgPool, Identity
 from cnndsl.memory import Options, Plan, plan
+from cnndsl.passes.fusing import core_of
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ def lower(
     return Program(prepared, lowering.options, lowering.plan, tuple(lowering.steps()))
 
 
-def takes_prologue(core: Operator) -> bool:
-    """Whether the kernels of a fused operator's core compute a prologue themselves."""
-    return isinstance(core, AvgPool | GlobalAvgPool)
+def takes_prologue(node: Node) -> bool:
+    """Whether the kernels of a fused node compute its prologue themselves."""
+    return isinstance(core_of(node), AvgPool | GlobalAvgPool)
 
 
 class _Lowering:

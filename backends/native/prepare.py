@@ -6,16 +6,15 @@ from collections.abc import Callable
 
 from cnndsl.ir.algebra import broadcast, constant
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Add,
     Affine,
     Average,
-    Conv,
     Dropout,
     Fused,
     Identity,
     Mul,
+    Shuffle,
     SqueezeExcite,
     StochasticDepth,
 )
@@ -27,30 +26,25 @@ REPLACED = (*CHANNEL_AFFINE, StochasticDepth, Dropout, Average)
 """Operators that a prepared graph has no nodes of."""
 
 
-def takes_prologue(core: Operator) -> bool:
-    """All but grouped convolutions."""
-    return not isinstance(core, Conv) or core.groups == 1
-
-
 def prepare(
     graph: Graph,
-    takes_prologue: Callable[[Operator], bool] = takes_prologue,
+    takes_prologue: Callable[[Node], bool],
     *,
     squeezes: bool = True,
 ) -> Graph:
     """A copy of an inference graph with fewer operators that computes the same.
 
     Per-channel maps become affine, the mean of several operands a sum and a map. Where
-    `takes_prologue` says that the kernels of a fused operator's core do not compute a prologue
-    themselves, it becomes a node of its own: an identity with an epilogue. Unless there is a
-    kernel that `squeezes`, squeeze-and-excitation blocks are taken apart. Each input is
-    followed and each output preceded by an identity, which moves it between the caller's layout
-    and that of the kernels.
+    `takes_prologue` says that the kernels of a fused node do not compute its prologue themselves,
+    it becomes a node of its own: a shuffle, or an identity with an epilogue. Unless there is a
+    kernel that `squeezes`, squeeze-and-excitation blocks are taken apart. Each input is followed
+    and each output preceded by an identity, which moves it between the caller's layout and that
+    of the kernels.
     """
     result = graph.copy()
     for node in list(result.nodes()):
         _simplify(result, node)
-        if isinstance(node.op, Fused) and not takes_prologue(node.op.core):
+        if isinstance(node.op, Fused) and node.op.prologue and not takes_prologue(node):
             _split_prologue(result, node, node.op)
         if not squeezes:
             _take_apart(result, result[node.name])
@@ -87,18 +81,16 @@ def _scale(graph: Graph, node: Node, operand: Node, factor: float) -> None:
 
 
 def _split_prologue(graph: Graph, node: Node, op: Fused) -> None:
-    """Give the prologue, if there is one, a node of its own."""
-    if not op.prologue:
-        return
+    """Give the prologue a node of its own."""
     first, *others = graph.producers(node)
     params = {
         role.replace("prologue", "epilogue", 1): expression
         for role, expression in node.params.items()
         if role.startswith("prologue")
     }
-    before = graph.add(
-        f"{node.name}.prologue", Fused(Identity(), (), op.prologue), [first], params, node.spans
-    )
+    is_shuffled = isinstance(op.prologue[0], Shuffle)
+    moved = op.prologue[0] if is_shuffled else Fused(Identity(), (), op.prologue)
+    before = graph.add(f"{node.name}.prologue", moved, [first], params, node.spans)
     rest = {role: e for role, e in node.params.items() if not role.startswith("prologue")}
     without = Fused(op.core, (), op.epilogue)
     graph.redefine(node, without, [before, *others], rest, node.spans)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnndsl.backends.native.packing import packed_size
+from cnndsl.backends.tvm.gather import gathered, shuffle_source
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.steps import apply_step, step_weights
 from cnndsl.backends.tvm.tir import Code, Expr, floats, load, vector
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Shuffle
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Call:
     def x(self) -> Layout:
         """The core's first operand."""
         return self.inputs[0]
+
+    @property
+    def is_shuffled(self) -> bool:
+        """Whether the prologue is a shuffle, which reads several blocks for one."""
+        return any(isinstance(op, Shuffle) for op in self.prologue)
 
     def weights(self) -> dict[str, Expression]:
         """The parameters of prologue and epilogue as their steps read them."""
@@ -102,8 +109,23 @@ class Body:
         return self.code.function(name, buffers, noalias=not self.call.in_place)
 
     def read(self, place: Place) -> Expr:
-        """What the core reads from its first operand at a place: the prologue is applied."""
+        """What the core reads from its first operand at a place: the prologue is applied.
+
+        If the prologue is a shuffle, the place's block must be a number, or its lane given.
+        """
+        if self.call.is_shuffled:
+            return self._shuffled(place)
         return self.started(self.inputs[0].load(place), place)
+
+    def _shuffled(self, place: Place) -> Expr:
+        (op,) = self.call.prologue
+        assert isinstance(op, Shuffle)
+        x, block, channels = self.inputs[0], self.call.x.block, self.call.x.channels
+        if place.lane is not None or block == 1:
+            channel = place.block * block + (place.lane or 0)
+            return x.channel(place.n, shuffle_source(op, channels, channel), place.position)
+        sources = [(0, shuffle_source(op, channels, c)) for c in range(channels)]
+        return gathered([x], place, sources, block)
 
     def started(self, value: Expr, place: Place) -> Expr:
         """A value of the first operand after the prologue."""

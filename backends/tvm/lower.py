@@ -14,7 +14,7 @@ from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.steps import is_step
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Fused, Identity
+from cnndsl.ir.operators import Conv, Fused, Identity, Shuffle
 from cnndsl.memory import Options, Plan, plan
 
 FLOAT = 4
@@ -72,7 +72,7 @@ def lower(
 
     Raises ValueError if a size is open.
     """
-    prepared = prepare(graph)
+    prepared = prepare(graph, lambda node: takes_prologue(node, machine))
     layouts = assign_layouts(prepared, batch, machine)
     options, memory = _plan(prepared, layouts, batch, machine)
     placed = _placed(prepared, layouts, memory)
@@ -84,6 +84,19 @@ def lower(
     planned = -(-memory.arena_bytes // (64)) * 64 // FLOAT
     scratch = max((step.kernel.scratch for step in steps), default=0)
     return Program(prepared, placed, options, memory, tuple(steps), planned + scratch, planned)
+
+
+def takes_prologue(node: Node, machine: Machine) -> bool:
+    """Whether the kernels of a fused node compute its prologue themselves.
+
+    Those of grouped convolutions compute only shuffles, unless a group is narrower than a vector.
+    """
+    assert isinstance(node.op, Fused)
+    core = node.op.core
+    if not isinstance(core, Conv) or core.groups == 1:
+        return True
+    width = node.params["core.weight"].shape[1]
+    return isinstance(node.op.prologue[0], Shuffle) and width >= machine.lanes
 
 
 def _plan(

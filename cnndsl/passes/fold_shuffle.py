@@ -67,12 +67,10 @@ def _fold(graph: Graph, node: Node) -> str:
         changed = _back(graph, operand, order)
     except Reject as back:
         try:
-            inverse = sorted(range(len(order)), key=order.__getitem__)
-            changed = _forward(graph, node, inverse)
+            changed = _forward(graph, node, inverse_order(node))
         except Reject as forward:
             raise Reject(f"not back: {back}; not forward: {forward}") from None
-    for new in changed:
-        graph.update(graph[new.name], op=new.op, params=new.params, spans=new.spans | node.spans)
+    with_new_weights(graph, [replace(new, spans=new.spans | node.spans) for new in changed])
     graph.bypass(node, graph[operand.name])
     return f"folded into {', '.join(new.name for new in changed)}"
 
@@ -83,12 +81,25 @@ def _order(channels: int, groups: int) -> list[int]:
     return [group * size + index for index in range(size) for group in range(groups)]
 
 
+def inverse_order(node: Node) -> list[int]:
+    """The channel of a shuffle's result that each channel of its operand becomes."""
+    assert isinstance(node.op, Shuffle)
+    order = _order(node.type.channels, node.op.groups)
+    return sorted(range(len(order)), key=order.__getitem__)
+
+
+def with_new_weights(graph: Graph, changed: Sequence[Node]) -> None:
+    """Give nodes of the graph the operators, parameters and spans of their changed copies."""
+    for new in changed:
+        graph.update(graph[new.name], op=new.op, params=new.params, spans=new.spans)
+
+
 def _back(graph: Graph, node: Node, order: Sequence[int]) -> list[Node]:
     """The nodes, with other weights, that make the value of `node` in another order."""
     require_one_reader(graph, node)
-    if _is_channelwise(node):
+    if is_channelwise(node):
         (operand,) = graph.producers(node)
-        return [*_back(graph, operand, order), *_reordered(node, order)]
+        return [*_back(graph, operand, order), *reordered(node, order)]
     weight = _dense_weight(node)
     axis = 1 if isinstance(node.op, ConvTranspose) else 0
     params = {"weight": take(weight, axis, order)}
@@ -102,8 +113,8 @@ def _forward(graph: Graph, node: Node, order: Sequence[int]) -> list[Node]:
     require_inner(graph, node)
     changed = []
     for reader, _ in graph.consumers(node):
-        if _is_channelwise(reader):
-            changed += [*_reordered(reader, order), *_forward(graph, reader, order)]
+        if is_channelwise(reader):
+            changed += [*reordered(reader, order), *_forward(graph, reader, order)]
             continue
         weight = _dense_weight(reader)
         if isinstance(reader.op, FullyConnected):
@@ -116,13 +127,14 @@ def _forward(graph: Graph, node: Node, order: Sequence[int]) -> list[Node]:
     return changed
 
 
-def _is_channelwise(node: Node) -> bool:
+def is_channelwise(node: Node) -> bool:
+    """Whether each channel of a node's result depends on the same channel of its operand alone."""
     if isinstance(node.op, Conv) and node.op.table is None:
         return node.op.groups == node.op.filters and node.params["weight"].shape[1] == 1
     return isinstance(node.op, CHANNELWISE)
 
 
-def _reordered(node: Node, order: Sequence[int]) -> list[Node]:
+def reordered(node: Node, order: Sequence[int]) -> list[Node]:
     """A channelwise node for channels in another order; nothing if it has no parameters."""
     if not node.params:
         return []

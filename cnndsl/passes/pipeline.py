@@ -24,6 +24,7 @@ from cnndsl.passes.pool_commute import PoolCommute
 from cnndsl.passes.prologue import Prologue
 from cnndsl.passes.rectified import Rectified
 from cnndsl.passes.rewrite import Pass, Report
+from cnndsl.passes.shuffle_prologue import ShufflePrologue
 from cnndsl.passes.squeeze_excite import SqueezeExcitation
 from cnndsl.passes.strided import StridedConv
 from cnndsl.passes.training_only import TrainingOnly
@@ -34,7 +35,7 @@ FOLDING: tuple[Pass, ...] = (StridedConv(), FoldScale(), FuseBatchNorm())
 REDUCING: tuple[Pass, ...] = (PoolCommute(), MergeLinear(), FoldShuffle(), ConvToFc(), Grouped())
 RESHAPING: tuple[Pass, ...] = (Horizontal(), PaddedShortcut(), FcToConv())
 """Passes that trade one kind of work for another, which pays for some backends only."""
-FUSING: tuple[Pass, ...] = (SqueezeExcitation(), Epilogue(), Prologue())
+FUSING: tuple[Pass, ...] = (SqueezeExcitation(), ShufflePrologue(), Epilogue(), Prologue())
 """Passes that make fused operators. These and RESHAPING run only for backends that name them in
 `fusions`."""
 

@@ -121,6 +121,29 @@ def test_a_prologue_leaves_the_padding_alone(kernel: int):
         assert_agrees(compiled(graph, values, batch=batch), graph, values, inputs)
 
 
+@pytest.mark.parametrize("extension", ["avx2", "avx512"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_grouped_convolution_reads_shuffled_channels(batch: int, extension: str):
+    """One row or several, a map or a vector, whole blocks or not; narrow groups leave it apart."""
+    forms = ((60, 3, 1, (7, 9)), (64, 2, 3, (9, 8)), (75, 5, 1, (1, 1)), (32, 8, 1, (5, 6)))
+    for channels, groups, kernel, sizes in forms:
+        graph, x = start(channels, *sizes)
+        node = then(graph, "before", "conv", x, filters=channels, kernel=1, groups=groups)
+        node = then(graph, "shuffle", "shuffle", node, groups=groups)
+        node = then(graph, "relu", "relu", node)
+        node = then(graph, "y", "conv", node, filters=2 * channels, kernel=kernel, groups=groups)
+        graph.outputs = {"out": node.name}
+        graph = optimise(graph, fusions=BACKEND.fusions)[0]
+        steps = {step.node: step for step in lower(graph, batch, machine(extension)).steps}
+        wide = channels // groups >= machine(extension).lanes
+        assert steps["y"].call.is_shuffled == wide
+        assert ("y.prologue" in steps) != wide
+        values = parameter_values(graph, 7)
+        inputs = {"image": np.random.default_rng(8).normal(size=(batch, channels, *sizes))}
+        module = compiled(graph, values, batch=batch, extension=extension)
+        assert_agrees(module, graph, values, inputs)
+
+
 @pytest.mark.parametrize("batch", [1, 5])
 def test_fully_connected_on_maps_and_vectors(batch: int):
     graph, x = start(20, 5, 6)

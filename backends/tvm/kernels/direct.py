@@ -10,7 +10,7 @@ to the whole operand.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -171,12 +171,21 @@ class _Direct:
         start = code.name(pieces.start(first))
         columns = code.name(pieces.start(first + count) - start)
         is_dense = not any(map(any, self.tiles.call.x.halo))
-        with code.loop(self.tiles.x.blocks) as block, code.loop(columns) as column:
-            index = start + column
-            across = (*(0,) * (len(spatial) - 1), index)
-            position = across if is_dense else tuple(split(code.name(index), spatial))
-            value = body.read(Place(n, block, position))
-            band.store(code, Place(core, block, (column,)), value)
+
+        def write(block: Expr) -> None:
+            with code.loop(columns) as column:
+                index = start + column
+                across = (*(0,) * (len(spatial) - 1), index)
+                position = across if is_dense else tuple(split(code.name(index), spatial))
+                value = body.read(Place(n, block, position))
+                band.store(code, Place(core, block, (column,)), value)
+
+        if body.call.is_shuffled:
+            for block in range(self.tiles.x.blocks):
+                write(block)
+        else:
+            with code.loop(self.tiles.x.blocks) as block:
+                write(block)
 
     def _rows(self, body: Body, x: Tensor) -> None:
         """Compute all rows of the grid."""
@@ -210,9 +219,18 @@ class _Direct:
 def _write_prologue(body: Body, x: Tensor) -> None:
     """Fill a tensor with the operand after its prologue, zeros around it."""
     code, layout = body.code, x.layout
-    columns = (layout.spatial or (1,))[-1]
-    with body.rows(layout) as (n, block, outer):
+    *rows, columns = layout.spatial or (1,)
+
+    def write(n: Expr, block: Expr, outer: Sequence[Expr]) -> None:
         x.clear_halo_once(code, n, block, outer)
         with code.loop(columns) as column:
             place = Place(n, block, (*outer, column) if layout.spatial else ())
             x.store(code, place, body.read(place))
+
+    if body.call.is_shuffled:
+        with code.parallel(layout.batch, *rows) as (n, *outer):
+            for block in range(layout.blocks):
+                write(n, block, outer)
+    else:
+        with body.rows(layout) as (n, block, outer):
+            write(n, block, outer)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from cnndsl.backends.tvm import tirx
+from cnndsl.backends.tvm.gather import Source, gathered, shuffle_source
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place, Tensor
 from cnndsl.backends.tvm.tir import Expr, div, mod, number, split, vector
 from cnndsl.ir.operators import Concat, Flatten, PadChannels, Shuffle, Slice
 
-Source = tuple[int, int]
-"""Number of an operand, channel."""
 MOST_BLOCKS = 32
 """Output blocks that are written out one by one."""
 
@@ -51,31 +49,9 @@ def _in_vectors(call: Call, sources: Sequence[Source | None]) -> Kernel:
             for block in range(y.blocks):
                 with code.loop(columns) as column:
                     place = Place(n, block, (*row, column) if y.spatial else ())
-                    body.write(place, _gathered(body, place, sources))
+                    body.write(place, gathered(body.inputs, place, sources, y.block))
 
     return Kernel("moves", call.weights(), write)
-
-
-def _gathered(body: Body, place: Place, sources: Sequence[Source | None]) -> Expr:
-    """The vector of the output block that `place` names by a number."""
-    lanes = body.output.layout.block
-    own = sources[place.block * lanes : (place.block + 1) * lanes]
-    own = [*own, *[None] * (lanes - len(own))]
-    if not any(own):
-        return vector(0.0, lanes)
-    read: dict[Source | None, int] = {}
-    order = []
-    for source in own:
-        key = source and (source[0], source[1] // lanes)
-        first = read.setdefault(key, len(read) * lanes)
-        order.append(first + (source[1] % lanes if source else 0))
-    vectors = [
-        body.inputs[key[0]].load(replace(place, block=key[1])) if key else vector(0.0, lanes)
-        for key in read
-    ]
-    if order == list(range(lanes)):
-        return vectors[0]
-    return tirx.Shuffle(vectors, [tirx.const(index, "int32") for index in order])
 
 
 def take_slice(call: Call) -> Kernel:
@@ -92,10 +68,9 @@ def shuffle(call: Call) -> Kernel:
     """y[i*groups + g] = x[g*(C/groups) + i]."""
     op = call.core
     assert isinstance(op, Shuffle)
-    run = call.x.channels // op.groups
 
     def source(c: Expr) -> Expr:
-        return mod(c, op.groups) * run + div(c, op.groups)
+        return shuffle_source(op, call.x.channels, c)
 
     return _moved(
         call,

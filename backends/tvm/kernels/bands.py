@@ -85,7 +85,8 @@ class Bands:
 
     def _columns(self, first: int, rows: int) -> int:
         """Positions that are computed for a band: whole rows of the map if windows overlap."""
-        start, stop = self.grid.pieces.start(first), self.grid.pieces.start(first + rows)
+        start: int = self.grid.pieces.start(first)
+        stop: int = self.grid.pieces.start(first + rows)
         if self.call.depthwise:
             width = self.x.spatial[-1]
             return (-(-stop // width) - start // width) * width

@@ -21,7 +21,7 @@ from cnndsl.runtime.options import CompileOptions
 from cnndsl.runtime.tuning import Progress, Tuned
 
 COUNT = 8
-"""Variants of a kernel at most: those that the model of time thinks best of."""
+"""Variants of a kernel, if no number is given: those that the model of time thinks best of."""
 PRODUCTS = ("gemm", "sgemm")
 """Families that have variants."""
 
@@ -33,7 +33,7 @@ def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tun
     program = lower(graph, options.batch or 1, machine)
     launches = Counter(step.symbol for step in program.steps)
     different = {step.symbol: step for step in reversed(program.steps)}
-    tasks = [_variants(step) for step in reversed(different.values())]
+    tasks = [_variants(step, options.tune or COUNT) for step in reversed(different.values())]
     tasks = [steps for steps in tasks if len(steps) > 1]
     texts = kernels(step for steps in tasks for step in steps)
     code, _ = make_code(texts, options.arch, lambda done: progress("compiling", done, len(texts)))
@@ -45,12 +45,12 @@ def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tun
     return tuple(rows)
 
 
-def _variants(step: Step) -> list[Step]:
+def _variants(step: Step, count: int) -> list[Step]:
     """A step with each of its kernels, the one that the model of time chooses first."""
     if step.kernel.family not in PRODUCTS:
         return [step]
     steps = []
-    for variant in gemm.variants(step.call, COUNT):
+    for variant in gemm.variants(step.call, count):
         call = replace(step.call, variant=variant)
         kernel = choose(call)
         symbol, text = kernel_text(call, kernel)

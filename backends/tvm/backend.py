@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,14 @@ from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import FUSIONS
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, Module
+from cnndsl.runtime.tuning import Progress, Tuned
 
 if TYPE_CHECKING:
     from cnndsl.backends.native.artefact import Artefact
     from cnndsl.backends.native.load import NativeBackend
+
+VARIANTS = 8
+"""Variants of a kernel that are timed if no number is given."""
 
 
 class CpuBackend:
@@ -29,11 +34,20 @@ class CpuBackend:
         """A module from an inference graph and the arrays of all its parameters by name.
 
         Raises CnnError: E0611 if a size is open, E0721 without a C compiler, E0722 for a dtype
-        other than float32.
+        other than float32, E0724 if variants are to be timed that this CPU cannot run.
         """
         from cnndsl.backends.tvm.compile import compile_module
 
         return compile_module(graph, values, options)
+
+    def tune(self, graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
+        """Time variants of all kernels; see `cnndsl.runtime.tuning.Tuner`.
+
+        Raises CnnError as `compile` does.
+        """
+        from cnndsl.backends.tvm.compile import tune
+
+        return tune(graph, replace(options, tune=options.tune or VARIANTS, progress=progress))
 
     def start(self) -> None:
         """Import all that its modules need to run: TVM's runtime, not the compiler."""

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.packing import Packing, pack
 from cnndsl.backends.tvm.build import link
+from cnndsl.backends.tvm.choices import Choices
 from cnndsl.backends.tvm.driver import Driver
-from cnndsl.backends.tvm.kernel import Body
-from cnndsl.backends.tvm.lower import Program, Step, lower
+from cnndsl.backends.tvm.functions import kernels, symbol_of
+from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import Machine, find_machine
 from cnndsl.backends.tvm.module import GRAPH, LIBRARY, CpuModule
 from cnndsl.backends.tvm.objects import Unit, make_objects
-from cnndsl.backends.tvm.runtime import ENTRY
+from cnndsl.backends.tvm.runtime import ENTRY, available_cores
 from cnndsl.backends.tvm.tables import describe
+from cnndsl.backends.tvm.tune import tune_program
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import to_json
@@ -29,35 +28,12 @@ from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array, Port
-
-
-def symbol_of(step: Step) -> str:
-    """The name of a step's kernel: equal for steps that the same code serves."""
-    return f"kernel_{hashlib.sha256(_key(step).encode()).hexdigest()[:16]}"
-
-
-def _key(step: Step) -> str:
-    return f"{step.kernel.family}:{step.call.key()}"
-
-
-def kernels(program: Program) -> list[Unit]:
-    """All different kernels."""
-    different = {symbol_of(step): step for step in program.steps}
-    return [
-        Unit(symbol, _key(step), partial(_function, step, symbol))
-        for symbol, step in different.items()
-    ]
-
-
-def _function(step: Step, symbol: str) -> Any:
-    body = Body(step.call, step.kernel)
-    step.kernel.write(body)
-    return body.function(symbol)
+from cnndsl.runtime.tuning import Tuned
 
 
 def build_library(program: Program, packing: Packing, machine: Machine) -> tuple[bytes, Build]:
     """The shared library of a program, and how it was made."""
-    units = kernels(program)
+    units = kernels(program.steps)
     driver = Driver.of(program, [symbol_of(step) for step in program.steps], packing)
     units.append(Unit(ENTRY, repr(driver), driver.function))
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
@@ -65,7 +41,8 @@ def build_library(program: Program, packing: Packing, machine: Machine) -> tuple
         library = Path(folder) / "library.so"
         link(objects, library)
         fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
-        return library.read_bytes(), Build(len(units), hits, fallbacks)
+        measured = len({symbol_of(step) for step in program.steps if step.call.variant})
+        return library.read_bytes(), Build(len(units), hits, fallbacks, measured)
 
 
 def compile_module(
@@ -78,12 +55,12 @@ def compile_module(
 
     Without a machine it is that of the options.
     """
-    if options.dtype != "float32":
-        raise CnnError.of("E0722", f"the cpu backend computes in float32, not {options.dtype}")
-    require_known_sizes(graph)
-    machine = replace(machine or find_machine(options.mcpu), winograd=options.winograd)
+    machine = _machine(graph, options, machine)
     batch = options.batch or 1
-    program = lower(graph, batch, machine)
+    choices = _choices(options)
+    if options.tune:
+        tune_program(lower(graph, batch, machine), options.tune, choices, options.progress)
+    program = lower(graph, batch, machine, choices.variant_of)
     packing = pack((step.node, step.kernel.weights) for step in program.steps)
     library, build = build_library(program, packing, machine)
 
@@ -108,6 +85,24 @@ def compile_module(
     module = CpuModule(artefact, options.threads)
     module.build = build
     return module
+
+
+def tune(graph: Graph, options: CompileOptions) -> tuple[Tuned, ...]:
+    """See `cnndsl.runtime.tuning.Tuner`; at most `options.tune` variants of a kernel are timed."""
+    program = lower(graph, options.batch or 1, _machine(graph, options))
+    return tune_program(program, options.tune, _choices(options), options.progress)
+
+
+def _machine(graph: Graph, options: CompileOptions, machine: Machine | None = None) -> Machine:
+    """The machine of some options, or the given one, if code for the graph can be made."""
+    if options.dtype != "float32":
+        raise CnnError.of("E0722", f"the cpu backend computes in float32, not {options.dtype}")
+    require_known_sizes(graph)
+    return replace(machine or find_machine(options.mcpu), winograd=options.winograd)
+
+
+def _choices(options: CompileOptions) -> Choices:
+    return Choices(options.threads or available_cores())
 
 
 def _graph_text(graph: Graph) -> bytes:

@@ -24,7 +24,8 @@ class Call:
 
     The inputs are the core's operands, then one for each join among the steps of `epilogue`.
     `params` are those of all parts by `label.role`, as in `cnndsl.ir.operators.fused`. With
-    `in_place` the result may lie where an operand of a join lies.
+    `in_place` the result may lie where an operand of a join lies. `variant` names the kernel to
+    take; without a name it is that of the cost models.
     """
 
     core: Operator
@@ -35,6 +36,7 @@ class Call:
     params: Mapping[str, Expression] = field(compare=False)
     machine: Machine
     in_place: bool = False
+    variant: str = ""
 
     @property
     def joins(self) -> int:
@@ -72,7 +74,7 @@ class Call:
         """Equal for calls that the same code serves."""
         return repr((self.core, self.prologue, self.epilogue, self.inputs, self.output,
                      sorted((name, e.shape) for name, e in self.params.items()),
-                     self.machine, self.in_place))  # fmt: skip
+                     self.machine, self.in_place, self.variant))  # fmt: skip
 
 
 @dataclass(frozen=True)

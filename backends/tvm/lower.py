@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.backends.tvm.assignment import assign_layouts
 from cnndsl.backends.tvm.kernel import Call, Kernel
-from cnndsl.backends.tvm.kernels import choose
+from cnndsl.backends.tvm.kernels import choose, has_variants
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.steps import is_step
@@ -60,14 +60,24 @@ class Program:
     scratch: int
 
 
-def lower(graph: Graph, batch: int, machine: Machine) -> Program:
-    """The program of an inference graph. Raises ValueError if a size is open."""
+def models_choose(call: Call) -> str:
+    """No variant is named: the cost models choose."""
+    return ""
+
+
+def lower(
+    graph: Graph, batch: int, machine: Machine, variant_of: Callable[[Call], str] = models_choose
+) -> Program:
+    """The program of an inference graph; `variant_of` names the kernel for a call.
+
+    Raises ValueError if a size is open.
+    """
     prepared = prepare(graph, lambda node: takes_prologue(node, machine))
     layouts = assign_layouts(prepared, batch, machine)
     options, memory = _plan(prepared, layouts, batch, machine)
     placed = _placed(prepared, layouts, memory)
     steps = [
-        _step(prepared, prepared[name], placed, memory, machine)
+        _step(prepared, prepared[name], placed, memory, machine, variant_of)
         for name in memory.schedule
         if name not in prepared.inputs and name not in memory.views
     ]
@@ -117,11 +127,18 @@ def _placed(graph: Graph, layouts: Mapping[str, Layout], memory: Plan) -> dict[s
 
 
 def _step(
-    graph: Graph, node: Node, layouts: Mapping[str, Layout], memory: Plan, machine: Machine
+    graph: Graph,
+    node: Node,
+    layouts: Mapping[str, Layout],
+    memory: Plan,
+    machine: Machine,
+    variant_of: Callable[[Call], str],
 ) -> Step:
     operands = graph.producers(node)
     call = make_call(node, [layouts[x.name] for x in operands], layouts[node.name], machine)
     call = replace(call, in_place=node.name in memory.overwrites)
+    if has_variants(call):
+        call = replace(call, variant=variant_of(call))
 
     def slot(name: str) -> Slot:
         if name in memory.places:

@@ -30,7 +30,7 @@ class Unit:
 def make_objects(units: Sequence[Unit], machine: Machine, folder: Path) -> tuple[list[Path], int]:
     """The object files of some units, and how many of them came from the cache.
 
-    The others are compiled on all cores.
+    The others are compiled on all cores, and enter the cache one by one.
     """
     store = Store("objects")
     paths = [folder / f"{unit.symbol}.o" for unit in units]
@@ -42,17 +42,21 @@ def make_objects(units: Sequence[Unit], machine: Machine, folder: Path) -> tuple
         else:
             path.write_bytes(content)
     with ThreadPoolExecutor(machine.cores) as pool:
-        jobs = [pool.submit(_compile, unit, machine, path) for unit, path in missing]
-        for job, (unit, path) in zip(jobs, missing, strict=True):
-            job.result()
-            store.put(_key(unit, machine), path.read_bytes())
+        jobs = [pool.submit(_compile, unit, machine, path, store) for unit, path in missing]
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     if missing:
         store.trim()
     return paths, len(units) - len(missing)
 
 
-def _compile(unit: Unit, machine: Machine, path: Path) -> None:
+def _compile(unit: Unit, machine: Machine, path: Path, store: Store) -> None:
     object_code([unit.write()], machine, path)
+    store.put(_key(unit, machine), path.read_bytes())
 
 
 def _key(unit: Unit, machine: Machine) -> str:

@@ -84,9 +84,16 @@ class Pieces:
                 yield code.name(self.wide * self.width + index * narrow), narrow
 
 
-@cache
 def best_tile(machine: Machine, blocks: int, columns: int, *, exact: bool = False) -> Tile:
     """The cheapest tile for a row of outputs; if `exact`, `blocks` is a multiple of the tile's."""
+    return ranked_tiles(machine, blocks, columns, exact=exact)[0]
+
+
+@cache
+def ranked_tiles(
+    machine: Machine, blocks: int, columns: int, *, exact: bool = False
+) -> tuple[Tile, ...]:
+    """All tiles that differ in blocks or in the pieces of a row, the cheapest first."""
     tiles = [
         Tile(b, r)
         for b in range(1, min(blocks, WIDEST) + 1)
@@ -107,7 +114,10 @@ def best_tile(machine: Machine, blocks: int, columns: int, *, exact: bool = Fals
         idle = -chunks % machine.cores / chunks
         return cycles * (1 + UNEVEN * idle)
 
-    return min(tiles, key=cost)
+    different: dict[tuple[int, Pieces], Tile] = {}
+    for tile in sorted(tiles, key=cost):
+        different.setdefault((tile.blocks, Pieces.of(columns, tile.columns)), tile)
+    return tuple(different.values())
 
 
 def largest_divisor(number: int, limit: float) -> int:

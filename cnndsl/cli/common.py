@@ -19,6 +19,7 @@ from cnndsl.runtime.options import user_options
 if TYPE_CHECKING:
     from cnndsl.api import Network
     from cnndsl.diagnostics import CnnError, Diagnostic
+    from cnndsl.runtime.options import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -68,6 +69,24 @@ def stage(name: str) -> Iterator[list[str]]:
     begin = time.perf_counter()
     yield facts
     log(f"{name:<8} {time.perf_counter() - begin:7.2f} s  {', '.join(facts)}".rstrip())
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr for each kind of work that is told of, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show_progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        yield show_progress
 
 
 class Setting(click.ParamType[tuple[str, Any]]):
@@ -184,17 +203,27 @@ def _code_option(item: Field[Any]) -> Callable[[Command], Command]:
         )
     if item.default is None:
         return click.option(f"--{item.name}", type=click.IntRange(1), help=text)
+    if isinstance(item.default, int):
+        return click.option(
+            f"--{item.name}", type=click.IntRange(0), default=item.default, show_default=True,
+            help=text,
+        )  # fmt: skip
     kind = click.Choice(choices) if choices else str
     return click.option(
         f"--{item.name}", type=kind, default=item.default, show_default=True, help=text
     )
 
 
-def weights_options(command: Command) -> Command:
-    """--weights, --weights-map, --seed and --threads."""
-    command = click.option("--threads", type=click.IntRange(1), help="Threads to compute with.")(
+def threads_option(command: Command) -> Command:
+    """--threads."""
+    return click.option("--threads", type=click.IntRange(1), help="Threads to compute with.")(
         command
     )
+
+
+def weights_options(command: Command) -> Command:
+    """--weights, --weights-map, --seed and --threads."""
+    command = threads_option(command)
     command = click.option(
         "--seed", type=click.IntRange(0, 2**63 - 1), help="Make missing weights from this seed."
     )(command)

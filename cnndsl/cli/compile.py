@@ -12,6 +12,7 @@ from cnndsl.cli.common import (
     code_options,
     load_network,
     network_options,
+    progress_bar,
     show,
     stage,
     target_option,
@@ -47,8 +48,8 @@ def command(
         parsed = load_network(network, settings, input_shapes)
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
-    with stage("compile") as facts:
-        module = compile_network(parsed, **options)
+    with stage("compile") as facts, progress_bar() as progress:
+        module = compile_network(parsed, progress=progress, **options)
         facts.append(target.description)
         if isinstance(module, Built) and module.build:
             facts.append(str(module.build))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,14 @@ from cnndsl.cli.common import (
     network_options,
     print_json,
     print_table,
+    progress_bar,
     target_option,
+    threads_option,
 )
 from cnndsl.cli.passes import level_options
 
 if TYPE_CHECKING:
-    from cnndsl.runtime.tuning import Progress, Tuned
+    from cnndsl.runtime.tuning import Tuned
 
 
 @click.command("tune")
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @code_options
 @level_options
 @target_option
+@threads_option
 @network_options
 def command(
     network: str,
@@ -42,7 +44,8 @@ def command(
 ) -> int:
     """Time variants of a network's kernels on this machine; compilations take the fastest.
 
-    For the target cuda this needs a GPU. Without one the variants are compiled, and kept.
+    Of each kernel --tune variants at most are timed, or 8. For the target cuda this needs a GPU;
+    without one the variants are compiled, and kept.
     """
     from cnndsl.passes.pipeline import optimise
     from cnndsl.runtime.backend import CompileOptions, backend
@@ -50,10 +53,12 @@ def command(
 
     chosen = backend(target)
     if not isinstance(chosen, Tuner):
-        raise click.UsageError(f"the target {target} has no variants to choose from; cuda has")
+        raise click.UsageError(
+            f"the target {target} has no variants to choose from; cpu and cuda have"
+        )
     parsed = load_network(network, settings, input_shapes)
     graph, _ = optimise(parsed.graph, level, disable=disable, fusions=chosen.fusions)
-    with _progress() as progress:
+    with progress_bar() as progress:
         rows = chosen.tune(graph, CompileOptions(**options), progress)
     if as_json:
         print_json([asdict(row) for row in rows])
@@ -81,21 +86,3 @@ def _print(rows: Sequence[Tuned]) -> None:
     before = sum(row.launches * row.default_seconds for row in rows)
     after = sum(row.launches * row.fastest_seconds for row in rows)
     click.echo(f"{len(rows)} kernels, {before * 1e3:.3f} ms before, {after * 1e3:.3f} ms now")
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on stderr, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        yield show

@@ -33,16 +33,19 @@ class Build:
     """How the code of a module was made.
 
     `functions` are all different ones, `hits` those of them that were in the cache; `fallbacks`
-    counts steps for which there is no kernel but plain loops.
+    counts steps for which there is no kernel but plain loops, `measured` the functions that were
+    faster than what the cost models choose.
     """
 
     functions: int
     hits: int
     fallbacks: int
+    measured: int = 0
 
     def __str__(self) -> str:
         built = self.functions - self.hits
-        return f"{built} functions built, {self.hits} from the cache, {self.fallbacks} fallbacks"
+        text = f"{built} functions built, {self.hits} from the cache, {self.fallbacks} fallbacks"
+        return f"{text}, {self.measured} chosen by measurement" if self.measured else text
 
 
 @dataclass(frozen=True)

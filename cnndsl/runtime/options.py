@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnndsl.ir.graph import Graph
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is done, how far it is, and how far it will go."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
 
 
 def _option(default: Any, text: str, *, choices: tuple[str, ...] = ()) -> Any:
@@ -27,8 +34,10 @@ class CompileOptions:
     `mcpu`: the CPU to make code for, by LLVM's name. `winograd`: whether convolutions may be
     computed with fewer products, less exactly. `arch`: the GPU to make code for, by nvcc's name.
     `precision`: what a GPU stores and multiplies, f32, tf32 or f16. `graph`: whether a GPU is
-    given all launches of a call at once. `source`: the inference graph before the passes of the
-    target, for artefacts that keep it; None stands for the graph that is compiled.
+    given all launches of a call at once. `tune`: how many variants of each kernel are timed on this
+    machine at most, 0 leaves the choice to cost models; `progress` is told meanwhile. `source`: the
+    inference graph before the passes of the target, for artefacts that keep it; None stands for the
+    graph that is compiled.
     """
 
     batch: int | None = _option(None, "Fix the batch size.")
@@ -48,6 +57,8 @@ class CompileOptions:
     graph: bool = _option(
         True, "All launches of a call as one CUDA graph (cuda).", choices=("on", "off")
     )
+    tune: int = _option(0, "Variants of each kernel to time at most; the fastest is taken.")
+    progress: Progress = silent
     source: Graph | None = None
 
 

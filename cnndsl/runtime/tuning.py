@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from cnndsl.ir.graph import Graph
-from cnndsl.runtime.options import CompileOptions
+from cnndsl.runtime.options import CompileOptions, Progress
 
-Progress = Callable[[str, int, int], None]
-"""Is told what is done, how far it is, and how far it will go."""
+__all__ = ["Progress", "Tuned", "Tuner"]
 
 
 @dataclass(frozen=True)
@@ -37,5 +35,7 @@ class Tuner(Protocol):
     def tune(self, graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
         """Time the variants of the kernels that a compilation would take, and keep the fastest.
 
-        Later compilations take these. Raises CnnError if nothing can be measured here.
+        Of each kernel `options.tune` variants at most are timed; 0 leaves their number to the
+        backend. Later compilations take the fastest. Raises CnnError if nothing can be measured
+        here.
         """

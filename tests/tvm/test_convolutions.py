@@ -67,18 +67,25 @@ FORMS = (
 )
 
 
-def graph_of(item: Form) -> Graph:
-    """The convolution and what follows; further operands come from the input."""
+def graph_of(item: Form, copies: int = 1) -> Graph:
+    """The convolution and what follows; further operands come from the input.
+
+    Copies have weights and outputs of their own.
+    """
     graph, x = start(*item.shape)
-    node = then(graph, "y", "conv", x, **item.attributes)
-    for index, name in enumerate(item.after):
-        if name == "add":
-            node = then(graph, f"after{index}", "add", node, x)
-        elif name == "conv":
-            node = then(graph, f"after{index}", "conv", node, filters=16, kernel=3, stride=2)
-        else:
-            node = then(graph, f"after{index}", name, node)
-    graph.outputs = {"out": node.name}
+    outputs = {}
+    for copy in range(copies):
+        node = then(graph, f"y{copy}", "conv", x, **item.attributes)
+        for index, name in enumerate(item.after):
+            label = f"after{copy}_{index}"
+            if name == "add":
+                node = then(graph, label, "add", node, x)
+            elif name == "conv":
+                node = then(graph, label, "conv", node, filters=16, kernel=3, stride=2)
+            else:
+                node = then(graph, label, name, node)
+        outputs[f"out{copy}"] = node.name
+    graph.outputs = outputs
     return optimise(graph, fusions=BACKEND.fusions)[0]
 
 

@@ -7,7 +7,7 @@ import pytest
 import cnndsl
 from cnndsl.backends.tvm import BACKEND
 from cnndsl.backends.tvm.build import assembly
-from cnndsl.backends.tvm.compile import kernels
+from cnndsl.backends.tvm.functions import kernels
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import find_machine
 from cnndsl.diagnostics import CnnError
@@ -31,7 +31,7 @@ def program(name: str, batch: int = 1) -> Program:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_nothing_is_allocated_in_a_call(name: str):
-    functions = [unit.write() for unit in kernels(program(name))]
+    functions = [unit.write() for unit in kernels(program(name).steps)]
     code = assembly(functions, find_machine())
     assert "AllocWorkspace" not in code
     assert "TVMBackendParallelLaunch" in code
@@ -39,7 +39,7 @@ def test_nothing_is_allocated_in_a_call(name: str):
 
 def test_equal_layers_share_a_kernel():
     found = program("resnet18")
-    assert len(kernels(found)) < len(found.steps)
+    assert len(kernels(found.steps)) < len(found.steps)
 
 
 def test_concat_is_computed_in_place():

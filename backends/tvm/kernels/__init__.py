@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from cnndsl.backends.tvm.kernel import Call, Kernel
 from cnndsl.backends.tvm.kernels import (
@@ -14,8 +14,9 @@ from cnndsl.backends.tvm.kernels import (
     plain,
     pooling,
     squeeze_excite,
-    winograd,
+    winograd_family,
 )
+from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_turns
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, FullyConnected
 
@@ -29,17 +30,38 @@ FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
 }
 
 
-FAST: dict[type[Operator], tuple[Callable[[Call], Kernel | None], ...]] = {
-    Conv: (grouped.grouped, winograd.winograd, direct.direct),
-    FullyConnected: (direct.direct,),
+FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
+    Conv: ((grouped.FAMILY,), (winograd_family.FAMILY, direct.FAMILY)),
+    FullyConnected: ((direct.FAMILY,),),
 }
-"""Faster kernels, the best first, each of which may decline."""
+"""Faster families, each of which may decline: those of the first group that takes a call serve it.
+
+Within a group the first that prefers its kernel comes first.
+"""
+
+
+def candidates(call: Call) -> Iterator[Candidate]:
+    """The faster kernels for a call, the one first that the cost models choose; there may be none.
+
+    Families that serve a call equally well take turns.
+    """
+    for group in FAST.get(type(call.core), ()):
+        families = sorted(group, key=lambda family: not family.prefers(call))
+        found = False
+        for candidate in by_turns([family.candidates(call) for family in families]):
+            found = True
+            yield candidate
+        if found:
+            return
+
+
+def has_variants(call: Call) -> bool:
+    """Whether the operator has faster kernels to choose from."""
+    return type(call.core) in FAST
 
 
 def choose(call: Call) -> Kernel:
-    """The kernel for a call."""
-    for family in FAST.get(type(call.core), ()):
-        kernel = family(call)
-        if kernel is not None:
-            return kernel
-    return FAMILIES[type(call.core)](call)
+    """The kernel for a call: its variant, if it names one, else that of the cost models."""
+    named = (c for c in candidates(call) if c.name == call.variant) if call.variant else iter(())
+    best = next(named, None) or next(candidates(call), None)
+    return best.make() if best else FAMILIES[type(call.core)](call)

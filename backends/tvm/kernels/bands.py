@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import Grid, far
-from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed
+from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed, row_pieces
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import evenly
 from cnndsl.backends.tvm.tir import Code, Expr, div, minimum, split
@@ -133,6 +133,7 @@ class Bands:
         buffers = weights["prologue0.weight"], weights.get("prologue0.bias")
         convolution = Depthwise(call.depthwise, 1, body.inputs[0], *buffers)
         *outer, width = self.x.spatial
+        pieces = row_pieces(call.depthwise, 1, width, call.machine)
         start = code.name(self.grid.pieces.start(band.first) - band.origin)
         stop = code.name(self.grid.pieces.start(band.first + band.count) - band.origin)
         rows = code.name(div(stop + (width - 1), width))
@@ -140,9 +141,8 @@ class Bands:
         with code.loop(self.x.blocks) as block, code.loop(rows) as index:
             row = [code.name(i) for i in split(code.name(first + index), outer)]
             begin = code.name(index * width)
-            outputs = convolution.row(
-                code, call.machine, band.n, block, row, width, (start - begin, stop - begin)
-            )
+            span = (start - begin, stop - begin)
+            outputs = convolution.row(code, band.n, block, row, pieces, span)
             for column, total in outputs:
                 place = Place(band.n, block, (*row, column))
                 value = body.started(total.value, place, begun=1)

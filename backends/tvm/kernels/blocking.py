@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from cnndsl.backends.tvm.kernel import Call
-from cnndsl.backends.tvm.kernels.division import Work, best_division
+from cnndsl.backends.tvm.kernels.division import Work, ranked_divisions
 from cnndsl.backends.tvm.kernels.windows import Window
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
@@ -16,6 +16,8 @@ from cnndsl.ir.operators import Add
 FLOATS_OF_LINE = 16
 """What moves between caches together."""
 LINE = 4 * FLOATS_OF_LINE
+DEPTHS = (1, 1 / 2, 2, 1 / 4, 4)
+"""Parts of the input blocks to choose from, as multiples of what the cache holds."""
 
 
 @dataclass(frozen=True)
@@ -73,48 +75,78 @@ def far(machine: Machine) -> int:
     return machine.caches[1] // 2
 
 
-def choose_blocking(
-    call: Call,
-    window: Window,
-    tile: Tile,
-    grid: Grid,
-    x: Layout,
-    rows: int,
-    samples: int,
-    division: tuple[int, int] | None = None,
-) -> Blocking:
-    """The blocking for some rows of some samples; `x` is the layout of the operand.
+@dataclass(frozen=True)
+class Cut:
+    """What is to be cut: some rows of some samples; `x` is the layout of the operand.
 
-    `division`, the rows and chunks of a task, is chosen if it is not given.
+    If it is `one_task` that computes them, only the parts of the input blocks are to be chosen.
     """
-    machine = call.machine
-    inner = max(1, window.weight.shape[1] // x.block)
-    chunks = -(-call.output.blocks // tile.blocks)
-    panel = 4 * window.panel(tile.blocks)
-    pieces = grid.rows if grid.kind == "flat" else grid.rows * grid.pieces.count
-    divisible = _can_pause(call) and window.run > 1 and pieces > 1 and x.block > 1
-    depth = evenly(inner, near(machine) / panel) if divisible else inner
-    row_bytes = x.plane * min(depth, x.blocks) * 4 / grid.rows
-    work = Work(
-        rows=rows,
-        samples=samples,
-        chunks=chunks,
-        cycles=_row_cycles(call, window, grid),
-        read=4 * x.plane * x.blocks * rows // grid.rows,
-        written=4 * call.output.plane * call.output.blocks * rows // grid.rows,
-        weights=inner * panel * chunks,
-    )
-    limit = far(machine) / row_bytes
-    together, per_task = division or best_division(work, limit, machine)
-    lines = x.block * tile.blocks * window.lanes // FLOATS_OF_LINE
-    in_cache = work.weights < far(machine)
-    return Blocking(
-        depth,
-        -(-inner // depth),
-        together,
-        per_task,
-        0 if in_cache or together == 1 else -(-lines // together),
-    )
+
+    call: Call
+    window: Window
+    tile: Tile
+    grid: Grid
+    x: Layout
+    rows: int
+    samples: int
+    one_task: bool
+
+    @property
+    def _inner(self) -> int:
+        return max(1, self.window.weight.shape[1] // self.x.block)
+
+    @property
+    def _chunks(self) -> int:
+        return -(-self.call.output.blocks // self.tile.blocks)
+
+    @property
+    def _panel(self) -> int:
+        """Bytes of the weights of an input block for one tile."""
+        return 4 * self.window.panel(self.tile.blocks)
+
+    def depths(self) -> list[int]:
+        """Input blocks of a part: as many as the cache holds, then fewer and more."""
+        grid = self.grid
+        pieces = grid.rows if grid.kind == "flat" else grid.rows * grid.pieces.count
+        divisible = (
+            _can_pause(self.call) and self.window.run > 1 and pieces > 1 and self.x.block > 1
+        )
+        if not divisible:
+            return [self._inner]
+        limit = near(self.call.machine) / self._panel
+        return list(dict.fromkeys(evenly(self._inner, limit * share) for share in DEPTHS))
+
+    def blockings(self, depth: int) -> list[Blocking]:
+        """Those with parts of so many input blocks, the best first."""
+        machine, grid, x, rows = self.call.machine, self.grid, self.x, self.rows
+        row_bytes = x.plane * min(depth, x.blocks) * 4 / grid.rows
+        y = self.call.output
+        work = Work(
+            rows=rows,
+            samples=self.samples,
+            chunks=self._chunks,
+            cycles=_row_cycles(self.call, self.window, grid),
+            read=4 * x.plane * x.blocks * rows // grid.rows,
+            written=4 * y.plane * y.blocks * rows // grid.rows,
+            weights=self._inner * self._panel * self._chunks,
+        )
+        if self.one_task:
+            divisions = [(rows, self._chunks)]
+        else:
+            divisions = ranked_divisions(work, far(machine) / row_bytes, machine)
+        parts = -(-self._inner // depth)
+        in_cache = work.weights < far(machine)
+        lines = x.block * self.tile.blocks * self.window.lanes // FLOATS_OF_LINE
+        return [
+            Blocking(
+                depth,
+                parts,
+                together,
+                chunks,
+                0 if in_cache or together == 1 else -(-lines // together),
+            )
+            for together, chunks in divisions
+        ]
 
 
 def _row_cycles(call: Call, window: Window, grid: Grid) -> float:

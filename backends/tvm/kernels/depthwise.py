@@ -27,6 +27,12 @@ FEWEST_COLUMNS = 6
 """Of a tile at least: as many sums as a core has under way."""
 
 
+def row_pieces(op: Conv, width: int, columns: int, machine: Machine) -> Pieces:
+    """The tiles of a row: as few as the registers allow."""
+    held = op.kernel[-1] * width + width if width > 1 else 0
+    return Pieces.of(columns, max(FEWEST_COLUMNS, machine.registers - SPARE - held))
+
+
 def packed(weight: Expression, lanes: int) -> Expression:
     """[filters/lanes, *kernel, channels of a group, lanes], filled up with zeros."""
     filters, width, *kernel = weight.shape
@@ -52,21 +58,18 @@ class Depthwise:
     def row(
         self,
         code: Code,
-        machine: Machine,
         n: Expr,
         block: Expr,
         row: Sequence[Expr],
-        columns: int,
+        pieces: Pieces,
         span: tuple[Expr, Expr] | None = None,
     ) -> Iterator[tuple[Expr, Register]]:
         """The column and the sum of every output of a row: code that runs where it is asked for.
 
         Of a `span`, the first column and the one after the last, all are computed, of the others
-        only those of the same tiles.
+        only those of the same pieces.
         """
-        held = self.op.kernel[-1] * self.width + self.width if self.width > 1 else 0
-        limit = max(FEWEST_COLUMNS, machine.registers - SPARE - held)
-        for first, count in Pieces.of(columns, limit).walk(code):
+        for first, count in pieces.walk(code):
             wanted = [first + count > span[0], first < span[1]] if span else []
             with code.when(all_of(wanted)):
                 totals = self._tile(code, n, block, [*row, first], count)

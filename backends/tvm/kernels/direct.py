@@ -10,28 +10,48 @@ to the whole operand.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.bands import Bands
-from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, Blocking, Grid, choose_blocking
+from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, Blocking, Cut, Grid
 from cnndsl.backends.tvm.kernels.direct_tiles import DirectTiles, Task
+from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
-from cnndsl.backends.tvm.tiles import best_tile
+from cnndsl.backends.tvm.tiles import ranked_tiles
 from cnndsl.backends.tvm.tir import Expr, choose
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
 
 
-def direct(call: Call) -> Kernel | None:
-    """The kernel, or None for an output that is not blocked."""
-    y, lanes = call.output, call.machine.lanes
-    if y.block != lanes:
-        return None
+def candidates(call: Call) -> Iterator[Candidate]:
+    """Kernels with other tiles, parts and divisions; none for an output that is not blocked."""
+    if call.output.block != call.machine.lanes:
+        return
     window = Window.of(call)
     x = _after_prologue(call) if call.prologue else call.x
+
+    def depths(tiles: DirectTiles) -> list[int]:
+        return _cut(tiles).depths()
+
+    def blockings(tiles: DirectTiles, depth: int) -> list[Blocking]:
+        return _cut(tiles).blockings(depth)
+
+    for tiles, depth, blocking in by_rank(lambda: _tiles(call, window, x), depths, blockings):
+        tile = f"{tiles.tile.blocks}x{tiles.grid.pieces.width}"
+        name = f"direct {tile} rows {blocking.rows} chunks {blocking.chunks} depth {depth}"
+        yield Candidate(name, partial(_kernel, tiles, blocking))
+
+
+FAMILY = Family(candidates)
+
+
+def _tiles(call: Call, window: Window, x: Layout) -> list[DirectTiles]:
+    """The register tiles that differ as the outputs are walked, the best first."""
+    y, machine = call.output, call.machine
     same_size = window.is_pointwise and x.spatial == y.spatial and x.rank > 0
     if math.prod(y.spatial) == 1 and y.batch > 1:
         kind, columns = "batched", y.batch
@@ -39,15 +59,24 @@ def direct(call: Call) -> Kernel | None:
         kind, columns = "flat", math.prod(y.spatial)
     else:
         kind, columns = "rows", (y.spatial or (1,))[-1]
-    tile = best_tile(call.machine, window.run, columns, exact=window.run < y.blocks)
-    grid = Grid.of(kind, y.spatial, columns, tile.columns, call.machine.cores)
-    weights = {"weight": packed(window.weight, x.block, tile.blocks * lanes), **call.weights()}
-    if call.prologue:
-        weights |= Bands(call, x, grid).weights()
+    found: dict[tuple[int, int], DirectTiles] = {}
+    for tile in ranked_tiles(machine, window.run, columns, exact=window.run < y.blocks):
+        grid = Grid.of(kind, y.spatial, columns, tile.columns, machine.cores)
+        tiles = DirectTiles(call, window, x, tile, grid)
+        found.setdefault((tile.blocks, grid.pieces.width), tiles)
+    return list(found.values())
+
+
+def _kernel(tiles: DirectTiles, blocking: Blocking) -> Kernel:
+    call, x, lanes = tiles.call, tiles.x, tiles.call.machine.lanes
+    width = tiles.tile.blocks * lanes
+    weights = {"weight": packed(tiles.window.weight, x.block, width), **call.weights()}
     if "core.bias" in call.params:
-        missing = y.blocks * lanes - y.channels
+        missing = call.output.blocks * lanes - call.output.channels
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
-    kernel = _Direct(DirectTiles(call, window, x, tile, grid))
+    if call.prologue:
+        weights |= Bands(call, x, tiles.grid).weights()
+    kernel = _Direct(tiles, blocking)
     return Kernel("direct", weights, kernel.write, kernel.scratch.size if call.prologue else 0)
 
 
@@ -60,37 +89,49 @@ def _after_prologue(call: Call) -> Layout:
     return replace(x, batch_stride=x.blocks * x.plane)
 
 
+def _bands(tiles: DirectTiles) -> Bands | None:
+    """The bands of the operand to which the prologue is applied, if it is applied to bands."""
+    is_flat = tiles.call.prologue and tiles.grid.kind == "flat"
+    return Bands(tiles.call, tiles.x, tiles.grid) if is_flat else None
+
+
+def _cut(tiles: DirectTiles) -> Cut:
+    """What the tasks are cut from: all rows, or a band of them."""
+    given, bands = (tiles.call, tiles.window, tiles.tile, tiles.grid, tiles.x), _bands(tiles)
+    if bands:
+        return Cut(*given, bands.rows, 1, one_task=True)
+    samples = 1 if tiles.grid.kind == "batched" else tiles.call.output.batch
+    return Cut(*given, tiles.grid.rows, samples, one_task=False)
+
+
 @dataclass(frozen=True)
 class _Direct:
     """The loops around the tiles."""
 
     tiles: DirectTiles
+    blocking: Blocking
 
     def write(self, body: Body) -> None:
         """All outputs."""
-        x = body.inputs[0]
+        x, bands = body.inputs[0], _bands(self.tiles)
         if self.tiles.call.prologue:
             x = Tensor(body.scratch, self.scratch)
-            if self.tiles.grid.kind == "flat":
-                self._bands(body, x)
-                return
+        if bands:
+            self._in_bands(body, x, bands)
+            return
+        if self.tiles.call.prologue:
             _write_prologue(body, x)
         self._rows(body, x)
 
     @property
     def scratch(self) -> Layout:
         """The layout of the operand after its prologue: all of it, or a band for each core."""
-        return self.bands.scratch if self.tiles.grid.kind == "flat" else self.tiles.x
+        bands = _bands(self.tiles)
+        return bands.scratch if bands else self.tiles.x
 
-    @property
-    def bands(self) -> Bands:
-        """The bands of a flat grid."""
-        return Bands(self.tiles.call, self.tiles.x, self.tiles.grid)
-
-    def _bands(self, body: Body, x: Tensor) -> None:
+    def _in_bands(self, body: Body, x: Tensor, bands: Bands) -> None:
         """Rows band by band: each core applies the prologue to its bands, then reads them."""
-        code, bands = body.code, self.bands
-        blocking = self._blocking(bands.rows, 1, (bands.rows, self.tiles.chunks))
+        code, blocking = body.code, self.blocking
         with bands.walk(code) as band:
             bands.fill(body, x, band)
             with code.loop(blocking.parts) as part, code.loop(self.tiles.chunks) as chunk:
@@ -101,25 +142,11 @@ class _Direct:
                     task = Task(x, band.core, band.n, band.origin, row, chunk, part, line, blocking)
                     self.tiles.write_row(body, task)
 
-    def _blocking(
-        self, rows: int, samples: int, division: tuple[int, int] | None = None
-    ) -> Blocking:
-        return choose_blocking(
-            self.tiles.call,
-            self.tiles.window,
-            self.tiles.tile,
-            self.tiles.grid,
-            self.tiles.x,
-            rows,
-            samples,
-            division,
-        )
-
     def _rows(self, body: Body, x: Tensor) -> None:
         """Compute all rows of the grid."""
         code, rows = body.code, self.tiles.grid.rows
         samples = 1 if self.tiles.grid.kind == "batched" else self.tiles.call.output.batch
-        blocking = self._blocking(rows, samples)
+        blocking = self.blocking
         chunks = self.tiles.chunks // blocking.chunks
         tasks = code.parallel(samples, -(-rows // blocking.rows), chunks)
         with (

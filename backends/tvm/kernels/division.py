@@ -30,8 +30,8 @@ class Work:
     weights: int
 
 
-def best_division(work: Work, limit: float, machine: Machine) -> tuple[int, int]:
-    """Rows and chunks of a task, at most `limit` rows.
+def ranked_divisions(work: Work, limit: float, machine: Machine) -> list[tuple[int, int]]:
+    """Rows and chunks of a task, at most `limit` rows, the best division first.
 
     Tasks are numbered by rows first; a core gets neighbouring ones. So cores work on different
     rows if there are enough tasks with different rows: then they find in their own cache what
@@ -44,7 +44,7 @@ def best_division(work: Work, limit: float, machine: Machine) -> tuple[int, int]
     rows = sorted({-(-work.rows // count) for count in counts if least <= count <= work.rows})
     chunks = [c for c in range(1, work.chunks + 1) if work.chunks % c == 0]
     choices = [(r, c) for r in rows or [1] for c in chunks]
-    return min(choices, key=lambda c: (_cycles(work, c[0], c[1], machine), -c[1]))
+    return sorted(choices, key=lambda c: (_cycles(work, c[0], c[1], machine), -c[1]))
 
 
 def _cycles(work: Work, rows: int, chunks: int, machine: Machine) -> float:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
-from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed
+from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed, row_pieces
+from cnndsl.backends.tvm.kernels.family import Candidate, Family
 from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.layout import Place
+from cnndsl.backends.tvm.tiles import Pieces
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
 
 
-def grouped(call: Call) -> Kernel | None:
-    """The kernel, or None unless a block of outputs reads the same block of inputs.
+def candidates(call: Call) -> Iterator[Candidate]:
+    """Kernels with tiles of different widths; none unless blocks read the blocks of their number.
 
-    It does if the groups have as many inputs as outputs and divide the vector width.
+    They do if the groups have as many inputs as outputs and divide the vector width.
     """
     op, lanes = call.core, call.machine.lanes
     assert isinstance(op, Conv)
@@ -22,7 +27,30 @@ def grouped(call: Call) -> Kernel | None:
     narrow = width == 1 or (width < lanes and lanes % width == 0)
     fits = op.groups > 1 and op.filters == call.x.channels and narrow
     if not fits or not same_blocks or call.prologue:
-        return None
+        return
+    for pieces in _pieces(call, op, width):
+        yield Candidate(f"grouped {pieces.width}", partial(_kernel, call, op, width, pieces))
+
+
+FAMILY = Family(candidates)
+
+
+def _pieces(call: Call, op: Conv, width: int) -> list[Pieces]:
+    """The tiles of a row: as few as the registers allow, then those of nearly that number."""
+    columns = call.output.spatial[-1]
+    best = row_pieces(op, width, columns, call.machine)
+    counts = sorted(range(1, columns + 1), key=lambda count: abs(count - best.count))
+    found = {best.width: best}
+    for count in counts:
+        pieces = Pieces.in_parts(columns, count)
+        if pieces.width < call.machine.registers:
+            found.setdefault(pieces.width, pieces)
+    return list(found.values())
+
+
+def _kernel(call: Call, op: Conv, width: int, pieces: Pieces) -> Kernel:
+    """Row by row in such pieces; `width` channels belong to a group."""
+    lanes = call.machine.lanes
     weights = {"weight": packed(conv_weight(call), lanes), **call.weights()}
     if op.bias:
         missing = call.output.blocks * lanes - op.filters
@@ -31,11 +59,9 @@ def grouped(call: Call) -> Kernel | None:
     def write(body: Body) -> None:
         buffers = body.weights["weight"], body.weights.get("bias")
         convolution = Depthwise(op, width, body.inputs[0], *buffers)
-        columns = body.output.layout.spatial[-1]
         with body.rows(body.output.layout) as (n, block, row):
             body.clear_halo(n, block, row)
-            outputs = convolution.row(body.code, call.machine, n, block, row, columns)
-            for column, total in outputs:
+            for column, total in convolution.row(body.code, n, block, row, pieces):
                 body.write(Place(n, block, (*row, column)), total.value)
 
     return Kernel("grouped", weights, write)

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cnndsl.backends.tvm.kernel import Body, Call, Kernel
+from cnndsl.backends.tvm.kernel import Body
 from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.products import add_products
 from cnndsl.backends.tvm.kernels.transforms import transformed_inputs, transformed_outputs
-from cnndsl.backends.tvm.kernels.winograd_plan import WinogradPlan, output_tile
+from cnndsl.backends.tvm.kernels.winograd_plan import WinogradPlan
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tiles import Pieces
 from cnndsl.backends.tvm.tir import (
@@ -35,25 +35,7 @@ from cnndsl.backends.tvm.tir import (
     split,
     vector,
 )
-from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
-
-
-def winograd(call: Call) -> Kernel | None:
-    """The kernel, or None if another one is better."""
-    op, lanes, y = call.core, call.machine.lanes, call.output
-    assert isinstance(op, Conv)
-    if call.prologue or not call.x.block == y.block == lanes or call.x.rank != 2:
-        return None
-    tile = output_tile(op, call.x.channels, y.spatial, y.batch, call.machine)
-    if tile is None:
-        return None
-    plan = WinogradPlan.of(call, op, tile)
-    weights = {"weight": plan.packed(call), **call.weights()}
-    if op.bias:
-        missing = y.blocks * lanes - op.filters
-        weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
-    return Kernel("winograd", weights, _Winograd(plan).write, plan.scratch)
 
 
 @dataclass(frozen=True)
@@ -65,7 +47,7 @@ class _Chunk:
 
 
 @dataclass(frozen=True)
-class _Winograd:
+class WinogradCode:
     """Writes the code of a plan."""
 
     plan: WinogradPlan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cache
 
 from cnndsl.backends.tvm.machine import Machine
 
@@ -45,16 +46,9 @@ class Chunks:
 
 def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
     """Outputs of the cheapest tile by axis, or None if direct convolution is cheaper."""
-    if max(shape.kernel) == 1 or any(size not in SIZES for size in shape.kernel):
+    best = next(iter(ranked_transforms(shape, machine)), None)
+    if best is None:
         return None
-    tiles = [
-        tile
-        for tile in itertools.product(*(SIZES[size] for size in shape.kernel))
-        if 1 in shape.kernel or _points(shape, tile) <= LARGEST
-    ]
-    if not tiles:
-        return None
-    best = min(tiles, key=lambda tile: cycles(shape, tile, machine))
     taps = math.prod(shape.kernel)
     products = shape.samples * math.prod(shape.spatial) * taps * shape.pairs
     weights = taps * shape.pairs * 4
@@ -63,12 +57,30 @@ def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
     return best if cycles(shape, best, machine) < direct else None
 
 
-def best_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> Chunks:
-    """How the tiles are divided."""
+@cache
+def ranked_transforms(shape: Shape, machine: Machine) -> tuple[tuple[int, ...], ...]:
+    """Outputs of all tiles by axis, the cheapest first."""
+    if max(shape.kernel) == 1 or any(size not in SIZES for size in shape.kernel):
+        return ()
+    tiles = [
+        tile
+        for tile in itertools.product(*(SIZES[size] for size in shape.kernel))
+        if 1 in shape.kernel or _points(shape, tile) <= LARGEST
+    ]
+    return tuple(sorted(tiles, key=lambda tile: cycles(shape, tile, machine)))
+
+
+@cache
+def ranked_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> tuple[Chunks, ...]:
+    """How the tiles can be divided, the cheapest way first."""
     total = _count(shape, tile)
     sizes = {-(-total // parts) for parts in range(1, total + 1)}
     choices = [Chunks(private, size) for size in sizes for private in (True, False)]
-    return min(choices, key=lambda chunks: (_overhead(shape, tile, chunks, machine), chunks.tiles))
+
+    def cost(chunks: Chunks) -> tuple[float, int]:
+        return _overhead(shape, tile, chunks, machine), chunks.tiles
+
+    return tuple(sorted(choices, key=cost))
 
 
 def cycles(shape: Shape, tile: tuple[int, ...], machine: Machine) -> float:
@@ -77,7 +89,7 @@ def cycles(shape: Shape, tile: tuple[int, ...], machine: Machine) -> float:
     vectors = count * points * (shape.channels + shape.filters) * shape.groups / machine.lanes
     sizes = [m + r - 1 for m, r in zip(tile, shape.kernel, strict=True)]
     transforms = vectors * (2 + sum(sizes) / 3) / machine.cores
-    return transforms + _overhead(shape, tile, best_chunks(shape, tile, machine), machine)
+    return transforms + _overhead(shape, tile, ranked_chunks(shape, tile, machine)[0], machine)
 
 
 def _overhead(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machine) -> float:

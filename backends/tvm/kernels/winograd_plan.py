@@ -10,9 +10,9 @@ from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, far, near
 from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.kernels.transforms import Transform, transform
-from cnndsl.backends.tvm.kernels.winograd_cost import Chunks, Shape, best_chunks, best_transforms
+from cnndsl.backends.tvm.kernels.winograd_cost import Chunks, Shape, best_transforms
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.tiles import Tile, best_tile, evenly
+from cnndsl.backends.tvm.tiles import Tile, evenly
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
@@ -24,6 +24,14 @@ def output_tile(
     op: Conv, channels: int, spatial: Sequence[int], batch: int, machine: Machine
 ) -> tuple[int, ...] | None:
     """Outputs of the cheapest tile by axis, or None if direct convolution is cheaper or needed."""
+    shape = shape_of(op, channels, spatial, batch, machine)
+    return best_transforms(shape, machine) if shape else None
+
+
+def shape_of(
+    op: Conv, channels: int, spatial: Sequence[int], batch: int, machine: Machine
+) -> Shape | None:
+    """A convolution as the cost model sees it, or None if it needs direct convolution."""
     lanes, ones = machine.lanes, (1, 1)
     width, filters = channels // op.groups, op.filters // op.groups
     fits = len(op.kernel) == 2 and op.stride == ones and op.dilation == ones
@@ -31,11 +39,6 @@ def output_tile(
     enough = min(width, filters) >= FEWEST_CHANNELS
     if not (fits and whole_blocks and enough and machine.winograd and lanes > 1):
         return None
-    return best_transforms(_shape(op, channels, spatial, batch), machine)
-
-
-def _shape(op: Conv, channels: int, spatial: Sequence[int], batch: int) -> Shape:
-    width, filters = channels // op.groups, op.filters // op.groups
     return Shape(op.kernel, tuple(spatial), width, filters, op.groups, batch)
 
 
@@ -72,16 +75,15 @@ class WinogradPlan:
     streams: bool
 
     @classmethod
-    def of(cls, call: Call, op: Conv, output: tuple[int, ...]) -> WinogradPlan:
-        """Chunks as the caches want them, and the register tile of the products."""
+    def of(
+        cls, call: Call, op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile
+    ) -> WinogradPlan:
+        """The plan for tiles of `output`, chunks of them, and a register tile of the products."""
         transforms = tuple(transform(m, r) for m, r in zip(output, op.kernel, strict=True))
         y, machine = call.output, call.machine
         down, across = (-(-n // m) for n, m in zip(y.spatial, output, strict=True))
-        inputs, outputs = call.x.blocks, y.blocks
-        chunks = best_chunks(_shape(op, call.x.channels, y.spatial, y.batch), output, machine)
-        limit = outputs // op.groups
-        tile = best_tile(machine, limit, chunks.tiles, exact=op.groups > 1)
-        outputs = -(-outputs // tile.blocks) * tile.blocks
+        inputs = call.x.blocks
+        outputs = -(-y.blocks // tile.blocks) * tile.blocks
         span = inputs // op.groups
         panel = 4 * machine.lanes**2 * tile.blocks
         depth = span if chunks.tiles <= tile.columns else evenly(span, near(machine) / panel)

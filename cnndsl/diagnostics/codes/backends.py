@@ -42,6 +42,11 @@ ENTRIES: dict[str, Entry] = {
         "The module was compiled for a CPU with more instructions than this one has. Compile it "
         "here, or for a common subset such as `x86-64-v3`.",
     ),
+    "E0724": Entry(
+        "cannot time code for another CPU",
+        "Variants of kernels are timed on this machine, and it lacks instructions of the CPU to\n"
+        "compile for. Without `--tune` cost models choose, for any CPU.",
+    ),
     "E0740": Entry(
         "unknown GPU or precision",
         "The GPU to compile for is an architecture by nvcc's name, such as `sm_90`; the precision\n"

@@ -1,0 +1,36 @@
+"""The functions that steps become: one for all steps that the same code serves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from cnndsl.backends.tvm.kernel import Body
+from cnndsl.backends.tvm.lower import Step
+from cnndsl.backends.tvm.objects import Unit
+
+
+def symbol_of(step: Step) -> str:
+    """The name of a step's kernel: equal for steps that the same code serves."""
+    return f"kernel_{hashlib.sha256(_key(step).encode()).hexdigest()[:16]}"
+
+
+def kernels(steps: Iterable[Step]) -> list[Unit]:
+    """All different kernels of some steps."""
+    different = {symbol_of(step): step for step in steps}
+    return [
+        Unit(symbol, _key(step), partial(_function, step, symbol))
+        for symbol, step in different.items()
+    ]
+
+
+def _key(step: Step) -> str:
+    return f"{step.kernel.family}:{step.call.key()}"
+
+
+def _function(step: Step, symbol: str) -> Any:
+    body = Body(step.call, step.kernel)
+    step.kernel.write(body)
+    return body.function(symbol)

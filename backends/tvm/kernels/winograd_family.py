@@ -1,0 +1,92 @@
+"""Which Winograd kernels there are for a convolution: other tiles, other chunks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from cnndsl.backends.tvm.kernel import Call, Kernel
+from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_rank
+from cnndsl.backends.tvm.kernels.winograd import WinogradCode
+from cnndsl.backends.tvm.kernels.winograd_cost import (
+    Chunks,
+    Shape,
+    best_transforms,
+    ranked_chunks,
+    ranked_transforms,
+)
+from cnndsl.backends.tvm.kernels.winograd_plan import WinogradPlan, read_halo, shape_of
+from cnndsl.backends.tvm.layout import Halo
+from cnndsl.backends.tvm.tiles import Pieces, Tile, ranked_tiles
+from cnndsl.ir.algebra import pad
+from cnndsl.ir.operators import Conv
+
+
+def candidates(call: Call) -> Iterator[Candidate]:
+    """Kernels with other tiles and chunks; none where direct convolution is needed.
+
+    Tiles must not reach behind the halo of the input.
+    """
+    op, machine, y = call.core, call.machine, call.output
+    shape = _shape(call)
+    if shape is None:
+        return
+    assert isinstance(op, Conv)
+
+    def outputs() -> list[tuple[int, ...]]:
+        ranked = ranked_transforms(shape, machine)
+        return [tile for tile in ranked if _reaches(read_halo(op, y.spatial, tile), call.x.halo)]
+
+    def sharings(output: tuple[int, ...]) -> list[bool]:
+        ranked = ranked_chunks(shape, output, machine)
+        return list(dict.fromkeys(chunks.private for chunks in ranked))
+
+    def chunks(output: tuple[int, ...], private: bool) -> list[Chunks]:
+        ranked = ranked_chunks(shape, output, machine)
+        return [chunks for chunks in ranked if chunks.private == private]
+
+    def tiles(output: tuple[int, ...], private: bool, chunks: Chunks) -> Sequence[Tile]:
+        limit = y.blocks // op.groups
+        return ranked_tiles(machine, limit, chunks.tiles, exact=op.groups > 1)
+
+    for output, private, part, tile in by_rank(outputs, sharings, chunks, tiles):
+        size = "x".join(map(str, output))
+        width = Pieces.of(part.tiles, tile.columns).width
+        sharing = "private" if private else "shared"
+        name = f"winograd {size} {sharing} {part.tiles} by {tile.blocks}x{width}"
+        yield Candidate(name, partial(_kernel, call, op, output, part, tile))
+
+
+def _prefers(call: Call) -> bool:
+    shape = _shape(call)
+    return shape is not None and best_transforms(shape, call.machine) is not None
+
+
+FAMILY = Family(candidates, _prefers)
+
+
+def _shape(call: Call) -> Shape | None:
+    """A call as the cost model sees it, or None if it needs direct convolution."""
+    op, lanes, y = call.core, call.machine.lanes, call.output
+    assert isinstance(op, Conv)
+    if call.prologue or not call.x.block == y.block == lanes or call.x.rank != 2:
+        return None
+    return shape_of(op, call.x.channels, y.spatial, y.batch, call.machine)
+
+
+def _reaches(needed: Halo, halo: Halo) -> bool:
+    """Whether a halo is as wide as what is needed."""
+    return all(
+        there >= width
+        for sides in zip(needed, halo, strict=True)
+        for width, there in zip(*sides, strict=True)
+    )
+
+
+def _kernel(call: Call, op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile) -> Kernel:
+    plan = WinogradPlan.of(call, op, output, chunks, tile)
+    weights = {"weight": plan.packed(call), **call.weights()}
+    if op.bias:
+        missing = call.output.blocks * call.machine.lanes - op.filters
+        weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
+    return Kernel("winograd", weights, WinogradCode(plan).write, plan.scratch)

@@ -9,6 +9,7 @@ from cnndsl.backends.native.prepare import prepare
 from cnndsl.backends.tvm.assignment import assign_layouts
 from cnndsl.backends.tvm.kernel import Call, Kernel
 from cnndsl.backends.tvm.kernels import choose, has_variants
+from cnndsl.backends.tvm.kernels.bands import pays
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.steps import is_step
@@ -89,13 +90,14 @@ def lower(
 def takes_prologue(node: Node, machine: Machine) -> bool:
     """Whether the kernels of a fused node compute its prologue themselves.
 
-    A depthwise convolution they compute for maps, not for vectors. Those of grouped convolutions
-    compute only shuffles, unless a group is narrower than a vector.
+    A depthwise convolution they compute where it pays. Those of grouped convolutions compute only
+    shuffles, unless a group is narrower than a vector.
     """
     assert isinstance(node.op, Fused)
     core, first = node.op.core, node.op.prologue[0]
     if isinstance(first, Conv):
-        return node.type.elements > node.type.channels
+        positions = node.type.elements // node.type.channels
+        return pays(node.params["core.weight"].shape, positions, machine)
     if not isinstance(core, Conv) or core.groups == 1:
         return True
     width = node.params["core.weight"].shape[1]

@@ -52,6 +52,15 @@ class Machine:
         """Vector registers."""
         return LEVELS[self.extension][2]
 
+    @property
+    def weights_are_far(self) -> bool:
+        """Whether weights may lie in the second-level cache while inputs pass by.
+
+        They may where it gives a whole line of 64 bytes in a cycle, as in CPUs with vectors of that
+        size.
+        """
+        return self.lanes * 4 >= 64
+
     def target(self) -> Any:
         """TVM's description of the machine."""
         from tvm.target import Target

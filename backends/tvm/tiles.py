@@ -11,6 +11,8 @@ from cnndsl.backends.tvm.tir import Code, Expr, div
 
 LOAD = 0.1
 """Cycles that a load takes from the multiply-adds beside it, though a core could do both."""
+FAR_LOAD = 0.25
+"""The same of a load from the second-level cache, where weights may lie."""
 UNEVEN = 0.2
 """Share of the kernels whose cores work on different tiles of blocks, about."""
 LATENCY = 4
@@ -32,11 +34,12 @@ class Tile:
     blocks: int
     columns: int
 
-    def cycles(self, columns: int) -> float:
+    def cycles(self, columns: int, machine: Machine) -> float:
         """Cycles for one input number with so many of the columns in use."""
         multiplies = self.blocks * columns
         loads = self.blocks + columns
-        return max(multiplies / PER_CYCLE, loads / PER_CYCLE, LATENCY) + LOAD * loads
+        weights = self.blocks * (FAR_LOAD if machine.weights_are_far else LOAD)
+        return max(multiplies / PER_CYCLE, loads / PER_CYCLE, LATENCY) + LOAD * columns + weights
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,8 @@ def ranked_tiles(
 
     def row(tile: Tile) -> float:
         pieces = Pieces.of(columns, tile.columns)
-        narrow = (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1)
-        return pieces.wide * tile.cycles(pieces.width) + narrow
+        narrow = (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1, machine)
+        return pieces.wide * tile.cycles(pieces.width, machine) + narrow
 
     def cost(tile: Tile) -> float:
         whole, rest = divmod(blocks, tile.blocks)

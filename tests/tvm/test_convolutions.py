@@ -129,29 +129,48 @@ SEPARABLE = (
     ((33, 9, 9), {"kernel": 3, "dilation": 2}, 24),
     ((20, 50), {"kernel": 3, "stride": 2}, 40),
     ((18, 4, 5, 6), {"kernel": 3}, 32),
-    ((32, 3, 3), {"kernel": 3, "pad": "valid"}, 24),
 )
 """Shape of the operand, attributes of the depthwise convolution, filters of the pointwise one."""
 
 
+def separable(shape: tuple[int, ...], attributes: dict[str, object], filters: int) -> Graph:
+    """A depthwise and a pointwise convolution, which writes a halo."""
+    graph, x = start(*shape)
+    node = then(graph, "before", "conv", x, filters=shape[0], kernel=1)
+    attributes = {"filters": shape[0], "groups": shape[0], **attributes}
+    node = then(graph, "depthwise", "conv", node, **attributes)
+    node = then(graph, "relu6", "relu6", node)
+    node = then(graph, "y", "conv", node, filters=filters, kernel=1)
+    node = then(graph, "last", "conv", node, filters=16, kernel=3, stride=2)
+    graph.outputs = {"out": node.name}
+    return optimise(graph, fusions=BACKEND.fusions)[0]
+
+
 @pytest.mark.parametrize("extension", ["avx2", "avx512"])
 @pytest.mark.parametrize("batch", [1, 2, 3])
-def test_a_depthwise_convolution_in_bands(batch: int, extension: str):
+def test_a_depthwise_convolution_in_bands(
+    batch: int, extension: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Right also where it would not pay."""
+    monkeypatch.setattr("cnndsl.backends.tvm.lower.pays", lambda *_: True)
     for shape, attributes, filters in SEPARABLE:
-        graph, x = start(*shape)
-        node = then(graph, "before", "conv", x, filters=shape[0], kernel=1)
-        node = then(graph, "depthwise", "conv", node, filters=shape[0], groups=shape[0],
-                    **attributes)  # fmt: skip
-        node = then(graph, "relu6", "relu6", node)
-        node = then(graph, "y", "conv", node, filters=filters, kernel=1)
-        node = then(graph, "last", "conv", node, filters=16, kernel=3, pad="same")
-        graph.outputs = {"out": node.name}
-        graph = optimise(graph, fusions=BACKEND.fusions)[0]
-        assert "depthwise" not in graph
+        graph = separable(shape, attributes, filters)
+        steps = {step.node: step for step in lower(graph, batch, machine(extension)).steps}
+        assert steps["y"].call.depthwise
         values = parameter_values(graph, 9)
         inputs = {"image": np.random.default_rng(10).normal(size=(batch, *shape))}
         module = compiled(graph, values, batch=batch, extension=extension)
-        assert_agrees(module, graph, values, inputs, WINOGRAD)
+        assert_agrees(module, graph, values, inputs)
+
+
+def test_a_depthwise_convolution_stays_apart_where_bands_do_not_pay():
+    """Few positions, few weights, or enough of both."""
+    forms = {(256, 7, 7): False, (128, 30, 30): False, (256, 8, 8): True, (32, 1, 1): False}
+    for shape, in_bands in forms.items():
+        graph = separable(shape, {"kernel": 3}, 256)
+        steps = {step.node: step for step in lower(graph, 1, machine("avx512")).steps}
+        assert bool(steps["y"].call.depthwise) == in_bands
+        assert ("y.prologue" in steps) != in_bands
 
 
 @pytest.mark.parametrize("extension", ["avx2", "avx512"])

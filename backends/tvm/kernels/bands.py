@@ -11,10 +11,23 @@ from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import Grid, far
 from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed, row_pieces
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
-from cnndsl.backends.tvm.tiles import evenly
+from cnndsl.backends.tvm.machine import Machine
+from cnndsl.backends.tvm.tiles import PER_CYCLE, evenly
 from cnndsl.backends.tvm.tir import Code, Expr, div, minimum, split
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.expressions import Expression
+
+
+def pays(weight: tuple[int, ...], positions: int, machine: Machine) -> bool:
+    """Whether a depthwise convolution should be computed in bands of its pointwise reader.
+
+    Each core then reads all of the `weight`, [filters, channels, ...], of which it gets about a
+    vector in the time of so many multiply-adds as a core does at a time for each float of it; it
+    needs `positions` enough to use it on. And there must be enough weights for that to take long
+    beside the depthwise convolution, which waits for memory.
+    """
+    enough = machine.cores * machine.lanes * PER_CYCLE
+    return positions >= enough and 4 * math.prod(weight) >= far(machine)
 
 
 @dataclass(frozen=True)
@@ -52,19 +65,12 @@ class Bands:
 
     @property
     def rows(self) -> int:
-        """Those of them in a band, which should stay in the core's second-level cache.
+        """Those of them in a band, which stays in the core's second-level cache.
 
-        The weights are read once for each band. Unless they lie in that cache too, the bands of a
-        depthwise convolution are as large as it allows; else a part of it is enough, and leaves
-        room for what passes by. Of other prologues it holds a band before and after.
+        What single elements are computed from should stay there with it.
         """
-        vectors = self.grid.pieces.width * self.x.blocks
-        row_bytes = 4 * vectors * self.x.block
-        limit = far(self.call.machine)
-        if self.call.depthwise is None:
-            return evenly(self._share, limit / (2 * row_bytes))
-        weights = 4 * math.prod(self.call.params["core.weight"].shape)
-        return evenly(self._share, limit / row_bytes / (1 if weights > limit else 4))
+        vectors = (1 if self.call.depthwise else 2) * self.grid.pieces.width * self.x.blocks
+        return evenly(self._share, far(self.call.machine) / (4 * vectors * self.x.block))
 
     @property
     def scratch(self) -> Layout:

@@ -15,7 +15,6 @@ from cnndsl.ir.operators import Add
 
 FLOATS_OF_LINE = 16
 """What moves between caches together."""
-LINE = 4 * FLOATS_OF_LINE
 DEPTHS = (1, 1 / 2, 2, 1 / 4, 4)
 """Parts of the input blocks to choose from, as multiples of what the cache holds."""
 
@@ -63,11 +62,10 @@ class Blocking:
 def near(machine: Machine) -> int:
     """Bytes of weights that are read again and again while inputs pass by.
 
-    They should lie in the first-level cache, or in the second where that one gives a whole line of
-    64 bytes in a cycle, as in CPUs with vectors of that size.
+    They should lie in the first-level cache, or in the second where that one is fast enough.
     """
     first, second = machine.caches
-    return second // 4 if machine.lanes * 4 >= LINE else first // 2
+    return second // 4 if machine.weights_are_far else first // 2
 
 
 def far(machine: Machine) -> int:

@@ -34,12 +34,15 @@ class Tile:
     blocks: int
     columns: int
 
-    def cycles(self, columns: int, machine: Machine) -> float:
-        """Cycles for one input number with so many of the columns in use."""
+    def cycles(self, columns: int, weight: float = LOAD) -> float:
+        """Cycles for one input number with so many of the columns in use.
+
+        `weight` are those that the load of a vector of weights takes.
+        """
         multiplies = self.blocks * columns
         loads = self.blocks + columns
-        weights = self.blocks * (FAR_LOAD if machine.weights_are_far else LOAD)
-        return max(multiplies / PER_CYCLE, loads / PER_CYCLE, LATENCY) + LOAD * columns + weights
+        extra = LOAD * columns + weight * self.blocks
+        return max(multiplies / PER_CYCLE, loads / PER_CYCLE, LATENCY) + extra
 
 
 @dataclass(frozen=True)
@@ -87,16 +90,14 @@ class Pieces:
                 yield code.name(self.wide * self.width + index * narrow), narrow
 
 
-def best_tile(machine: Machine, blocks: int, columns: int, *, exact: bool = False) -> Tile:
-    """The cheapest tile for a row of outputs; if `exact`, `blocks` is a multiple of the tile's."""
-    return ranked_tiles(machine, blocks, columns, exact=exact)[0]
-
-
 @cache
 def ranked_tiles(
-    machine: Machine, blocks: int, columns: int, *, exact: bool = False
+    machine: Machine, blocks: int, columns: int, *, exact: bool = False, weight: float = LOAD
 ) -> tuple[Tile, ...]:
-    """All tiles that differ in blocks or in the pieces of a row, the cheapest first."""
+    """All tiles that differ in blocks or in the pieces of a row, the cheapest first.
+
+    If `exact`, `blocks` is a multiple of the tile's. `weight` is as for `Tile.cycles`.
+    """
     tiles = [
         Tile(b, r)
         for b in range(1, min(blocks, WIDEST) + 1)
@@ -107,8 +108,8 @@ def ranked_tiles(
 
     def row(tile: Tile) -> float:
         pieces = Pieces.of(columns, tile.columns)
-        narrow = (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1, machine)
-        return pieces.wide * tile.cycles(pieces.width, machine) + narrow
+        narrow = (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1, weight)
+        return pieces.wide * tile.cycles(pieces.width, weight) + narrow
 
     def cost(tile: Tile) -> float:
         whole, rest = divmod(blocks, tile.blocks)

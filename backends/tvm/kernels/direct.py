@@ -21,7 +21,7 @@ from cnndsl.backends.tvm.kernels.direct_tiles import DirectTiles, Task
 from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
-from cnndsl.backends.tvm.tiles import ranked_tiles
+from cnndsl.backends.tvm.tiles import FAR_LOAD, LOAD, ranked_tiles
 from cnndsl.backends.tvm.tir import Expr, choose
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
@@ -60,7 +60,8 @@ def _tiles(call: Call, window: Window, x: Layout) -> list[DirectTiles]:
     else:
         kind, columns = "rows", (y.spatial or (1,))[-1]
     found: dict[tuple[int, int], DirectTiles] = {}
-    for tile in ranked_tiles(machine, window.run, columns, exact=window.run < y.blocks):
+    exact, weight = window.run < y.blocks, FAR_LOAD if machine.weights_are_far else LOAD
+    for tile in ranked_tiles(machine, window.run, columns, exact=exact, weight=weight):
         grid = Grid.of(kind, y.spatial, columns, tile.columns, machine.cores)
         tiles = DirectTiles(call, window, x, tile, grid)
         found.setdefault((tile.blocks, grid.pieces.width), tiles)

@@ -21,10 +21,9 @@ from cnndsl.ir.expressions import Expression
 def pays(weight: tuple[int, ...], positions: int, machine: Machine) -> bool:
     """Whether a depthwise convolution should be computed in bands of its pointwise reader.
 
-    Each core then reads all of the `weight`, [filters, channels, ...], of which it gets about a
-    vector in the time of so many multiply-adds as a core does at a time for each float of it; it
-    needs `positions` enough to use it on. And there must be enough weights for that to take long
-    beside the depthwise convolution, which waits for memory.
+    Each core then reads all of the `weight`, [filters, channels, ...], and needs enough of the
+    `positions` to use it on: as many as it does multiply-adds in a cycle. And there must be enough
+    weights for that to take long beside the depthwise convolution, which waits for memory.
     """
     enough = machine.cores * machine.lanes * PER_CYCLE
     return positions >= enough and 4 * math.prod(weight) >= far(machine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cnndsl.backends.native.packing import packed_size
@@ -15,7 +15,7 @@ from cnndsl.backends.tvm.steps import apply_step, step_weights
 from cnndsl.backends.tvm.tir import Code, Expr, floats, load, vector
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, Shuffle
+from cnndsl.ir.operators import Conv, Shuffle, Subsample
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,12 @@ class Call:
         """The depthwise convolution that the prologue starts with, if there is one."""
         first = self.prologue[0] if self.prologue else None
         return first if isinstance(first, Conv) else None
+
+    @property
+    def subsample(self) -> Subsample | None:
+        """What thins out the operand, if the prologue starts with that."""
+        first = self.prologue[0] if self.prologue else None
+        return first if isinstance(first, Subsample) else None
 
     def weights(self) -> dict[str, Expression]:
         """The parameters of prologue and epilogue as their steps read them."""
@@ -121,7 +127,12 @@ class Body:
         """
         if self.call.is_shuffled:
             return self._shuffled(place)
-        return self.started(self.inputs[0].load(place), place)
+        source = place
+        if self.call.subsample:
+            stride = self.call.subsample.stride
+            position = [i * s for i, s in zip(place.position, stride, strict=True)]
+            source = replace(place, position=tuple(position))
+        return self.started(self.inputs[0].load(source), place)
 
     def _shuffled(self, place: Place) -> Expr:
         (op,) = self.call.prologue

@@ -24,6 +24,7 @@ from cnndsl.ir.operators import (
     Relu6,
     Sigmoid,
     Silu,
+    Subsample,
     Tanh,
 )
 
@@ -56,6 +57,8 @@ def apply_step(
             return value * other
         case Max():
             return tirx.max(value, other)
+        case Subsample():
+            return value
     return ACTIVATIONS[type(op)](op, value, lanes)
 
 

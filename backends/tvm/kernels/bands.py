@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import Grid, far
 from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed, row_pieces
+from cnndsl.backends.tvm.kernels.division import prefers_bands
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.tiles import PER_CYCLE, evenly
+from cnndsl.backends.tvm.tiles import evenly
 from cnndsl.backends.tvm.tir import Code, Expr, div, minimum, split
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.expressions import Expression
@@ -21,12 +22,17 @@ from cnndsl.ir.expressions import Expression
 def pays(weight: tuple[int, ...], positions: int, machine: Machine) -> bool:
     """Whether a depthwise convolution should be computed in bands of its pointwise reader.
 
-    Each core then reads all of the `weight`, [filters, channels, ...], and needs enough of the
-    `positions` to use it on: as many as it does multiply-adds in a cycle. And there must be enough
-    weights for that to take long beside the depthwise convolution, which waits for memory.
+    `weight` is that of the reader, [filters, channels, ...].
     """
-    enough = machine.cores * machine.lanes * PER_CYCLE
-    return positions >= enough and 4 * math.prod(weight) >= far(machine)
+    return is_heavy(weight, machine) and prefers_bands(weight, positions, machine)
+
+
+def is_heavy(weight: tuple[int, ...], machine: Machine) -> bool:
+    """Whether a 1x1 convolution takes long beside a pass over its operand, which waits for memory.
+
+    It does if it reads so many weights for each position.
+    """
+    return 4 * math.prod(weight) >= far(machine)
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class Bands:
         """Apply a prologue of functions of single elements, or of one position."""
         code, spatial = body.code, self.x.spatial
         columns = code.name(self.grid.pieces.start(band.first + band.count) - band.origin)
-        is_dense = not any(map(any, self.call.x.halo))
+        is_dense = not any(map(any, self.call.x.halo)) and not self.call.subsample
 
         def write(block: Expr) -> None:
             with code.loop(columns) as column:

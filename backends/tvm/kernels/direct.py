@@ -15,24 +15,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
-from cnndsl.backends.tvm.kernels.bands import Bands
+from cnndsl.backends.tvm.kernels.bands import Bands, is_heavy
 from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, Blocking, Cut, Grid
 from cnndsl.backends.tvm.kernels.direct_tiles import DirectTiles, Task
+from cnndsl.backends.tvm.kernels.division import prefers_bands
 from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import FAR_LOAD, LOAD, ranked_tiles
 from cnndsl.backends.tvm.tir import Expr, choose
 from cnndsl.ir.algebra import pad
-from cnndsl.ir.operators import Conv
+from cnndsl.ir.operators import Conv, Subsample
 
 
 def candidates(call: Call) -> Iterator[Candidate]:
     """Kernels with other tiles, parts and divisions; none for an output that is not blocked."""
     if call.output.block != call.machine.lanes:
         return
-    window = Window.of(call)
-    x = _after_prologue(call) if call.prologue else call.x
 
     def depths(tiles: DirectTiles) -> list[int]:
         return _cut(tiles).depths()
@@ -40,17 +39,45 @@ def candidates(call: Call) -> Iterator[Candidate]:
     def blockings(tiles: DirectTiles, depth: int) -> list[Blocking]:
         return _cut(tiles).blockings(depth)
 
-    for tiles, depth, blocking in by_rank(lambda: _tiles(call, window, x), depths, blockings):
+    for tiles, depth, blocking in by_rank(lambda: _tiles(call), depths, blockings):
         tile = f"{tiles.tile.blocks}x{tiles.grid.pieces.width}"
-        name = f"direct {tile} rows {blocking.rows} chunks {blocking.chunks} depth {depth}"
+        kind = "thinned" if tiles.call.subsample else "direct"
+        name = f"{kind} {tile} rows {blocking.rows} chunks {blocking.chunks} depth {depth}"
         yield Candidate(name, partial(_kernel, tiles, blocking))
 
 
 FAMILY = Family(candidates)
 
 
-def _tiles(call: Call, window: Window, x: Layout) -> list[DirectTiles]:
+def _tiles(call: Call) -> list[DirectTiles]:
     """The register tiles that differ as the outputs are walked, the best first."""
+    plain = _tiles_of(call)
+    thinned = _thinned(call)
+    if thinned is None:
+        return plain
+    return [tiles for pair in zip(_tiles_of(thinned), plain, strict=False) for tiles in pair]
+
+
+def _thinned(call: Call) -> Call | None:
+    """A 1x1 convolution with a stride as one without, of an operand that is thinned out before.
+
+    None if that is not possible, or if there is too little to compute for it to pay.
+    """
+    op = call.core
+    if not isinstance(op, Conv) or op.groups > 1 or call.prologue or call.x.rank == 0:
+        return None
+    if set(op.kernel) != {1} or set(op.stride) == {1} or any(map(any, op.pads)):
+        return None
+    if not is_heavy(call.params["core.weight"].shape, call.machine):
+        return None
+    dense = replace(op, stride=(1,) * len(op.stride))
+    return replace(call, core=dense, prologue=(Subsample(op.stride),))
+
+
+def _tiles_of(call: Call) -> list[DirectTiles]:
+    """Those of a call as it is."""
+    window = Window.of(call)
+    x = _after_prologue(call) if call.prologue else call.x
     y, machine = call.output, call.machine
     same_size = window.is_pointwise and x.spatial == y.spatial and x.rank > 0
     if math.prod(y.spatial) == 1 and y.batch > 1:
@@ -85,15 +112,21 @@ def _after_prologue(call: Call) -> Layout:
     """The layout of a copy of the operand, with the halo that the core reads."""
     op = call.core
     halo = op.pads if isinstance(op, Conv) else ((0, 0),) * call.x.rank
-    spatial = call.output.spatial if call.depthwise else call.x.spatial
+    moves = call.depthwise or call.subsample
+    spatial = call.output.spatial if moves else call.x.spatial
     x = replace(call.x, spatial=spatial, halo=halo)
     return replace(x, batch_stride=x.blocks * x.plane)
 
 
 def _bands(tiles: DirectTiles) -> Bands | None:
     """The bands of the operand to which the prologue is applied, if it is applied to bands."""
-    is_flat = tiles.call.prologue and tiles.grid.kind == "flat"
-    return Bands(tiles.call, tiles.x, tiles.grid) if is_flat else None
+    call = tiles.call
+    if not call.prologue or tiles.grid.kind != "flat":
+        return None
+    positions, weight = math.prod(call.output.spatial), tiles.window.weight.shape
+    if call.depthwise is None and not prefers_bands(weight, positions, call.machine):
+        return None
+    return Bands(call, tiles.x, tiles.grid)
 
 
 def _cut(tiles: DirectTiles) -> Cut:

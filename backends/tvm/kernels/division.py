@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.backends.tvm.machine import Machine
+from cnndsl.backends.tvm.tiles import PER_CYCLE
 
 OWN, SHARED, FOREIGN = 32.0, 8.0, 14.0
 """Bytes that a core gets in a cycle, about: from its own cache, from the one that all cores share,
@@ -60,3 +61,25 @@ def _cycles(work: Work, rows: int, chunks: int, machine: Machine) -> float:
     weights /= OWN if work.weights < machine.caches[1] // 2 and passes > 1 else SHARED
     moved = (work.read + work.written) * work.samples * together / cores
     return multiply + weights + moved / (FOREIGN if together > 1 else OWN) + rounds * TASK
+
+
+def prefers_bands(weight: tuple[int, ...], positions: int, machine: Machine) -> bool:
+    """Whether cores should take bands of a 1x1 convolution's map, and apply its prologue to them.
+
+    `weight` is [filters, channels, ...]. Each core then reads all weights. Else each takes some of
+    the filters and reads the whole operand, which is stored after its prologue.
+    """
+    filters, channels = weight[:2]
+    cores, operand = machine.cores, 4 * positions * channels
+    multiplies = positions * channels * filters / machine.lanes
+    work = Work(
+        rows=cores,
+        samples=1,
+        chunks=cores,
+        cycles=multiplies / PER_CYCLE / cores,
+        read=operand,
+        written=4 * positions * filters,
+        weights=4 * filters * channels,
+    )
+    apart = _cycles(work, cores, 1, machine) + operand / FOREIGN
+    return _cycles(work, 1, cores, machine) <= apart

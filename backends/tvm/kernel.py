@@ -11,6 +11,7 @@ from cnndsl.backends.native.packing import packed_size
 from cnndsl.backends.tvm.gather import gathered, shuffle_source
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.machine import Machine
+from cnndsl.backends.tvm.slabs import Slabs
 from cnndsl.backends.tvm.steps import apply_step, step_weights
 from cnndsl.backends.tvm.tir import Code, Expr, floats, load, vector
 from cnndsl.ir.expressions import Expression
@@ -191,24 +192,13 @@ class Body:
 
     @contextmanager
     def rows(self, layout: Layout) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
-        """Sample, channel block and all but the last index of every row, in parallel.
-
-        A core gets neighbouring rows of all blocks, so that operators one after another find in
-        its own cache what they read.
-        """
-        code = self.code
-        if len(layout.spatial) < 2:
-            with code.parallel(layout.batch, layout.blocks) as (n, block):
-                yield n, block, []
-            return
-        height, *inner = layout.spatial[:-1]
-        size = -(-height // self.call.machine.cores)
-        slabs = code.parallel(layout.batch, -(-height // size), layout.blocks)
-        with slabs as (n, slab, block), code.loop(size) as index:
-            row = code.name(slab * size + index)
-            inside = height % size == 0 or row < height
-            with code.when(inside), code.box([range(extent) for extent in inner]) as rest:
-                yield n, block, [row, *rest]
+        """Sample, channel block and all but the last index of every row, in parallel."""
+        slabs = Slabs(layout, self.call.machine.cores)
+        with (
+            self.code.parallel(*slabs.tasks) as (n, slab, block),
+            slabs.rows(self.code, slab) as row,
+        ):
+            yield n, block, row
 
     @contextmanager
     def scalars(self) -> Iterator[tuple[Place, Expr]]:

@@ -6,6 +6,7 @@ the C interface `int32_t name(float *p0, float *p1, ...)`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -118,11 +119,18 @@ class Code:
     @contextmanager
     def parallel(self, *extents: int) -> Iterator[list[Expr]]:
         """One task for each index tuple, the last index fastest; tasks must be independent."""
-        total = 1
-        for extent in extents:
-            total *= extent
-        with self.loop(total, parallel=True) as task:
+        with self.loop(math.prod(extents), parallel=True) as task:
             yield [self.name(index) for index in split(task, extents)]
+
+    @contextmanager
+    def share(self, cores: int, *extents: int) -> Iterator[list[Expr]]:
+        """The same, with neighbouring tasks on one of `cores`, whose number comes first."""
+        total = math.prod(extents)
+        share = -(-total // cores)
+        with self.parallel(cores) as (core,), self.loop(share) as index:
+            task = self.name(core * share + index)
+            with self.when(total % cores == 0 or task < total):
+                yield [core, *(self.name(index) for index in split(task, extents))]
 
     @contextmanager
     def box(self, sides: Sequence[range]) -> Iterator[list[Expr]]:

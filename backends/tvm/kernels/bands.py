@@ -142,9 +142,9 @@ class Bands:
         code, call, weights = body.code, self.call, body.weights
         assert call.depthwise is not None
         buffers = weights["prologue0.weight"], weights.get("prologue0.bias")
-        convolution = Depthwise(call.depthwise, 1, body.inputs[0], *buffers)
+        convolution = Depthwise(call.depthwise, body.inputs[0], *buffers)
         *outer, width = self.x.spatial
-        pieces = row_pieces(call.depthwise, 1, width, call.machine)
+        pieces = row_pieces(width, call.machine)
         start = code.name(self.grid.pieces.start(band.first) - band.origin)
         stop = code.name(self.grid.pieces.start(band.first + band.count) - band.origin)
         rows = code.name(div(stop + (width - 1), width))

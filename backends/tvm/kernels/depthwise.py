@@ -1,9 +1,4 @@
-"""Depthwise and narrowly grouped convolution, one row of outputs of one channel block at a time.
-
-Lane l of an output block needs, for input j of its group of size s, lane (l // s) * s + j of the
-same input block: a permutation of one vector. With s = 1, depthwise convolution, there is nothing
-to permute.
-"""
+"""Depthwise convolution, one row of outputs of one channel block at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.layout import Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.tiles import Pieces
@@ -22,35 +16,61 @@ from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
 
 SPARE = 4
-"""Registers that are neither running totals nor hold weights or permuted inputs."""
+"""Registers that are not running totals."""
 FEWEST_COLUMNS = 6
 """Of a tile at least: as many sums as a core has under way."""
 
 
-def row_pieces(op: Conv, width: int, columns: int, machine: Machine) -> Pieces:
+def row_pieces(columns: int, machine: Machine) -> Pieces:
     """The tiles of a row: as few as the registers allow."""
-    held = op.kernel[-1] * width + width if width > 1 else 0
-    return Pieces.of(columns, max(FEWEST_COLUMNS, machine.registers - SPARE - held))
+    return Pieces.of(columns, max(FEWEST_COLUMNS, machine.registers - SPARE))
 
 
 def packed(weight: Expression, lanes: int) -> Expression:
-    """[filters/lanes, *kernel, channels of a group, lanes], filled up with zeros."""
-    filters, width, *kernel = weight.shape
+    """[filters/lanes, *kernel, lanes] of a weight [filters, 1, *kernel], filled up with zeros."""
+    filters, _, *kernel = weight.shape
     blocks = -(-filters // lanes)
     full = pad(weight, ((0, blocks * lanes - filters), *((0, 0),) * (1 + len(kernel))))
-    split_up = reshape(full, (blocks, lanes, width, *kernel))
-    return transpose(split_up, (0, *range(3, 3 + len(kernel)), 2, 1))
+    split_up = reshape(full, (blocks, lanes, *kernel))
+    return transpose(split_up, (0, *range(2, 2 + len(kernel)), 1))
+
+
+def reached_outputs(op: Conv, columns: int) -> list[tuple[int, list[tuple[int, int]]]]:
+    """Every input position of a row that so many outputs read, and what it is read for.
+
+    That is a list of columns of the outputs, and positions in the kernel.
+    """
+    taps, stride, dilation = op.kernel[-1], op.stride[-1], op.dilation[-1]
+    reached: dict[int, list[tuple[int, int]]] = {}
+    for column in range(columns):
+        for tap in range(taps):
+            reached.setdefault(column * stride + tap * dilation, []).append((column, tap))
+    return sorted(reached.items())
+
+
+def kernel_rows(
+    code: Code, op: Conv, x: Tensor, n: Expr, block: Expr, corner: Sequence[Expr]
+) -> Iterator[tuple[Expr, Expr]]:
+    """For each row of the kernel, in a loop: index of the first input, number of the first weight.
+
+    They are those of the output position `corner`.
+    """
+    *outer, across = op.kernel
+    with code.box([range(k) for k in outer]) as offsets:
+        axes = zip(corner[:-1], offsets, op.stride, op.dilation, op.pads, strict=False)
+        rows = [i * s + o * d - before for i, o, s, d, (before, _) in axes]
+        number: Expr = 0
+        for offset, size in zip(offsets, outer, strict=True):
+            number = number * size + offset
+        first = corner[-1] * op.stride[-1] - op.pads[-1][0]
+        yield code.base(x.layout.index(n, block, [*rows, first])), number * across
 
 
 @dataclass(frozen=True)
 class Depthwise:
-    """The convolution `op`, with groups of `width` channels, of `x`.
-
-    `weight` is packed, `bias` filled up to whole blocks or missing.
-    """
+    """The convolution `op` of `x`: `weight` is packed, a `bias` filled up to whole blocks."""
 
     op: Conv
-    width: int
     x: Tensor
     weight: Any
     bias: Any | None
@@ -80,44 +100,15 @@ class Depthwise:
         self, code: Code, n: Expr, block: Expr, corner: Sequence[Expr], columns: int
     ) -> list[Register]:
         """The sums of one row of outputs of one block; `corner` is the first."""
-        op, layout = self.op, self.x.layout
-        lanes = layout.block
+        lanes = self.x.layout.block
         start = vector(0.0, lanes) if self.bias is None else load(self.bias, block * lanes, lanes)
         totals = [code.register(start, lanes) for _ in range(columns)]
-        *outer, across = op.kernel
-        taps = math.prod(op.kernel)
-        with code.box([range(k) for k in outer]) as offsets:
-            axes = zip(corner[:-1], offsets, op.stride, op.dilation, op.pads, strict=False)
-            rows = [i * s + o * d - before for i, o, s, d, (before, _) in axes]
-            number: Expr = 0
-            for offset, size in zip(offsets, outer, strict=True):
-                number = number * size + offset
-            weights = code.name((block * taps + number * across) * (self.width * lanes))
-            first = corner[-1] * op.stride[-1] - op.pads[-1][0]
-            index = layout.index(n, block, [*rows, first])
-            self._multiply(code, code.base(index), code.base(weights), totals)
-        return totals
-
-    def _multiply(self, code: Code, index: Expr, weights: Expr, totals: Sequence[Register]) -> None:
-        """Add the products of one row of the kernel, each input with all outputs it reaches.
-
-        `index` is that of the first input, `weights` that of the row's first weight.
-        """
-        op, lanes, width = self.op, self.x.layout.block, self.width
-        taps, stride, dilation = op.kernel[-1], op.stride[-1], op.dilation[-1]
-        reached: dict[int, list[tuple[int, int]]] = {}
-        for column in range(len(totals)):
-            for tap in range(taps):
-                reached.setdefault(column * stride + tap * dilation, []).append((column, tap))
-        for position, pairs in sorted(reached.items()):
-            inputs = load(self.x.buffer, index + position * lanes, lanes)
-            for j in range(width):
-                value = inputs
-                if width > 1:
-                    order = [
-                        tirx.const(lane // width * width + j, "int32") for lane in range(lanes)
-                    ]
-                    value = code.register(tirx.Shuffle([inputs], order), lanes).value
-                for column, tap in pairs:
-                    weight = load(self.weight, weights + (tap * width + j) * lanes, lanes)
+        taps = math.prod(self.op.kernel)
+        for index, number in kernel_rows(code, self.op, self.x, n, block, corner):
+            weights = code.base((block * taps + number) * lanes)
+            for position, outputs in reached_outputs(self.op, columns):
+                value = load(self.x.buffer, index + position * lanes, lanes)
+                for column, tap in outputs:
+                    weight = load(self.weight, weights + tap * lanes, lanes)
                     code.set(totals[column], totals[column].value + value * weight)
+        return totals

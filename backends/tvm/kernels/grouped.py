@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
-from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed, row_pieces
+from cnndsl.backends.tvm.kernels import depthwise, narrow
+from cnndsl.backends.tvm.kernels.depthwise import Depthwise
 from cnndsl.backends.tvm.kernels.family import Candidate, Family
+from cnndsl.backends.tvm.kernels.narrow import NarrowGroups
 from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tiles import Pieces
@@ -24,12 +26,12 @@ def candidates(call: Call) -> Iterator[Candidate]:
     assert isinstance(op, Conv)
     width = call.x.channels // op.groups
     same_blocks = call.x.block == call.output.block == lanes
-    narrow = width == 1 or (width < lanes and lanes % width == 0)
-    fits = op.groups > 1 and op.filters == call.x.channels and narrow
+    fits = op.groups > 1 and op.filters == call.x.channels and lanes % width == 0
     if not fits or not same_blocks or call.prologue:
         return
+    kernel = _depthwise if width == 1 else _narrow
     for pieces in _pieces(call, op, width):
-        yield Candidate(f"grouped {pieces.width}", partial(_kernel, call, op, width, pieces))
+        yield Candidate(f"grouped {pieces.width}", partial(kernel, call, op, pieces))
 
 
 FAMILY = Family(candidates)
@@ -37,31 +39,43 @@ FAMILY = Family(candidates)
 
 def _pieces(call: Call, op: Conv, width: int) -> list[Pieces]:
     """The tiles of a row: as few as the registers allow, then those of nearly that number."""
-    columns = call.output.spatial[-1]
-    best = row_pieces(op, width, columns, call.machine)
+    columns, machine = call.output.spatial[-1], call.machine
+    is_narrow = width > 1
+    best = (
+        narrow.row_pieces(op, columns, machine)
+        if is_narrow
+        else depthwise.row_pieces(columns, machine)
+    )
     counts = sorted(range(1, columns + 1), key=lambda count: abs(count - best.count))
     found = {best.width: best}
     for count in counts:
         pieces = Pieces.in_parts(columns, count)
-        if pieces.width < call.machine.registers:
+        if pieces.width < machine.registers:
             found.setdefault(pieces.width, pieces)
     return list(found.values())
 
 
-def _kernel(call: Call, op: Conv, width: int, pieces: Pieces) -> Kernel:
-    """Row by row in such pieces; `width` channels belong to a group."""
+def _depthwise(call: Call, op: Conv, pieces: Pieces) -> Kernel:
+    """Row by row in such pieces."""
     lanes = call.machine.lanes
-    weights = {"weight": packed(conv_weight(call), lanes), **call.weights()}
+    weights = {"weight": depthwise.packed(conv_weight(call), lanes), **call.weights()}
     if op.bias:
         missing = call.output.blocks * lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
 
     def write(body: Body) -> None:
         buffers = body.weights["weight"], body.weights.get("bias")
-        convolution = Depthwise(op, width, body.inputs[0], *buffers)
+        convolution = Depthwise(op, body.inputs[0], *buffers)
         with body.rows(body.output.layout) as (n, block, row):
             body.clear_halo(n, block, row)
             for column, total in convolution.row(body.code, n, block, row, pieces):
                 body.write(Place(n, block, (*row, column)), total.value)
 
     return Kernel("grouped", weights, write)
+
+
+def _narrow(call: Call, op: Conv, pieces: Pieces) -> Kernel:
+    """The same for groups of more than one channel."""
+    groups = NarrowGroups(call, op, pieces)
+    weights = {**groups.weights(), **call.weights()}
+    return Kernel("grouped", weights, groups.write, groups.scratch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,6 +114,12 @@ class Body:
             for name, expression in kernel.weights.items()
         }
         self.scratch = floats("scratch", kernel.scratch) if kernel.scratch else None
+
+    def computing(self, call: Call) -> Body:
+        """The same for a call that is put another way, with the same operands and parameters."""
+        body = copy(self)
+        body.call = call
+        return body
 
     def function(self, name: str) -> Any:
         """The finished function of (y, inputs, weights, scratch)."""

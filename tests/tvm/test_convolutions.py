@@ -39,6 +39,8 @@ FORMS = (
     form("7x7_first", "direct", (3, 31, 33), "relu", filters=32, kernel=7, stride=2),
     form("1x1_flat", "direct", (33, 9, 13), filters=64, kernel=1),
     form("1x1_strided", "direct", (32, 9, 13), filters=16, kernel=1, stride=2),
+    form("1x1_thinned", "direct", (520, 7, 9), "relu", filters=520, kernel=1, stride=2),
+    form("1x1_thinned_in_bands", "direct", (256, 31, 29), filters=264, kernel=1, stride=[2, 3]),
     form("1x1_into_halo", "direct", (24, 7, 7), "relu", "conv", filters=32, kernel=1),
     form("7x7", "direct", (24, 9, 12), "relu", filters=32, kernel=7, pad="valid"),
     form("1x7", "direct", (12, 12, 17), "relu", filters=32, kernel=[1, 7]),
@@ -53,6 +55,12 @@ FORMS = (
     form("groups_few_outputs", "direct", (48, 6, 6), filters=24, kernel=3, groups=12),
     form("groups_narrow", "grouped", (64, 9, 11), "relu", filters=64, kernel=3, groups=16),
     form("groups_of_two", "grouped", (32, 9, 11), filters=32, kernel=3, stride=2, groups=16),
+    form("groups_of_four_1x1", "grouped", (48, 9, 11), "add", filters=48, kernel=1, groups=12),
+    form("groups_of_eight", "grouped", (72, 9, 30), "relu", filters=72, kernel=3, groups=9),
+    form("groups_of_eight_5x5", "grouped", (32, 13, 9), filters=32, kernel=5, stride=2, groups=4),
+    form("groups_of_eight_1d", "grouped", (24, 50), filters=24, kernel=3, dilation=2, groups=3),
+    form("groups_of_eight_3d", "grouped", (16, 4, 5, 6), filters=16, kernel=3, groups=2),
+    form("groups_of_sixteen", "direct", (48, 9, 17), filters=48, kernel=3, stride=2, groups=3),
     form("depthwise", "grouped", (37, 12, 40), "relu6", filters=37, kernel=3, groups=37),
     form("depthwise_5x5", "grouped", (16, 9, 9), filters=16, kernel=5, stride=2, groups=16),
     form("winograd_4", "winograd", (32, 17, 18), "relu", filters=48, kernel=3),
@@ -165,7 +173,7 @@ def test_a_depthwise_convolution_in_bands(
 
 def test_a_depthwise_convolution_stays_apart_where_bands_do_not_pay():
     """Few positions, few weights, or enough of both."""
-    forms = {(256, 7, 7): False, (128, 30, 30): False, (256, 8, 8): True, (32, 1, 1): False}
+    forms = {(256, 7, 7): False, (128, 30, 30): False, (256, 14, 14): True, (32, 1, 1): False}
     for shape, in_bands in forms.items():
         graph = separable(shape, {"kernel": 3}, 256)
         steps = {step.node: step for step in lower(graph, 1, machine("avx512")).steps}

@@ -147,6 +147,7 @@ class _Direct:
 
     def write(self, body: Body) -> None:
         """All outputs."""
+        body = body.computing(self.tiles.call)
         x, bands = body.inputs[0], _bands(self.tiles)
         if self.tiles.call.prologue:
             x = Tensor(body.scratch, self.scratch)

@@ -26,7 +26,7 @@ from cnndsl.ir.types import TensorType
 from cnndsl.runtime.files import atomic_write
 from cnndsl.runtime.module import Array, Port
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
 DTYPES = {"float32": ("F32", 4), "float16": ("F16", 2)}
 """Types of packed weights: safetensors' name, bytes of a number."""

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cnndsl.backends.native.artefact import Artefact
@@ -35,7 +36,7 @@ def build_library(program: Program, packing: Packing, machine: Machine) -> tuple
     """The shared library of a program, and how it was made."""
     units = kernels(program.steps)
     driver = Driver.of(program, [symbol_of(step) for step in program.steps], packing)
-    units.append(Unit(ENTRY, repr(driver), driver.function))
+    units.append(Unit(ENTRY, repr(driver), partial(driver.functions, machine)))
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
         objects, hits = make_objects(units, machine, Path(folder))
         library = Path(folder) / "library.so"

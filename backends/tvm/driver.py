@@ -8,8 +8,10 @@ from typing import Any
 
 from cnndsl.backends.native.packing import Packing
 from cnndsl.backends.tvm.lower import Program, Slot
+from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.runtime import ENTRY
-from cnndsl.backends.tvm.tir import Code, address, all_of, floats, whole_number
+from cnndsl.backends.tvm.team import clear_flags, meeting
+from cnndsl.backends.tvm.tir import Code, Team, address, all_of, floats, whole_number
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,26 @@ class Driver:
         ]
         return cls(tuple(regions), tuple(calls))
 
-    def function(self) -> Any:
-        """The entry point: pointers to arena, weights, inputs and outputs, and two numbers.
+    def functions(self, machine: Machine) -> list[Any]:
+        """The entry point, and what the kernels call.
 
-        It runs the steps from the first number up to, not including, the second, so that single
-        layers can be timed and looked at.
+        The entry point takes pointers to arena, weights, inputs, outputs and the flags of a team,
+        the number of its cores, and two more numbers. The team runs the steps from the first number
+        up to, not including, the second, so that single layers can be timed and looked at.
         """
         buffers = {
             name: floats(f"region{index}", size) for index, (name, size) in enumerate(self.regions)
         }
-        code = Code()
+        team = Team.of_parameters()
+        code = Code(team)
+        clear_flags(code, team)
         start, stop = whole_number("start"), whole_number("stop")
-        for index, (symbol, slots) in enumerate(self.calls):
-            with code.when(all_of([start <= index, stop > index])):
-                code.call(symbol, [address(buffers[slot.region], slot.offset) for slot in slots])
-        return code.function(ENTRY, list(buffers.values()), numbers=[start, stop])
+        with code.on_all_cores():
+            for index, (symbol, slots) in enumerate(self.calls):
+                with code.when(all_of([start <= index, stop > index])):
+                    code.call(
+                        symbol, [address(buffers[slot.region], slot.offset) for slot in slots]
+                    )
+                    code.meet()
+        numbers = [team.cores, start, stop]
+        return [code.entry(ENTRY, [*buffers.values(), team.flags], numbers), meeting(machine)]

@@ -30,7 +30,7 @@ def _key(step: Step) -> str:
     return f"{step.kernel.family}:{step.call.key()}"
 
 
-def _function(step: Step, symbol: str) -> Any:
+def _function(step: Step, symbol: str) -> list[Any]:
     body = Body(step.call, step.kernel)
     step.kernel.write(body)
-    return body.function(symbol)
+    return [body.function(symbol)]

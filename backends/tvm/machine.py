@@ -61,6 +61,12 @@ class Machine:
         """
         return self.lanes * 4 >= 64
 
+    @property
+    def is_x86(self) -> bool:
+        """Whether it is a CPU of that kind, else one of Arm's."""
+        name = self.triple.split("-")[0] or platform.machine()
+        return name.lower() in ("x86_64", "amd64", "i686")
+
     def target(self) -> Any:
         """TVM's description of the machine."""
         from tvm.target import Target

@@ -20,11 +20,11 @@ from cnndsl.runtime.cache import Store
 
 @dataclass(frozen=True)
 class Unit:
-    """A function to be compiled. What `write` returns follows from `key` and the name alone."""
+    """Functions to be compiled together. What `write` returns follows from `key` and name alone."""
 
     symbol: str
     key: str
-    write: Callable[[], Any]
+    write: Callable[[], Sequence[Any]]
 
 
 def make_objects(units: Sequence[Unit], machine: Machine, folder: Path) -> tuple[list[Path], int]:
@@ -55,7 +55,7 @@ def make_objects(units: Sequence[Unit], machine: Machine, folder: Path) -> tuple
 
 
 def _compile(unit: Unit, machine: Machine, path: Path, store: Store) -> None:
-    object_code([unit.write()], machine, path)
+    object_code(unit.write(), machine, path)
     store.put(_key(unit, machine), path.read_bytes())
 
 

@@ -10,12 +10,16 @@ from typing import Any
 
 from cnndsl.backends.native.packing import aligned
 from cnndsl.backends.tvm.build import link, object_code
+from cnndsl.backends.tvm.driver import Driver
+from cnndsl.backends.tvm.lower import Slot
 from cnndsl.backends.tvm.machine import Machine, find_machine
-from cnndsl.backends.tvm.runtime import ENTRY, Library
-from cnndsl.backends.tvm.tir import Code, floats, load, vector, whole_number
+from cnndsl.backends.tvm.runtime import Library
+from cnndsl.backends.tvm.tir import Code, floats, load, vector
 from cnndsl.runtime.layers import Peak
 from cnndsl.runtime.module import Array
 
+KERNEL = "kernel"
+"""The name of the function that is measured."""
 CHAINS = 12
 """Independent sums in registers: more than the 8 to 10 multiply-adds that a core has under way."""
 ROUNDS = 1 << 20
@@ -66,7 +70,7 @@ def multiply_adds(lanes: int, tasks: int) -> Any:
                 code.set(chain, chain.value * load(factors, 0, lanes) + load(factors, lanes, lanes))
         for index, chain in enumerate(chains):
             code.store(sums, first + index * lanes, chain.value, lanes)
-    return _entry(code, sums, factors)
+    return code.function(KERNEL, [sums, factors])
 
 
 def sums_of(size: int, lanes: int, tasks: int) -> Any:
@@ -82,20 +86,23 @@ def sums_of(size: int, lanes: int, tasks: int) -> Any:
                 code.set(chain, chain.value + load(numbers, start + offset * lanes, lanes))
         for offset, chain in enumerate(chains):
             code.store(sums, task * row + offset * lanes, chain.value, lanes)
-    return _entry(code, sums, numbers)
+    return code.function(KERNEL, [sums, numbers])
 
 
-def _entry(code: Code, *buffers: Any) -> Any:
-    return code.function(ENTRY, buffers, numbers=[whole_number("first"), whole_number("last")])
+def library_of(function: Any, machine: Machine, threads: int, arrays: list[Array]) -> Library:
+    """A library that calls a kernel on such arrays."""
+    regions = tuple((f"array{index}", len(array)) for index, array in enumerate(arrays))
+    driver = Driver(regions, ((KERNEL, tuple(Slot(name, 0) for name, _ in regions)),))
+    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+        made, path = Path(folder) / "peak.o", Path(folder) / "peak.so"
+        object_code([function, *driver.functions(machine)], machine, made)
+        link([made], path)
+        return Library(path, threads)
 
 
 def _shortest(function: Any, machine: Machine, threads: int, arrays: list[Array]) -> float:
     """Seconds of the fastest call."""
-    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-        made, path = Path(folder) / "peak.o", Path(folder) / "peak.so"
-        object_code([function], machine, made)
-        link([made], path)
-        library = Library(path, threads)
+    library = library_of(function, machine, threads, arrays)
     shortest, end = math.inf, time.perf_counter() + SECONDS
     while time.perf_counter() < end:
         start = time.perf_counter()

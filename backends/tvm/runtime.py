@@ -11,6 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cnndsl.backends.tvm.team import flags_needed
 from cnndsl.runtime.module import Array
 
 ENTRY = "run"
@@ -46,6 +49,7 @@ class Library:
         self._module = runtime.load_module(str(path))
         self._run = self._module[ENTRY]
         self._configure = runtime.get_global_func("runtime.config_threadpool")
+        self._count = runtime.get_global_func("runtime.NumThreads")
         self._threads = threads or available_cores()
         self._local = threading.local()
 
@@ -54,10 +58,22 @@ class Library:
 
         Only the steps from `first` up to, not including, `last` are run.
         """
-        if getattr(self._local, "threads", 0) != self._threads:
+        cores, flags = self._team()
+        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (*arrays, flags))
+        self._run(*pointers, cores, first, last)
+
+    def _team(self) -> tuple[int, Array]:
+        """How many cores run this thread's calls, and the flags by which they meet.
+
+        The workers are shared with all libraries, which may ask for other numbers. A number that is
+        not that of the workers would let a program wait for ever.
+        """
+        team: tuple[int, Array] | None = getattr(self._local, "team", None)
+        if team is None or team[0] != int(self._count()):
             self._configure(1, self._threads)
-            self._local.threads = self._threads
-        self._run(*(ctypes.c_void_p(array.ctypes.data) for array in arrays), first, last)
+            cores = int(self._count())
+            team = self._local.team = (cores, np.zeros(flags_needed(cores), np.int32))
+        return team
 
 
 def available_cores() -> int:

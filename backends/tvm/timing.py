@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def _driver(copies: Sequence[Step], steps: Sequence[Step]) -> Driver:
 
 
 def _library(steps: Sequence[Step], driver: Driver, machine: Machine, threads: int) -> Library:
-    units = [*kernels(steps), Unit(ENTRY, repr(driver), driver.function)]
+    units = [*kernels(steps), Unit(ENTRY, repr(driver), partial(driver.functions, machine))]
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
         objects, _ = make_objects(units, machine, Path(folder))
         path = Path(folder) / "library.so"

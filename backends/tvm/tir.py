@@ -1,7 +1,8 @@
 """Writing TensorIR: statements nest by `with`, indices and values are plain expressions.
 
 Values are vectors of `lanes` floats; one lane is a scalar. Every function that is made here has
-the C interface `int32_t name(float *p0, float *p1, ...)`.
+the C interface `int32_t name(float *p0, float *p1, ..., int32_t core, int32_t cores, int32_t
+*flags)`: all cores call it, each with its number, and meet between its parallel loops.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from cnndsl.backends.tvm import tirx
@@ -17,6 +18,8 @@ from cnndsl.backends.tvm import tirx
 Expr: TypeAlias = Any
 """An expression of TensorIR, or a Python number."""
 
+MEET = "meet"
+"""The function by which the cores wait for one another."""
 SUCCESS = 0
 C_INTERFACE = 1
 """The value of the attribute `calling_conv` that keeps a function's parameters as they are."""
@@ -34,7 +37,7 @@ def vector(value: Expr, lanes: int) -> Expr:
 
 
 def load(buffer: Any, index: Expr, lanes: int = 1) -> Expr:
-    """`lanes` neighbouring floats, from an index on."""
+    """`lanes` neighbouring numbers of a buffer, from an index on."""
     return tirx.BufferLoad(buffer, [_span(index, lanes)])
 
 
@@ -64,11 +67,36 @@ class Register:
         return load(self.buffer, 0, self.lanes)
 
 
-class Code:
-    """Collects the statements of a function."""
+@dataclass(frozen=True)
+class Team:
+    """What a function knows of the cores that run it together.
 
-    def __init__(self) -> None:
+    `core` is the number of its own, `flags` a buffer by which they meet.
+    """
+
+    core: Expr
+    cores: Expr
+    flags: Any
+
+    @classmethod
+    def of_parameters(cls) -> Team:
+        """Variables for the last parameters of a function."""
+        flags = tirx.decl_buffer((1,), "int32", name="flags", scope="global", layout=None)
+        return cls(whole_number("core"), whole_number("cores"), flags)
+
+    @property
+    def arguments(self) -> list[Expr]:
+        """What a function that is called is given."""
+        return [self.core, self.cores, address(self.flags, 0)]
+
+
+class Code:
+    """Collects the statements of a function for each core of a team."""
+
+    def __init__(self, team: Team | None = None) -> None:
+        self._team = team or Team.of_parameters()
         self._statements: list[Any] = []
+        self._meetings: list[Any] = []
 
     def store(self, buffer: Any, index: Expr, value: Expr, lanes: int = 1) -> None:
         """Write `lanes` neighbouring floats."""
@@ -84,6 +112,13 @@ class Code:
     def set(self, register: Register, value: Expr) -> None:
         """Change a register."""
         self.store(register.buffer, 0, value, register.lanes)
+
+    def counter(self) -> Any:
+        """A buffer of one whole number, zero at first, that stays in a register."""
+        buffer = tirx.decl_buffer((1,), "int32", name="counter", scope="global", layout=None)
+        self._statements.append(tirx.AllocBuffer(buffer))
+        self.store(buffer, 0, 0)
+        return buffer
 
     def name(self, value: Expr) -> Expr:
         """A whole number computed here, once, for use in what follows."""
@@ -104,23 +139,51 @@ class Code:
         return variable
 
     @contextmanager
-    def loop(self, extent: Expr, *, parallel: bool = False) -> Iterator[Expr]:
+    def loop(self, extent: Expr) -> Iterator[Expr]:
         """Statements for 0, 1, ..., extent - 1; a single round needs no loop."""
         if isinstance(extent, int) and extent == 1:
             yield 0
             return
         variable = tirx.Var("i", "int32")
-        kind = tirx.ForKind.PARALLEL if parallel else tirx.ForKind.SERIAL
         with self._nested() as body:
             yield variable
         if body:
-            self._statements.append(tirx.For(variable, 0, extent, kind, tirx.stmt_seq(*body)))
+            serial = tirx.ForKind.SERIAL
+            self._statements.append(tirx.For(variable, 0, extent, serial, tirx.stmt_seq(*body)))
+
+    @contextmanager
+    def on_all_cores(self) -> Iterator[None]:
+        """Statements for each core of the team, which does not run yet."""
+        variable, team = tirx.Var("core", "int32"), self._team
+        self._team = replace(team, core=variable)
+        with self._nested() as body:
+            yield
+        self._team = team
+        parallel = tirx.ForKind.PARALLEL
+        self._statements.append(tirx.For(variable, 0, team.cores, parallel, tirx.stmt_seq(*body)))
 
     @contextmanager
     def parallel(self, *extents: int) -> Iterator[list[Expr]]:
-        """One task for each index tuple, the last index fastest; tasks must be independent."""
-        with self.loop(math.prod(extents), parallel=True) as task:
-            yield [self.name(index) for index in split(task, extents)]
+        """One task for each index tuple, the last index fastest; tasks must be independent.
+
+        Each core does neighbouring tasks. What follows begins when all are done.
+        """
+        total, team = math.prod(extents), self._team
+        if total == 1:
+            with self.when(team.core == 0):
+                yield [0] * len(extents)
+        else:
+            share = div(team.cores + (total - 1), team.cores)
+            first = self.name(team.core * share)
+            with self.loop(self.name(minimum(share, total - first))) as index:
+                task = self.name(first + index)
+                yield [self.name(index) for index in split(task, extents)]
+        self.meet()
+
+    def meet(self) -> None:
+        """Wait until all cores are here."""
+        self.call(MEET, [])
+        self._meetings.append(self._statements[-1])
 
     @contextmanager
     def share(self, cores: int, *extents: int) -> Iterator[list[Expr]]:
@@ -157,11 +220,19 @@ class Code:
         self._statements.append(tirx.Evaluate(call))
 
     def call(self, symbol: str, arguments: Sequence[Expr]) -> None:
-        """Call a C function, and return its result from this function if it is not zero."""
-        result = tirx.Var("result", "int32")
-        call = tirx.call_extern("int32", symbol, *arguments)
-        failed = tirx.IfThenElse(result != SUCCESS, tirx.Return(result), None)
-        self._statements += [tirx.Bind(result, call), failed]
+        """Let the team call another function."""
+        self.run(tirx.call_extern("int32", symbol, *arguments, *self._team.arguments))
+
+    def run(self, expression: Expr) -> None:
+        """Evaluate an expression for what it does."""
+        self._statements.append(tirx.Evaluate(expression))
+
+    @contextmanager
+    def repeat_while(self, condition: Expr) -> Iterator[None]:
+        """Statements that are repeated as long as a condition holds."""
+        with self._nested() as body:
+            yield
+        self._statements.append(tirx.While(condition, tirx.stmt_seq(*body)))
 
     @contextmanager
     def _nested(self) -> Iterator[list[Any]]:
@@ -172,36 +243,49 @@ class Code:
         finally:
             self._statements = outer
 
-    def function(
-        self,
-        name: str,
-        buffers: Sequence[Any],
-        *,
-        numbers: Sequence[Any] | None = None,
-        noalias: bool = True,
-    ) -> Any:
-        """The function of pointers to the buffers.
+    def function(self, name: str, buffers: Sequence[Any], *, noalias: bool = True) -> Any:
+        """The function of pointers to the buffers, and what it has to know of the team.
 
-        With `numbers`, whole numbers that follow the pointers, it has the interface of TVM's
-        runtime in place of C's. `noalias` says that no two of the buffers share memory of which
-        one is written.
+        Its caller lets the cores meet in the end. `noalias` says that no two of the buffers share
+        memory of which one is written. It is not said where cores meet in between, since LLVM would
+        conclude that no other function, and so no other core, writes the memory meanwhile.
         """
-        from tvm.ir import PointerType, PrimType
+        from tvm.ir import PrimType
 
-        pointer_type = PointerType(PrimType("float32"), "global")
-        pointers = [tirx.Var(buffer.name, pointer_type) for buffer in buffers]
-        declared = [
-            tirx.DeclBuffer(buffer, data=pointer)
-            for buffer, pointer in zip(buffers, pointers, strict=True)
-        ]
-        attributes = {"global_symbol": name, "tirx.noalias": noalias}
-        if numbers is not None:
-            body = tirx.stmt_seq(*declared, *self._statements)
-            return tirx.PrimFunc([*pointers, *numbers], body).with_attr(attributes)
+        meets = len(self._meetings)
+        if self._meetings and self._statements[-1].same_as(self._meetings[-1]):
+            self._statements.pop()
+            meets -= 1
+        flags = self._team.flags
+        pointers, declared = _declared([*buffers, flags])
+        parameters = [*pointers[:-1], self._team.core, self._team.cores, pointers[-1]]
         end = tirx.Return(tirx.const(SUCCESS, "int32"))
         body = tirx.stmt_seq(*declared, *self._statements, end)
-        function = tirx.PrimFunc(pointers, body, ret_type=PrimType("int32"))
-        return function.with_attr({**attributes, "calling_conv": C_INTERFACE})
+        function = tirx.PrimFunc(parameters, body, ret_type=PrimType("int32"))
+        attributes = {"tirx.noalias": noalias and not meets, "calling_conv": C_INTERFACE}
+        return function.with_attr({"global_symbol": name, **attributes})
+
+    def entry(self, name: str, buffers: Sequence[Any], numbers: Sequence[Any]) -> Any:
+        """The function of pointers and whole numbers with the interface of TVM's runtime."""
+        pointers, declared = _declared(buffers)
+        body = tirx.stmt_seq(*declared, *self._statements)
+        function = tirx.PrimFunc([*pointers, *numbers], body)
+        return function.with_attr({"global_symbol": name, "tirx.noalias": True})
+
+
+def _declared(buffers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Parameters that are pointers to buffers, and statements that declare these."""
+    from tvm.ir import PointerType, PrimType
+
+    pointers = [
+        tirx.Var(buffer.name, PointerType(PrimType(str(buffer.dtype)), "global"))
+        for buffer in buffers
+    ]
+    declared = [
+        tirx.DeclBuffer(buffer, data=pointer)
+        for buffer, pointer in zip(buffers, pointers, strict=True)
+    ]
+    return pointers, declared
 
 
 def whole_number(name: str) -> Any:
@@ -223,9 +307,9 @@ def split(index: Expr, extents: Sequence[int]) -> list[Expr]:
     return parts[::-1]
 
 
-def div(index: Expr, divisor: int) -> Expr:
+def div(index: Expr, divisor: Expr) -> Expr:
     """The quotient of an index, which is never negative."""
-    if divisor == 1:
+    if isinstance(divisor, int) and divisor == 1:
         return index
     return index // divisor if isinstance(index, int) else tirx.indexdiv(index, divisor)
 

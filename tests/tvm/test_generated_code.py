@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 import cnndsl
+from cnndsl.backends.native.packing import pack
 from cnndsl.backends.tvm import BACKEND
 from cnndsl.backends.tvm.build import assembly
-from cnndsl.backends.tvm.functions import kernels
+from cnndsl.backends.tvm.driver import Driver
+from cnndsl.backends.tvm.functions import kernels, symbol_of
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import find_machine
 from cnndsl.diagnostics import CnnError
@@ -31,8 +33,11 @@ def program(name: str, batch: int = 1) -> Program:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_nothing_is_allocated_in_a_call(name: str):
-    functions = [unit.write() for unit in kernels(program(name).steps)]
-    code = assembly(functions, find_machine())
+    found, machine = program(name), find_machine()
+    functions = [function for unit in kernels(found.steps) for function in unit.write()]
+    packing = pack((step.node, step.kernel.weights) for step in found.steps)
+    driver = Driver.of(found, [symbol_of(step) for step in found.steps], packing)
+    code = assembly([*functions, *driver.functions(machine)], machine)
     assert "AllocWorkspace" not in code
     assert "TVMBackendParallelLaunch" in code
 

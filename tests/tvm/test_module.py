@@ -118,6 +118,15 @@ def test_any_number_of_threads_computes_the_same(module: CpuModule, saved: Path,
     np.testing.assert_array_equal(BACKEND.load(saved, threads)(IMAGE), module(IMAGE))
 
 
+def test_modules_with_different_numbers_of_threads_take_turns(module: CpuModule, saved: Path):
+    """The workers of a calling thread are those of all modules; none may wait for more of them."""
+    modules = [BACKEND.load(saved, threads) for threads in (1, 2, 3)]
+    expected = module(IMAGE)
+    for _ in range(5):
+        for loaded in (*modules, module):
+            np.testing.assert_array_equal(loaded(IMAGE), expected)
+
+
 @pytest.mark.parametrize("member", ["library.so", "recipe.json", "weights.safetensors"])
 def test_a_changed_file_is_an_error(saved: Path, member: str):
     content = bytearray(saved.read_bytes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,22 +9,18 @@ import pytest
 
 from cnndsl.backends.native.packing import aligned
 from cnndsl.backends.tvm import peak
-from cnndsl.backends.tvm.build import link, object_code
 from cnndsl.backends.tvm.machine import find_machine
-from cnndsl.backends.tvm.runtime import Library
 from cnndsl.runtime.module import Array
 
 LANES, TASKS = 8, 2
 UNIT = peak.CHAINS * LANES
 
 
-def run(function: Any, arrays: list[Array], folder: Path) -> None:
-    object_code([function], find_machine(), folder / "kernel.o")
-    link([folder / "kernel.o"], folder / "kernel.so")
-    Library(folder / "kernel.so", TASKS).run(arrays)
+def run(function: Any, arrays: list[Array]) -> None:
+    peak.library_of(function, find_machine(), TASKS, arrays).run(arrays)
 
 
-def test_multiply_adds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_multiply_adds(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(peak, "ROUNDS", 5)
     sums, factors = aligned(TASKS * UNIT), aligned(2 * LANES)
     sums[:] = np.arange(TASKS * UNIT)
@@ -33,14 +28,14 @@ def test_multiply_adds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     expected = sums.reshape(-1, LANES).astype(np.float64)
     for _ in range(5):
         expected = expected * factors[:LANES] + factors[LANES:]
-    run(peak.multiply_adds(LANES, TASKS), [sums, factors], tmp_path)
+    run(peak.multiply_adds(LANES, TASKS), [sums, factors])
     np.testing.assert_allclose(sums.reshape(-1, LANES), expected, rtol=1e-6)
 
 
-def test_sums_read_every_number(tmp_path: Path):
+def test_sums_read_every_number():
     numbers, sums = aligned(TASKS * UNIT * 7), aligned(TASKS * UNIT)
     numbers[:] = np.random.default_rng(0).integers(-99, 99, numbers.size)
-    run(peak.sums_of(numbers.size, LANES, TASKS), [sums, numbers], tmp_path)
+    run(peak.sums_of(numbers.size, LANES, TASKS), [sums, numbers])
     expected = numbers.reshape(TASKS, 7, UNIT).sum(axis=1).ravel()
     np.testing.assert_array_equal(sums, expected)
 

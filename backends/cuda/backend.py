@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnndsl.ir.graph import Graph
-from cnndsl.passes.pipeline import FUSIONS
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, Module
 from cnndsl.runtime.tuning import Progress, Tuned
@@ -24,11 +23,9 @@ class CudaBackend:
     description = "kernels for NVIDIA GPUs; compiles without one"
     suffix = ".cnnmod"
     open_sizes = False
-    fusions: frozenset[str] = FUSIONS - {
-        "squeeze-excite",
-        "shuffle-prologue",
-        "depthwise-prologue",
-    }
+    fusions: frozenset[str] = frozenset(
+        ("horizontal", "padded-shortcut", "fc-to-conv", "epilogue", "prologue")
+    )
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.

@@ -19,6 +19,7 @@ from cnndsl.ir.operators import (
 )
 from cnndsl.ir.operators.pooling import AdaptivePool, GlobalPool, Pool
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.passes.depthwise_prologue import is_depthwise
 from cnndsl.passes.fusing import Step
 from cnndsl.passes.rewrite import (
     Reject,
@@ -129,8 +130,8 @@ def _forward(graph: Graph, node: Node, order: Sequence[int]) -> list[Node]:
 
 def is_channelwise(node: Node) -> bool:
     """Whether each channel of a node's result depends on the same channel of its operand alone."""
-    if isinstance(node.op, Conv) and node.op.table is None:
-        return node.op.groups == node.op.filters and node.params["weight"].shape[1] == 1
+    if isinstance(node.op, Conv):
+        return is_depthwise(node.op, node.params["weight"].shape)
     return isinstance(node.op, CHANNELWISE)
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.native.packing import Packing
+from cnndsl.backends.tvm.expressions import address, all_of, floats, whole_number
 from cnndsl.backends.tvm.lower import Program, Slot
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.runtime import ENTRY
 from cnndsl.backends.tvm.team import clear_flags, meeting
-from cnndsl.backends.tvm.tir import Code, Team, address, all_of, floats, whole_number
+from cnndsl.backends.tvm.tir import Code, Team
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cnndsl.backends.tvm import tirx
+from cnndsl.backends.tvm.expressions import Expr, div, mod, vector
 from cnndsl.backends.tvm.layout import Place, Tensor
-from cnndsl.backends.tvm.tir import Expr, div, mod, vector
 from cnndsl.ir.operators import Shuffle
 
 Source = tuple[int, int]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnndsl.backends.tvm.tir import Code, Expr, all_of, div, load, mod, vector
+from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, mod, vector
+from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.types import TensorType
 
 Halo = tuple[tuple[int, int], ...]

@@ -11,10 +11,11 @@ from typing import Any
 from cnndsl.backends.native.packing import aligned
 from cnndsl.backends.tvm.build import link, object_code
 from cnndsl.backends.tvm.driver import Driver
+from cnndsl.backends.tvm.expressions import floats, load, vector
 from cnndsl.backends.tvm.lower import Slot
 from cnndsl.backends.tvm.machine import Machine, find_machine
 from cnndsl.backends.tvm.runtime import Library
-from cnndsl.backends.tvm.tir import Code, floats, load, vector
+from cnndsl.backends.tvm.tir import Code
 from cnndsl.runtime.layers import Peak
 from cnndsl.runtime.module import Array
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from cnndsl.backends.tvm.expressions import Expr
 from cnndsl.backends.tvm.layout import Layout
-from cnndsl.backends.tvm.tir import Code, Expr
+from cnndsl.backends.tvm.tir import Code
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from cnndsl.backends.tvm import tirx
+from cnndsl.backends.tvm.expressions import Expr, vector
 from cnndsl.backends.tvm.layout import Layout
-from cnndsl.backends.tvm.tir import Expr, vector
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from cnndsl.backends.tvm import tirx
+from cnndsl.backends.tvm.expressions import all_of, load
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.tir import MEET, Code, Team, all_of, load
+from cnndsl.backends.tvm.tir import MEET, Code, Team
 
 INTS_OF_LINE = 16
 """Distance of two flags."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from cnndsl.backends.tvm.expressions import Expr, div
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.tir import Code, Expr, div
+from cnndsl.backends.tvm.tir import Code
 
 LOAD = 0.1
 """Cycles that a load takes from the multiply-adds beside it, though a core could do both."""

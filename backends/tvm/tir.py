@@ -11,47 +11,26 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from cnndsl.backends.tvm import tirx
-
-Expr: TypeAlias = Any
-"""An expression of TensorIR, or a Python number."""
+from cnndsl.backends.tvm.expressions import (
+    Expr,
+    address,
+    div,
+    floats,
+    load,
+    minimum,
+    span,
+    split,
+    whole_number,
+)
 
 MEET = "meet"
 """The function by which the cores wait for one another."""
 SUCCESS = 0
 C_INTERFACE = 1
 """The value of the attribute `calling_conv` that keeps a function's parameters as they are."""
-
-
-def number(value: float) -> Expr:
-    """A float32 constant."""
-    return tirx.FloatImm("float32", value)
-
-
-def vector(value: Expr, lanes: int) -> Expr:
-    """A scalar, or a number, repeated in all lanes."""
-    scalar = number(value) if isinstance(value, int | float) else value
-    return scalar if lanes == 1 else tirx.Broadcast(scalar, lanes)
-
-
-def load(buffer: Any, index: Expr, lanes: int = 1) -> Expr:
-    """`lanes` neighbouring numbers of a buffer, from an index on."""
-    return tirx.BufferLoad(buffer, [_span(index, lanes)])
-
-
-def floats(name: str, size: int) -> Any:
-    """A buffer of float32 that lies on a multiple of 64 bytes if it starts an allocation."""
-    return tirx.decl_buffer(
-        (size,), "float32", name=name, scope="global", layout=None, data_alignment=64
-    )
-
-
-def _span(index: Expr, lanes: int) -> Expr:
-    if lanes == 1:
-        return index
-    return tirx.Ramp(index, 1 if isinstance(index, int) else tirx.const(1, index.ty.dtype), lanes)
 
 
 @dataclass(frozen=True)
@@ -100,7 +79,7 @@ class Code:
 
     def store(self, buffer: Any, index: Expr, value: Expr, lanes: int = 1) -> None:
         """Write `lanes` neighbouring floats."""
-        self._statements.append(tirx.BufferStore(buffer, value, [_span(index, lanes)]))
+        self._statements.append(tirx.BufferStore(buffer, value, [span(index, lanes)]))
 
     def register(self, initial: Expr, lanes: int = 1) -> Register:
         """A new register; `initial` is a vector already."""
@@ -286,68 +265,3 @@ def _declared(buffers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         for buffer, pointer in zip(buffers, pointers, strict=True)
     ]
     return pointers, declared
-
-
-def whole_number(name: str) -> Any:
-    """A variable that is a whole number."""
-    return tirx.Var(name, "int32")
-
-
-def split(index: Expr, extents: Sequence[int]) -> list[Expr]:
-    """A flat index as one index for each extent, the last fastest."""
-    parts: list[Expr] = []
-    for position, extent in reversed(list(enumerate(extents))):
-        if extent == 1:
-            parts.append(0)
-        elif position == 0 or all(e == 1 for e in extents[:position]):
-            parts.append(index)
-        else:
-            parts.append(mod(index, extent))
-            index = div(index, extent)
-    return parts[::-1]
-
-
-def div(index: Expr, divisor: Expr) -> Expr:
-    """The quotient of an index, which is never negative."""
-    if isinstance(divisor, int) and divisor == 1:
-        return index
-    return index // divisor if isinstance(index, int) else tirx.indexdiv(index, divisor)
-
-
-def mod(index: Expr, divisor: int) -> Expr:
-    """The remainder of an index, which is never negative."""
-    if divisor == 1:
-        return 0
-    return index % divisor if isinstance(index, int) else tirx.indexmod(index, divisor)
-
-
-def minimum(a: Expr, b: Expr) -> Expr:
-    """The smaller of two whole numbers."""
-    return min(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.min(a, b)
-
-
-def choose(condition: Expr, yes: Expr, no: Expr) -> Expr:
-    """One of two whole numbers."""
-    if isinstance(condition, bool):
-        return yes if condition else no
-    return tirx.Select(condition, tirx.const(yes, "int32"), tirx.const(no, "int32"))
-
-
-def negated(condition: Expr) -> Expr:
-    """The opposite of a condition, known or not."""
-    return not condition if isinstance(condition, bool) else tirx.Not(condition)
-
-
-def address(buffer: Any, offset: int) -> Expr:
-    """A pointer into a buffer, `offset` floats behind its start."""
-    return tirx.address_of(tirx.BufferLoad(buffer, [offset]))
-
-
-def all_of(conditions: Sequence[Expr]) -> Expr:
-    """True if all conditions hold; True or False themselves where that is known."""
-    if any(c is False for c in conditions):
-        return False
-    open_ones = [c for c in conditions if c is not True]
-    if not open_ones:
-        return True
-    return open_ones[0] if len(open_ones) == 1 else tirx.all(*open_ones)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from cnndsl.backends.tvm.expressions import Expr, div, minimum, split
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import Grid, far
 from cnndsl.backends.tvm.kernels.depthwise import Depthwise, packed, row_pieces
@@ -14,7 +15,7 @@ from cnndsl.backends.tvm.kernels.division import prefers_bands
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.tiles import evenly
-from cnndsl.backends.tvm.tir import Code, Expr, div, minimum, split
+from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.expressions import Expression
 

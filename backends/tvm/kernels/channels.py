@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cnndsl.backends.tvm import tirx
+from cnndsl.backends.tvm.expressions import Expr, number, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.tir import Code, Expr, Register, number, vector
+from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.operators import (
     ChannelMax,
     LocalResponseNorm,

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnndsl.backends.tvm.expressions import Expr, all_of, load, vector
 from cnndsl.backends.tvm.layout import Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.tiles import Pieces
-from cnndsl.backends.tvm.tir import Code, Expr, Register, all_of, load, vector
+from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv

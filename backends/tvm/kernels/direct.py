@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from cnndsl.backends.tvm.expressions import Expr, choose
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.bands import Bands, is_heavy
 from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, Blocking, Cut, Grid
@@ -23,7 +24,6 @@ from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import FAR_LOAD, LOAD, ranked_tiles
-from cnndsl.backends.tvm.tir import Expr, choose
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv, Subsample
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from cnndsl.backends.tvm.expressions import Expr, all_of, load, minimum, negated, split, vector
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, Blocking, Grid, starts_with_sum
 from cnndsl.backends.tvm.kernels.products import add_products
 from cnndsl.backends.tvm.kernels.windows import Window
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import Tile
-from cnndsl.backends.tvm.tir import Expr, Register, all_of, load, minimum, negated, split, vector
+from cnndsl.backends.tvm.tir import Register
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cnndsl.backends.tvm.expressions import Expr, div, load
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.tir import Expr, div, load
 from cnndsl.ir.operators import Identity, Subsample, Upsample
 
 

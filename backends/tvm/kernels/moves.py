@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cnndsl.backends.tvm import tirx
+from cnndsl.backends.tvm.expressions import Expr, div, mod, number, split, vector
 from cnndsl.backends.tvm.gather import Source, gathered, shuffle_source
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place, Tensor
-from cnndsl.backends.tvm.tir import Expr, div, mod, number, split, vector
 from cnndsl.ir.operators import Concat, Flatten, PadChannels, Shuffle, Slice
 
 MOST_BLOCKS = 32

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.tvm import tirx
+from cnndsl.backends.tvm.expressions import Expr, load, mod, vector
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.depthwise import kernel_rows, reached_outputs
@@ -24,7 +25,7 @@ from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.slabs import Slabs
 from cnndsl.backends.tvm.tiles import Pieces
-from cnndsl.backends.tvm.tir import Code, Expr, load, mod, vector
+from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.algebra import pad, reshape, take, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from cnndsl.backends.tvm import tirx
+from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, mod, number
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.tir import Code, Expr, Register, all_of, div, load, mod, number
+from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.algebra import embed_table, flip
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import (

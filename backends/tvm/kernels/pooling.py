@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cnndsl.backends.tvm import tirx
+from cnndsl.backends.tvm.expressions import Expr, all_of, div, number, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Layout, Place
-from cnndsl.backends.tvm.tir import Code, Expr, Register, all_of, div, number, vector
+from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.operators import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cnndsl.backends.tvm.expressions import Expr, load, vector
 from cnndsl.backends.tvm.tiles import largest_divisor
-from cnndsl.backends.tvm.tir import Code, Expr, Register, load, vector
+from cnndsl.backends.tvm.tir import Code, Register
 
 UNROLLED = 64
 """Multiply-adds in the body of the loop, about."""

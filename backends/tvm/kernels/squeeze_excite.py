@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
 
+from cnndsl.backends.tvm.expressions import Expr, load, split, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.steps import ACTIVATIONS
-from cnndsl.backends.tvm.tir import Code, Expr, Register, load, split, vector
+from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator

@@ -15,7 +15,8 @@ from itertools import accumulate
 from math import lcm
 from operator import mul
 
-from cnndsl.backends.tvm.tir import Code, Expr, vector
+from cnndsl.backends.tvm.expressions import Expr, vector
+from cnndsl.backends.tvm.tir import Code
 
 Matrix = tuple[tuple[float, ...], ...]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from cnndsl.backends.tvm.expressions import Expr, div, minimum
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.plain import conv_weight
-from cnndsl.backends.tvm.tir import Expr, div, minimum
 from cnndsl.ir.algebra import concat, pad, reshape, slice_axis, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, FullyConnected

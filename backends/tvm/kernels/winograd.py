@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, minimum, negated, split, vector
 from cnndsl.backends.tvm.kernel import Body
 from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.products import add_products
@@ -24,17 +25,7 @@ from cnndsl.backends.tvm.kernels.transforms import transformed_inputs, transform
 from cnndsl.backends.tvm.kernels.winograd_plan import WinogradPlan
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tiles import Pieces
-from cnndsl.backends.tvm.tir import (
-    Code,
-    Expr,
-    all_of,
-    div,
-    load,
-    minimum,
-    negated,
-    split,
-    vector,
-)
+from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.operators import Conv
 
 

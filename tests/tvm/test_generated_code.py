@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 import cnndsl
@@ -12,6 +15,7 @@ from cnndsl.backends.tvm.driver import Driver
 from cnndsl.backends.tvm.functions import kernels, symbol_of
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import find_machine
+from cnndsl.backends.tvm.team import meeting
 from cnndsl.diagnostics import CnnError
 from cnndsl.memory import validate
 from cnndsl.passes.pipeline import optimise
@@ -40,6 +44,16 @@ def test_nothing_is_allocated_in_a_call(name: str):
     code = assembly([*functions, *driver.functions(machine)], machine)
     assert "AllocWorkspace" not in code
     assert "TVMBackendParallelLaunch" in code
+
+
+def test_the_cores_of_an_arm_cpu_meet_in_order():
+    """It may reorder what is written before and read behind a meeting, unless a barrier forbids."""
+    arm = replace(
+        find_machine(), cpu="generic", extension="neon", features=(), triple="aarch64-linux-gnu"
+    )
+    code = assembly([meeting(arm)], arm)
+    assert len(re.findall(r"\bdmb\s+ish\b", code)) == 2
+    assert "sched_yield" in code
 
 
 def test_equal_layers_share_a_kernel():

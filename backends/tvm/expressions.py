@@ -26,6 +26,11 @@ def vector(value: Expr, lanes: int) -> Expr:
     return scalar if lanes == 1 else tirx.Broadcast(scalar, lanes)
 
 
+def shuffled(vectors: Sequence[Expr], order: Sequence[int]) -> Expr:
+    """The lanes of that order of some vectors, one behind the other."""
+    return tirx.Shuffle(list(vectors), [tirx.const(lane, "int32") for lane in order])
+
+
 def load(buffer: Any, index: Expr, lanes: int = 1) -> Expr:
     """`lanes` neighbouring numbers of a buffer, from an index on."""
     return tirx.BufferLoad(buffer, [span(index, lanes)])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import Expr, div, mod, vector
+from cnndsl.backends.tvm.expressions import Expr, div, mod, shuffled, vector
 from cnndsl.backends.tvm.layout import Place, Tensor
 from cnndsl.ir.operators import Shuffle
 
@@ -37,7 +36,7 @@ def gathered(
     ]
     if order == list(range(lanes)):
         return vectors[0]
-    return tirx.Shuffle(vectors, [tirx.const(index, "int32") for index in order])
+    return shuffled(vectors, order)
 
 
 def shuffle_source(op: Shuffle, channels: int, channel: Expr) -> Expr:

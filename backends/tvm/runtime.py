@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.backends.tvm.team import flags_needed
 from cnndsl.runtime.module import Array
 
 ENTRY = "run"
 """The name of a library's one function."""
 ALL = 2**31 - 1
+FLAG_DISTANCE = 16
+"""Whole numbers of 32 bits from one core's flag to the next: each has a cache line of its own."""
 POOL_SIZE = "TVM_NUM_THREADS"
 """TVM reads this variable when it makes workers; without it, it takes half of an x86's cores."""
 
@@ -72,7 +73,7 @@ class Library:
         if team is None or team[0] != int(self._count()):
             self._configure(1, self._threads)
             cores = int(self._count())
-            team = self._local.team = (cores, np.zeros(flags_needed(cores), np.int32))
+            team = self._local.team = (cores, np.zeros(cores * FLAG_DISTANCE, np.int32))
         return team
 
 

@@ -2,7 +2,7 @@
 
 A call of a program hands one task to each core, which goes through all kernels: it computes its
 part of each phase, and goes on when all cores have done theirs. Each core has a flag, which counts
-the phases that it has done, on a cache line of its own. To wait takes a twentieth of the time that
+the phases that it has done, on a cache line of its own. To wait takes a tenth of the time that
 handing out tasks for each phase would.
 """
 
@@ -13,23 +13,17 @@ from typing import Any
 from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.expressions import all_of, load
 from cnndsl.backends.tvm.machine import Machine
+from cnndsl.backends.tvm.runtime import FLAG_DISTANCE
 from cnndsl.backends.tvm.tir import MEET, Code, Team
 
-INTS_OF_LINE = 16
-"""Distance of two flags."""
 SPINS = 2000
 """How often a core looks before it lets others of the operating system's threads run."""
-
-
-def flags_needed(cores: int) -> int:
-    """Whole numbers of 32 bits that the flags of so many cores take."""
-    return cores * INTS_OF_LINE
 
 
 def clear_flags(code: Code, team: Team) -> None:
     """No phase is done yet."""
     with code.loop(team.cores) as core:
-        code.store(team.flags, core * INTS_OF_LINE, 0)
+        code.store(team.flags, core * FLAG_DISTANCE, 0)
 
 
 def meeting(machine: Machine) -> Any:
@@ -40,10 +34,10 @@ def meeting(machine: Machine) -> Any:
     team = Team.of_parameters()
     code, flags = Code(team), team.flags
     _order(code, machine)
-    phase = code.name(load(flags, team.core * INTS_OF_LINE) + 1)
-    code.store(flags, team.core * INTS_OF_LINE, phase)
+    phase = code.name(load(flags, team.core * FLAG_DISTANCE) + 1)
+    code.store(flags, team.core * FLAG_DISTANCE, phase)
     with code.loop(team.cores) as other:
-        late = load(flags, other * INTS_OF_LINE) < phase
+        late = load(flags, other * FLAG_DISTANCE) < phase
         if machine.is_x86:
             spins = code.counter()
             with code.repeat_while(all_of([late, load(spins, 0) < SPINS])):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import Expr, number, vector
+from cnndsl.backends.tvm.expressions import Expr, number, shuffled, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tir import Code, Register
@@ -113,9 +113,9 @@ def _across_lanes(code: Code, register: Register, combine: Callable[[Expr, Expr]
     """Give every lane what all lanes combine to."""
     distance = register.lanes // 2
     while distance:
-        order = [tirx.const(lane ^ distance, "int32") for lane in range(register.lanes)]
+        order = [lane ^ distance for lane in range(register.lanes)]
         value = register.value
-        code.set(register, combine(value, tirx.Shuffle([value], order)))
+        code.set(register, combine(value, shuffled([value], order)))
         distance //= 2
 
 
@@ -154,8 +154,8 @@ def local_response_norm(call: Call) -> Kernel:
             squares = _neighbours(body, place)
             total = body.code.register(vector(0.0, lanes), lanes)
             for shift in range(-reach, reach + 1):
-                order = [tirx.const(lanes + lane + shift, "int32") for lane in range(lanes)]
-                body.code.set(total, total.value + tirx.Shuffle(squares, order))
+                order = [lanes + lane + shift for lane in range(lanes)]
+                body.code.set(total, total.value + shuffled(squares, order))
             body.write(place, normalised(body.inputs[0].load(place), total.value, lanes))
 
     def write_scalars(body: Body) -> None:

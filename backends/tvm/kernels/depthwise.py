@@ -17,14 +17,14 @@ from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
 
 SPARE = 4
-"""Registers that are not running totals."""
+"""Registers that hold neither running totals nor weights."""
 FEWEST_COLUMNS = 6
 """Of a tile at least: as many sums as a core has under way."""
 
 
-def row_pieces(columns: int, machine: Machine) -> Pieces:
-    """The tiles of a row: as few as the registers allow."""
-    return Pieces.of(columns, max(FEWEST_COLUMNS, machine.registers - SPARE))
+def row_pieces(columns: int, machine: Machine, held: int = 0) -> Pieces:
+    """The tiles of a row: as few as the registers allow, of which weights hold some."""
+    return Pieces.of(columns, max(FEWEST_COLUMNS, machine.registers - SPARE - held))
 
 
 def packed(weight: Expression, lanes: int) -> Expression:

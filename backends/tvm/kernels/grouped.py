@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
-from cnndsl.backends.tvm.kernels import depthwise, narrow
+from cnndsl.backends.tvm.kernels import depthwise
 from cnndsl.backends.tvm.kernels.depthwise import Depthwise
 from cnndsl.backends.tvm.kernels.family import Candidate, Family
 from cnndsl.backends.tvm.kernels.narrow import NarrowGroups
@@ -40,12 +40,7 @@ FAMILY = Family(candidates)
 def _pieces(call: Call, op: Conv, width: int) -> list[Pieces]:
     """The tiles of a row: as few as the registers allow, then those of nearly that number."""
     columns, machine = call.output.spatial[-1], call.machine
-    is_narrow = width > 1
-    best = (
-        narrow.row_pieces(op, columns, machine)
-        if is_narrow
-        else depthwise.row_pieces(columns, machine)
-    )
+    best = depthwise.row_pieces(columns, machine, op.kernel[-1] if width > 1 else 0)
     counts = sorted(range(1, columns + 1), key=lambda count: abs(count - best.count))
     found = {best.width: best}
     for count in counts:

@@ -11,18 +11,16 @@ that order, and put back at the end.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import Expr, load, mod, vector
+from cnndsl.backends.tvm.expressions import Expr, load, mod, shuffled, vector
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.depthwise import kernel_rows, reached_outputs
 from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.slabs import Slabs
 from cnndsl.backends.tvm.tiles import Pieces
 from cnndsl.backends.tvm.tir import Code
@@ -32,15 +30,6 @@ from cnndsl.ir.operators import Conv
 
 QUAD = 4
 """Lanes within which a permutation is cheap."""
-SPARE = 2
-"""Registers that hold neither running totals nor weights."""
-FEWEST_COLUMNS = 6
-"""Of a tile at least."""
-
-
-def row_pieces(op: Conv, columns: int, machine: Machine) -> Pieces:
-    """The tiles of a row: as few as the registers allow."""
-    return Pieces.of(columns, max(FEWEST_COLUMNS, machine.registers - SPARE - op.kernel[-1]))
 
 
 @dataclass(frozen=True)
@@ -131,7 +120,7 @@ class NarrowGroups:
                 buffer, inputs = body.scratch, code.base(core * self._copy)
                 for position, _ in reached:
                     value = load(x.buffer, index + position * lanes, lanes)
-                    value = permuted(value, interleaved(width, lanes))
+                    value = shuffled([value], interleaved(width, lanes))
                     code.store(buffer, inputs + position * lanes, value, lanes)
             first = (corner.block * taps + number) * (width * lanes)
             for j in self._channels(code):
@@ -144,7 +133,7 @@ class NarrowGroups:
         if not self._is_interleaved:
             return [total.value for total in totals]
         back = interleaved(lanes // width, lanes)
-        return [permuted(total.value, back) for total in totals]
+        return [shuffled([total.value], back) for total in totals]
 
     def _channels(self, code: Code) -> Iterator[Expr]:
         """The numbers of a group's channels, in a loop unless permutations depend on them."""
@@ -159,21 +148,15 @@ class NarrowGroups:
         lanes, width = self._lanes, self._width
         if width <= QUAD:
             order = [lane // width * width + j for lane in range(lanes)]
-            return code.register(permuted(load(buffer, index, lanes), order), lanes).value
+            return code.register(shuffled([load(buffer, index, lanes)], order), lanes).value
         groups = lanes // width
         numbers = load(buffer, index + j * groups, groups)
         if groups == 1:
             return vector(numbers, lanes)
-        every = [tirx.const(lane, "int32") for lane in range(lanes)]
-        return tirx.Shuffle([numbers] * width, every)
+        return shuffled([numbers] * width, range(lanes))
 
 
 def interleaved(width: int, lanes: int) -> list[int]:
     """The lanes of a block in the order in which its groups of `width` are interleaved."""
     groups = lanes // width
     return [lane % groups * width + lane // groups for lane in range(lanes)]
-
-
-def permuted(value: Expr, order: Sequence[int]) -> Expr:
-    """Some lanes of a vector."""
-    return tirx.Shuffle([value], [tirx.const(lane, "int32") for lane in order])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,8 @@ from cnndsl.weights.evaluate import Evaluator
 
 ALIGNMENT = 64
 """Bytes: where arrays start that kernels read or write vectors of."""
+HUGE_PAGE = 2 << 20
+"""Bytes: x86's huge page, and that of Arm with small pages of 4 KiB."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,20 @@ def packed_size(expression: Expression) -> int:
 
 
 def aligned(size: int) -> Array:
-    """An array of that many float32 zeros that starts at a multiple of ALIGNMENT."""
-    raw = np.zeros(size * 4 + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    array: Array = raw[start : start + size * 4].view(np.float32)
+    """An array of that many float32 zeros that starts at a multiple of ALIGNMENT.
+
+    A large one lies in huge pages where the system has them: kernels walk many places of it at a
+    time, more than the CPU can tell the pages of.
+    """
+    is_large = 4 * size >= HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE")
+    alignment = HUGE_PAGE if is_large else ALIGNMENT
+    if is_large:
+        pages = mmap.mmap(-1, 4 * size + alignment, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with suppress(OSError):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        raw = np.frombuffer(pages, np.uint8)
+    else:
+        raw = np.zeros(4 * size + alignment, np.uint8)
+    start = -raw.ctypes.data % alignment
+    array: Array = raw[start : start + 4 * size].view(np.float32)
     return array

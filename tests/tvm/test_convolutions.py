@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -172,11 +172,12 @@ def test_a_depthwise_convolution_in_bands(
 
 
 def test_a_depthwise_convolution_stays_apart_where_bands_do_not_pay():
-    """Few positions, few weights, or enough of both."""
+    """Few positions, few weights, or enough of both, by what Zen's caches give."""
+    zen = replace(machine("avx512"), cpu="znver4")
     forms = {(256, 7, 7): False, (128, 30, 30): False, (256, 14, 14): True, (32, 1, 1): False}
     for shape, in_bands in forms.items():
         graph = separable(shape, {"kernel": 3}, 256)
-        steps = {step.node: step for step in lower(graph, 1, machine("avx512")).steps}
+        steps = {step.node: step for step in lower(graph, 1, zen).steps}
         assert bool(steps["y"].call.depthwise) == in_bands
         assert ("y.prologue" in steps) != in_bands
 

@@ -172,9 +172,10 @@ class _Direct:
             with code.loop(blocking.parts) as part, code.loop(self.tiles.chunks) as chunk:
                 ahead = code.name(self._next_weights(blocking, chunk))
                 with code.loop(band.count) as index:
-                    line = code.name(ahead + index * (blocking.lines * FLOATS_OF_LINE))
+                    place = code.name(ahead + index * self._asked)
                     row = code.name(band.first + index)
-                    task = Task(x, band.core, band.n, band.origin, row, chunk, part, line, blocking)
+                    source = x, band.core, band.n, band.origin
+                    task = Task(*source, row, chunk, part, place, blocking)
                     self.tiles.write_row(body, task)
 
     def _rows(self, body: Body, x: Tensor) -> None:
@@ -193,10 +194,16 @@ class _Direct:
             ahead = code.name(self._next_weights(blocking, inner))
             with code.loop(blocking.rows) as index:
                 row = code.name(group * blocking.rows + index)
-                line = ahead + index * (blocking.lines * FLOATS_OF_LINE)
+                place = ahead + index * self._asked
                 with code.when(rows % blocking.rows == 0 or row < rows):
-                    task = Task(x, n, n, 0, row, chunk, part, code.name(line), blocking)
+                    task = Task(x, n, n, 0, row, chunk, part, code.name(place), blocking)
                     self.tiles.write_row(body, task)
+
+    @property
+    def _asked(self) -> int:
+        """Floats of weights that a row asks for."""
+        taps = math.prod(self.tiles.window.weight.shape[2:])
+        return self.blocking.depth * taps * self.blocking.lines * FLOATS_OF_LINE
 
     def _next_weights(self, blocking: Blocking, inner: Expr) -> Expr:
         """Distance from the weights of a part and chunk to those that are read after them."""

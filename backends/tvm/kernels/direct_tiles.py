@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ class Task:
 
     Sample `source` of `x` starts, if the grid is flat, with position number `origin` of the map:
     it can be a band of the operand. Only the input blocks of one part are gone through. `ahead` is
-    the distance from a weight to one that is read later and should be asked for.
+    the distance from the part's first weight to the first of those that the row asks for.
     """
 
     x: Tensor
@@ -193,7 +194,9 @@ class DirectTiles:
         first = code.name(source)
         weights = code.name(task.chunk * (window.inner * block_size))
         whole, rest = divmod(channels, layout.block)
-        start_block = task.part * task.blocking.depth
+        first_block = start_block = task.part * task.blocking.depth
+        lines, taps = task.blocking.lines, math.prod(kernel)
+        asked = code.name(weights + first_block * block_size + task.ahead)
         count = minimum(task.blocking.depth, whole - start_block)
         if window.groups > 1 and window.run == 1:
             begin, end = window.reads(task.chunk)
@@ -208,11 +211,13 @@ class DirectTiles:
                 index = index + offset * (dilation * stride)
                 tap = tap * size + offset
             row = code.name(weights + block * block_size + tap * tap_size)
-            for line in range(task.blocking.lines):
-                code.prefetch(weight, row + task.ahead + line * FLOATS_OF_LINE)
+            share = ((block - first_block) * taps + tap) * (lines * FLOATS_OF_LINE)
+            for line in range(lines):
+                code.prefetch(weight, asked + share + line * FLOATS_OF_LINE)
             inputs = (task.x.buffer, code.name(index))
             vectors = (weight, row)
-            add_products(code, totals, inputs, step, vectors, lanes, self.tile.blocks)
+            blocks, ahead = self.tile.blocks, task.blocking.ahead
+            add_products(code, totals, inputs, step, vectors, lanes, blocks, ahead)
 
         positions = [range(size) for size in kernel]
         if layout.block == 1:

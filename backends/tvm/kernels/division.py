@@ -7,11 +7,30 @@ from dataclasses import dataclass
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.tiles import PER_CYCLE
 
-OWN, SHARED, FOREIGN = 32.0, 8.0, 14.0
-"""Bytes that a core gets in a cycle, about: from its own cache, from the one that all cores share,
-and of what another core has written or is about to read."""
 TASK = 300
 """Cycles to begin a task."""
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Bytes that a core gets in a cycle, about.
+
+    From its `own` cache, from the one that all cores share, and of what another (`foreign`) core
+    has written or is about to read.
+    """
+
+    own: float
+    shared: float
+    foreign: float
+
+
+AMD, OTHERS = Speeds(32.0, 8.0, 14.0), Speeds(45.0, 8.0, 6.0)
+"""Measured on Zen 5, whose cores share a near cache, and on Granite Rapids, whose cores do not."""
+
+
+def speeds_of(machine: Machine) -> Speeds:
+    """Those of a machine's cores."""
+    return AMD if machine.is_amd else OTHERS
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ def ranked_divisions(work: Work, limit: float, machine: Machine) -> list[tuple[i
 
 def _cycles(work: Work, rows: int, chunks: int, machine: Machine) -> float:
     """Cycles until all cores are done."""
-    cores = machine.cores
+    cores, speeds = machine.cores, speeds_of(machine)
     groups = work.samples * -(-work.rows // rows)
     tasks = groups * (work.chunks // chunks)
     rounds = -(-tasks // cores)
@@ -58,9 +77,11 @@ def _cycles(work: Work, rows: int, chunks: int, machine: Machine) -> float:
     together = max(1, cores // groups)
     passes = max(1.0, groups / cores)
     weights = passes * work.weights / together
-    weights /= OWN if work.weights < machine.caches[1] // 2 and passes > 1 else SHARED
+    is_kept = work.weights < machine.caches[1] // 2 and passes > 1
+    weights /= speeds.own if is_kept else speeds.shared
     moved = (work.read + work.written) * work.samples * together / cores
-    return multiply + weights + moved / (FOREIGN if together > 1 else OWN) + rounds * TASK
+    moved /= speeds.foreign if together > 1 else speeds.own
+    return multiply + weights + moved + rounds * TASK
 
 
 def prefers_bands(weight: tuple[int, ...], positions: int, machine: Machine) -> bool:
@@ -81,5 +102,5 @@ def prefers_bands(weight: tuple[int, ...], positions: int, machine: Machine) -> 
         written=4 * positions * filters,
         weights=4 * filters * channels,
     )
-    apart = _cycles(work, cores, 1, machine) + operand / FOREIGN
+    apart = _cycles(work, cores, 1, machine) + operand / speeds_of(machine).foreign
     return _cycles(work, 1, cores, machine) <= apart

@@ -21,11 +21,13 @@ def add_products(
     weights: tuple[Any, Expr],
     channels: int,
     width: int,
+    ahead: int = 0,
 ) -> None:
     """totals[column][block] += sum over channels c of x[c + column*step] * w[c][block].
 
     `inputs` and `weights` are buffers, with the index of their first number. Weights are
-    [channels, width, lanes], of which the first blocks are read.
+    [channels, width, lanes], of which the first blocks are read. Those that lie `ahead` numbers
+    further are asked for, if it is not 0.
     """
     blocks, lanes = len(totals[0]), totals[0][0].lanes
     x, w = inputs[0], weights[0]
@@ -36,6 +38,8 @@ def add_products(
         for inner in range(together):
             row = start + row_start + inner * (width * lanes)
             vectors = [load(w, row + b * lanes, lanes) for b in range(blocks)]
+            for b in range(blocks if ahead else 0):
+                code.prefetch(w, row + b * lanes + ahead)
             for column, registers in enumerate(totals):
                 scalar = vector(load(x, first + read + (inner + column * step)), lanes)
                 for weight, total in zip(vectors, registers, strict=True):

@@ -172,25 +172,27 @@ class WinogradCode:
             block = code.name(first + inner)
             start = code.name(source + block * (tiles * lanes))
             row = code.name(weights + block * (lanes * blocks * lanes))
-            self._ask_ahead(body, row, column, columns)
+            self._ask_ahead(body, weights, block, column, columns)
             add_products(code, totals, (body.scratch, start), lanes, (weight, row), lanes, blocks)
         for total, index in sums:
             code.store(body.scratch, index, total.value, lanes)
 
-    def _ask_ahead(self, body: Body, row: Expr, column: Expr, columns: int) -> None:
+    def _ask_ahead(
+        self, body: Body, weights: Expr, block: Expr, column: Expr, columns: int
+    ) -> None:
         """Ask for a share of the next panel's weights where they are larger than a cache.
 
-        All tiles together ask for what the next panel holds in place of `row`'s input block.
+        All input blocks of all tiles together ask for the whole panel, line after line: the order
+        in which a CPU can foresee what is asked for next.
         """
         plan = self.plan
         if not plan.streams:
             return
-        block = plan.lanes**2 * plan.tile.blocks // FLOATS_OF_LINE
-        tiles = plan.chunks.tiles
-        first = div(column * block, tiles) * FLOATS_OF_LINE
-        ahead = body.code.base(row + plan.span * block * FLOATS_OF_LINE + first)
-        for line in range(-(-block * columns // tiles)):
-            body.code.prefetch(body.weights["weight"], ahead + line * FLOATS_OF_LINE)
+        tiles, size = plan.chunks.tiles, plan.lanes**2 * plan.tile.blocks // FLOATS_OF_LINE
+        done = div((column * plan.span + block * columns) * size, tiles)
+        first = body.code.base(weights + (plan.span * size + done) * FLOATS_OF_LINE)
+        for line in range(-(-size * columns // tiles)):
+            body.code.prefetch(body.weights["weight"], first + line * FLOATS_OF_LINE)
 
     def _depth_of(self, first: Expr) -> Expr:
         """Input blocks of the part that starts with a block."""

@@ -66,7 +66,7 @@ FORMS = (
     form("winograd_4", "winograd", (32, 17, 18), "relu", filters=48, kernel=3),
     form("winograd_residual", "winograd", (32, 28, 28), "add", "relu", filters=32, kernel=3),
     form("winograd_valid", "winograd", (24, 21, 30), filters=40, kernel=3, pad="valid"),
-    form("winograd_2", "winograd", (96, 7, 7), filters=96, kernel=3),
+    form("winograd_2", "winograd", (96, 7, 7), filters=80, kernel=3),
     form("winograd_1x7", "winograd", (64, 17, 17), "relu", filters=72, kernel=[1, 7]),
     form("winograd_7x1", "winograd", (72, 17, 17), "add", filters=72, kernel=[7, 1]),
     form("winograd_1x3", "winograd", (64, 16, 18), "relu", filters=64, kernel=[1, 3]),

@@ -17,9 +17,6 @@ FLOATS_OF_LINE = 16
 """What moves between caches together."""
 DEPTHS = (1, 1 / 2, 2, 1 / 4, 4)
 """Parts of the input blocks to choose from, as multiples of what the cache holds."""
-KEPT = 512 * 1024
-"""Bytes of weights at most that a core's cache may have kept since the last call, and which are
-not asked for ahead of time."""
 AHEAD = 256
 """Floats from a weight to the one that is asked for where each is read once, from memory.
 
@@ -80,6 +77,14 @@ def near(machine: Machine) -> int:
 def far(machine: Machine) -> int:
     """Bytes of inputs that stay in the second-level cache of a core beside the weights."""
     return machine.caches[1] // 2
+
+
+def kept(machine: Machine) -> int:
+    """Bytes of weights that are not worth to be asked for.
+
+    AMD's CPUs fetch in time what follows in memory, at least as much as a cache may have kept.
+    """
+    return far(machine) if machine.is_amd else machine.caches[0]
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ class Cut:
         lines = x.block * self.tile.blocks * self.window.lanes // FLOATS_OF_LINE
 
         def blocking(together: int, chunks: int) -> Blocking:
-            if work.weights < min(far(machine), KEPT):
+            if work.weights < kept(machine):
                 return Blocking(depth, parts, together, chunks)
             if together == 1:
                 return Blocking(depth, parts, together, chunks, ahead=AHEAD)

@@ -108,7 +108,10 @@ def _overhead(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Mach
 
 def bytes_per_cycle(size: int, machine: Machine) -> float:
     """What a core reads from the cache that holds so many bytes, or from memory, about."""
-    return 32 if size <= machine.caches[1] else 16 if size <= SHARED else 8
+    if size <= machine.caches[1]:
+        return 32
+    shared, memory = (16, 8) if machine.is_amd else (8, 4)
+    return shared if size <= SHARED else memory
 
 
 def _points(shape: Shape, tile: tuple[int, ...]) -> int:

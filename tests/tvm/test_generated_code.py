@@ -19,6 +19,7 @@ from cnndsl.backends.tvm.team import meeting
 from cnndsl.diagnostics import CnnError
 from cnndsl.memory import validate
 from cnndsl.passes.pipeline import optimise
+from tests.onnx.support import start, then
 
 NETWORKS = {
     "densenet121": "a prologue in scratch memory, concat in place",
@@ -96,3 +97,37 @@ def test_vector_widths_follow_from_the_cpu():
     assert find_machine("x86-64-v4").lanes == 16
     assert find_machine("x86-64-v3").lanes == 8
     assert find_machine("x86-64").lanes == 1
+
+
+@pytest.mark.parametrize("cpu", ["skylake-avx512", "x86-64-v4", "znver4"])
+def test_sums_stay_in_registers(cpu: str):
+    """In the loops over products of a convolution whose tile leaves one register."""
+    graph, x = start(728, 19, 19)
+    graph.outputs = {"y": then(graph, "y", "conv", x, filters=728, kernel=1).name}
+    machine = replace(find_machine(cpu), cores=2)
+    steps = [step for step in lower(graph, 1, machine).steps if step.node == "y"]
+    code = assembly([function for unit in kernels(steps) for function in unit.write()], machine)
+    loops = [body for body in loops_of(code) if body.count("vfmadd") >= 24]
+    assert loops
+    assert [body for body in loops if re.search(r"zmm.*\(%rsp\)|\(%rsp\).*zmm", body)] == []
+
+
+def test_code_uses_only_what_the_cpu_has():
+    """Though LLVM orders it for another one."""
+    target = find_machine("skylake-avx512").target()
+    assert {"-avx512bf16", "-avx512fp16", "-amx-tile"} <= set(target.attrs["mattr"])
+    assert "-avx512f" not in target.attrs["mattr"]
+
+
+def loops_of(code: str) -> list[str]:
+    """The innermost loops of x86 assembly: from a label to the jump back to it."""
+    lines = [line for line in code.splitlines() if not re.match(r"\s*(\.p2align|\.?Ltmp)", line)]
+    labels = {line[:-1]: index for index, line in enumerate(lines) if re.match(r"\.LBB\w+:$", line)}
+    loops = []
+    for index, line in enumerate(lines):
+        jump = re.match(r"\s*j\w+\s+(\.LBB\w+)", line)
+        if jump and labels[jump[1]] < index:
+            body = lines[labels[jump[1]] + 1 : index]
+            if not any(inner.startswith(".LBB") for inner in body):
+                loops.append("\n".join(body))
+    return loops

@@ -28,7 +28,7 @@ SCHEDULED_AS = "sapphirerapids"
 """The CPU by whose latencies LLVM orders AVX-512 code, but for AMD's CPUs.
 
 By those of Skylake and Ice Lake, which it takes for `x86-64-v4` too, it loads operands so early
-that sums no longer fit the registers: in every seventh loop over products, up to twice as slow.
+that sums no longer fit the registers: in one of eight loops over products, up to twice as slow.
 """
 
 

@@ -20,7 +20,7 @@ DEPTHS = (1, 1 / 2, 2, 1 / 4, 4)
 AHEAD = 256
 """Floats from a weight to the one that is asked for where each is read once, from memory.
 
-Intel's CPUs fetch too few lines on their own: fully connected layers take a seventh longer.
+Intel's CPUs fetch too few lines on their own: large fully connected layers take an eighth longer.
 """
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from cnndsl.backends.tvm import BACKEND
+from cnndsl.backends.tvm.kernels.winograd_cost import MODES, Chunks, Shape, ranked_chunks
 from cnndsl.backends.tvm.lower import lower
+from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
 from tests.onnx.support import start, then
@@ -110,6 +112,30 @@ def test_all_forms(batch: int, extension: str):
         module = compiled(graph, values, batch=batch, extension=extension)
         tolerance = WINOGRAD if "winograd" in families else EXACT
         assert_agrees(module, graph, values, inputs, tolerance)
+
+
+SHARED = ("winograd_residual", "winograd_2", "winograd_1x7", "winograd_7x1", "winograd_groups")
+
+
+@pytest.mark.parametrize(("parts", "extension"), [(1, "avx2"), (3, "avx2"), (2, "avx512")])
+@pytest.mark.parametrize("mode", MODES)
+def test_winograd_however_the_work_is_shared(
+    mode: str, parts: int, extension: str, monkeypatch: pytest.MonkeyPatch
+):
+    """In so many chunks, and in all of the modes; the cache knows nothing of what is forced."""
+
+    def forced(shape: Shape, tile: tuple[int, ...], target: Machine) -> list[Chunks]:
+        found = [chunks for chunks in ranked_chunks(shape, tile, target) if chunks.mode == mode]
+        return sorted(found, key=lambda chunks: -chunks.tiles)[parts - 1 :]
+
+    monkeypatch.setenv("CNNDSL_CACHE", "off")
+    monkeypatch.setattr("cnndsl.backends.tvm.kernels.winograd_family.ranked_chunks", forced)
+    for item in (form for form in FORMS if form.id in SHARED):
+        graph = graph_of(item)
+        values = parameter_values(graph, 5)
+        inputs = {"image": np.random.default_rng(6).normal(size=(parts, *item.shape))}
+        module = compiled(graph, values, batch=parts, extension=extension)
+        assert_agrees(module, graph, values, inputs, WINOGRAD)
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.division import Work, ranked_divisions
+from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.windows import Window
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.tiles import PER_CYCLE, Pieces, Tile, evenly
 from cnndsl.ir.operators import Add
 
-FLOATS_OF_LINE = 16
-"""What moves between caches together."""
 DEPTHS = (1, 1 / 2, 2, 1 / 4, 4)
 """Parts of the input blocks to choose from, as multiples of what the cache holds."""
 AHEAD = 256

@@ -17,10 +17,11 @@ from functools import partial
 from cnndsl.backends.tvm.expressions import Expr, choose
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.bands import Bands, is_heavy
-from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, Blocking, Cut, Grid
+from cnndsl.backends.tvm.kernels.blocking import Blocking, Cut, Grid
 from cnndsl.backends.tvm.kernels.direct_tiles import DirectTiles, Task
 from cnndsl.backends.tvm.kernels.division import prefers_bands
 from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_rank
+from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import FAR_LOAD, LOAD, ranked_tiles

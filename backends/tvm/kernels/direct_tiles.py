@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from cnndsl.backends.tvm.expressions import Expr, all_of, load, minimum, negated, split, vector
 from cnndsl.backends.tvm.kernel import Body, Call
-from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE, Blocking, Grid, starts_with_sum
-from cnndsl.backends.tvm.kernels.products import add_products
+from cnndsl.backends.tvm.kernels.blocking import Blocking, Grid, starts_with_sum
+from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE, Ahead, add_products
 from cnndsl.backends.tvm.kernels.windows import Window
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import Tile
@@ -195,7 +195,7 @@ class DirectTiles:
         weights = code.name(task.chunk * (window.inner * block_size))
         whole, rest = divmod(channels, layout.block)
         first_block = start_block = task.part * task.blocking.depth
-        lines, taps = task.blocking.lines, math.prod(kernel)
+        lines, ahead, taps = task.blocking.lines, task.blocking.ahead, math.prod(kernel)
         asked = code.name(weights + first_block * block_size + task.ahead)
         count = minimum(task.blocking.depth, whole - start_block)
         if window.groups > 1 and window.run == 1:
@@ -211,13 +211,14 @@ class DirectTiles:
                 index = index + offset * (dilation * stride)
                 tap = tap * size + offset
             row = code.name(weights + block * block_size + tap * tap_size)
-            share = ((block - first_block) * taps + tap) * (lines * FLOATS_OF_LINE)
-            for line in range(lines):
-                code.prefetch(weight, asked + share + line * FLOATS_OF_LINE)
-            inputs = (task.x.buffer, code.name(index))
-            vectors = (weight, row)
-            blocks, ahead = self.tile.blocks, task.blocking.ahead
-            add_products(code, totals, inputs, step, vectors, lanes, blocks, ahead)
+            ask = None
+            if lines:
+                share = ((block - first_block) * taps + tap) * (lines * FLOATS_OF_LINE)
+                ask = Ahead.of(code, weight, asked + share, lines)
+            elif ahead:
+                ask = Ahead.of(code, weight, row + ahead, tap_size // FLOATS_OF_LINE)
+            inputs, blocks = (task.x.buffer, code.name(index)), self.tile.blocks
+            add_products(code, totals, inputs, step, (weight, row), lanes, blocks, ask)
 
         positions = [range(size) for size in kernel]
         if layout.block == 1:

@@ -17,9 +17,9 @@ from typing import Any
 
 from cnndsl.backends.tvm.expressions import Expr, load, mod, shuffled, vector
 from cnndsl.backends.tvm.kernel import Body, Call
-from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.depthwise import kernel_rows, reached_outputs
 from cnndsl.backends.tvm.kernels.plain import conv_weight
+from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.slabs import Slabs
 from cnndsl.backends.tvm.tiles import Pieces

@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.tvm.expressions import Expr, load, vector
 from cnndsl.backends.tvm.tiles import largest_divisor
 from cnndsl.backends.tvm.tir import Code, Register
 
+FLOATS_OF_LINE = 16
+"""What moves between caches together."""
 UNROLLED = 64
 """Multiply-adds in the body of the loop, about."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Lines of the cache to ask for while a loop goes on: so many of a buffer, from an index on.
+
+    They are spread as evenly as can be: a CPU waits for memory itself where it is asked for many
+    lines at once.
+    """
+
+    buffer: Any
+    start: Expr
+    lines: int
+
+    @classmethod
+    def of(cls, code: Code, buffer: Any, start: Expr, lines: int) -> Ahead:
+        """Those from an index on that is computed here, once."""
+        return cls(buffer, code.base(start), lines)
+
+    def ask(self, code: Code, index: Expr, rounds: int, part: tuple[int, int]) -> None:
+        """Ask for the share of one of the parts of a round of the loop."""
+        share = -(-self.lines // rounds)
+        number, parts = part
+        for line in range(share):
+            if line * parts // share == number:
+                place = self.start + (index * share + line) * FLOATS_OF_LINE
+                code.prefetch(self.buffer, place)
 
 
 def add_products(
@@ -21,13 +51,13 @@ def add_products(
     weights: tuple[Any, Expr],
     channels: int,
     width: int,
-    ahead: int = 0,
+    ahead: Ahead | None = None,
 ) -> None:
     """totals[column][block] += sum over channels c of x[c + column*step] * w[c][block].
 
     `inputs` and `weights` are buffers, with the index of their first number. Weights are
-    [channels, width, lanes], of which the first blocks are read. Those that lie `ahead` numbers
-    further are asked for, if it is not 0.
+    [channels, width, lanes], of which the first blocks are read. What lies `ahead` is asked for on
+    the way.
     """
     blocks, lanes = len(totals[0]), totals[0][0].lanes
     x, w = inputs[0], weights[0]
@@ -35,11 +65,12 @@ def add_products(
     together = largest_divisor(channels, max(1, UNROLLED // (blocks * len(totals))))
     with code.loop(channels // together) as outer:
         read, row_start = code.base(outer * together), code.base(outer * (together * width * lanes))
+        index = code.base(outer)
         for inner in range(together):
             row = start + row_start + inner * (width * lanes)
             vectors = [load(w, row + b * lanes, lanes) for b in range(blocks)]
-            for b in range(blocks if ahead else 0):
-                code.prefetch(w, row + b * lanes + ahead)
+            if ahead:
+                ahead.ask(code, index, channels // together, (inner, together))
             for column, registers in enumerate(totals):
                 scalar = vector(load(x, first + read + (inner + column * step)), lanes)
                 for weight, total in zip(vectors, registers, strict=True):

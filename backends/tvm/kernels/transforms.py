@@ -90,6 +90,14 @@ def transformed_inputs(
     return _both_sides(code, _from_points, (down.input, across.input), tile, lanes)
 
 
+def transformed_weights(
+    code: Code, transform: Transform, points: range, taps: Sequence[Expr], lanes: int
+) -> list[Expr]:
+    """G * taps at some of the points, where the taps are vectors."""
+    matrix = transform.weight[points.start : points.stop]
+    return _from_points(code, matrix, taps, lanes)
+
+
 def transformed_outputs(
     code: Code, transforms: Sequence[Transform], tile: Sequence[Sequence[Expr]], lanes: int
 ) -> list[list[Expr]]:

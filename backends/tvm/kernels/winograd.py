@@ -13,14 +13,15 @@ chunk, each reading a part of the transformed weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, minimum, negated, split, vector
+from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, negated, split, vector
 from cnndsl.backends.tvm.kernel import Body
-from cnndsl.backends.tvm.kernels.blocking import FLOATS_OF_LINE
-from cnndsl.backends.tvm.kernels.products import add_products
+from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE, Ahead, add_products
 from cnndsl.backends.tvm.kernels.transforms import transformed_inputs, transformed_outputs
 from cnndsl.backends.tvm.kernels.winograd_plan import WinogradPlan
 from cnndsl.backends.tvm.layout import Place
@@ -30,7 +31,7 @@ from cnndsl.ir.operators import Conv
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
     """A chunk while its code is written: its first tile, and where its scratch memory starts."""
 
     first: Expr
@@ -38,8 +39,33 @@ class _Chunk:
 
 
 @dataclass(frozen=True)
+class Operands:
+    """Where a product's numbers lie, for the chunk's first tile: inputs and products in scratch.
+
+    `weights` are those of the part's first input block, in the `buffer`.
+    """
+
+    inputs: Expr
+    products: Expr
+    buffer: Any
+    weights: Expr
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Neighbouring tiles of a chunk whose products are computed together."""
+
+    column: Expr
+    columns: int
+
+
+Indices = AbstractContextManager[list[Expr]]
+"""Loops, or tasks, over index tuples."""
+
+
+@dataclass(frozen=True)
 class WinogradCode:
-    """Writes the code of a plan."""
+    """Writes the code of a plan whose weights are transformed already."""
 
     plan: WinogradPlan
 
@@ -47,55 +73,54 @@ class WinogradCode:
         """All outputs, chunk by chunk."""
         plan = self.plan
         code, tiles = body.code, plan.chunks.tiles
-        count = -(-plan.samples * plan.down * plan.across // tiles)
-        if not plan.chunks.private:
-            with code.loop(count) as chunk:
-                self._write_chunk(body, _Chunk(code.name(chunk * tiles), 0))
+        if plan.is_shared:
+            with code.loop(plan.count) as chunk:
+                self._write_chunk(body, Chunk(code.name(chunk * tiles), 0))
             return
-        rounds = -(-count // plan.cores)
+        rounds = -(-plan.count // plan.cores)
         with code.parallel(plan.cores) as (core,), code.loop(rounds) as index:
             chunk = code.name(core * rounds + index)
-            with code.when(count % plan.cores == 0 or chunk < count):
+            with code.when(plan.count % plan.cores == 0 or chunk < plan.count):
                 start = code.name(core * plan.chunk_scratch)
-                self._write_chunk(body, _Chunk(code.name(chunk * tiles), start))
+                self._write_chunk(body, Chunk(code.name(chunk * tiles), start))
 
-    def _write_chunk(self, body: Body, chunk: _Chunk) -> None:
-        self._transform_inputs(body, chunk)
-        self._multiply(body, chunk)
-        self._transform_outputs(body, chunk)
-
-    @contextmanager
-    def _each(self, code: Code, *extents: int) -> Iterator[list[Expr]]:
-        """All index tuples of a phase, shared by the cores if the chunk is."""
+    def _write_chunk(self, body: Body, chunk: Chunk) -> None:
+        """All phases of a chunk."""
         plan = self.plan
-        if plan.chunks.private:
-            with code.box([range(extent) for extent in extents]) as indices:
-                yield indices
-        else:
-            with code.parallel(*extents) as indices:
-                yield indices
+        code, tiles = body.code, plan.chunks.tiles
+        self.transform_inputs(body, chunk)
+        self._multiply(body, chunk)
+        places = self._each(code, body.output.layout.blocks, tiles)
+        self.transform_outputs(body, chunk, places)
+
+    def _each(self, code: Code, *extents: int) -> Indices:
+        """All index tuples of a phase, shared by the cores if the chunk is."""
+        if self.plan.is_shared:
+            return code.parallel(*extents)
+        return code.box([range(extent) for extent in extents])
 
     @contextmanager
     def _tiles(
-        self, code: Code, chunk: _Chunk, blocks: int
+        self, code: Code, chunk: Chunk, places: Indices
     ) -> Iterator[tuple[Expr, Expr, Expr, Expr, Expr]]:
         """Channel block, tile of the chunk, sample, row and column of all tiles that there are."""
         plan = self.plan
         total = plan.samples * plan.down * plan.across
-        with self._each(code, blocks, plan.chunks.tiles) as (block, tile):
+        with places as (block, tile):
             index = code.name(chunk.first + tile)
             with code.when(total % plan.chunks.tiles == 0 or index < total):
                 n, row, column = split(index, (plan.samples, plan.down, plan.across))
                 yield block, tile, code.name(n), code.name(row), code.name(column)
 
-    def _transform_inputs(self, body: Body, chunk: _Chunk) -> None:
+    def transform_inputs(self, body: Body, chunk: Chunk) -> None:
         """scratch[point][channel block][tile] = B^T d B."""
         plan = self.plan
         code, x, op = body.code, body.inputs[0], body.call.core
         assert isinstance(op, Conv)
         (top, _), (left, _) = op.pads
         down, across = plan.transforms
-        with self._tiles(code, chunk, plan.inputs) as (block, tile, n, row, column):
+        places = self._each(code, plan.inputs, plan.chunks.tiles)
+        with self._tiles(code, chunk, places) as (block, tile, n, row, column):
             corner = code.name(
                 x.layout.index(n, block, (row * down.m - top, column * across.m - left))
             )
@@ -110,76 +135,78 @@ class WinogradCode:
             for point, value in enumerate(v for line in results for v in line):
                 code.store(body.scratch, start + point * plan.input_distance, value, plan.lanes)
 
-    def _multiply(self, body: Body, chunk: _Chunk) -> None:
+    def inputs_of(self, chunk: Chunk, point: Expr, panel: Expr) -> Expr:
+        """Where the transformed inputs lie that a panel of output blocks reads for a point."""
+        plan = self.plan
+        group = div(panel, plan.panels // plan.groups) if plan.groups > 1 else 0
+        tiles = plan.span * plan.chunks.tiles * plan.lanes
+        return chunk.start + point * plan.input_distance + group * tiles
+
+    def _multiply(self, body: Body, chunk: Chunk) -> None:
         """products[point][output block][tile] = the sum over the input channels of its group."""
         plan = self.plan
-        code, tile, lanes, tiles = (
-            body.code,
-            plan.tile,
-            plan.lanes,
-            plan.chunks.tiles,
-        )
-        panels = plan.outputs // tile.blocks
-        panel = plan.span * lanes * tile.blocks * lanes
-        pieces = Pieces.of(tiles, tile.columns)
-        products = chunk.start + plan.points * plan.input_distance
-        with self._each(code, plan.points, panels) as (point, number):
-            weights = code.name((point * panels + number) * panel)
-            group = div(number, panels // plan.groups) if plan.groups > 1 else 0
-            source = chunk.start + point * plan.input_distance + group * plan.span * tiles * lanes
-            target = products + point * plan.output_distance + number * tile.blocks * tiles * lanes
-            source, target = code.name(source), code.name(target)
-            with code.loop(-(-plan.span // plan.depth)) as part:
-                for column, columns in pieces.walk(code):
-                    first = column * lanes
-                    places = (source + first, target + first)
-                    self._products(body, weights, places, part, column, columns)
+        code, tiles = body.code, plan.chunks.tiles
+        products = chunk.start + plan.products_start
+        with self._each(code, plan.points, plan.panels) as (point, number):
+            weights = code.name((point * plan.panels + number) * plan.span * plan.row)
+            target = point * plan.output_distance + number * plan.tile.blocks * tiles * plan.lanes
+            source = code.name(self.inputs_of(chunk, point, number))
+            target = code.name(products + target)
+            with code.loop(plan.parts) as part:
+                start = code.name(weights + part * (plan.depth * plan.row))
+                operands = Operands(source, target, body.weights["weight"], start)
+                self.add_part(body, operands, part, partial(self._ask_ahead, body, weights))
+
+    def add_part(
+        self,
+        body: Body,
+        operands: Operands,
+        part: Expr,
+        ask: Callable[[Piece, Expr], Ahead | None],
+    ) -> None:
+        """Add to the products of all tiles what a part of the input blocks gives.
+
+        `ask` is told of each input block of each piece.
+        """
+        plan = self.plan
+        for column, columns in Pieces.of(plan.chunks.tiles, plan.tile.columns).walk(body.code):
+            self._products(body, operands, part, Piece(column, columns), ask)
 
     def _products(
         self,
         body: Body,
-        weights: Expr,
-        places: tuple[Expr, Expr],
+        operands: Operands,
         part: Expr,
-        column: Expr,
-        columns: int,
+        piece: Piece,
+        ask: Callable[[Piece, Expr], Ahead | None],
     ) -> None:
-        """The products of some neighbouring tiles, of the input blocks of one part.
-
-        `places` are where the first tile's inputs and products lie.
-        """
+        """The products of some neighbouring tiles."""
         plan = self.plan
-        source, target = places
-        code, lanes, blocks, tiles = (
-            body.code,
-            plan.lanes,
-            plan.tile.blocks,
-            plan.chunks.tiles,
-        )
-        weight = body.weights["weight"]
+        code, lanes, blocks, tiles = body.code, plan.lanes, plan.tile.blocks, plan.chunks.tiles
+        source = code.name(operands.inputs + piece.column * lanes)
+        target = code.name(operands.products + piece.column * lanes)
         zero = vector(0.0, lanes)
-        totals = [[code.register(zero, lanes) for _ in range(blocks)] for _ in range(columns)]
+        totals = [[code.register(zero, lanes) for _ in range(blocks)] for _ in range(piece.columns)]
         sums = [
             (total, target + (b * tiles + column) * lanes)
             for column, registers in enumerate(totals)
             for b, total in enumerate(registers)
         ]
-        with code.when(negated(plan.depth == plan.span or part == 0)):
+        with code.when(negated(plan.parts == 1 or part == 0)):
             for total, index in sums:
                 code.set(total, load(body.scratch, index, lanes))
         first = part * plan.depth
-        with code.loop(self._depth_of(first)) as inner:
+        with code.loop(plan.depth_of(first)) as inner:
             block = code.name(first + inner)
             start = code.name(source + block * (tiles * lanes))
-            row = code.name(weights + block * (lanes * blocks * lanes))
-            self._ask_ahead(body, weights, block, column, columns)
-            add_products(code, totals, (body.scratch, start), lanes, (weight, row), lanes, blocks)
+            row = code.name(operands.weights + inner * plan.row)
+            inputs, weights = (body.scratch, start), (operands.buffer, row)
+            ahead = ask(piece, block)
+            add_products(code, totals, inputs, lanes, weights, lanes, blocks, ahead)
         for total, index in sums:
             code.store(body.scratch, index, total.value, lanes)
 
-    def _ask_ahead(
-        self, body: Body, weights: Expr, block: Expr, column: Expr, columns: int
-    ) -> None:
+    def _ask_ahead(self, body: Body, weights: Expr, piece: Piece, block: Expr) -> Ahead | None:
         """Ask for a share of the next panel's weights where they are larger than a cache.
 
         All input blocks of all tiles together ask for the whole panel, line after line: the order
@@ -187,28 +214,26 @@ class WinogradCode:
         """
         plan = self.plan
         if not plan.streams:
-            return
-        tiles, size = plan.chunks.tiles, plan.lanes**2 * plan.tile.blocks // FLOATS_OF_LINE
-        done = div((column * plan.span + block * columns) * size, tiles)
-        first = body.code.base(weights + (plan.span * size + done) * FLOATS_OF_LINE)
-        for line in range(-(-size * columns // tiles)):
-            body.code.prefetch(body.weights["weight"], first + line * FLOATS_OF_LINE)
+            return None
+        tiles, size = plan.chunks.tiles, plan.row // FLOATS_OF_LINE
+        done = div((piece.column * plan.span + block * piece.columns) * size, tiles)
+        start = weights + (plan.span * size + done) * FLOATS_OF_LINE
+        lines = -(-size * piece.columns // tiles)
+        return Ahead.of(body.code, body.weights["weight"], start, lines)
 
-    def _depth_of(self, first: Expr) -> Expr:
-        """Input blocks of the part that starts with a block."""
-        plan = self.plan
-        return minimum(plan.depth, plan.span - first) if plan.span % plan.depth else plan.depth
+    def transform_outputs(self, body: Body, chunk: Chunk, places: Indices, panel: Expr = 0) -> None:
+        """y = A^T products A, and the epilogue.
 
-    def _transform_outputs(self, body: Body, chunk: _Chunk) -> None:
-        """y = A^T products A, and the epilogue."""
+        `places` are output block and tile, the blocks counted from the first of the panel.
+        """
         plan = self.plan
         code, lanes = body.code, plan.lanes
         height, width = (t.size for t in plan.transforms)
-        products = chunk.start + plan.points * plan.input_distance
-        blocks = body.output.layout.blocks
-        with self._tiles(code, chunk, blocks) as (block, tile, n, row, column):
+        products = chunk.start + plan.products_start
+        with self._tiles(code, chunk, places) as (number, tile, n, row, column):
+            block = code.name(panel * plan.tile.blocks + number)
+            start = code.name(products + (number * plan.chunks.tiles + tile) * lanes)
             body.clear_halo(n, block, [row, column])
-            start = code.name(products + (block * plan.chunks.tiles + tile) * lanes)
             values = [
                 [
                     load(body.scratch, start + (i * width + j) * plan.output_distance, lanes)

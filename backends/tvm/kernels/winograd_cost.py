@@ -13,8 +13,17 @@ SIZES = {1: (1,), 2: (2, 4), 3: (2, 4), 5: (2, 4), 7: (2, 4)}
 """Outputs of a tile on an axis by the size of the kernel, where the rounding error stays small."""
 LARGEST = 36
 """Products of a tile at most: more lose too much by rounding if both axes are transformed."""
-SHARED = 8 * 2**20
+SHARED_CACHE = 8 * 2**20
 """Bytes that the cache holds which all cores share."""
+PRIVATE, SHARED, PANELS = MODES = "private", "shared", "panels"
+"""Each core has chunks of its own; or all share the phases of a chunk; or they do, and each
+transforms the plain weights of its output blocks."""
+STOPPED = 1.2
+"""What products take longer by where sums are stored and loaded again every few input channels."""
+TRANSFORM = 0.4
+"""Cycles for each point that a vector of weights is transformed to, times the points of a row."""
+PANEL = 4
+"""Output blocks of a panel, about."""
 MEETING = 8000
 """Cycles until all cores have begun a phase and ended it."""
 
@@ -38,9 +47,9 @@ class Shape:
 
 @dataclass(frozen=True)
 class Chunks:
-    """`tiles` of a chunk, and whether each core has chunks of its own."""
+    """`tiles` of a chunk, and how cores share the work; see the modes."""
 
-    private: bool
+    mode: str
     tiles: int
 
 
@@ -75,35 +84,43 @@ def ranked_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> tupl
     """How the tiles can be divided, the cheapest way first."""
     total = _count(shape, tile)
     sizes = {-(-total // parts) for parts in range(1, total + 1)}
-    choices = [Chunks(private, size) for size in sizes for private in (True, False)]
+    choices = [Chunks(mode, size) for size in sizes for mode in MODES]
 
     def cost(chunks: Chunks) -> tuple[float, int]:
-        return _overhead(shape, tile, chunks, machine), chunks.tiles
+        return _cycles(shape, tile, chunks, machine), chunks.tiles
 
     return tuple(sorted(choices, key=cost))
 
 
 def cycles(shape: Shape, tile: tuple[int, ...], machine: Machine) -> float:
-    """Cycles until all cores are done: products, transforms, and what the caches cost."""
-    points, count = _points(shape, tile), _count(shape, tile)
-    vectors = count * points * (shape.channels + shape.filters) * shape.groups / machine.lanes
-    sizes = [m + r - 1 for m, r in zip(tile, shape.kernel, strict=True)]
-    transforms = vectors * (2 + sum(sizes) / 3) / machine.cores
-    return transforms + _overhead(shape, tile, ranked_chunks(shape, tile, machine)[0], machine)
+    """Cycles until all cores are done with the cheapest chunks."""
+    return _cycles(shape, tile, ranked_chunks(shape, tile, machine)[0], machine)
 
 
-def _overhead(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machine) -> float:
-    """Cycles of the products, as they are divided, and to move weights and tiles."""
-    points, count, cores = _points(shape, tile), _count(shape, tile), machine.cores
-    number = -(-count // chunks.tiles)
-    weights = points * shape.pairs * 4
-    one_tile = points * (shape.channels + shape.filters) * shape.groups * 4
-    multiply = points * shape.pairs * chunks.tiles / (2 * machine.lanes)
-    read = weights / bytes_per_cycle(weights, machine)
-    move = 2 * one_tile * chunks.tiles / bytes_per_cycle(one_tile * chunks.tiles, machine)
-    if chunks.private:
-        return -(-number // cores) * (multiply + read + move) + MEETING
-    return number * (multiply + read + move) / cores + 3 * number * MEETING
+def _cycles(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machine) -> float:
+    """Cycles until all cores are done: products, as they are divided, transforms, memory."""
+    points, cores, lanes = _points(shape, tile), machine.cores, machine.lanes
+    number = -(-_count(shape, tile) // chunks.tiles)
+    inputs = points * shape.channels * shape.groups * chunks.tiles
+    outputs = points * shape.filters * shape.groups * chunks.tiles
+    each = 2 + sum(m + r - 1 for m, r in zip(tile, shape.kernel, strict=True)) / 3
+    moved = 8 / bytes_per_cycle(4 * (inputs + outputs), machine)
+    start, end = inputs * (each / lanes + moved), outputs * (each / lanes + moved)
+    multiply = points * shape.pairs * chunks.tiles / (2 * lanes)
+    read = 4 * points * shape.pairs
+    if chunks.mode == PANELS:
+        across = tile[1] + shape.kernel[1] - 1
+        multiply *= STOPPED
+        multiply += points * shape.pairs / lanes * across * TRANSFORM
+        passes = shape.filters / (PANEL * lanes)
+        multiply += passes * 4 * inputs / bytes_per_cycle(4 * inputs, machine)
+        read = read // across * shape.kernel[1]
+        start *= cores
+    work = start + math.hypot(multiply, read / bytes_per_cycle(read, machine)) + end
+    if chunks.mode == PRIVATE:
+        return -(-number // cores) * work + MEETING
+    meetings = 1 if chunks.mode == PANELS else 3 * number
+    return number * work / cores + meetings * MEETING
 
 
 def bytes_per_cycle(size: int, machine: Machine) -> float:
@@ -111,7 +128,7 @@ def bytes_per_cycle(size: int, machine: Machine) -> float:
     if size <= machine.caches[1]:
         return 32
     shared, memory = (16, 8) if machine.is_amd else (8, 4)
-    return shared if size <= SHARED else memory
+    return shared if size <= SHARED_CACHE else memory
 
 
 def _points(shape: Shape, tile: tuple[int, ...]) -> int:

@@ -9,12 +9,14 @@ from cnndsl.backends.tvm.kernel import Call, Kernel
 from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.tvm.kernels.winograd import WinogradCode
 from cnndsl.backends.tvm.kernels.winograd_cost import (
+    PANELS,
     Chunks,
     Shape,
     best_transforms,
     ranked_chunks,
     ranked_transforms,
 )
+from cnndsl.backends.tvm.kernels.winograd_panels import PanelsCode
 from cnndsl.backends.tvm.kernels.winograd_plan import WinogradPlan, read_halo, shape_of
 from cnndsl.backends.tvm.layout import Halo
 from cnndsl.backends.tvm.tiles import Pieces, Tile, ranked_tiles
@@ -37,23 +39,23 @@ def candidates(call: Call) -> Iterator[Candidate]:
         ranked = ranked_transforms(shape, machine)
         return [tile for tile in ranked if _reaches(read_halo(op, y.spatial, tile), call.x.halo)]
 
-    def sharings(output: tuple[int, ...]) -> list[bool]:
+    def modes(output: tuple[int, ...]) -> list[str]:
         ranked = ranked_chunks(shape, output, machine)
-        return list(dict.fromkeys(chunks.private for chunks in ranked))
+        return list(dict.fromkeys(chunks.mode for chunks in ranked))
 
-    def chunks(output: tuple[int, ...], private: bool) -> list[Chunks]:
+    def chunks(output: tuple[int, ...], mode: str) -> list[Chunks]:
         ranked = ranked_chunks(shape, output, machine)
-        return [chunks for chunks in ranked if chunks.private == private]
+        return [chunks for chunks in ranked if chunks.mode == mode]
 
-    def tiles(output: tuple[int, ...], private: bool, chunks: Chunks) -> Sequence[Tile]:
+    def tiles(output: tuple[int, ...], mode: str, chunks: Chunks) -> Sequence[Tile]:
         limit = y.blocks // op.groups
-        return ranked_tiles(machine, limit, chunks.tiles, exact=op.groups > 1)
+        exact = op.groups > 1 or mode == PANELS
+        return ranked_tiles(machine, limit, chunks.tiles, exact=exact)
 
-    for output, private, part, tile in by_rank(outputs, sharings, chunks, tiles):
+    for output, mode, part, tile in by_rank(outputs, modes, chunks, tiles):
         size = "x".join(map(str, output))
         width = Pieces.of(part.tiles, tile.columns).width
-        sharing = "private" if private else "shared"
-        name = f"winograd {size} {sharing} {part.tiles} by {tile.blocks}x{width}"
+        name = f"winograd {size} {mode} {part.tiles} by {tile.blocks}x{width}"
         yield Candidate(name, partial(_kernel, call, op, output, part, tile))
 
 
@@ -89,4 +91,5 @@ def _kernel(call: Call, op: Conv, output: tuple[int, ...], chunks: Chunks, tile:
     if op.bias:
         missing = call.output.blocks * call.machine.lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
-    return Kernel("winograd", weights, WinogradCode(plan).write, plan.scratch)
+    code = PanelsCode(plan) if plan.is_by_panels else WinogradCode(plan)
+    return Kernel("winograd", weights, code.write, plan.scratch)

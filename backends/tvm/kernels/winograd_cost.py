@@ -116,7 +116,9 @@ def _cycles(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machin
         multiply += passes * 4 * inputs / bytes_per_cycle(4 * inputs, machine)
         read = read // across * shape.kernel[1]
         start *= cores
-    work = start + math.hypot(multiply, read / bytes_per_cycle(read, machine)) + end
+    wait = read / bytes_per_cycle(read, machine)
+    inner = multiply + wait if read <= machine.caches[1] else math.hypot(multiply, wait)
+    work = start + inner + end
     if chunks.mode == PRIVATE:
         return -(-number // cores) * work + MEETING
     meetings = 1 if chunks.mode == PANELS else 3 * number

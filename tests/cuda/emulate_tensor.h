@@ -65,6 +65,7 @@ struct Matrix {
         stride((bits >> 32 & 0x3fff) << 4), mode(bits >> 62), width(mode ? 256 >> mode : 16) {
     if (bits & 0x3ff1c000c000c000) fail("bits of a descriptor that have no meaning are set");
     if (bits >> 49 & 7) fail("a descriptor has a base offset, which is not emulated");
+    if (mode && leading != 16) fail("the leading offset of a swizzled matrix is not 1");
     if (mode && start % (8 * width) >= width) fail("a swizzled matrix begins within a tile");
   }
 

@@ -37,9 +37,9 @@ DEVICE void hold(float &sum) { asm volatile("" : "+f"(sum)::"memory"); }
 
 #define PRODUCTS_START(N, NAMES, A, B, ...)                                                   \
   DEVICE void products_start(float (&d)[N / 2], unsigned long long a, unsigned long long b) { \
-    asm volatile("{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n"                               \
+    asm volatile("{ .reg .pred add; setp.eq.u32 add, 0, 0; "                                  \
                  "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.f16.f16 {" NAMES "}, "       \
-                 "%" #A ", %" #B ", add, 1, 1, 0, 0;\n}"                                      \
+                 "%" #A ", %" #B ", add, 1, 1, 0, 0; }"                                       \
                  : __VA_ARGS__                                                                \
                  : "l"(a), "l"(b));                                                           \
   }

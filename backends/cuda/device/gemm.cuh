@@ -44,13 +44,14 @@ template <class K> struct Rows {
     const int dz = offset / (K::KX * K::KY) * K::DZ;
     const Place shift = {0, c, dz, dy, dx};
     const typename X::Index distance = at<X>(shift);
+    tile += K::Math::place(threadIdx.x / WIDTH, column);
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) {
       const int row = threadIdx.x / WIDTH + i * EACH_PASS;
       const bool valid = offset < K::TAPS && (unsigned)(z[i] + dz) < X::NZ &&
                          (unsigned)(y[i] + dy) < X::NY && (unsigned)(x[i] + dx) < X::NX;
-      if (row < K::BM)
-        copy_start(tile + K::Math::place(row, column), start[i] + (valid ? distance : 0), valid);
+      if (K::BM % EACH_PASS == 0 || row < K::BM)
+        copy_start(tile + i * EACH_PASS * K::Math::ROW, start[i] + (valid ? distance : 0), valid);
     }
   }
 };
@@ -58,11 +59,13 @@ template <class K> struct Rows {
 // Starts the copies of one tile of weights.
 template <class K> DEVICE void copy_weights(char *tile, const char *weights) {
   constexpr int count = K::BN * (K::Math::STEP / VECTOR);
+  tile += K::Math::weight_place(threadIdx.x);
+  weights += threadIdx.x * VECTOR;
 #pragma unroll
   for (int i = 0; i < (count + K::THREADS - 1) / K::THREADS; ++i) {
-    const int vector = threadIdx.x + i * K::THREADS;
-    if (vector < count)
-      copy_start(tile + K::Math::weight_place(vector), weights + vector * VECTOR, true);
+    const int pass = i * K::THREADS;
+    if (count % K::THREADS == 0 || threadIdx.x + pass < count)
+      copy_start(tile + K::Math::weight_place(pass), weights + pass * VECTOR, true);
   }
 }
 

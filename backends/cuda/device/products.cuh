@@ -2,7 +2,8 @@
 //
 // STEP bytes of each row are multiplied at a time, and rows lie ROW bytes apart in shared memory;
 // place() says where vector c of a row lies, weight_place() the same of the weights' vectors in the
-// order of memory. RUNNING steps are still being multiplied when the next one begins.
+// order of memory; each row a multiple of 8 further on lies as much further on. RUNNING steps are
+// still being multiplied when the next one begins.
 
 // Rows with a gap, so that no bank conflicts arise; products are computed when multiply returns.
 struct PaddedRows {

@@ -235,8 +235,9 @@ DEVICE void from_float(float &target, float value) { target = value; }
 DEVICE void from_float(Half &target, float value) { target = (Half)value; }
 
 DEVICE char *aligned_shared(emulator::Block &block) {
+  constexpr size_t unit = emulator::ALIGNMENT;
   const size_t start = (size_t)block.shared.data();
-  return block.shared.data() + (emulator::ALIGNMENT - start % emulator::ALIGNMENT) % emulator::ALIGNMENT;
+  return block.shared.data() + (unit - start % unit) % unit;
 }
 
 DEVICE char *shared_memory() {

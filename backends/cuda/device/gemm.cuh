@@ -109,8 +109,9 @@ template <class K> DEVICE void gemm(const typename K::Arguments &a) {
   const int part = blockIdx.x % K::SPLIT, tile = blockIdx.x / K::SPLIT;
   const int column = blockIdx.y, group = blockIdx.z;
   const Rows<K> rows(a.x0, tile, group);
+  constexpr int bytes = K::BN * K::Math::STEP;
   const char *weights =
-      (const char *)a.weight + (long long)(group * gridDim.y + column) * K::STEPS * (K::BN * K::Math::STEP);
+      (const char *)a.weight + (long long)(group * gridDim.y + column) * K::STEPS * bytes;
   const int first = part * K::PART, last = first + K::PART;
   typename K::Math::Sums sums;
   add_products<K>(sums, memory, rows, weights, first, last < K::STEPS ? last : K::STEPS);

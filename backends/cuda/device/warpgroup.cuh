@@ -23,9 +23,10 @@ template <int PENDING> DEVICE void products_wait() {
 DEVICE void hold(float &sum) { asm volatile("" : "+f"(sum)::"memory"); }
 
 // products_start: starts d += a * b for a 64x16 times 16xN of halves that lie in shared memory as
-// descriptors say, both with the 16 halves of a row or column side by side. Sums, N / 2 in a thread,
-// are laid out as in the PTX ISA, wgmma.m64nNk16: those of multiply_add for N / 8 tiles of columns.
-#define TEN(t) "%" #t "0, %" #t "1, %" #t "2, %" #t "3, %" #t "4, %" #t "5, %" #t "6, %" #t "7, %" #t "8, %" #t "9, "
+// descriptors say, both with the 16 halves of a row or column side by side. Sums, N / 2 in a
+// thread, are laid out as in the PTX ISA, wgmma.m64nNk16: as those of multiply_add in N / 8 tiles.
+#define FIVE(t, a, b, c, d, e) "%" #t #a ", %" #t #b ", %" #t #c ", %" #t #d ", %" #t #e ", "
+#define TEN(t) FIVE(t, 0, 1, 2, 3, 4) FIVE(t, 5, 6, 7, 8, 9)
 #define NAMES_30 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, " TEN(1) TEN(2)
 #define NAMES_60 NAMES_30 TEN(3) TEN(4) TEN(5)
 #define NAMES_120 NAMES_60 TEN(6) TEN(7) TEN(8) TEN(9) TEN(10) TEN(11)

@@ -3,9 +3,10 @@
     python -m benchmarks.cuda_zoo [--only 'resnet*'] [--arch sm_90] [--json FILE]
 
 Each network is compiled in f32 and f16 for batches of 1 and 32; neither a GPU nor weights are
-needed. A kernel that spills registers is a failure, as is code for another architecture. The last
-columns count convolutions and fully connected layers by the family of their kernel: `gemm` runs on
-tensor cores, `sgemm` in float32, `grouped` computes what is limited by memory, `plain` the rest.
+needed. A kernel that spills registers is a failure, as is code for another architecture, or where
+each wgmma waits for the one before. The last columns count convolutions and fully connected layers
+by the family of their kernel: `wgmma` and `gemm` run on tensor cores, `sgemm` in float32, `grouped`
+computes what is limited by memory, `plain` the rest.
 Kernels in the cache are not compiled again: `CNNDSL_CACHE=off` measures whole compilations.
 """
 
@@ -37,6 +38,8 @@ from cnndsl.ir.operators import Conv, FullyConnected
 from cnndsl.passes.pipeline import optimise
 from cnndsl.runtime.files import atomic_write
 
+TENSOR = ("wgmma", "gemm")
+"""Families that multiply on tensor cores."""
 FORMS = (("f32", 1), ("f32", 32), ("f16", 1), ("f16", 32))
 
 
@@ -44,8 +47,9 @@ FORMS = (("f32", 1), ("f32", 32), ("f16", 1), ("f16", 32))
 class Row:
     """A network in one form: seconds, kernels and how many of them were built, what they need.
 
-    `registers` are the most of a kernel, `spills` bytes of all, `foreign` counts kernels for
-    another architecture. `gemm` counts those products that run on tensor cores indeed.
+    `registers` are the most of a kernel, `spills` bytes of all, `serialised` and `foreign` count
+    kernels whose tensor-core instructions wait for one another, and those for another
+    architecture. `wgmma` and `gemm` count those products that run on tensor cores indeed.
     """
 
     network: str
@@ -57,7 +61,9 @@ class Row:
     built: int
     registers: int
     spills: int
+    serialised: int
     foreign: int
+    wgmma: int
     gemm: int
     sgemm: int
     grouped: int
@@ -65,8 +71,8 @@ class Row:
 
     @property
     def fine(self) -> bool:
-        """No spills, and all code is for the architecture that was asked for."""
-        return not self.spills and not self.foreign
+        """No spills, no needless waits, and all code is for the architecture asked for."""
+        return not (self.spills or self.serialised or self.foreign)
 
 
 def compile_form(name: str, precision: str, batch: int, arch: str) -> Row:
@@ -75,7 +81,8 @@ def compile_form(name: str, precision: str, batch: int, arch: str) -> Row:
     graph = optimise(cnndsl.parse(name).graph, fusions=BACKEND.fusions)[0]
     program = lower(graph, batch, find_machine(arch, precision))
     packing_of(program)
-    code, hits = make_code(kernels(program.steps), arch)
+    sources = kernels(program.steps)
+    code, hits = make_code(sources)
     products = count_products(program, code)
     return Row(
         name,
@@ -87,7 +94,9 @@ def compile_form(name: str, precision: str, batch: int, arch: str) -> Row:
         len(code) - hits,
         max(made.resources.registers for made in code.values()),
         sum(made.resources.spills for made in code.values()),
-        sum(cubin_arch(made.cubin) != arch for made in code.values()),
+        sum(made.resources.serialised for made in code.values()),
+        sum(cubin_arch(code[name].cubin) != sources[name].arch for name in sources),
+        products["wgmma"],
         products["gemm"],
         products["sgemm"],
         products["grouped"],
@@ -101,13 +110,14 @@ def count_products(program: Program, code: Mapping[str, Code]) -> Counter[str]:
         step.kernel.family
         for step in program.steps
         if isinstance(step.call.core, Conv | FullyConnected)
-        and (step.kernel.family != "gemm" or code[step.symbol].resources.products)
+        and (step.kernel.family not in TENSOR or code[step.symbol].resources.products)
     )
 
 
 HEAD = (
     f"{'network':34} {'form':>7} {'seconds':>8} {'launches':>8} {'kernels':>7} {'built':>6} "
-    f"{'registers':>9} {'spills':>6} {'gemm':>5} {'sgemm':>5} {'grouped':>7} {'plain':>5}"
+    f"{'registers':>9} {'spills':>6} {'wgmma':>5} {'gemm':>5} {'sgemm':>5} {'grouped':>7} "
+    f"{'plain':>5}"
 )
 
 
@@ -116,10 +126,15 @@ def line(row: Row) -> str:
     form = f"{row.precision}x{row.batch}"
     text = (
         f"{row.network:34} {form:>7} {row.seconds:8.1f} {row.launches:8} {row.kernels:7} "
-        f"{row.built:6} {row.registers:9} {row.spills:6} {row.gemm:5} {row.sgemm:5} "
-        f"{row.grouped:7} {row.plain:5}"
+        f"{row.built:6} {row.registers:9} {row.spills:6} {row.wgmma:5} {row.gemm:5} "
+        f"{row.sgemm:5} {row.grouped:7} {row.plain:5}"
     )
-    return text if row.fine else f"{text}  {'spills' if row.spills else 'other architecture'}"
+    problems = {
+        "spills": row.spills,
+        "serialised": row.serialised,
+        "other architecture": row.foreign,
+    }
+    return "  ".join([text, *(name for name, count in problems.items() if count)])
 
 
 def main() -> None:

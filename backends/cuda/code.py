@@ -7,10 +7,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
 
 from cnndsl import __version__
-from cnndsl.backends.cuda.source import shared_text
+from cnndsl.backends.cuda.source import Source, shared_text
 from cnndsl.backends.cuda.toolchain import (
     FLAGS,
     Resources,
@@ -34,9 +33,9 @@ class Code:
 
 
 def make_code(
-    texts: Mapping[str, str], arch: str, progress: Callable[[int], None] = lambda done: None
+    sources: Mapping[str, Source], progress: Callable[[int], None] = lambda done: None
 ) -> tuple[dict[str, Code], int]:
-    """The code of kernels by name from their texts, and how many came from the cache.
+    """The code of kernels by name from their sources, and how many came from the cache.
 
     The others are compiled on all cores. Code in the cache is used if this machine's compiler
     made it, or if there is no compiler here. `progress` is told how many kernels are done, each
@@ -45,17 +44,17 @@ def make_code(
     store, compiler = Store("kernels"), versions()
     found = {
         name: code
-        for name, text in texts.items()
-        if (code := _read(store.get(_key(text, arch)), compiler)) is not None
+        for name, source in sources.items()
+        if (code := _read(store.get(_key(source)), compiler)) is not None
     }
     hits = len(found)
     progress(hits)
-    missing = {name: text for name, text in texts.items() if name not in found}
+    missing = {name: source for name, source in sources.items() if name not in found}
     if missing:
         require_compiler()
-    for made in _compiled(missing, arch):
+    for made in _compiled(missing):
         for name, code in made.items():
-            store.put(_key(texts[name], arch), _written(code, compiler))
+            store.put(_key(sources[name]), _written(code, compiler))
         found |= made
         progress(len(found))
     if missing:
@@ -63,14 +62,16 @@ def make_code(
     return found, hits
 
 
-def _compiled(texts: Mapping[str, str], arch: str) -> Iterator[dict[str, Code]]:
+def _compiled(sources: Mapping[str, Source]) -> Iterator[dict[str, Code]]:
     """The code of kernels in chunks, as many at a time as there are cores."""
     cores = os.cpu_count() or 1
-    size = min(CHUNK, -(-len(texts) // cores))
-    names = iter(texts)
-    chunks = iter(lambda: list(islice(names, size)), [])
+    size = min(CHUNK, -(-len(sources) // cores))
+    chunks: list[tuple[list[str], str]] = []
+    for arch in sorted({source.arch for source in sources.values()}):
+        texts = [source.text for source in sources.values() if source.arch == arch]
+        chunks += [(texts[i : i + size], arch) for i in range(0, len(texts), size)]
     with ThreadPoolExecutor(cores) as pool:
-        yield from pool.map(lambda chunk: _compile([texts[n] for n in chunk], arch), chunks)
+        yield from pool.map(lambda chunk: _compile(*chunk), chunks)
 
 
 def _compile(texts: Sequence[str], arch: str) -> dict[str, Code]:
@@ -78,9 +79,9 @@ def _compile(texts: Sequence[str], arch: str) -> dict[str, Code]:
     return {name: Code(*assemble(name, text, arch)) for name, text in ptx.items()}
 
 
-def _key(text: str, arch: str) -> str:
+def _key(source: Source) -> str:
     """All that the code of a kernel follows from, but for the compiler."""
-    return repr((__version__, arch, FLAGS, shared_text(), text))
+    return repr((__version__, source.arch, FLAGS, shared_text(), source.text))
 
 
 def _written(code: Code, compiler: str | None) -> bytes:

@@ -33,8 +33,8 @@ def compile_module(
     batch = options.batch or 1
     program = lower(graph, batch, machine, fastest_variant)
     packing = packing_of(program)
-    texts = kernels(program.steps)
-    code, hits = make_code(texts, machine.arch.name)
+    sources = kernels(program.steps)
+    code, hits = make_code(sources)
     resources = {name: made.resources for name, made in code.items()}
 
     def port(name: str, node: str) -> Port:
@@ -59,8 +59,8 @@ def compile_module(
             **describe(program, packing, resources),
         },
         code={
-            **{f"{name}{CUBIN}": code[name].cubin for name in texts},
-            SOURCE: source(texts.values()).encode(),
+            **{f"{name}{CUBIN}": code[name].cubin for name in sources},
+            SOURCE: source(sources.values()).encode(),
             GRAPH: source_graph.encode(),
         },
         packing=packing,
@@ -68,5 +68,5 @@ def compile_module(
     )
     module = CudaModule(artefact)
     fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
-    module.build = Build(len(texts), hits, fallbacks)
+    module.build = Build(len(sources), hits, fallbacks)
     return module

@@ -53,8 +53,8 @@ class Call:
 class Launch:
     """Blocks along each axis, threads of a block, bytes that a block shares, blocks of a cluster.
 
-    `cooperative` kernels have barriers. `roomy` ones may use as many registers as a block can
-    have; for others the compiler weighs registers against blocks at a time.
+    `cooperative` kernels have barriers. Registers of a thread are limited such that `resident`
+    blocks fit on a multiprocessor; with 0 the compiler weighs registers against blocks.
     """
 
     grid: tuple[int, int, int]
@@ -62,7 +62,7 @@ class Launch:
     shared: int = 0
     cluster: int = 1
     cooperative: bool = False
-    roomy: bool = False
+    resident: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Kernel:
 
     `function` of the device folder is the kernel's body; `constants` and `members` are what it
     needs of the struct K besides layouts and steps. `weights` are float32 but for those in
-    `halves`.
+    `halves`. A `specific` kernel has instructions of no other generation of GPUs.
     """
 
     family: str
@@ -81,6 +81,7 @@ class Kernel:
     constants: Mapping[str, int] = field(default_factory=dict)
     members: str = ""
     halves: frozenset[str] = frozenset()
+    specific: bool = False
 
 
 def outputs_launch(layout: Layout) -> Launch:
@@ -109,7 +110,7 @@ def kernel_text(call: Call, kernel: Kernel) -> tuple[str, str]:
     digest = hashlib.sha256(f"{body}{kernel.function}{launch}".encode()).hexdigest()
     name = f"{kernel.family}_{digest[:16]}"
     cluster = f" __cluster_dims__({launch.cluster}, 1, 1)" if launch.cluster > 1 else ""
-    bounds = f"{launch.threads}, 1" if launch.roomy else f"{launch.threads}"
+    bounds = ", ".join(map(str, filter(None, (launch.threads, launch.resident))))
     return name, (
         f"struct K_{name} {{\n{body.replace('SELF', f'K_{name}')}}};\n\n"
         f'extern "C" __global__ void __launch_bounds__({bounds}){cluster}\n'

@@ -41,7 +41,8 @@ class Arch:
     """An architecture by nvcc's name.
 
     `processors` are the multiprocessors of its best-known large chip, `shared` the bytes of shared
-    memory that a block can have, `clusters` says whether blocks form these.
+    memory that a block can have, `clusters` says whether blocks form these, `warpgroups` whether
+    these multiply by `wgmma`, which only code for the architecture with an `a` at its end does.
 
     Source: CUDA C++ programming guide, tables of compute capabilities; white papers of the chips.
     """
@@ -50,6 +51,12 @@ class Arch:
     processors: int
     shared: int
     clusters: bool
+    warpgroups: bool = False
+
+    @property
+    def specific(self) -> str:
+        """The name for code that uses instructions of no other generation."""
+        return f"{self.name}a"
 
 
 ARCHS = {
@@ -59,7 +66,7 @@ ARCHS = {
         Arch("sm_86", 84, 99 * 1024, False),
         Arch("sm_87", 16, 163 * 1024, False),
         Arch("sm_89", 142, 99 * 1024, False),
-        Arch("sm_90", 132, 227 * 1024, True),
+        Arch("sm_90", 132, 227 * 1024, True, warpgroups=True),
         Arch("sm_100", 148, 227 * 1024, True),
         Arch("sm_103", 160, 227 * 1024, True),
         Arch("sm_120", 188, 99 * 1024, True),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 from cnndsl.backends.cuda.lower import Step
 
-PRIMITIVES = "primitives"
+PRIMITIVES = ("primitives", "warpgroup")
 PARTS = ("base", "steps", "outputs", "windows", "reduce", "plain", "grouped", "gemm", "products")
 
 
@@ -20,14 +21,27 @@ def part(name: str) -> str:
 @cache
 def shared_text() -> str:
     """What stands before all kernels."""
-    return "\n".join(map(part, (PRIMITIVES, *PARTS)))
+    return "\n".join(map(part, (*PRIMITIVES, *PARTS)))
 
 
-def kernels(steps: Iterable[Step]) -> dict[str, str]:
-    """The texts of all different kernels by symbol."""
-    return {step.symbol: step.text for step in steps}
+@dataclass(frozen=True)
+class Source:
+    """The CUDA text of a kernel, and the architecture that it is compiled for."""
+
+    text: str
+    arch: str
 
 
-def source(texts: Iterable[str]) -> str:
+def kernels(steps: Iterable[Step]) -> dict[str, Source]:
+    """The sources of all different kernels by symbol."""
+    return {step.symbol: Source(step.text, _arch(step)) for step in steps}
+
+
+def _arch(step: Step) -> str:
+    arch = step.call.machine.arch
+    return arch.specific if step.kernel.specific else arch.name
+
+
+def source(kernels: Iterable[Source]) -> str:
     """The whole text of some kernels."""
-    return "\n".join([shared_text(), *texts])
+    return "\n".join([shared_text(), *(kernel.text for kernel in kernels)])

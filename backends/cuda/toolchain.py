@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,14 @@ COMPILER = ("nvcc", "ptxas")
 FLAGS = ("-ptx", "-std=c++17")
 ENTRY = re.compile(r"^\.visible \.entry (\w+)\(.*?^\}\n", re.MULTILINE | re.DOTALL)
 """A kernel in PTX; what stands outside of all is shared by them."""
-PRODUCT = "mma.sync"
-"""The PTX instruction of a product on tensor cores."""
+PRODUCT = re.compile(r"\b(?:mma\.sync|wgmma\.mma_async)\b")
+"""The PTX instructions of a product on tensor cores."""
+SERIALISED = "wgmma.mma_async instructions are serialized"
+"""What ptxas says (C7510 and others) when it makes each wgmma wait for the one before."""
+COMPAT = 0x70000086
+"""The type of a cubin's section .nv.compat."""
+ACCELERATORS = 0x800, 9
+"""What marks code for an architecture with an `a`: a bit of the flags, an attribute of COMPAT."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,14 @@ class Resources:
     """What a kernel needs of a multiprocessor.
 
     `registers` of a thread, bytes of `spills` that move between registers and memory for lack of
-    registers, `products`: instructions for tensor cores.
+    registers, `products`: instructions for tensor cores, `serialised`: whether they wait for one
+    another although they need not.
     """
 
     registers: int
     spills: int
     products: int
+    serialised: bool = False
 
 
 def versions() -> str | None:
@@ -83,19 +92,48 @@ def assemble(name: str, ptx: str, arch: str) -> tuple[bytes, Resources]:
         raise CnnError.of("E0741", f"ptxas made code for {made}, not for {arch}", hint=INSTALL)
     registers = re.search(r"Used (\d+) registers", log)
     spills = sum(map(int, re.findall(r"(\d+) bytes spill", log)))
-    return cubin, Resources(int(registers[1]) if registers else 0, spills, ptx.count(PRODUCT))
+    products = len(PRODUCT.findall(ptx))
+    return cubin, Resources(
+        int(registers[1]) if registers else 0, spills, products, SERIALISED in log
+    )
 
 
 def cubin_arch(cubin: bytes) -> str | None:
     """The architecture that device code is for, by its ELF header; None if it is no such code.
 
-    Source: `readelf -h` of cubins; from ABI version 8 on (CUDA 13) the number stands in the
-    second byte of the flags, before in the first.
+    From ABI version 8 on (CUDA 13) the number stands in the second byte of the flags and the `a`
+    in a section, before in the first byte and in a bit of the flags. Source: `readelf` of cubins;
+    EF_CUDA_* of LLVM's BinaryFormat/ELF.h.
     """
-    if cubin[:4] != b"\x7fELF" or len(cubin) < 52:
+    if cubin[:4] != b"\x7fELF" or len(cubin) < 64:
         return None
-    flags = cubin[48:52]
-    return f"sm_{flags[1] if cubin[8] >= 8 else flags[0]}"
+    (flags,) = struct.unpack_from("<I", cubin, 48)
+    bit, attribute = ACCELERATORS
+    if cubin[8] < 8:
+        return f"sm_{flags & 0xFF}{'a' if flags & bit else ''}"
+    return f"sm_{flags >> 8 & 0xFF}{'a' if _compat(cubin).get(attribute) else ''}"
+
+
+def _compat(cubin: bytes) -> dict[int, int]:
+    """The attributes of the section .nv.compat that are numbers of a byte or two."""
+    (start,) = struct.unpack_from("<Q", cubin, 40)
+    size, count = struct.unpack_from("<HH", cubin, 58)
+    for header in range(start, start + size * count, size):
+        _, kind, _, _, offset, length = struct.unpack_from("<IIQQQQ", cubin, header)
+        if kind == COMPAT:
+            return _attributes(cubin[offset : offset + length])
+    return {}
+
+
+def _attributes(section: bytes) -> dict[int, int]:
+    """Each has its form (2: a byte, 3: two bytes, 4: as many as are said), number, and value."""
+    found, place = {}, 0
+    while place + 4 <= len(section):
+        form, number, value = struct.unpack_from("<BBH", section, place)
+        if form != 4:
+            found[number] = value
+        place += 4 + (value if form == 4 else 0)
+    return found
 
 
 def find_tool(name: str) -> Path | None:

@@ -22,8 +22,6 @@ from cnndsl.runtime.tuning import Progress, Tuned
 
 COUNT = 8
 """Variants of a kernel, if no number is given: those that the model of time thinks best of."""
-PRODUCTS = ("gemm", "sgemm")
-"""Families that have variants."""
 
 
 def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
@@ -35,9 +33,9 @@ def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tun
     different = {step.symbol: step for step in reversed(program.steps)}
     tasks = [_variants(step, options.tune or COUNT) for step in reversed(different.values())]
     tasks = [steps for steps in tasks if len(steps) > 1]
-    texts = kernels(step for steps in tasks for step in steps)
-    code, _ = make_code(texts, options.arch, lambda done: progress("compiling", done, len(texts)))
-    timer = _timer(options.arch, len(texts))
+    sources = kernels(step for steps in tasks for step in steps)
+    code, _ = make_code(sources, lambda done: progress("compiling", done, len(sources)))
+    timer = _timer(options.arch, len(sources))
     rows = []
     for done, steps in enumerate(tasks, 1):
         rows.append(_fastest(steps, launches[steps[0].symbol], code, timer))
@@ -47,7 +45,7 @@ def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tun
 
 def _variants(step: Step, count: int) -> list[Step]:
     """A step with each of its kernels, the one that the model of time chooses first."""
-    if step.kernel.family not in PRODUCTS:
+    if step.kernel.family not in gemm.FAMILY_OF.values():
         return [step]
     steps = []
     for variant in gemm.variants(step.call, count):

@@ -4,6 +4,7 @@
 // A cluster of blocks runs at a time, its threads as fibers one after another. Shared memory is
 // filled with NaN first. Copies into it arrive as late as copy_wait allows. Running the threads in
 // the opposite order must not change a result: where it does, a barrier is missing.
+// emulate_tensor.h has what tensor cores do.
 
 #include <cmath>
 #include <csetjmp>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <ucontext.h>
 #include <vector>
@@ -50,11 +52,36 @@ struct Warp {
   unsigned a[2][32][4], b[2][32][2];
 };
 
+// A wgmma on its way: where its sums lie, and the descriptors of its operands.
+struct Product {
+  float *sums;
+  int columns;
+  unsigned long long a, b;
+};
+
+// The sums that wgmma has not given back to a thread yet.
+struct Flying {
+  std::vector<float> values;
+  int products = 0;
+};
+
+// A thread's wgmmas. `fenced`: what it did with its registers is ordered before the next one.
+struct Products {
+  std::vector<Product> open;
+  std::vector<std::vector<Product>> groups;
+  std::map<float *, Flying> flying;
+  size_t started = 0;
+  bool fenced = false;
+};
+
+// `exposed` says of each vector of shared memory whether wgmma sees what was copied there.
+// `products` are those of each warpgroup.
 struct Block {
   Index3 index;
-  std::vector<char> shared;
+  std::vector<char> shared, exposed;
   Barrier barrier;
   std::vector<Warp> warps;
+  std::vector<std::vector<Product>> products;
 };
 
 struct Fiber {
@@ -68,9 +95,11 @@ struct Fiber {
   int rank = 0, turn = 0;
   std::vector<std::vector<Copy>> groups;
   std::vector<Copy> open;
+  std::vector<void *> arrived;
+  Products products;
 };
 
-constexpr size_t STACK = 256 * 1024;
+constexpr size_t STACK = 256 * 1024, ALIGNMENT = 1024;
 
 inline std::vector<std::unique_ptr<Fiber>> fibers;
 inline std::vector<Block> blocks;
@@ -108,7 +137,7 @@ inline void wait(Barrier &barrier, int members) {
 
 inline void start() {
   (*kernel)();
-  if (!current->groups.empty()) current->groups.clear();
+  if (!current->products.flying.empty()) fail("a thread ends before its wgmmas do");
   current->done = true;
   moved = true;
   _longjmp(scheduler, 1);
@@ -130,7 +159,8 @@ inline void run_cluster(bool backwards) {
     f.block = &blocks[f.rank];
     f.done = f.begun = false;
     f.turn = 0;
-    f.groups.clear(), f.open.clear();
+    f.groups.clear(), f.open.clear(), f.arrived.clear();
+    f.products = Products();
     getcontext(&f.context);
     f.context.uc_stack.ss_sp = f.stack.get();
     f.context.uc_stack.ss_size = STACK;
@@ -147,6 +177,11 @@ inline void run_cluster(bool backwards) {
       left += !f.done;
     }
     if (left && !moved) fail("threads wait at a barrier that others never reach");
+  }
+  for (int i = 0; i < count; ++i) {
+    const Fiber &f = *fibers[i];
+    if (f.products.started != f.block->products[f.thread.x / 128].size())
+      fail("not all threads of a warpgroup start a wgmma");
   }
 }
 
@@ -168,8 +203,10 @@ inline void launch(const std::function<void()> &body, const int *blocks_xyz, int
       Block &block = blocks[rank];
       block.index = {id % across * span + rank, id / across % grid.y, id / (across * grid.y)};
       if (with_barriers) {
-        block.shared.assign(shared + 128, (char)0xff);
+        block.shared.assign(shared + ALIGNMENT, (char)0xff);
+        block.exposed.assign(shared / 16 + 1, false);
         block.warps.assign((size + 31) / 32, Warp());
+        block.products.assign((size + 127) / 128, {});
       }
     }
     if (with_barriers) {
@@ -198,13 +235,20 @@ DEVICE void from_float(float &target, float value) { target = value; }
 DEVICE void from_float(Half &target, float value) { target = (Half)value; }
 
 DEVICE char *aligned_shared(emulator::Block &block) {
+  constexpr size_t unit = emulator::ALIGNMENT;
   const size_t start = (size_t)block.shared.data();
-  return block.shared.data() + (128 - start % 128) % 128;
+  return block.shared.data() + (unit - start % unit) % unit;
 }
 
 DEVICE char *shared_memory() {
   if (!emulator::cooperative) emulator::fail("shared memory in a kernel without barriers");
   return aligned_shared(*emulator::current->block);
+}
+
+// Whether wgmma sees the vector at an address of the block's shared memory.
+DEVICE char &exposed(const void *shared) {
+  emulator::Block &block = *emulator::current->block;
+  return block.exposed[((const char *)shared - aligned_shared(block)) / 16];
 }
 
 DEVICE void barrier() { emulator::wait(emulator::current->block->barrier, emulator::threads.x); }
@@ -221,6 +265,7 @@ DEVICE const float *cluster_shared(const float *own, int rank) {
 DEVICE void copy_start(void *shared, const void *global, bool valid) {
   if ((size_t)shared % 16 || (valid && (size_t)global % 16)) emulator::fail("a copy is not aligned");
   std::memset(shared, 0xff, 16);
+  exposed(shared) = false;
   emulator::current->open.push_back({shared, valid ? global : nullptr});
 }
 
@@ -237,55 +282,8 @@ template <int PENDING> DEVICE void copy_wait() {
         std::memcpy(copy.to, copy.from, 16);
       else
         std::memset(copy.to, 0, 16);
+      emulator::current->arrived.push_back(copy.to);
     }
     groups.erase(groups.begin());
   }
 }
-
-DEVICE void warp_barrier() { emulator::wait(emulator::warp().barrier, 32); }
-
-DEVICE void load_matrices(unsigned (&r)[4], const void *row) {
-  emulator::Warp &warp = emulator::warp();
-  const int lane = emulator::lane(), turn = emulator::current->turn ^= 1;
-  warp.rows[turn][lane] = row;
-  warp_barrier();
-  for (int i = 0; i < 4; ++i)
-    std::memcpy(&r[i], (const char *)warp.rows[turn][8 * i + lane / 4] + 4 * (lane % 4), 4);
-}
-
-DEVICE float operand(unsigned word, int, float) {
-  float value;
-  std::memcpy(&value, &word, 4);
-  return value;
-}
-
-DEVICE float operand(unsigned word, int index, Half) {
-  Half values[2];
-  std::memcpy(values, &word, 4);
-  return (float)values[index];
-}
-
-// Lane l holds of a, in words: rows l / 4 and l / 4 + 8, word columns l % 4 and l % 4 + 4; of b
-// column l / 4, words l % 4 and l % 4 + 4; of d rows as of a, columns l % 4 * 2 and the next. A
-// word is two halves or one float. Each lane computes its four sums from all fragments.
-template <class T>
-DEVICE void multiply_add(float (&d)[4], const unsigned (&a)[4], const unsigned *b, T type) {
-  emulator::Warp &warp = emulator::warp();
-  const int lane = emulator::lane(), turn = emulator::current->turn ^= 1;
-  std::memcpy(warp.a[turn][lane], a, sizeof a);
-  std::memcpy(warp.b[turn][lane], b, 2 * sizeof *b);
-  warp_barrier();
-  for (int i = 0; i < 4; ++i) {
-    const int high = i / 2, column = lane % 4 * 2 + i % 2;
-    for (int word = 0; word < 8; ++word)
-      for (int part = 0; part < (int)(4 / sizeof(T)); ++part) {
-        const unsigned *left = warp.a[turn][lane / 4 * 4 + word % 4];
-        const unsigned *right = warp.b[turn][column * 4 + word % 4];
-        d[i] += operand(left[high + word / 4 * 2], part, type) *
-                operand(right[word / 4], part, type);
-      }
-  }
-}
-
-DEVICE unsigned round_operand(unsigned bits, float) { return (bits + 0x1000u) & ~0x1fffu; }
-DEVICE unsigned round_operand(unsigned bits, Half) { return bits; }

@@ -1,6 +1,6 @@
 """The target without a GPU: its kernels' text compiled for this CPU, and a driver to run it.
 
-Kernels are compiled with the primitives of emulate.h, and driver.cpp stands for the driver, so
+Kernels are compiled with the primitives of emulate*.h, and driver.cpp stands for the driver, so
 that all else is what runs on a GPU: the text, the launches, the calls of the driver.
 """
 
@@ -17,7 +17,7 @@ from cnndsl.backends.cuda import compile as compiling
 from cnndsl.backends.cuda import driver
 from cnndsl.backends.cuda.code import Code
 from cnndsl.backends.cuda.module import CudaModule
-from cnndsl.backends.cuda.source import PARTS, part
+from cnndsl.backends.cuda.source import PARTS, Source, part
 from cnndsl.backends.cuda.toolchain import Resources
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
@@ -25,6 +25,8 @@ from cnndsl.runtime.module import Array
 
 HERE = Path(__file__).parent
 OPTIONS = ("-std=c++17", "-fno-strict-aliasing", "-ffp-contract=off", "-w", "-shared", "-fPIC")
+EMULATED = ("emulate.h", "emulate_tensor.h")
+"""What stands for the primitives."""
 BACKWARDS = "EMULATED_BACKWARDS"
 """The variable that makes blocks and threads run in the opposite order."""
 
@@ -57,23 +59,24 @@ class Emulator:
             return compiling.compile_module(network, values, asked)
 
     def code(
-        self, texts: Mapping[str, str], arch: str, progress: object = None
+        self, sources: Mapping[str, Source], progress: object = None
     ) -> tuple[dict[str, Code], int]:
         """What stands for `make_code`: all kernels in one library."""
         number = len(list(self.folder.glob("*.so")))
         source, library = (self.folder / f"kernels{number}.{end}" for end in ("cpp", "so"))
-        lines = ['#include "shared.h"', *texts.values(), *map(_entry, texts)]
+        texts = [kernel.text for kernel in sources.values()]
+        lines = ['#include "shared.h"', *texts, *map(_entry, sources)]
         source.write_text("\n".join(lines))
         self._write_header()
         build_library(source, library, self.optimise)
-        return dict.fromkeys(texts, Code(str(library).encode(), Resources(0, 0, 0))), 0
+        return dict.fromkeys(sources, Code(str(library).encode(), Resources(0, 0, 0))), 0
 
     def _write_header(self) -> None:
         """What all modules share, precompiled: it takes most of the time."""
         header = self.folder / "shared.h"
         if not header.exists():
-            emulated = (HERE / "emulate.h").read_text()
-            header.write_text("\n".join(["#pragma once", emulated, *map(part, PARTS)]))
+            emulated = [(HERE / name).read_text() for name in EMULATED]
+            header.write_text("\n".join(["#pragma once", *emulated, *map(part, PARTS)]))
             options = [option for option in OPTIONS if option != "-shared"]
             command = ["c++", *options, self.optimise, "-x", "c++-header", str(header)]
             subprocess.run(command, check=True)

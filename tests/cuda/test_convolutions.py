@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -68,29 +70,59 @@ def test_all_forms(emulator: Emulator, precision: str):
     assert_agrees(module, graph, values, inputs, TOLERANCE[precision])
 
 
-@pytest.mark.parametrize(
-    ("precision", "family"), [("f32", tiles.SCALAR), ("tf32", tiles.TENSOR), ("f16", tiles.TENSOR)]
-)
-def test_every_tile_and_split(
-    emulator: Emulator, precision: str, family: tuple[tiles.Tile, ...], monkeypatch
-):
+@pytest.mark.parametrize("precision", ["f32", "tf32", "f16"])
+def test_every_tile_and_split(emulator: Emulator, precision: str, monkeypatch: pytest.MonkeyPatch):
+    machine = find_machine("sm_90", precision)
+    choices = [(tile, split) for tile in tiles.tiles_of(machine) for split in (1, 4)]
     graph, x = start(16, 9, 9)
-    choices = [(tile, split) for tile in family for split in (1, 4)]
     for index in range(len(choices)):
         then(graph, f"y{index}", "conv", x, filters=72, kernel=3, stride=2)
         graph.outputs[f"out{index}"] = f"y{index}"
-    waiting = iter(choices)
-
-    def next_choice(product, family, machine, variant):
-        tile, split = next(waiting)
-        return tiles.make_choice(product, tile, split, machine)
-
-    monkeypatch.setattr(gemm, "choose_tile", next_choice)
+    waiting = take_choices(monkeypatch, choices)
     values = parameter_values(graph, 3)
     inputs = {"image": np.random.default_rng(4).normal(size=(1, 16, 9, 9))}
     module = emulator.module(graph, values, 1, precision)
     assert next(waiting, None) is None
     assert_agrees(module, graph, values, inputs, TOLERANCE[precision])
+
+
+WARPGROUP_FORMS = {
+    "stride": ((20, 27, 19), {"filters": 70, "kernel": 5, "stride": 2}),
+    "dilated": ((136, 9, 9), {"filters": 264, "kernel": 3, "dilation": 2}),
+    "pointwise": ((24, 17, 17), {"filters": 128, "kernel": 1}),
+    "groups": ((144, 7, 6), {"filters": 80, "kernel": 3, "groups": 2}),
+}
+
+
+@pytest.mark.parametrize("form", WARPGROUP_FORMS)
+def test_forms_of_convolution_by_warpgroups(
+    emulator: Emulator, form: str, monkeypatch: pytest.MonkeyPatch
+):
+    shape, attributes = WARPGROUP_FORMS[form]
+    choices = [(tile, split) for tile in tiles.WARPGROUPS for split in (1, 2)]
+    graph, x = start(*shape)
+    for index in range(len(choices)):
+        node = then(graph, f"y{index}", "conv", x, **attributes)
+        graph.outputs[f"out{index}"] = node.name
+    waiting = take_choices(monkeypatch, choices)
+    values = parameter_values(graph, 7)
+    inputs = {"image": np.random.default_rng(8).normal(size=(1, *shape))}
+    module = Emulator(emulator.folder, "-O1").module(graph, values, 1, "f16")
+    assert next(waiting, None) is None
+    assert_agrees(module, graph, values, inputs, TOLERANCE["f16"])
+
+
+def take_choices(
+    patch: pytest.MonkeyPatch, choices: list[tuple[tiles.Tile, int]]
+) -> Iterator[tuple[tiles.Tile, int]]:
+    """Let products take these tiles and splits one after another; those that none has taken."""
+    waiting = iter(choices)
+
+    def next_choice(product, machine, variant):
+        return tiles.make_choice(product, *next(waiting), machine)
+
+    patch.setattr(gemm, "choose_tile", next_choice)
+    return waiting
 
 
 def test_a_prologue_is_computed_before_padding(emulator: Emulator):

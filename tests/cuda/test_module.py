@@ -12,6 +12,7 @@ from cnndsl.backends.cuda import BACKEND, driver, toolchain
 from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.machine import runs_on
 from cnndsl.backends.cuda.module import CudaModule
+from cnndsl.backends.cuda.source import Source
 from cnndsl.cli.main import main
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
@@ -228,4 +229,4 @@ def test_a_failing_compiler_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(CnnError, match=r"nvcc failed: .*no space left"):
-        make_code({"kernel": "text"}, "sm_90")
+        make_code({"kernel": Source("text", "sm_90")})

@@ -62,7 +62,9 @@ def test_memory_plans_hold(batch: int, precision: str):
 def test_resnet50_in_halves_runs_on_tensor_cores_without_a_workspace(batch: int):
     graph = optimise(cnndsl.parse("resnet50").graph, fusions=BACKEND.fusions)[0]
     program = lower(graph, batch, find_machine("sm_90", "f16"))
-    products = {step.node: step for step in program.steps if step.kernel.family == "gemm"}
+    products = {
+        step.node: step for step in program.steps if step.kernel.family in ("gemm", "wgmma")
+    }
     weighted = [n for n in graph.nodes() if isinstance(core_of(n.op), Conv | FullyConnected)]
     assert len(weighted) == 54
     assert {node.name for node in weighted} == set(products)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
 
 import cnndsl
-from benchmarks.cuda_zoo import compile_form
-from cnndsl.backends.cuda import BACKEND, toolchain
+from benchmarks.cuda_zoo import TENSOR, compile_form
+from cnndsl.backends.cuda import BACKEND, tiles, toolchain
 from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.disassembly import machine_products
+from cnndsl.backends.cuda.kernel import kernel_text
+from cnndsl.backends.cuda.kernels import choose
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
 from cnndsl.backends.cuda.module import CudaModule
-from cnndsl.backends.cuda.source import kernels
+from cnndsl.backends.cuda.source import Source, kernels
 from cnndsl.backends.cuda.toolchain import cubin_arch, find_tool
 from cnndsl.cli.main import main
+from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
 
 NETWORKS = [
@@ -76,15 +80,44 @@ if find_tool("nvcc") and find_tool("ptxas"):
         assert main(["inspect", path, "--source"]) == 0
         assert "__global__" in capsys.readouterr().out
 
+    def test_tiles_of_warpgroups_neither_spill_nor_wait_for_one_another():
+        program = lower(_resnet50(), 32, find_machine("sm_90", "f16"))
+        wide = [step.call for step in program.steps if step.kernel.constants.get("TAPS") == 9]
+        joined = [step.call for step in program.steps if len(step.call.inputs) > 1]
+        sources = {}
+        for call, tile, split in product((wide[-1], joined[-1]), tiles.WARPGROUPS, (1, 2, 4)):
+            variant = tiles.Variant(tile.unit, tile.rows, tile.columns, split)
+            name, text = kernel_text(call, choose(replace(call, variant=variant)))
+            sources[name] = Source(text, "sm_90a")
+        assert len(sources) == 2 * 3 * len(tiles.WARPGROUPS)
+        code, _ = make_code(sources)
+        for made in code.values():
+            assert cubin_arch(made.cubin) == "sm_90a"
+            assert made.resources.products >= 4
+            assert made.resources.spills == 0
+            assert not made.resources.serialised
+
+    def _resnet50() -> Graph:
+        return optimise(cnndsl.parse("resnet50").graph, fusions=BACKEND.fusions)[0]
+
     if find_tool("nvdisasm"):
 
-        def test_resnet50_in_halves_multiplies_on_tensor_cores_in_machine_code():
-            graph = optimise(cnndsl.parse("resnet50").graph, fusions=BACKEND.fusions)[0]
-            program = lower(graph, 1, find_machine("sm_90", "f16"))
-            products = [step for step in program.steps if step.kernel.family == "gemm"]
+        @pytest.mark.parametrize(("batch", "by_warpgroups"), [(1, 0), (32, 50)])
+        def test_resnet50_in_halves_multiplies_on_tensor_cores_in_machine_code(
+            batch: int, by_warpgroups: int
+        ):
+            program = lower(_resnet50(), batch, find_machine("sm_90", "f16"))
+            products = [step for step in program.steps if step.kernel.family in TENSOR]
             assert len(products) == 54
-            code, _ = make_code(kernels(products), "sm_90")
+            wgmma = [step.symbol for step in products if step.kernel.family == "wgmma"]
+            assert len(wgmma) >= by_warpgroups
+            sources = kernels(products)
+            code, _ = make_code(sources)
             assert all(made.resources.spills == 0 for made in code.values())
+            assert not any(made.resources.serialised for made in code.values())
             found = machine_products({name: made.cubin for name, made in code.items()})
             assert found.keys() == code.keys()
             assert all(found.values())
+            for name in wgmma:
+                assert sources[name].arch == cubin_arch(code[name].cubin) == "sm_90a"
+                assert found[name] == code[name].resources.products

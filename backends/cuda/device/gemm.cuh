@@ -2,31 +2,30 @@
 //
 // Row m of the left matrix is the window of output position m: for each offset in the kernel the
 // channels of a group, in vectors of 16 bytes. Column n of the right matrix holds the weights of
-// filter n. A block computes BM rows times BN columns in steps of 64 bytes of each row; STAGES
-// tiles are on their way at a time. With SPLIT over 1 the blocks of a cluster take a part of the
-// steps each and add up their sums through each other's shared memory.
+// filter n. A block computes BM rows times BN columns in steps of K::Math::STEP bytes of each row;
+// STAGES tiles are on their way, or being multiplied, at a time. With SPLIT over 1 the blocks of a
+// cluster take a part of the steps each and add up their sums through each other's shared memory.
 //
 // Weights are [groups, filters / BN, steps, tile]; a tile is as K::Math reads it.
 
-constexpr int STEP = 64;  // bytes of a row in one step
 constexpr int VECTOR = 16;
-constexpr int ROW = STEP + VECTOR;  // bytes from row to row in shared memory: no bank conflicts
 
 // The rows whose inputs a thread copies: where their windows start.
 template <class K> struct Rows {
   typedef typename K::X0 X;
   typedef typename X::T T;
-  static constexpr int V = VECTOR / sizeof(T), EACH_PASS = K::THREADS / (STEP / VECTOR);
+  static constexpr int V = VECTOR / sizeof(T), WIDTH = K::Math::STEP / VECTOR;
+  static constexpr int EACH_PASS = K::THREADS / WIDTH;
   static constexpr int COUNT = (K::BM + EACH_PASS - 1) / EACH_PASS;
 
   const T *start[COUNT];
   int z[COUNT], y[COUNT], x[COUNT];
   int column;
 
-  __device__ __forceinline__ Rows(const T *from, int tile, int group) : column(threadIdx.x % (STEP / VECTOR)) {
+  __device__ __forceinline__ Rows(const T *from, int tile, int group) : column(threadIdx.x % WIDTH) {
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) {
-      const int row = threadIdx.x / (STEP / VECTOR) + i * EACH_PASS, m = tile * K::BM + row;
+      const int row = threadIdx.x / WIDTH + i * EACH_PASS, m = tile * K::BM + row;
       Place p = position<typename K::Y>(m);
       const bool valid = row < K::BM && m < K::M;
       z[i] = valid ? p.z * K::SZ - K::PZ : -(1 << 28);
@@ -39,59 +38,66 @@ template <class K> struct Rows {
 
   // Starts the copies of one step.
   __device__ __forceinline__ void copy(char *tile, int step) const {
-    const int vector = step * (STEP / VECTOR) + column;
+    const int vector = step * WIDTH + column;
     const int offset = vector / K::VECTORS, c = vector % K::VECTORS * V;
     const int dx = offset % K::KX * K::DX, dy = offset / K::KX % K::KY * K::DY;
     const int dz = offset / (K::KX * K::KY) * K::DZ;
     const Place shift = {0, c, dz, dy, dx};
     const typename X::Index distance = at<X>(shift);
+    tile += K::Math::place(threadIdx.x / WIDTH, column);
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) {
-      const int row = threadIdx.x / (STEP / VECTOR) + i * EACH_PASS;
+      const int row = threadIdx.x / WIDTH + i * EACH_PASS;
       const bool valid = offset < K::TAPS && (unsigned)(z[i] + dz) < X::NZ &&
                          (unsigned)(y[i] + dy) < X::NY && (unsigned)(x[i] + dx) < X::NX;
-      if (row < K::BM)
-        copy_start(tile + row * ROW + column * VECTOR, start[i] + (valid ? distance : 0), valid);
+      if (K::BM % EACH_PASS == 0 || row < K::BM)
+        copy_start(tile + i * EACH_PASS * K::Math::ROW, start[i] + (valid ? distance : 0), valid);
     }
   }
 };
 
-// Starts the copies of one tile of weights, in rows of WIDTH vectors that lie DISTANCE bytes apart.
-template <class K, int WIDTH, int DISTANCE>
-DEVICE void copy_weights(char *tile, const char *weights) {
-  constexpr int count = K::BN * (STEP / VECTOR);
+// Starts the copies of one tile of weights.
+template <class K> DEVICE void copy_weights(char *tile, const char *weights) {
+  constexpr int count = K::BN * (K::Math::STEP / VECTOR);
+  tile += K::Math::weight_place(threadIdx.x);
+  weights += threadIdx.x * VECTOR;
 #pragma unroll
   for (int i = 0; i < (count + K::THREADS - 1) / K::THREADS; ++i) {
-    const int vector = threadIdx.x + i * K::THREADS;
-    if (vector < count)
-      copy_start(tile + vector / WIDTH * DISTANCE + vector % WIDTH * VECTOR,
-                 weights + vector * VECTOR, true);
+    const int pass = i * K::THREADS;
+    if (count % K::THREADS == 0 || threadIdx.x + pass < count)
+      copy_start(tile + K::Math::weight_place(pass), weights + pass * VECTOR, true);
   }
 }
 
-// Adds all products of the steps [first, last) to the sums.
+// Adds all products of the steps [first, last) to the sums. The products of RUNNING steps are still
+// being computed when the next ones are started, so that copies may overwrite only earlier tiles.
 template <class K, class Sums>
 DEVICE void add_products(Sums &sums, char *memory, const Rows<K> &rows, const char *weights,
                          int first, int last) {
-  constexpr int left = K::BM * ROW, stage = left + K::Math::WEIGHT_BYTES;
+  typedef typename K::Math Math;
+  constexpr int left = K::BM * Math::ROW, stage = left + Math::WEIGHT_BYTES;
+  constexpr int ahead = K::STAGES - 1 - Math::RUNNING;
+  static_assert(ahead > 0, "the copies of a step need a tile that nothing reads");
   auto copy = [&](int step) {
     if (step < last) {
       char *tile = memory + (step - first) % K::STAGES * stage;
       rows.copy(tile, step);
-      K::Math::copy(tile + left, weights + (long long)step * (K::BN * STEP));
+      copy_weights<K>(tile + left, weights + (long long)step * (K::BN * Math::STEP));
     }
     copy_commit();
   };
 #pragma unroll
-  for (int i = 0; i < K::STAGES - 1; ++i) copy(first + i);
+  for (int i = 0; i < ahead; ++i) copy(first + i);
 #pragma unroll 1
   for (int step = first; step < last; ++step) {
-    copy_wait<K::STAGES - 2>();
+    copy_wait<ahead - 1>();
+    Math::arrived();
     barrier();
-    copy(step + K::STAGES - 1);
+    copy(step + ahead);
     const char *tile = memory + (step - first) % K::STAGES * stage;
     sums.multiply(tile, tile + left);
   }
+  sums.finish();
   copy_wait<0>();
   barrier();
 }
@@ -103,8 +109,9 @@ template <class K> DEVICE void gemm(const typename K::Arguments &a) {
   const int part = blockIdx.x % K::SPLIT, tile = blockIdx.x / K::SPLIT;
   const int column = blockIdx.y, group = blockIdx.z;
   const Rows<K> rows(a.x0, tile, group);
+  constexpr int bytes = K::BN * K::Math::STEP;
   const char *weights =
-      (const char *)a.weight + (long long)(group * gridDim.y + column) * K::STEPS * (K::BN * STEP);
+      (const char *)a.weight + (long long)(group * gridDim.y + column) * K::STEPS * bytes;
   const int first = part * K::PART, last = first + K::PART;
   typename K::Math::Sums sums;
   add_products<K>(sums, memory, rows, weights, first, last < K::STEPS ? last : K::STEPS);

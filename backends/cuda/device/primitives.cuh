@@ -11,9 +11,9 @@ DEVICE float to_float(Half value) { return __half2float(value); }
 DEVICE void from_float(float &target, float value) { target = value; }
 DEVICE void from_float(Half &target, float value) { target = __float2half_rn(value); }
 
-// The block's shared memory, as large as the launch says.
+// The block's shared memory, as large as the launch says. Swizzling repeats each 1024 bytes.
 DEVICE char *shared_memory() {
-  extern __shared__ __align__(128) char memory[];
+  extern __shared__ __align__(1024) char memory[];
   return memory;
 }
 

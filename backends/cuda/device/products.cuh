@@ -1,15 +1,50 @@
 // How a block multiplies its tiles: on tensor cores, or with plain multiply-adds.
+//
+// STEP bytes of each row are multiplied at a time, and rows lie ROW bytes apart in shared memory;
+// place() says where vector c of a row lies, weight_place() the same of the weights' vectors in the
+// order of memory; each row a multiple of 8 further on lies as much further on. RUNNING steps are
+// still being multiplied when the next one begins.
+
+// Rows with a gap, so that no bank conflicts arise; products are computed when multiply returns.
+struct PaddedRows {
+  static constexpr int STEP = 64, ROW = STEP + VECTOR, RUNNING = 0;
+
+  DEVICE int place(int row, int c) { return row * ROW + c * VECTOR; }
+  DEVICE void arrived() {}
+};
+
+// Rows of 128 bytes, vector c of row r at place c ^ (r % 8), for wgmma.
+struct SwizzledRows {
+  static constexpr int STEP = 128, ROW = STEP, RUNNING = 1;
+
+  DEVICE int place(int row, int c) { return row * ROW + (c ^ (row & 7)) * VECTOR; }
+  DEVICE void arrived() { expose_copies(); }
+
+  // Describes such rows to wgmma, in units of 16 bytes: the address, a multiple of 1024 bytes, an
+  // offset that has no meaning here, the distance of the next eight rows, and swizzling by 128
+  // bytes (PTX ISA, "Matrix Descriptor Format"). To add 2 moves on by 16 halves of each row.
+  DEVICE unsigned long long descriptor(const char *rows) {
+    const unsigned long long address = shared_address(rows) & 0x3ffff, eight = 8 * ROW;
+    return address / 16 | 1ull << 16 | eight / 16 << 32 | 1ull << 62;
+  }
+};
+
+// Writes a thread's part of a 16x8 tile of sums from the tensor cores.
+DEVICE void store_fragment(float *to, int width, const float *d) {
+  store(to, {d[0], d[1]});
+  store(to + 8 * width, {d[2], d[3]});
+}
 
 // Warps in a grid of WARPS_M x WARPS_N, each with 16x8 tiles of sums. Weights lie as the left
 // matrix does: [BN, STEP] bytes.
-template <class K, int BM, int BN, int WARPS_M, int WARPS_N> struct TensorCores {
+template <class K, int BM, int BN, int WARPS_M, int WARPS_N> struct TensorCores : PaddedRows {
   typedef typename K::X0::T T;
   static constexpr int WEIGHT_BYTES = BN * ROW;
   static constexpr int TM = BM / WARPS_M / 16, TN = BN / WARPS_N / 8;
   static_assert(TN % 2 == 0, "columns are loaded in pairs of tiles");
 
-  static __device__ __forceinline__ void copy(char *tile, const char *weights) {
-    copy_weights<K, STEP / VECTOR, ROW>(tile, weights);
+  DEVICE int weight_place(int vector) {
+    return place(vector / (STEP / VECTOR), vector % (STEP / VECTOR));
   }
 
   struct Sums {
@@ -47,6 +82,8 @@ template <class K, int BM, int BN, int WARPS_M, int WARPS_N> struct TensorCores 
       }
     }
 
+    __device__ __forceinline__ void finish() {}
+
     __device__ __forceinline__ void store(float *to, int width) const {
       const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
       const int m = warp / WARPS_N * (TM * 16) + lane / 4;
@@ -54,24 +91,74 @@ template <class K, int BM, int BN, int WARPS_M, int WARPS_N> struct TensorCores 
 #pragma unroll
       for (int i = 0; i < TM; ++i)
 #pragma unroll
-        for (int j = 0; j < TN; ++j) {
-          float *first = to + (m + i * 16) * width + n + j * 8;
-          ::store(first, {d[i][j][0], d[i][j][1]});
-          ::store(first + 8 * width, {d[i][j][2], d[i][j][3]});
-        }
+        for (int j = 0; j < TN; ++j)
+          store_fragment(to + (m + i * 16) * width + n + j * 8, width, d[i][j]);
+    }
+  };
+};
+
+// Warpgroups with BM / COUNT rows each. Weights lie as the left matrix does. Both are read by the
+// tensor cores while copies of later steps are on their way.
+template <class K, int BM, int BN, int COUNT> struct Warpgroups : SwizzledRows {
+  static constexpr int WEIGHT_BYTES = BN * ROW, TM = BM / COUNT / 64;
+
+  DEVICE int weight_place(int vector) {
+    return place(vector / (STEP / VECTOR), vector % (STEP / VECTOR));
+  }
+
+  struct Sums {
+    float d[TM][BN / 2];
+    const int own;  // where this warpgroup's rows begin
+
+    __device__ __forceinline__ Sums() : own(warpgroup() * (TM * 64 * ROW)) {
+#pragma unroll
+      for (int i = 0; i < TM; ++i) fill(d[i], 0.0f);
+      hold();
+    }
+
+    __device__ __forceinline__ void hold() {
+#pragma unroll
+      for (int i = 0; i < TM; ++i)
+#pragma unroll
+        for (int j = 0; j < BN / 2; ++j) ::hold(d[i][j]);
+    }
+
+    __device__ __forceinline__ void multiply(const char *left, const char *right) {
+      const unsigned long long a = descriptor(left + own), b = descriptor(right);
+      products_fence();
+#pragma unroll
+      for (int part = 0; part < STEP; part += 32)
+#pragma unroll
+        for (int i = 0; i < TM; ++i)
+          products_start(d[i], a + (i * 64 * ROW + part) / 16, b + part / 16);
+      products_commit();
+      products_wait<RUNNING>();
+    }
+
+    __device__ __forceinline__ void finish() {
+      products_wait<0>();
+      hold();
+    }
+
+    __device__ __forceinline__ void store(float *to, int width) const {
+      const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+      const int m = warp / 4 * (TM * 64) + warp % 4 * 16 + lane / 4, n = lane % 4 * 2;
+#pragma unroll
+      for (int i = 0; i < TM; ++i)
+#pragma unroll
+        for (int j = 0; j < BN / 8; ++j)
+          store_fragment(to + (m + i * 64) * width + n + j * 8, width, d[i] + j * 4);
     }
   };
 };
 
 // Each thread has TM rows times TN columns of sums, the columns in runs of 4. Weights are
 // [STEP / 4, BN] floats.
-template <class K, int BM, int BN, int TM, int TN> struct Scalar {
+template <class K, int BM, int BN, int TM, int TN> struct Scalar : PaddedRows {
   static constexpr int WEIGHT_BYTES = BN * STEP, DEPTH = STEP / 4;
   static constexpr int COLUMNS = BN / TN, ROWS = BM / TM, RUNS = TN / 4;
 
-  static __device__ __forceinline__ void copy(char *tile, const char *weights) {
-    copy_weights<K, BN / 4, BN * 4>(tile, weights);
-  }
+  DEVICE int weight_place(int vector) { return vector * VECTOR; }
 
   struct Sums {
     float d[TM][RUNS][4];
@@ -104,6 +191,8 @@ template <class K, int BM, int BN, int TM, int TN> struct Scalar {
           }
       }
     }
+
+    __device__ __forceinline__ void finish() {}
 
     __device__ __forceinline__ void store(float *to, int width) const {
       const int m = threadIdx.x / COLUMNS, n = threadIdx.x % COLUMNS * 4;

@@ -9,16 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnndsl.backends.cuda.kernel import Call, Kernel, Launch
-from cnndsl.backends.cuda.tiles import (
-    SCALAR,
-    TENSOR,
-    Choice,
-    Product,
-    Tile,
-    Variant,
-    choose_tile,
-    rank_tiles,
-)
+from cnndsl.backends.cuda.tiles import Choice, Product, Variant, choose_tile, rank_tiles
 from cnndsl.backends.cuda.weights import dense_weight, padded_bias
 from cnndsl.backends.cuda.windows import window_constants
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
@@ -26,6 +17,8 @@ from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, FullyConnected
 
 MERGED = 16
+FAMILY_OF = {"fma": "sgemm", "mma": "gemm", "wgmma": "wgmma"}
+"""The family of a kernel by the instruction that multiplies."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +48,8 @@ def variants(call: Call, count: int) -> list[Variant]:
     )
     if windows is None:
         return []
-    ranked = rank_tiles(_shape(call, windows), _tiles(call), call.machine)
+    ranked = rank_tiles(_shape(call, windows), call.machine)
     return [choice.variant for choice in ranked[:count]]
-
-
-def _tiles(call: Call) -> tuple[Tile, ...]:
-    return TENSOR if call.machine.precision.tensor_cores else SCALAR
 
 
 def _convolution(call: Call) -> Windows | None:
@@ -110,41 +99,44 @@ def _vectors(call: Call, windows: Windows) -> int:
 
 
 def _shape(call: Call, windows: Windows) -> Product:
-    steps = -(-windows.constants["TAPS"] * _vectors(call, windows) // 4)
+    depth = windows.constants["TAPS"] * _vectors(call, windows) * 16
     rows = call.output.batch * call.output.positions
-    return Product(rows, windows.weight.shape[0] // windows.groups, windows.groups, steps)
+    return Product(rows, windows.weight.shape[0] // windows.groups, windows.groups, depth)
 
 
 def _product(call: Call, windows: Windows) -> Kernel:
     precision = call.machine.precision
-    product = _shape(call, windows)
-    choice = choose_tile(product, _tiles(call), call.machine, call.variant)
-    tile, steps = choice.tile, product.steps
-    weight = _packed(windows, tile.columns, steps, precision.block, precision.tensor_cores)
+    choice = choose_tile(_shape(call, windows), call.machine, call.variant)
+    tile = choice.tile
     launch = Launch(
         choice.grid,
         tile.threads,
         choice.shared,
         cluster=choice.split,
         cooperative=True,
-        roomy=not precision.tensor_cores,
+        resident={"fma": 1, "mma": 0, "wgmma": choice.resident}[tile.unit],
     )
     return Kernel(
-        "gemm" if precision.tensor_cores else "sgemm",
+        FAMILY_OF[tile.unit],
         "gemm",
         launch,
-        {"weight": weight, **padded_bias(call), **call.weights()},
+        {
+            "weight": _packed(windows, choice, precision.block),
+            **padded_bias(call),
+            **call.weights(),
+        },
         {
             **windows.constants,
-            **_constants(call, windows, choice, steps),
+            **_constants(call, windows, choice),
             "VECTORS": _vectors(call, windows),
         },
         f"  typedef {tile.math} Math;\n",
         frozenset({"weight"} if precision.type == "Half" else ()),
+        specific=tile.unit == "wgmma",
     )
 
 
-def _constants(call: Call, windows: Windows, choice: Choice, steps: int) -> dict[str, int]:
+def _constants(call: Call, windows: Windows, choice: Choice) -> dict[str, int]:
     return {
         "M": call.output.batch * call.output.positions,
         "INNER": windows.weight.shape[1],
@@ -152,25 +144,26 @@ def _constants(call: Call, windows: Windows, choice: Choice, steps: int) -> dict
         "BM": choice.tile.rows,
         "BN": choice.tile.columns,
         "STAGES": choice.stages,
-        "STEPS": steps,
+        "STEPS": choice.steps,
         "SPLIT": choice.split,
-        "PART": -(-steps // choice.split),
+        "PART": choice.part,
     }
 
 
-def _packed(windows: Windows, columns: int, steps: int, block: int, transposed: bool) -> Expression:
-    """[groups, filters / columns, steps, columns, 4 vectors], filled up with zeros.
+def _packed(windows: Windows, choice: Choice, block: int) -> Expression:
+    """[groups, filters / columns, steps, columns, vectors of a step], filled up with zeros.
 
-    Not transposed, the last two axes are swapped.
+    For plain multiply-adds the last two axes are swapped.
     """
+    tile, steps = choice.tile, choice.steps
     filters, width, *kernel = windows.weight.shape
-    own, taps, depth = filters // windows.groups, math.prod(kernel), 4 * block
+    own, taps, depth = filters // windows.groups, math.prod(kernel), tile.step // 16 * block
     weight: Expression = reshape(windows.weight, (windows.groups, own, width, taps))
     weight = pad(weight, ((0, 0), (0, 0), (0, -width % block), (0, 0)))
     weight = transpose(weight, (0, 1, 3, 2))
     rows = weight.shape[2] * weight.shape[3]
     weight = reshape(weight, (windows.groups, own, rows))
-    weight = pad(weight, ((0, 0), (0, -own % columns), (0, steps * depth - rows)))
-    shape: Sequence[int] = (windows.groups, -(-own // columns), columns, steps, depth)
+    weight = pad(weight, ((0, 0), (0, -own % tile.columns), (0, steps * depth - rows)))
+    shape: Sequence[int] = (windows.groups, -(-own // tile.columns), tile.columns, steps, depth)
     weight = reshape(weight, tuple(shape))
-    return transpose(weight, (0, 1, 3, 2, 4) if transposed else (0, 1, 3, 4, 2))
+    return transpose(weight, (0, 1, 3, 4, 2) if tile.unit == "fma" else (0, 1, 3, 2, 4))

@@ -22,6 +22,9 @@ STOPPED = 1.2
 """What products take longer by where sums are stored and loaded again every few input channels."""
 TRANSFORM = 0.4
 """Cycles for each point that a vector of weights is transformed to, times the points of a row."""
+PASSING = 1.5
+"""Bytes in a cache for each of a transformed tile, as maps and weights pass by; not on AMD's CPUs,
+whose shared cache is near."""
 PANEL = 4
 """Output blocks of a panel, about."""
 MEETING = 8000
@@ -104,7 +107,8 @@ def _cycles(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machin
     inputs = points * shape.channels * shape.groups * chunks.tiles
     outputs = points * shape.filters * shape.groups * chunks.tiles
     each = 2 + sum(m + r - 1 for m, r in zip(tile, shape.kernel, strict=True)) / 3
-    moved = 8 / bytes_per_cycle(4 * (inputs + outputs), machine)
+    kept = 4 * (inputs + outputs) * (1 if machine.is_amd else PASSING)
+    moved = 8 / bytes_per_cycle(kept, machine)
     start, end = inputs * (each / lanes + moved), outputs * (each / lanes + moved)
     multiply = points * shape.pairs * chunks.tiles / (2 * lanes)
     read = 4 * points * shape.pairs
@@ -125,7 +129,7 @@ def _cycles(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machin
     return number * work / cores + meetings * MEETING
 
 
-def bytes_per_cycle(size: int, machine: Machine) -> float:
+def bytes_per_cycle(size: float, machine: Machine) -> float:
     """What a core reads from the cache that holds so many bytes, or from memory, about."""
     if size <= machine.caches[1]:
         return 32

@@ -112,6 +112,20 @@ def test_sums_stay_in_registers(cpu: str):
     assert [body for body in loops if re.search(r"zmm.*\(%rsp\)|\(%rsp\).*zmm", body)] == []
 
 
+@pytest.mark.parametrize("winograd", [True, False])
+def test_weights_are_asked_for_one_line_at_a_time(winograd: bool):
+    """A CPU has no place to remember many at once, and would wait."""
+    graph, x = start(512, 7, 7)
+    graph.outputs = {"y": then(graph, "y", "conv", x, filters=512, kernel=3).name}
+    machine = replace(find_machine("skylake-avx512"), cores=2, winograd=winograd)
+    steps = [step for step in lower(graph, 1, machine).steps if step.node == "y"]
+    assert [step.kernel.family for step in steps] == ["winograd" if winograd else "direct"]
+    code = assembly([function for unit in kernels(steps) for function in unit.write()], machine)
+    loops = [body for body in loops_of(code) if "vfmadd" in body and "prefetch" in body]
+    assert loops
+    assert [body for body in loops if re.search(r"prefetch.*\n\s*prefetch", body)] == []
+
+
 def test_code_uses_only_what_the_cpu_has():
     """Though LLVM orders it for another one."""
     target = find_machine("skylake-avx512").target()

@@ -16,8 +16,8 @@ LARGEST = 36
 SHARED_CACHE = 8 * 2**20
 """Bytes that the cache holds which all cores share."""
 PRIVATE, SHARED, PANELS = MODES = "private", "shared", "panels"
-"""Each core has chunks of its own; or all share the phases of a chunk; or they do, and each
-transforms the plain weights of its output blocks."""
+"""Each core has chunks of its own; or all share the phases of a chunk; or each computes panels of
+output blocks of a chunk, whose weights it transforms on one axis."""
 STOPPED = 1.2
 """What products take longer by where sums are stored and loaded again every few input channels."""
 TRANSFORM = 0.4

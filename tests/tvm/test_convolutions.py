@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cnndsl.backends.tvm import BACKEND
+from cnndsl.backends.tvm.kernels import candidates
 from cnndsl.backends.tvm.kernels.winograd_cost import MODES, Chunks, Shape, ranked_chunks
 from cnndsl.backends.tvm.lower import lower
 from cnndsl.backends.tvm.machine import Machine
@@ -114,7 +115,13 @@ def test_all_forms(batch: int, extension: str):
         assert_agrees(module, graph, values, inputs, tolerance)
 
 
-SHARED = ("winograd_residual", "winograd_2", "winograd_1x7", "winograd_7x1", "winograd_groups")
+IN_ALL_MODES = (
+    "winograd_residual",
+    "winograd_2",
+    "winograd_1x7",
+    "winograd_7x1",
+    "winograd_groups",
+)
 
 
 @pytest.mark.parametrize(("parts", "extension"), [(1, "avx2"), (3, "avx2"), (2, "avx512")])
@@ -130,8 +137,11 @@ def test_winograd_however_the_work_is_shared(
 
     monkeypatch.setenv("CNNDSL_CACHE", "off")
     monkeypatch.setattr("cnndsl.backends.tvm.kernels.winograd_family.ranked_chunks", forced)
-    for item in (form for form in FORMS if form.id in SHARED):
+    for item in (form for form in FORMS if form.id in IN_ALL_MODES):
         graph = graph_of(item)
+        steps = lower(graph, parts, machine(extension)).steps
+        found = [step.call for step in steps if step.kernel.family == "winograd"]
+        assert [f" {mode} " in next(candidates(call)).name for call in found] == [True]
         values = parameter_values(graph, 5)
         inputs = {"image": np.random.default_rng(6).normal(size=(parts, *item.shape))}
         module = compiled(graph, values, batch=parts, extension=extension)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from cnndsl.ir.algebra import broadcast, constant
 from cnndsl.ir.graph import Graph, Node
@@ -31,22 +32,26 @@ def prepare(
     graph: Graph,
     takes_prologue: Callable[[Node], bool],
     *,
+    takes_pool: Callable[[Node], bool] = lambda node: False,
     squeezes: bool = True,
 ) -> Graph:
     """A copy of an inference graph with fewer operators that computes the same.
 
     Per-channel maps become affine, the mean of several operands a sum and a map. Where
     `takes_prologue` says that the kernels of a fused node do not compute its prologue themselves,
-    it becomes a node of its own: an operator with an epilogue. Unless there is a
-    kernel that `squeezes`, squeeze-and-excitation blocks are taken apart. Each input is followed
-    and each output preceded by an identity, which moves it between the caller's layout and that
-    of the kernels.
+    it becomes a node of its own: an operator with an epilogue. So does a max pool at the end of an
+    epilogue where `takes_pool` says it. Unless there is a kernel that `squeezes`,
+    squeeze-and-excitation blocks are taken apart. Each input is followed and each output preceded
+    by an identity, which moves it between the caller's layout and that of the kernels.
     """
     result = graph.copy()
     for node in list(result.nodes()):
         _simplify(result, node)
         if isinstance(node.op, Fused) and node.op.prologue and not takes_prologue(node):
             _split_prologue(result, node, node.op)
+        node = result[node.name]
+        if isinstance(node.op, Fused) and node.op.pool and not takes_pool(node):
+            _split_pool(result, node, node.op)
         if not squeezes:
             _take_apart(result, result[node.name])
     for name in list(result.inputs):
@@ -96,6 +101,15 @@ def _split_prologue(graph: Graph, node: Node, op: Fused) -> None:
     operand = graph.add(f"{node.name}.prologue", before, [first], params, node.spans)
     rest = {role: e for role, e in node.params.items() if not role.startswith("prologue")}
     graph.redefine(node, Fused(op.core, (), op.epilogue), [operand, *others], rest, node.spans)
+
+
+def _split_pool(graph: Graph, node: Node, op: Fused) -> None:
+    """Give the pool at the end of the epilogue a node of its own."""
+    assert op.pool
+    rest = replace(op, epilogue=op.epilogue[:-1])
+    name = f"{node.name}.unpooled"
+    whole = graph.add(name, rest, graph.producers(node), node.params, node.spans)
+    graph.redefine(node, op.pool, [whole], {}, node.spans)
 
 
 def _take_apart(graph: Graph, node: Node) -> None:

@@ -76,7 +76,7 @@ def read_halo(reader: Node, x: Node, batch: int, machine: Machine) -> Halo:
         return first.pads if isinstance(first, Conv) else ()
     if not isinstance(core, Conv):
         return ()
-    spatial = [n for n in reader.type.spatial if isinstance(n, int)]
+    spatial = [n for n in core.infer([x.type]).spatial if isinstance(n, int)]
     tile = winograd_plan.output_tile(core, x.type.channels, spatial, batch, machine)
     return winograd_plan.read_halo(core, spatial, tile) if tile else core.pads
 

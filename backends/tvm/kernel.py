@@ -18,7 +18,7 @@ from cnndsl.backends.tvm.steps import apply_step, step_weights
 from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, Shuffle, Subsample
+from cnndsl.ir.operators import Conv, MaxPool, Shuffle, Subsample
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,22 @@ class Call:
         """What thins out the operand, if the prologue starts with that."""
         first = self.prologue[0] if self.prologue else None
         return first if isinstance(first, Subsample) else None
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """Sizes of the windows of which the epilogue keeps the largest element."""
+        last = self.epilogue[-1] if self.epilogue else None
+        return last.kernel if isinstance(last, MaxPool) else (1,) * len(self.output.spatial)
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether such windows have more than one element."""
+        return any(size > 1 for size in self.window)
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """Sizes of the core's result."""
+        return tuple(n * k for n, k in zip(self.output.spatial, self.window, strict=True))
 
     def weights(self) -> dict[str, Expression]:
         """The parameters of prologue and epilogue as their steps read them."""

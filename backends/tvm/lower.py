@@ -10,6 +10,7 @@ from cnndsl.backends.tvm.assignment import assign_layouts
 from cnndsl.backends.tvm.kernel import Call, Kernel
 from cnndsl.backends.tvm.kernels import choose, has_variants
 from cnndsl.backends.tvm.kernels.bands import pays
+from cnndsl.backends.tvm.kernels.winograd_plan import is_whole, output_tile
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.steps import is_step
@@ -73,7 +74,11 @@ def lower(
 
     Raises ValueError if a size is open.
     """
-    prepared = prepare(graph, lambda node: takes_prologue(node, machine))
+    prepared = prepare(
+        graph,
+        lambda node: takes_prologue(node, machine),
+        takes_pool=lambda node: takes_pool(node, batch, machine),
+    )
     layouts = assign_layouts(prepared, batch, machine)
     options, memory = _plan(prepared, layouts, batch, machine)
     placed = _placed(prepared, layouts, memory)
@@ -102,6 +107,23 @@ def takes_prologue(node: Node, machine: Machine) -> bool:
         return True
     width = node.params["core.weight"].shape[1]
     return isinstance(first, Shuffle) and width >= machine.lanes
+
+
+def takes_pool(node: Node, batch: int, machine: Machine) -> bool:
+    """Whether the kernel of a fused node computes the max pool that its epilogue ends with.
+
+    Those of Winograd do where the tiles of outputs consist of whole windows.
+    """
+    assert isinstance(node.op, Fused)
+    assert node.op.pool
+    core, window = node.op.core, node.op.pool.kernel
+    if node.op.prologue or not isinstance(core, Conv) or core.table is not None:
+        return False
+    channels = node.params["core.weight"].shape[1] * core.groups
+    sizes = zip(node.type.spatial, window, strict=True)
+    spatial = [n * k for n, k in sizes if isinstance(n, int)]
+    tile = output_tile(core, channels, spatial, batch, machine)
+    return tile is not None and is_whole(tile, window)
 
 
 def _plan(

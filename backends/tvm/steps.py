@@ -18,6 +18,7 @@ from cnndsl.ir.operators import (
     HardSwish,
     LeakyRelu,
     Max,
+    MaxPool,
     Mul,
     PRelu,
     Relu,
@@ -44,7 +45,10 @@ def step_weights(
 def apply_step(
     op: Operator, label: str, value: Expr, lanes: int, parameter: Parameters, other: Expr
 ) -> Expr:
-    """The value after one step; `other` is the further operand of a join."""
+    """The value after one step; `other` is the further operand of a join.
+
+    What chooses among values, rather than to compute one, is left to the kernel.
+    """
     match op:
         case Affine():
             return value * parameter(f"{label}.weight") + parameter(f"{label}.bias")
@@ -57,7 +61,7 @@ def apply_step(
             return value * other
         case Max():
             return tirx.max(value, other)
-        case Subsample():
+        case Subsample() | MaxPool():
             return value
     return ACTIVATIONS[type(op)](op, value, lanes)
 

@@ -92,7 +92,7 @@ def add_epilogue(graph: Graph, node: Node, follower: Node, others: Sequence[Node
     for index in range(start, start + count):
         params |= step.labelled(f"epilogue{index}")
     fused = graph.redefine(
-        node,
+        graph.update(node, type=follower.type),
         replace(op, epilogue=op.epilogue + (step.op,) * count),
         [*graph.producers(node), *others],
         params,

@@ -22,6 +22,7 @@ from cnndsl.passes.merge_linear import MergeLinear
 from cnndsl.passes.no_ops import NoOps
 from cnndsl.passes.padded_shortcut import PaddedShortcut
 from cnndsl.passes.pool_commute import PoolCommute
+from cnndsl.passes.pool_epilogue import PoolEpilogue
 from cnndsl.passes.prologue import Prologue
 from cnndsl.passes.rectified import Rectified
 from cnndsl.passes.rewrite import Pass, Report
@@ -40,6 +41,7 @@ FUSING: tuple[Pass, ...] = (
     SqueezeExcitation(),
     ShufflePrologue(),
     Epilogue(),
+    PoolEpilogue(),
     Prologue(),
     DepthwisePrologue(),
 )

@@ -14,12 +14,13 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Shuffle
 from cnndsl.passes.depthwise_prologue import DepthwisePrologue
 from cnndsl.passes.pipeline import LEVELS, REDUCING, RESHAPING, inference_graph, optimise
+from cnndsl.passes.pool_epilogue import PoolEpilogue
 from cnndsl.passes.shuffle_prologue import ShufflePrologue
 from tests.passes.random_graphs import Grower, Sample
 from tests.passes.test_random_graphs import assert_same_outputs
 
-PROLOGUES = (ShufflePrologue(), DepthwisePrologue())
-MOVING = [step.name for step in (*REDUCING, *RESHAPING, *PROLOGUES)]
+NEIGHBOURS = (ShufflePrologue(), PoolEpilogue(), DepthwisePrologue())
+MOVING = [step.name for step in (*REDUCING, *RESHAPING, *NEIGHBOURS)]
 
 
 class PatternGrower(Grower):
@@ -53,12 +54,14 @@ class PatternGrower(Grower):
         return self.add(name, x) if name else x
 
     def pooled(self) -> None:
-        """A convolution before an average pool."""
+        """A convolution before a pool."""
         x = self.some_conv(self.map(), 2, self.draw(st.sampled_from([1, 1, 1, 2])))
         x = self.maybe(x, "bn", "relu")
         pad = self.draw(st.sampled_from(["valid", "same"]))
         options = {"kernel": 2, "stride": 2, "pad": pad, "ceil": self.draw(st.booleans())}
-        kind = self.draw(st.sampled_from(["avgpool", "distance_avgpool", "global_avgpool"]))
+        kind = self.draw(
+            st.sampled_from(["avgpool", "distance_avgpool", "global_avgpool", "maxpool"])
+        )
         if kind == "avgpool":
             options["include_pad"] = self.draw(st.booleans())
         self.add(kind, x, **({} if kind == "global_avgpool" else options))

@@ -36,6 +36,8 @@ def form(
     return Form(label, family, shape, attributes, after)
 
 
+SUM_POOLED = ("add", "maxpool", "conv")
+
 FORMS = (
     form("3x3", "direct", (19, 11, 30), filters=40, kernel=3, dilation=2),
     form("3x3_strided", "direct", (32, 13, 15), "relu", filters=48, kernel=3, stride=2),
@@ -74,6 +76,12 @@ FORMS = (
     form("winograd_7x1", "winograd", (72, 17, 17), "add", filters=72, kernel=[7, 1]),
     form("winograd_1x3", "winograd", (64, 16, 18), "relu", filters=64, kernel=[1, 3]),
     form("winograd_5x5", "winograd", (48, 20, 19), filters=64, kernel=5),
+    form("winograd_pooled", "winograd", (48, 18, 22), "relu", "maxpool", filters=56, kernel=3),
+    form("winograd_sum_pooled", "winograd", (32, 28, 28), *SUM_POOLED, filters=32, kernel=3),
+    form("winograd_2_pooled", "winograd", (96, 6, 10), "maxpool", filters=80, kernel=3),
+    form("direct_pooled", "pooling", (32, 12, 16), "relu", "maxpool", filters=40, kernel=1),
+    form("depthwise_pooled", "pooling", (32, 12, 16), "maxpool", filters=32, kernel=3, groups=32),
+    form("prologue_pooled", "pooling", (32, 20, 20), "bn", "conv", "maxpool", filters=32, kernel=5),
     form("winograd_groups", "winograd", (96, 20, 20), "relu", filters=64, kernel=3, groups=2),
 )
 
@@ -93,6 +101,8 @@ def graph_of(item: Form, copies: int = 1) -> Graph:
                 node = then(graph, label, "add", node, x)
             elif name == "conv":
                 node = then(graph, label, "conv", node, filters=16, kernel=3, stride=2)
+            elif name == "maxpool":
+                node = then(graph, label, "maxpool", node, kernel=2)
             else:
                 node = then(graph, label, name, node)
         outputs[f"out{copy}"] = node.name
@@ -108,6 +118,7 @@ def test_all_forms(batch: int, extension: str):
         families = {step.kernel.family for step in lower(graph, batch, machine(extension)).steps}
         if extension == "avx2":
             assert item.family in families, item.id
+            assert ("pooling" in families) == (item.family == "pooling"), item.id
         values = parameter_values(graph, 1)
         inputs = {"image": np.random.default_rng(2).normal(size=(batch, *item.shape))}
         module = compiled(graph, values, batch=batch, extension=extension)
@@ -117,6 +128,7 @@ def test_all_forms(batch: int, extension: str):
 
 IN_ALL_MODES = (
     "winograd_residual",
+    "winograd_sum_pooled",
     "winograd_2",
     "winograd_1x7",
     "winograd_7x1",

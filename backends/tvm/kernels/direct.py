@@ -30,8 +30,8 @@ from cnndsl.ir.operators import Conv, Subsample
 
 
 def candidates(call: Call) -> Iterator[Candidate]:
-    """Kernels with other tiles, parts and divisions; none for an output that is not blocked."""
-    if call.output.block != call.machine.lanes:
+    """Kernels with other tiles, parts and divisions; none for one lane, or windows of a pool."""
+    if call.output.block != call.machine.lanes or call.is_pooled:
         return
 
     def depths(tiles: DirectTiles) -> list[int]:

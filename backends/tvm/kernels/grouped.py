@@ -27,7 +27,7 @@ def candidates(call: Call) -> Iterator[Candidate]:
     width = call.x.channels // op.groups
     same_blocks = call.x.block == call.output.block == lanes
     fits = op.groups > 1 and op.filters == call.x.channels and lanes % width == 0
-    if not fits or not same_blocks or call.prologue:
+    if not fits or not same_blocks or call.prologue or call.is_pooled:
         return
     kernel = _depthwise if width == 1 else _narrow
     for pieces in _pieces(call, op, width):

@@ -13,12 +13,15 @@ chunk, each reading a part of the transformed weights. `winograd_panels.py` has 
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, negated, split, vector
 from cnndsl.backends.tvm.kernel import Body
 from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE, Ahead, add_products
@@ -245,18 +248,28 @@ class WinogradCode:
             self._store(body, Place(n, block, (row, column)), results)
 
     def _store(self, body: Body, tile: Place, results: Sequence[Sequence[Expr]]) -> None:
-        """Write a tile of outputs, as far as it lies in the map."""
-        plan = self.plan
+        """Write a tile of outputs, as far as it lies in the map: the largest of each window."""
+        plan, call = self.plan, body.call
         code, lanes = body.code, plan.lanes
         down, across = tile.position
         m = [t.m for t in plan.transforms]
         bias = body.weights.get("bias")
         start = vector(0.0, lanes) if bias is None else load(bias, tile.block * lanes, lanes)
-        height, width = body.output.layout.spatial
-        for i, line in enumerate(results):
+        (height, width), window = call.spatial, call.window
+
+        def place(i: int, j: int, size: Sequence[int]) -> Place:
+            """Where an element of the tile lies if one is stored of each window of a size."""
+            y = down * (m[0] // size[0]) + i // size[0]
+            return Place(tile.n, tile.block, (y, across * (m[1] // size[1]) + j // size[1]))
+
+        for i in range(0, m[0], window[0]):
             row_inside = not height % m[0] or i < height % m[0] or down < height // m[0]
-            for j, value in enumerate(line):
+            for j in range(0, m[1], window[1]):
                 column_inside = not width % m[1] or j < width % m[1] or across < width // m[1]
                 with code.when(all_of([row_inside, column_inside])):
-                    place = Place(tile.n, tile.block, (down * m[0] + i, across * m[1] + j))
-                    body.write(place, value + start)
+                    values = [
+                        body.finished(results[i + a][j + b] + start, place(i + a, j + b, (1, 1)))
+                        for a, b in itertools.product(*map(range, window))
+                    ]
+                    target = place(i, j, window)
+                    body.output.store(code, target, functools.reduce(tirx.max, values))

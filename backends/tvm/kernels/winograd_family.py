@@ -17,7 +17,12 @@ from cnndsl.backends.tvm.kernels.winograd_cost import (
     ranked_transforms,
 )
 from cnndsl.backends.tvm.kernels.winograd_panels import PanelsCode
-from cnndsl.backends.tvm.kernels.winograd_plan import WinogradPlan, read_halo, shape_of
+from cnndsl.backends.tvm.kernels.winograd_plan import (
+    WinogradPlan,
+    is_whole,
+    read_halo,
+    shape_of,
+)
 from cnndsl.backends.tvm.layout import Halo
 from cnndsl.backends.tvm.tiles import Pieces, Tile, ranked_tiles
 from cnndsl.ir.algebra import pad
@@ -27,7 +32,7 @@ from cnndsl.ir.operators import Conv
 def candidates(call: Call) -> Iterator[Candidate]:
     """Kernels with other tiles and chunks; none where direct convolution is needed.
 
-    Tiles must not reach behind the halo of the input.
+    Tiles must not reach behind the halo of the input, nor cut a window of a pool.
     """
     op, machine, y = call.core, call.machine, call.output
     shape = _shape(call)
@@ -37,7 +42,12 @@ def candidates(call: Call) -> Iterator[Candidate]:
 
     def outputs() -> list[tuple[int, ...]]:
         ranked = ranked_transforms(shape, machine)
-        return [tile for tile in ranked if _reaches(read_halo(op, y.spatial, tile), call.x.halo)]
+        return [
+            tile
+            for tile in ranked
+            if is_whole(tile, call.window)
+            and _reaches(read_halo(op, call.spatial, tile), call.x.halo)
+        ]
 
     def modes(output: tuple[int, ...]) -> list[str]:
         ranked = ranked_chunks(shape, output, machine)
@@ -73,7 +83,7 @@ def _shape(call: Call) -> Shape | None:
     assert isinstance(op, Conv)
     if call.prologue or not call.x.block == y.block == lanes or call.x.rank != 2:
         return None
-    return shape_of(op, call.x.channels, y.spatial, y.batch, call.machine)
+    return shape_of(op, call.x.channels, call.spatial, y.batch, call.machine)
 
 
 def _reaches(needed: Halo, halo: Halo) -> bool:

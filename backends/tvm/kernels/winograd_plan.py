@@ -60,6 +60,11 @@ def read_halo(op: Conv, spatial: Sequence[int], tile: Sequence[int]) -> tuple[tu
     )
 
 
+def is_whole(tile: Sequence[int], window: Sequence[int]) -> bool:
+    """Whether a tile of outputs consists of whole windows."""
+    return not any(m % k for m, k in zip(tile, window, strict=True))
+
+
 @dataclass(frozen=True)
 class WinogradPlan:
     """A sample has `down` times `across` tiles.
@@ -91,7 +96,7 @@ class WinogradPlan:
         """The plan for tiles of `output`, chunks of them, and a register tile of the products."""
         transforms = tuple(transform(m, r) for m, r in zip(output, op.kernel, strict=True))
         y, machine = call.output, call.machine
-        down, across = (-(-n // m) for n, m in zip(y.spatial, output, strict=True))
+        down, across = (-(-n // m) for n, m in zip(call.spatial, output, strict=True))
         inputs = call.x.blocks
         outputs = -(-y.blocks // tile.blocks) * tile.blocks
         span = inputs // op.groups

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from cnndsl.ir.attributes import Kind, attribute
 from cnndsl.ir.operator import Operator, ParameterSpec
+from cnndsl.ir.operators.pooling import MaxPool
 from cnndsl.ir.types import TensorType
 
 OPERATORS = Kind("a list of operators", tuple)
@@ -31,7 +32,8 @@ class Fused(Operator):
 
     `prologue` and `core` take one operand each. An epilogue is an operator of one operand, or a
     join (add, mul, max) of the value so far with the next operand of the node: y, then z. The
-    prologue applies to the elements of x alone, not to the padding that the core adds.
+    prologue applies to the elements of x alone, not to the padding that the core adds. The last
+    epilogue may be a max pool.
 
     Parameters and constants are those of the parts, their roles led by the part's label:
     `core.weight`, `prologue0.bias`. Passes make this operator; the language has no word for it.
@@ -43,6 +45,12 @@ class Fused(Operator):
     core: Operator = attribute(Kind("an operator", lambda value: value))
     prologue: tuple[Operator, ...] = attribute(OPERATORS, ())
     epilogue: tuple[Operator, ...] = attribute(OPERATORS, ())
+
+    @property
+    def pool(self) -> MaxPool | None:
+        """The max pool that the epilogue ends with, if there is one."""
+        last = self.epilogue[-1] if self.epilogue else None
+        return last if isinstance(last, MaxPool) else None
 
     def labelled(self) -> Iterator[tuple[str, Operator]]:
         """The parts in the order in which they are computed, with their labels."""

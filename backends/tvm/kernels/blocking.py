@@ -104,7 +104,7 @@ class Cut:
 
     @property
     def _inner(self) -> int:
-        return max(1, self.window.weight.shape[1] // self.x.block)
+        return max(1, self.window.weight.shape[1] // self.window.block)
 
     @property
     def _chunks(self) -> int:
@@ -130,7 +130,8 @@ class Cut:
     def blockings(self, depth: int) -> list[Blocking]:
         """Those with parts of so many input blocks, the best first."""
         machine, grid, x, rows = self.call.machine, self.grid, self.x, self.rows
-        row_bytes = x.plane * min(depth, x.blocks) * 4 / grid.rows
+        whole = x.plane * x.blocks * 4 / grid.rows
+        row_bytes = whole * min(1, depth * self.window.block / (x.blocks * x.block))
         y = self.call.output
         work = Work(
             rows=rows,
@@ -146,7 +147,7 @@ class Cut:
         else:
             divisions = ranked_divisions(work, far(machine) / row_bytes, machine)
         parts = -(-self._inner // depth)
-        lines = x.block * self.tile.blocks * self.window.lanes // FLOATS_OF_LINE
+        lines = self.window.block * self.tile.blocks * self.window.lanes // FLOATS_OF_LINE
 
         def blocking(together: int, chunks: int) -> Blocking:
             if work.weights < kept(machine):

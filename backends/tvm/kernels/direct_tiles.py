@@ -6,7 +6,17 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cnndsl.backends.tvm.expressions import Expr, all_of, load, minimum, negated, split, vector
+from cnndsl.backends.tvm.expressions import (
+    Expr,
+    all_of,
+    div,
+    load,
+    minimum,
+    mod,
+    negated,
+    split,
+    vector,
+)
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import Blocking, Grid, starts_with_sum
 from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE, Ahead, add_products
@@ -188,12 +198,11 @@ class DirectTiles:
         code, window, layout = body.code, self.window, task.x.layout
         weight = body.weights["weight"]
         _, channels, *kernel = window.weight.shape
-        tap_size = layout.block * self.tile.blocks * body.output.layout.block
+        tap_size = window.block * self.tile.blocks * body.output.layout.block
         block_size = window.panel(self.tile.blocks)
-        source = start + window.first_block(task.chunk * self.tile.blocks) * layout.plane
-        first = code.name(source)
+        first = code.name(window.first_block(task.chunk * self.tile.blocks))
         weights = code.name(task.chunk * (window.inner * block_size))
-        whole, rest = divmod(channels, layout.block)
+        whole, rest = divmod(channels, window.block)
         first_block = start_block = task.part * task.blocking.depth
         lines, ahead, taps = task.blocking.lines, task.blocking.ahead, math.prod(kernel)
         asked = code.name(weights + first_block * block_size + task.ahead)
@@ -204,7 +213,7 @@ class DirectTiles:
             count = end - begin
 
         def add(block: Expr, lanes: int, offsets: Sequence[Expr]) -> None:
-            index = first + block * layout.plane
+            index = start + self._block_start(task, first + block)
             tap: Expr = 0
             axes = zip(offsets, kernel, window.dilation, self.x.strides, strict=True)
             for offset, size, dilation, stride in axes:
@@ -228,7 +237,13 @@ class DirectTiles:
             return
         if whole:
             with code.loop(count) as block, code.box(positions) as offsets:
-                add(start_block + block, layout.block, offsets)
+                add(start_block + block, window.block, offsets)
         if rest:
             with code.when(task.is_last), code.box(positions) as offsets:
                 add(whole, rest, offsets)
+
+    def _block_start(self, task: Task, block: Expr) -> Expr:
+        """Distance from the first input number of a tile to that of an input block."""
+        layout, size = task.x.layout, self.window.block
+        parts = layout.block // size
+        return div(block, parts) * layout.plane + mod(block, parts) * size

@@ -19,7 +19,8 @@ class Window:
 
     `weight` is [filters, channels, *kernel] with the channels of the input blocks that are packed
     for an output block. Output blocks that follow one another read the same ones in runs of `run`.
-    `before` is the padding in front of each axis.
+    `before` is the padding in front of each axis. `block` are the channels of an input block here:
+    where groups begin inside the blocks of the operand, equal parts of those.
     """
 
     weight: Expression
@@ -49,11 +50,11 @@ class Window:
         filters, channels = op.filters // op.groups, x.channels // op.groups
         if op.groups == 1:
             return cls(weight, *geometry, blocks)
-        run = filters // lanes if filters % lanes == 0 else 1
-        if channels % x.block == 0 and run > 1:
-            return cls(weight, *geometry, run)
-        sparse = cls(weight, *geometry, run)
-        return cls(sparse._dense(blocks), *geometry, run)
+        if filters % lanes == 0 and filters > lanes:
+            part = math.gcd(channels, x.block)
+            return cls(weight, *geometry[:-2], part, lanes, filters // lanes)
+        sparse = cls(weight, *geometry, 1)
+        return cls(sparse._dense(blocks), *geometry, 1)
 
     @property
     def kernel(self) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ class CudaBackend:
     suffix = ".cnnmod"
     open_sizes = False
     fusions: frozenset[str] = frozenset(
-        ("horizontal", "padded-shortcut", "fc-to-conv", "epilogue", "prologue")
+        ("horizontal", "padded-shortcut", "fc-to-conv", "concat-activation", "epilogue", "prologue")
     )
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:

@@ -10,6 +10,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.verify import verify as verify_graph
 from cnndsl.passes.common_subexpressions import CommonSubexpressions
+from cnndsl.passes.concat_activation import ConcatActivation
 from cnndsl.passes.dead_code import DeadCode
 from cnndsl.passes.depthwise_prologue import DepthwisePrologue
 from cnndsl.passes.epilogue import Epilogue
@@ -40,6 +41,7 @@ RESHAPING: tuple[Pass, ...] = (Horizontal(), PaddedShortcut(), FcToConv())
 FUSING: tuple[Pass, ...] = (
     SqueezeExcitation(),
     ShufflePrologue(),
+    ConcatActivation(),
     Epilogue(),
     PoolEpilogue(),
     Prologue(),

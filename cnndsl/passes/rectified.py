@@ -72,15 +72,23 @@ class Rectified:
     algebra: str = "relu(x) => x, if x >= 0: relu(maxpool(relu(x))) => maxpool(relu(x))"
 
     def run(self, graph: Graph) -> Report:
-        """One walk, producers first, that keeps what is known not to be negative."""
+        """Remove each relu of an operand that is known not to be negative."""
         report = Report()
-        nonnegative: set[str] = set()
+        nonnegative = nonnegative_nodes(graph)
         for node in list(graph.nodes()):
-            operands = graph.producers(node)
-            known = all(operand.name in nonnegative for operand in operands)
-            if isinstance(node.op, Relu) and known:
-                graph.bypass(node, operands[0])
-                report.matched.append(Fate(node.name, f"removed: {operands[0].name} is >= 0"))
-            elif isinstance(node.op, NONNEGATIVE) or (isinstance(node.op, PRESERVING) and known):
-                nonnegative.add(node.name)
+            if isinstance(node.op, Relu):
+                (operand,) = graph.producers(node)
+                if operand.name in nonnegative:
+                    graph.bypass(node, operand)
+                    report.matched.append(Fate(node.name, f"removed: {operand.name} is >= 0"))
         return report
+
+
+def nonnegative_nodes(graph: Graph) -> set[str]:
+    """The nodes whose results are known to be nowhere below zero."""
+    found: set[str] = set()
+    for node in graph.nodes():
+        known = all(operand.name in found for operand in graph.producers(node))
+        if isinstance(node.op, NONNEGATIVE) or (isinstance(node.op, PRESERVING) and known):
+            found.add(node.name)
+    return found

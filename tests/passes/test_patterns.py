@@ -12,6 +12,7 @@ import cnndsl
 from cnndsl.analysis.cost import graph_cost
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Shuffle
+from cnndsl.passes.concat_activation import ConcatActivation
 from cnndsl.passes.depthwise_prologue import DepthwisePrologue
 from cnndsl.passes.pipeline import LEVELS, REDUCING, RESHAPING, inference_graph, optimise
 from cnndsl.passes.pool_epilogue import PoolEpilogue
@@ -19,7 +20,7 @@ from cnndsl.passes.shuffle_prologue import ShufflePrologue
 from tests.passes.random_graphs import Grower, Sample
 from tests.passes.test_random_graphs import assert_same_outputs
 
-NEIGHBOURS = (ShufflePrologue(), PoolEpilogue(), DepthwisePrologue())
+NEIGHBOURS = (ShufflePrologue(), ConcatActivation(), PoolEpilogue(), DepthwisePrologue())
 MOVING = [step.name for step in (*REDUCING, *RESHAPING, *NEIGHBOURS)]
 
 
@@ -76,7 +77,7 @@ class PatternGrower(Grower):
         self.maybe(x, "relu")
 
     def parallel(self) -> None:
-        """Convolutions of one value."""
+        """Convolutions of one value, perhaps activated together."""
         x, kernel = self.map(), self.draw(st.integers(1, 2))
         stride = self.draw(st.integers(1, 2))
         kind = self.draw(st.sampled_from(["", "relu", "tanh"]))
@@ -84,7 +85,7 @@ class PatternGrower(Grower):
         for _ in range(self.draw(st.integers(2, 3))):
             part = self.some_conv(x, self.draw(st.integers(1, 3)), kernel, stride=stride, pad=0)
             parts.append(self.add(kind, part) if kind else self.maybe(part, "relu", "bn"))
-        self.add("concat", *parts)
+        self.maybe(self.add("concat", *parts), "relu", "silu", "prelu")
 
     def branches(self) -> None:
         """The branch forms of a grouped convolution, summed or concatenated."""

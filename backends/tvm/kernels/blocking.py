@@ -16,7 +16,7 @@ from cnndsl.ir.operators import Add
 
 DEPTHS = (1, 1 / 2, 2, 1 / 4, 4)
 """Parts of the input blocks to choose from, as multiples of what the cache holds."""
-AHEAD = 256
+DISTANCE = 256
 """Floats from a weight to the one that is asked for where each is read once, from memory.
 
 Intel's CPUs fetch too few lines on their own: large fully connected layers take an eighth longer.
@@ -53,7 +53,7 @@ class Blocking:
     stay in a cache (`near`) while all rows are computed, and the inputs of a part in the
     second-level cache (`far`) while all tiles are. While a row is computed, a share of the weights
     for the next round of rows is asked for: so many `lines` of the cache for each kernel position
-    of an input block. With a single row, it is what lies `ahead` of the weights, in floats.
+    of an input block. With a single row, it is what lies a `distance` of floats behind the weights.
     """
 
     depth: int
@@ -61,7 +61,7 @@ class Blocking:
     rows: int
     chunks: int
     lines: int = 0
-    ahead: int = 0
+    distance: int = 0
 
 
 def near(machine: Machine) -> int:
@@ -153,7 +153,7 @@ class Cut:
             if work.weights < kept(machine):
                 return Blocking(depth, parts, together, chunks)
             if together == 1:
-                return Blocking(depth, parts, together, chunks, ahead=AHEAD)
+                return Blocking(depth, parts, together, chunks, distance=DISTANCE)
             return Blocking(depth, parts, together, chunks, lines=-(-lines // together))
 
         return [blocking(together, chunks) for together, chunks in divisions]

@@ -171,12 +171,12 @@ class _Direct:
         with bands.walk(code) as band:
             bands.fill(body, x, band)
             with code.loop(blocking.parts) as part, code.loop(self.tiles.chunks) as chunk:
-                ahead = code.name(self._next_weights(blocking, chunk))
+                following = code.name(self._next_weights(blocking, chunk))
                 with code.loop(band.count) as index:
-                    place = code.name(ahead + index * self._asked)
+                    asked = code.name(following + index * self._asked)
                     row = code.name(band.first + index)
                     source = x, band.core, band.n, band.origin
-                    task = Task(*source, row, chunk, part, place, blocking)
+                    task = Task(*source, row, chunk, part, asked, blocking)
                     self.tiles.write_row(body, task)
 
     def _rows(self, body: Body, x: Tensor) -> None:
@@ -192,12 +192,12 @@ class _Direct:
             code.loop(blocking.chunks) as inner,
         ):
             chunk = code.name(outer * blocking.chunks + inner)
-            ahead = code.name(self._next_weights(blocking, inner))
+            following = code.name(self._next_weights(blocking, inner))
             with code.loop(blocking.rows) as index:
                 row = code.name(group * blocking.rows + index)
-                place = ahead + index * self._asked
+                asked = following + index * self._asked
                 with code.when(rows % blocking.rows == 0 or row < rows):
-                    task = Task(x, n, n, 0, row, chunk, part, code.name(place), blocking)
+                    task = Task(x, n, n, 0, row, chunk, part, code.name(asked), blocking)
                     self.tiles.write_row(body, task)
 
     @property

@@ -31,7 +31,7 @@ class Task:
     """One row of outputs of some blocks: of sample `n`, row `row` of the grid, chunk `chunk`.
 
     Sample `source` of `x` starts, if the grid is flat, with position number `origin` of the map:
-    it can be a band of the operand. Only the input blocks of one part are gone through. `ahead` is
+    it can be a band of the operand. Only the input blocks of one part are gone through. `asked` is
     the distance from the part's first weight to the first of those that the row asks for.
     """
 
@@ -42,7 +42,7 @@ class Task:
     row: Expr
     chunk: Expr
     part: Expr
-    ahead: Expr
+    asked: Expr
     blocking: Blocking
 
     @property
@@ -204,8 +204,8 @@ class DirectTiles:
         weights = code.name(task.chunk * (window.inner * block_size))
         whole, rest = divmod(channels, window.block)
         first_block = start_block = task.part * task.blocking.depth
-        lines, ahead, taps = task.blocking.lines, task.blocking.ahead, math.prod(kernel)
-        asked = code.name(weights + first_block * block_size + task.ahead)
+        lines, distance, taps = task.blocking.lines, task.blocking.distance, math.prod(kernel)
+        asked = code.name(weights + first_block * block_size + task.asked)
         count = minimum(task.blocking.depth, whole - start_block)
         if window.groups > 1 and window.run == 1:
             begin, end = window.reads(task.chunk)
@@ -220,14 +220,14 @@ class DirectTiles:
                 index = index + offset * (dilation * stride)
                 tap = tap * size + offset
             row = code.name(weights + block * block_size + tap * tap_size)
-            ask = None
+            ahead = None
             if lines:
                 share = ((block - first_block) * taps + tap) * (lines * FLOATS_OF_LINE)
-                ask = Ahead.of(code, weight, asked + share, lines)
-            elif ahead:
-                ask = Ahead.of(code, weight, row + ahead, tap_size // FLOATS_OF_LINE)
+                ahead = Ahead.of(code, weight, asked + share, lines)
+            elif distance:
+                ahead = Ahead.of(code, weight, row + distance, tap_size // FLOATS_OF_LINE)
             inputs, blocks = (task.x.buffer, code.name(index)), self.tile.blocks
-            add_products(code, totals, inputs, step, (weight, row), lanes, blocks, ask)
+            add_products(code, totals, inputs, step, (weight, row), lanes, blocks, ahead)
 
         positions = [range(size) for size in kernel]
         if layout.block == 1:

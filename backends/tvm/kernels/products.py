@@ -65,7 +65,7 @@ def add_products(
     together = largest_divisor(channels, max(1, UNROLLED // (blocks * len(totals))))
     with code.loop(channels // together) as outer:
         read, row_start = code.base(outer * together), code.base(outer * (together * width * lanes))
-        index = code.base(outer)
+        index = code.base(outer) if ahead else outer
         for inner in range(together):
             row = start + row_start + inner * (width * lanes)
             vectors = [load(w, row + b * lanes, lanes) for b in range(blocks)]

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from cnndsl.diagnostics import CnnError
 
 
+VECTOR = 16
+"""Bytes of a vector: what a thread reads, writes or copies at a time."""
+
+
 @dataclass(frozen=True)
 class Precision:
     """How numbers are stored between kernels (a type of the CUDA text), and how multiplied.
@@ -22,8 +26,8 @@ class Precision:
 
     @property
     def block(self) -> int:
-        """Channels in a vector of 16 bytes."""
-        return 16 // SIZES[self.type]
+        """Channels in a vector."""
+        return VECTOR // SIZES[self.type]
 
 
 SIZES = {"float": 4, "Half": 2}

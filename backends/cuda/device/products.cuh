@@ -29,23 +29,27 @@ struct SwizzledRows {
   }
 };
 
+// Weights that lie as the left matrix does: [BN, STEP] bytes in such rows.
+template <class Rows> struct WeightRows : Rows {
+  DEVICE int weight_place(int vector) {
+    constexpr int vectors = Rows::STEP / VECTOR;
+    return Rows::place(vector / vectors, vector % vectors);
+  }
+};
+
 // Writes a thread's part of a 16x8 tile of sums from the tensor cores.
 DEVICE void store_fragment(float *to, int width, const float *d) {
   store(to, {d[0], d[1]});
   store(to + 8 * width, {d[2], d[3]});
 }
 
-// Warps in a grid of WARPS_M x WARPS_N, each with 16x8 tiles of sums. Weights lie as the left
-// matrix does: [BN, STEP] bytes.
-template <class K, int BM, int BN, int WARPS_M, int WARPS_N> struct TensorCores : PaddedRows {
+// Warps in a grid of WARPS_M x WARPS_N, each with 16x8 tiles of sums.
+template <class K, int BM, int BN, int WARPS_M, int WARPS_N>
+struct TensorCores : WeightRows<PaddedRows> {
   typedef typename K::X0::T T;
   static constexpr int WEIGHT_BYTES = BN * ROW;
   static constexpr int TM = BM / WARPS_M / 16, TN = BN / WARPS_N / 8;
   static_assert(TN % 2 == 0, "columns are loaded in pairs of tiles");
-
-  DEVICE int weight_place(int vector) {
-    return place(vector / (STEP / VECTOR), vector % (STEP / VECTOR));
-  }
 
   struct Sums {
     float d[TM][TN][4];
@@ -97,14 +101,10 @@ template <class K, int BM, int BN, int WARPS_M, int WARPS_N> struct TensorCores 
   };
 };
 
-// Warpgroups with BM / COUNT rows each. Weights lie as the left matrix does. Both are read by the
-// tensor cores while copies of later steps are on their way.
-template <class K, int BM, int BN, int COUNT> struct Warpgroups : SwizzledRows {
+// Warpgroups with BM / COUNT rows each. The tensor cores read both matrices while copies of later
+// steps are on their way.
+template <class K, int BM, int BN, int COUNT> struct Warpgroups : WeightRows<SwizzledRows> {
   static constexpr int WEIGHT_BYTES = BN * ROW, TM = BM / COUNT / 64;
-
-  DEVICE int weight_place(int vector) {
-    return place(vector / (STEP / VECTOR), vector % (STEP / VECTOR));
-  }
 
   struct Sums {
     float d[TM][BN / 2];

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnndsl.backends.cuda.kernel import Call, Kernel, Launch
+from cnndsl.backends.cuda.machine import VECTOR
 from cnndsl.backends.cuda.tiles import Choice, Product, Variant, choose_tile, rank_tiles
 from cnndsl.backends.cuda.weights import dense_weight, padded_bias
 from cnndsl.backends.cuda.windows import window_constants
@@ -99,7 +100,7 @@ def _vectors(call: Call, windows: Windows) -> int:
 
 
 def _shape(call: Call, windows: Windows) -> Product:
-    depth = windows.constants["TAPS"] * _vectors(call, windows) * 16
+    depth = windows.constants["TAPS"] * _vectors(call, windows) * VECTOR
     rows = call.output.batch * call.output.positions
     return Product(rows, windows.weight.shape[0] // windows.groups, windows.groups, depth)
 
@@ -157,7 +158,7 @@ def _packed(windows: Windows, choice: Choice, block: int) -> Expression:
     """
     tile, steps = choice.tile, choice.steps
     filters, width, *kernel = windows.weight.shape
-    own, taps, depth = filters // windows.groups, math.prod(kernel), tile.step // 16 * block
+    own, taps, depth = filters // windows.groups, math.prod(kernel), tile.step // VECTOR * block
     weight: Expression = reshape(windows.weight, (windows.groups, own, width, taps))
     weight = pad(weight, ((0, 0), (0, 0), (0, -width % block), (0, 0)))
     weight = transpose(weight, (0, 1, 3, 2))

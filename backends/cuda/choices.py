@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
-
 from cnndsl import __version__
 from cnndsl.backends.cuda.kernel import Call
 from cnndsl.backends.cuda.source import shared_text
-from cnndsl.backends.cuda.tiles import Variant
 from cnndsl.runtime.cache import Store
 
 KIND = "tuning"
 
 
-def fastest_variant(call: Call) -> Variant | None:
+def fastest_variant(call: Call) -> str | None:
     """What was measured for a call on a GPU of its architecture, if that has been done."""
     entry = Store(KIND).get(_key(call))
-    return None if entry is None else Variant(**json.loads(entry))
+    return None if entry is None else entry.decode()
 
 
-def keep_fastest(call: Call, variant: Variant) -> None:
+def keep_fastest(call: Call, variant: str) -> None:
     """Let later compilations take a variant."""
-    Store(KIND).put(_key(call), json.dumps(asdict(variant)).encode())
+    Store(KIND).put(_key(call), variant.encode())
 
 
 def _key(call: Call) -> str:
-    return repr((__version__, shared_text(), replace(call, variant=None)))
+    return repr((__version__, shared_text(), call))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import Machine
 from cnndsl.backends.cuda.steps import argument, step_text, step_weights
-from cnndsl.backends.cuda.tiles import Variant
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
+
+THREADS = (128, 256, 64)
+"""Threads of a block to choose from where these do not cooperate, the usual number first."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,6 @@ class Call:
 
     The inputs are the core's operand, then one for each join among the steps of `epilogue`.
     `params` are those of all parts by `label.role`, as in `cnndsl.ir.operators.fused`.
-    `variant` is the kernel to take where there are several; None leaves it to the model of time.
     """
 
     core: Operator
@@ -30,7 +33,6 @@ class Call:
     output: Layout
     params: Mapping[str, Expression] = field(compare=False, repr=False)
     machine: Machine
-    variant: Variant | None = None
 
     @property
     def x(self) -> Layout:
@@ -67,7 +69,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A way to compute a call.
+    """A way to compute a call; `variant` is its name, which no other one for the call has.
 
     `function` of the device folder is the kernel's body; `constants` and `members` are what it
     needs of the struct K besides layouts and steps. `weights` are float32 but for those in
@@ -75,6 +77,7 @@ class Kernel:
     """
 
     family: str
+    variant: str
     function: str
     launch: Launch
     weights: Mapping[str, Expression]
@@ -84,23 +87,47 @@ class Kernel:
     specific: bool = False
 
 
-def outputs_launch(layout: Layout) -> Launch:
-    """One thread for each vector of outputs."""
-    threads = 128
-    count = layout.batch * layout.positions * layout.blocks
+def flat_launch(count: int, threads: int) -> Launch:
+    """Blocks of so many threads that there are `count` at least."""
     return Launch((-(-count // threads), 1, 1), threads)
 
 
-def elementary(family: str, call: Call, core: str, **constants: int) -> Kernel:
-    """A kernel whose threads compute one vector of outputs each, by the statements `core`."""
-    members = (
+def nearest(usual: int, options: Iterable[int]) -> list[int]:
+    """The options by their ratio to the usual one, which is the first."""
+    return sorted(options, key=lambda n: abs(math.log2(n / usual)))
+
+
+def elementary(
+    family: str,
+    call: Call,
+    core: str,
+    members: str = "",
+    constants: Mapping[str, int] | None = None,
+    weights: Mapping[str, Expression] | None = None,
+    each: Sequence[int] = (1,),
+) -> Iterator[Kernel]:
+    """Kernels whose threads compute vectors of outputs by the statements `core`.
+
+    These may use `members`, `constants`, and `weights` besides those of the call's steps. `each`
+    are the numbers of vectors in a thread to choose from.
+    """
+    output = call.output
+    vectors = output.batch * output.positions * output.blocks
+    members += (
         "  template <int V>\n"
         "  DEVICE void core(float (&v)[V], const Arguments &a, const Place &p) {\n"
         f"    {core}\n  }}\n"
     )
-    return Kernel(
-        family, "outputs", outputs_launch(call.output), call.weights(), constants, members
-    )
+    for own, threads in product(each, THREADS):
+        yield Kernel(
+            family,
+            f"{threads} threads x {own}",
+            "outputs",
+            flat_launch(-(-vectors // own), threads),
+            {**(weights or {}), **call.weights()},
+            {**(constants or {}), "OUTPUTS": own},
+            members,
+        )
 
 
 def kernel_text(call: Call, kernel: Kernel) -> tuple[str, str]:

@@ -11,7 +11,6 @@ from cnndsl.backends.cuda.kernels import choose
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import SIZES, Machine
 from cnndsl.backends.cuda.steps import is_step
-from cnndsl.backends.cuda.tiles import Variant
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
@@ -62,16 +61,16 @@ class Program:
 
 
 def model_chooses(call: Call) -> None:
-    """Of several kernels for a call the one with the least time in the model."""
+    """No variant is named: the first kernel for a call is taken."""
 
 
 def lower(
     graph: Graph,
     batch: int,
     machine: Machine,
-    variant_of: Callable[[Call], Variant | None] = model_chooses,
+    variant_of: Callable[[Call], str | None] = model_chooses,
 ) -> Program:
-    """The program of an inference graph; `variant_of` chooses among the kernels for a call.
+    """The program of an inference graph; `variant_of` names the kernel for a call.
 
     Raises ValueError if a size is open.
     """
@@ -93,7 +92,7 @@ class _Lowering:
         graph: Graph,
         batch: int,
         machine: Machine,
-        variant_of: Callable[[Call], Variant | None],
+        variant_of: Callable[[Call], str | None],
     ):
         self.graph = graph
         self.variant_of = variant_of
@@ -166,8 +165,7 @@ class _Lowering:
     ) -> Step:
         layouts = [self.layouts[operand] for operand in operands]
         call = make_call(node or self.graph[name], layouts, output, self.machine)
-        call = replace(call, variant=self.variant_of(call))
-        kernel = choose(call)
+        kernel = choose(call, self.variant_of(call))
         symbol, text = kernel_text(call, kernel)
         return Step(name, call, kernel, symbol, text, slot, tuple(map(self._slot, operands)))
 

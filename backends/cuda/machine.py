@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from cnndsl.diagnostics import CnnError
 
-
 VECTOR = 16
 """Bytes of a vector: what a thread reads, writes or copies at a time."""
 

@@ -127,19 +127,6 @@ def tiles_of(machine: Machine) -> tuple[Tile, ...]:
 
 
 @dataclass(frozen=True)
-class Variant:
-    """What tells the kernels for a product apart: the tile, how many blocks share its steps."""
-
-    unit: str
-    rows: int
-    columns: int
-    split: int
-
-    def __str__(self) -> str:
-        return f"{self.unit} {self.rows}x{self.columns}/{self.split}"
-
-
-@dataclass(frozen=True)
 class Choice:
     """A tile, its steps, how many blocks share them, and what the launch needs.
 
@@ -155,20 +142,14 @@ class Choice:
     resident: int
 
     @property
-    def variant(self) -> Variant:
-        """Its name."""
-        return Variant(self.tile.unit, self.tile.rows, self.tile.columns, self.split)
+    def name(self) -> str:
+        """Which no other choice for a product has."""
+        return f"{self.tile.unit} {self.tile.rows}x{self.tile.columns}/{self.split}"
 
     @property
     def part(self) -> int:
         """The steps of one block."""
         return -(-self.steps // self.split)
-
-
-def choose_tile(product: Product, machine: Machine, variant: Variant | None = None) -> Choice:
-    """The choice of that name, or else the one with the least time in the model."""
-    ranked = rank_tiles(product, machine)
-    return next((choice for choice in ranked if choice.variant == variant), ranked[0])
 
 
 def rank_tiles(product: Product, machine: Machine) -> list[Choice]:

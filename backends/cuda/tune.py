@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from cnndsl.backends.cuda.choices import keep_fastest
 from cnndsl.backends.cuda.code import Code, make_code
 from cnndsl.backends.cuda.kernel import kernel_text
-from cnndsl.backends.cuda.kernels import choose, gemm
+from cnndsl.backends.cuda.kernels import candidates
 from cnndsl.backends.cuda.lower import Step, lower
 from cnndsl.backends.cuda.machine import find_machine
 from cnndsl.backends.cuda.source import kernels
@@ -21,7 +22,7 @@ from cnndsl.runtime.options import CompileOptions
 from cnndsl.runtime.tuning import Progress, Tuned
 
 COUNT = 8
-"""Variants of a kernel, if no number is given: those that the model of time thinks best of."""
+"""Variants of a kernel, if no number is given: the first candidates."""
 
 
 def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
@@ -44,15 +45,11 @@ def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tun
 
 
 def _variants(step: Step, count: int) -> list[Step]:
-    """A step with each of its kernels, the one that the model of time chooses first."""
-    if step.kernel.family not in gemm.FAMILY_OF.values():
-        return [step]
+    """A step with each of its kernels, first the one that is taken without measurements."""
     steps = []
-    for variant in gemm.variants(step.call, count):
-        call = replace(step.call, variant=variant)
-        kernel = choose(call)
-        symbol, text = kernel_text(call, kernel)
-        steps.append(replace(step, call=call, kernel=kernel, symbol=symbol, text=text))
+    for kernel in islice(candidates(step.call), count):
+        symbol, text = kernel_text(step.call, kernel)
+        steps.append(replace(step, kernel=kernel, symbol=symbol, text=text))
     return steps
 
 
@@ -71,17 +68,18 @@ def _timer(arch: str, variants: int) -> Timer:
 
 
 def _fastest(steps: Sequence[Step], launches: int, code: Mapping[str, Code], timer: Timer) -> Tuned:
-    """Time all variants of a step, keep the fastest."""
-    times = [timer.seconds(code[step.symbol].cubin, step) for step in steps]
-    seconds, fastest = min(zip(times, steps, strict=True), key=lambda pair: pair[0])
-    assert fastest.call.variant is not None
-    keep_fastest(fastest.call, fastest.call.variant)
+    """Time the variants of a step but for those that spill registers, keep the fastest."""
+    default, *others = steps
+    timed = [default, *(s for s in others if not code[s.symbol].resources.spills)]
+    times = [timer.seconds(code[step.symbol].cubin, step) for step in timed]
+    seconds, fastest = min(zip(times, timed, strict=True), key=lambda pair: pair[0])
+    keep_fastest(fastest.call, fastest.kernel.variant)
     return Tuned(
-        steps[0].node,
+        default.node,
         launches,
-        len(steps),
-        str(steps[0].call.variant),
+        len(timed),
+        default.kernel.variant,
         times[0],
-        str(fastest.call.variant),
+        fastest.kernel.variant,
         seconds,
     )

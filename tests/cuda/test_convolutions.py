@@ -118,10 +118,10 @@ def take_choices(
     """Let products take these tiles and splits one after another; those that none has taken."""
     waiting = iter(choices)
 
-    def next_choice(product, machine, variant):
-        return tiles.make_choice(product, *next(waiting), machine)
+    def next_choice(product, machine):
+        return [tiles.make_choice(product, *next(waiting), machine)]
 
-    patch.setattr(gemm, "choose_tile", next_choice)
+    patch.setattr(gemm, "rank_tiles", next_choice)
     return waiting
 
 

@@ -15,7 +15,7 @@ from cnndsl.backends.cuda import BACKEND, tiles, toolchain
 from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.disassembly import machine_products
 from cnndsl.backends.cuda.kernel import kernel_text
-from cnndsl.backends.cuda.kernels import choose
+from cnndsl.backends.cuda.kernels import candidates, choose
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
 from cnndsl.backends.cuda.module import CudaModule
@@ -24,6 +24,7 @@ from cnndsl.backends.cuda.toolchain import cubin_arch, find_tool
 from cnndsl.cli.main import main
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
+from tests.cuda.test_variants import forms_graph
 
 NETWORKS = [
     ("resnet18", "f16", "sm_90"),
@@ -86,8 +87,8 @@ if find_tool("nvcc") and find_tool("ptxas"):
         joined = [step.call for step in program.steps if len(step.call.inputs) > 1]
         sources = {}
         for call, tile, split in product((wide[-1], joined[-1]), tiles.WARPGROUPS, (1, 2, 4)):
-            variant = tiles.Variant(tile.unit, tile.rows, tile.columns, split)
-            name, text = kernel_text(call, choose(replace(call, variant=variant)))
+            variant = f"{tile.unit} {tile.rows}x{tile.columns}/{split}"
+            name, text = kernel_text(call, choose(call, variant))
             sources[name] = Source(text, "sm_90a")
         assert len(sources) == 2 * 3 * len(tiles.WARPGROUPS)
         code, _ = make_code(sources)
@@ -96,6 +97,20 @@ if find_tool("nvcc") and find_tool("ptxas"):
             assert made.resources.products >= 4
             assert made.resources.spills == 0
             assert not made.resources.serialised
+
+    @pytest.mark.parametrize(("arch", "precision"), [("sm_80", "f32"), ("sm_90", "f16")])
+    def test_kernels_to_choose_from_do_not_spill(arch: str, precision: str):
+        graph = forms_graph(1)
+        program = lower(graph, 32, find_machine(arch, precision))
+        sources, counts = {}, set()
+        for step in program.steps:
+            offered = [k for k in candidates(step.call) if k.family == step.kernel.family]
+            texts = dict(kernel_text(step.call, kernel) for kernel in offered)
+            sources |= {name: Source(text, arch) for name, text in texts.items()}
+            counts.add((step.kernel.family, len(texts)))
+        assert counts >= {("elementwise", 9), ("reduce", 12), ("softmax", 6), ("grouped", 6)}
+        code, _ = make_code(sources)
+        assert [name for name, made in code.items() if made.resources.spills] == []
 
     def _resnet50() -> Graph:
         return optimise(cnndsl.parse("resnet50").graph, fusions=BACKEND.fusions)[0]

@@ -1,30 +1,44 @@
-// One thread for each vector of outputs.
+// One vector of outputs, or a few, in each thread.
 
-// The place that a thread computes; false if there is none. Neighbouring threads have
-// neighbouring addresses: channels first if they lie side by side, else positions.
-template <class K> DEVICE bool own_place(Place &p) {
-  typedef typename K::Y Y;
-  constexpr int vectors = (Y::C + K::V - 1) / K::V, positions = Y::NX * Y::NY * Y::NZ;
-  const long long number = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-  if (number >= (long long)Y::N * positions * vectors) return false;
-  const bool channels_first = Y::c == 1;
-  const int rest = (int)(number / (channels_first ? vectors : positions));
-  if (channels_first) {
-    p = position<Y>(rest);
-    p.c = (int)(number % vectors) * K::V;
-  } else {
-    p = position<Y>((int)(number % positions));
-    p.n = rest / vectors;
-    p.c = rest % vectors * K::V;
+// The vectors of a tensor and their places, in the order of addresses: channels first if they lie
+// side by side, else positions.
+template <class L, int V> struct Vectors {
+  static constexpr int ACROSS = (L::C + V - 1) / V, POSITIONS = L::NX * L::NY * L::NZ;
+  static constexpr long long COUNT = (long long)L::N * POSITIONS * ACROSS;
+
+  DEVICE Place place(long long number) {
+    const bool channels_first = L::c == 1;
+    const int rest = (int)(number / (channels_first ? ACROSS : POSITIONS));
+    Place p;
+    if (channels_first) {
+      p = position<L>(rest);
+      p.c = (int)(number % ACROSS) * V;
+    } else {
+      p = position<L>((int)(number % POSITIONS));
+      p.n = rest / ACROSS;
+      p.c = rest % ACROSS * V;
+    }
+    return p;
   }
-  return true;
-}
+};
 
+// Each thread computes OUTPUTS vectors, those of neighbouring threads side by side. All are read
+// before the first is written, since operand and result may be the same memory: so the reads are
+// on their way together. A thread that has fewer computes its first one again.
 template <class K> DEVICE void outputs(const typename K::Arguments &a) {
-  Place p;
-  if (!own_place<K>(p)) return;
-  float v[K::V];
-  K::core(v, a, p);
-  K::finish(v, a, p);
-  put<typename K::Y>(a.y, p, v);
+  typedef Vectors<typename K::Y, K::V> All;
+  const long long first = (long long)blockIdx.x * (blockDim.x * K::OUTPUTS) + threadIdx.x;
+  if (first >= All::COUNT) return;
+  Place p[K::OUTPUTS];
+  float v[K::OUTPUTS][K::V];
+#pragma unroll
+  for (int i = 0; i < K::OUTPUTS; ++i) {
+    const long long number = first + i * blockDim.x;
+    p[i] = All::place(number < All::COUNT ? number : first);
+    K::core(v[i], a, p[i]);
+    K::finish(v[i], a, p[i]);
+  }
+#pragma unroll
+  for (int i = 0; i < K::OUTPUTS; ++i)
+    if (first + i * blockDim.x < All::COUNT) put<typename K::Y>(a.y, p[i], v[i]);
 }

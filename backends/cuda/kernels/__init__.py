@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 from cnndsl.backends.cuda.kernel import Call, Kernel
 from cnndsl.backends.cuda.kernels import channels, elementwise, gemm, grouped, plain, pooling
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, FullyConnected
 
-FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
+Family = Callable[[Call], Iterator[Kernel]]
+"""Kernels of one kind that compute a call, the best first as far as that is known; or none."""
+
+FAMILIES: dict[type[Operator], Family] = {
     **elementwise.FAMILIES,
     **channels.FAMILIES,
     **pooling.FAMILIES,
@@ -17,16 +21,23 @@ FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
     FullyConnected: gemm.fully_connected,
 }
 
-FAST: dict[type[Operator], tuple[Callable[[Call], Kernel | None], ...]] = {
+FAST: dict[type[Operator], tuple[Family, ...]] = {
     Conv: (grouped.grouped, gemm.convolution),
 }
-"""Faster kernels, the best first, each of which may decline."""
+"""Faster families, the best first; where all of them decline, that of FAMILIES serves."""
 
 
-def choose(call: Call) -> Kernel:
-    """The kernel for a call."""
-    for family in FAST.get(type(call.core), ()):
-        kernel = family(call)
-        if kernel is not None:
-            return kernel
-    return FAMILIES[type(call.core)](call)
+def candidates(call: Call) -> Iterator[Kernel]:
+    """The kernels to choose from for a call, first the one that is taken without measurements."""
+    fast = chain.from_iterable(family(call) for family in FAST.get(type(call.core), ()))
+    first = next(fast, None)
+    return FAMILIES[type(call.core)](call) if first is None else chain((first,), fast)
+
+
+def choose(call: Call, variant: str | None = None) -> Kernel:
+    """The kernel of that name, or else the first."""
+    if variant is not None:
+        for kernel in candidates(call):
+            if kernel.variant == variant:
+                return kernel
+    return next(candidates(call))

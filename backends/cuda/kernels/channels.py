@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cnndsl.backends.cuda.kernel import Call, Kernel, Launch, elementary
+from collections.abc import Iterator
+
+from cnndsl.backends.cuda.kernel import Call, Kernel, Launch, elementary, nearest
 from cnndsl.backends.cuda.steps import number
 from cnndsl.ir.operators import (
     ChannelMax,
@@ -15,53 +17,56 @@ from cnndsl.ir.operators import (
     Softmax,
 )
 
+SHARING = (32, 64, 128, 256, 512, 1024)
+"""Threads of a block to choose from that share the channels of a position."""
 
-def _moved(call: Call, channel: str) -> Kernel:
+
+def _moved(call: Call, channel: str) -> Iterator[Kernel]:
     """Each output channel c is one channel of the operand at the same position."""
     return _each(call, f"q.c = {channel}; return pick<X0>(a.x0, q);")
 
 
-def _each(call: Call, body: str) -> Kernel:
+def _each(call: Call, body: str) -> Iterator[Kernel]:
     """Statements that return the value of channel c; `q` is a place to read from."""
     core = f"each_channel<Y>(v, p, [&](int c) {{ Place q = p; {body} }});"
     return elementary("channels", call, core)
 
 
-def take_slice(call: Call) -> Kernel:
+def take_slice(call: Call) -> Iterator[Kernel]:
     """A range of the channels."""
     assert isinstance(call.core, Slice)
     return _moved(call, f"c + {call.core.start}")
 
 
-def shuffle(call: Call) -> Kernel:
+def shuffle(call: Call) -> Iterator[Kernel]:
     """y[i*groups + g] = x[g*(C/groups) + i]."""
     assert isinstance(call.core, Shuffle)
     groups = call.core.groups
     return _moved(call, f"c % {groups} * {call.x.channels // groups} + c / {groups}")
 
 
-def pad_channels(call: Call) -> Kernel:
+def pad_channels(call: Call) -> Iterator[Kernel]:
     """Zero channels at the end."""
     return _moved(call, "c")
 
 
-def flatten(call: Call) -> Kernel:
+def flatten(call: Call) -> Iterator[Kernel]:
     """Channel by channel, the last axis fastest."""
     return _each(call, "q = element<X0>(p.n, c); return pick<X0>(a.x0, q);")
 
 
-def maxout(call: Call) -> Kernel:
+def maxout(call: Call) -> Iterator[Kernel]:
     """Largest of each run of channels."""
     assert isinstance(call.core, Maxout)
     return _largest(call, f"c * {call.core.pieces}", f"(c + 1) * {call.core.pieces}")
 
 
-def channel_max(call: Call) -> Kernel:
+def channel_max(call: Call) -> Iterator[Kernel]:
     """Largest channel at each position."""
     return _largest(call, "0", f"{call.x.channels}")
 
 
-def _largest(call: Call, first: str, end: str) -> Kernel:
+def _largest(call: Call, first: str, end: str) -> Iterator[Kernel]:
     return _each(
         call,
         f"q.c = {first}; float largest = pick<X0>(a.x0, q); "
@@ -69,7 +74,7 @@ def _largest(call: Call, first: str, end: str) -> Kernel:
     )
 
 
-def local_response_norm(call: Call) -> Kernel:
+def local_response_norm(call: Call) -> Iterator[Kernel]:
     """x[c] / (k + alpha * the sum of the squares of the neighbouring channels)^beta."""
     op = call.core
     assert isinstance(op, LocalResponseNorm)
@@ -83,14 +88,14 @@ def local_response_norm(call: Call) -> Kernel:
     )
 
 
-def softmax(call: Call) -> Kernel:
+def softmax(call: Call) -> Iterator[Kernel]:
     """Over the channels of each position, shifted by their maximum against overflow."""
-    threads = next(n for n in (32, 64, 128, 256) if n >= call.x.channels or n == 256)
-    launch = Launch(
-        (call.output.batch * call.output.positions, 1, 1), threads, threads * 4, cooperative=True
-    )
-    constants = {"PADDED": call.output.padded}
-    return Kernel("softmax", "softmax", launch, call.weights(), constants)
+    positions = call.output.batch * call.output.positions
+    busy = [n for n in SHARING if n < 2 * call.x.channels or n == SHARING[0]]
+    for threads in nearest(min(busy[-1], 256), busy):
+        launch = Launch((positions, 1, 1), threads, threads * 4, cooperative=True)
+        constants = {"PADDED": call.output.padded}
+        yield Kernel("softmax", f"{threads} threads", "softmax", launch, call.weights(), constants)
 
 
 FAMILIES = {

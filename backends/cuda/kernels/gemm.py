@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cnndsl.backends.cuda.kernel import Call, Kernel, Launch
 from cnndsl.backends.cuda.machine import VECTOR
-from cnndsl.backends.cuda.tiles import Choice, Product, Variant, choose_tile, rank_tiles
+from cnndsl.backends.cuda.tiles import Choice, Product, rank_tiles
 from cnndsl.backends.cuda.weights import dense_weight, padded_bias
 from cnndsl.backends.cuda.windows import window_constants
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
@@ -31,45 +31,31 @@ class Windows:
     constants: dict[str, int]
 
 
-def convolution(call: Call) -> Kernel | None:
-    """Convolution, or None where groups are no whole vectors of channels."""
-    windows = _convolution(call)
-    return None if windows is None else _product(call, windows)
-
-
-def fully_connected(call: Call) -> Kernel:
-    """A convolution whose one window is the whole map."""
-    return _product(call, _fully_connected(call))
-
-
-def variants(call: Call, count: int) -> list[Variant]:
-    """The kernels that compute a call as a product, the best `count` of the model."""
-    windows = (
-        _fully_connected(call) if isinstance(call.core, FullyConnected) else _convolution(call)
-    )
-    if windows is None:
-        return []
-    ranked = rank_tiles(_shape(call, windows), call.machine)
-    return [choice.variant for choice in ranked[:count]]
-
-
-def _convolution(call: Call) -> Windows | None:
+def convolution(call: Call) -> Iterator[Kernel]:
+    """Convolution; no kernels where groups are no whole vectors of channels."""
     op = call.core
     assert isinstance(op, Conv)
     merged = _merged(op.groups, call.x.channels, op.filters, call.output.block)
     if merged is None:
-        return None
+        return
     weight = _block_diagonal(dense_weight(call), op.groups, merged)
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
-    return Windows(weight, op.groups // merged, constants)
+    yield from _products(call, Windows(weight, op.groups // merged, constants))
 
 
-def _fully_connected(call: Call) -> Windows:
+def fully_connected(call: Call) -> Iterator[Kernel]:
+    """A convolution whose one window is the whole map."""
     assert isinstance(call.core, FullyConnected)
     sizes = call.x.sizes
     weight = reshape(call.params["core.weight"], (call.core.units, call.x.channels, *sizes))
     constants = window_constants(sizes, (1, 1, 1), (1, 1, 1), ((0, 0),) * 3)
-    return Windows(weight, 1, constants)
+    return _products(call, Windows(weight, 1, constants))
+
+
+def _products(call: Call, windows: Windows) -> Iterator[Kernel]:
+    """Kernels for all tiles and splits, those with the least time in the model first."""
+    for choice in rank_tiles(_shape(call, windows), call.machine):
+        yield _product(call, windows, choice)
 
 
 def _merged(groups: int, channels: int, filters: int, block: int) -> int | None:
@@ -105,10 +91,8 @@ def _shape(call: Call, windows: Windows) -> Product:
     return Product(rows, windows.weight.shape[0] // windows.groups, windows.groups, depth)
 
 
-def _product(call: Call, windows: Windows) -> Kernel:
-    precision = call.machine.precision
-    choice = choose_tile(_shape(call, windows), call.machine, call.variant)
-    tile = choice.tile
+def _product(call: Call, windows: Windows, choice: Choice) -> Kernel:
+    precision, tile = call.machine.precision, choice.tile
     launch = Launch(
         choice.grid,
         tile.threads,
@@ -119,6 +103,7 @@ def _product(call: Call, windows: Windows) -> Kernel:
     )
     return Kernel(
         FAMILY_OF[tile.unit],
+        choice.name,
         "gemm",
         launch,
         {

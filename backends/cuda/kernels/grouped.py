@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 
-from cnndsl.backends.cuda.kernel import Call, Kernel, Launch
+from cnndsl.backends.cuda.kernel import THREADS, Call, Kernel, flat_launch, nearest
 from cnndsl.backends.cuda.weights import dense_weight, padded_bias
 from cnndsl.backends.cuda.windows import window_constants
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
 
-VECTORS = 12
-"""Vectors of inputs and sums that a thread can keep in registers, about."""
-THREADS = 128
+RUNS = (8, 4, 2, 1)
+"""Neighbouring outputs in a thread to choose from."""
+USUAL, MOST = 12, 20
+"""Vectors of inputs and sums that a thread usually has in registers, and that it can have."""
 
 
-def grouped(call: Call) -> Kernel | None:
-    """The kernel, or None where groups and vectors do not fit."""
+def grouped(call: Call) -> Iterator[Kernel]:
+    """Kernels, none where groups and vectors do not fit: runs first, then sizes of blocks.
+
+    For runs other than the usual one the compiler takes as many registers as it likes: it would
+    rather spill some of them than have fewer blocks on a multiprocessor.
+    """
     op, block = call.core, call.output.block
     assert isinstance(op, Conv)
     width = call.x.channels // op.groups
     if op.groups == 1 or op.filters != call.x.channels or block % width:
-        return None
+        return
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
-    run = _run(call.output.sizes[2], constants["SX"], (constants["KX"] - 1) * constants["DX"] + 1)
-    runs = -(-call.output.sizes[2] // run)
-    count = call.output.batch * call.output.sizes[0] * call.output.sizes[1] * runs
-    launch = Launch((-(-count * call.output.blocks // THREADS), 1, 1), THREADS)
     weight = _packed(dense_weight(call), call.output.padded)
     weights = {"weight": weight, **padded_bias(call), **call.weights()}
-    return Kernel("grouped", "grouped", launch, weights, {**constants, "RUN": run, "WIDTH": width})
+    depth, height, columns = call.output.sizes
+    rows = call.output.batch * depth * height * call.output.blocks
+    extent = (constants["KX"] - 1) * constants["DX"] + 1
+    runs = _runs(columns, constants["SX"], extent)
+    for run, threads in [(run, THREADS[0]) for run in runs] + [(runs[0], n) for n in THREADS[1:]]:
+        launch = flat_launch(rows * -(-columns // run), threads)
+        launch = replace(launch, resident=int(run != runs[0]))
+        yield Kernel(
+            "grouped",
+            f"{threads} threads, run {run}",
+            "grouped",
+            launch,
+            weights,
+            {**constants, "RUN": run, "WIDTH": width},
+        )
 
 
-def _run(columns: int, stride: int, extent: int) -> int:
-    """Neighbouring outputs that a thread computes: it reads (run-1)*stride + extent vectors."""
-    fitting = [r for r in (4, 2) if r + (r - 1) * stride + extent <= VECTORS and r <= columns]
-    return fitting[0] if fitting else 1
+def _runs(columns: int, stride: int, extent: int) -> list[int]:
+    """Numbers of outputs for a thread, which holds vectors of as many sums, and of inputs."""
+    vectors = {r: r + (r - 1) * stride + extent for r in RUNS if r <= columns}
+    usual = max((r for r in vectors if vectors[r] <= USUAL), default=1)
+    return nearest(usual, (r for r in vectors if r == 1 or vectors[r] <= MOST))
 
 
 def _packed(weight: Expression, channels: int) -> Expression:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from cnndsl.backends.cuda.kernel import Call, Kernel, elementary
 from cnndsl.backends.cuda.weights import dense_weight
@@ -17,25 +18,23 @@ def _weighted(
     weight: Expression,
     constants: dict[str, int],
     tile: tuple[str, int] = ("0", 1),
-) -> Kernel:
+) -> Iterator[Kernel]:
     """A function of device/plain.cuh for each channel, and a bias for each channel and tile.
 
     `tile` is the number of the kernel that belongs to place p, and how many there are.
     """
     core = f"each_channel<Y>(v, p, [&](int c) {{ return {function}<SELF>(a, p, c)"
-    weights = {"weight": weight, **call.weights()}
+    weights = {"weight": weight}
     bias = call.params.get("core.bias")
     if bias is not None:
         weights["offset"] = bias
         core += " + a.offset[c * TILES + tile(p)]"
-    kernel = elementary("plain", call, f"{core}; }});", **constants, TILES=tile[1])
     member = f"  DEVICE int tile(const Place &p) {{ return {tile[0]}; }}\n"
-    return Kernel(
-        "plain", kernel.function, kernel.launch, weights, kernel.constants, member + kernel.members
-    )
+    constants = {**constants, "TILES": tile[1]}
+    return elementary("plain", call, f"{core}; }});", member, constants, weights)
 
 
-def conv(call: Call) -> Kernel:
+def conv(call: Call) -> Iterator[Kernel]:
     """Convolution of any kind."""
     op = call.core
     assert isinstance(op, Conv)
@@ -44,7 +43,7 @@ def conv(call: Call) -> Kernel:
     return _weighted(call, "convolve", dense_weight(call), constants)
 
 
-def local_conv(call: Call) -> Kernel:
+def local_conv(call: Call) -> Iterator[Kernel]:
     """Locally connected and tiled layers: a kernel for every position, or for every few."""
     op = call.core
     assert isinstance(op, LocalConv | TiledConv)
@@ -62,7 +61,7 @@ def local_conv(call: Call) -> Kernel:
     return _weighted(call, "convolve", weight, constants, (number, math.prod(tiles)))
 
 
-def conv_transpose(call: Call) -> Kernel:
+def conv_transpose(call: Call) -> Iterator[Kernel]:
     """Every output gathers the input positions whose kernels reach it."""
     op = call.core
     assert isinstance(op, ConvTranspose)
@@ -71,7 +70,7 @@ def conv_transpose(call: Call) -> Kernel:
     return _weighted(call, "convolve_back", call.params["core.weight"], constants)
 
 
-def radial_basis(call: Call) -> Kernel:
+def radial_basis(call: Call) -> Iterator[Kernel]:
     """Squared distances from the centres."""
     return _weighted(call, "distance", call.params["core.centres"], {})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from itertools import product
 
-from cnndsl.backends.cuda.kernel import Call, Kernel, Launch, elementary
+from cnndsl.backends.cuda.kernel import Call, Kernel, Launch, elementary, nearest
 from cnndsl.backends.cuda.steps import number
 from cnndsl.backends.cuda.windows import three, window_constants
 from cnndsl.ir.operators import (
@@ -23,6 +24,10 @@ LOWEST = -3.402823466e38
 SUM = "v[i] += u[i];"
 LARGEST = "v[i] = fmaxf(v[i], u[i]);"
 AXES = "zyx"
+SHARING = (64, 128, 256, 512)
+"""Threads of a block to choose from that share whole maps."""
+GROUPS = (8, 4, 16)
+"""Vectors of channels in such a block to choose from, the usual number first."""
 
 
 def _combine(statement: str) -> str:
@@ -41,20 +46,20 @@ def _pooling(
     combine: str,
     finish: str = "",
     start: float = 0.0,
+    members: str = "",
     **constants: int,
-) -> Kernel:
+) -> Iterator[Kernel]:
     """The elements of windows combined; `windows` are ranges of z, y, x in terms of output p."""
     ranges = " ".join(
         f"const Range {axis} = {window};" for axis, window in zip(AXES, windows, strict=True)
     )
     core = f"{ranges} fill(v, {number(start)}); pool<SELF>(v, a, p, z, y, x); {finish}"
-    kernel = elementary("pooling", call, core, **constants)
-    return replace(kernel, members=_combine(combine) + kernel.members)
+    return elementary("pooling", call, core, members + _combine(combine), constants)
 
 
 def _sliding(
     call: Call, combine: str, finish: str = "", start: float = 0.0, members: str = ""
-) -> Kernel:
+) -> Iterator[Kernel]:
     op = call.core
     assert isinstance(op, Pool)
     constants = window_constants(op.kernel, op.strides, op.dilations, op.pads)
@@ -63,16 +68,15 @@ def _sliding(
         f"X0::N{axis.upper()})"
         for axis in AXES
     ]
-    kernel = _pooling(call, windows, combine, finish, start, **constants)
-    return replace(kernel, members=members + kernel.members)
+    return _pooling(call, windows, combine, finish, start, members, **constants)
 
 
-def maxpool(call: Call) -> Kernel:
+def maxpool(call: Call) -> Iterator[Kernel]:
     """Largest element of each window."""
     return _sliding(call, LARGEST, start=LOWEST)
 
 
-def avgpool(call: Call) -> Kernel:
+def avgpool(call: Call) -> Iterator[Kernel]:
     """Mean of each window: of the elements in the input, or with its padding."""
     op = call.core
     assert isinstance(op, AvgPool)
@@ -91,12 +95,12 @@ def _divided(count: str) -> str:
     return f"const float factor = 1.0f / ({count}); for (int i = 0; i < V; ++i) v[i] *= factor;"
 
 
-def l2pool(call: Call) -> Kernel:
+def l2pool(call: Call) -> Iterator[Kernel]:
     """Square root of the sum of squares of each window."""
     return _sliding(call, "v[i] += u[i] * u[i];", "for (int i = 0; i < V; ++i) v[i] = sqrtf(v[i]);")
 
 
-def distance_avgpool(call: Call) -> Kernel:
+def distance_avgpool(call: Call) -> Iterator[Kernel]:
     """Mean of each window weighted by the distance from its centre."""
     op = call.core
     assert isinstance(op, DistanceAvgPool)
@@ -122,42 +126,44 @@ def _adaptive(call: Call) -> list[str]:
     return [f"adaptive_window(p.{axis}, X0::N{axis.upper()}, Y::N{axis.upper()})" for axis in AXES]
 
 
-def adaptive_avgpool(call: Call) -> Kernel:
+def adaptive_avgpool(call: Call) -> Iterator[Kernel]:
     """Mean of each adaptive window."""
     return _pooling(call, _adaptive(call), SUM, _divided("counted(z) * counted(y) * counted(x)"))
 
 
-def adaptive_maxpool(call: Call) -> Kernel:
+def adaptive_maxpool(call: Call) -> Iterator[Kernel]:
     """Largest element of each adaptive window."""
     return _pooling(call, _adaptive(call), LARGEST, start=LOWEST)
 
 
-def _whole(call: Call, combine: str, start: float, factor: float) -> Kernel:
+def _whole(call: Call, combine: str, start: float, factor: float) -> Iterator[Kernel]:
     """Each map reduced by threads that share its positions."""
-    group, threads = 8, 256 if call.x.positions >= 32 else 64
-    blocks = -(-call.output.blocks // group) * call.output.batch
-    shared = threads * call.output.block * 4
-    members = (
+    usual = 256 if call.x.positions >= 32 else 64
+    members = _combine(combine) + (
         f"  static constexpr float START = {number(start)};\n"
         "  template <int V>\n  DEVICE void scale(float (&v)[V]) {\n"
         f"    for (int i = 0; i < V; ++i) v[i] *= {number(factor)};\n  }}\n"
     )
-    return Kernel(
-        "reduce",
-        "reduce_maps",
-        Launch((blocks, 1, 1), threads, shared, cooperative=True),
-        call.weights(),
-        {"GROUP": group},
-        _combine(combine) + members,
-    )
+    for threads, group in product(nearest(usual, SHARING), GROUPS):
+        blocks = -(-call.output.blocks // group) * call.output.batch
+        shared = threads * call.output.block * 4
+        yield Kernel(
+            "reduce",
+            f"{threads} threads / {group}",
+            "reduce_maps",
+            Launch((blocks, 1, 1), threads, shared, cooperative=True),
+            call.weights(),
+            {"GROUP": group},
+            members,
+        )
 
 
-def global_avgpool(call: Call) -> Kernel:
+def global_avgpool(call: Call) -> Iterator[Kernel]:
     """Mean of each map."""
     return _whole(call, SUM, 0.0, 1 / call.x.positions)
 
 
-def global_maxpool(call: Call) -> Kernel:
+def global_maxpool(call: Call) -> Iterator[Kernel]:
     """Largest element of each map."""
     return _whole(call, LARGEST, LOWEST, 1.0)
 

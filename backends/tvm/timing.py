@@ -28,6 +28,11 @@ COLD = 64 << 20
 """Bytes of weights at most that are read until the same ones are read again."""
 ROUNDS = 41
 """Calls of the reader."""
+SETTLING = 0.1
+"""Seconds of calls before the first that counts.
+
+Behind a compilation, threads may share one core for some 50 ms, which doubles or triples all times.
+"""
 NUMBER = 1 / 64
 """What all tensors and weights are filled with."""
 
@@ -56,17 +61,24 @@ class Timer:
             [regions["arena"], _filled(size), *list(regions.values())[1:]]
             for _ in range(max(1, min(weights, COLD // 4) // size))
         )
+        end = time.perf_counter() + SETTLING
+        while time.perf_counter() < end:
+            self._time_reader()
         self.reader = quartile([self._time_reader() for _ in range(ROUNDS)])
 
     def seconds(self, indices: Sequence[int], rounds: int) -> list[float]:
-        """Seconds of some of the kernels: the lower quartile of so many calls of each, in turns."""
+        """Seconds of some of the kernels: the lower quartile of so many calls of each, in turns.
+
+        At least a hundredth of what was measured with the reader, whose time varies as well.
+        """
         times: dict[int, list[float]] = {index: [] for index in indices}
         for number in range(rounds):
             for index in indices if number % 2 else reversed(indices):
                 self._run(0, self._operands)
                 first = self._operands + 2 + 2 * index
                 times[index].append(self._run(first, first + 2))
-        return [max(quartile(times[index]) - self.reader, 1e-9) for index in indices]
+        found = [quartile(times[index]) for index in indices]
+        return [max(seconds - self.reader, seconds / 100) for seconds in found]
 
     def _time_reader(self) -> float:
         self._run(self._operands, self._operands + 1)

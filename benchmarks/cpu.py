@@ -1,6 +1,9 @@
 """The cpu target against onnxruntime and OpenVINO: time of one call, memory beyond the weights.
 
 Usage: python -m benchmarks.cpu [--threads N] [--batch N] [--seconds S] [NETWORK ...]
+
+For code without AVX-512, against the one rival that can be kept from using it:
+ONEDNN_MAX_CPU_ISA=AVX2 python -m benchmarks.cpu --mcpu x86-64-v3 --against openvino
 """
 
 from __future__ import annotations
@@ -27,23 +30,28 @@ MEGABYTE = 1e6
 
 def main() -> None:
     """Print a line for each network, and the geometric mean of the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    rivals = [name for name, rival in RIVALS.items() if importlib.util.find_spec(rival.package)]
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("networks", nargs="*", default=list(BARS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--mcpu", default="native")
+    parser.add_argument("--against", default=",".join(rivals), help="the rivals that are there")
     options = parser.parse_args()
-    rivals = [name for name, rival in RIVALS.items() if importlib.util.find_spec(rival.package)]
-    names = ["cpu", *rivals]
+    against = [name for name in rivals if name in options.against.split(",")]
+    names = ["cpu", *against]
     print(f"{'network':22}" + "".join(f"{f'{name} ms':>15}" for name in names)
           + f"{'ratio':>8}{'bar':>6}" + "".join(f"{f'{name} MB':>15}" for name in names)
           + f"{'arena MB':>10}")  # fmt: skip
     ratios = []
     for network in options.networks:
+        threads, batch = options.threads, options.batch
         module = cnndsl.compile(
-            network, "cpu", seed=0, threads=options.threads, batch=options.batch
+            network, "cpu", seed=0, threads=threads, batch=batch, mcpu=options.mcpu
         )
-        found = contest(module, rivals, threads=options.threads, seconds=options.seconds)
+        found = contest(module, against, threads=threads, seconds=options.seconds)
         ratios.append(fastest_ratio(found))
         print(row(network, found, ratios[-1]), flush=True)
     print(f"geometric mean {math.exp(statistics.fmean(map(math.log, ratios))):.2f}")

@@ -23,6 +23,8 @@ from cnndsl.runtime.tuning import Progress, Tuned
 
 COUNT = 8
 """Variants of a kernel, if no number is given: the first candidates."""
+MARGIN = 0.03
+"""By which share of the default's time a variant must be faster."""
 
 
 def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
@@ -68,11 +70,16 @@ def _timer(arch: str, variants: int) -> Timer:
 
 
 def _fastest(steps: Sequence[Step], launches: int, code: Mapping[str, Code], timer: Timer) -> Tuned:
-    """Time the variants of a step but for those that spill registers, keep the fastest."""
+    """Time the variants of a step but for those that spill registers, keep the fastest.
+
+    The default is kept if none is faster by the margin.
+    """
     default, *others = steps
     timed = [default, *(s for s in others if not code[s.symbol].resources.spills)]
     times = [timer.seconds(code[step.symbol].cubin, step) for step in timed]
     seconds, fastest = min(zip(times, timed, strict=True), key=lambda pair: pair[0])
+    if times[0] - seconds < MARGIN * times[0]:
+        seconds, fastest = times[0], default
     keep_fastest(fastest.call, fastest.kernel.variant)
     return Tuned(
         default.node,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -69,6 +70,20 @@ def test_what_spills_registers_is_not_timed(
     rows = json.loads(capsys.readouterr().out)
     assert {row["variants"] for row in rows} == {1}
     assert all(row["fastest"] == row["default"] for row in rows)
+
+
+def test_what_is_hardly_faster_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Each kernel is a little faster than the one before, and some much faster than the default."""
+    times = itertools.count(1000, -4)
+    monkeypatch.setattr(timing.Timer, "seconds", lambda *_: next(times) / 1e3)
+    assert main([*COMMAND, "--tune", "9", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    gains = {1 - row["fastest_seconds"] / row["default_seconds"] for row in rows}
+    assert min(gains) == 0
+    assert max(gains) >= 0.03
+    assert not any(0 < gain < 0.03 for gain in gains)
 
 
 def test_a_table_for_people(capsys: pytest.CaptureFixture[str]):

@@ -40,7 +40,9 @@ def main() -> None:
     parser.add_argument("--mcpu", default="native")
     parser.add_argument("--against", default=",".join(rivals), help="the rivals that are there")
     options = parser.parse_args()
-    against = [name for name in rivals if name in options.against.split(",")]
+    against = [name for name in options.against.split(",") if name]
+    if missing := set(against) - set(rivals):
+        parser.error(f"not installed: {', '.join(sorted(missing))}")
     names = ["cpu", *against]
     print(f"{'network':22}" + "".join(f"{f'{name} ms':>15}" for name in names)
           + f"{'ratio':>8}{'bar':>6}" + "".join(f"{f'{name} MB':>15}" for name in names)

@@ -30,7 +30,7 @@ from cnndsl.ir.operators import Conv, Subsample
 
 
 def candidates(call: Call) -> Iterator[Candidate]:
-    """Kernels with other tiles, parts and divisions; none for one lane, or windows of a pool."""
+    """Kernels with other tiles, parts and divisions; none for plain or pooled outputs."""
     if call.output.block != call.machine.lanes or call.is_pooled:
         return
 

@@ -91,11 +91,15 @@ class Layout:
         return self.batch * self.channels * self.positions * SIZES[self.type]
 
     def struct(self, name: str) -> str:
-        """The struct of the CUDA text."""
+        """The struct of the CUDA text.
+
+        Where 32 bits are enough for places, they are for the numbers of threads too, of which there
+        are a few more than there are elements.
+        """
         z, y, x = self.sizes
         n_z, n_y, n_x = self.strides
         span = self.sample_stride * self.batch + self.channel_stride * self.padded
-        index = "int" if span < 2**31 else "long long"
+        index = "int" if span < 2**30 else "long long"
         return (
             f"  struct {name} {{\n    typedef {self.type} T;\n    typedef {index} Index;\n"
             f"    enum : {index} {{ N = {self.batch}, C = {self.channels}, NZ = {z}, NY = {y}, "

@@ -4,9 +4,10 @@
 // side by side, else positions.
 template <class L, int V> struct Vectors {
   static constexpr int ACROSS = (L::C + V - 1) / V, POSITIONS = L::NX * L::NY * L::NZ;
-  static constexpr long long COUNT = (long long)L::N * POSITIONS * ACROSS;
+  typedef typename L::Index Index;
+  static constexpr Index COUNT = (Index)L::N * POSITIONS * ACROSS;
 
-  DEVICE Place place(long long number) {
+  DEVICE Place place(Index number) {
     const bool channels_first = L::c == 1;
     const int rest = (int)(number / (channels_first ? ACROSS : POSITIONS));
     Place p;
@@ -27,18 +28,19 @@ template <class L, int V> struct Vectors {
 // on their way together. A thread that has fewer computes its first one again.
 template <class K> DEVICE void outputs(const typename K::Arguments &a) {
   typedef Vectors<typename K::Y, K::V> All;
-  const long long first = (long long)blockIdx.x * (blockDim.x * K::OUTPUTS) + threadIdx.x;
+  typedef typename K::Y::Index Index;
+  const Index first = (Index)blockIdx.x * (blockDim.x * K::OUTPUTS) + threadIdx.x;
   if (first >= All::COUNT) return;
   Place p[K::OUTPUTS];
   float v[K::OUTPUTS][K::V];
 #pragma unroll
   for (int i = 0; i < K::OUTPUTS; ++i) {
-    const long long number = first + i * blockDim.x;
+    const Index number = first + i * (Index)blockDim.x;
     p[i] = All::place(number < All::COUNT ? number : first);
     K::core(v[i], a, p[i]);
     K::finish(v[i], a, p[i]);
   }
 #pragma unroll
   for (int i = 0; i < K::OUTPUTS; ++i)
-    if (first + i * blockDim.x < All::COUNT) put<typename K::Y>(a.y, p[i], v[i]);
+    if (first + i * (Index)blockDim.x < All::COUNT) put<typename K::Y>(a.y, p[i], v[i]);
 }

@@ -33,6 +33,8 @@ def _fuse(graph: Graph, node: Node) -> str | None:
         raise Reject("it has a prologue")
     if any(step.operands is None for step in op.epilogue):
         raise Reject("it joins another value")
+    if op.pool:
+        raise Reject("it ends with a pool")
     require_one_reader(graph, node)
     ((reader, index),) = graph.consumers(node)
     if index or not is_pointwise(core_of(reader)):

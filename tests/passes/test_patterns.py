@@ -65,7 +65,9 @@ class PatternGrower(Grower):
         )
         if kind == "avgpool":
             options["include_pad"] = self.draw(st.booleans())
-        self.add(kind, x, **({} if kind == "global_avgpool" else options))
+        x = self.add(kind, x, **({} if kind == "global_avgpool" else options))
+        if x.type.rank:
+            self.maybe(x, "maxpool2")
 
     def stacked(self) -> None:
         """Two convolutions in a row, in groups or not."""
@@ -124,6 +126,7 @@ class PatternGrower(Grower):
         x = self.maybe(self.map(), "bn", "relu")
         x = self.add("depthwise", x, kernel=3, stride=self.draw(st.sampled_from([1, 2])))
         x = self.maybe(x, "bn", "relu", "prelu")
+        x = self.maybe(x, "maxpool2")
         self.some_conv(x, 4, self.draw(st.sampled_from([1, 1, 2])))
 
     def add(self, operator: str, *operands: Node, **attributes: object) -> Node:

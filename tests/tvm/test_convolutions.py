@@ -37,6 +37,8 @@ def form(
 
 
 SUM_POOLED = ("add", "maxpool", "conv")
+TWICE_POOLED = ("relu", "maxpool", "maxpool")
+POOLED_POINT = ("relu", "maxpool", "pointwise")
 
 FORMS = (
     form("3x3", "direct", (19, 11, 30), filters=40, kernel=3, dilation=2),
@@ -81,8 +83,12 @@ FORMS = (
     form("winograd_pooled", "winograd", (48, 18, 22), "relu", "maxpool", filters=56, kernel=3),
     form("winograd_sum_pooled", "winograd", (32, 28, 28), *SUM_POOLED, filters=32, kernel=3),
     form("winograd_2_pooled", "winograd", (96, 6, 10), "maxpool", filters=80, kernel=3),
+    form("winograd_pooled_twice", "pooling", (48, 16, 24), *TWICE_POOLED, filters=48, kernel=3),
     form("direct_pooled", "pooling", (32, 12, 16), "relu", "maxpool", filters=40, kernel=1),
     form("depthwise_pooled", "pooling", (32, 12, 16), "maxpool", filters=32, kernel=3, groups=32),
+    form(
+        "separable_pooled", "pooling", (32, 12, 16), *POOLED_POINT, filters=32, kernel=3, groups=32
+    ),
     form("prologue_pooled", "pooling", (32, 20, 20), "bn", "conv", "maxpool", filters=32, kernel=5),
     form("winograd_groups", "winograd", (96, 20, 20), "relu", filters=64, kernel=3, groups=2),
 )
@@ -103,6 +109,8 @@ def graph_of(item: Form, copies: int = 1) -> Graph:
                 node = then(graph, label, "add", node, x)
             elif name == "conv":
                 node = then(graph, label, "conv", node, filters=16, kernel=3, stride=2)
+            elif name == "pointwise":
+                node = then(graph, label, "conv", node, filters=512, kernel=1)
             elif name == "maxpool":
                 node = then(graph, label, "maxpool", node, kernel=2)
             else:

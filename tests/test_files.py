@@ -40,9 +40,14 @@ def test_many_threads_leave_the_umask_alone(tmp_path: Path, umask: int):
 
 def test_an_error_leaves_what_was_there(tmp_path: Path):
     write(tmp_path / "file", b"old")
-    with pytest.raises(RuntimeError), atomic_write(tmp_path / "file") as file:
-        file.write(b"half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with atomic_write(tmp_path / "file") as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 

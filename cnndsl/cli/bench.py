@@ -32,7 +32,9 @@ MEGABYTE = 1e6
 
 @click.command("bench")
 @click.argument("model")
-@click.option("--against", type=Names(), default=(), help="Other runtimes: onnxruntime, openvino.")
+@click.option(
+    "--against", type=Names(), default=(), help="Other runtimes: onnxruntime, openvino, torch."
+)
 @click.option(
     "--seconds",
     type=click.FloatRange(0, min_open=True),

@@ -145,9 +145,10 @@ def test_everything_on_the_gpu_is_given_back(emulator: Emulator, graph: Graph):
 def test_a_failed_launch_ends_the_capture(module: CudaModule, monkeypatch: pytest.MonkeyPatch):
     expected = module(IMAGE[:2])
     device = module.session
-    with monkeypatch.context() as patch, pytest.raises(CnnError, match="cuLaunchKernel failed"):
+    with monkeypatch.context() as patch:
         patch.setattr(device, "_tasks", [replace(t, launch=TOO_LARGE) for t in device._tasks])
-        module.run_on_device({"image": IMAGE.ctypes.data})
+        with pytest.raises(CnnError, match="cuLaunchKernel failed"):
+            module.run_on_device({"image": IMAGE.ctypes.data})
     np.testing.assert_array_equal(module(IMAGE[:2]), expected)
 
 

@@ -14,6 +14,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -91,9 +92,9 @@ def _recipe(packing: Packing) -> dict[str, Any]:
 def _header(packing: Packing, start: int) -> bytes:
     """The start of a safetensors file, filled up so that the numbers are aligned in the zip."""
     offsets = [offset for _, offset in packing.entries.values()]
-    spans = zip(packing.entries.items(), offsets, [*offsets[1:], packing.size], strict=True)
+    spans = zip(packing.entries.items(), pairwise([*offsets, packing.size]), strict=True)
     tensors = {}
-    for (name, (weight, _)), first, stop in spans:
+    for (name, (weight, _)), (first, stop) in spans:
         dtype, length = DTYPES[weight.dtype]
         numbers = (stop - first) * 4 // length
         span = [first * 4, stop * 4]

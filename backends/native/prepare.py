@@ -55,12 +55,19 @@ def prepare(
         if not squeezes:
             _take_apart(result, result[node.name])
     for name in list(result.inputs):
-        result.insert_after(result[name], f"{name}.in", Identity())
+        result.insert_after(result[name], _free(result, f"{name}.in"), Identity())
     for output, name in list(result.outputs.items()):
-        copied = result.add(f"{output}.out", Identity(), [result[name]])
+        copied = result.add(_free(result, f"{output}.out"), Identity(), [result[name]])
         result.outputs[output] = copied.name
     result.auxiliaries = {}
     return result
+
+
+def _free(graph: Graph, name: str) -> str:
+    """The name, or if a node of the network has it, one with strokes behind it."""
+    while name in graph:
+        name += "'"
+    return name
 
 
 def _simplify(graph: Graph, node: Node) -> None:
@@ -73,7 +80,7 @@ def _simplify(graph: Graph, node: Node) -> None:
     elif isinstance(node.op, Dropout):
         graph.redefine(node, Identity(), operands, {}, node.spans)
     elif isinstance(node.op, Average):
-        total = graph.add(f"{node.name}.sum", Add(), operands, spans=node.spans)
+        total = graph.add(_free(graph, f"{node.name}.sum"), Add(), operands, spans=node.spans)
         _scale(graph, node, total, 1 / len(operands))
 
 
@@ -98,7 +105,8 @@ def _split_prologue(graph: Graph, node: Node, op: Fused) -> None:
         for (new, _), old in zip(list(before.labelled())[not begins :], labels, strict=True)
         for role, expression in part_params(node.params, old).items()
     }
-    operand = graph.add(f"{node.name}.prologue", before, [first], params, node.spans)
+    name = _free(graph, f"{node.name}.prologue")
+    operand = graph.add(name, before, [first], params, node.spans)
     rest = {role: e for role, e in node.params.items() if not role.startswith("prologue")}
     graph.redefine(node, Fused(op.core, (), op.epilogue), [operand, *others], rest, node.spans)
 
@@ -107,7 +115,7 @@ def _split_pool(graph: Graph, node: Node, op: Fused) -> None:
     """Give the pool at the end of the epilogue a node of its own."""
     assert op.pool
     rest = replace(op, epilogue=op.epilogue[:-1])
-    name = f"{node.name}.unpooled"
+    name = _free(graph, f"{node.name}.unpooled")
     whole = graph.add(name, rest, graph.producers(node), node.params, node.spans)
     graph.redefine(node, op.pool, [whole], {}, node.spans)
 
@@ -122,7 +130,8 @@ def _take_apart(graph: Graph, node: Node) -> None:
     factors = x
     for part in op.core.factor_parts(x.type.channels):
         own = {role: weights[name] for role, name in part.roles.items()}
-        factors = graph.add(f"{node.name}.{part.label}", part.op, [factors], own, node.spans)
+        name = _free(graph, f"{node.name}.{part.label}")
+        factors = graph.add(name, part.op, [factors], own, node.spans)
     later = {
         f"epilogue{index + 1}.{role}": expression
         for index in range(len(op.epilogue))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cnndsl.backends.tvm.kernels import winograd_plan
+from cnndsl.backends.tvm.kernels import transposed, winograd_plan
 from cnndsl.backends.tvm.layout import Halo, Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Concat, Conv, Fused, Slice
+from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Fused, Slice
 
 
 def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layout]:
@@ -28,17 +28,18 @@ def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layo
 
 def _block(graph: Graph, node: Node, machine: Machine) -> int:
     """Channels side by side: one in an image that convolutions alone read, else a vector."""
-    readers = [reader for reader, _ in graph.consumers(node)]
     is_image = any(operand.name in graph.inputs for operand in graph.producers(node))
     few = node.type.channels < machine.lanes and bool(node.type.rank)
-    return 1 if is_image and few and all(map(_takes_plain, readers)) else machine.lanes
+    plain = is_image and few and all(_takes_plain(*reading) for reading in graph.consumers(node))
+    return 1 if plain else machine.lanes
 
 
-def _takes_plain(node: Node) -> bool:
-    """Whether a node is a convolution in one group, without a prologue."""
-    fused = node.op if isinstance(node.op, Fused) else None
-    core = fused.core if fused else node.op
-    return isinstance(core, Conv) and core.groups == 1 and not (fused and fused.prologue)
+def _takes_plain(reader: Node, index: int) -> bool:
+    """Whether a node's operand is that of a convolution in one group, without a prologue."""
+    fused = reader.op if isinstance(reader.op, Fused) else None
+    core = fused.core if fused else reader.op
+    is_single = isinstance(core, Conv) and core.groups == 1
+    return is_single and index == 0 and not (fused and fused.prologue)
 
 
 def _halos(graph: Graph, batch: int, machine: Machine) -> dict[str, Halo]:
@@ -74,6 +75,9 @@ def read_halo(reader: Node, x: Node, batch: int, machine: Machine) -> Halo:
     if fused and fused.prologue:
         first = fused.prologue[0]
         return first.pads if isinstance(first, Conv) else ()
+    if isinstance(core, ConvTranspose):
+        sizes = tuple(n for n in core.infer([x.type]).spatial if isinstance(n, int))
+        return transposed.read_halo(core, sizes)
     if not isinstance(core, Conv):
         return ()
     spatial = [n for n in core.infer([x.type]).spatial if isinstance(n, int)]

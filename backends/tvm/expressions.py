@@ -70,17 +70,22 @@ def split(index: Expr, extents: Sequence[int]) -> list[Expr]:
 
 
 def div(index: Expr, divisor: Expr) -> Expr:
-    """The quotient of an index, which is never negative."""
+    """The quotient of an index, which is never negative.
+
+    Rounded towards zero: where TVM cannot prove that, it adds a test of the sign to what rounds
+    down. Of several such tests LLVM 22 makes `vmovmskps` of registers that it cannot encode, and
+    the code then reads another one.
+    """
     if isinstance(divisor, int) and divisor == 1:
         return index
-    return index // divisor if isinstance(index, int) else tirx.indexdiv(index, divisor)
+    return index // divisor if isinstance(index, int) else tirx.truncdiv(index, divisor)
 
 
 def mod(index: Expr, divisor: int) -> Expr:
     """The remainder of an index, which is never negative."""
     if divisor == 1:
         return 0
-    return index % divisor if isinstance(index, int) else tirx.indexmod(index, divisor)
+    return index % divisor if isinstance(index, int) else tirx.truncmod(index, divisor)
 
 
 def minimum(a: Expr, b: Expr) -> Expr:

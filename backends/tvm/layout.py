@@ -56,6 +56,11 @@ class Layout:
         return tuple(n + sum(h) for n, h in zip(self.spatial, self.halo, strict=True))
 
     @property
+    def is_dense(self) -> bool:
+        """Whether the positions of a map follow one another without gaps."""
+        return not any(map(any, self.halo))
+
+    @property
     def plane(self) -> int:
         """Floats of one channel block."""
         return math.prod(self.padded) * self.block
@@ -84,6 +89,46 @@ class Layout:
         spatial = sum(p * s for p, s in zip(position, self.strides, strict=True))
         start = n * self.batch_stride if self.batch > 1 else 0
         return start + block * self.plane + spatial + self.origin
+
+
+@dataclass(frozen=True)
+class Thinned(Layout):
+    """Of each axis of the maps of a `whole` layout some positions, at equal distances.
+
+    `first` are the numbers of the first ones, `steps` the distances.
+    """
+
+    whole: Layout
+    first: tuple[int, ...]
+    steps: tuple[int, ...]
+
+    @classmethod
+    def thin(cls, whole: Layout, axes: Sequence[tuple[int, int, int]]) -> Thinned:
+        """First position, distance and number of those of each axis."""
+        first, steps, sizes = zip(*axes, strict=True)
+        none = ((0, 0),) * whole.rank
+        rest = (whole.batch, whole.block, none, whole.batch_stride, whole)
+        return cls(whole.channels, sizes, *rest, first, steps)
+
+    @property
+    def is_dense(self) -> bool:
+        """Not if positions are left out."""
+        return False
+
+    @property
+    def plane(self) -> int:
+        """Floats of one channel block of the whole."""
+        return self.whole.plane
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Distance of neighbouring positions on each axis in floats."""
+        return tuple(n * step for n, step in zip(self.whole.strides, self.steps, strict=True))
+
+    @property
+    def origin(self) -> int:
+        """Index of the first position of a channel block."""
+        return self.whole.index(0, 0, self.first)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.steps import is_step
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Conv, Fused, Identity, Shuffle
+from cnndsl.ir.operators import Conv, ConvTranspose, Fused, Identity, Shuffle
 from cnndsl.memory import Options, Plan, plan
 
 FLOAT = 4
@@ -96,7 +96,7 @@ def takes_prologue(node: Node, machine: Machine) -> bool:
     """Whether the kernels of a fused node compute its prologue themselves.
 
     A depthwise convolution they compute where it pays. Those of grouped convolutions compute only
-    shuffles, unless a group is narrower than a vector.
+    shuffles, unless a group is narrower than a vector; those of transposed ones compute none.
     """
     assert isinstance(node.op, Fused)
     core, first = node.op.core, node.op.prologue[0]
@@ -104,7 +104,7 @@ def takes_prologue(node: Node, machine: Machine) -> bool:
         positions = node.type.elements // node.type.channels
         return pays(node.params["core.weight"].shape, positions, machine)
     if not isinstance(core, Conv) or core.groups == 1:
-        return True
+        return not isinstance(core, ConvTranspose)
     width = node.params["core.weight"].shape[1]
     return isinstance(first, Shuffle) and width >= machine.lanes
 

@@ -117,7 +117,7 @@ def _ask_llvm(cpu: str) -> tuple[str, str, list[str]]:
 
     name = codegen.llvm_get_system_cpu() if cpu == "native" else cpu
     triple = codegen.llvm_get_system_triple()
-    if not codegen.llvm_is_valid_cpu(name, triple):
+    if not codegen.llvm_is_valid_cpu(name, triple) or _is_too_small(name, triple):
         raise CnnError.of(
             "E0720", f"unknown CPU {cpu!r}", hint="for example: native, x86-64-v3, x86-64-v4"
         )
@@ -126,9 +126,16 @@ def _ask_llvm(cpu: str) -> tuple[str, str, list[str]]:
     return name, extension, sorted(found & set(LLVM_NAMES.values()))
 
 
+def _is_too_small(cpu: str, triple: str) -> bool:
+    """Whether it is a 32-bit CPU, for whose 64-bit features LLVM would end the process."""
+    small = "i686-unknown-linux-gnu"
+    return triple.startswith("x86_64") and "64bit" not in _llvm_features(cpu, mtriple=small)
+
+
 @cache
-def _llvm_features(cpu: str) -> frozenset[str]:
+def _llvm_features(cpu: str, **settings: str) -> frozenset[str]:
     """What LLVM takes a CPU of that name for."""
     from tvm.target import Target, codegen
 
-    return frozenset(codegen.llvm_get_cpu_features(Target({"kind": "llvm", "mcpu": cpu})))
+    target = Target({"kind": "llvm", "mcpu": cpu, **settings})
+    return frozenset(codegen.llvm_get_cpu_features(target))

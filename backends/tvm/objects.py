@@ -15,6 +15,7 @@ from cnndsl import __version__
 from cnndsl.backends import native, tvm
 from cnndsl.backends.tvm.build import object_code
 from cnndsl.backends.tvm.machine import Machine
+from cnndsl.backends.tvm.runtime import available_cores
 from cnndsl.runtime.cache import Store
 
 
@@ -41,7 +42,7 @@ def make_objects(units: Sequence[Unit], machine: Machine, folder: Path) -> tuple
             missing.append((unit, path))
         else:
             path.write_bytes(content)
-    with ThreadPoolExecutor(machine.cores) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         jobs = [pool.submit(_compile, unit, machine, path, store) for unit, path in missing]
         try:
             for job in jobs:

@@ -56,6 +56,7 @@ FORMS = (
     form("residual", "direct", (32, 10, 10), "add", "relu", filters=32, kernel=1),
     form("1x1_in_parts", "direct", (520, 6, 7), "add", "relu", filters=520, kernel=1),
     form("3x3_in_parts", "direct", (200, 9, 11), "relu", filters=56, kernel=3, stride=2),
+    form("residual_of_an_image", "direct", (3, 10, 10), "add", "relu", filters=3, kernel=3),
     form("groups_wide", "direct", (64, 9, 9), "relu", filters=64, kernel=3, stride=2, groups=2),
     form("groups_uneven", "direct", (60, 9, 9), filters=90, kernel=3, groups=3),
     form("groups_of_20_to_48", "direct", (60, 9, 9), "relu", filters=144, kernel=3, groups=3),
@@ -134,6 +135,15 @@ def test_all_forms(batch: int, extension: str):
         module = compiled(graph, values, batch=batch, extension=extension)
         tolerance = WINOGRAD if "winograd" in families else EXACT
         assert_agrees(module, graph, values, inputs, tolerance)
+
+
+def test_many_channels_without_vectors():
+    item = form("scalar", "direct", (40, 5, 6), "relu", filters=24, kernel=3)
+    graph = graph_of(item)
+    values = parameter_values(graph, 1)
+    inputs = {"image": np.random.default_rng(2).normal(size=(2, *item.shape))}
+    module = compiled(graph, values, batch=2, extension="scalar")
+    assert_agrees(module, graph, values, inputs)
 
 
 IN_ALL_MODES = (

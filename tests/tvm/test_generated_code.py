@@ -47,6 +47,20 @@ def test_nothing_is_allocated_in_a_call(name: str):
     assert "TVMBackendParallelLaunch" in code
 
 
+@pytest.mark.parametrize("cpu", ["skylake-avx512", "sapphirerapids"])
+def test_no_signs_of_many_indices_are_gathered(cpu: str):
+    """LLVM 22 encodes `vmovmskps` of registers from the 16th on as that of others."""
+    graph, x = start(16, 9, 12)
+    x = then(graph, "conv", "conv", x, filters=16, kernel=1)
+    then(graph, "next", "conv", x, filters=16, kernel=3, stride=2)
+    graph.outputs = {"out": "next"}
+    machine = replace(find_machine(cpu), cores=2)
+    units = kernels(lower(graph, 1, machine).steps)
+    code = assembly([function for unit in units for function in unit.write()], machine)
+    assert "vfmadd" in code
+    assert "vmovmsk" not in code
+
+
 def test_the_cores_of_an_arm_cpu_meet_in_order():
     """It may reorder what is written before and read behind a meeting, unless a barrier forbids."""
     arm = replace(
@@ -88,9 +102,10 @@ def test_what_is_overwritten_lies_alike(name: str, batch: int):
         assert found.layouts[operand.name] == found.layouts[step.node]
 
 
-def test_an_unknown_cpu_is_an_error():
-    with pytest.raises(CnnError, match="unknown CPU 'pentium5'"):
-        find_machine("pentium5")
+@pytest.mark.parametrize("cpu", ["pentium5", "pentium4"])
+def test_cpus_that_are_unknown_or_of_32_bits_are_errors(cpu: str):
+    with pytest.raises(CnnError, match=f"unknown CPU '{cpu}'"):
+        find_machine(cpu)
 
 
 def test_vector_widths_follow_from_the_cpu():

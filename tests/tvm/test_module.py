@@ -193,6 +193,26 @@ def test_a_wrong_manifest_is_an_error(saved: Path, change: dict[str, object]):
         BACKEND.load(saved)
 
 
+def test_a_network_without_parameters_can_be_saved(tmp_path: Path):
+    graph, x = start(3, 4, 4)
+    then(graph, "y", "relu", x)
+    graph.outputs = {"out": "y"}
+    compiled(graph, {}).save(tmp_path / "net.cnnmod")
+    image = np.random.default_rng(0).normal(size=(1, 3, 4, 4)).astype(np.float32)
+    found = BACKEND.load(tmp_path / "net.cnnmod")(image)
+    np.testing.assert_array_equal(found, np.maximum(image, 0))
+
+
+def test_nodes_of_the_network_keep_their_names():
+    """The copies of inputs and outputs are called x.in and y.out, if nothing else is."""
+    graph, x = start(3, 4, 4, name="x")
+    y = then(graph, "y.out", "conv", x, filters=4, kernel=1)
+    then(graph, "x.in", "relu", y)
+    graph.outputs = {"y": "x.in"}
+    values = parameter_values(graph, 0)
+    assert_agrees(compiled(graph, values), graph, values, {"x": IMAGE[:, :, :4, :4]})
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path):
     with pytest.raises(CnnError, match="cannot read"):
         BACKEND.load(tmp_path / "none.cnnmod")

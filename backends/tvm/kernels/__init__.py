@@ -14,11 +14,12 @@ from cnndsl.backends.tvm.kernels import (
     plain,
     pooling,
     squeeze_excite,
+    transposed,
     winograd_family,
 )
 from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_turns
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, FullyConnected
+from cnndsl.ir.operators import Conv, ConvTranspose, FullyConnected
 
 FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
     **elementwise.FAMILIES,
@@ -32,6 +33,7 @@ FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
 
 FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
     Conv: ((grouped.FAMILY,), (winograd_family.FAMILY, direct.FAMILY)),
+    ConvTranspose: ((transposed.FAMILY,),),
     FullyConnected: ((direct.FAMILY,),),
 }
 """Faster families, each of which may decline: those of the first group that takes a call serve it.

@@ -164,7 +164,7 @@ class Bands:
         """Apply a prologue of functions of single elements, or of one position."""
         code, spatial = body.code, self.x.spatial
         columns = code.name(self.grid.pieces.start(band.first + band.count) - band.origin)
-        is_dense = not any(map(any, self.call.x.halo)) and not self.call.subsample
+        is_dense = self.call.x.is_dense and not self.call.subsample
 
         def write(block: Expr) -> None:
             with code.loop(columns) as column:

@@ -83,7 +83,7 @@ def _tiles_of(call: Call) -> list[DirectTiles]:
     same_size = window.is_pointwise and x.spatial == y.spatial and x.rank > 0
     if math.prod(y.spatial) == 1 and y.batch > 1:
         kind, columns = "batched", y.batch
-    elif same_size and not any(map(any, x.halo)):
+    elif same_size and x.is_dense:
         kind, columns = "flat", math.prod(y.spatial)
     else:
         kind, columns = "rows", (y.spatial or (1,))[-1]

@@ -164,6 +164,8 @@ class DirectTiles:
         spatial = self.call.output.spatial
         if self.grid.kind == "flat":
             index = self.grid.pieces.start(task.row) + column
+            if all(y.is_dense for y in (self.call.output, *self.call.inputs[1:])):
+                return Place(task.n, block, (*(0,) * (len(spatial) - 1), index))
             return Place(task.n, block, tuple(split(index, spatial)))
         if self.grid.kind == "batched":
             return Place(column, block, (0,) * len(spatial))
@@ -230,7 +232,7 @@ class DirectTiles:
             add_products(code, totals, inputs, step, (weight, row), lanes, blocks, ahead)
 
         positions = [range(size) for size in kernel]
-        if layout.block == 1:
+        if layout.block == 1 and channels < FLOATS_OF_LINE:
             with code.box(positions) as offsets:
                 for block in range(channels):
                     add(block, 1, offsets)

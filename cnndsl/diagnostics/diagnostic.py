@@ -29,7 +29,7 @@ class Diagnostic:
     """One finding. `code` is explained by `cnndsl explain CODE`; its letter gives the severity.
 
     `notes` say where the operands came from; `trail` holds the calls that led to the place,
-    outermost first.
+    outermost first. `file` is the one that a finding without a place is about.
     """
 
     code: str
@@ -38,6 +38,7 @@ class Diagnostic:
     hint: str | None = None
     notes: tuple[Note, ...] = ()
     trail: tuple[Note, ...] = ()
+    file: str | None = None
 
     @property
     def severity(self) -> Severity:
@@ -63,8 +64,14 @@ class CnnError(Exception):
 
     @classmethod
     def of(
-        cls, code: str, message: str, *, hint: str | None = None, notes: Sequence[str] = ()
+        cls,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        notes: Sequence[str] = (),
+        file: str | None = None,
     ) -> CnnError:
         """An error outside any `.cnn` text: a file, an option, an array."""
         remarks = tuple(Note(text) for text in notes)
-        return cls([Diagnostic(code, message, hint=hint, notes=remarks)], usage=True)
+        return cls([Diagnostic(code, message, hint=hint, notes=remarks, file=file)], usage=True)

@@ -162,7 +162,8 @@ def choose_network(unit: Unit, name: str | None) -> tuple[Unit, NetworkItem]:
     Without a name: the network that is named like the file, else the only one that needs no
     arguments.
     """
-    stem = Path(unit.source.name).stem
+    file = unit.source.name
+    stem = Path(file).stem
     concrete = [i.name.text for i in unit.own_networks() if is_concrete(i)]
     if name is None:
         if stem in unit.networks and (stem in concrete or not concrete):
@@ -173,12 +174,14 @@ def choose_network(unit: Unit, name: str | None) -> tuple[Unit, NetworkItem]:
             shown = ", ".join(concrete[:8]) + (", …" if len(concrete) > 8 else "")
             raise CnnError.of(
                 "E0215",
-                f"{unit.source.name} holds {len(concrete)} networks: {shown}",
-                hint=f"name one: {unit.source.name}:{concrete[0]}",
+                f"{file} holds {len(concrete)} networks: {shown}",
+                hint=f"name one: {file}:{concrete[0]}",
+                file=file,
             )
         else:
-            raise CnnError.of("E0215", f"{unit.source.name} holds no network that can be built")
+            message = f"{file} holds no network that can be built"
+            raise CnnError.of("E0215", message, file=file)
     if name not in unit.networks:
         hint = did_you_mean(name, unit.networks) or f"it has: {', '.join(unit.networks) or 'none'}"
-        raise CnnError.of("E0215", f"{unit.source.name} has no network {name!r}", hint=hint)
+        raise CnnError.of("E0215", f"{file} has no network {name!r}", hint=hint, file=file)
     return unit.networks[name]

@@ -51,7 +51,9 @@ def locate(spec: str) -> tuple[Source, str | None]:
             return read_source(sibling), Path(path).stem
     what = "file" if path.endswith(".cnn") or "/" in path else "network or file"
     candidates = [*zoo(), *(str(p) for p in Path(path).parent.glob("*.cnn"))]
-    raise CnnError.of("E0601", f"no {what} {path!r}", hint=did_you_mean(path, candidates))
+    raise CnnError.of(
+        "E0601", f"no {what} {path!r}", hint=did_you_mean(path, candidates), file=path
+    )
 
 
 def _peek(path: Path) -> str:
@@ -65,15 +67,19 @@ def read_source(path: Path) -> Source:
     """The text of a file. Raises CnnError if it cannot be read, or is too large to be one."""
     try:
         if path.stat().st_size > limits.FILE_BYTES:
-            raise CnnError.of("E0505", f"{path} is larger than {limits.FILE_BYTES:,} bytes")
+            raise CnnError.of(
+                "E0505", f"{path} is larger than {limits.FILE_BYTES:,} bytes", file=str(path)
+            )
         return Source(str(path), path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise CnnError.of(
-            "E0603", f"{path} is not a text in UTF-8 (byte {error.start} is wrong)"
+            "E0603",
+            f"{path} is not a text in UTF-8 (byte {error.start} is wrong)",
+            file=str(path),
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise CnnError.of("E0601", f"cannot read {path}: {reason}") from None
+        raise CnnError.of("E0601", f"cannot read {path}: {reason}", file=str(path)) from None
 
 
 def iter_files(path: Path) -> Iterator[Path]:

@@ -49,6 +49,22 @@ def test_check_in_other_formats(call, tmp_path):
     assert call("check", "small.cnn", "--output-format", "json").out == "[]\n"
 
 
+def test_check_reports_all_files_if_some_cannot_be_read(call, tmp_path):
+    (tmp_path / "broken.cnn").write_text(BROKEN.replace("    fc(0)\n", ""))
+    (tmp_path / "binary.cnn").write_bytes(b"network \xff")
+    names = ["broken.cnn", "binary.cnn", "missing.cnn", "small.cnn:big", "small.cnn"]
+    result = call("check", *names)
+    assert result.code == 2
+    for message in ("'convv'", "binary.cnn is not a text", "'missing.cnn'", "no network 'big'"):
+        assert message in result.out
+    assert result.err == "5 network files: 4 errors, 0 warnings\n"
+    found = json.loads(call("check", *names, "--output-format", "json").out)
+    files = [(finding["file"], finding["line"]) for finding in found]
+    assert files == [("broken.cnn", 3), *((name, None) for name in (*names[1:3], "small.cnn"))]
+    lines = call("check", *names, "--output-format", "github").out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == [f"::error file={f}" for f, _ in files]
+
+
 def test_a_warning_is_a_finding_of_check_only(call, tmp_path):
     unused = "    let unused = relu\n"
     text = (tmp_path / "small.cnn").read_text().replace("    global", f"{unused}    global")

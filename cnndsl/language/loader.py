@@ -18,7 +18,8 @@ from cnndsl.language.problem import did_you_mean
 from cnndsl.language.sources import read_source, zoo_folder
 from cnndsl.language.units import BlockValue, NetworkItem, Unit, is_concrete
 
-_DEFINED = re.compile(r"^(?:block|network)[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
+_DEFINED = re.compile(r"^[A-Za-z_]\w*[ \t]+([A-Za-z_]\w*(?:[ \t]*,[ \t]*\w+)*)", re.MULTILINE)
+"""What stands behind the keyword of an item, which may be misspelt: one name or several."""
 
 
 def load_unit(source: Source) -> Unit:
@@ -66,7 +67,8 @@ class _Loader:
                 case ast.Definition() | ast.Alias():
                     self._define_network(unit, item)
         if errors:
-            unit.missing.update(_DEFINED.findall(source.text))
+            for names in _DEFINED.findall(source.text):
+                unit.missing.update(re.split(r"[ \t]*,[ \t]*", names))
         return unit
 
     def _define(self, unit: Unit, item: ast.Definition) -> None:

@@ -7,6 +7,7 @@ from typing import NoReturn
 from lark import Token, UnexpectedCharacters
 
 from cnndsl.diagnostics import Diagnostic, Source, Span
+from cnndsl.language.problem import did_you_mean
 
 _EXPRESSION_STARTS = {"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "TRUE", "FALSE"}
 _OPERATORS = {
@@ -69,6 +70,8 @@ def bad_token(
         found = f"unexpected {_SPELLING.get(token.type, repr(str(token)))}"
         if token.type in ("NAME", "NUMBER", "STRING", "LABEL"):
             found = f"unexpected {str(token)!r}"
+        if token.type == "NAME" and "NETWORK" in accepted:
+            hint = did_you_mean(str(token), ("import", "defaults", "block", "network"))
     opened = _open_bracket(seen)
     if opened is not None and _ends_bracket(token, opened):
         line, column = source.position(opened.start_pos or 0)

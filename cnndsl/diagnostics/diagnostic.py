@@ -62,6 +62,12 @@ class CnnError(Exception):
         self.usage = usage
         super().__init__("\n".join(str(d) for d in self.diagnostics))
 
+    def __str__(self) -> str:
+        """All diagnostics with their lines of source and hints, as the command shows them."""
+        from cnndsl.diagnostics.render import text
+
+        return text(self.diagnostics)
+
     @classmethod
     def of(
         cls,

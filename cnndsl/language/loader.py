@@ -184,6 +184,7 @@ def choose_network(unit: Unit, name: str | None) -> tuple[Unit, NetworkItem]:
             message = f"{file} holds no network that can be built"
             raise CnnError.of("E0215", message, file=file)
     if name not in unit.networks:
-        hint = did_you_mean(name, unit.networks) or f"it has: {', '.join(unit.networks) or 'none'}"
+        known = [n for n, (_, i) in unit.networks.items() if is_concrete(i)] or list(unit.networks)
+        hint = did_you_mean(name, known) or f"it has: {', '.join(known) or 'none'}"
         raise CnnError.of("E0215", f"{file} has no network {name!r}", hint=hint, file=file)
     return unit.networks[name]

@@ -1,4 +1,5 @@
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
 import onnx
@@ -151,6 +152,25 @@ def test_fmt_leaves_a_broken_file_and_goes_on(call, tmp_path):
     assert "a.cnn:1" in result.err
     assert (tmp_path / "a.cnn").read_text() == "network {"
     assert (tmp_path / "small.cnn").read_text() == canonical
+
+
+@pytest.mark.parametrize("verb", ["check", "draw", "diff", "compare", "weights list"])
+@pytest.mark.parametrize("size", [1, 300_000])
+def test_a_compiled_module_is_no_network(call, tmp_path, verb, size):
+    (tmp_path / "net.cnnmod").write_bytes(b"\xff" * size)
+    result = call(*verb.split(), "net.cnnmod", *(["small.cnn"] if verb == "diff" else []))
+    assert result.code == 2
+    said = "error[E0603]: net.cnnmod is a compiled module; this command takes a network\n"
+    assert said in result.out + result.err
+
+
+def test_defaults_in_help_are_written_as_they_are_given(call):
+    assert "[default: reference,onnx,cpu]" in " ".join(call("compare", "--help").out.split())
+
+
+def test_list_passes_names_nothing_of_the_code(call):
+    meanings = [row["meaning"] for row in json.loads(call("list", "passes", "--json").out)]
+    assert not [text for text in meanings if re.search(r"[A-Z]{2}|_", text)]
 
 
 def test_list_ops_has_every_operator_with_its_defaults(call):

@@ -24,6 +24,8 @@ CODE = re.compile(r"\b[EW]0\d{3}\b")
 WRONG_CALLS: dict[str, Callable[[], Any]] = {
     "no_such_file": lambda: cnndsl.parse("smal.cnn"),
     "no_such_zoo_network": lambda: cnndsl.parse("resnet5"),
+    "file_of_the_zoo": lambda: cnndsl.parse("resnet.cnn"),
+    "file_of_the_zoo_with_network": lambda: cnndsl.parse("resnet.cnn:resnet18"),
     "no_such_network": lambda: cnndsl.parse("small.cnn:narow"),
     "no_network_at_all": lambda: cnndsl.parse("blocks.cnn"),
     "several_networks": lambda: cnndsl.parse("small.cnn"),

@@ -31,6 +31,15 @@ WRONG_CALLS: dict[str, Callable[[], Any]] = {
     "several_networks": lambda: cnndsl.parse("small.cnn"),
     "unknown_setting": lambda: cnndsl.parse("small.cnn:wide", settings={"clases": 3}),
     "wrong_setting": lambda: cnndsl.parse("small.cnn:wide", settings={"classes": "ten"}),
+    "wrong_settings": lambda: cnndsl.parse(
+        "settings.cnn:wide", settings={"base": "abc", "kernel": -1, "dept": 2}
+    ),
+    "wrong_setting_beside_a_needed_one": lambda: cnndsl.parse(
+        "settings.cnn:deep", settings={"depth": 2, "base": "abc"}
+    ),
+    "wrong_setting_of_a_needed_one": lambda: cnndsl.parse(
+        "settings.cnn:deep", settings={"depth": "abc", "base": 4}
+    ),
     "unknown_input": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"img": (3, 4, 4)}),
     "wrong_input_shape": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"image": (0, 4)}),
     "text_too_long": lambda: cnndsl.parse("#" * 250_001 + "\n"),

@@ -41,7 +41,10 @@ WRONG_CALLS: dict[str, Callable[[], Any]] = {
         "settings.cnn:deep", settings={"depth": "abc", "base": 4}
     ),
     "unknown_input": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"img": (3, 4, 4)}),
-    "wrong_input_shape": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"image": (0, 4)}),
+    "wrong_input_shape": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"image": (0, 4, 4)}),
+    "input_shape_of_another_rank": lambda: cnndsl.parse(
+        "small.cnn:wide", input_shapes={"image": (3, 32)}
+    ),
     "text_too_long": lambda: cnndsl.parse("#" * 250_001 + "\n"),
 }
 

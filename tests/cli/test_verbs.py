@@ -2,6 +2,7 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import onnx
 import pytest
 
@@ -11,6 +12,7 @@ from cnndsl.analysis.report import report
 from cnndsl.cli.main import VERBS
 from cnndsl.diagnostics.codes import CATALOGUE
 from cnndsl.ir.operators import BY_NAME
+from cnndsl.weights.files import save_safetensors
 
 BROKEN = "network broken {\n    input image [3, 8, 8]\n    convv(6, 3)\n    fc(0)\n}\n"
 
@@ -225,3 +227,14 @@ def test_weights(call, tmp_path):
     bad = call("weights", "check", "small.cnn", "w.safetensors")
     assert bad.code == 2
     assert "stem.bias" in bad.err
+
+
+def test_weights_of_a_network_with_settings(call, tmp_path):
+    options = ["--set", "classes=9", "--input-shape", "image=1x8x8"]
+    listed = json.loads(call("weights", "list", "small.cnn", "--json", *options).out)
+    assert listed[0] == {"name": "stem.weight", "shape": [6, 1, 3, 3], "learned": True}
+    assert listed[2] == {"name": "fc1.weight", "shape": [9, 6], "learned": True}
+    arrays = {row["name"]: np.ones(row["shape"], np.float32) for row in listed}
+    save_safetensors(tmp_path / "nine.safetensors", arrays, {})
+    assert call("weights", "check", "small.cnn", "nine.safetensors").code == 2
+    assert call("weights", "check", "small.cnn", "nine.safetensors", *options).code == 0

@@ -1,7 +1,9 @@
-"""The size at which a photo enters a network whose sizes are open."""
+"""What a module takes, and the size at which a photo enters a network whose sizes are open."""
 
+import numpy as np
 import pytest
 
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Module, Port
@@ -45,3 +47,36 @@ def test_declared_type(declared, own, expected):
 def test_a_model_of_another_producer_declares_nothing():
     port = Port("image", OPEN)
     assert Empty((port,), (), {}).declared_type(port) == OPEN
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (
+            {"left": (1, 8, 8), "right": (2, 1, 8, 8)},
+            "input 'left' is a single sample, 1x8x8, but 'right' a batch, 2x1x8x8",
+        ),
+        (
+            {"left": (3, 1, 8, 8), "right": (2, 1, 8, 8)},
+            "the batches differ: 3 in input 'left', but 2 in 'right'",
+        ),
+        (
+            {"left": (1, 8, 8), "right": (2, 3, 8, 8)},
+            "input 'right' is batchx1x8x8, not 2x3x8x8",
+        ),
+        ({"left": (8, 8), "right": (2, 1, 8, 8)}, "input 'left' is batchx1x8x8, not 8x8"),
+        ({"left": (1, 8, 8)}, "no value for input right"),
+    ],
+)
+def test_wrong_inputs(shapes, message):
+    module = Empty(tuple(Port(name, TensorType((1, 8, 8))) for name in ("left", "right")), (), {})
+    with pytest.raises(CnnError) as caught:
+        module.batched(**{name: np.zeros(shape) for name, shape in shapes.items()})
+    assert caught.value.diagnostics[0].message == message
+
+
+def test_the_inputs_are_listed_if_one_is_missing():
+    module = Empty((Port("left", TensorType((1, 8, 8))), Port("right", OPEN)), (), {})
+    with pytest.raises(CnnError) as caught:
+        module.batched()
+    assert caught.value.diagnostics[0].hint == "inputs: left 1x8x8, right 3xHxW"

@@ -55,23 +55,31 @@ def _headline(graph: Graph) -> Text:
 
 
 def _table(*columns: str) -> Table:
-    """A table whose first two columns hold words, the others numbers."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < 2 else "right", overflow="fold")
+    """A table whose first two columns hold words, which may be cut, the others numbers."""
+    table = Table(
+        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+    )
+    for column in columns[:2]:
+        table.add_column(column, min_width=len(column) + 4)
+    for column in columns[2:]:
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
+def _word(text: str, style: str = "") -> Text:
+    """A cell on one line, with an ellipsis where the page is too narrow for it."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
 def _blocks(graph: Graph, depth: int) -> Table:
-    table = _table("block", "kind", "output", "params", "MACs", "activations")
+    table = _table("block", "kind", "nodes", "output", "params", "MACs", "bytes")
     for guide, part in _rows(block_tree(graph).children, depth, ""):
         cost = part.cost
-        kind = part.kind
-        if isinstance(part, Block):
-            kind = f"{kind} ({sum(1 for _ in part.nodes())} nodes)".lstrip()
+        is_block = isinstance(part, Block)
         table.add_row(
-            Text(guide, style="dim").append(part.name, style="not dim"),
-            Text(kind, style="cyan" if isinstance(part, Block) else ""),
+            _word(guide, "dim").append(part.name, style="not dim"),
+            _word(part.kind, "cyan" if is_block else ""),
+            str(sum(1 for _ in part.nodes())) if is_block else "",
             ", ".join(map(str, result_types(graph, part))),
             exact(cost.params) if cost.params else "",
             si(cost.macs) if cost.macs != 0 else "",
@@ -95,7 +103,7 @@ def _stages(graph: Graph) -> Table:
     table = _table("stage", "made by", "output", "receptive field", "stride", "padding")
     fields = receptive_fields(graph)
     for label, node in graph.stages:
-        table.add_row(label, node, str(graph[node].type), *_field(fields[node]))
+        table.add_row(_word(label), _word(node), str(graph[node].type), *_field(fields[node]))
     return table
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cnndsl.cli.common import OUTPUT_FORMAT, log, output_format_option, show
+
+if TYPE_CHECKING:
+    from cnndsl.diagnostics import Diagnostic
 
 
 @click.command("check")
@@ -17,9 +21,8 @@ from cnndsl.cli.common import OUTPUT_FORMAT, log, output_format_option, show
 def command(ctx: click.Context, networks: Sequence[str]) -> int:
     """Report all errors and warnings; folders stand for all their .cnn files.
 
-    Exits with 1 if there is any finding.
+    Exits with 1 if there is any finding, with 2 if a file cannot be read.
     """
-    from cnndsl.api import check
     from cnndsl.diagnostics import CnnError, Severity
     from cnndsl.language.sources import iter_files
 
@@ -30,8 +33,7 @@ def command(ctx: click.Context, networks: Sequence[str]) -> int:
     ]
     if not specs:
         raise CnnError.of("E0601", f"no .cnn file in {', '.join(networks)}")
-    found = [finding for spec in specs for finding in check(spec)]
-    findings = list(dict.fromkeys(found))
+    findings, unreadable = _check_all(specs)
     if ctx.meta.get(OUTPUT_FORMAT) == "json" and not findings:
         click.echo("[]")
     show(findings, err=False)
@@ -40,7 +42,23 @@ def command(ctx: click.Context, networks: Sequence[str]) -> int:
         f"{_count(len(specs), 'network file')}: "
         f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"
     )
-    return 1 if findings else 0
+    return 2 if unreadable else 1 if findings else 0
+
+
+def _check_all(specs: Sequence[str]) -> tuple[list[Diagnostic], bool]:
+    """All findings, each once, and whether there is a file that cannot be read."""
+    from cnndsl.api import check
+    from cnndsl.diagnostics import CnnError
+
+    found: list[Diagnostic] = []
+    unreadable = False
+    for spec in specs:
+        try:
+            found += check(spec)
+        except CnnError as error:
+            found += error.diagnostics
+            unreadable = unreadable or error.usage
+    return list(dict.fromkeys(found)), unreadable
 
 
 def _count(number: int, noun: str) -> str:

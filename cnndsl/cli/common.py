@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cnndsl.cli.table import table_lines
 from cnndsl.runtime.options import user_options
 
 if TYPE_CHECKING:
@@ -266,14 +268,13 @@ def print_json(data: Any) -> None:
 
 
 def print_table(rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
-    """Aligned columns on stdout; those with an index in `numbers` are aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if index in numbers else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
+    """Aligned columns on stdout; those with an index in `numbers` are aligned to the right.
+
+    On a terminal long cells are wrapped to fit it.
+    """
+    width = shutil.get_terminal_size().columns if is_terminal() else None
+    for line in table_lines(rows, numbers, width):
+        click.echo(line)
 
 
 def is_terminal() -> bool:

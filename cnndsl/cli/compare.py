@@ -36,8 +36,8 @@ TOLERANCE, TOLERANCE_WITHOUT_WINOGRAD = 1e-4, 1e-5
 @click.option(
     "--targets",
     type=Names(),
-    default=("reference", "onnx", "cpu"),
-    show_default="reference,onnx,cpu",
+    default="reference,onnx,cpu",
+    show_default=True,
     help="The first is right.",
 )
 @click.option("--tolerance", type=click.FloatRange(0), help="1e-4; 1e-5 with --winograd off.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnndsl.cli.common import log, output_format_option
+from cnndsl.cli.common import log, network_options
 
 if TYPE_CHECKING:
     from cnndsl.edit.network import Edited
@@ -42,7 +42,7 @@ class Edit(click.ParamType[tuple[str, str]]):
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option("--weights", metavar="FILE", help="Trained weights of the network.")
 @click.option("--output-weights", type=click.Path(path_type=Path), help="Weights of the new one.")
-@output_format_option
+@network_options
 def command(
     network: str,
     edits: Sequence[tuple[str, str]],
@@ -50,6 +50,8 @@ def command(
     output: Path,
     weights: str | None,
     output_weights: Path | None,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
     """Write a network with cheaper layers in place of some convolutions.
 
@@ -66,7 +68,14 @@ def command(
     if output.suffix != ".cnn":
         raise click.UsageError(f"{output} is no name of a network file: it has to end in .cnn")
     chosen = [(pattern, factorisation(text)) for pattern, text in edits]
-    edited = factorise(network, chosen, between=between, output=output)
+    edited = factorise(
+        network,
+        chosen,
+        between=between,
+        output=output,
+        settings=dict(settings),
+        input_shapes=dict(input_shapes),
+    )
     arrays, errors = edited.weights(load_weights(weights)) if weights else ({}, {})
     with atomic_write(output) as file:
         file.write(edited.text.encode())

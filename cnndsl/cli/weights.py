@@ -12,9 +12,13 @@ from cnndsl.cli.common import (
     load_network,
     log,
     network_options,
-    output_format_option,
+    print_json,
     print_table,
     show,
+)
+
+weights_map_option = click.option(
+    "--weights-map", metavar="FILE", help="Rename rules for the weights."
 )
 
 
@@ -25,13 +29,24 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("network")
-@output_format_option
-def list_parameters(network: str) -> int:
+@click.option("--json", "as_json", is_flag=True, help="The same, for machines.")
+@network_options
+def list_parameters(
+    network: str,
+    as_json: bool,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+) -> int:
     """Print the name and shape of each parameter; statistics are marked as not learned."""
-    graph = load_network(network, (), ()).graph
+    parameters = load_network(network, settings, input_shapes).graph.parameters().values()
+    if as_json:
+        print_json(
+            [{"name": p.name, "shape": list(p.shape), "learned": p.learned} for p in parameters]
+        )
+        return 0
     rows = [
         [parameter.name, "x".join(map(str, parameter.shape)), "" if parameter.learned else "fixed"]
-        for parameter in graph.parameters().values()
+        for parameter in parameters
     ]
     print_table(rows)
     return 0
@@ -40,19 +55,23 @@ def list_parameters(network: str) -> int:
 @command.command("check")
 @click.argument("network")
 @click.argument("file")
-@click.option("--weights-map", metavar="FILE", help="Rename rules for the weights.")
-@output_format_option
-def check_file(network: str, file: str, weights_map: str | None) -> int:
+@weights_map_option
+@network_options
+def check_file(
+    network: str,
+    file: str,
+    weights_map: str | None,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+) -> int:
     """Tell which names of a weight file are missing, unexpected, or of another shape."""
     from cnndsl.passes.pipeline import inference_graph
     from cnndsl.weights.bind import bind
-    from cnndsl.weights.files import load_weights
-    from cnndsl.weights.rename import load_rules
+    from cnndsl.weights.rename import read_weights
 
-    parameters = inference_graph(load_network(network, (), ()).graph).parameters()
-    arrays = load_weights(file)
-    if weights_map is not None:
-        arrays = load_rules(weights_map).apply(arrays)
+    graph = load_network(network, settings, input_shapes).graph
+    parameters = inference_graph(graph).parameters()
+    arrays = read_weights(file, weights_map)
     bound = bind(parameters, arrays, seed=None)
     show(bound.warnings, err=False)
     log(f"{file} has all {len(parameters)} parameters of {network}")
@@ -71,12 +90,14 @@ def check_file(network: str, file: str, weights_map: str | None) -> int:
 )
 @click.option("--network", required=True, help="The network that the weights are for.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.safetensors.")
+@weights_map_option
 @network_options
 def convert_file(
     file: str,
     source: str,
     network: str,
     output: Path | None,
+    weights_map: str | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
@@ -84,9 +105,11 @@ def convert_file(
     from cnndsl.analysis.units import si
     from cnndsl.weights.conversion import convert
     from cnndsl.weights.files import load_weights, save_safetensors
+    from cnndsl.weights.rename import load_rules
 
     parsed = load_network(network, settings, input_shapes)
-    bound = convert(load_weights(file), parsed, source)
+    rules = load_rules(weights_map) if weights_map is not None else None
+    bound = convert(load_weights(file), parsed, source, rules)
     show(bound.warnings)
     path = output or Path(f"{parsed.name}.safetensors")
     save_safetensors(path, bound.values, {"network": parsed.name})

@@ -29,7 +29,7 @@ class Diagnostic:
     """One finding. `code` is explained by `cnndsl explain CODE`; its letter gives the severity.
 
     `notes` say where the operands came from; `trail` holds the calls that led to the place,
-    outermost first.
+    outermost first. `file` is the one that a finding without a place is about.
     """
 
     code: str
@@ -38,6 +38,7 @@ class Diagnostic:
     hint: str | None = None
     notes: tuple[Note, ...] = ()
     trail: tuple[Note, ...] = ()
+    file: str | None = None
 
     @property
     def severity(self) -> Severity:
@@ -61,10 +62,22 @@ class CnnError(Exception):
         self.usage = usage
         super().__init__("\n".join(str(d) for d in self.diagnostics))
 
+    def __str__(self) -> str:
+        """All diagnostics with their lines of source and hints, as the command shows them."""
+        from cnndsl.diagnostics.render import text
+
+        return text(self.diagnostics)
+
     @classmethod
     def of(
-        cls, code: str, message: str, *, hint: str | None = None, notes: Sequence[str] = ()
+        cls,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        notes: Sequence[str] = (),
+        file: str | None = None,
     ) -> CnnError:
         """An error outside any `.cnn` text: a file, an option, an array."""
         remarks = tuple(Note(text) for text in notes)
-        return cls([Diagnostic(code, message, hint=hint, notes=remarks)], usage=True)
+        return cls([Diagnostic(code, message, hint=hint, notes=remarks, file=file)], usage=True)

@@ -129,7 +129,10 @@ def _width(cell: str) -> int:
 
 
 def json(diagnostics: Iterable[Diagnostic]) -> str:
-    """A list of objects; places are null where a diagnostic has none, ends are exclusive."""
+    """A list of objects; places are null where a diagnostic has none, ends are exclusive.
+
+    A diagnostic without a place may have the file that it is about.
+    """
     return json_format.dumps([_object(item) for item in diagnostics], indent=2)
 
 
@@ -138,16 +141,17 @@ def _object(item: Diagnostic) -> dict[str, Any]:
         "code": item.code,
         "severity": str(item.severity),
         "message": item.message,
-        **_place(item.span),
+        **_place(item.span, item.file),
         "hint": item.hint,
         "notes": [{"text": note.text, **_place(note.span)} for note in item.notes],
         "trail": [{"text": note.text, **_place(note.span)} for note in item.trail],
     }
 
 
-def _place(span: Span | None) -> dict[str, Any]:
+def _place(span: Span | None, file: str | None = None) -> dict[str, Any]:
     if span is None:
-        return dict.fromkeys(("file", "line", "column", "end_line", "end_column"))
+        nowhere = dict.fromkeys(("line", "column", "end_line", "end_column"))
+        return {"file": file, **nowhere}
     end_line, end_column = span.source.position(span.end)
     return {
         "file": span.source.name,
@@ -164,7 +168,7 @@ def github(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _command(item: Diagnostic) -> str:
-    properties = {}
+    properties = {"file": item.file} if item.file else {}
     if item.span:
         place = _place(item.span)
         properties = {"file": place["file"], "line": place["line"], "col": place["column"]}

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from cnndsl.api import parse
 from cnndsl.diagnostics import CnnError, Diagnostic, Severity, Source, Span
@@ -13,10 +14,12 @@ from cnndsl.edit.factorise import Factorisation
 from cnndsl.edit.sites import automatic_name, matching, site_of, span_of
 from cnndsl.edit.weights import Heir, carry
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.language.convolutional import declared_windows
 from cnndsl.language.elaborator import Elaborator
 from cnndsl.language.formatter import format_source
 from cnndsl.language.loader import choose_network, load_unit
 from cnndsl.language.sources import locate
+from cnndsl.language.values import Settings, given_settings
 from cnndsl.runtime.module import Array
 from cnndsl.weights.bind import bind
 
@@ -56,15 +59,20 @@ def factorise(
     *,
     between: str | None = None,
     output: Path,
+    settings: Mapping[str, Any] | None = None,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Edited:
     """Replace convolutions of a network, each by the first edit whose pattern matches its path.
 
     The edited text is that of the network's whole file, to be written to `output`, where its
     imports are looked up. `between` is what stands between the new layers (`relu`, `bn -> relu`),
-    except between low-rank factors. Raises CnnError: E0621 for a convolution that cannot be
-    replaced, E0622 for a pattern that matches none, and what `parse` raises.
+    except between low-rank factors. `settings` and `input_shapes` hold for the network before and
+    after, as in `parse`; they are not written.
+
+    Raises CnnError: E0621 for a convolution that cannot be replaced, E0622 for a pattern that
+    matches none, and what `parse` raises.
     """
-    before = parse(spec).graph
+    before = parse(spec, settings=settings, input_shapes=input_shapes).graph
     tree = load_unit(locate(spec)[0]).tree
     chosen: dict[str, Factorisation] = {}
     for pattern, edit in edits:
@@ -81,7 +89,8 @@ def factorise(
         texts[span] = _element(gap.join(calls), label, len(calls) > 1, step.label is not None)
         made |= {node.name: (edit, len(calls)) for node in nodes}
     text = format_source(_spliced(tree.source.text, texts), str(output))
-    after = _graph(Source(str(output), text), before.name)
+    new = Source(str(output), text)
+    after = _graph(new, before.name, given_settings(settings or {}), input_shapes or {})
     return Edited(before.name, text, before, after, tuple(_heirs(before, after, made)))
 
 
@@ -108,14 +117,21 @@ def _spliced(text: str, texts: Mapping[Span, str]) -> str:
     return text
 
 
-def _graph(source: Source, name: str) -> Graph:
+def _graph(
+    source: Source, name: str, settings: Settings, input_shapes: Mapping[str, tuple[int, ...]]
+) -> Graph:
     """The graph of a network of a text. Raises CnnError with all findings."""
     unit = load_unit(source)
     errors = [error for part in unit.all_units() for error in part.errors]
     if not errors:
         owner, item = choose_network(unit, name)
-        elaborator = Elaborator(name)
-        elaborator.run(owner, item, {})
+        windows = None
+        if input_shapes:
+            declared = Elaborator(name)
+            declared.run(owner, item, settings)
+            windows = declared_windows(declared.graph)
+        elaborator = Elaborator(name, input_shapes, windows)
+        elaborator.run(owner, item, settings)
         errors = [d for d in elaborator.diagnostics if d.severity == Severity.ERROR]
     if errors:
         raise CnnError(errors)

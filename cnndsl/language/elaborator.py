@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
-from cnndsl.diagnostics import Diagnostic, Note
+from cnndsl.diagnostics import Diagnostic, Note, Severity, Span
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators.structure import Input
 from cnndsl.language import syntax as ast
@@ -43,6 +44,7 @@ class Elaborator:
     ):
         self.graph = Graph(name)
         self.input_shapes = dict(input_shapes or {})
+        self._again = partial(Elaborator, name, input_shapes, windows, open_sizes=open_sizes)
         self.interpreter = Interpreter(
             self.graph, self.input_shapes, windows or {}, open_sizes=open_sizes
         )
@@ -58,7 +60,33 @@ class Elaborator:
         return self.interpreter.writer.sliding
 
     def run(self, unit: Unit, item: NetworkItem, settings: Settings) -> None:
-        """Elaborate a network of a unit with settings for its parameters."""
+        """Elaborate a network of a unit with settings for its parameters.
+
+        Where settings are to blame for the errors, there is one error for each such setting.
+        """
+        errors = self._run(unit, item, settings)
+        if settings and errors:
+            blamed = self._wrong_settings(unit, item, settings)
+            self.interpreter.findings.diagnostics = blamed or _with_settings(errors, settings)
+
+    def _wrong_settings(
+        self, unit: Unit, item: NetworkItem, settings: Settings
+    ) -> list[Diagnostic]:
+        """An error for each setting that spoils a network which has none without the settings.
+
+        Parameters without a default keep theirs; if there are errors already then, it is empty.
+        """
+        needed = {name: s for name, s in settings.items() if name in _required(item)}
+        if self._again()._run(unit, item, needed):
+            return []
+        found = []
+        for name, setting in settings.items():
+            errors = self._again()._run(unit, item, {**needed, name: setting})
+            found += [_blame(setting.span, error, item) for error in errors[:1]]
+        return found
+
+    def _run(self, unit: Unit, item: NetworkItem, settings: Settings) -> list[Diagnostic]:
+        """Elaborate; gives the errors."""
         trail = (Note(f"in network {item.name.text}", item.name.span),)
         try:
             unit, definition, given = self._resolve(unit, item, settings)
@@ -72,6 +100,7 @@ class Elaborator:
         except RecursionError:
             message = "the network is nested too deeply"
             self.interpreter.findings.add(Diagnostic("E0501", message, item.name.span))
+        return [found for found in self.diagnostics if found.severity == Severity.ERROR]
 
     def _resolve(
         self, unit: Unit, item: NetworkItem, settings: Settings
@@ -124,6 +153,27 @@ class Elaborator:
                 message = f"the {what} {node.name!r} is never used"
                 span = min(node.spans, key=lambda s: s.start)
                 self.interpreter.findings.add(Diagnostic("W0202", message, span))
+
+
+def _required(item: NetworkItem) -> tuple[str, ...]:
+    return definition_signature(item).required if isinstance(item, ast.Definition) else ()
+
+
+def _blame(place: Span, error: Diagnostic, item: NetworkItem) -> Diagnostic:
+    """The error at the setting that causes it, with a note on the place where it was met."""
+    if error.span is None or error.span.source is place.source:
+        return error
+    setting = place.source.text[place.start : place.end]
+    message = f"{setting} does not fit network {item.name.text}: {error.message}"
+    notes = (Note("this is where it fails", error.span), *error.notes)
+    return replace(error, message=message, span=place, notes=notes)
+
+
+def _with_settings(errors: list[Diagnostic], settings: Settings) -> list[Diagnostic]:
+    """The errors, the first with notes on all settings."""
+    first, *others = errors
+    notes = [Note("this is given", s.span) for s in settings.values() if s.span != first.span]
+    return [replace(first, notes=(*first.notes, *notes)), *others]
 
 
 def _check_settings(signature: Signature, settings: Settings) -> None:

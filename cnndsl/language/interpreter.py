@@ -125,6 +125,15 @@ class Interpreter(Elements):
             else:
                 sizes.append(self.evaluator.evaluate(item, frame))
         given = self.input_shapes.pop(statement.name.text, None)
+        if given is not None and len(given) != len(sizes):
+            name, shape = statement.name.text, "x".join(map(str, given))
+            raise Problem(
+                "E0220",
+                f"input {name!r} has {len(sizes)} sizes, the shape {shape} that is given for it "
+                f"{len(given)}",
+                statement.shape.span,
+                hint=f"give it as {name}={'x'.join(map(str, sizes))}",
+            )
         if given is not None:
             sizes = list(given)
         if not 1 <= len(sizes) <= 4:

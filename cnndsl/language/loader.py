@@ -18,7 +18,8 @@ from cnndsl.language.problem import did_you_mean
 from cnndsl.language.sources import read_source, zoo_folder
 from cnndsl.language.units import BlockValue, NetworkItem, Unit, is_concrete
 
-_DEFINED = re.compile(r"^(?:block|network)[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
+_DEFINED = re.compile(r"^[A-Za-z_]\w*[ \t]+([A-Za-z_]\w*(?:[ \t]*,[ \t]*\w+)*)", re.MULTILINE)
+"""What stands behind the keyword of an item, which may be misspelt: one name or several."""
 
 
 def load_unit(source: Source) -> Unit:
@@ -66,7 +67,8 @@ class _Loader:
                 case ast.Definition() | ast.Alias():
                     self._define_network(unit, item)
         if errors:
-            unit.missing.update(_DEFINED.findall(source.text))
+            for names in _DEFINED.findall(source.text):
+                unit.missing.update(re.split(r"[ \t]*,[ \t]*", names))
         return unit
 
     def _define(self, unit: Unit, item: ast.Definition) -> None:
@@ -162,7 +164,8 @@ def choose_network(unit: Unit, name: str | None) -> tuple[Unit, NetworkItem]:
     Without a name: the network that is named like the file, else the only one that needs no
     arguments.
     """
-    stem = Path(unit.source.name).stem
+    file = unit.source.name
+    stem = Path(file).stem
     concrete = [i.name.text for i in unit.own_networks() if is_concrete(i)]
     if name is None:
         if stem in unit.networks and (stem in concrete or not concrete):
@@ -173,12 +176,15 @@ def choose_network(unit: Unit, name: str | None) -> tuple[Unit, NetworkItem]:
             shown = ", ".join(concrete[:8]) + (", …" if len(concrete) > 8 else "")
             raise CnnError.of(
                 "E0215",
-                f"{unit.source.name} holds {len(concrete)} networks: {shown}",
-                hint=f"name one: {unit.source.name}:{concrete[0]}",
+                f"{file} holds {len(concrete)} networks: {shown}",
+                hint=f"name one: {file}:{concrete[0]}",
+                file=file,
             )
         else:
-            raise CnnError.of("E0215", f"{unit.source.name} holds no network that can be built")
+            message = f"{file} holds no network that can be built"
+            raise CnnError.of("E0215", message, file=file)
     if name not in unit.networks:
-        hint = did_you_mean(name, unit.networks) or f"it has: {', '.join(unit.networks) or 'none'}"
-        raise CnnError.of("E0215", f"{unit.source.name} has no network {name!r}", hint=hint)
+        known = [n for n, (_, i) in unit.networks.items() if is_concrete(i)] or list(unit.networks)
+        hint = did_you_mean(name, known) or f"it has: {', '.join(known) or 'none'}"
+        raise CnnError.of("E0215", f"{file} has no network {name!r}", hint=hint, file=file)
     return unit.networks[name]

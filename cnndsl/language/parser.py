@@ -26,7 +26,14 @@ from cnndsl.language.lines import LineBreaks, TooDeepError
 from cnndsl.language.syntax_errors import SyntaxProblem, bad_character, bad_token, problem_at
 from cnndsl.runtime.cache import Store
 
-_ITEM_START = re.compile(r"^(?:import|defaults|block|network)\b", re.MULTILINE)
+_ITEM_START = re.compile(
+    r"^(?:(?P<keyword>import|defaults|block|network)\b"
+    r"|(?!(?:input|let|layer|output|auxiliary|if|else|for|repeat|not)\b)"
+    r"[A-Za-z_]\w*[ \t]+(?!(?:if|else|and|or|in|from)\b)[A-Za-z_])",
+    re.MULTILINE,
+)
+"""A line that starts with an item's keyword, or with two names in a row: a misspelt keyword."""
+
 _COMMENT_OR_STRING = re.compile(r'"[^"\n]*"|#[^\n]*')
 _NESTING = {"conditional", "binary", "unary", "call", "index", "list_", "parenthesised", "if_"}
 
@@ -137,11 +144,24 @@ def _check_depth(source: Source, tree: LarkTree[Token]) -> None:
 
 def _items(text: str) -> Iterator[str]:
     """The text cut at its top-level items, each with all before it blanked."""
-    starts = [match.start() for match in _ITEM_START.finditer(text)]
+    starts = list(_item_starts(_COMMENT_OR_STRING.sub(lambda m: " " * len(m.group()), text)))
     if not starts or text[: starts[0]].strip():
         starts.insert(0, 0)
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield re.sub(r"[^\n]", " ", text[:start]) + text[start:end]
+
+
+def _item_starts(text: str) -> Iterator[int]:
+    """Where items start in a text without comments; outside braces their keyword may be wrong."""
+    depth = seen = 0
+    for match in _ITEM_START.finditer(text):
+        start = match.start()
+        depth += text.count("{", seen, start) - text.count("}", seen, start)
+        seen = start
+        if match["keyword"]:
+            depth = 0
+        if depth <= 0:
+            yield start
 
 
 def _parse_resilient(source: Source, text: str, errors: list[Diagnostic]) -> list[Any]:

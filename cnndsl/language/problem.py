@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from cnndsl.diagnostics import Diagnostic, Note, Span
+from cnndsl.language.foreign import counterpart, remark
 
 
 class Problem(Exception):
@@ -33,6 +34,11 @@ class Fatal(Problem):
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
-    """A hint with the nearest candidates, or None."""
-    near = get_close_matches(name, set(candidates), n=3, cutoff=0.6)
+    """A hint with the candidate that has this name elsewhere, or the nearest ones, or None."""
+    known = set(candidates)
+    if found := counterpart(name, known):
+        return f"did you mean {found!r}?"
+    if found := remark(name, known):
+        return found
+    near = get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(repr(n) for n in near)}?" if near else None

@@ -50,8 +50,21 @@ def locate(spec: str) -> tuple[Source, str | None]:
         if not name and Path(path).stem in _NETWORK_LINE.findall(_peek(sibling)):
             return read_source(sibling), Path(path).stem
     what = "file" if path.endswith(".cnn") or "/" in path else "network or file"
-    candidates = [*zoo(), *(str(p) for p in Path(path).parent.glob("*.cnn"))]
-    raise CnnError.of("E0601", f"no {what} {path!r}", hint=did_you_mean(path, candidates))
+    raise CnnError.of("E0601", f"no {what} {path!r}", hint=_nearest(path, name), file=path)
+
+
+def _nearest(path: str, name: str) -> str | None:
+    """A hint with files and networks called nearly so; of the zoo's, those that can be built."""
+    from cnndsl.language.loader import concrete_networks
+
+    networks = concrete_networks(zoo())
+    same_file = [n for n in networks if zoo()[n].name == Path(path).name]
+    if name in same_file:
+        return f"did you mean {name!r}?"
+    if same_file:
+        shown = ", ".join(same_file[:8]) + (", …" if len(same_file) > 8 else "")
+        return f"{Path(path).name} of the zoo holds {shown}: name one without the file"
+    return did_you_mean(path, [*networks, *(str(p) for p in Path(path).parent.glob("*.cnn"))])
 
 
 def _peek(path: Path) -> str:
@@ -65,15 +78,29 @@ def read_source(path: Path) -> Source:
     """The text of a file. Raises CnnError if it cannot be read, or is too large to be one."""
     try:
         if path.stat().st_size > limits.FILE_BYTES:
-            raise CnnError.of("E0505", f"{path} is larger than {limits.FILE_BYTES:,} bytes")
+            _refuse_artefact(path)
+            message = f"{path} is larger than {limits.FILE_BYTES:,} bytes"
+            raise CnnError.of("E0505", message, file=str(path))
         return Source(str(path), path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
+        _refuse_artefact(path)
         raise CnnError.of(
-            "E0603", f"{path} is not a text in UTF-8 (byte {error.start} is wrong)"
+            "E0603",
+            f"{path} is not a text in UTF-8 (byte {error.start} is wrong)",
+            file=str(path),
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise CnnError.of("E0601", f"cannot read {path}: {reason}") from None
+        raise CnnError.of("E0601", f"cannot read {path}: {reason}", file=str(path)) from None
+
+
+def _refuse_artefact(path: Path) -> None:
+    """Raise CnnError if a file that is no text is named like a compiled module."""
+    from cnndsl.runtime.backend import backends
+
+    if path.suffix in {backend.suffix for backend in backends().values()}:
+        message = f"{path} is a compiled module; this command takes a network"
+        raise CnnError.of("E0603", message, file=str(path)) from None
 
 
 def iter_files(path: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from typing import NoReturn
 from lark import Token, UnexpectedCharacters
 
 from cnndsl.diagnostics import Diagnostic, Source, Span
+from cnndsl.language.problem import did_you_mean
 
 _EXPRESSION_STARTS = {"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "TRUE", "FALSE"}
 _OPERATORS = {
@@ -69,17 +70,22 @@ def bad_token(
         found = f"unexpected {_SPELLING.get(token.type, repr(str(token)))}"
         if token.type in ("NAME", "NUMBER", "STRING", "LABEL"):
             found = f"unexpected {str(token)!r}"
+        if token.type == "NAME" and "NETWORK" in accepted:
+            hint = did_you_mean(str(token), ("import", "defaults", "block", "network"))
     opened = _open_bracket(seen)
-    if opened is not None and _ends_bracket(token, opened):
+    if opened is not None and _ends_bracket(token, opened, seen):
         line, column = source.position(opened.start_pos or 0)
         hint = f"the {str(opened)!r} at line {line}, column {column} is still open"
     problem_at(source, token, seen, "E0103", f"{found}, expected {expected}", hint)
 
 
-def _ends_bracket(token: Token, opened: Token) -> bool:
+def _ends_bracket(token: Token, opened: Token, seen: list[Token]) -> bool:
     """Whether a token tells that the bracket should have been closed before it."""
-    inside = opened.type == "LBRACE"
-    return token.type == "$END" or (not inside and token.type in ("RBRACE", "LBRACE"))
+    if token.type == "$END" or opened.type == "LBRACE":
+        return token.type == "$END"
+    other = "RSQB" if opened.type == "LPAR" else "RPAR"
+    on_next_line = (token.line or 0) > (seen[-1].line or 0)
+    return on_next_line or token.type in ("RBRACE", "LBRACE", "VBAR", "_ARROW", other)
 
 
 def problem_at(

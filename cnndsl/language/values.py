@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cnndsl.diagnostics import Note, Span
+from cnndsl.diagnostics import Note, Source, Span
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
@@ -29,6 +29,15 @@ class Given:
 
     value: Any
     span: Span
+
+
+def given_settings(settings: Mapping[str, Any]) -> Settings:
+    """Values from outside of any file, with a place each: a one-line text of its own."""
+    given = {}
+    for name, value in settings.items():
+        text = f"{name}={value}"
+        given[name] = Given(value, Span(Source("<settings>", text), 0, len(text)))
+    return given
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ MAKERS = (*WEIGHTED, SqueezeExcite)
 
 @dataclass(frozen=True)
 class Epilogue:
-    """Moves activations, per-channel maps and joins into the operator of MAKERS before them.
+    """Moves activations, per-channel maps and joins into the convolution or the block before them.
 
     Of the operands of a join, the one that is computed last takes it; the others are then there.
     """

@@ -79,11 +79,12 @@ class Module(ABC):
         """
         given = {name: np.asarray(array) for name, array in self.by_name(arrays, named).items()}
         single = all(given[port.name].ndim == len(port.type.shape) for port in self.inputs)
+        if not single:
+            check_batch_axes(self.inputs, given)
         result = {name: array[None] if single else array for name, array in given.items()}
         for port in self.inputs:
             check_input(port, result[port.name])
-        if len({len(array) for array in result.values()}) > 1:
-            raise CnnError.of("E0604", "the inputs have different batch sizes")
+        check_batch_sizes(self.inputs, result)
         check_open_sizes(self.inputs, result)
         return result, single
 
@@ -115,7 +116,9 @@ class Module(ABC):
             given[name] = array
         missing = [name for name in names if name not in given]
         if missing:
-            raise CnnError.of("E0604", f"no value for input {', '.join(missing)}")
+            inputs = ", ".join(f"{port.name} {port.type}" for port in self.inputs)
+            message = f"no value for input {', '.join(missing)}"
+            raise CnnError.of("E0604", message, hint=f"inputs: {inputs}")
         return given
 
 
@@ -127,6 +130,32 @@ def check_input(port: Port, array: Array) -> None:
         raise CnnError.of("E0604", f"input {port.name!r} is {batch}x{port.type}, not {given}")
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
         raise CnnError.of("E0604", f"input {port.name!r} holds {array.dtype}, not numbers")
+
+
+def check_batch_axes(ports: Sequence[Port], arrays: Mapping[str, Array]) -> None:
+    """Raise CnnError if some arrays are batches and others, right otherwise, single samples."""
+    samples = [port for port in ports if _fits(arrays[port.name].shape, port.type.shape)]
+    batches = [port for port in ports if port not in samples]
+    if not samples or not batches:
+        return
+    for port in batches:
+        check_input(port, arrays[port.name])
+    shown = ["x".join(map(str, arrays[p.name].shape)) for p in (samples[0], batches[0])]
+    raise CnnError.of(
+        "E0604",
+        f"input {samples[0].name!r} is a single sample, {shown[0]}, "
+        f"but {batches[0].name!r} a batch, {shown[1]}",
+        hint="give all inputs with a batch axis, or none",
+    )
+
+
+def check_batch_sizes(ports: Sequence[Port], arrays: Mapping[str, Array]) -> None:
+    """Raise CnnError unless all batches have as many samples as the first."""
+    first = ports[0].name
+    for name in (port.name for port in ports):
+        if len(arrays[name]) != len(arrays[first]):
+            sizes = f"{len(arrays[first])} in input {first!r}, but {len(arrays[name])} in {name!r}"
+            raise CnnError.of("E0604", f"the batches differ: {sizes}")
 
 
 def _fits(sizes: Sequence[int], wanted: Sequence[Dim | None]) -> bool:

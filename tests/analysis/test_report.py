@@ -1,7 +1,13 @@
 import json
+import re
+from io import StringIO
 
+import pytest
+from rich.console import Console
+
+import cnndsl
 from cnndsl.analysis.report import report
-from cnndsl.analysis.summary import summary
+from cnndsl.analysis.summary import print_overview, summary
 from cnndsl.analysis.tree import Block, block_tree, result_types
 from cnndsl.diagnostics import Source, Span
 from cnndsl.ir.dims import OpenDim
@@ -75,12 +81,29 @@ def test_summary_is_plain_text_that_loses_nothing():
     text = summary(residual().graph, 3)
     assert "\x1b" not in text
     assert "…" not in text
-    assert "bottleneck (12 nodes)" in text
+    assert re.search(r"^│  ├─ 0 +bottleneck +12 ", text, re.MULTILINE)
     assert "55,130 parameters" in text
     assert all(line == line.rstrip() for line in text.splitlines())
     shallow = summary(residual().graph, 1)
     assert "stage1" in shallow
     assert "bottleneck" not in shallow
+
+
+@pytest.mark.parametrize("name", ["resnet50", "inception_v3", "googlenet"])
+def test_overview_fits_a_terminal(name):
+    graph = cnndsl.parse(name).graph
+    lines, rows = ([line.rstrip() for line in printed(graph, w)] for w in (80, 1000))
+    assert max(map(len, lines)) <= 80
+    assert not any(line.startswith(("│  …", "├─ …")) for line in lines)
+    tree = [[line for line in page if line[0:1] in ("├", "│", "└")] for page in (lines, rows)]
+    assert len(tree[0]) == len(tree[1])
+    assert [line.split()[-2:] for line in tree[0]] == [line.split()[-2:] for line in tree[1]]
+
+
+def printed(graph, width):
+    page = StringIO()
+    print_overview(graph, 2, Console(file=page, width=width, color_system=None))
+    return page.getvalue().splitlines()
 
 
 def test_summary_golden():
@@ -95,18 +118,18 @@ def test_summary_golden():
         == """\
 tiny  image 3x8x8 -> scores 5
 
-block                   kind                   output   params     MACs   activations
-─────────────────────────────────────────────────────────────────────────────────────
-├─ image                input                   3x8x8                           768 B
-├─ conv0                conv                    4x8x8      112   6.91 k       1.02 kB
-├─ relu1                relu                    4x8x8                         1.02 kB
-└─ head                 classifier (2 nodes)        5       25       20          36 B
-   ├─ global_avgpool0   global_avgpool              4                            16 B
-   └─ fc1               fc                          5       25       20          20 B
+block                  kind            nodes  output  params    MACs    bytes
+─────────────────────────────────────────────────────────────────────────────
+├─ image               input                   3x8x8                    768 B
+├─ conv0               conv                    4x8x8     112  6.91 k  1.02 kB
+├─ relu1               relu                    4x8x8                  1.02 kB
+└─ head                classifier          2       5      25      20     36 B
+   ├─ global_avgpool0  global_avgpool              4                     16 B
+   └─ fc1              fc                          5      25      20     20 B
 
-stage   made by   output   receptive field   stride   padding
-─────────────────────────────────────────────────────────────
-stem    relu1      4x8x8                 3        1         1
+stage      made by      output  receptive field  stride  padding
+────────────────────────────────────────────────────────────────
+stem       relu1         4x8x8                3       1        1
 
 5 nodes · 137 parameters · 6,932 MACs · 548 B of weights · 2.85 kB of activations"""
     )

@@ -51,3 +51,12 @@ def test_nothing_is_written_on_an_error(call, tmp_path):
         assert (result.code, result.out) == (code, ""), arguments
         assert result.err
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_settings_and_shapes_hold_before_and_after(call, tmp_path):
+    edit = ("edit", "small.cnn", "--factorise", "stem=asymmetric", "-o", "new.cnn")
+    assert "parameters 203 -> 209\n" in call(*edit, "--set", "classes=5").err
+    larger = call(*edit, "--input-shape", "image=3x16x16").err
+    assert "multiply-adds 41.5 k -> 41.5 k" in larger
+    assert "classes=4" in (tmp_path / "new.cnn").read_text()
+    assert call(*edit, "--set", "clases=5").code == 1

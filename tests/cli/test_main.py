@@ -14,8 +14,8 @@ HEAVY = {"onnx", "onnxruntime", "rich", "igraph", "PIL", "safetensors"}
     [
         ["nothing"],
         ["check"],
-        ["check", "none.cnn"],
-        ["check", "no_such_network"],
+        ["draw", "none.cnn"],
+        ["draw", "no_such_network"],
         ["compile", "small.cnn", "--set", "classes"],
         ["compile", "small.cnn", "--input-shape", "image=3xHx3"],
         ["compile", "small.cnn", "--target", "abacus", "--seed", "0"],

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cnndsl.diagnostics import Diagnostic, Note, Source, Span
+from cnndsl.diagnostics import CnnError, Diagnostic, Note, Source, Span
 from cnndsl.diagnostics.render import render, text
 
 SOURCE = Source(
@@ -170,3 +170,19 @@ def test_json():
 )
 def test_github(found, command):
     assert render([found], "github") == command
+
+
+def test_an_error_as_text_has_places_and_hints():
+    found = Diagnostic("E0201", "unknown name 'relu'", span("relu"), "did you mean 'conv'?")
+    plain = CnnError.of("E0604", "no input 'x'", hint="inputs: image")
+    assert str(CnnError([found, *plain.diagnostics])) == (
+        "error[E0201]: unknown name 'relu'\n"
+        " --> nets/a.cnn:2:23\n"
+        "  |\n"
+        "2 |     conv(width, 3) -> relu\n"
+        "  |                       ^^^^\n"
+        "  = hint: did you mean 'conv'?\n"
+        "\n"
+        "error[E0604]: no input 'x'\n"
+        "  = hint: inputs: image"
+    )

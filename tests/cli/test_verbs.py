@@ -1,6 +1,8 @@
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import onnx
 import pytest
 
@@ -10,6 +12,7 @@ from cnndsl.analysis.report import report
 from cnndsl.cli.main import VERBS
 from cnndsl.diagnostics.codes import CATALOGUE
 from cnndsl.ir.operators import BY_NAME
+from cnndsl.weights.files import save_safetensors
 
 BROKEN = "network broken {\n    input image [3, 8, 8]\n    convv(6, 3)\n    fc(0)\n}\n"
 
@@ -47,6 +50,22 @@ def test_check_in_other_formats(call, tmp_path):
     assert len(lines) == len(found)
     assert lines[0].startswith("::error file=broken.cnn,line=3,col=5,")
     assert call("check", "small.cnn", "--output-format", "json").out == "[]\n"
+
+
+def test_check_reports_all_files_if_some_cannot_be_read(call, tmp_path):
+    (tmp_path / "broken.cnn").write_text(BROKEN.replace("    fc(0)\n", ""))
+    (tmp_path / "binary.cnn").write_bytes(b"network \xff")
+    names = ["broken.cnn", "binary.cnn", "missing.cnn", "small.cnn:big", "small.cnn"]
+    result = call("check", *names)
+    assert result.code == 2
+    for message in ("'convv'", "binary.cnn is not a text", "'missing.cnn'", "no network 'big'"):
+        assert message in result.out
+    assert result.err == "5 network files: 4 errors, 0 warnings\n"
+    found = json.loads(call("check", *names, "--output-format", "json").out)
+    files = [(finding["file"], finding["line"]) for finding in found]
+    assert files == [("broken.cnn", 3), *((name, None) for name in (*names[1:3], "small.cnn"))]
+    lines = call("check", *names, "--output-format", "github").out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == [f"::error file={f}" for f, _ in files]
 
 
 def test_a_warning_is_a_finding_of_check_only(call, tmp_path):
@@ -137,6 +156,25 @@ def test_fmt_leaves_a_broken_file_and_goes_on(call, tmp_path):
     assert (tmp_path / "small.cnn").read_text() == canonical
 
 
+@pytest.mark.parametrize("verb", ["check", "draw", "diff", "compare", "weights list"])
+@pytest.mark.parametrize("size", [1, 300_000])
+def test_a_compiled_module_is_no_network(call, tmp_path, verb, size):
+    (tmp_path / "net.cnnmod").write_bytes(b"\xff" * size)
+    result = call(*verb.split(), "net.cnnmod", *(["small.cnn"] if verb == "diff" else []))
+    assert result.code == 2
+    said = "error[E0603]: net.cnnmod is a compiled module; this command takes a network\n"
+    assert said in result.out + result.err
+
+
+def test_defaults_in_help_are_written_as_they_are_given(call):
+    assert "[default: reference,onnx,cpu]" in " ".join(call("compare", "--help").out.split())
+
+
+def test_list_passes_names_nothing_of_the_code(call):
+    meanings = [row["meaning"] for row in json.loads(call("list", "passes", "--json").out)]
+    assert not [text for text in meanings if re.search(r"[A-Z]{2}|_", text)]
+
+
 def test_list_ops_has_every_operator_with_its_defaults(call):
     listed = {row["name"]: row for row in json.loads(call("list", "ops", "--json").out)}
     assert set(listed) == set(BY_NAME)
@@ -189,3 +227,14 @@ def test_weights(call, tmp_path):
     bad = call("weights", "check", "small.cnn", "w.safetensors")
     assert bad.code == 2
     assert "stem.bias" in bad.err
+
+
+def test_weights_of_a_network_with_settings(call, tmp_path):
+    options = ["--set", "classes=9", "--input-shape", "image=1x8x8"]
+    listed = json.loads(call("weights", "list", "small.cnn", "--json", *options).out)
+    assert listed[0] == {"name": "stem.weight", "shape": [6, 1, 3, 3], "learned": True}
+    assert listed[2] == {"name": "fc1.weight", "shape": [9, 6], "learned": True}
+    arrays = {row["name"]: np.ones(row["shape"], np.float32) for row in listed}
+    save_safetensors(tmp_path / "nine.safetensors", arrays, {})
+    assert call("weights", "check", "small.cnn", "nine.safetensors").code == 2
+    assert call("weights", "check", "small.cnn", "nine.safetensors", *options).code == 0

@@ -4,13 +4,21 @@ import json
 
 import numpy as np
 
-from cnndsl.weights.files import load_weights
+from cnndsl.weights.files import load_weights, save_safetensors
 
 SLIDING = """
 network sliding {
     input image [3, 8, 8]
     conv(6, 3, dilation=2) -> relu
     conv(4, 3, dilation=2) -> fc(5)
+}
+"""
+
+
+PARALLEL = """
+network parallel {
+    input image [3, 8, 8]
+    add { left: conv(4, 3, bias=false) | right: conv(4, 3, bias=false) }
 }
 """
 
@@ -43,6 +51,38 @@ def test_settings_and_output(call):
     options = ["--network", "small.cnn", "--set", "classes=9", "-o", "nine.safetensors"]
     assert call("weights", "convert", "keras.npz", *options).code == 0
     assert load_weights("nine.safetensors")["fc1.weight"].shape == (9, 6)
+
+
+def test_rules_name_the_layers_that_their_order_does_not_tell_apart(call, tmp_path):
+    (tmp_path / "parallel.cnn").write_text(PARALLEL)
+    shapes = {"a.weight": (4, 3, 3, 3), "b.weight": (4, 3, 3, 3)}
+    arrays = {name: np.full(shape, ord(name[0])) for name, shape in shapes.items()}
+    save_safetensors(tmp_path / "ab.safetensors", arrays, {})
+    options = ["ab.safetensors", "--network", "parallel.cnn"]
+    refused = call("weights", "convert", *options)
+    assert refused.code == 2
+    assert "E0415" in refused.err
+    assert "--weights-map" in refused.err
+    (tmp_path / "ab.map").write_text("a.* -> right.*\nb.* -> left.*\n")
+    assert call("weights", "convert", *options, "--weights-map", "ab.map").code == 0
+    found = load_weights("parallel.safetensors")
+    assert (found["left.weight"] == ord("b")).all()
+    assert (found["right.weight"] == ord("a")).all()
+
+
+def test_rules_name_the_arrays_of_keras_in_the_layouts_of_networks(call, tmp_path):
+    (tmp_path / "flat.cnn").write_text(
+        "network flat {\n    input image [2, 3, 1]\n    flatten -> fc(4)\n}\n"
+    )
+    arrays = {"dense/kernel": np.arange(24).reshape(6, 4), "dense/bias": np.zeros(4)}
+    np.savez("keras.npz", **{name: array.astype(np.float32) for name, array in arrays.items()})
+    (tmp_path / "keras.map").write_text("dense.* -> fc1.*\n")
+    options = ["keras.npz", "--from", "keras", "--network", "flat.cnn"]
+    assert call("weights", "convert", *options, "-o", "order.safetensors").code == 0
+    assert call("weights", "convert", *options, "--weights-map", "keras.map").code == 0
+    by_order, by_rules = load_weights("order.safetensors"), load_weights("flat.safetensors")
+    assert by_order.keys() == by_rules.keys()
+    assert all((by_order[name] == by_rules[name]).all() for name in by_order)
 
 
 def test_what_cannot_be_converted_leaves_no_file(call, tmp_path):

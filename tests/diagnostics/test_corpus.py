@@ -24,13 +24,27 @@ CODE = re.compile(r"\b[EW]0\d{3}\b")
 WRONG_CALLS: dict[str, Callable[[], Any]] = {
     "no_such_file": lambda: cnndsl.parse("smal.cnn"),
     "no_such_zoo_network": lambda: cnndsl.parse("resnet5"),
+    "file_of_the_zoo": lambda: cnndsl.parse("resnet.cnn"),
+    "file_of_the_zoo_with_network": lambda: cnndsl.parse("resnet.cnn:resnet18"),
     "no_such_network": lambda: cnndsl.parse("small.cnn:narow"),
     "no_network_at_all": lambda: cnndsl.parse("blocks.cnn"),
     "several_networks": lambda: cnndsl.parse("small.cnn"),
     "unknown_setting": lambda: cnndsl.parse("small.cnn:wide", settings={"clases": 3}),
     "wrong_setting": lambda: cnndsl.parse("small.cnn:wide", settings={"classes": "ten"}),
+    "wrong_settings": lambda: cnndsl.parse(
+        "settings.cnn:wide", settings={"base": "abc", "kernel": -1, "dept": 2}
+    ),
+    "wrong_setting_beside_a_needed_one": lambda: cnndsl.parse(
+        "settings.cnn:deep", settings={"depth": 2, "base": "abc"}
+    ),
+    "wrong_setting_of_a_needed_one": lambda: cnndsl.parse(
+        "settings.cnn:deep", settings={"depth": "abc", "base": 4}
+    ),
     "unknown_input": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"img": (3, 4, 4)}),
-    "wrong_input_shape": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"image": (0, 4)}),
+    "wrong_input_shape": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"image": (0, 4, 4)}),
+    "input_shape_of_another_rank": lambda: cnndsl.parse(
+        "small.cnn:wide", input_shapes={"image": (3, 32)}
+    ),
     "text_too_long": lambda: cnndsl.parse("#" * 250_001 + "\n"),
 }
 

@@ -138,7 +138,8 @@ ENTRIES: dict[str, Entry] = {
     "E0220": entry(
         "wrong input shape",
         "An input has one to four sizes: the channels, a whole number, and up to three\n"
-        "spatial sizes, whole numbers or names of open sizes.",
+        "spatial sizes, whole numbers or names of open sizes. A shape that is given for it\n"
+        "from outside (`--input-shape`) has as many sizes as the declared one.",
         "network example {\n    input image [C, 32, 32]\n    conv(8, 3)\n}",
         "network example {\n    input image [3, H, W]\n    conv(8, 3)\n}",
     ),

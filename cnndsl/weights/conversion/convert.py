@@ -16,6 +16,7 @@ from cnndsl.weights.conversion import keras
 from cnndsl.weights.conversion.layers import layers_of, squeezed
 from cnndsl.weights.conversion.maps import index, zoo_rules
 from cnndsl.weights.conversion.match import match
+from cnndsl.weights.rename import Rules
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
@@ -26,14 +27,21 @@ SOURCES = ("torchvision", "timm", "keras", "auto")
 COUNTER = "num_batches_tracked"
 
 
-def convert(arrays: Mapping[str, Array], network: Network | str, source: str = "auto") -> Bound:
+def convert(
+    arrays: Mapping[str, Array],
+    network: Network | str,
+    source: str = "auto",
+    rules: Rules | None = None,
+) -> Bound:
     """The float32 arrays of all the network's parameters, out of a framework's, by name.
 
     `network` may be anything that `cnndsl.parse` takes.
     `torchvision` and `timm` rename by the zoo's rules (`networks/weights`). `keras` brings Keras'
     layouts into this project's and goes by order, kind and shape. `auto` keeps the arrays if they
     have the network's names, takes rules of the zoo if some fit exactly, and goes by order
-    otherwise. Kernels of 1x1 and the matrices of fully connected layers stand for one another.
+    otherwise. Where `rules` are given they name the arrays instead; those of Keras have this
+    project's roles and layouts by then. Kernels of 1x1 and the matrices of fully connected layers
+    stand for one another.
 
     Raises CnnError: E0413 without rules from the source to the network, E0414 and E0415 if the
     order does not decide (see `match`), and the errors of `bind`, which has the warnings too.
@@ -47,9 +55,12 @@ def convert(arrays: Mapping[str, Array], network: Network | str, source: str = "
     graph = network.declared or network.graph
     parameters = graph.parameters()
     given = {name: np.asarray(a) for name, a in arrays.items() if not name.endswith(COUNTER)}
-    if source in index():
+    is_keras = source == "keras" or keras.is_keras(given)
+    if rules is not None:
+        renamed = _by_rules(given, rules, graph, is_keras=is_keras)
+    elif source in index():
         renamed = zoo_rules(source, network.name).apply(given)
-    elif source == "keras" or keras.is_keras(given):
+    elif is_keras:
         renamed = _by_order(keras.converted(given), graph, is_keras=True)
     else:
         candidates = (_shaped(c, parameters) for c in _candidates(given, network.name))
@@ -82,6 +93,20 @@ def _shaped(arrays: Mapping[str, Array], parameters: Mapping[str, Parameter]) ->
         else array
         for name, array in arrays.items()
     }
+
+
+def _by_rules(
+    given: Mapping[str, Array], rules: Rules, graph: Graph, *, is_keras: bool
+) -> dict[str, Array]:
+    """The arrays under the names that rules give them."""
+    if not is_keras:
+        return rules.apply(given)
+    renamed = rules.apply(keras.converted(given))
+    for name, array in renamed.items():
+        layer, _, role = name.rpartition(".")
+        if role == "weight":
+            renamed[name] = keras.flattened_channels_first(array, graph, layer)
+    return renamed
 
 
 def _by_order(

@@ -1,0 +1,48 @@
+"""Tables as text, for a pipe as wide as they are, for a terminal as wide as that."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Collection, Iterator, Sequence
+from itertools import zip_longest
+
+GAP = "  "
+NARROWEST = 12
+"""Columns of a terminal that a column of words keeps."""
+
+
+def table_lines(
+    rows: Sequence[Sequence[str]], numbers: Collection[int], width: int | None
+) -> Iterator[str]:
+    """Aligned columns; those with an index in `numbers` are aligned to the right.
+
+    Where a width is given, the others are made narrower for it, and their cells wrapped.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if width is not None:
+        words = [index for index in range(len(widths)) if index not in numbers]
+        _narrow(widths, words, width - len(GAP) * (len(widths) - 1))
+    for row in rows:
+        wrapped = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for parts in zip_longest(*wrapped, fillvalue=""):
+            cells = [
+                part.rjust(width) if index in numbers else part.ljust(width)
+                for index, (part, width) in enumerate(zip(parts, widths, strict=True))
+            ]
+            yield GAP.join(cells).rstrip()
+
+
+def _narrow(widths: list[int], words: Sequence[int], total: int) -> None:
+    """Take from the widest of the columns of words until the sum is no more than the total."""
+    while sum(widths) > total and words:
+        widest = max(words, key=lambda index: widths[index])
+        if widths[widest] <= NARROWEST:
+            return
+        widths[widest] -= 1
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    """The lines of a cell, those after the first indented."""
+    if len(cell) <= width:
+        return [cell]
+    return textwrap.wrap(cell, width, subsequent_indent=GAP, break_on_hyphens=False)

@@ -1,0 +1,88 @@
+"""Names that other frameworks give to what the language has under another name."""
+
+from __future__ import annotations
+
+import re
+
+_OURS = {
+    "batchnorm": "bn",
+    "cat": "concat",
+    "channelshuffle": "shuffle",
+    "concatenate": "concat",
+    "deconv": "conv_transpose",
+    "dense": "fc",
+    "depthwiseconv": "depthwise",
+    "droppath": "stochastic_depth",
+    "fullyconnected": "fc",
+    "gap": "global_avgpool",
+    "innerproduct": "fc",
+    "interpolate": "upsample",
+    "linear": "fc",
+    "localresponsenorm": "lrn",
+    "locallyconnected": "local_conv",
+    "lppool": "l2pool",
+    "maximum": "max",
+    "multiply": "mul",
+    "norm": "normalize",
+    "rescaling": "scale",
+    "swish": "silu",
+    "upsampling": "upsample",
+    "upsamplingnearest": "upsample",
+    # parameters
+    "channelsout": "filters",
+    "dilationrate": "dilation",
+    "dilations": "dilation",
+    "epsilon": "eps",
+    "kernelshape": "kernel",
+    "kernelsize": "kernel",
+    "negativeslope": "slope",
+    "numgroups": "groups",
+    "outchannels": "filters",
+    "outfeatures": "units",
+    "outputpadding": "output_pad",
+    "padding": "pad",
+    "pads": "pad",
+    "poolsize": "kernel",
+    "scalefactor": "factor",
+    "strides": "stride",
+    "usebias": "bias",
+}
+"""Operators, then parameters, by names as `_plain` makes them."""
+
+_ACTIVATIONS = (
+    "relu, relu6, leaky_relu, prelu, sigmoid, hard_sigmoid, silu, hard_swish, tanh, softmax"
+)
+_REMARKS = {
+    **dict.fromkeys(
+        ("celu", "elu", "gelu", "hardtanh", "logsoftmax", "mish", "selu", "softplus", "softsign"),
+        f"there is nothing like it; activations are {_ACTIVATIONS}",
+    ),
+    "separableconv": "write depthwise(kernel) -> conv(filters, 1)",
+    "pointwiseconv": "write conv(filters, 1)",
+    "zeropad": "padding is an argument: conv(filters, kernel, pad=1)",
+    "zeropadding": "padding is an argument: conv(filters, kernel, pad=1)",
+    "sequential": "write a chain: conv(filters, kernel) -> relu",
+}
+"""What to write for operators that have no single counterpart."""
+
+
+def counterpart(name: str, candidates: set[str]) -> str | None:
+    """The candidate that a name of another framework means, or one that is spelt like it."""
+    plain = _plain(name)
+    if _OURS.get(plain) in candidates:
+        return _OURS[plain]
+    alike = sorted(known for known in candidates if _plain(known) == plain)
+    return alike[0] if alike else None
+
+
+def remark(name: str, candidates: set[str]) -> str | None:
+    """What to write for an operator that has no single counterpart, among operators."""
+    return _REMARKS.get(_plain(name)) if "conv" in candidates else None
+
+
+def _plain(name: str) -> str:
+    """A name without case, underscores, dimensions, and the longer forms of its words."""
+    plain = re.sub(r"_|[123]d", "", name.lower())
+    plain = plain.replace("pooling", "pool").replace("averagepool", "avgpool")
+    plain = plain.replace("convolution", "conv")
+    return re.sub(r"normali[sz]ation", "norm", plain)

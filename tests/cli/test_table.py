@@ -1,0 +1,49 @@
+import json
+
+import pytest
+
+from cnndsl.cli import common
+from cnndsl.cli.table import table_lines
+
+ROWS = [
+    ["name", "count", "meaning"],
+    ["relu", "12", "what is below zero becomes zero"],
+    ["a_name_of_its_own", "3", "short"],
+]
+
+
+def test_as_wide_as_it_is():
+    assert list(table_lines(ROWS, [1], None)) == [
+        "name               count  meaning",
+        "relu                  12  what is below zero becomes zero",
+        "a_name_of_its_own      3  short",
+    ]
+    assert list(table_lines(ROWS, [1], 80)) == list(table_lines(ROWS, [1], None))
+
+
+def test_cells_are_wrapped_into_a_width():
+    assert list(table_lines(ROWS, [1], 40)) == [
+        "name             count  meaning",
+        "relu                12  what is below",
+        "                          zero becomes",
+        "                          zero",
+        "a_name_of_its_o      3  short",
+        "  wn",
+    ]
+
+
+def test_columns_do_not_vanish():
+    lines = list(table_lines(ROWS, [1], 10))
+    assert max(map(len, lines)) == 12 + 2 + 5 + 2 + 12
+    assert list(table_lines([["1", "2"]], [0, 1], 2)) == ["1  2"]
+
+
+@pytest.mark.parametrize("what", ["ops", "passes", "targets"])
+def test_lists_fit_a_terminal_but_pipes_get_whole_lines(call, monkeypatch, what):
+    piped = call("list", what).out.splitlines()
+    assert len(piped) == 1 + len(json.loads(call("list", what, "--json").out))
+    monkeypatch.setattr(common, "is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = call("list", what).out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert all(line.split()[0] in shown for line in piped)

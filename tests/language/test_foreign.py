@@ -1,0 +1,20 @@
+from cnndsl.ir.attributes import attribute_kinds
+from cnndsl.ir.operators import BY_NAME
+from cnndsl.language import foreign
+from cnndsl.language.problem import did_you_mean
+
+
+def test_what_is_proposed_exists():
+    attributes = {name for operator in BY_NAME.values() for name in attribute_kinds(operator)}
+    assert set(foreign._OURS.values()) <= {*BY_NAME, *attributes}
+    assert set(foreign._ACTIVATIONS.split(", ")) <= set(BY_NAME)
+
+
+def test_names_are_keyed_as_they_are_looked_up():
+    assert all(foreign._plain(name) == name for name in (*foreign._OURS, *foreign._REMARKS))
+
+
+def test_a_counterpart_is_proposed_only_where_it_can_stand():
+    assert did_you_mean("Linear", ["fc", "linea"]) == "did you mean 'fc'?"
+    assert did_you_mean("linear", ["linea"]) == "did you mean 'linea'?"
+    assert did_you_mean("gelu", ["resnet"]) is None

@@ -19,6 +19,7 @@ from cnndsl.cli.common import (
     target_option,
     weights_options,
 )
+from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def command(
     Without --output the results are printed: the best classes of a vector, the range of
     anything else.
     """
+    sources = (model, image, labels, options["weights"], options["weights_map"])
+    for _, path in outputs:
+        check_output(path, [*sources, *(file for _, file in inputs)])
     with stage("load"):
         if is_artefact(model):
             from cnndsl.api import load

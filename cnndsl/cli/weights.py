@@ -16,6 +16,7 @@ from cnndsl.cli.common import (
     print_table,
     show,
 )
+from cnndsl.cli.outputs import check_output
 
 
 @click.group("weights")
@@ -88,7 +89,7 @@ def convert_file(
     parsed = load_network(network, settings, input_shapes)
     bound = convert(load_weights(file), parsed, source)
     show(bound.warnings)
-    path = output or Path(f"{parsed.name}.safetensors")
+    path = check_output(output or Path(f"{parsed.name}.safetensors"), [file, parsed.file])
     save_safetensors(path, bound.values, {"network": parsed.name})
     log(f"{file} has all {len(bound.values)} parameters of {parsed.name}")
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")

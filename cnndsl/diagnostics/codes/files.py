@@ -44,6 +44,11 @@ ENTRIES: dict[str, Entry] = {
         "no memory plan for open sizes",
         "Memory is planned for known sizes. Give them: `--input-shape image=3x224x224`.",
     ),
+    "E0612": Entry(
+        "output would destroy a source",
+        "The file to be written is one that the command reads, or ends in `.cnn` like a network,\n"
+        "which the output is not. Write to another file.",
+    ),
     "E0620": Entry(
         "unknown edit",
         "An edit is `PATTERN=KIND`; the kinds are `stack3x3`, `asymmetric`, `separable` and "

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnndsl.backends.native import SUFFIX
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import FUSIONS
 from cnndsl.runtime.backend import CompileOptions
@@ -26,7 +27,7 @@ class CpuBackend:
 
     target = "cpu"
     description = "native code for this CPU, generated through TVM"
-    suffix = ".cnnmod"
+    suffix = SUFFIX
     open_sizes = False
     fusions: frozenset[str] = FUSIONS
 

@@ -42,6 +42,7 @@ def command(
     from cnndsl.analysis.units import exact, si
     from cnndsl.api import compile as compile_network
     from cnndsl.runtime.backend import backend
+    from cnndsl.runtime.files import check_suffix
     from cnndsl.runtime.layers import Built
 
     target = backend(options["target"])
@@ -51,6 +52,7 @@ def command(
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
     sources = (parsed.file, options["weights"], options["weights_map"])
     path = check_output(output or Path(f"{parsed.name}{target.suffix}"), sources)
+    check_suffix(path, target.suffix)
     with stage("compile") as facts, progress_bar() as progress:
         module = compile_network(parsed, progress=progress, **options)
         facts.append(target.description)

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import IO
 
 from cnndsl.diagnostics import CnnError
+
+
+def check_suffix(path: str | Path, suffix: str) -> None:
+    """Raise CnnError (E0613) if an artefact of that name could not be loaded again.
+
+    Pipes and devices may have any name.
+    """
+    path = Path(path)
+    if path.suffix != suffix and not _is_special(path):
+        better = path.with_suffix(suffix) if path.name else f"NAME{suffix}"
+        raise CnnError.of(
+            "E0613", f"{path} does not end in {suffix}", hint=f"a name that does: {better}"
+        )
 
 
 @contextmanager
@@ -22,12 +35,20 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """
     target = Path(path)
     try:
-        special = target.exists() and not target.is_file()
-        with target.open("wb") if special else _replacing(Path(os.path.realpath(path))) as file:
+        with _writing(target) as file:
             yield file
     except OSError as error:
         reason = error.strerror or error
         raise CnnError.of("E0602", f"cannot write {target}: {reason}") from None
+
+
+def _is_special(path: Path) -> bool:
+    """Whether something is there that a file cannot take the place of."""
+    return path.exists() and not path.is_file()
+
+
+def _writing(target: Path) -> AbstractContextManager[IO[bytes]]:
+    return target.open("wb") if _is_special(target) else _replacing(Path(os.path.realpath(target)))
 
 
 @contextmanager

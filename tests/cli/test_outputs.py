@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import cnndsl
+from cnndsl.runtime.files import check_suffix
 from cnndsl.weights.files import save_safetensors
 from cnndsl.weights.initialise import initialise
 
@@ -75,3 +76,27 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(call, tmp_path, 
     result = call("compile", "small.cnn", "-o", place)
     assert (result.code, result.out) == (2, "")
     assert "E0602" in result.err
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [("cpu", "x.out"), ("cpu", "z.onnx"), ("cuda", "z"), ("onnx", "q.cnnmod"), ("onnx", "x.ONNX")],
+)
+def test_an_artefact_has_the_ending_of_its_target(call, tmp_path, target, name):
+    result = call("compile", "small.cnn", "--seed", 0, "--target", target, "-o", name)
+    assert (result.code, result.out) == (2, "")
+    assert "E0613" in result.err
+    assert "compile " not in result.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.cnn"]
+
+
+@pytest.mark.parametrize("target", ["cpu", "onnx", "reference"])
+def test_a_module_is_not_saved_under_another_ending(call, tmp_path, target):
+    module = cnndsl.compile("small.cnn", target, seed=0)
+    with pytest.raises(cnndsl.CnnError, match="does not end in"):
+        module.save(tmp_path / "small.xyz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.cnn"]
+
+
+def test_a_device_may_have_any_name():
+    check_suffix(os.devnull, ".onnx")

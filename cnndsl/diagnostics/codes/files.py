@@ -49,6 +49,11 @@ ENTRIES: dict[str, Entry] = {
         "The file to be written is one that the command reads, or ends in `.cnn` like a network,\n"
         "which the output is not. Write to another file.",
     ),
+    "E0613": Entry(
+        "wrong ending",
+        "Artefacts are known by the ending of their file, and each target has its own:\n"
+        "`cnndsl list targets` shows them.",
+    ),
     "E0620": Entry(
         "unknown edit",
         "An edit is `PATTERN=KIND`; the kinds are `stack3x3`, `asymmetric`, `separable` and "

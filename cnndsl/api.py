@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,21 +165,22 @@ def compile(
     `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
     rules of `weights_map`; `seed` makes what they lack. `level` says how much is optimised, 0 to
     3, without the passes that `disable` names. The other keywords, such as `batch` and `threads`,
-    are the fields of `cnndsl.runtime.options.CompileOptions`. Raises CnnError.
+    are the fields of `cnndsl.runtime.options.CompileOptions`; None stands for the default. Raises
+    CnnError.
     """
     from cnndsl.passes.pipeline import inference_graph, optimise
-    from cnndsl.runtime.backend import CompileOptions, backend
+    from cnndsl.runtime.backend import CompileOptions, backend, given_options
     from cnndsl.weights.bind import bind
     from cnndsl.weights.rename import read_weights
 
+    asked = CompileOptions(**given_options([target], options))
     network = net if isinstance(net, Network) else parse(net)
     chosen = backend(target)
     source = network.open_graph() if chosen.open_sizes else network.graph
     plain = inference_graph(source)
     bound = bind(plain.parameters(), read_weights(weights, weights_map), seed=seed)
     graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
-    metadata = network.metadata(target)
-    asked = CompileOptions(metadata=metadata, source=plain, **options)
+    asked = replace(asked, metadata=network.metadata(target), source=plain)
     module = chosen.compile(graph, bound.values, asked)
     module.warnings = bound.warnings
     return module

@@ -27,6 +27,7 @@ class CudaBackend:
     fusions: frozenset[str] = frozenset(
         ("horizontal", "padded-shortcut", "fc-to-conv", "concat-activation", "epilogue", "prologue")
     )
+    options: frozenset[str] = frozenset(("arch", "precision", "graph"))
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.

@@ -23,6 +23,7 @@ class ReferenceBackend:
     suffix: str = SUFFIX
     open_sizes: bool = True
     fusions: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset(("dtype",))
 
     def compile(
         self, graph: Graph, values: Mapping[str, Array], options: CompileOptions

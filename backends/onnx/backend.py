@@ -18,6 +18,7 @@ class OnnxBackend:
     suffix = ".onnx"
     open_sizes = True
     fusions: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.

@@ -30,6 +30,7 @@ class CpuBackend:
     suffix = SUFFIX
     open_sizes = False
     fusions: frozenset[str] = FUSIONS
+    options: frozenset[str] = frozenset(("mcpu", "winograd", "tune"))
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.

@@ -148,6 +148,7 @@ def output_format_option(command: Command) -> Command:
         type=click.Choice(["text", "json", "github"]),
         help="How findings are written.",
         expose_value=False,
+        is_eager=True,
         callback=_remember_format,
     )(command)
 
@@ -191,26 +192,19 @@ def code_options(command: Command) -> Command:
 
 
 def _code_option(item: Field[Any]) -> Callable[[Command], Command]:
-    text, choices = item.metadata["help"], item.metadata["choices"]
-    if isinstance(item.default, bool):
-        return click.option(
-            f"--{item.name}",
-            type=click.Choice(choices),
-            default=choices[not item.default],
-            show_default=True,
-            callback=lambda _, __, value: value == choices[0],
-            help=text,
-        )
-    if item.default is None:
-        return click.option(f"--{item.name}", type=click.IntRange(1), help=text)
-    if isinstance(item.default, int):
-        return click.option(
-            f"--{item.name}", type=click.IntRange(0), default=item.default, show_default=True,
-            help=text,
-        )  # fmt: skip
-    kind = click.Choice(choices) if choices else str
+    """The option of a field; None if it is not given, the default is that of the field."""
+    choices, default = item.metadata["choices"], item.default
+    is_flag = isinstance(default, bool)
+    if choices:
+        kind: Any = click.Choice(choices)
+    else:
+        kind = str if isinstance(default, str) else click.IntRange(1 if default is None else 0)
+    text, shown = item.metadata["help"], choices[not default] if is_flag else default
     return click.option(
-        f"--{item.name}", type=kind, default=item.default, show_default=True, help=text
+        f"--{item.name}",
+        type=kind,
+        callback=(lambda _, __, value: value and value == choices[0]) if is_flag else None,
+        help=text if shown is None else f"{text} [default: {shown}]",
     )
 
 

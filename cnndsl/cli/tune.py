@@ -48,7 +48,7 @@ def command(
     without one the variants are compiled, and kept.
     """
     from cnndsl.passes.pipeline import optimise
-    from cnndsl.runtime.backend import CompileOptions, backend
+    from cnndsl.runtime.backend import CompileOptions, backend, given_options
     from cnndsl.runtime.tuning import Tuner
 
     chosen = backend(target)
@@ -56,10 +56,12 @@ def command(
         raise click.UsageError(
             f"the target {target} has no variants to choose from; cpu and cuda have"
         )
+    count = options.pop("tune")
+    asked = CompileOptions(**given_options([target], options), tune=count or 0)
     parsed = load_network(network, settings, input_shapes)
     graph, _ = optimise(parsed.graph, level, disable=disable, fusions=chosen.fusions)
     with progress_bar() as progress:
-        rows = chosen.tune(graph, CompileOptions(**options), progress)
+        rows = chosen.tune(graph, asked, progress)
     if as_json:
         print_json([asdict(row) for row in rows])
     else:

@@ -25,9 +25,13 @@ def _option(default: Any, text: str, *, choices: tuple[str, ...] = ()) -> Any:
     return field(default=default, metadata={"help": text, "choices": choices})
 
 
+COMMON = frozenset({"batch", "threads", "metadata", "progress", "source"})
+"""Options that any backend has, if only to ignore them."""
+
+
 @dataclass(frozen=True)
 class CompileOptions:
-    """What a user may ask of any backend; a backend ignores what does not concern it.
+    """What a user may ask of backends; `Backend.options` names those that not all have.
 
     `batch`: fixed batch size, or None for any. `threads`: None leaves it to the runtime.
     `dtype`: float32 or float64 (the reference backend only). `metadata` goes into the artefact.

@@ -54,6 +54,11 @@ ENTRIES: dict[str, Entry] = {
         "Artefacts are known by the ending of their file, and each target has its own:\n"
         "`cnndsl list targets` shows them.",
     ),
+    "E0614": Entry(
+        "option of another target",
+        "Some options are there for some targets only: `--mcpu`, `--winograd` and `--tune` for\n"
+        "`cpu`, `--arch`, `--precision` and `--graph` for `cuda`.",
+    ),
     "E0620": Entry(
         "unknown edit",
         "An edit is `PATTERN=KIND`; the kinds are `stack3x3`, `asymmetric`, `separable` and "

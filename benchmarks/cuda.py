@@ -1,10 +1,11 @@
 """The cuda target on a GPU: is every network right, how long does a call take, and with PyTorch.
 
-    python -m benchmarks.cuda [--arch sm_90] [--seconds S] [--json FILE] [NETWORK ...]
+    python -m benchmarks.cuda [--arch sm_90] [--forms f16x1,f16x32] [--seconds S] [--json FILE]
+                              [NETWORK ...]
 
 First each network is compared with onnxruntime on the CPU, on the first and the last sample of a
-batch; without names, all of the zoo. Then calls between buffers on the GPU are timed: medians.
-PyTorch, if it and torchvision are installed, runs torchvision's network of that name with
+batch; without names, all of the zoo. Then calls between buffers on the GPU are timed, as by
+`cnndsl bench --against torch`: medians. PyTorch, if it is installed, runs the same network with
 channels last and max-autotune, which includes CUDA graphs.
 """
 
@@ -13,12 +14,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -28,14 +25,15 @@ import cnndsl
 from benchmarks.zoo import networks
 from cnndsl.backends.cuda.module import CudaModule
 from cnndsl.diagnostics import CnnError
+from cnndsl.measure.contest import contest
 from cnndsl.runtime.files import atomic_write
 from cnndsl.runtime.module import Array
 
 TIMED = ("resnet50", "resnet18", "mobilenet_v1", "mobilenet_v2", "densenet121", "vgg16")
 FORMS = (("f32", 1), ("f32", 32), ("f16", 1), ("f16", 32))
+RIVALS = ["torch"] if importlib.util.find_spec("torch") else []
 TOLERANCE = {"f32": 1e-5, "f16": 1e-3}
 """Largest error of an output relative to its largest number."""
-WARM_UP = 10
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,8 @@ class Timing:
     precision: str
     batch: int
     seconds: float
-    torch_seconds: float | None
-
-    @property
-    def ratio(self) -> float | None:
-        """PyTorch's time over ours."""
-        return self.torch_seconds / self.seconds if self.torch_seconds else None
+    torch_seconds: float | None = None
+    ratio: float | None = None
 
 
 def compiled(network: str, precision: str, batch: int, arch: str) -> CudaModule:
@@ -107,44 +101,14 @@ def relative_error(made: Array, wanted: Array) -> float:
 
 
 def measure(network: str, precision: str, batch: int, arch: str, seconds: float) -> Timing:
-    """Time a network, and PyTorch after it. Raises CnnError."""
-    module = compiled(network, precision, batch, arch)
-    own = median_seconds(lambda: module.run_on_device({}), seconds)
-    return Timing(network, precision, batch, own, torch_seconds(network, precision, batch, seconds))
-
-
-def median_seconds(call: Callable[[], Any], seconds: float) -> float:
-    """The median time of a call that waits for its results."""
-    for _ in range(WARM_UP):
-        call()
-    times: list[float] = []
-    while sum(times) < seconds:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def torch_seconds(network: str, precision: str, batch: int, seconds: float) -> float | None:
-    """PyTorch's time for torchvision's network of that name; None where there is none."""
-    if not (importlib.util.find_spec("torch") and importlib.util.find_spec("torchvision")):
-        return None
-    torch, zoo = map(importlib.import_module, ("torch", "torchvision.models"))
-    if not hasattr(zoo, network):
-        return None
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    dtype = torch.float16 if precision == "f16" else torch.float32
-    model = getattr(zoo, network)().cuda().to(dtype).to(memory_format=torch.channels_last).eval()
-    image = torch.randn(batch, 3, 224, 224, device="cuda", dtype=dtype)
-    image = image.to(memory_format=torch.channels_last)
-    rival = torch.compile(model, mode="max-autotune")
-
-    def call() -> None:
-        with torch.inference_mode():
-            rival(image)
-        torch.cuda.synchronize()
-
-    return median_seconds(call, seconds)
+    """Time a network, and PyTorch in turns with it. Raises CnnError."""
+    found = contest(compiled(network, precision, batch, arch), RIVALS, seconds=seconds)
+    own = found.own.timing
+    result = Timing(network, precision, batch, own.percentile(50))
+    if not RIVALS:
+        return result
+    theirs = found.contestants[1].timing
+    return replace(result, torch_seconds=theirs.percentile(50), ratio=own.ratio(theirs))
 
 
 def check_line(row: Check) -> str:
@@ -171,15 +135,21 @@ def main() -> None:
     )
     parser.add_argument("networks", nargs="*")
     parser.add_argument("--arch", default="sm_90")
+    names = {f"{precision}x{batch}": (precision, batch) for precision, batch in FORMS}
+    parser.add_argument("--forms", default=",".join(names), help="%(default)s")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     given = parser.parse_args()
+    unknown = set(given.forms.split(",")) - set(names)
+    if unknown:
+        parser.error(f"no form {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    forms = [names[name] for name in given.forms.split(",")]
     require_gpu(parser)
     console = Console(stderr=True)
     quiet = not console.is_terminal
     checks, timings = [], []
     print(f"{'network':34}{'precision':>10}{'batch':>7}  error", flush=True)
-    jobs = [(name, *form) for name in given.networks or networks("*") for form in FORMS]
+    jobs = [(name, *form) for name in given.networks or networks("*") for form in forms]
     for job in track(jobs, "checking", console=console, transient=True, disable=quiet):
         checks.append(check(*job, given.arch))
         print(check_line(checks[-1]), flush=True)
@@ -187,11 +157,15 @@ def main() -> None:
     print(f"{len(checks) - len(wrong)} of {len(checks)} are right\n")
     print(f"{'network':34}{'precision':>10}{'batch':>7}{'ms':>9}{'images/s':>10}{'torch ms':>10}"
           f"{'ratio':>7}", flush=True)  # fmt: skip
-    jobs = [(name, *form) for name in given.networks or TIMED for form in FORMS]
+    jobs = [(name, *form) for name in given.networks or TIMED for form in forms]
     jobs = [job for job in jobs if job not in wrong]
     for job in track(jobs, "timing", console=console, transient=True, disable=quiet):
-        timings.append(measure(*job, given.arch, given.seconds))
-        print(timing_line(timings[-1]), flush=True)
+        try:
+            timings.append(measure(*job, given.arch, given.seconds))
+            print(timing_line(timings[-1]), flush=True)
+        except CnnError as error:
+            wrong.add(job)
+            print(*job, error.diagnostics[0].message, flush=True)
     if given.json:
         write_json(given.json, given.arch, checks, timings)
     raise SystemExit(bool(wrong))
@@ -212,7 +186,7 @@ def write_json(path: Path, arch: str, checks: list[Check], timings: list[Timing]
     figures = {
         "arch": arch,
         "checks": [asdict(row) | {"fine": row.fine} for row in checks],
-        "timings": [asdict(row) | {"ratio": row.ratio} for row in timings],
+        "timings": [asdict(row) for row in timings],
     }
     with atomic_write(path) as file:
         file.write(json.dumps(figures, indent=1).encode())

@@ -43,13 +43,13 @@ def test_many_threads_leave_the_umask_alone(tmp_path: Path, umask: int):
 def test_an_error_leaves_what_was_there(tmp_path: Path):
     write(tmp_path / "file", b"old")
 
-    def give_up() -> None:
+    def fail() -> None:
         with atomic_write(tmp_path / "file") as file:
             file.write(b"half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        give_up()
+        fail()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 

@@ -35,7 +35,7 @@ def compile_module(
     packing = packing_of(program)
     sources = kernels(program.steps)
     code, hits = make_code(sources)
-    resources = {name: made.resources for name, made in code.items()}
+    resources = {name: code[name].resources for name in sources}
 
     def port(name: str, node: str) -> Port:
         return Port(name, graph[node].type, options.batch)

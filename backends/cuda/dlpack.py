@@ -24,8 +24,8 @@ from typing import Any
 
 from cnndsl.diagnostics import CnnError
 
-CUDA = 2
-"""The device type of DLPack."""
+FIRST_GPU = (2, 0)
+"""The type of DLPack's CUDA devices, and the number of the one that modules run on."""
 FLOAT32 = (2, 32, 1)
 """Code, bits and lanes of a number type."""
 FRESH = b"dltensor"
@@ -74,7 +74,7 @@ _lent: dict[int, tuple[Any, ...]] = {}
 def is_on_gpu(array: Any) -> bool:
     """Whether an object offers a tensor on a GPU."""
     device = getattr(array, "__dlpack_device__", None)
-    return device is not None and int(device()[0]) == CUDA
+    return device is not None and int(device()[0]) == FIRST_GPU[0]
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,10 @@ class View:
 def view(name: str, array: Any, stream: int) -> View:
     """The tensor of an object, ready when `stream` comes to it.
 
-    Raises CnnError (E0604) unless it is dense float32.
+    Raises CnnError (E0604) unless it is dense float32 on the first GPU.
     """
+    if tuple(array.__dlpack_device__()) != FIRST_GPU:
+        raise CnnError.of("E0604", f"input {name!r} is not on the first GPU")
     capsule = array.__dlpack__(stream=stream)
     tensor = ctypes.cast(_get_pointer(capsule, FRESH), POINTER(_Managed)).contents.tensor
     shape = tuple(tensor.shape[axis] for axis in range(tensor.axes))
@@ -119,7 +121,7 @@ class DeviceArray:
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """The first GPU."""
-        return CUDA, 0
+        return FIRST_GPU
 
     def __dlpack__(self, *, stream: Any = None, **_: Any) -> Any:
         """A capsule with the tensor, whose numbers are there: any stream may read it."""

@@ -6,18 +6,20 @@ Source: CUDA driver API reference. Names with _v2 are what its headers make of t
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import c_char_p, c_int, c_size_t, c_uint, c_void_p
 from typing import Any
 
 from cnndsl.diagnostics import CnnError
 
 LIBRARY = "libcuda.so.1"
-OUT_OF_MEMORY, NO_BINARY = 2, 209
+OUT_OF_MEMORY = 2
 CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76
 """Device attributes."""
 MAX_DYNAMIC_SHARED = 8
 """The function attribute: bytes that a launch may ask for."""
+STATIC_SHARED = 48 * 1024
+"""Bytes of shared memory that a launch may have without asking first."""
 NON_BLOCKING = 1
 """The stream flag: no waiting for the default stream."""
 CAPTURE_THREAD_LOCAL = 1
@@ -140,14 +142,19 @@ class Driver:
         self.call("cuModuleUnload", module)
 
     def allow_shared(self, function: Function, size: int) -> None:
-        """Let launches of a kernel ask for that many bytes of shared memory."""
-        self.call("cuFuncSetAttribute", function, c_int(MAX_DYNAMIC_SHARED), c_int(size))
+        """Let launches of a kernel have that many bytes of shared memory."""
+        if size > STATIC_SHARED:
+            self.call("cuFuncSetAttribute", function, c_int(MAX_DYNAMIC_SHARED), c_int(size))
 
     def stream(self) -> Stream:
         """A stream of its own."""
         stream = Stream()
         self.call("cuStreamCreate", ctypes.byref(stream), c_uint(NON_BLOCKING))
         return stream
+
+    def destroy_stream(self, stream: Stream) -> None:
+        """Give a stream back."""
+        self.call("cuStreamDestroy_v2", stream)
 
     def launch(
         self,
@@ -164,14 +171,14 @@ class Driver:
         sizes = [c_uint(n) for n in (*grid, threads, 1, 1, shared)]
         self.call("cuLaunchKernel", function, *sizes, stream, table, None)
 
-    def begin_capture(self, stream: Stream) -> None:
-        """From here on what the stream is given is recorded, not done."""
-        self.call("cuStreamBeginCapture_v2", stream, c_int(CAPTURE_THREAD_LOCAL))
-
-    def end_capture(self, stream: Stream) -> c_void_p:
-        """The recorded work as a graph that can be launched."""
+    def capture(self, stream: Stream, work: Callable[[], None]) -> c_void_p:
+        """What `work` gives to a stream as a graph that can be launched, instead of done."""
         graph, executable = c_void_p(), c_void_p()
-        self.call("cuStreamEndCapture", stream, ctypes.byref(graph))
+        self.call("cuStreamBeginCapture_v2", stream, c_int(CAPTURE_THREAD_LOCAL))
+        try:
+            work()
+        finally:
+            self.call("cuStreamEndCapture", stream, ctypes.byref(graph))
         self.call(
             "cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_uint64(0)
         )
@@ -181,6 +188,10 @@ class Driver:
     def launch_graph(self, executable: c_void_p, stream: Stream) -> None:
         """All recorded work once more."""
         self.call("cuGraphLaunch", executable, stream)
+
+    def destroy_graph(self, executable: c_void_p) -> None:
+        """Give a graph back."""
+        self.call("cuGraphExecDestroy", executable)
 
     def synchronise(self, stream: Stream) -> None:
         """Wait until a stream has nothing left to do."""
@@ -195,6 +206,10 @@ class Driver:
         event = c_void_p()
         self.call("cuEventCreate", ctypes.byref(event), c_uint(0))
         return event
+
+    def destroy_event(self, event: c_void_p) -> None:
+        """Give a mark back."""
+        self.call("cuEventDestroy_v2", event)
 
     def record(self, event: c_void_p, stream: Stream) -> None:
         """Put a mark behind what the stream has been given."""

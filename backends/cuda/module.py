@@ -166,8 +166,7 @@ class CudaModule(Module):
     def run_on_device(self, addresses: Mapping[str, int]) -> None:
         """Compute one batch between dense float32 buffers of the GPU, by input and output name.
 
-        `addresses` are where they start; the module's own buffers stand for others. Returns when
-        the outputs are there.
+        `addresses` are where they start; see `cnndsl.runtime.layers.OnDevice`.
         """
         self.session.run_on_device({self._regions[name]: a for name, a in addresses.items()})
 

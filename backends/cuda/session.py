@@ -11,13 +11,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from cnndsl.backends.cuda.driver import Driver, Function
+from cnndsl.backends.cuda.driver import Driver, Function, Stream
 from cnndsl.backends.cuda.machine import require_arch
 from cnndsl.backends.cuda.program import WEIGHTS, Task
 from cnndsl.runtime.module import Array
 
-STATIC_SHARED = 48 * 1024
-"""Bytes of shared memory that a launch may have without asking first."""
 GRAPHS = 16
 """Graphs that are kept, for as many sets of buffers."""
 
@@ -46,14 +44,23 @@ class Session:
         require_arch(arch, driver.capability())
         self._tasks = tuple(tasks)
         self._lock = threading.Lock()
-        self._graphs: dict[tuple[int, ...], c_void_p] | None = {} if graph else None
+        self._captures = graph
+        self._graphs: dict[tuple[tuple[str, int], ...], c_void_p] = {}
         self._modules: list[c_void_p] = []
         self._functions: dict[str, Function] = {}
         self.stream = driver.stream()
         self._memory: dict[str, int] = {}
         self._staging: dict[str, Array] = {}
         weakref.finalize(
-            self, _release, driver, self._context, self._modules, self._memory, self._staging
+            self,
+            _release,
+            driver,
+            self._context,
+            self.stream,
+            self._graphs,
+            self._modules,
+            self._memory,
+            self._staging,
         )
         self._load(cubins)
         for name, size in {"arena": arena, WEIGHTS: weights.nbytes, **sizes}.items():
@@ -70,8 +77,7 @@ class Session:
             self._modules.append(driver.load(cubin))
             self._functions[name] = driver.function(self._modules[-1], name)
         for task in self._tasks:
-            if task.launch.shared > STATIC_SHARED:
-                driver.allow_shared(self._functions[task.symbol], task.launch.shared)
+            driver.allow_shared(self._functions[task.symbol], task.launch.shared)
 
     def set_weights(self, weights: Array) -> None:
         """Copy the packed weights to the device."""
@@ -124,31 +130,34 @@ class Session:
             marks = [driver.event() for _ in range(len(self._tasks) + 1)]
             driver.record(marks[0], self.stream)
             for task, mark in zip(self._tasks, marks[1:], strict=True):
-                self._launch(task, {})
+                self._launch(task, self._memory)
                 driver.record(mark, self.stream)
             driver.synchronise(self.stream)
-            return [driver.seconds(first, last) for first, last in pairwise(marks)]
+            times = [driver.seconds(first, last) for first, last in pairwise(marks)]
+            for mark in marks:
+                driver.destroy_event(mark)
+            return times
 
     def _compute(self, addresses: Mapping[str, int]) -> None:
         """All launches, as a graph if there is one for these buffers or there may be."""
-        if self._graphs is None:
+        if not self._captures:
             self._launch_all(addresses)
             return
-        key = tuple(addresses.values())
+        key = tuple(sorted(addresses.items()))
         if key not in self._graphs:
             if len(self._graphs) >= GRAPHS:
-                self._driver.call("cuGraphExecDestroy", self._graphs.pop(next(iter(self._graphs))))
-            self._driver.begin_capture(self.stream)
-            self._launch_all(addresses)
-            self._graphs[key] = self._driver.end_capture(self.stream)
+                self._driver.destroy_graph(self._graphs.pop(next(iter(self._graphs))))
+            self._graphs[key] = self._driver.capture(
+                self.stream, lambda: self._launch_all(addresses)
+            )
         self._driver.launch_graph(self._graphs[key], self.stream)
 
     def _launch_all(self, addresses: Mapping[str, int]) -> None:
-        for task in self._tasks:
-            self._launch(task, addresses)
-
-    def _launch(self, task: Task, addresses: Mapping[str, int]) -> None:
         memory = {**self._memory, **addresses}
+        for task in self._tasks:
+            self._launch(task, memory)
+
+    def _launch(self, task: Task, memory: Mapping[str, int]) -> None:
         pointers = [memory[slot.region] + slot.offset for slot in task.arguments]
         launch = task.launch
         function = self._functions[task.symbol]
@@ -160,11 +169,16 @@ class Session:
 def _release(
     driver: Driver,
     context: c_void_p,
+    stream: Stream,
+    graphs: Mapping[tuple[tuple[str, int], ...], c_void_p],
     modules: Sequence[c_void_p],
     memory: Mapping[str, int],
     staging: Mapping[str, Array],
 ) -> None:
     driver.enter(context)
+    for graph in graphs.values():
+        driver.destroy_graph(graph)
+    driver.destroy_stream(stream)
     for module in modules:
         driver.unload(module)
     for address in memory.values():

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import statistics
+import weakref
 from collections.abc import Sequence
 from ctypes import c_void_p
+from itertools import cycle
 
-from cnndsl.backends.cuda.driver import Driver, Function
+from cnndsl.backends.cuda.driver import Driver, Function, Stream
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.lower import Step
 from cnndsl.backends.cuda.machine import SIZES, require_arch
 from cnndsl.backends.cuda.program import weights_of
-from cnndsl.backends.cuda.session import STATIC_SHARED
 
 LAUNCHES, ROUNDS = 32, 5
 """Launches in a graph, and how often its time is taken."""
 COLD = 128 << 20
-"""Bytes of weights until a copy is read again: more than the second-level cache holds."""
+"""More bytes than the second-level cache holds."""
 
 
 class Timer:
@@ -27,25 +28,27 @@ class Timer:
 
     def __init__(self, arch: str):
         self._driver = driver = Driver()
-        driver.enter(driver.context())
+        context = driver.context()
+        driver.enter(context)
         require_arch(arch, driver.capability())
         self._stream = driver.stream()
         self._marks = driver.event(), driver.event()
+        self._flushed = driver.allocate(COLD)
+        weakref.finalize(self, _release, driver, context, self._stream, self._marks, self._flushed)
 
     def seconds(self, cubin: bytes, step: Step) -> float:
         """The time of one launch of a step's kernel: the median of several rounds.
 
         Operands and results are zeros that stay where they are, as in a network, where they have
-        just been written; each launch reads another copy of the weights. Raises CnnError (E0744)
-        if they do not fit into the GPU's memory.
+        just been written; each launch reads another copy of the weights from memory. Raises
+        CnnError (E0744) if they do not fit into the GPU's memory.
         """
         driver = self._driver
         module = driver.load(cubin)
         buffers: list[int] = []
         try:
             function = driver.function(module, step.symbol)
-            if step.kernel.launch.shared > STATIC_SHARED:
-                driver.allow_shared(function, step.kernel.launch.shared)
+            driver.allow_shared(function, step.kernel.launch.shared)
             return self._timed(function, step, self._arguments(step, buffers))
         finally:
             for address in buffers:
@@ -68,25 +71,40 @@ class Timer:
 
     def _timed(self, function: Function, step: Step, arguments: Sequence[Sequence[int]]) -> float:
         driver, launch = self._driver, step.kernel.launch
-        driver.begin_capture(self._stream)
-        for i in range(LAUNCHES):
-            pointers = arguments[i % len(arguments)]
-            driver.launch(
-                function, launch.grid, launch.threads, launch.shared, self._stream, pointers
-            )
-        graph = driver.end_capture(self._stream)
-        self._round(graph)
-        times = [self._round(graph) for _ in range(ROUNDS)]
-        driver.call("cuGraphExecDestroy", graph)
-        return statistics.median(times) / LAUNCHES
+
+        def launches() -> None:
+            for _, pointers in zip(range(LAUNCHES), cycle(arguments), strict=False):
+                driver.launch(
+                    function, launch.grid, launch.threads, launch.shared, self._stream, pointers
+                )
+
+        graph = driver.capture(self._stream, launches)
+        try:
+            self._round(graph)
+            return statistics.median(self._round(graph) for _ in range(ROUNDS)) / LAUNCHES
+        finally:
+            driver.destroy_graph(graph)
 
     def _round(self, graph: c_void_p) -> float:
-        first, last = self._marks
-        self._driver.record(first, self._stream)
-        self._driver.launch_graph(graph, self._stream)
-        self._driver.record(last, self._stream)
-        self._driver.synchronise(self._stream)
-        return self._driver.seconds(first, last)
+        """The time of a graph whose operands have left the caches."""
+        driver, (first, last) = self._driver, self._marks
+        driver.clear(self._flushed, COLD)
+        driver.finish()
+        driver.record(first, self._stream)
+        driver.launch_graph(graph, self._stream)
+        driver.record(last, self._stream)
+        driver.synchronise(self._stream)
+        return driver.seconds(first, last)
+
+
+def _release(
+    driver: Driver, context: c_void_p, stream: Stream, marks: Sequence[c_void_p], memory: int
+) -> None:
+    driver.enter(context)
+    for mark in marks:
+        driver.destroy_event(mark)
+    driver.destroy_stream(stream)
+    driver.free(memory)
 
 
 def _span(layout: Layout) -> int:

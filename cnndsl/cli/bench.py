@@ -32,7 +32,9 @@ MEGABYTE = 1e6
 
 @click.command("bench")
 @click.argument("model")
-@click.option("--against", type=Names(), default=(), help="Other runtimes: onnxruntime, openvino.")
+@click.option(
+    "--against", type=Names(), default=(), help="Other runtimes: onnxruntime, openvino, torch."
+)
 @click.option(
     "--seconds",
     type=click.FloatRange(0, min_open=True),
@@ -150,8 +152,8 @@ def _print_layers(data: dict[str, Any]) -> None:
             f"{row['ms']:.3f}",
             f"{row['gflops']:.1f}" if row["macs"] else "",
             f"{row['gb_per_second']:.1f}",
-            row["bound"],
-            f"{row['share']:.0%}",
+            row["bound"] or "",
+            "" if row["share"] is None else f"{row['share']:.0%}",
         ]
         for row in data["layers"]
     ]
@@ -160,6 +162,6 @@ def _print_layers(data: dict[str, Any]) -> None:
     whole = data["runtimes"][0]["p50_ms"]
     click.echo(f"all layers: {data['layers_ms']:.3f} ms, the whole call: {whole:.3f} ms")
     peak = data["machine"]
-    click.echo(
-        f"this machine: {peak['gflops']:.1f} GFLOP/s, {peak['gb_per_second']:.1f} GB/s from memory"
-    )
+    if peak is not None:
+        gflops, bandwidth = peak["gflops"], peak["gb_per_second"]
+        click.echo(f"this machine: {gflops:.1f} GFLOP/s, {bandwidth:.1f} GB/s from memory")

@@ -46,10 +46,13 @@ class Timing:
 
 @dataclass(frozen=True)
 class LayerTimes:
-    """Seconds of each step of a program, the median of many passes; what the machine can do."""
+    """Seconds of each step of a program, the median of many passes; what the machine can do.
+
+    `peak` is None where that cannot be measured.
+    """
 
     seconds: tuple[float, ...]
-    peak: Peak
+    peak: Peak | None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from cnndsl.measure.layers import LayerReport, layer_reports
 from cnndsl.measure.models import input_shapes, onnx_twin
 from cnndsl.measure.runtimes import Job, check_installed
 from cnndsl.runtime.backend import backend
-from cnndsl.runtime.layers import Layered
+from cnndsl.runtime.layers import Layered, OnDevice
 from cnndsl.runtime.module import Module
 
 
@@ -63,7 +63,8 @@ def contest(
 ) -> Contest:
     """Time a module, and rivals on its network as an ONNX model, for some seconds each.
 
-    All take the same threads, by default one on each core. Raises CnnError: E0604 if the batch
+    All take the same threads, by default one on each core; against a module on a GPU, rivals run
+    there if they can. Raises CnnError: E0604 if the batch
     size or an open size does not fit, E0730 to E0734 for what cannot be measured.
     """
     for rival in rivals:
@@ -71,12 +72,14 @@ def contest(
     shapes = input_shapes(module, batch)
     samples = next(iter(shapes.values()))[0]
     workers = threads or len(os.sched_getaffinity(0))
+    on_gpu = isinstance(module, OnDevice)
+    precision = module.metadata.get("precision", "f32")
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
 
         def job(runtime: str, model: Module) -> Job:
             path = Path(folder) / f"{runtime}{backend(model.metadata['target']).suffix}"
             model.save(path)
-            return Job(runtime, path, shapes, workers)
+            return Job(runtime, path, shapes, workers, on_gpu, precision)
 
         twin = onnx_twin(module, samples) if rivals else module
         names = [module.metadata["target"], *rivals]

@@ -11,11 +11,14 @@ from cnndsl.runtime.layers import Layer, Peak
 
 @dataclass(frozen=True)
 class LayerReport:
-    """A step and its seconds, beside the roofline of the machine (Williams et al. 2009)."""
+    """A step and its seconds, beside the roofline of the machine (Williams et al. 2009).
+
+    Where the machine's `peak` is not known, neither is what the step is bound by.
+    """
 
     layer: Layer
     seconds: float
-    peak: Peak
+    peak: Peak | None
 
     @property
     def flops(self) -> float:
@@ -28,19 +31,20 @@ class LayerReport:
         return (self.layer.read + self.layer.written) / self.seconds
 
     @property
-    def bound(self) -> str:
+    def bound(self) -> str | None:
         """What limits the step: `compute`, or `memory` if moving its bytes takes longer."""
-        compute, memory = self._shares
+        if self.peak is None:
+            return None
+        compute, memory = self._shares(self.peak)
         return "compute" if compute > memory else "memory"
 
     @property
-    def share(self) -> float:
+    def share(self) -> float | None:
         """Of what limits the step, the share that it reaches; over 1 if caches serve it."""
-        return max(self._shares)
+        return None if self.peak is None else max(self._shares(self.peak))
 
-    @property
-    def _shares(self) -> tuple[float, float]:
-        return self.flops / self.peak.flops, self.bandwidth / self.peak.bandwidth
+    def _shares(self, peak: Peak) -> tuple[float, float]:
+        return self.flops / peak.flops, self.bandwidth / peak.bandwidth
 
 
 def layer_reports(layers: Sequence[Layer], times: LayerTimes) -> list[LayerReport]:

@@ -11,6 +11,7 @@ from cnndsl.runtime.layers import Peak
 
 def contest_report(contest: Contest) -> dict[str, Any]:
     """Everything: times in milliseconds, memory in bytes."""
+    peak = contest.layers[0].peak if contest.layers else None
     return {
         "batch": contest.batch,
         "threads": contest.threads,
@@ -18,7 +19,7 @@ def contest_report(contest: Contest) -> dict[str, Any]:
         "runtimes": [_runtime(contest, contestant) for contestant in contest.contestants],
         "layers": [_layer(layer) for layer in contest.layers],
         "layers_ms": sum(layer.seconds for layer in contest.layers) * 1e3,
-        "machine": _peak(contest.layers[0].peak) if contest.layers else None,
+        "machine": _peak(peak) if peak else None,
     }
 
 

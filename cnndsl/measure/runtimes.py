@@ -19,13 +19,16 @@ Call = Callable[[], Any]
 class Job:
     """What a runtime is to run: a file on random inputs of these shapes, batch first, by name.
 
-    `runtime` is a target, or one of RIVALS.
+    `runtime` is a target, or one of RIVALS. Those that can run on a GPU do with `on_gpu`, in the
+    `precision` f32, tf32 or f16.
     """
 
     runtime: str
     path: Path
     shapes: Mapping[str, tuple[int, ...]]
     threads: int
+    on_gpu: bool = False
+    precision: str = "f32"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,39 @@ def with_openvino(job: Job, arrays: Mapping[str, Array]) -> Call:
     return lambda: request.infer(feeds)
 
 
+def with_torch(job: Job, arrays: Mapping[str, Array]) -> Call:
+    """The model by `torch.compile` with max-autotune, which includes CUDA graphs on a GPU.
+
+    Tensors lie channels last, those of inputs and results on the device.
+    """
+    import onnx
+    import torch
+
+    from cnndsl.measure.onnx_torch import OnnxModule
+
+    torch.set_num_threads(job.threads)
+    exact = job.precision != "tf32"
+    torch.set_float32_matmul_precision("highest" if exact else "high")
+    torch.backends.cudnn.allow_tf32 = not exact
+    device = "cuda" if job.on_gpu else "cpu"
+    dtype = torch.float16 if job.precision == "f16" else torch.float32
+    module = OnnxModule(onnx.load(job.path)).eval()
+    module.to(device, dtype, memory_format=torch.channels_last)
+    inputs = [torch.from_numpy(arrays[name]).to(device, dtype) for name in module.inputs]
+    inputs = [x.to(memory_format=torch.channels_last) if x.dim() == 4 else x for x in inputs]
+    compiled = torch.compile(module, mode="max-autotune")
+
+    def call() -> None:
+        with torch.inference_mode():
+            compiled(*inputs)
+        if job.on_gpu:
+            torch.cuda.synchronize()
+
+    return call
+
+
 RIVALS = {
     "onnxruntime": Rival("onnxruntime", with_onnxruntime),
     "openvino": Rival("openvino", with_openvino),
+    "torch": Rival("torch", with_torch),
 }

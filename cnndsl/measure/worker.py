@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -17,8 +18,9 @@ import numpy as np
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.measure import memory
-from cnndsl.measure.runtimes import RIVALS, Job, load, start
-from cnndsl.runtime.layers import Layered, Peak
+from cnndsl.measure.runtimes import RIVALS, Call, Job, load, start
+from cnndsl.runtime.layers import Gauged, Layered, OnDevice, Peak
+from cnndsl.runtime.module import Array, Module
 
 PR_SET_PDEATHSIG = 1
 """See prctl(2)."""
@@ -133,8 +135,8 @@ class Runner:
             self._module = None
             self._call = RIVALS[job.runtime].prepare(job, self._arrays)
         else:
-            module = self._module = load(job)
-            self._call = lambda: module.run(self._arrays)
+            self._module = load(job)
+            self._call = _call_of(self._module, self._arrays)
         memory.reset_peak()
 
     def run(self, seconds: float) -> list[float]:
@@ -169,9 +171,12 @@ class Runner:
             passes.append(module.time_layers(self._arrays))
         return passes
 
-    def machine_peak(self) -> Peak:
-        """What the machine reaches. The memory of this process means nothing afterwards."""
-        return self._layered().measure_peak()
+    def machine_peak(self) -> Peak | None:
+        """What the machine reaches, if its target can tell.
+
+        The memory of this process means nothing afterwards.
+        """
+        return self._module.measure_peak() if isinstance(self._module, Gauged) else None
 
     def _layered(self) -> Layered:
         if not isinstance(self._module, Layered):
@@ -181,3 +186,11 @@ class Runner:
                 hint="use --target cpu",
             )
         return self._module
+
+
+def _call_of(module: Module, arrays: Mapping[str, Array]) -> Call:
+    """A call of a module: on a device between its own buffers, which hold the arrays."""
+    if isinstance(module, OnDevice):
+        module.run(arrays)
+        return lambda: module.run_on_device({})
+    return lambda: module.run(arrays)

@@ -71,8 +71,25 @@ class Layered(Protocol):
     def time_layers(self, arrays: Mapping[str, Array]) -> list[float]:
         """Seconds of each step in one pass over the first batch of checked arrays by input name."""
 
+
+@runtime_checkable
+class Gauged(Protocol):
+    """A module that can tell what its machine reaches."""
+
     def measure_peak(self) -> Peak:
         """What this machine reaches on the module's threads."""
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A module that runs on a device with memory of its own."""
+
+    def run_on_device(self, addresses: Mapping[str, int]) -> None:
+        """Compute one batch between buffers of the device, and wait for it.
+
+        `addresses` are where inputs and outputs lie, by name; the module's own buffers, which
+        hold what the last call put there, stand for others.
+        """
 
 
 @runtime_checkable

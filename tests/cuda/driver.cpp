@@ -30,6 +30,7 @@ static int order(void *handle, std::function<void()> work) {
   return SUCCESS;
 }
 
+static int live = 0;  // Things that were made and not given back.
 static double clock_ms = 0;  // What launches have taken: a millisecond for each block.
 
 static int setting(const char *name, int otherwise) {
@@ -38,6 +39,8 @@ static int setting(const char *name, int otherwise) {
 }
 
 extern "C" {
+
+int emulated_live() { return live; }
 
 int cuInit(unsigned) { return SUCCESS; }
 
@@ -75,22 +78,26 @@ int cuMemAlloc_v2(uint64_t *address, size_t size) {
   if (size > (size_t)setting("EMULATED_MEGABYTES", 4096) << 20) return OUT_OF_MEMORY;
   void *memory = std::aligned_alloc(256, (size + 255) / 256 * 256);
   std::memset(memory, 0xff, size);
+  ++live;
   *address = (uint64_t)memory;
   return SUCCESS;
 }
 
 int cuMemFree_v2(uint64_t address) {
   std::free((void *)address);
+  --live;
   return SUCCESS;
 }
 
 int cuMemAllocHost_v2(void **address, size_t size) {
+  ++live;
   *address = std::aligned_alloc(256, (size + 255) / 256 * 256);
   return SUCCESS;
 }
 
 int cuMemFreeHost(void *address) {
   std::free(address);
+  --live;
   return SUCCESS;
 }
 
@@ -114,6 +121,7 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream) {
 
 int cuModuleLoadData(void **module, const void *image) {
   *module = dlopen((const char *)image, RTLD_NOW | RTLD_LOCAL);
+  ++live;
   return *module ? SUCCESS : INVALID;
 }
 
@@ -122,7 +130,10 @@ int cuModuleGetFunction(void **function, void *module, const char *name) {
   return *function ? SUCCESS : NOT_FOUND;
 }
 
-int cuModuleUnload(void *module) { return dlclose(module) ? INVALID : SUCCESS; }
+int cuModuleUnload(void *module) {
+  --live;
+  return dlclose(module) ? INVALID : SUCCESS;
+}
 
 int cuFuncSetAttribute(void *, int attribute, int size) {
   return attribute == 8 && size <= 227 * 1024 ? SUCCESS : INVALID;
@@ -130,6 +141,13 @@ int cuFuncSetAttribute(void *, int attribute, int size) {
 
 int cuStreamCreate(void **stream, unsigned) {
   *stream = new Stream();
+  ++live;
+  return SUCCESS;
+}
+
+int cuStreamDestroy_v2(void *stream) {
+  delete (Stream *)stream;
+  --live;
   return SUCCESS;
 }
 
@@ -150,6 +168,7 @@ int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned 
 }
 
 int cuStreamBeginCapture_v2(void *stream, int) {
+  ++live;
   ((Stream *)stream)->recorded = new Graph();
   return SUCCESS;
 }
@@ -162,11 +181,13 @@ int cuStreamEndCapture(void *stream, void **graph) {
 
 int cuGraphInstantiateWithFlags(void **executable, void *graph, uint64_t) {
   *executable = new Graph(*(Graph *)graph);
+  ++live;
   return SUCCESS;
 }
 
 int cuGraphDestroy(void *graph) {
   delete (Graph *)graph;
+  --live;
   return SUCCESS;
 }
 
@@ -179,6 +200,13 @@ int cuGraphLaunch(void *executable, void *stream) {
 
 int cuEventCreate(void **event, unsigned) {
   *event = new double(0);
+  ++live;
+  return SUCCESS;
+}
+
+int cuEventDestroy_v2(void *event) {
+  delete (double *)event;
+  --live;
   return SUCCESS;
 }
 

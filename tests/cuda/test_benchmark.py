@@ -22,7 +22,8 @@ def test_checks_then_times_and_writes_both(
 ):
     monkeypatch.setattr(compiling, "make_code", emulator.code)
     monkeypatch.setattr(cuda, "FORMS", (("f32", 1), ("f16", 2)))
-    monkeypatch.setattr(cuda, "WARM_UP", 0)
+    monkeypatch.setattr(cuda, "RIVALS", [])
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(emulator.folder))
     path = tmp_path / "figures.json"
     command = ["cuda", "lenet5", "--seconds", "1e-9", "--json", str(path)]
     monkeypatch.setattr(sys, "argv", command)
@@ -34,6 +35,15 @@ def test_checks_then_times_and_writes_both(
     assert [row["fine"] for row in figures["checks"]] == [True, True]
     assert [row["batch"] for row in figures["timings"]] == [1, 2]
     assert all(row["seconds"] > 0 for row in figures["timings"])
+
+
+def test_unknown_forms_are_errors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys, "argv", ["cuda", "--forms", "f16x1,f8x1"])
+    with pytest.raises(SystemExit):
+        cuda.main()
+    assert "no form f8x1; there are f32x1, f32x32, f16x1, f16x32" in capsys.readouterr().err
 
 
 def test_without_a_gpu_it_says_so(

@@ -47,12 +47,12 @@ def module(emulator: Emulator) -> CudaModule:
 
 @pytest.fixture(autouse=True)
 def _device_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dlpack, "CUDA", 1)
+    monkeypatch.setattr(dlpack, "FIRST_GPU", (1, 0))
 
 
 def host_result(module: CudaModule, image: Array, monkeypatch: pytest.MonkeyPatch) -> Array:
     with monkeypatch.context() as patch:
-        patch.setattr(dlpack, "CUDA", 2)
+        patch.setattr(dlpack, "FIRST_GPU", (2, 0))
         result = module(image)
     assert isinstance(result, np.ndarray)
     return result
@@ -71,6 +71,12 @@ def test_inputs_are_read_where_they_are(module: CudaModule):
     found = dlpack.view("image", given, 1)
     assert found.address == given.array.ctypes.data
     assert found.shape == IMAGE.shape
+
+
+def test_tensors_of_another_gpu_are_errors(module: CudaModule, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dlpack, "FIRST_GPU", (1, 1))
+    with pytest.raises(CnnError, match="'image' is not on the first GPU"):
+        module(OnDevice(IMAGE))
 
 
 def test_memory_lives_as_long_as_a_library_needs_it(module: CudaModule):

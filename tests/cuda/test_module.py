@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +14,17 @@ from safetensors.numpy import save_file
 
 from cnndsl.backends.cuda import BACKEND, driver, toolchain
 from cnndsl.backends.cuda.code import make_code
+from cnndsl.backends.cuda.kernel import Launch
 from cnndsl.backends.cuda.machine import runs_on
 from cnndsl.backends.cuda.module import CudaModule
 from cnndsl.backends.cuda.source import Source
 from cnndsl.cli.main import main
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
+from cnndsl.measure.bench import LayerTimes
+from cnndsl.measure.layers import layer_reports
+from cnndsl.measure.runtimes import Job
+from cnndsl.measure.worker import Runner
 from cnndsl.passes.pipeline import optimise
 from cnndsl.runtime.backend import CompileOptions
 from tests.cuda.emulator import Emulator
@@ -23,6 +32,7 @@ from tests.cuda.support import TOLERANCE, assert_agrees
 from tests.onnx.support import small_net, start, then
 from tests.operators.cases import parameter_values
 
+TOO_LARGE = Launch((1, 1 << 20, 1), 32)
 IMAGE = np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32)
 
 
@@ -67,6 +77,30 @@ def test_equal_modules_give_equal_files(saved: Path, tmp_path: Path):
     assert (tmp_path / "again.cnnmod").read_bytes() == saved.read_bytes()
 
 
+def test_kernels_are_listed_in_the_order_of_the_program(
+    emulator: Emulator, graph: Graph, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever order they come in: some from the cache, others compiled."""
+    values = parameter_values(graph, 0)
+    listed = list(emulator.module(graph, values).resources)
+    code = emulator.code
+    monkeypatch.setattr(
+        emulator, "code", lambda sources: (dict([*code(sources)[0].items()][::-1]), 0)
+    )
+    assert list(emulator.module(graph, values).resources) == listed
+
+
+def test_calls_and_layers_are_timed_on_the_device(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    runner = Runner(Job("cuda", saved, {"image": (2, 3, 8, 8)}, threads=1))
+    monkeypatch.setattr(CudaModule, "run", lambda *_: pytest.fail("arrays are copied"))
+    assert all(seconds > 0 for seconds in runner.run(0.01))
+    monkeypatch.undo()
+    layers = loaded(saved).layers
+    assert all(len(times) == len(layers) for times in runner.layers(0.0))
+    reports = layer_reports(layers, LayerTimes((1.0,) * len(layers), runner.machine_peak()))
+    assert [report.bound for report in reports] == [None] * len(layers)
+
+
 def test_a_graph_and_single_launches_compute_the_same(emulator: Emulator, graph: Graph):
     values = parameter_values(graph, 0)
     modules = [emulator.module(graph, values, graph=flag) for flag in (True, False)]
@@ -74,6 +108,48 @@ def test_a_graph_and_single_launches_compute_the_same(emulator: Emulator, graph:
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0][0], results[0][2])
     assert_agrees(modules[0], graph, values, {"image": IMAGE}, TOLERANCE["f32"])
+
+
+def test_a_graph_is_kept_for_the_buffers_of_each_name(module: CudaModule):
+    """The same address for an input and for an output is not the same call."""
+    device = module.session
+    image, result = (module.batch_shape(port) for port in (*module.inputs, *module.outputs))
+    buffer = device.allocate(4 * math.prod(image))
+    try:
+        numbers = np.frombuffer(
+            (ctypes.c_float * math.prod(image)).from_address(buffer), np.float32
+        )
+        numbers[:] = IMAGE[:2].ravel()
+        expected = module(-IMAGE[:2])
+        module.run_on_device({"image": buffer})
+        module.run({"image": -IMAGE[:2]})
+        module.run_on_device({module.outputs[0].name: buffer})
+        np.testing.assert_array_equal(numbers[: math.prod(result)], expected.ravel())
+    finally:
+        device.free(buffer)
+
+
+def test_everything_on_the_gpu_is_given_back(emulator: Emulator, graph: Graph):
+    library = ctypes.CDLL(driver.LIBRARY)
+    gc.collect()
+    before = library.emulated_live()
+    module = emulator.module(graph, parameter_values(graph, 0), 2)
+    module(IMAGE[:2])
+    module.time_layers({"image": IMAGE[:2]})
+    assert library.emulated_live() > before
+    del module
+    gc.collect()
+    assert library.emulated_live() == before
+
+
+def test_a_failed_launch_ends_the_capture(module: CudaModule, monkeypatch: pytest.MonkeyPatch):
+    expected = module(IMAGE[:2])
+    device = module.session
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "_tasks", [replace(t, launch=TOO_LARGE) for t in device._tasks])
+        with pytest.raises(CnnError, match="cuLaunchKernel failed"):
+            module.run_on_device({"image": IMAGE.ctypes.data})
+    np.testing.assert_array_equal(module(IMAGE[:2]), expected)
 
 
 def test_other_weights_need_no_compilation(graph: Graph, saved: Path, tmp_path: Path):

@@ -135,8 +135,8 @@ def test_shapes_need_known_sizes_and_the_right_batch(module: Module):
 
 
 def test_unknown_and_missing_rivals(module: Module, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(CnnError, match="no runtime 'torch'"):
-        contest(module, ["torch"])
+    with pytest.raises(CnnError, match="no runtime 'tensorrt'"):
+        contest(module, ["tensorrt"])
     monkeypatch.setitem(runtimes.RIVALS, "new", runtimes.Rival("no_such_package", lambda *_: int))
     with pytest.raises(CnnError) as caught:
         contest(module, ["new"])

@@ -164,12 +164,12 @@ def pattern_samples(draw: st.DrawFn) -> Sample:
 
 
 def test_patterns_keep_the_outputs() -> None:
-    """In 250 graphs every one of these passes finds something to do, and no output changes."""
+    """In 400 graphs every one of these passes finds something to do, and no output changes."""
     matched = Counter[str]()
 
     @given(pattern_samples(), st.sets(st.sampled_from(MOVING), max_size=3))
     @settings(
-        max_examples=250,
+        max_examples=400,
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),

@@ -7,7 +7,7 @@ from cnndsl.diagnostics.codes.entry import Entry
 ENTRIES: dict[str, Entry] = {
     "E0730": Entry(
         "unknown runtime",
-        "`cnndsl bench --against` takes runtimes for ONNX models: `onnxruntime`, `openvino`.",
+        "`cnndsl bench --against` takes other runtimes: `onnxruntime`, `openvino`, `torch`.",
     ),
     "E0731": Entry(
         "runtime not installed",

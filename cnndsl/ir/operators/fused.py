@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 from cnndsl.ir.attributes import Kind, attribute
-from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec
+from cnndsl.ir.operator import Operator, ParameterSpec
 from cnndsl.ir.operators.pooling import MaxPool
 from cnndsl.ir.types import TensorType
 
@@ -74,9 +74,12 @@ class Fused(Operator):
         return 0 not in operands and count == 1 + operands.count(None)
 
     def bind(self, inputs: Sequence[TensorType]) -> Self:
-        """Bind every part. Raises OperatorError as they do, and for a pool that is not the last."""
+        """Bind every part.
+
+        Raises OperatorError as they do, ValueError for a pool that is not the last.
+        """
         if any(isinstance(op, MaxPool) for op in (*self.prologue, *self.epilogue[:-1])):
-            raise OperatorError("a pool can only be the last part of a fused operator")
+            raise ValueError("a pool can only be the last part of a fused operator")
         bound = [part.op for part in self.parts(inputs)]
         start = len(self.prologue)
         return replace(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cnndsl.runtime.options import user_options
+from cnndsl.runtime.options import silent, user_options
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
@@ -74,17 +74,21 @@ def stage(name: str) -> Iterator[list[str]]:
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A bar on stderr for each kind of work that is told of, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
     from rich.console import Console
+    from rich.progress import MofNCompleteColumn
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+    columns = (*Bar.get_default_columns()[:2], MofNCompleteColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def show_progress(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
 
         yield show_progress
 

@@ -16,6 +16,7 @@ from cnndsl.cli.common import (
     network_options,
     print_json,
     print_table,
+    progress_bar,
     random_weights,
     show,
     weights_options,
@@ -99,7 +100,8 @@ def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, 
     bound = bind(inference_graph(network.graph).parameters(), arrays, seed=options["seed"])
     show(bound.warnings)
     passes = {name: options[name] for name in ("level", "disable")}
-    return candidates(network, targets, bound.values, **passes, **asked)
+    with progress_bar() as progress:
+        return candidates(network, targets, bound.values, progress=progress, **passes, **asked)
 
 
 def _arrays(

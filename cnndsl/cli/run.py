@@ -14,6 +14,7 @@ from cnndsl.cli.common import (
     load_network,
     network_options,
     print_table,
+    progress_bar,
     show,
     stage,
     target_option,
@@ -66,7 +67,9 @@ def command(
         else:
             from cnndsl.api import compile as compile_network
 
-            module = compile_network(load_network(model, settings, input_shapes), **options)
+            network = load_network(model, settings, input_shapes)
+            with progress_bar() as progress:
+                module = compile_network(network, progress=progress, **options)
             show(module.warnings)
     names = _class_names(labels)
     arrays = read_inputs(module, inputs, image)

@@ -39,9 +39,9 @@ class CompileOptions:
     computed with fewer products, less exactly. `arch`: the GPU to make code for, by nvcc's name.
     `precision`: what a GPU stores and multiplies, f32, tf32 or f16. `graph`: whether a GPU is
     given all launches of a call at once. `tune`: how many variants of each kernel are timed on this
-    machine at most, 0 leaves the choice to cost models; `progress` is told meanwhile. `source`: the
-    inference graph before the passes of the target, for artefacts that keep it; None stands for the
-    graph that is compiled.
+    machine at most, 0 leaves the choice to cost models; `progress` is told of slow work. `source`:
+    the inference graph before the passes of the target, for artefacts that keep it; None stands for
+    the graph that is compiled.
     """
 
     batch: int | None = _option(None, "Fix the batch size.")

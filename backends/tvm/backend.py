@@ -12,14 +12,12 @@ from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import FUSIONS
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, Module
+from cnndsl.runtime.options import VARIANTS
 from cnndsl.runtime.tuning import Progress, Tuned
 
 if TYPE_CHECKING:
     from cnndsl.backends.native.artefact import Artefact
     from cnndsl.backends.native.load import NativeBackend
-
-VARIANTS = 8
-"""Variants of a kernel that are timed if no number is given."""
 
 
 class CpuBackend:

@@ -188,10 +188,11 @@ def target_option(command: Command) -> Command:
     )
 
 
-def code_options(command: Command) -> Command:
+def code_options(command: Command, *, without: str = "") -> Command:
     """The fields of CompileOptions that users choose: --batch, --mcpu, --arch and others."""
     for item in reversed(user_options()):
-        command = _code_option(item)(command)
+        if item.name != without:
+            command = _code_option(item)(command)
     return command
 
 

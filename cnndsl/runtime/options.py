@@ -25,6 +25,8 @@ def _option(default: Any, text: str, *, choices: tuple[str, ...] = ()) -> Any:
     return field(default=default, metadata={"help": text, "choices": choices})
 
 
+VARIANTS = 8
+"""Variants of a kernel that are timed if no number is given."""
 COMMON = frozenset({"batch", "threads", "metadata", "progress", "source"})
 """Options that any backend has, if only to ignore them."""
 

@@ -169,7 +169,7 @@ def compile(
     CnnError.
     """
     from cnndsl.passes.pipeline import inference_graph, optimise
-    from cnndsl.runtime.backend import CompileOptions, backend, given_options
+    from cnndsl.runtime.backend import CompileOptions, Limited, backend, given_options
     from cnndsl.weights.bind import bind
     from cnndsl.weights.rename import read_weights
 
@@ -178,8 +178,10 @@ def compile(
     chosen = backend(target)
     source = network.open_graph() if chosen.open_sizes else network.graph
     plain = inference_graph(source)
-    bound = bind(plain.parameters(), read_weights(weights, weights_map), seed=seed)
     graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
+    if isinstance(chosen, Limited):
+        chosen.check_size(graph)
+    bound = bind(plain.parameters(), read_weights(weights, weights_map), seed=seed)
     asked = replace(asked, metadata=network.metadata(target), source=plain)
     module = chosen.compile(graph, bound.values, asked)
     module.warnings = bound.warnings

@@ -30,6 +30,12 @@ class OnnxBackend:
 
         return compile_module(graph, values, options)
 
+    def check_size(self, graph: Graph) -> None:
+        """See `cnndsl.runtime.backend.Limited`."""
+        from cnndsl.backends.onnx.limit import check_graph
+
+        check_graph(graph)
+
     def start(self) -> None:
         """Import all that its modules need to run."""
         import onnxruntime  # noqa: F401

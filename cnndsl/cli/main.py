@@ -62,6 +62,9 @@ class Verbs(click.Group):
         except CnnError as error:
             show_error(error)
             return USAGE if error.usage else FINDINGS
+        except MemoryError as error:
+            show_error(CnnError.of("E0711", str(error) or "not enough memory"))
+            return USAGE
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE

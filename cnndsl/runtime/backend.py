@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array, Module
 from cnndsl.runtime.options import COMMON, CompileOptions
 
-__all__ = ["Backend", "CompileOptions", "backend", "backends", "given_options"]
+__all__ = ["Backend", "CompileOptions", "Limited", "backend", "backends", "given_options"]
 
 
 class Backend(Protocol):
@@ -39,6 +39,14 @@ class Backend(Protocol):
 
     def load(self, path: Path, threads: int | None = None) -> Module:
         """A module from an artefact. Raises CnnError if the file is not one."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A backend whose artefacts cannot be of any size."""
+
+    def check_size(self, graph: Graph) -> None:
+        """Raise CnnError if the weights of an inference graph, not made yet, are too large."""
 
 
 def backends() -> dict[str, Backend]:

@@ -166,14 +166,17 @@ def compile(
     rules of `weights_map`; `seed` makes what they lack. `level` says how much is optimised, 0 to
     3, without the passes that `disable` names. The other keywords, such as `batch` and `threads`,
     are the fields of `cnndsl.runtime.options.CompileOptions`; None stands for the default. Raises
-    CnnError.
+    CnnError, and TypeError for a keyword that there is not.
     """
     from cnndsl.passes.pipeline import inference_graph, optimise
     from cnndsl.runtime.backend import CompileOptions, Limited, backend, given_options
+    from cnndsl.runtime.options import whole_number
     from cnndsl.weights.bind import bind
     from cnndsl.weights.rename import read_weights
 
+    _require_options(options)
     asked = CompileOptions(**given_options([target], options))
+    seed = whole_number("seed", seed, 0)
     network = net if isinstance(net, Network) else parse(net)
     chosen = backend(target)
     source = network.open_graph() if chosen.open_sizes else network.graph
@@ -188,10 +191,21 @@ def compile(
     return module
 
 
+def _require_options(options: Mapping[str, Any]) -> None:
+    from cnndsl.runtime.options import api_options
+
+    known = [*(compile.__kwdefaults__ or ()), *api_options()]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"compile() has no option {name!r}; there are: {', '.join(known)}")
+
+
 def load(path: str | PathLike[str], threads: int | None = None) -> Module:
     """A module from an artefact that `Module.save` wrote. Raises CnnError."""
     from cnndsl.runtime.backend import backends
+    from cnndsl.runtime.options import whole_number
 
+    threads = whole_number("threads", threads, 1)
     file = Path(path)
     for candidate in backends().values():
         if file.suffix == candidate.suffix:

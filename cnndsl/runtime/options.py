@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+from cnndsl.diagnostics import CnnError
 
 if TYPE_CHECKING:
     from cnndsl.ir.graph import Graph
@@ -44,6 +47,8 @@ class CompileOptions:
     machine at most, 0 leaves the choice to cost models; `progress` is told of slow work. `source`:
     the inference graph before the passes of the target, for artefacts that keep it; None stands for
     the graph that is compiled.
+
+    Raises CnnError (E0615) for values of another type, and numbers out of range.
     """
 
     batch: int | None = _option(None, "Fix the batch size.")
@@ -66,6 +71,37 @@ class CompileOptions:
     tune: int = _option(0, "Variants of each kernel to time at most; the fastest is taken.")
     progress: Progress = silent
     source: Graph | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("threads", 1), ("tune", 0)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        if self.tune == 1:
+            raise _wrong("tune", "0 or a whole number from 2 on", 1)
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(item.default, bool) and not isinstance(value, bool):
+                raise _wrong(item.name, "True or False", value)
+            if isinstance(item.default, str) and not isinstance(value, str):
+                raise _wrong(item.name, "a text", value)
+
+
+def whole_number(name: str, value: Any, least: int) -> int | None:
+    """The value of an option as an int; None stays None. Raises CnnError (E0615)."""
+    if value is None:
+        return None
+    is_whole = isinstance(value, SupportsIndex) and not isinstance(value, bool)
+    if not is_whole or index(value) < least:
+        raise _wrong(name, f"a whole number from {least} on", value)
+    return index(value)
+
+
+def _wrong(name: str, wanted: str, value: Any) -> CnnError:
+    return CnnError.of("E0615", f"{name} is {wanted}, not {value!r}")
+
+
+def api_options() -> list[str]:
+    """The names of the fields that callers of the Python API may give."""
+    return [item.name for item in fields(CompileOptions) if item.name not in ("metadata", "source")]
 
 
 def user_options() -> list[Field[Any]]:

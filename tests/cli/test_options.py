@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 import cnndsl
@@ -61,3 +62,45 @@ def test_passes_and_targets_are_checked_where_no_pass_runs(call, arguments, code
     assert (result.code, result.out) == (2, "")
     assert f"{code}" in result.err
     assert result.err.startswith("::error")
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "words"),
+    [
+        ("onnx", {"threads": -1}, "threads is a whole number from 1 on, not -1"),
+        ("onnx", {"threads": True}, "threads is a whole number from 1 on, not True"),
+        ("reference", {"batch": 0}, "batch is a whole number from 1 on, not 0"),
+        ("onnx", {"batch": 2.0}, "batch is a whole number from 1 on, not 2.0"),
+        ("onnx", {"seed": -3}, "seed is a whole number from 0 on, not -3"),
+        ("onnx", {"seed": "a"}, "seed is a whole number from 0 on, not 'a'"),
+        ("cpu", {"winograd": "yes"}, "winograd is True or False, not 'yes'"),
+        ("cuda", {"graph": 1}, "graph is True or False, not 1"),
+        ("cpu", {"mcpu": 5}, "mcpu is a text, not 5"),
+        ("cpu", {"tune": 1}, "tune is 0 or a whole number from 2 on, not 1"),
+        ("cpu", {"tune": -1}, "tune is a whole number from 0 on, not -1"),
+    ],
+)
+def test_wrong_values_in_python(call, target, options, words):
+    with pytest.raises(cnndsl.CnnError) as caught:
+        cnndsl.compile("small.cnn", target, **{"seed": 0, **options})
+    assert str(caught.value) == f"error[E0615]: {words}"
+
+
+def test_whole_numbers_of_numpy(call):
+    two = np.int64(2)
+    module = cnndsl.compile("small.cnn", "cpu", seed=two, batch=two, threads=two)
+    module.save("small.cnnmod")
+    assert cnndsl.load("small.cnnmod", threads=two).inputs[0].batch == 2
+    with pytest.raises(cnndsl.CnnError, match="E0615"):
+        cnndsl.load("small.cnnmod", threads=-1)
+
+
+@pytest.mark.parametrize("name", ["bacth", "metadata", "source"])
+def test_an_unknown_keyword(call, name):
+    with pytest.raises(TypeError, match=rf"compile\(\) has no option '{name}'; there are: weights"):
+        cnndsl.compile("small.cnn", seed=0, **{name: None})
+
+
+def test_one_variant_is_no_choice(call):
+    result = call("compile", "small.cnn", "--seed", 0, "--target", "cpu", "--tune", 1)
+    assert (result.code, "E0615" in result.err) == (2, True)

@@ -59,6 +59,11 @@ ENTRIES: dict[str, Entry] = {
         "Some options are there for some targets only: `--mcpu`, `--winograd` and `--tune` for\n"
         "`cpu`, `--arch`, `--precision` and `--graph` for `cuda`.",
     ),
+    "E0615": Entry(
+        "wrong value of an option",
+        "Numbers of samples and threads are whole and at least 1, seeds at least 0; of a kernel\n"
+        "no variant or at least two are timed.",
+    ),
     "E0620": Entry(
         "unknown edit",
         "An edit is `PATTERN=KIND`; the kinds are `stack3x3`, `asymmetric`, `separable` and "

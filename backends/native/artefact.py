@@ -109,7 +109,7 @@ def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
     """Read and check a file, and make something of it.
 
     The weights are mapped, not read, if the file is aligned. Raises CnnError: E0601 no such file,
-    E0603 not an artefact, or damaged, or `use` raised ValueError, KeyError or TypeError.
+    E0603 not an artefact, or damaged, or `use` raised an error that wrong values lead to.
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
@@ -123,8 +123,8 @@ def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
         return use(_artefact(manifest, packing, code, weights))
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, RecursionError,
-            NotImplementedError, struct.error) as error:  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError,
+            zipfile.BadZipFile, EOFError, struct.error) as error:  # fmt: skip
         raise CnnError.of(
             "E0603",
             f"{path} is not a compiled module, or damaged: {error}",
@@ -173,7 +173,7 @@ def _artefact(
     manifest: dict[str, Any], packing: Packing, code: Mapping[str, bytes], weights: Array
 ) -> Artefact:
     metadata, program = manifest["metadata"], manifest["program"]
-    if not all(isinstance(value, str) for value in metadata.values()):
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ValueError("its metadata is not a table of texts")
     if not isinstance(program, dict):
         raise ValueError("its program is not a table")

@@ -98,11 +98,17 @@ def tune(graph: Graph, options: CompileOptions) -> tuple[Tuned, ...]:
 
 
 def _machine(graph: Graph, options: CompileOptions, machine: Machine | None = None) -> Machine:
-    """The machine of some options, or the given one, if code for the graph can be made."""
+    """The machine of some options, or the given one, if code for the graph can be made.
+
+    Its cores are as many as the threads that are asked for.
+    """
     if options.dtype != "float32":
         raise CnnError.of("E0722", f"the cpu backend computes in float32, not {options.dtype}")
     require_known_sizes(graph)
-    return replace(machine or find_machine(options.mcpu), winograd=options.winograd)
+    if machine is None:
+        found = find_machine(options.mcpu)
+        machine = replace(found, cores=options.threads or found.cores)
+    return replace(machine, winograd=options.winograd)
 
 
 def _choices(options: CompileOptions) -> Choices:

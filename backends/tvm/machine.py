@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from cnndsl.backends.tvm.features import LLVM_NAMES, host_caches, host_model
+from cnndsl.backends.tvm.runtime import available_cores
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.cache import Store
 
@@ -34,7 +34,7 @@ that sums no longer fit the registers: in one of eight loops over products, up t
 
 @dataclass(frozen=True)
 class Machine:
-    """A target CPU: LLVM's name for it, the vector extension in use, cores.
+    """A target CPU: LLVM's name for it, the vector extension in use, cores that share the work.
 
     `features` are those of LLVM that the code may use and a CPU can lack. `triple` is LLVM's
     target triple, empty for this machine. `winograd` says whether kernels may use that algorithm.
@@ -108,7 +108,7 @@ def find_machine(cpu: str = "native") -> Machine:
         store.put(key, json.dumps([name, extension, features]).encode())
     sizes = host_caches() if cpu == "native" else None
     caches = (sizes[0], sizes[1]) if sizes and len(sizes) > 1 else CACHES
-    return Machine(name, extension, tuple(features), os.cpu_count() or 1, caches=caches)
+    return Machine(name, extension, tuple(features), available_cores(), caches=caches)
 
 
 def _ask_llvm(cpu: str) -> tuple[str, str, list[str]]:

@@ -14,7 +14,7 @@ from cnndsl.cli.passes import STAGES, fusions_option, level_options, optimised
 @click.command("diff")
 @click.argument("first")
 @click.argument("second")
-@click.option("--stage", type=click.Choice(STAGES), default="parsed", show_default=True)
+@click.option("--stage", type=click.Choice(STAGES[:2]), default="parsed", show_default=True)
 @fusions_option
 @click.option("--json", "as_json", is_flag=True, help="The names of nodes, for machines.")
 @level_options

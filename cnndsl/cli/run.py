@@ -10,6 +10,7 @@ import click
 
 from cnndsl.cli.common import (
     NamedPath,
+    code_options,
     is_artefact,
     load_network,
     network_options,
@@ -36,6 +37,7 @@ Files = Sequence[tuple[str | None, Path]]
 @click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")
 @click.option("--top", type=click.IntRange(1), help="How many classes to print (5).")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line.")
+@code_options
 @level_options
 @target_option
 @weights_options

@@ -90,3 +90,9 @@ def test_diff(call, file, tmp_path):
     assert found == {"removed": ["bn2"], "added": [], "changed": ["relu2", "conv1"]}
     fused = json.loads(call("diff", file, "other.cnn", "--stage", "optimised", "--json").out)
     assert fused["changed"] == ["conv1"]
+
+
+def test_graphs_are_compared_before_or_after_the_passes(call, file):
+    result = call("diff", file, file, "--stage", "planned")
+    assert result.code == 2
+    assert "'planned' is not one of 'parsed', 'optimised'" in result.err

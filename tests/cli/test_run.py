@@ -39,6 +39,18 @@ def test_an_artefact_on_an_array(call, image, target):
     np.testing.assert_allclose(np.load("y.npy"), expected(image), rtol=1e-5)
 
 
+def test_a_network_takes_the_options_of_compile(call, image):
+    np.save("x.npy", image)
+    options = ("--seed", 0, "--target", "cpu", "--winograd", "off", "--mcpu", "x86-64-v3")
+    result = call(
+        "run", "small.cnn", *options, "--batch", 2, "--input", "x.npy", "--output", "y.npy"
+    )
+    assert result.code == 0
+    np.testing.assert_allclose(np.load("y.npy"), expected(image), rtol=1e-5)
+    np.save("x.npy", image[:1])
+    assert call("run", "small.cnn", *options, "--batch", 2, "--input", "x.npy").code == 2
+
+
 def test_a_network_without_a_file_in_between_prints_classes(call, image, tmp_path):
     np.save("x.npy", image[:1])
     (tmp_path / "names.txt").write_text("ant\nbee\ncat\ndog\n")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,11 @@ from safetensors.numpy import save_file
 
 from cnndsl.backends.native.artefact import read_artefact
 from cnndsl.backends.tvm import BACKEND, features
+from cnndsl.backends.tvm import compile as compiling
+from cnndsl.backends.tvm.lower import Program, lower
+from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.module import CpuModule
+from cnndsl.backends.tvm.runtime import available_cores
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
@@ -127,6 +133,21 @@ def test_modules_with_different_numbers_of_threads_take_turns(module: CpuModule,
             np.testing.assert_array_equal(loaded(IMAGE), expected)
 
 
+def test_the_work_is_divided_among_the_threads_that_are_asked_for(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+):
+    cores = []
+
+    def watched(graph: Graph, batch: int, machine: Machine, *rest: Any) -> Program:
+        cores.append(machine.cores)
+        return lower(graph, batch, machine, *rest)
+
+    monkeypatch.setattr(compiling, "lower", watched)
+    for threads in (3, None):
+        BACKEND.compile(graph, parameter_values(graph, 0), CompileOptions(threads=threads))
+    assert cores == [3, available_cores()]
+
+
 @pytest.mark.parametrize("member", ["library.so", "recipe.json", "weights.safetensors"])
 def test_a_changed_file_is_an_error(saved: Path, member: str):
     content = bytearray(saved.read_bytes())
@@ -154,8 +175,11 @@ def test_a_truncated_file_is_an_error(saved: Path, share: float):
         {"sha256": None},
         {"inputs": [1]},
         {"program": {"arena": "x"}},
+        {"program": {"features": [], "batch": math.inf}},
         {"program": {"features": [], "batch": 1, "arena": 1, "steps": [{}], "tensors": []}},
         {"metadata": {"a": 1}},
+        {"metadata": []},
+        {"target": "reference"},
     ],
 )
 def test_a_wrong_manifest_is_an_error(saved: Path, change: dict[str, object]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,30 +165,47 @@ def compile(
     `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
     rules of `weights_map`; `seed` makes what they lack. `level` says how much is optimised, 0 to
     3, without the passes that `disable` names. The other keywords, such as `batch` and `threads`,
-    are the fields of `cnndsl.runtime.options.CompileOptions`. Raises CnnError.
+    are the fields of `cnndsl.runtime.options.CompileOptions`; None stands for the default. Raises
+    CnnError, and TypeError for a keyword that there is not.
     """
     from cnndsl.passes.pipeline import inference_graph, optimise
-    from cnndsl.runtime.backend import CompileOptions, backend
+    from cnndsl.runtime.backend import CompileOptions, Limited, backend, given_options
+    from cnndsl.runtime.options import whole_number
     from cnndsl.weights.bind import bind
     from cnndsl.weights.rename import read_weights
 
+    _require_options(options)
+    asked = CompileOptions(**given_options([target], options))
+    seed = whole_number("seed", seed, 0)
     network = net if isinstance(net, Network) else parse(net)
     chosen = backend(target)
     source = network.open_graph() if chosen.open_sizes else network.graph
     plain = inference_graph(source)
-    bound = bind(plain.parameters(), read_weights(weights, weights_map), seed=seed)
     graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
-    metadata = network.metadata(target)
-    asked = CompileOptions(metadata=metadata, source=plain, **options)
+    if isinstance(chosen, Limited):
+        chosen.check_size(graph)
+    bound = bind(plain.parameters(), read_weights(weights, weights_map), seed=seed)
+    asked = replace(asked, metadata=network.metadata(target), source=plain)
     module = chosen.compile(graph, bound.values, asked)
     module.warnings = bound.warnings
     return module
 
 
+def _require_options(options: Mapping[str, Any]) -> None:
+    from cnndsl.runtime.options import api_options
+
+    known = [*(compile.__kwdefaults__ or ()), *api_options()]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"compile() has no option {name!r}; there are: {', '.join(known)}")
+
+
 def load(path: str | PathLike[str], threads: int | None = None) -> Module:
     """A module from an artefact that `Module.save` wrote. Raises CnnError."""
     from cnndsl.runtime.backend import backends
+    from cnndsl.runtime.options import whole_number
 
+    threads = whole_number("threads", threads, 1)
     file = Path(path)
     for candidate in backends().values():
         if file.suffix == candidate.suffix:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,6 +51,46 @@ def test_an_error_leaves_what_was_there(tmp_path: Path):
     with pytest.raises(RuntimeError):
         fail()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_link_stays(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("folder/file")
+    (tmp_path / "link to nothing").symlink_to("folder/new")
+    for name in ("link", "link to nothing"):
+        write(tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+    assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["file", "new"]
+    assert (tmp_path / "folder" / "file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o444, 0o755])
+def test_a_file_keeps_its_rights(tmp_path: Path, umask: int, mode: int):
+    write(tmp_path / "file", b"old")
+    (tmp_path / "file").chmod(mode)
+    with atomic_write(tmp_path / "file") as file:
+        (temporary,) = tmp_path.glob(".file.*")
+        assert temporary.stat().st_mode & 0o777 == mode
+        file.write(b"new")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_pipe_is_written_into(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_bytes)
+        write(tmp_path / "pipe")
+        assert read.result() == b"new"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_standard_output_is_written_to(tmp_path: Path):
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    program = "import sys; from cnndsl.runtime.files import atomic_write as a\nwith a(sys.argv[1])"
+    command = [sys.executable, "-c", f"{program} as f: f.write(b'new')", tmp_path / "stdout"]
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == b"new"
 
 
 @pytest.mark.parametrize("name", ["missing/file", "file/file", "folder", ""])

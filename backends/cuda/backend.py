@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnndsl.backends.native import SUFFIX
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, Module
@@ -21,11 +22,12 @@ class CudaBackend:
 
     target = "cuda"
     description = "kernels for NVIDIA GPUs; compiles without one"
-    suffix = ".cnnmod"
+    suffix = SUFFIX
     open_sizes = False
     fusions: frozenset[str] = frozenset(
         ("horizontal", "padded-shortcut", "fc-to-conv", "concat-activation", "epilogue", "prologue")
     )
+    options: frozenset[str] = frozenset(("arch", "precision", "graph"))
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.

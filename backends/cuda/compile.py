@@ -34,7 +34,7 @@ def compile_module(
     program = lower(graph, batch, machine, fastest_variant)
     packing = packing_of(program)
     sources = kernels(program.steps)
-    code, hits = make_code(sources)
+    code, hits = make_code(sources, lambda done: options.progress("compiling", done, len(sources)))
     resources = {name: code[name].resources for name in sources}
 
     def port(name: str, node: str) -> Port:

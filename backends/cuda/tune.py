@@ -18,11 +18,9 @@ from cnndsl.backends.cuda.timing import Timer
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
-from cnndsl.runtime.options import CompileOptions
+from cnndsl.runtime.options import VARIANTS, CompileOptions
 from cnndsl.runtime.tuning import Progress, Tuned
 
-COUNT = 8
-"""Variants of a kernel, if no number is given: the first candidates."""
 MARGIN = 0.03
 """By which share of the default's time a variant must be faster."""
 
@@ -34,7 +32,7 @@ def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tun
     program = lower(graph, options.batch or 1, machine)
     launches = Counter(step.symbol for step in program.steps)
     different = {step.symbol: step for step in reversed(program.steps)}
-    tasks = [_variants(step, options.tune or COUNT) for step in reversed(different.values())]
+    tasks = [_variants(step, options.tune or VARIANTS) for step in reversed(different.values())]
     tasks = [steps for steps in tasks if len(steps) > 1]
     sources = kernels(step for steps in tasks for step in steps)
     code, _ = make_code(sources, lambda done: progress("compiling", done, len(sources)))

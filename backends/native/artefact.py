@@ -20,11 +20,12 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
+from cnndsl.backends.native import SUFFIX
 from cnndsl.backends.native.packing import ALIGNMENT, Packing, Weight, aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.serialise import expressions_from_json, expressions_to_json
 from cnndsl.ir.types import TensorType
-from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Port
 
 FORMAT = 5
@@ -56,6 +57,7 @@ class Artefact:
 
 def write_artefact(path: str | Path, artefact: Artefact) -> None:
     """Write the file, atomically and without timestamps. Raises CnnError if it cannot be."""
+    check_suffix(path, SUFFIX)
     recipe = _json(_recipe(artefact.packing))
     data: Any = artefact.weights.data
     contents = {**artefact.code, RECIPE: recipe}

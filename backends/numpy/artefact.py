@@ -12,9 +12,10 @@ from typing import Any
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import from_json, to_json
-from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array
 
+SUFFIX = ".cnnref"
 FORMAT = 1
 MANIFEST, GRAPH, WEIGHTS = "manifest.json", "graph.json", "weights.safetensors"
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -38,6 +39,7 @@ def write_artefact(
     """Write the file, atomically and without timestamps. Raises CnnError if it cannot be."""
     from safetensors.numpy import save
 
+    check_suffix(path, SUFFIX)
     weights = {name: values[name] for name in sorted(graph.parameters())}
     parts = {
         MANIFEST: _json({"format": FORMAT, **settings}),

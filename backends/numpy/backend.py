@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnndsl.backends.numpy.artefact import not_an_artefact, read_artefact
+from cnndsl.backends.numpy.artefact import SUFFIX, not_an_artefact, read_artefact
 from cnndsl.backends.numpy.module import ReferenceModule
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
@@ -20,9 +20,10 @@ class ReferenceBackend:
 
     target: str = "reference"
     description: str = "plain numpy, the oracle of every other backend"
-    suffix: str = ".cnnref"
+    suffix: str = SUFFIX
     open_sizes: bool = True
     fusions: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset(("dtype",))
 
     def compile(
         self, graph: Graph, values: Mapping[str, Array], options: CompileOptions

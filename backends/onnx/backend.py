@@ -18,6 +18,7 @@ class OnnxBackend:
     suffix = ".onnx"
     open_sizes = True
     fusions: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.
@@ -28,6 +29,12 @@ class OnnxBackend:
         from cnndsl.backends.onnx.export import compile_module
 
         return compile_module(graph, values, options)
+
+    def check_size(self, graph: Graph) -> None:
+        """See `cnndsl.runtime.backend.Limited`."""
+        from cnndsl.backends.onnx.limit import check_graph
+
+        check_graph(graph)
 
     def start(self) -> None:
         """Import all that its modules need to run."""

@@ -9,6 +9,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 import cnndsl
 from cnndsl.backends.onnx.check import check_model
 from cnndsl.backends.onnx.emitter import Emitter, Site
+from cnndsl.backends.onnx.limit import check_bytes
 from cnndsl.backends.onnx.lower import LOWERINGS
 from cnndsl.backends.onnx.module import OnnxModule
 from cnndsl.backends.onnx.sizes import smallest_sizes, to_metadata
@@ -24,9 +25,6 @@ formats to the operators used here, nothing else."""
 
 IR_VERSION = 10
 """The file format that came with the opset."""
-
-LARGEST_FILE = 2**31 - 1
-"""Bytes in a protobuf message, at most."""
 
 SMALL = 1024
 """Arrays up to this length can be shapes and axes, which shape inference has to see."""
@@ -62,7 +60,7 @@ def export(
     for output, name in graph.outputs.items():
         if emitter.tensors[name] != output:
             emitter.add_node(f"{output}/output", output, "Identity", [emitter.tensors[name]])
-    _check_size(emitter.initializers)
+    check_bytes(sum(array.nbytes for array in emitter.initializers.values()))
     weights = {name: a for name, a in emitter.initializers.items() if a.size > SMALL}
     constants = {name: a for name, a in emitter.initializers.items() if a.size <= SMALL}
     model = _skeleton(emitter, batch, metadata)
@@ -124,13 +122,3 @@ def _check_names(graph: Graph) -> None:
                 f"ONNX cannot name an input and another tensor alike: output {output!r}",
                 hint="give the output another name",
             )
-
-
-def _check_size(arrays: Mapping[str, Array]) -> None:
-    total = sum(array.nbytes for array in arrays.values())
-    if total > LARGEST_FILE:
-        raise CnnError.of(
-            "E0701",
-            f"the weights take {total / 2**30:.1f} GiB, an ONNX file holds 2 GiB at most",
-            hint="use fewer filters, or another target",
-        )

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnndsl.backends.onnx.backend import OnnxBackend
 from cnndsl.backends.onnx.sizes import check_sizes, from_metadata
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.types import TensorType
-from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Module, Port
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class OnnxModule(Module):
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file, atomically."""
+        check_suffix(path, OnnxBackend.suffix)
         with atomic_write(path) as file:
             if isinstance(self._model, bytes):
                 file.write(self._model)

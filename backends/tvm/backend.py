@@ -7,18 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnndsl.backends.native import SUFFIX
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import FUSIONS
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, Module
+from cnndsl.runtime.options import VARIANTS
 from cnndsl.runtime.tuning import Progress, Tuned
 
 if TYPE_CHECKING:
     from cnndsl.backends.native.artefact import Artefact
     from cnndsl.backends.native.load import NativeBackend
-
-VARIANTS = 8
-"""Variants of a kernel that are timed if no number is given."""
 
 
 class CpuBackend:
@@ -26,9 +25,10 @@ class CpuBackend:
 
     target = "cpu"
     description = "native code for this CPU, generated through TVM"
-    suffix = ".cnnmod"
+    suffix = SUFFIX
     open_sizes = False
     fusions: frozenset[str] = FUSIONS
+    options: frozenset[str] = frozenset(("mcpu", "winograd", "tune"))
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.

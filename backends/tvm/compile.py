@@ -29,16 +29,19 @@ from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array, Port
+from cnndsl.runtime.options import Progress, silent
 from cnndsl.runtime.tuning import Tuned
 
 
-def build_library(program: Program, packing: Packing, machine: Machine) -> tuple[bytes, Build]:
+def build_library(
+    program: Program, packing: Packing, machine: Machine, progress: Progress = silent
+) -> tuple[bytes, Build]:
     """The shared library of a program, and how it was made."""
     units = kernels(program.steps)
     driver = Driver.of(program, [symbol_of(step) for step in program.steps], packing)
     units.append(Unit(ENTRY, repr(driver), partial(driver.functions, machine)))
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-        objects, hits = make_objects(units, machine, Path(folder))
+        objects, hits = make_objects(units, machine, Path(folder), progress)
         library = Path(folder) / "library.so"
         link(objects, library)
         fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
@@ -63,7 +66,7 @@ def compile_module(
         tune_program(lower(graph, batch, machine), options.tune, choices, options.progress)
     program = lower(graph, batch, machine, choices.variant_of)
     packing = pack((step.node, step.kernel.weights) for step in program.steps)
-    library, build = build_library(program, packing, machine)
+    library, build = build_library(program, packing, machine, options.progress)
 
     def port(name: str, node: str) -> Port:
         return Port(name, graph[node].type, options.batch)

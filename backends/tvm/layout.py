@@ -128,7 +128,8 @@ class Thinned(Layout):
     @property
     def origin(self) -> int:
         """Index of the first position of a channel block."""
-        return self.whole.index(0, 0, self.first)
+        distances = zip(self.first, self.whole.strides, strict=True)
+        return self.whole.origin + sum(first * stride for first, stride in distances)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from cnndsl.backends.tvm.build import object_code
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.runtime import available_cores
 from cnndsl.runtime.cache import Store
+from cnndsl.runtime.options import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Unit:
     write: Callable[[], Sequence[Any]]
 
 
-def make_objects(units: Sequence[Unit], machine: Machine, folder: Path) -> tuple[list[Path], int]:
+def make_objects(
+    units: Sequence[Unit], machine: Machine, folder: Path, progress: Progress = silent
+) -> tuple[list[Path], int]:
     """The object files of some units, and how many of them came from the cache.
 
     The others are compiled on all cores, and enter the cache one by one.
@@ -42,17 +45,20 @@ def make_objects(units: Sequence[Unit], machine: Machine, folder: Path) -> tuple
             missing.append((unit, path))
         else:
             path.write_bytes(content)
+    hits = len(units) - len(missing)
+    progress("compiling", hits, len(units))
     with ThreadPoolExecutor(available_cores()) as pool:
         jobs = [pool.submit(_compile, unit, machine, path, store) for unit, path in missing]
         try:
-            for job in jobs:
+            for done, job in enumerate(as_completed(jobs), hits + 1):
                 job.result()
+                progress("compiling", done, len(units))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     if missing:
         store.trim()
-    return paths, len(units) - len(missing)
+    return paths, hits
 
 
 def _compile(unit: Unit, machine: Machine, path: Path, store: Store) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cnndsl.cli.table import table_lines
-from cnndsl.runtime.options import user_options
+from cnndsl.runtime.options import silent, user_options
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
@@ -76,17 +76,21 @@ def stage(name: str) -> Iterator[list[str]]:
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A bar on stderr for each kind of work that is told of, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
     from rich.console import Console
+    from rich.progress import MofNCompleteColumn
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+    columns = (*Bar.get_default_columns()[:2], MofNCompleteColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def show_progress(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
 
         yield show_progress
 
@@ -150,6 +154,7 @@ def output_format_option(command: Command) -> Command:
         type=click.Choice(["text", "json", "github"]),
         help="How findings are written.",
         expose_value=False,
+        is_eager=True,
         callback=_remember_format,
     )(command)
 
@@ -185,34 +190,28 @@ def target_option(command: Command) -> Command:
     )
 
 
-def code_options(command: Command) -> Command:
+def code_options(command: Command, *, without: str = "") -> Command:
     """The fields of CompileOptions that users choose: --batch, --mcpu, --arch and others."""
     for item in reversed(user_options()):
-        command = _code_option(item)(command)
+        if item.name != without:
+            command = _code_option(item)(command)
     return command
 
 
 def _code_option(item: Field[Any]) -> Callable[[Command], Command]:
-    text, choices = item.metadata["help"], item.metadata["choices"]
-    if isinstance(item.default, bool):
-        return click.option(
-            f"--{item.name}",
-            type=click.Choice(choices),
-            default=choices[not item.default],
-            show_default=True,
-            callback=lambda _, __, value: value == choices[0],
-            help=text,
-        )
-    if item.default is None:
-        return click.option(f"--{item.name}", type=click.IntRange(1), help=text)
-    if isinstance(item.default, int):
-        return click.option(
-            f"--{item.name}", type=click.IntRange(0), default=item.default, show_default=True,
-            help=text,
-        )  # fmt: skip
-    kind = click.Choice(choices) if choices else str
+    """The option of a field; None if it is not given, the default is that of the field."""
+    choices, default = item.metadata["choices"], item.default
+    is_flag = isinstance(default, bool)
+    if choices:
+        kind: Any = click.Choice(choices)
+    else:
+        kind = str if isinstance(default, str) else click.IntRange(1 if default is None else 0)
+    text, shown = item.metadata["help"], choices[not default] if is_flag else default
     return click.option(
-        f"--{item.name}", type=kind, default=item.default, show_default=True, help=text
+        f"--{item.name}",
+        type=kind,
+        callback=(lambda _, __, value: value and value == choices[0]) if is_flag else None,
+        help=text if shown is None else f"{text} [default: {shown}]",
     )
 
 

@@ -16,6 +16,7 @@ from cnndsl.cli.common import (
     network_options,
     print_json,
     print_table,
+    progress_bar,
     random_weights,
     show,
     weights_options,
@@ -68,7 +69,7 @@ def command(
 
     options = random_weights(options)
     if tolerance is None:
-        tolerance = TOLERANCE if options["winograd"] else TOLERANCE_WITHOUT_WINOGRAD
+        tolerance = TOLERANCE if options["winograd"] is not False else TOLERANCE_WITHOUT_WINOGRAD
     parsed = load_network(network, settings, input_shapes)
     found = _candidates(parsed, targets, options)
     arrays = _arrays(found, inputs, image, options)
@@ -83,19 +84,24 @@ def command(
     return 1 if divergences else 0
 
 
-def _candidates(network: Network, targets: Sequence[str], options: dict[str, Any]) -> Candidates:
+def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, Any]) -> Candidates:
     from cnndsl.measure.comparison import candidates
     from cnndsl.memory import require_known_sizes
     from cnndsl.passes.pipeline import inference_graph
+    from cnndsl.runtime.backend import given_options
+    from cnndsl.runtime.options import user_options
     from cnndsl.weights.bind import bind
     from cnndsl.weights.rename import read_weights
 
+    names = ["threads", *(item.name for item in user_options())]
+    asked = given_options(targets, {name: options[name] for name in names})
     require_known_sizes(network.graph)
-    arrays = read_weights(options.pop("weights"), options.pop("weights_map"))
+    arrays = read_weights(options["weights"], options["weights_map"])
     bound = bind(inference_graph(network.graph).parameters(), arrays, seed=options["seed"])
     show(bound.warnings)
-    rest = {name: value for name, value in options.items() if name != "seed"}
-    return candidates(network, targets, bound.values, **rest)
+    passes = {name: options[name] for name in ("level", "disable")}
+    with progress_bar() as progress:
+        return candidates(network, targets, bound.values, progress=progress, **passes, **asked)
 
 
 def _arrays(

@@ -18,6 +18,7 @@ from cnndsl.cli.common import (
     target_option,
     weights_options,
 )
+from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
 
 
@@ -41,6 +42,7 @@ def command(
     from cnndsl.analysis.units import exact, si
     from cnndsl.api import compile as compile_network
     from cnndsl.runtime.backend import backend
+    from cnndsl.runtime.files import check_suffix
     from cnndsl.runtime.layers import Built
 
     target = backend(options["target"])
@@ -48,13 +50,15 @@ def command(
         parsed = load_network(network, settings, input_shapes)
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
+    sources = (parsed.file, options["weights"], options["weights_map"])
+    path = check_output(output or Path(f"{parsed.name}{target.suffix}"), sources)
+    check_suffix(path, target.suffix)
     with stage("compile") as facts, progress_bar() as progress:
         module = compile_network(parsed, progress=progress, **options)
         facts.append(target.description)
         if isinstance(module, Built) and module.build:
             facts.append(str(module.build))
     show(module.warnings)
-    path = output or Path(f"{parsed.name}{target.suffix}")
     with stage("write"):
         module.save(path)
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")

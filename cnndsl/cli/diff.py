@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from cnndsl.cli.common import load_network, network_options, print_json
-from cnndsl.cli.passes import STAGES, level_options, optimised
+from cnndsl.cli.passes import STAGES, fusions_option, level_options, optimised
 
 
 @click.command("diff")
 @click.argument("first")
 @click.argument("second")
 @click.option("--stage", type=click.Choice(STAGES[:2]), default="parsed", show_default=True)
-@click.option("--target", help="Fuse as this target does; by default all that is possible.")
+@fusions_option
 @click.option("--json", "as_json", is_flag=True, help="The names of nodes, for machines.")
 @level_options
 @network_options

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cnndsl.cli.common import load_network, network_options
+from cnndsl.cli.outputs import check_output
 
 
 @click.command("draw")
@@ -40,7 +41,7 @@ def command(
             hint="an SVG becomes a PNG with rsvg-convert, Inkscape or a browser",
         )
     parsed = load_network(network, settings, input_shapes)
-    path = output or Path(f"{parsed.name}.svg")
+    path = check_output(output or Path(f"{parsed.name}.svg"), [parsed.file])
     if path.suffix == ".dot":
         from cnndsl.drawing.dot import dot as draw
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli.common import log, network_options
+from cnndsl.cli.outputs import check_output
 
 if TYPE_CHECKING:
     from cnndsl.edit.network import Edited
@@ -67,6 +68,10 @@ def command(
         raise click.UsageError("--weights and --output-weights go together")
     if output.suffix != ".cnn":
         raise click.UsageError(f"{output} is no name of a network file: it has to end in .cnn")
+    sources = [*_files(network), weights]
+    check_output(output, sources, network_text=True)
+    if output_weights is not None:
+        check_output(output_weights, sources)
     chosen = [(pattern, factorisation(text)) for pattern, text in edits]
     edited = factorise(
         network,
@@ -87,6 +92,14 @@ def command(
         missing = len(edited.after.parameters()) - len(arrays)
         log(f"{len(arrays)} arrays in {output_weights}, {missing} parameters to train")
     return 0
+
+
+def _files(network: str) -> list[str]:
+    """The files that make up a network."""
+    from cnndsl.language.loader import load_unit
+    from cnndsl.language.sources import locate
+
+    return [unit.source.name for unit in load_unit(locate(network)[0]).all_units()]
 
 
 def _show(edited: Edited, errors: dict[str, float]) -> None:

@@ -23,8 +23,11 @@ def command(files: Sequence[Path], check: bool, diff: bool) -> int:
     from cnndsl.language.sources import iter_files, read_source
     from cnndsl.runtime.files import atomic_write
 
+    paths = [file for given in files for file in iter_files(given)]
+    if not paths:
+        raise CnnError.of("E0601", f"no .cnn file in {', '.join(map(str, files))}")
     changed, code = 0, 0
-    for path in [file for given in files for file in iter_files(given)]:
+    for path in paths:
         try:
             text = read_source(path).text
             formatted = format_source(text, str(path))

@@ -53,6 +53,17 @@ class Verbs(click.Group):
         command: click.Command = import_module(f"cnndsl.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb, or an error with the nearest ones."""
+        if args[0] not in VERBS and not ctx.resilient_parsing:
+            from cnndsl.language.problem import did_you_mean
+
+            if hint := did_you_mean(args[0], VERBS):
+                ctx.fail(f"No such command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; returns its exit code."""
         from cnndsl.diagnostics import CnnError
@@ -62,6 +73,9 @@ class Verbs(click.Group):
         except CnnError as error:
             show_error(error)
             return USAGE if error.usage else FINDINGS
+        except MemoryError as error:
+            show_error(CnnError.of("E0711", str(error) or "not enough memory"))
+            return USAGE
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE

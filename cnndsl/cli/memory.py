@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli.common import Command, log, print_json, print_table
+from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import optimised
 
 if TYPE_CHECKING:
@@ -39,13 +40,15 @@ def wants_memory(view: Mapping[str, Any]) -> bool:
 def show_memory(network: Network, view: Mapping[str, Any], as_json: bool) -> None:
     """Print the totals of the plan and its largest tensors, or all steps for the stage `planned`.
 
-    Raises CnnError if a size is open (E0611), or the picture cannot be written.
+    Raises CnnError if a size is open (E0611), or the picture cannot be written (E0602, E0612).
     """
     from cnndsl.analysis.report import report
     from cnndsl.memory import Options, plan, require_known_sizes
     from cnndsl.memory.report import memory_report, plan_steps, training_report
     from cnndsl.memory.training import training_memory
 
+    if view["svg"]:
+        check_output(view["svg"], [network.file])
     require_known_sizes(network.graph)
     graph, _ = optimised(network, view["level"], view["disable"], view["target"])
     found = plan(graph, Options(batch=view["batch"]))

@@ -21,7 +21,11 @@ STAGES = ("parsed", "optimised", "planned")
 def level_options(command: Command) -> Command:
     """-O and --disable."""
     command = click.option(
-        "--disable", multiple=True, metavar="PASS", help="Leave a pass out (`cnndsl list passes`)."
+        "--disable",
+        multiple=True,
+        metavar="PASS",
+        callback=_check_passes,
+        help="Leave a pass out (`cnndsl list passes`).",
     )(command)
     return click.option(
         "-O", "level", type=click.IntRange(0, 3), default=2, show_default=True,
@@ -29,10 +33,35 @@ def level_options(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def _check_passes(_: Any, __: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+    if names:
+        from cnndsl.passes.pipeline import require_passes
+
+        require_passes(names)
+    return names
+
+
+def fusions_option(command: Command) -> Command:
+    """--target of verbs that compile nothing."""
+    return click.option(
+        "--target",
+        callback=_check_target,
+        help="Fuse as this target does; by default all that is possible.",
+    )(command)
+
+
+def _check_target(_: Any, __: Any, target: str | None) -> str | None:
+    if target is not None:
+        from cnndsl.runtime.backend import backend
+
+        backend(target)
+    return target
+
+
 def view_options(command: Command) -> Command:
     """The views of the optimiser, and the target whose fusions they show."""
     for option in (
-        click.option("--target", help="Fuse as this target does; by default all that is possible."),
+        fusions_option,
         click.option("--print-after", metavar="PASS", help="The graph after a pass."),
         click.option("--stage", type=click.Choice(STAGES), help="The graph at a stage."),
         click.option("--explain", metavar="PASS", help="What a pass did where, or why it did not."),

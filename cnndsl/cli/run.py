@@ -15,11 +15,13 @@ from cnndsl.cli.common import (
     load_network,
     network_options,
     print_table,
+    progress_bar,
     show,
     stage,
     target_option,
     weights_options,
 )
+from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ def command(
     Without --output the results are printed: the best classes of a vector, the range of
     anything else.
     """
+    sources = (model, image, labels, options["weights"], options["weights_map"])
+    for _, path in outputs:
+        check_output(path, [*sources, *(file for _, file in inputs)])
     with stage("load"):
         if is_artefact(model):
             from cnndsl.api import load
@@ -64,7 +69,9 @@ def command(
         else:
             from cnndsl.api import compile as compile_network
 
-            module = compile_network(load_network(model, settings, input_shapes), **options)
+            network = load_network(model, settings, input_shapes)
+            with progress_bar() as progress:
+                module = compile_network(network, progress=progress, **options)
             show(module.warnings)
     names = _class_names(labels)
     arrays = read_inputs(module, inputs, image)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,10 +16,10 @@ from cnndsl.cli.common import (
     print_json,
     print_table,
     progress_bar,
-    target_option,
     threads_option,
 )
 from cnndsl.cli.passes import level_options
+from cnndsl.runtime.options import VARIANTS
 
 if TYPE_CHECKING:
     from cnndsl.runtime.tuning import Tuned
@@ -27,14 +28,23 @@ if TYPE_CHECKING:
 @click.command("tune")
 @click.argument("network")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
-@code_options
+@click.option(
+    "--tune",
+    "count",
+    type=click.IntRange(2),
+    default=VARIANTS,
+    show_default=True,
+    help="Variants of each kernel to time at most.",
+)
+@partial(code_options, without="tune")
 @level_options
-@target_option
+@click.option("--target", default="cpu", show_default=True, help="What to tune for: cpu or cuda.")
 @threads_option
 @network_options
 def command(
     network: str,
     as_json: bool,
+    count: int,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     target: str,
@@ -44,11 +54,10 @@ def command(
 ) -> int:
     """Time variants of a network's kernels on this machine; compilations take the fastest.
 
-    Of each kernel --tune variants at most are timed, or 8. For the target cuda this needs a GPU;
-    without one the variants are compiled, and kept.
+    For the target cuda this needs a GPU; without one the variants are compiled, and kept.
     """
     from cnndsl.passes.pipeline import optimise
-    from cnndsl.runtime.backend import CompileOptions, backend
+    from cnndsl.runtime.backend import CompileOptions, backend, given_options
     from cnndsl.runtime.tuning import Tuner
 
     chosen = backend(target)
@@ -56,10 +65,11 @@ def command(
         raise click.UsageError(
             f"the target {target} has no variants to choose from; cpu and cuda have"
         )
+    asked = CompileOptions(**given_options([target], options), tune=count)
     parsed = load_network(network, settings, input_shapes)
     graph, _ = optimise(parsed.graph, level, disable=disable, fusions=chosen.fusions)
     with progress_bar() as progress:
-        rows = chosen.tune(graph, CompileOptions(**options), progress)
+        rows = chosen.tune(graph, asked, progress)
     if as_json:
         print_json([asdict(row) for row in rows])
     else:

@@ -16,6 +16,7 @@ from cnndsl.cli.common import (
     print_table,
     show,
 )
+from cnndsl.cli.outputs import check_output
 
 weights_map_option = click.option(
     "--weights-map", metavar="FILE", help="Rename rules for the weights."
@@ -111,7 +112,7 @@ def convert_file(
     rules = load_rules(weights_map) if weights_map is not None else None
     bound = convert(load_weights(file), parsed, source, rules)
     show(bound.warnings)
-    path = output or Path(f"{parsed.name}.safetensors")
+    path = check_output(output or Path(f"{parsed.name}.safetensors"), [file, parsed.file])
     save_safetensors(path, bound.values, {"network": parsed.name})
     log(f"{file} has all {len(bound.values)} parameters of {parsed.name}")
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")

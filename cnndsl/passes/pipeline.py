@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from cnndsl.diagnostics import CnnError
@@ -112,16 +112,21 @@ def passes() -> tuple[Pass, ...]:
     return tuple({step.name: step for step in LEVELS[max(LEVELS)]}.values())
 
 
+def require_passes(names: Iterable[str]) -> None:
+    """Raise CnnError (E0610) for a pass that there is not."""
+    known = [step.name for step in passes()]
+    for name in names:
+        if name not in known:
+            hint = f"passes: {', '.join(known)}"
+            raise CnnError.of("E0610", f"there is no pass {name!r}", hint=hint)
+
+
 def _selected(
     level: int, disable: Collection[str], fusions: Collection[str], until: str | None
 ) -> list[Pass]:
     if level not in LEVELS:
         raise CnnError.of("E0610", f"there is no level {level}", hint=f"levels: 0 to {max(LEVELS)}")
-    known = [step.name for step in passes()]
-    for name in (*disable, *([] if until is None else [until])):
-        if name not in known:
-            hint = f"passes: {', '.join(known)}"
-            raise CnnError.of("E0610", f"there is no pass {name!r}", hint=hint)
+    require_passes([*disable, *([] if until is None else [until])])
     fusing = FUSIONS - set(fusions)
     selected = [s for s in LEVELS[level] if s.name not in disable and s.name not in fusing]
     if until is not None and until not in [step.name for step in selected]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array, Module
-from cnndsl.runtime.options import CompileOptions
+from cnndsl.runtime.options import COMMON, CompileOptions
 
-__all__ = ["Backend", "CompileOptions", "backend", "backends"]
+__all__ = ["Backend", "CompileOptions", "Limited", "backend", "backends", "given_options"]
 
 
 class Backend(Protocol):
@@ -21,7 +21,7 @@ class Backend(Protocol):
     `suffix` is the ending of its artefacts, with the dot. `open_sizes` tells whether it takes
     graphs whose sizes are not all known. `fusions` names the passes that make fused operators
     (`cnndsl.passes.pipeline.FUSING`) and are worth it for the backend; every backend can run
-    what they make.
+    what they make. `options` are the fields of CompileOptions that it has, but for the common ones.
     """
 
     target: str
@@ -29,6 +29,7 @@ class Backend(Protocol):
     suffix: str
     open_sizes: bool
     fusions: frozenset[str]
+    options: frozenset[str]
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name."""
@@ -38,6 +39,14 @@ class Backend(Protocol):
 
     def load(self, path: Path, threads: int | None = None) -> Module:
         """A module from an artefact. Raises CnnError if the file is not one."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A backend whose artefacts cannot be of any size."""
+
+    def check_size(self, graph: Graph) -> None:
+        """Raise CnnError if the weights of an inference graph, not made yet, are too large."""
 
 
 def backends() -> dict[str, Backend]:
@@ -54,3 +63,21 @@ def backend(target: str) -> Backend:
         raise CnnError.of("E0605", f"unknown target {target!r}", hint=f"targets: {known}")
     loaded: Backend = points[target].load()
     return loaded
+
+
+def given_options(targets: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some fields of CompileOptions that are not None.
+
+    Raises CnnError: E0605 for an unknown target, E0614 for an option that none of them has.
+    """
+    known = COMMON.union(*(backend(target).options for target in targets))
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in known:
+            owners = [target for target, found in backends().items() if name in found.options]
+            raise CnnError.of(
+                "E0614",
+                f"the target {' or '.join(targets)} has no option {name!r}",
+                hint=f"leave it out, or choose a target that has it: {', '.join(owners)}",
+            )
+    return given

@@ -57,7 +57,7 @@ class Module(ABC):
 
     @abstractmethod
     def save(self, path: str | Path) -> None:
-        """Write the module to a file, atomically."""
+        """Write the module to a file with the ending of its target, atomically. Raises CnnError."""
 
     def __call__(self, *arrays: Array, **named: Array) -> Array | dict[str, Array]:
         """Run on one array for each input, in order or by name.

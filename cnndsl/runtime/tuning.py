@@ -35,7 +35,7 @@ class Tuner(Protocol):
     def tune(self, graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
         """Time the variants of the kernels that a compilation would take, and keep the fastest.
 
-        Of each kernel `options.tune` variants at most are timed; 0 leaves their number to the
-        backend. Later compilations take the fastest. Raises CnnError if nothing can be measured
-        here.
+        Of each kernel `options.tune` variants at most are timed, `VARIANTS` of
+        `cnndsl.runtime.options` if that is 0. Later compilations take the fastest. Raises CnnError
+        if nothing can be measured here.
         """

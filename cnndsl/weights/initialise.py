@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.expressions import Parameter
 
 Array = NDArray[Any]
@@ -18,14 +21,39 @@ Shape = tuple[int, ...]
 
 
 def initialise(parameters: Mapping[str, Parameter], seed: int) -> dict[str, Array]:
-    """Float32 arrays by name. Each depends on the seed, its name and its shape alone."""
+    """Float32 arrays by name. Each depends on the seed, its name and its shape alone.
+
+    Raises CnnError (E0416) if they do not fit into memory.
+    """
+    size = sum(4 * math.prod(parameter.shape) for parameter in parameters.values())
+    if size > _memory():
+        raise _too_large(size)
 
     def initial(name: str, parameter: Parameter) -> Array:
         return INITIALISERS[parameter.init](parameter.shape, _generator(name, seed))
 
-    with ThreadPoolExecutor() as pool:
-        arrays = pool.map(initial, parameters, parameters.values())
-        return dict(zip(parameters, arrays, strict=True))
+    try:
+        with ThreadPoolExecutor() as pool:
+            arrays = pool.map(initial, parameters, parameters.values())
+            return dict(zip(parameters, arrays, strict=True))
+    except MemoryError:
+        raise _too_large(size) from None
+
+
+def _memory() -> int:
+    """Bytes of this machine's memory, or more than any machine has."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return sys.maxsize
+
+
+def _too_large(size: int) -> CnnError:
+    return CnnError.of(
+        "E0416",
+        f"the weights need {size / 2**30:,.1f} GiB, more than there is memory",
+        hint="use fewer filters, or a smaller input before a fully connected layer",
+    )
 
 
 def _generator(name: str, seed: int) -> np.random.Generator:

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+import cnndsl
 from cnndsl import api
 
 HEAVY = {"onnx", "onnxruntime", "rich", "igraph", "PIL", "safetensors"}
@@ -29,6 +30,23 @@ def test_wrong_calls_exit_with_2_and_say_why_on_stderr(call, arguments):
     assert result.out == ""
     assert "rror" in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("chekc", "did you mean 'check' or"), ("--hepl", "--help"), ("nothing", "No such command")],
+)
+def test_a_misspelt_verb_gets_a_hint(call, word, hint):
+    result = call(word, "small.cnn")
+    assert (result.code, result.out) == (2, "")
+    assert hint in result.err
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "cnndsl", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"cnndsl, version {cnndsl.__version__}\n"
 
 
 def test_findings_exit_with_1(call, tmp_path):

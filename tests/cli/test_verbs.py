@@ -145,6 +145,14 @@ def test_fmt(call, tmp_path):
     assert (tmp_path / "small.cnn").read_text() == canonical
 
 
+@pytest.mark.parametrize("options", [[], ["--check"], ["--diff"]])
+def test_fmt_of_a_folder_without_networks(call, tmp_path, options):
+    (tmp_path / "empty").mkdir()
+    result = call("fmt", "empty", *options)
+    assert (result.code, result.out) == (2, "")
+    assert "error[E0601]: no .cnn file in empty" in result.err
+
+
 def test_fmt_leaves_a_broken_file_and_goes_on(call, tmp_path):
     (tmp_path / "a.cnn").write_text("network {")
     canonical = (tmp_path / "small.cnn").read_text()

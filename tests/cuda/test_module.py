@@ -85,7 +85,7 @@ def test_kernels_are_listed_in_the_order_of_the_program(
     listed = list(emulator.module(graph, values).resources)
     code = emulator.code
     monkeypatch.setattr(
-        emulator, "code", lambda sources: (dict([*code(sources)[0].items()][::-1]), 0)
+        emulator, "code", lambda sources, _: (dict([*code(sources)[0].items()][::-1]), 0)
     )
     assert list(emulator.module(graph, values).resources) == listed
 

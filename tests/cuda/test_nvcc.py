@@ -24,6 +24,7 @@ from cnndsl.backends.cuda.toolchain import cubin_arch, find_tool
 from cnndsl.cli.main import main
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
+from cnndsl.runtime.layers import Built
 from tests.cuda.test_variants import forms_graph
 
 NETWORKS = [
@@ -69,6 +70,14 @@ if find_tool("nvcc") and find_tool("ptxas"):
         assert compile_form("lenet5", "f16", 2, "sm_90") == replace(first, built=0, seconds=ANY)
         monkeypatch.setattr(toolchain, "find_tool", lambda name: None)
         assert compile_form("lenet5", "f16", 2, "sm_90").built == 0
+
+    def test_progress_counts_kernels():
+        told: list[tuple[str, int, int]] = []
+        options = {"seed": 0, "progress": lambda *step: told.append(step)}
+        module = cnndsl.compile("lenet5", "cuda", **options)
+        assert isinstance(module, Built)
+        assert module.build
+        assert told[-1] == ("compiling", module.build.functions, module.build.functions)
 
     def test_kernels_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         path = str(tmp_path / "net.cnnmod")

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 import cnndsl
-from cnndsl.backends.onnx import export as export_module
+from cnndsl.backends.onnx import limit
 from cnndsl.backends.onnx.check import check_model
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
@@ -174,6 +174,6 @@ def test_a_wrong_lowering_does_not_get_through():
 
 
 def test_a_model_that_does_not_fit_into_a_file(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(export_module, "LARGEST_FILE", 100)
+    monkeypatch.setattr(limit, "LARGEST_FILE", 100)
     with pytest.raises(CnnError, match="E0701"):
         compiled(small_net())

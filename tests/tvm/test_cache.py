@@ -15,6 +15,7 @@ from cnndsl.backends.tvm.machine import find_machine
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
 from cnndsl.runtime.layers import Build
+from cnndsl.runtime.options import CompileOptions
 from tests.onnx.support import small_net, start, then
 from tests.operators.cases import parameter_values
 from tests.tvm.support import assert_agrees, compiled
@@ -65,6 +66,20 @@ def test_the_second_time_nothing_is_built(graph: Graph):
     assert first.functions > 2
     assert first == Build(first.functions, 0, 0)
     assert second == Build(first.functions, first.functions, 0)
+
+
+def test_progress_counts_functions(graph: Graph):
+    def steps() -> list[tuple[str, int, int]]:
+        told: list[tuple[str, int, int]] = []
+        options = CompileOptions(progress=lambda *step: told.append(step))
+        BACKEND.compile(graph, parameter_values(graph, 0), options)
+        return told
+
+    first = steps()
+    total = len(first) - 1
+    assert total > 2
+    assert first == [("compiling", done, total) for done in range(total + 1)]
+    assert steps() == [("compiling", total, total)]
 
 
 def test_each_machine_has_code_of_its_own(graph: Graph):

@@ -22,7 +22,7 @@ from cnndsl.cli.main import main
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import inference_graph, optimise
-from cnndsl.runtime.options import CompileOptions, silent
+from cnndsl.runtime.options import VARIANTS, CompileOptions, silent
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
 from tests.tvm.support import WINOGRAD, assert_agrees, compiled
@@ -192,6 +192,20 @@ def test_an_interrupt_loses_nothing(
     assert main(command) == 0
     rows = json.loads(capsys.readouterr().out)
     assert timer.made == 1 + len(rows)
+
+
+def test_the_defaults_of_the_command(timer: type[FakeTimer], capsys: pytest.CaptureFixture[str]):
+    assert main(["tune", "lenet5", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert max(row["variants"] for row in rows) == VARIANTS
+    assert main(["tune", "--help"]) == 0
+    assert f"[default: {VARIANTS}; x>=2]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", ["0", "1"])
+def test_less_than_two_variants_are_no_choice(count: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["tune", "lenet5", "--tune", count]) == 2
+    assert "--tune" in capsys.readouterr().err
 
 
 def test_a_little_faster_is_not_enough(lenet: Graph, timer: type[FakeTimer]):

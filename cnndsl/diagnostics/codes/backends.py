@@ -23,7 +23,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0711": Entry(
         "out of memory",
-        "A tensor does not fit into memory. Use a smaller batch or input.",
+        "A tensor, or the weights in all their forms, do not fit into memory. Use a smaller batch\n"
+        "or input, or fewer filters.",
     ),
     "E0720": Entry(
         "unknown CPU",

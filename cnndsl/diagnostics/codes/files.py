@@ -44,6 +44,26 @@ ENTRIES: dict[str, Entry] = {
         "no memory plan for open sizes",
         "Memory is planned for known sizes. Give them: `--input-shape image=3x224x224`.",
     ),
+    "E0612": Entry(
+        "output would destroy a source",
+        "The file to be written is one that the command reads, or ends in `.cnn` like a network,\n"
+        "which the output is not. Write to another file.",
+    ),
+    "E0613": Entry(
+        "wrong ending",
+        "Artefacts are known by the ending of their file, and each target has its own:\n"
+        "`cnndsl list targets` shows them.",
+    ),
+    "E0614": Entry(
+        "option of another target",
+        "Some options are there for some targets only: `--mcpu`, `--winograd` and `--tune` for\n"
+        "`cpu`, `--arch`, `--precision` and `--graph` for `cuda`.",
+    ),
+    "E0615": Entry(
+        "wrong value of an option",
+        "Numbers of samples and threads are whole and at least 1, seeds at least 0; of a kernel\n"
+        "no variant or at least two are timed.",
+    ),
     "E0620": Entry(
         "unknown edit",
         "An edit is `PATTERN=KIND`; the kinds are `stack3x3`, `asymmetric`, `separable` and "

@@ -70,4 +70,8 @@ ENTRIES: dict[str, Entry] = {
         "Several layers have the same shape and their order does not tell which is which.\n"
         "Write rename rules for `--weights-map`.",
     ),
+    "E0416": Entry(
+        "weights do not fit into memory",
+        "The network has more parameters than this machine has memory for: 4 bytes each.",
+    ),
 }

@@ -1,0 +1,38 @@
+"""Where a command may write: never over what it reads, nor over the text of a network."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def check_output(
+    path: Path, sources: Iterable[str | Path | None], *, network_text: bool = False
+) -> Path:
+    """The path of an output, before anything is computed for it.
+
+    `sources` are the files that the command reads, or what may be files. Raises CnnError: E0612
+    if the path is one of them, or a `.cnn` file that would become something else than a
+    `network_text`, E0602 if its folder is missing or it is a folder itself.
+    """
+    from cnndsl.diagnostics import CnnError
+
+    if any(_same_file(path, source) for source in sources if source is not None):
+        raise CnnError.of(
+            "E0612", f"{path} is an input of this command", hint="write to another file"
+        )
+    names = (path, Path(os.path.realpath(path)))
+    if not network_text and any(name.suffix.lower() == ".cnn" for name in names):
+        problem = f"{path} is named like a network, and the output is none"
+        raise CnnError.of("E0612", problem, hint="write to another file")
+    if path.is_dir() or not path.parent.is_dir():
+        reason = os.strerror(errno.EISDIR if path.is_dir() else errno.ENOENT)
+        raise CnnError.of("E0602", f"cannot write {path}: {reason}")
+    return path
+
+
+def _same_file(path: Path, source: str | Path) -> bool:
+    """Whether both are one regular file; devices can be read and written at a time."""
+    return os.path.isfile(path) and os.path.isfile(source) and os.path.samefile(path, source)

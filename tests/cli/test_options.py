@@ -1,0 +1,106 @@
+"""Options that some targets have, and what becomes of them for others."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+import cnndsl
+from cnndsl.runtime.backend import backends
+from cnndsl.runtime.options import COMMON, CompileOptions
+
+
+@pytest.mark.parametrize(
+    ("line", "target", "option", "owner"),
+    [
+        ("compile --target cpu --precision f32", "cpu", "precision", "cuda"),
+        ("compile --target onnx --mcpu foo", "onnx", "mcpu", "cpu"),
+        ("compile --winograd off", "onnx", "winograd", "cpu"),
+        ("compile --target cuda --tune 4", "cuda", "tune", "cpu"),
+        ("bench --target reference --graph off", "reference", "graph", "cuda"),
+        ("tune --target cpu --arch sm_80", "cpu", "arch", "cuda"),
+        ("compare --targets reference,onnx --winograd auto", "onnx", "winograd", "cpu"),
+    ],
+)
+def test_an_option_of_another_target_is_an_error(call, tmp_path, line, target, option, owner):
+    result = call(*line.split(), "small.cnn")
+    assert (result.code, result.out) == (2, "")
+    assert f"error[E0614]: the target {target}" in result.err.replace("reference or ", "")
+    assert f"{option!r}" in result.err
+    assert f"has it: {owner}\n" in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["small.cnn"]
+
+
+def test_the_same_in_python(call):
+    for options in ({"mcpu": "native"}, {"dtype": "float64"}, {"precision": "f16"}):
+        with pytest.raises(cnndsl.CnnError, match="E0614"):
+            cnndsl.compile("small.cnn", target="onnx", seed=0, **options)
+    nothing = dict.fromkeys(("mcpu", "winograd", "tune", "batch", "threads"))
+    assert cnndsl.compile("small.cnn", target="onnx", seed=0, **nothing).inputs[0].batch is None
+
+
+def test_every_option_has_a_target():
+    names = {field.name for field in fields(CompileOptions)}
+    assert COMMON | {name for found in backends().values() for name in found.options} == names
+
+
+def test_compare_gives_an_option_to_the_targets_that_have_it(call):
+    assert call("compare", "small.cnn", "--winograd", "off", "--mcpu", "native").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("inspect", "small.cnn", "--disable", "none"), "E0610"),
+        (("inspect", "small.cnn", "--target", "none"), "E0605"),
+        (("diff", "small.cnn", "small.cnn", "--disable", "none"), "E0610"),
+        (("diff", "small.cnn", "small.cnn", "--target", "none"), "E0605"),
+    ],
+)
+def test_passes_and_targets_are_checked_where_no_pass_runs(call, arguments, code):
+    result = call(*arguments, "--output-format", "github")
+    assert (result.code, result.out) == (2, "")
+    assert f"{code}" in result.err
+    assert result.err.startswith("::error")
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "words"),
+    [
+        ("onnx", {"threads": -1}, "threads is a whole number from 1 on, not -1"),
+        ("onnx", {"threads": True}, "threads is a whole number from 1 on, not True"),
+        ("reference", {"batch": 0}, "batch is a whole number from 1 on, not 0"),
+        ("onnx", {"batch": 2.0}, "batch is a whole number from 1 on, not 2.0"),
+        ("onnx", {"seed": -3}, "seed is a whole number from 0 on, not -3"),
+        ("onnx", {"seed": "a"}, "seed is a whole number from 0 on, not 'a'"),
+        ("cpu", {"winograd": "yes"}, "winograd is True or False, not 'yes'"),
+        ("cuda", {"graph": 1}, "graph is True or False, not 1"),
+        ("cpu", {"mcpu": 5}, "mcpu is a text, not 5"),
+        ("cpu", {"tune": 1}, "tune is 0 or a whole number from 2 on, not 1"),
+        ("cpu", {"tune": -1}, "tune is a whole number from 0 on, not -1"),
+    ],
+)
+def test_wrong_values_in_python(call, target, options, words):
+    with pytest.raises(cnndsl.CnnError) as caught:
+        cnndsl.compile("small.cnn", target, **{"seed": 0, **options})
+    assert str(caught.value) == f"error[E0615]: {words}"
+
+
+def test_whole_numbers_of_numpy(call):
+    two = np.int64(2)
+    module = cnndsl.compile("small.cnn", "cpu", seed=two, batch=two, threads=two)
+    module.save("small.cnnmod")
+    assert cnndsl.load("small.cnnmod", threads=two).inputs[0].batch == 2
+    with pytest.raises(cnndsl.CnnError, match="E0615"):
+        cnndsl.load("small.cnnmod", threads=-1)
+
+
+@pytest.mark.parametrize("name", ["bacth", "metadata", "source"])
+def test_an_unknown_keyword(call, name):
+    with pytest.raises(TypeError, match=rf"compile\(\) has no option '{name}'; there are: weights"):
+        cnndsl.compile("small.cnn", seed=0, **{name: None})
+
+
+def test_one_variant_is_no_choice(call):
+    result = call("compile", "small.cnn", "--seed", 0, "--target", "cpu", "--tune", 1)
+    assert (result.code, "E0615" in result.err) == (2, True)

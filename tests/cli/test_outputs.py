@@ -1,0 +1,102 @@
+"""No output destroys what a command reads."""
+
+import os
+
+import numpy as np
+import pytest
+
+import cnndsl
+from cnndsl.runtime.files import check_suffix
+from cnndsl.weights.files import save_safetensors
+from cnndsl.weights.initialise import initialise
+
+RUN = ("run", "small.cnn", "--seed", 0, "--input", "x.npy")
+
+
+@pytest.fixture
+def files(call, tmp_path):
+    """The folder with all that commands may read, and links to it."""
+    parameters = cnndsl.parse("small.cnn").graph.parameters()
+    save_safetensors(tmp_path / "small.safetensors", initialise(parameters, 0))
+    np.save("x.npy", np.zeros((1, 3, 8, 8), np.float32))
+    (tmp_path / "labels.txt").write_text("ant\n")
+    (tmp_path / "rules.map").write_text("a -> b\n")
+    (tmp_path / "picture.svg").write_bytes((tmp_path / "small.cnn").read_bytes())
+    (tmp_path / "other.cnn").write_text("block twice(n) { conv(n, 3) -> conv(n, 3) }\n")
+    (tmp_path / "user.cnn").write_text(
+        'import twice from "other.cnn"\n'
+        "network user { input image [3, 8, 8]\n twice(4) -> c: conv(2, 3) }\n"
+    )
+    (tmp_path / "link.onnx").symlink_to("other.cnn")
+    os.link(tmp_path / "x.npy", tmp_path / "same.npy")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compile", "small.cnn", "--seed", 0, "-o", "small.cnn"),
+        ("compile", "small.cnn", "--seed", 0, "-o", "./other.cnn"),
+        ("compile", "small.cnn", "--seed", 0, "-o", "new.cnn"),
+        ("compile", "small.cnn", "--seed", 0, "-o", "link.onnx"),
+        ("compile", "small.cnn", "--weights", "small.safetensors", "-o", "small.safetensors"),
+        ("inspect", "small.cnn", "--svg", "small.cnn"),
+        ("draw", "picture.svg", "-o", "picture.svg"),
+        ("weights", "convert", "small.safetensors", "--from", "keras", "--network", "small.cnn"),
+        ("edit", "small.cnn", "--factorise", "stem=separable", "-o", "small.cnn"),
+        ("edit", "user.cnn", "--factorise", "c=separable", "-o", "other.cnn"),
+        ("edit", "small.cnn", "--factorise", "*=lowrank:9", "-o", "new.cnn",
+         "--weights", "small.safetensors", "--output-weights", "small.safetensors"),
+        (*RUN, "--output", "small.cnn"),
+        (*RUN, "--output", "x.npy"),
+        (*RUN, "--output", "same.npy"),
+        (*RUN, "--output", "y.npy", "--output", "output=labels.txt", "--labels", "labels.txt"),
+    ],
+)  # fmt: skip
+def test_a_source_is_left_as_it_is(call, files, arguments):
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+    result = call(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert "E0612" in result.err
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_outputs_are_replaced(call, files):
+    for _ in range(2):
+        assert call("compile", "small.cnn", "--weights", "small.safetensors").code == 0
+        assert call("draw", "small.cnn").code == 0
+        assert call(*RUN, "--output", "y.npy").code == 0
+        edit = ("edit", "small.cnn", "--factorise", "stem=separable", "-o", "new.cnn")
+        assert call(*edit).code == 0
+
+
+@pytest.mark.parametrize("place", ["none/small.onnx", "folder"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(call, tmp_path, place):
+    (tmp_path / "folder").mkdir()
+    result = call("compile", "small.cnn", "-o", place)
+    assert (result.code, result.out) == (2, "")
+    assert "E0602" in result.err
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [("cpu", "x.out"), ("cpu", "z.onnx"), ("cuda", "z"), ("onnx", "q.cnnmod"), ("onnx", "x.ONNX")],
+)
+def test_an_artefact_has_the_ending_of_its_target(call, tmp_path, target, name):
+    result = call("compile", "small.cnn", "--seed", 0, "--target", target, "-o", name)
+    assert (result.code, result.out) == (2, "")
+    assert "E0613" in result.err
+    assert "compile " not in result.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.cnn"]
+
+
+@pytest.mark.parametrize("target", ["cpu", "onnx", "reference"])
+def test_a_module_is_not_saved_under_another_ending(call, tmp_path, target):
+    module = cnndsl.compile("small.cnn", target, seed=0)
+    with pytest.raises(cnndsl.CnnError, match="does not end in"):
+        module.save(tmp_path / "small.xyz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.cnn"]
+
+
+def test_a_device_may_have_any_name():
+    check_suffix(os.devnull, ".onnx")

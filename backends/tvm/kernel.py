@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cnndsl.backends.native.packing import packed_size
+from cnndsl.backends.native.steps import step_weights
 from cnndsl.backends.tvm.expressions import Expr, floats, load, vector
 from cnndsl.backends.tvm.gather import gathered, shuffle_source
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.slabs import Slabs
-from cnndsl.backends.tvm.steps import apply_step, step_weights
+from cnndsl.backends.tvm.steps import apply_step
 from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.backends.native.steps import as_task
 from cnndsl.backends.tvm.assignment import assign_layouts
@@ -17,8 +18,6 @@ from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Conv, Fused, Shuffle
 from cnndsl.memory import Options, Plan, plan
-
-FLOAT = 4
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def lower(
         for name in memory.schedule
         if name not in prepared.inputs and name not in memory.views
     ]
-    planned = -(-memory.arena_bytes // (64)) * 64 // FLOAT
+    planned = -(-memory.arena_bytes // ALIGNMENT) * ALIGNMENT // FLOAT
     scratch = max((step.kernel.scratch for step in steps), default=0)
     return Program(prepared, placed, options, memory, tuple(steps), planned + scratch, planned)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import NativeModule
-from cnndsl.backends.native.packing import aligned
+from cnndsl.backends.native.packing import FLOAT, aligned
 from cnndsl.backends.tvm.features import missing_features
 from cnndsl.backends.tvm.runtime import Library, available_cores
 from cnndsl.backends.tvm.tables import read_layers, read_tensors
@@ -64,7 +64,7 @@ class CpuModule(NativeModule):
     @property
     def arena_bytes(self) -> int:
         """Memory for all intermediate tensors of one call."""
-        return self._arena_floats * 4
+        return self._arena_floats * FLOAT
 
     def prepare(self) -> None:
         """Load the code now. Raises CnnError (E0723) if this CPU cannot run it."""
@@ -126,7 +126,6 @@ class CpuModule(NativeModule):
         arena: Array | None = getattr(self._local, "arena", None)
         if arena is None:
             arena = self._local.arena = aligned(max(self._arena_floats, 1))
-            arena[:] = 0
         return arena
 
 

@@ -19,7 +19,8 @@ from cnndsl.backends.tvm.steps import apply_step
 from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, MaxPool, Shuffle, Subsample
+from cnndsl.ir.operators import Conv, Shuffle, Subsample
+from cnndsl.ir.operators.fused import final_pool
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Call:
     @property
     def window(self) -> tuple[int, ...]:
         """Sizes of the windows of which the epilogue keeps the largest element."""
-        last = self.epilogue[-1] if self.epilogue else None
-        return last.kernel if isinstance(last, MaxPool) else (1,) * len(self.output.spatial)
+        pool = final_pool(self.epilogue)
+        return pool.kernel if pool else (1,) * len(self.output.spatial)
 
     @property
     def is_pooled(self) -> bool:

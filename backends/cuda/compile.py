@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from cnndsl.backends.cuda.choices import fastest_variant
 from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
-from cnndsl.backends.cuda.module import CUBIN, GRAPH, SOURCE, CudaModule
+from cnndsl.backends.cuda.module import CUBIN, SOURCE, CudaModule
 from cnndsl.backends.cuda.program import describe, packing_of
 from cnndsl.backends.cuda.source import kernels, source
 from cnndsl.backends.native.artefact import Artefact
+from cnndsl.backends.native.module import GRAPH, graph_text
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.serialise import to_json
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array, Port
@@ -40,9 +39,6 @@ def compile_module(
     def port(name: str, node: str) -> Port:
         return Port(name, graph[node].type, options.batch)
 
-    source_graph = json.dumps(
-        to_json(options.source or graph), separators=(",", ":"), allow_nan=False
-    )
     artefact = Artefact(
         target="cuda",
         inputs=tuple(port(name, name) for name in graph.inputs),
@@ -61,7 +57,7 @@ def compile_module(
         code={
             **{f"{name}{CUBIN}": code[name].cubin for name in sources},
             SOURCE: source(sources.values()).encode(),
-            GRAPH: source_graph.encode(),
+            GRAPH: graph_text(options.source or graph),
         },
         packing=packing,
         weights=packing.evaluate(values),

@@ -10,7 +10,8 @@ from itertools import product
 
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import Machine
-from cnndsl.backends.cuda.steps import argument, step_text, step_weights
+from cnndsl.backends.cuda.steps import argument, step_text
+from cnndsl.backends.native.steps import step_weights
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 

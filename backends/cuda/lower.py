@@ -10,11 +10,10 @@ from cnndsl.backends.cuda.kernel import Call, Kernel, kernel_text
 from cnndsl.backends.cuda.kernels import choose
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import SIZES, Machine
-from cnndsl.backends.cuda.steps import is_step
 from cnndsl.backends.native.prepare import prepare
+from cnndsl.backends.native.steps import as_task
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import AvgPool, Concat, Fused, GlobalAvgPool, Identity
+from cnndsl.ir.operators import AvgPool, Concat, GlobalAvgPool, Identity
 from cnndsl.memory import Options, Plan, plan
 from cnndsl.passes.fusing import core_of
 
@@ -48,7 +47,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """All launches of a network, and the bytes that the arena needs.
+    """All launches of a network.
 
     `graph` is the prepared graph, whose inputs and outputs the caller's arrays stand for.
     `options` are what the memory `plan` was asked for.
@@ -172,23 +171,9 @@ class _Lowering:
 
 def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call:
     """A node as a task for a kernel: functions of single elements follow an identity."""
-    op = node.op
-    core: Operator = op
-    prologue: tuple[Operator, ...] = ()
-    epilogue: tuple[Operator, ...] = ()
-    if isinstance(op, Fused):
-        core, prologue, epilogue, params = op.core, op.prologue, op.epilogue, dict(node.params)
-    elif is_step(op):
-        core, epilogue = Identity(), (op,) * (1 if op.operands else len(inputs) - 1)
-        params = {
-            f"epilogue{index}.{role}": expression
-            for index in range(len(epilogue))
-            for role, expression in node.params.items()
-        }
-    else:
-        params = {f"core.{role}": expression for role, expression in node.params.items()}
+    op, params = as_task(node, len(inputs))
     first, *others = inputs
-    if isinstance(core, Identity):
+    if isinstance(op.core, Identity):
         first = first.repeated(output.sizes)
     operands = (first, *(x.repeated(output.sizes) for x in others))
-    return Call(core, prologue, epilogue, operands, output, params, machine)
+    return Call(op.core, op.prologue, op.epilogue, operands, output, params, machine)

@@ -15,13 +15,12 @@ VECTOR = 16
 class Precision:
     """How numbers are stored between kernels (a type of the CUDA text), and how multiplied.
 
-    With `tensor_cores` products of matrices are computed there: of halves, or of floats rounded
-    to tf32; sums are always float32.
+    By name: `f16` multiplies halves and `tf32` floats rounded to it, both on tensor cores. Sums
+    are always float32.
     """
 
     name: str
     type: str
-    tensor_cores: bool
 
     @property
     def block(self) -> int:
@@ -33,9 +32,9 @@ SIZES = {"float": 4, "Half": 2}
 """Bytes of the types of the CUDA text."""
 
 PRECISIONS = {
-    "f32": Precision("f32", "float", False),
-    "tf32": Precision("tf32", "float", True),
-    "f16": Precision("f16", "Half", True),
+    "f32": Precision("f32", "float"),
+    "tf32": Precision("tf32", "float"),
+    "f16": Precision("f16", "Half"),
 }
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,21 +15,17 @@ from cnndsl.backends.cuda.disassembly import machine_products
 from cnndsl.backends.cuda.dlpack import DeviceArray, View, is_on_gpu, view
 from cnndsl.backends.cuda.program import read_layers, read_resources, read_tasks
 from cnndsl.backends.cuda.session import Session
-from cnndsl.backends.native.artefact import Artefact, write_artefact
+from cnndsl.backends.native.artefact import Artefact
+from cnndsl.backends.native.module import NativeModule
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.graph import Graph
-from cnndsl.ir.serialise import from_json
 from cnndsl.runtime.kernels import KernelReport
-from cnndsl.runtime.layers import Build
-from cnndsl.runtime.module import Array, Module, Port
-from cnndsl.weights.bind import bind
-from cnndsl.weights.files import load_weights
+from cnndsl.runtime.module import Array, Port
 
-CUBIN, SOURCE, GRAPH = ".cubin", "kernels.cu", "graph.json"
-"""Files of an artefact: the device code of each kernel by its name, the CUDA text, the network."""
+CUBIN, SOURCE = ".cubin", "kernels.cu"
+"""Files of an artefact: the device code of each kernel by its name, the CUDA text."""
 
 
-class CudaModule(Module):
+class CudaModule(NativeModule):
     """Runs a compiled program on the first GPU, whose driver is met at the first call.
 
     Calls of several Python threads come one after another. Raises ValueError, KeyError or
@@ -39,33 +33,20 @@ class CudaModule(Module):
     """
 
     def __init__(self, artefact: Artefact):
-        super().__init__(artefact.inputs, artefact.outputs, artefact.metadata)
+        super().__init__(artefact)
         program = artefact.program
-        self._artefact = artefact
-        self._batch = int(program["batch"])
         self._regions = {str(port): str(region) for region, port in program["regions"].items()}
         self._tasks = read_tasks(program)
         self.arch = str(program["arch"])
         self.layers = read_layers(program)
         self.resources = read_resources(program)
         self.arena_bytes = int(program["arena"])
-        self.build: Build | None = None
         self.cubins = {task.symbol: artefact.code[f"{task.symbol}{CUBIN}"] for task in self._tasks}
-
-    @property
-    def weight_bytes(self) -> int:
-        """Memory of the packed weights."""
-        return self._artefact.weights.nbytes
 
     @property
     def source(self) -> str:
         """The CUDA text that the code was made from."""
         return self._artefact.code[SOURCE].decode()
-
-    @property
-    def graph(self) -> Graph:
-        """The network before the passes of this target."""
-        return from_json(json.loads(self._artefact.code[GRAPH]))
 
     @property
     def kernels(self) -> list[KernelReport]:
@@ -176,17 +157,7 @@ class CudaModule(Module):
         return self.session.time_tasks()
 
     def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
-        """Use other weights, from a file or as arrays by the network's names.
-
-        Raises CnnError as `cnndsl.weights.bind.bind` does.
-        """
-        arrays = load_weights(Path(weights)) if isinstance(weights, str | Path) else weights
-        packing = self._artefact.packing
-        packed = packing.evaluate(bind(packing.parameters(), arrays, seed=None).values)
-        self._artefact = replace(self._artefact, weights=packed)
+        """See `NativeModule`; those on the GPU are replaced too."""
+        super().set_weights(weights)
         if "session" in self.__dict__:
-            self.session.set_weights(packed)
-
-    def save(self, path: str | Path) -> None:
-        """Write a `.cnnmod` file, atomically; equal modules give equal bytes."""
-        write_artefact(path, self._artefact)
+            self.session.set_weights(self._artefact.weights)

@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from cnndsl.backends.cuda.layout import Layout
-from cnndsl.ir.algebra import pad
-from cnndsl.ir.expressions import Expression
+from cnndsl.backends.native.steps import JOINS, parameter_names
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import (
-    Add,
-    Affine,
-    HardSigmoid,
-    HardSwish,
-    LeakyRelu,
-    Max,
-    Mul,
-    PRelu,
-    Relu,
-    Relu6,
-    Sigmoid,
-    Silu,
-    Tanh,
-)
-
-PLAIN = (HardSigmoid, HardSwish, Relu, Relu6, Sigmoid, Silu, Tanh)
-"""Operators whose function of device/steps.cuh has their name and takes the value alone."""
-JOINS = (Add, Max, Mul)
-PARAMETERS = {Affine: ("weight", "bias"), PRelu: ("weight",)}
+from cnndsl.ir.operators import LeakyRelu
 
 
-def is_step(op: Operator) -> bool:
-    """Whether `step_text` can compute an operator."""
-    return isinstance(op, (*PLAIN, *JOINS, Affine, PRelu, LeakyRelu))
+def step_text(op: Operator, label: str, operand: str) -> str:
+    """A statement that applies a step to `v`; `operand` names the further one of a join.
 
-
-def step_weights(
-    op: Operator, label: str, params: Mapping[str, Expression], layout: Layout
-) -> dict[str, Expression]:
-    """The parameters of a step, [channels], filled up with zeros to whole blocks."""
-    roles = [f"{label}.{role}" for role in PARAMETERS.get(type(op), ())]
-    return {role: pad(params[role], ((0, layout.padded - layout.channels),)) for role in roles}
-
-
-def step_text(op: Operator, label: str, operand: str | None) -> str:
-    """A statement that applies a step to `v`; `operand` names the further one of a join."""
+    The function of device/steps.cuh has the operator's name.
+    """
     if isinstance(op, JOINS):
-        return (
-            f"{{ float w[V]; fetch<{operand}>(w, a.{argument(operand or '')}, p); "
-            f"{op.name}(v, w); }}"
-        )
+        return f"{{ float w[V]; fetch<{operand}>(w, a.{argument(operand)}, p); {op.name}(v, w); }}"
     if isinstance(op, LeakyRelu):
         return f"leaky_relu(v, {number(op.slope)});"
-    weights = "".join(
-        f", a.{argument(f'{label}.{role}')} + p.c" for role in PARAMETERS.get(type(op), ())
-    )
+    weights = "".join(f", a.{argument(name)} + p.c" for name in parameter_names(op, label))
     return f"{op.name}(v{weights});"
 
 

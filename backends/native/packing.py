@@ -16,6 +16,8 @@ from cnndsl.ir.expressions import Expression, Parameter, parameters_of
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import Evaluator
 
+FLOAT = 4
+"""Bytes of a float32."""
 ALIGNMENT = 64
 """Bytes: where arrays start that kernels read or write vectors of."""
 HUGE_PAGE = 2 << 20
@@ -109,15 +111,15 @@ def aligned(size: int) -> Array:
     A large one lies in huge pages where the system has them: kernels walk many places of it at a
     time, more than the CPU can tell the pages of.
     """
-    is_large = 4 * size >= HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE")
+    is_large = FLOAT * size >= HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE")
     alignment = HUGE_PAGE if is_large else ALIGNMENT
     if is_large:
-        pages = mmap.mmap(-1, 4 * size + alignment, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        pages = mmap.mmap(-1, FLOAT * size + alignment, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         with suppress(OSError):
             pages.madvise(mmap.MADV_HUGEPAGE)
         raw = np.frombuffer(pages, np.uint8)
     else:
-        raw = np.zeros(4 * size + alignment, np.uint8)
+        raw = np.zeros(FLOAT * size + alignment, np.uint8)
     start = -raw.ctypes.data % alignment
-    array: Array = raw[start : start + 4 * size].view(np.float32)
+    array: Array = raw[start : start + FLOAT * size].view(np.float32)
     return array

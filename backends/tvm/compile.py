@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from cnndsl.backends.native.artefact import Artefact
+from cnndsl.backends.native.module import GRAPH, graph_text
 from cnndsl.backends.native.packing import Packing, pack
 from cnndsl.backends.tvm.build import link
 from cnndsl.backends.tvm.choices import Choices
@@ -17,14 +17,13 @@ from cnndsl.backends.tvm.driver import Driver
 from cnndsl.backends.tvm.functions import kernels, symbol_of
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import Machine, find_machine
-from cnndsl.backends.tvm.module import GRAPH, LIBRARY, CpuModule
+from cnndsl.backends.tvm.module import LIBRARY, CpuModule
 from cnndsl.backends.tvm.objects import Unit, make_objects
 from cnndsl.backends.tvm.runtime import ENTRY, available_cores
 from cnndsl.backends.tvm.tables import describe
 from cnndsl.backends.tvm.tune import tune_program
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.serialise import to_json
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.layers import Build
@@ -82,7 +81,7 @@ def compile_module(
             "arena": program.arena,
             **describe(program),
         },
-        code={LIBRARY: library, GRAPH: _graph_text(options.source or graph)},
+        code={LIBRARY: library, GRAPH: graph_text(options.source or graph)},
         packing=packing,
         weights=packing.evaluate(values),
     )
@@ -113,7 +112,3 @@ def _machine(graph: Graph, options: CompileOptions, machine: Machine | None = No
 
 def _choices(options: CompileOptions) -> Choices:
     return Choices(options.threads or available_cores())
-
-
-def _graph_text(graph: Graph) -> bytes:
-    return json.dumps(to_json(graph), separators=(",", ":"), allow_nan=False).encode()

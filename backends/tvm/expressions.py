@@ -13,6 +13,8 @@ from cnndsl.backends.tvm import tirx
 
 Expr: TypeAlias = Any
 """An expression of TensorIR, or a Python number."""
+LOWEST = -3.402823466e38
+"""The lowest float32: where the search for a largest number starts."""
 
 
 def number(value: float) -> Expr:

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cnndsl.backends.native.packing import packed_size
+from cnndsl.backends.native.steps import step_weights
 from cnndsl.backends.tvm.expressions import Expr, floats, load, vector
 from cnndsl.backends.tvm.gather import gathered, shuffle_source
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.slabs import Slabs
-from cnndsl.backends.tvm.steps import apply_step, step_weights
+from cnndsl.backends.tvm.steps import apply_step
 from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, MaxPool, Shuffle, Subsample
+from cnndsl.ir.operators import Conv, Shuffle, Subsample
+from cnndsl.ir.operators.fused import final_pool
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ class Call:
     @property
     def window(self) -> tuple[int, ...]:
         """Sizes of the windows of which the epilogue keeps the largest element."""
-        last = self.epilogue[-1] if self.epilogue else None
-        return last.kernel if isinstance(last, MaxPool) else (1,) * len(self.output.spatial)
+        pool = final_pool(self.epilogue)
+        return pool.kernel if pool else (1,) * len(self.output.spatial)
 
     @property
     def is_pooled(self) -> bool:

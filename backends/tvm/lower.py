@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
 from cnndsl.backends.native.prepare import prepare
+from cnndsl.backends.native.steps import as_task
 from cnndsl.backends.tvm.assignment import assign_layouts
 from cnndsl.backends.tvm.kernel import Call, Kernel
 from cnndsl.backends.tvm.kernels import choose, has_variants
@@ -13,13 +15,9 @@ from cnndsl.backends.tvm.kernels.bands import pays
 from cnndsl.backends.tvm.kernels.winograd_plan import is_whole, output_tile
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.steps import is_step
-from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Conv, ConvTranspose, Fused, Identity, Shuffle
+from cnndsl.ir.operators import Conv, ConvTranspose, Fused, Shuffle
 from cnndsl.memory import Options, Plan, plan
-
-FLOAT = 4
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def lower(
         for name in memory.schedule
         if name not in prepared.inputs and name not in memory.views
     ]
-    planned = -(-memory.arena_bytes // (64)) * 64 // FLOAT
+    planned = -(-memory.arena_bytes // ALIGNMENT) * ALIGNMENT // FLOAT
     scratch = max((step.kernel.scratch for step in steps), default=0)
     return Program(prepared, placed, options, memory, tuple(steps), planned + scratch, planned)
 
@@ -175,16 +173,5 @@ def _step(
 
 def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call:
     """A node as a task for a kernel: functions of single elements follow an identity."""
-    op = node.op
-    if isinstance(op, Fused):
-        return Call(op.core, op.prologue, op.epilogue, tuple(inputs), output, node.params, machine)
-    if is_step(op):
-        steps = (op,) * (1 if op.operands else len(inputs) - 1)
-        params: dict[str, Expression] = {
-            f"epilogue{index}.{role}": expression
-            for index in range(len(steps))
-            for role, expression in node.params.items()
-        }
-        return Call(Identity(), (), steps, tuple(inputs), output, params, machine)
-    params = {f"core.{role}": expression for role, expression in node.params.items()}
-    return Call(op, (), (), tuple(inputs), output, params, machine)
+    op, params = as_task(node, len(inputs))
+    return Call(op.core, op.prologue, op.epilogue, tuple(inputs), output, params, machine)

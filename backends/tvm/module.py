@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from cnndsl.backends.native.artefact import Artefact, write_artefact
-from cnndsl.backends.native.packing import aligned
+from cnndsl.backends.native.artefact import Artefact
+from cnndsl.backends.native.module import NativeModule
+from cnndsl.backends.native.packing import FLOAT, aligned
 from cnndsl.backends.tvm.features import missing_features
 from cnndsl.backends.tvm.runtime import Library, available_cores
 from cnndsl.backends.tvm.tables import read_layers, read_tensors
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.graph import Graph
-from cnndsl.ir.serialise import from_json
 from cnndsl.ir.types import TensorType
-from cnndsl.runtime.layers import Build, Peak
-from cnndsl.runtime.module import Array, Module
-from cnndsl.weights.bind import bind
-from cnndsl.weights.files import load_weights
+from cnndsl.runtime.layers import Peak
+from cnndsl.runtime.module import Array
 
-LIBRARY, GRAPH = "library.so", "graph.json"
+LIBRARY = "library.so"
+"""The file of an artefact that holds the code."""
 
 
-class CpuModule(Module):
+class CpuModule(NativeModule):
     """Runs a compiled program in float32, on `threads` threads or on all cores.
 
-    Several Python threads may call it at a time; each has an arena of its own. Raises ValueError,
-    KeyError or TypeError for an artefact that is none of a CPU.
+    Several Python threads may call it at a time; each has an arena of its own. Calls that run while
+    `set_weights` does finish with the old weights. Raises ValueError, KeyError or TypeError for an
+    artefact that is none of a CPU.
     """
 
     def __init__(self, artefact: Artefact, threads: int | None = None):
-        super().__init__(artefact.inputs, artefact.outputs, artefact.metadata)
-        self._artefact = artefact
+        super().__init__(artefact)
         self._features = tuple(map(str, artefact.program["features"]))
-        self._batch = int(artefact.program["batch"])
         self._arena_floats = int(artefact.program["arena"])
         self.layers = read_layers(artefact.program)
         self._tensors = read_tensors(artefact.program)
-        self.build: Build | None = None
         self._threads = threads
         self._local = threading.local()
 
@@ -68,19 +62,9 @@ class CpuModule(Module):
             return Library(path, self._threads)
 
     @property
-    def graph(self) -> Graph:
-        """The network before the passes of this target."""
-        return from_json(json.loads(self._artefact.code[GRAPH]))
-
-    @property
     def arena_bytes(self) -> int:
         """Memory for all intermediate tensors of one call."""
-        return self._arena_floats * 4
-
-    @property
-    def weight_bytes(self) -> int:
-        """Memory of the packed weights."""
-        return self._artefact.weights.nbytes
+        return self._arena_floats * FLOAT
 
     def prepare(self) -> None:
         """Load the code now. Raises CnnError (E0723) if this CPU cannot run it."""
@@ -132,33 +116,17 @@ class CpuModule(Module):
         """The buffers of one call of the library after the other, until all samples are done."""
         inputs = [np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs]
         outputs = [results[port.name] for port in self.outputs]
+        weights = self._artefact.weights
         for start in range(0, len(inputs[0]), self._batch):
             part = slice(start, start + self._batch)
             parts = [array[part] for array in (*inputs, *outputs)]
-            yield [self._arena(), self._artefact.weights, *parts]
+            yield [self._arena(), weights, *parts]
 
     def _arena(self) -> Array:
         arena: Array | None = getattr(self._local, "arena", None)
         if arena is None:
             arena = self._local.arena = aligned(max(self._arena_floats, 1))
-            arena[:] = 0
         return arena
-
-    def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
-        """Use other weights, from a file or as arrays by the network's names.
-
-        Calls that run meanwhile finish with the old ones. Raises CnnError as
-        `cnndsl.weights.bind.bind` does.
-        """
-        arrays = load_weights(Path(weights)) if isinstance(weights, str | Path) else weights
-        packing = self._artefact.packing
-        bound = bind(packing.parameters(), arrays, seed=None)
-        packed = packing.evaluate(bound.values)
-        self._artefact = replace(self._artefact, weights=packed)
-
-    def save(self, path: str | Path) -> None:
-        """Write a `.cnnmod` file, atomically; equal modules give equal bytes."""
-        write_artefact(path, self._artefact)
 
 
 def _known(tensor: TensorType) -> tuple[int, ...]:

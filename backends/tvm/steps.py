@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeAlias
 
 from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.expressions import Expr, vector
-from cnndsl.backends.tvm.layout import Layout
-from cnndsl.ir.algebra import pad
-from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Add,
@@ -31,15 +28,6 @@ from cnndsl.ir.operators import (
 
 Parameters: TypeAlias = Callable[[str], Expr]
 """The vector of a parameter, by its role, at the place of the value."""
-
-
-def step_weights(
-    op: Operator, label: str, params: Mapping[str, Expression], layout: Layout
-) -> dict[str, Expression]:
-    """The parameters of a step, [channels], filled up with zeros to whole blocks."""
-    roles = {Affine: ("weight", "bias"), PRelu: ("weight",)}.get(type(op), ())
-    missing = layout.blocks * layout.block - layout.channels
-    return {f"{label}.{role}": pad(params[f"{label}.{role}"], ((0, missing),)) for role in roles}
 
 
 def apply_step(
@@ -64,11 +52,6 @@ def apply_step(
         case Subsample() | MaxPool():
             return value
     return ACTIVATIONS[type(op)](op, value, lanes)
-
-
-def is_step(op: Operator) -> bool:
-    """Whether `apply_step` can compute an operator."""
-    return isinstance(op, Affine | PRelu | Add | Mul | Max) or type(op) in ACTIVATIONS
 
 
 def clip(value: Expr, low: float, high: float, lanes: int) -> Expr:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnndsl.backends.native.packing import packed_size
+from cnndsl.backends.native.packing import FLOAT, packed_size
 from cnndsl.ir.text import operator_text
 from cnndsl.runtime.layers import Layer
 from cnndsl.runtime.module import Array
@@ -17,8 +17,6 @@ from cnndsl.runtime.module import Array
 if TYPE_CHECKING:
     from cnndsl.backends.tvm.layout import Layout
     from cnndsl.backends.tvm.lower import Program, Step
-
-FLOAT = 4
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +15,7 @@ from cnndsl.cli.common import (
     network_options,
     print_json,
     print_table,
+    progress_bar,
     random_weights,
     show,
     target_option,
@@ -68,7 +67,8 @@ def command(
     from cnndsl.measure.report import contest_report
 
     module = _module(model, options)
-    with _progress() as progress:
+    with progress_bar() as progress:
+        progress("measuring", 0, 100)
         found = contest(
             module,
             against,
@@ -76,7 +76,7 @@ def command(
             threads=options["threads"],
             seconds=seconds,
             layers=layers or top is not None,
-            progress=progress,
+            progress=lambda share: progress("measuring", round(100 * share), 100),
         )
     data = {"network": module.metadata["network"], **contest_report(found)}
     if top is not None:
@@ -101,20 +101,6 @@ def _module(model: str, options: dict[str, Any]) -> Module:
     module = compile_network(network, **random_weights(options))
     show(module.warnings)
     return module
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[float], None]]:
-    """A function that moves a progress bar to a share of the whole, if a person watches."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("measuring", total=1.0)
-        yield lambda share: bar.update(task, completed=share)
 
 
 def _slowest(layers: list[dict[str, Any]], top: int) -> list[dict[str, Any]]:

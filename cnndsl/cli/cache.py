@@ -11,7 +11,11 @@ from cnndsl.cli.common import output_format_option, print_json, print_table
 
 @click.group("cache")
 def command() -> None:
-    """Show or clear what is kept between runs: the parser's tables, compiled kernels."""
+    """Show or clear what is kept between runs.
+
+    These are the parser's tables, compiled kernels for CPUs and GPUs, what LLVM tells of CPUs, and
+    what `tune` has measured.
+    """
 
 
 @command.command("status")
@@ -41,7 +45,10 @@ def status(as_json: bool) -> int:
 @command.command("clear")
 @output_format_option
 def clear_all() -> int:
-    """Remove all entries."""
+    """Remove all entries, measurements included.
+
+    These only `tune` makes anew; all else is made where it is needed.
+    """
     from cnndsl.analysis.units import si
     from cnndsl.runtime.cache import clear, usage
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
 from cnndsl.cli.passes import show_view, view_options, wants_view
+
+if TYPE_CHECKING:
+    from cnndsl.api import Network
 
 
 @click.command("inspect")
@@ -50,22 +53,26 @@ def command(
         return 0
     if kernels or source:
         raise click.UsageError(f"{model} is not compiled; kernels are in artefacts")
-    from cnndsl.analysis.crops import crops
-    from cnndsl.analysis.gridding import gridding
-
     network = load_network(model, settings, input_shapes)
     if wants_memory(view):
         show_memory(network, view, as_json)
-        return 0
-    if wants_view(view):
+    elif wants_view(view):
         show_view(network, view, as_json)
-        return 0
+    else:
+        _inspect_network(network, as_json, depth)
+    return 0
+
+
+def _inspect_network(network: Network, as_json: bool, depth: int) -> None:
+    from cnndsl.analysis.crops import crops
+    from cnndsl.analysis.gridding import gridding
+
     show(gridding(network.graph))
     if as_json:
         from cnndsl.analysis.report import report
 
         print_json(report(network))
-        return 0
+        return
     if is_terminal():
         from rich.console import Console
 
@@ -76,7 +83,6 @@ def command(
         click.echo(network.summary(depth))
     if (saved := crops(network)) is not None:
         click.echo(str(saved))
-    return 0
 
 
 def _inspect_artefact(path: str, as_json: bool) -> None:

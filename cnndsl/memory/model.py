@@ -32,9 +32,8 @@ class Options:
     which plans speak as if they were neighbours, are spread over the sample, and buffers are
     never shared in parts.
 
-    `strided_views`: kernels take tensors whose samples lie further apart than their bytes, as
-    channel slices of a batch over 1 do. `in_place_concat`: operands may be written straight into
-    their slices.
+    Samples of a tensor may lie further apart than their bytes, as those of channel slices do in a
+    batch over 1. `in_place_concat`: operands may be written straight into their slices.
 
     The tensors of the nodes in `external` lie in the caller's memory: no plan is made for them,
     nothing is written over them, and they are views of nothing.
@@ -45,18 +44,12 @@ class Options:
     layout: Callable[[Node], Hashable] = one_layout
     channel_block: int = 1
     interleaved: bool = False
-    strided_views: bool = True
     in_place_concat: bool = True
     external: frozenset[str] = frozenset()
 
     def alike(self, a: Node, b: Node) -> bool:
         """Whether two tensors have the same layout."""
         return self.layout(a) == self.layout(b)
-
-    @property
-    def partial_views(self) -> bool:
-        """Whether a tensor may lie inside a larger one."""
-        return self.strided_views or self.batch == 1
 
 
 @dataclass(frozen=True)

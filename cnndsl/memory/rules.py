@@ -81,6 +81,4 @@ def channel_offset(part: Node, whole: Node, start: int, options: Options) -> int
     same_layout = size * channels == total * part.type.channels and options.alike(part, whole)
     if not same_layout or start % options.channel_block or total * start % channels:
         return None
-    if size != total and not options.partial_views:
-        return None
     return total * start // channels

@@ -19,9 +19,10 @@ class Backend(Protocol):
     """A plug-in under the entry point group `cnndsl.backends`, named by its target.
 
     `suffix` is the ending of its artefacts, with the dot. `open_sizes` tells whether it takes
-    graphs whose sizes are not all known. `fusions` names the passes that make fused operators
-    (`cnndsl.passes.pipeline.FUSING`) and are worth it for the backend; every backend can run
-    what they make. `options` are the fields of CompileOptions that it has, but for the common ones.
+    graphs whose sizes are not all known. `fusions` names those passes that are worth it for the
+    backend among the ones that make fused operators and the ones that trade one kind of work for
+    another (FUSING and RESHAPING of `cnndsl.passes.pipeline`); every backend can run what they
+    make. `options` are the fields of CompileOptions that it has, but for the common ones.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""What is kept between runs. None of it is needed: all can be made anew, and is if it is damaged.
+"""What is kept between runs. None of it is needed: what is lost or damaged can be made anew.
 
 Several processes may use the cache at a time. A folder that cannot be used costs the cache only.
 """

@@ -134,19 +134,24 @@ class _Machine:
             case "STACK_GLOBAL":
                 stack.append(_known(".".join(self._pop(2))))
             case "REDUCE" | "NEWOBJ":
-                function, arguments = self._pop(2)
-                self.spend(sum(len(a) for a in arguments if isinstance(a, Sized)))
-                stack.append(function(*_expect(arguments, tuple)))
+                stack.append(self._call(*self._pop(2)))
             case "BUILD":
                 self._pop(1)  # attributes that PyTorch hangs on a state dict
                 _expect(stack[-1], dict)
             case "BINPERSID":
-                storage = _storage(*_expect(self._pop(1)[0], tuple))
-                if self.storages.setdefault(storage.key, storage) != storage:
-                    raise DamagedError("two of its storages have the same key")
-                stack.append(storage)
+                stack.append(self._known_storage(*self._pop(1)))
             case _:
                 raise DamagedError(f"its pickle holds the instruction {name}")
+
+    def _call(self, function: Any, arguments: Any) -> Any:
+        self.spend(sum(len(a) for a in arguments if isinstance(a, Sized)))
+        return function(*_expect(arguments, tuple))
+
+    def _known_storage(self, description: Any) -> Storage:
+        storage = _storage(*_expect(description, tuple))
+        if self.storages.setdefault(storage.key, storage) != storage:
+            raise DamagedError("two of its storages have the same key")
+        return storage
 
     def _pop(self, count: int) -> list[Any]:
         if len(self.stack) < count:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cnndsl.backends.cuda.kernels import FAMILIES
-from cnndsl.backends.cuda.steps import is_step
 from cnndsl.backends.native.prepare import REPLACED
+from cnndsl.backends.native.steps import is_step
 from cnndsl.ir.operators import OPERATORS, Concat, Input
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE, assert_agrees

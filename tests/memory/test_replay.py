@@ -61,14 +61,12 @@ def test_networks_compute_the_same_in_an_arena(name: str, level: int) -> None:
 @st.composite
 def all_options(draw: st.DrawFn) -> Options:
     batch = draw(st.sampled_from([1, 1, 2]))
-    strided, concat = draw(st.tuples(st.booleans(), st.booleans()))
     layouts = draw(st.lists(st.integers(0, 1), min_size=1, max_size=7))
     return replace(
         BASE,
         batch=batch,
         layout=lambda node: layouts[sum(node.name.encode()) % len(layouts)],
-        strided_views=strided,
-        in_place_concat=concat,
+        in_place_concat=draw(st.booleans()),
     )
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from cnndsl.backends.tvm import compile as compiling
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.module import CpuModule
-from cnndsl.backends.tvm.runtime import available_cores
+from cnndsl.backends.tvm.runtime import Library, available_cores
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
 from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.module import Array
 from tests.onnx.support import small_net, start, then
 from tests.operators.cases import parameter_values
 from tests.tvm.support import EXACT, WINOGRAD, assert_agrees, compiled
@@ -108,6 +110,23 @@ def test_other_weights_need_no_compilation(graph: Graph, saved: Path, tmp_path: 
     assert_agrees(loaded, graph, values, {"image": IMAGE})
     with pytest.raises(CnnError, match="missing"):
         loaded.set_weights({})
+
+
+def test_a_running_call_finishes_with_the_old_weights(
+    graph: Graph, saved: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Though others are set after its first sample."""
+    loaded, others = BACKEND.load(saved), parameter_values(graph, 7)
+    assert isinstance(loaded, CpuModule)
+    before, run = loaded(IMAGE), Library.run
+
+    def run_and_change(library: Library, buffers: Sequence[Array]) -> None:
+        run(library, buffers)
+        loaded.set_weights(others)
+
+    monkeypatch.setattr(Library, "run", run_and_change)
+    np.testing.assert_array_equal(loaded(IMAGE), before)
+    assert_agrees(loaded, graph, others, {"image": IMAGE})
 
 
 def test_threads_do_not_disturb_each_other(module: CpuModule):

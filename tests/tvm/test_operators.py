@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cnndsl.backends.native.prepare import REPLACED
+from cnndsl.backends.native.steps import is_step
 from cnndsl.backends.tvm.kernels import FAMILIES
-from cnndsl.backends.tvm.steps import is_step
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import INTERNAL, OPERATORS, Fused, Input
 from cnndsl.runtime.module import Array

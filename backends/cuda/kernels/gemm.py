@@ -11,8 +11,9 @@ import numpy as np
 from cnndsl.backends.cuda.kernel import Call, Kernel, Launch
 from cnndsl.backends.cuda.machine import VECTOR
 from cnndsl.backends.cuda.tiles import Choice, Product, rank_tiles
-from cnndsl.backends.cuda.weights import dense_weight, padded_bias
+from cnndsl.backends.cuda.weights import padded_bias
 from cnndsl.backends.cuda.windows import window_constants
+from cnndsl.backends.native.weights import dense_weight
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, FullyConnected

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cnndsl.backends.cuda.kernel import THREADS, Call, Kernel, flat_launch, nearest
-from cnndsl.backends.cuda.weights import dense_weight, padded_bias
+from cnndsl.backends.cuda.weights import padded_bias
 from cnndsl.backends.cuda.windows import window_constants
+from cnndsl.backends.native.weights import dense_weight
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from cnndsl.backends.cuda.kernel import Call, Kernel, elementary
-from cnndsl.backends.cuda.weights import dense_weight
 from cnndsl.backends.cuda.windows import three, window_constants
+from cnndsl.backends.native.weights import dense_weight
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, ConvTranspose, LocalConv, RadialBasis, TiledConv
 

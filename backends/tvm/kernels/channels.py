@@ -6,18 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import Expr, number, shuffled, vector
+from cnndsl.backends.tvm.expressions import LOWEST, Expr, number, shuffled, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tir import Code, Register
-from cnndsl.ir.operators import (
-    ChannelMax,
-    LocalResponseNorm,
-    Maxout,
-    Softmax,
-)
-
-LOWEST = -3.402823466e38
+from cnndsl.ir.operators import ChannelMax, LocalResponseNorm, Maxout, Softmax
 
 
 def maxout(call: Call) -> Kernel:

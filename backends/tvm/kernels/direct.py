@@ -171,7 +171,7 @@ class _Direct:
         with bands.walk(code) as band:
             bands.fill(body, x, band)
             with code.loop(blocking.parts) as part, code.loop(self.tiles.chunks) as chunk:
-                following = code.name(self._next_weights(blocking, chunk))
+                following = code.name(self._next_weights(chunk))
                 with code.loop(band.count) as index:
                     asked = code.name(following + index * self._asked)
                     row = code.name(band.first + index)
@@ -192,7 +192,7 @@ class _Direct:
             code.loop(blocking.chunks) as inner,
         ):
             chunk = code.name(outer * blocking.chunks + inner)
-            following = code.name(self._next_weights(blocking, inner))
+            following = code.name(self._next_weights(inner))
             with code.loop(blocking.rows) as index:
                 row = code.name(group * blocking.rows + index)
                 asked = following + index * self._asked
@@ -206,12 +206,11 @@ class _Direct:
         taps = math.prod(self.tiles.window.weight.shape[2:])
         return self.blocking.depth * taps * self.blocking.lines * FLOATS_OF_LINE
 
-    def _next_weights(self, blocking: Blocking, inner: Expr) -> Expr:
+    def _next_weights(self, inner: Expr) -> Expr:
         """Distance from the weights of a part and chunk to those that are read after them."""
-        following = self.tiles.window.inner * self.tiles.window.panel(self.tiles.tile.blocks)
-        part = blocking.depth * self.tiles.window.panel(self.tiles.tile.blocks)
-        wrapped = part - (blocking.chunks - 1) * following
-        return choose(inner == blocking.chunks - 1, wrapped, following)
+        panel, last = self.tiles.window.panel(self.tiles.tile.blocks), self.blocking.chunks - 1
+        following = self.tiles.window.inner * panel
+        return choose(inner == last, self.blocking.depth * panel - last * following, following)
 
 
 def _write_prologue(body: Body, x: Tensor) -> None:

@@ -19,7 +19,7 @@ from cnndsl.backends.tvm.expressions import (
 )
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import Blocking, Grid, starts_with_sum
-from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE, Ahead, add_products
+from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE, Ahead, Totals, add_products
 from cnndsl.backends.tvm.kernels.windows import Window
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import Tile
@@ -132,7 +132,7 @@ class DirectTiles:
                 y.store(code, place, total.value)
 
     def _outputs(
-        self, body: Body, task: Task, first: Expr, totals: Sequence[Sequence[Register]]
+        self, body: Body, task: Task, first: Expr, totals: Totals
     ) -> Iterator[tuple[Place, Register]]:
         """The place and the sum of each output of a tile."""
         for b in range(len(totals[0])):
@@ -188,27 +188,17 @@ class DirectTiles:
         position = [i * s + c for i, s, c in zip(outer, window.stride, corner, strict=True)]
         return x.index(task.source, 0, position), window.stride[-1] * x.strides[-1]
 
-    def _products(
-        self,
-        body: Body,
-        task: Task,
-        start: Expr,
-        step: int,
-        totals: Sequence[Sequence[Register]],
-    ) -> None:
+    def _products(self, body: Body, task: Task, start: Expr, step: int, totals: Totals) -> None:
         """Add the products of all input channels and kernel positions to the registers."""
-        code, window, layout = body.code, self.window, task.x.layout
-        weight = body.weights["weight"]
+        code, window, blocks = body.code, self.window, self.tile.blocks
         _, channels, *kernel = window.weight.shape
-        tap_size = window.block * self.tile.blocks * body.output.layout.block
-        block_size = window.panel(self.tile.blocks)
-        first = code.name(window.first_block(task.chunk * self.tile.blocks))
+        block_size, taps = window.panel(blocks), math.prod(kernel)
+        first = code.name(window.first_block(task.chunk * blocks))
         weights = code.name(task.chunk * (window.inner * block_size))
+        part_start = task.part * task.blocking.depth
+        asked = code.name(weights + part_start * block_size + task.asked)
         whole, rest = divmod(channels, window.block)
-        first_block = start_block = task.part * task.blocking.depth
-        lines, distance, taps = task.blocking.lines, task.blocking.distance, math.prod(kernel)
-        asked = code.name(weights + first_block * block_size + task.asked)
-        count = minimum(task.blocking.depth, whole - start_block)
+        start_block, count = part_start, minimum(task.blocking.depth, whole - part_start)
         if window.groups > 1 and window.run == 1:
             begin, end = window.reads(task.chunk)
             start_block = code.name(begin - window.first_block(task.chunk))
@@ -221,18 +211,13 @@ class DirectTiles:
             for offset, size, dilation, stride in axes:
                 index = index + offset * (dilation * stride)
                 tap = tap * size + offset
-            row = code.name(weights + block * block_size + tap * tap_size)
-            ahead = None
-            if lines:
-                share = ((block - first_block) * taps + tap) * (lines * FLOATS_OF_LINE)
-                ahead = Ahead.of(code, weight, asked + share, lines)
-            elif distance:
-                ahead = Ahead.of(code, weight, row + distance, tap_size // FLOATS_OF_LINE)
-            inputs, blocks = (task.x.buffer, code.name(index)), self.tile.blocks
-            add_products(code, totals, inputs, step, (weight, row), lanes, blocks, ahead)
+            row = code.name(weights + block * block_size + tap * (block_size // taps))
+            ahead = self._ahead(body, task, asked, (block - part_start) * taps + tap, row)
+            inputs, packed = (task.x.buffer, code.name(index)), (body.weights["weight"], row)
+            add_products(code, totals, inputs, step, packed, lanes, blocks, ahead)
 
         positions = [range(size) for size in kernel]
-        if layout.block == 1 and channels < FLOATS_OF_LINE:
+        if task.x.layout.block == 1 and channels < FLOATS_OF_LINE:
             with code.box(positions) as offsets:
                 for block in range(channels):
                     add(block, 1, offsets)
@@ -243,6 +228,21 @@ class DirectTiles:
         if rest:
             with code.when(task.is_last), code.box(positions) as offsets:
                 add(whole, rest, offsets)
+
+    def _ahead(self, body: Body, task: Task, asked: Expr, done: Expr, row: Expr) -> Ahead | None:
+        """The weights to ask for with the products of an input block and a kernel position.
+
+        `asked` is the first number that the task's row asks for, `done` how many such products
+        the row has computed, `row` the first number of their weights.
+        """
+        weight, lines = body.weights["weight"], task.blocking.lines
+        if lines:
+            return Ahead.of(body.code, weight, asked + done * (lines * FLOATS_OF_LINE), lines)
+        if task.blocking.distance:
+            floats = self.window.panel(self.tile.blocks) // math.prod(self.window.kernel)
+            start = row + task.blocking.distance
+            return Ahead.of(body.code, weight, start, floats // FLOATS_OF_LINE)
+        return None
 
     def _block_start(self, task: Task, block: Expr) -> Expr:
         """Distance from the first input number of a tile to that of an input block."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from cnndsl.backends.native.weights import dense_weight
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels import depthwise
 from cnndsl.backends.tvm.kernels.depthwise import Depthwise
 from cnndsl.backends.tvm.kernels.family import Candidate, Family
 from cnndsl.backends.tvm.kernels.narrow import NarrowGroups
-from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tiles import Pieces
 from cnndsl.ir.algebra import pad
@@ -53,7 +53,7 @@ def _pieces(call: Call, op: Conv, width: int) -> list[Pieces]:
 def _depthwise(call: Call, op: Conv, pieces: Pieces) -> Kernel:
     """Row by row in such pieces."""
     lanes = call.machine.lanes
-    weights = {"weight": depthwise.packed(conv_weight(call), lanes), **call.weights()}
+    weights = {"weight": depthwise.packed(dense_weight(call), lanes), **call.weights()}
     if op.bias:
         missing = call.output.blocks * lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from cnndsl.backends.native.weights import dense_weight
 from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, mod, number
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tir import Code, Register
-from cnndsl.ir.algebra import embed_table, flip
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import (
     Conv,
@@ -23,16 +23,6 @@ from cnndsl.ir.operators import (
 
 Accumulate = Callable[[Body, Place, Expr, Register], None]
 """Adds all products for one output channel at a place to a register."""
-
-
-def conv_weight(call: Call) -> Expression:
-    """A convolution's weight as a dense [filters, channels/groups, *kernel], not flipped."""
-    op = call.core
-    assert isinstance(op, Conv)
-    weight = call.params["core.weight"]
-    if op.table is not None:
-        weight = embed_table(weight, op.table, call.x.channels)
-    return flip(weight, range(2, len(weight.shape))) if op.flip else weight
 
 
 def _weighted(call: Call, weight: Expression, accumulate: Accumulate) -> Kernel:
@@ -88,7 +78,7 @@ def conv(call: Call) -> Kernel:
     """Convolution of any kind."""
     op = call.core
     assert isinstance(op, Conv)
-    weight = conv_weight(call)
+    weight = dense_weight(call)
     inner, filters = call.x.channels // op.groups, op.filters // op.groups
 
     def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import Expr, all_of, div, number, vector
+from cnndsl.backends.tvm.expressions import LOWEST, Expr, all_of, div, number, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Layout, Place
 from cnndsl.backends.tvm.tir import Code, Register
@@ -22,8 +22,6 @@ from cnndsl.ir.operators import (
     MaxPool,
 )
 from cnndsl.ir.operators.pooling import Pool
-
-LOWEST = -3.402823466e38
 
 Window = list[tuple[Expr, Expr]]
 """For each axis where a window starts and how many positions it has."""
@@ -45,7 +43,7 @@ def _pooling(
     call: Call,
     window: Callable[[Code, Place], Window],
     combine: Callable[[Code, Register, Expr], None],
-    finish: Callable[[Expr, Window], Expr] = lambda value, window: value,
+    finish: Callable[[Expr, Place, Window], Expr] = lambda value, place, window: value,
     start: float = 0.0,
 ) -> Kernel:
     """The elements of a window without gaps combined into one."""
@@ -58,7 +56,7 @@ def _pooling(
             sides = window(code, place)
             with _positions(code, sides) as position:
                 combine(code, total, body.read(Place(place.n, place.block, position)))
-            body.write(place, finish(total.value, sides))
+            body.write(place, finish(total.value, place, sides))
 
     return Kernel("pooling", call.weights(), write)
 
@@ -131,25 +129,18 @@ def avgpool(call: Call) -> Kernel:
     op = call.core
     assert isinstance(op, AvgPool)
     lanes = call.output.block
-    clipped = _clipped(op, call.x)
-    counts: dict[int, list[Expr]] = {}
 
-    def window(code: Code, place: Place) -> Window:
-        sides = clipped(code, place)
+    def finish(value: Expr, place: Place, sides: Window) -> Expr:
+        counts = [count for _, count in sides]
         if op.include_pad:
             axes = zip(place.position, call.x.spatial, op.kernel, op.strides, op.pads, strict=True)
-            counts[0] = [
+            counts = [
                 _smallest(i * s - before + k, n + after) - (i * s - before)
                 for i, n, k, s, (before, after) in axes
             ]
-        else:
-            counts[0] = [count for _, count in sides]
-        return sides
+        return value * vector(number(1.0) / _as_float(counts), lanes)
 
-    def finish(value: Expr, sides: Window) -> Expr:
-        return value * vector(number(1.0) / _as_float(counts[0]), lanes)
-
-    return _pooling(call, window, _sum, finish)
+    return _pooling(call, _clipped(op, call.x), _sum, finish)
 
 
 def _as_float(counts: list[Expr]) -> Expr:
@@ -164,7 +155,7 @@ def l2pool(call: Call) -> Kernel:
     op = call.core
     assert isinstance(op, L2Pool)
     return _pooling(
-        call, _clipped(op, call.x), _sum_of_squares, lambda value, sides: tirx.sqrt(value)
+        call, _clipped(op, call.x), _sum_of_squares, lambda value, place, sides: tirx.sqrt(value)
     )
 
 
@@ -212,7 +203,7 @@ def global_avgpool(call: Call) -> Kernel:
     """Mean of each map."""
     factor = 1 / math.prod(call.x.spatial)
     lanes = call.output.block
-    return _pooling(call, _whole(call), _sum, lambda value, _: value * vector(factor, lanes))
+    return _pooling(call, _whole(call), _sum, lambda value, *_: value * vector(factor, lanes))
 
 
 def global_maxpool(call: Call) -> Kernel:
@@ -239,7 +230,7 @@ def adaptive_avgpool(call: Call) -> Kernel:
     """Mean of each adaptive window."""
     lanes = call.output.block
 
-    def finish(value: Expr, sides: Window) -> Expr:
+    def finish(value: Expr, place: Place, sides: Window) -> Expr:
         return value / vector(_as_float([count for _, count in sides]), lanes)
 
     return _pooling(call, _adaptive(call), _sum, finish)

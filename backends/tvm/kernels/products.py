@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from cnndsl.backends.tvm.expressions import Expr, load, vector
 from cnndsl.backends.tvm.tiles import largest_divisor
@@ -14,6 +14,9 @@ FLOATS_OF_LINE = 16
 """What moves between caches together."""
 UNROLLED = 64
 """Multiply-adds in the body of the loop, about."""
+
+Totals: TypeAlias = Sequence[Sequence[Register]]
+"""The sums of a tile: of each column those of each output block."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Ahead:
 
 def add_products(
     code: Code,
-    totals: Sequence[Sequence[Register]],
+    totals: Totals,
     inputs: tuple[Any, Expr],
     step: int,
     weights: tuple[Any, Expr],

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnndsl.backends.native.weights import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, minimum
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.blocking import far, near
-from cnndsl.backends.tvm.kernels.plain import conv_weight
 from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.transforms import Transform, transform
 from cnndsl.backends.tvm.kernels.winograd_cost import (
@@ -209,7 +209,7 @@ class WinogradPlan:
         By panels it is G g as [panels, rows of points, channels, columns of the kernel, panel].
         """
         weight, width, inner = (
-            conv_weight(call),
+            dense_weight(call),
             self.tile.blocks * self.lanes,
             self.span * self.lanes,
         )

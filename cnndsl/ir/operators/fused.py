@@ -49,8 +49,7 @@ class Fused(Operator):
     @property
     def pool(self) -> MaxPool | None:
         """The max pool that the epilogue ends with, if there is one."""
-        last = self.epilogue[-1] if self.epilogue else None
-        return last if isinstance(last, MaxPool) else None
+        return final_pool(self.epilogue)
 
     def labelled(self) -> Iterator[tuple[str, Operator]]:
         """The parts in the order in which they are computed, with their labels."""
@@ -113,6 +112,12 @@ class Fused(Operator):
     def macs(self, inputs: Sequence[TensorType], output: TensorType) -> int:
         """Those of the core."""
         return sum(part.op.macs(part.inputs, part.output) for part in self.parts(inputs))
+
+
+def final_pool(epilogue: Sequence[Operator]) -> MaxPool | None:
+    """The max pool that an epilogue ends with, if there is one."""
+    last = epilogue[-1] if epilogue else None
+    return last if isinstance(last, MaxPool) else None
 
 
 def part_params(params: Mapping[str, Value], label: str) -> dict[str, Value]:

@@ -1,0 +1,62 @@
+"""What the modules of `.cnnmod` files share, whatever runs their code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from cnndsl.backends.native.artefact import Artefact, write_artefact
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.serialise import from_json, to_json
+from cnndsl.runtime.layers import Build
+from cnndsl.runtime.module import Array, Module
+from cnndsl.weights.bind import bind
+from cnndsl.weights.files import load_weights
+
+GRAPH = "graph.json"
+"""The file of an artefact that holds the network."""
+
+
+def graph_text(graph: Graph) -> bytes:
+    """The content of the file GRAPH."""
+    return json.dumps(to_json(graph), separators=(",", ":"), allow_nan=False).encode()
+
+
+class NativeModule(Module):
+    """A module that is made of an artefact, which it can write. Subclasses implement `run`.
+
+    `build` is how it was made, if this process did. Raises ValueError, KeyError or TypeError for
+    an artefact whose program names no batch.
+    """
+
+    def __init__(self, artefact: Artefact):
+        super().__init__(artefact.inputs, artefact.outputs, artefact.metadata)
+        self._artefact = artefact
+        self._batch = int(artefact.program["batch"])
+        self.build: Build | None = None
+
+    @property
+    def graph(self) -> Graph:
+        """The network before the passes of this target."""
+        return from_json(json.loads(self._artefact.code[GRAPH]))
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the packed weights."""
+        return self._artefact.weights.nbytes
+
+    def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
+        """Use other weights, from a file or as arrays by the network's names.
+
+        Raises CnnError as `cnndsl.weights.bind.bind` does.
+        """
+        arrays = load_weights(Path(weights)) if isinstance(weights, str | Path) else weights
+        packing = self._artefact.packing
+        packed = packing.evaluate(bind(packing.parameters(), arrays, seed=None).values)
+        self._artefact = replace(self._artefact, weights=packed)
+
+    def save(self, path: str | Path) -> None:
+        """Write a `.cnnmod` file, atomically; equal modules give equal bytes."""
+        write_artefact(path, self._artefact)

@@ -6,6 +6,7 @@ while code is written are Python numbers and truth values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -15,6 +16,8 @@ Expr: TypeAlias = Any
 """An expression of TensorIR, or a Python number."""
 LOWEST = -3.402823466e38
 """The lowest float32: where the search for a largest number starts."""
+LN2 = (0.693359375, math.log(2) - 0.693359375)
+"""The natural logarithm of 2 in two parts, of which whole multiples of the first are exact."""
 
 
 def number(value: float) -> Expr:
@@ -25,6 +28,31 @@ def number(value: float) -> Expr:
 def vector(value: Expr, lanes: int) -> Expr:
     """A scalar, or a number, repeated in all lanes."""
     scalar = number(value) if isinstance(value, int | float) else value
+    return scalar if lanes == 1 else tirx.Broadcast(scalar, lanes)
+
+
+def exponential(value: Expr, lanes: int) -> Expr:
+    """e^value, within 2e-7 of itself; what is over 88 or under -87 counts as that.
+
+    2^n times the series of e^r, where n is the whole number next to value / ln 2, so that |r| is at
+    most (ln 2) / 2. LLVM has no vectors of exponentials: it would call the C library lane by lane.
+    """
+    value = tirx.min(vector(88.0, lanes), tirx.max(vector(-87.0, lanes), value))
+    whole = tirx.nearbyint(value * vector(1 / math.log(2), lanes))
+    rest = value - whole * vector(LN2[0], lanes) - whole * vector(LN2[1], lanes)
+    series = vector(1 / math.factorial(7), lanes)
+    for power in range(6, -1, -1):
+        series = series * rest + vector(1 / math.factorial(power), lanes)
+    exponent = (tirx.Cast(_type("int32", lanes), whole) + _whole(127, lanes)) << _whole(23, lanes)
+    return series * tirx.reinterpret(_type("float32", lanes), exponent)
+
+
+def _type(name: str, lanes: int) -> str:
+    return name if lanes == 1 else f"{name}x{lanes}"
+
+
+def _whole(value: int, lanes: int) -> Expr:
+    scalar = tirx.const(value, "int32")
     return scalar if lanes == 1 else tirx.Broadcast(scalar, lanes)
 
 

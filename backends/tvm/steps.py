@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import Expr, vector
+from cnndsl.backends.tvm.expressions import Expr, exponential, vector
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Add,
@@ -60,9 +60,15 @@ def clip(value: Expr, low: float, high: float, lanes: int) -> Expr:
 
 
 def sigmoid(value: Expr, lanes: int) -> Expr:
-    """1 / (1 + exp(-value)); the exponent is clipped where the result is 0 or 1 in float32."""
-    power = tirx.exp(clip(vector(0.0, lanes) - value, -88.0, 88.0, lanes))
+    """1 / (1 + e^-value)."""
+    power = exponential(vector(0.0, lanes) - value, lanes)
     return vector(1.0, lanes) / (vector(1.0, lanes) + power)
+
+
+def tanh(value: Expr, lanes: int) -> Expr:
+    """(1 - p) / (1 + p) with p = e^(-2 value)."""
+    power = exponential(vector(-2.0, lanes) * value, lanes)
+    return (vector(1.0, lanes) - power) / (vector(1.0, lanes) + power)
 
 
 def hard_sigmoid(value: Expr, lanes: int) -> Expr:
@@ -80,7 +86,7 @@ ACTIVATIONS: dict[type[Operator], Callable[..., Expr]] = {
     Relu6: lambda op, value, lanes: clip(value, 0.0, 6.0, lanes),
     LeakyRelu: leaky_relu,
     Sigmoid: lambda op, value, lanes: sigmoid(value, lanes),
-    Tanh: lambda op, value, lanes: tirx.tanh(value),
+    Tanh: lambda op, value, lanes: tanh(value, lanes),
     Silu: lambda op, value, lanes: value * sigmoid(value, lanes),
     HardSigmoid: lambda op, value, lanes: hard_sigmoid(value, lanes),
     HardSwish: lambda op, value, lanes: value * hard_sigmoid(value, lanes),

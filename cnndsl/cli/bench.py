@@ -65,7 +65,10 @@ def command(
     """
     from cnndsl.measure.contest import contest
     from cnndsl.measure.report import contest_report
+    from cnndsl.measure.runtimes import check_installed
 
+    for runtime in against:
+        check_installed(runtime)
     module = _module(model, options)
     with progress_bar() as progress:
         progress("measuring", 0, 100)
@@ -98,7 +101,8 @@ def _module(model: str, options: dict[str, Any]) -> Module:
 
     settings, input_shapes = options.pop("settings"), options.pop("input_shapes")
     network = load_network(model, settings, input_shapes)
-    module = compile_network(network, **random_weights(options))
+    with progress_bar() as progress:
+        module = compile_network(network, progress=progress, **random_weights(options))
     show(module.warnings)
     return module
 

@@ -40,7 +40,7 @@ def test_bench_of_an_artefact_as_tables(call):
 
 
 @pytest.mark.parametrize(
-    ("options", "code"), [(["--against", "torch"], "E0730"), (["--layers"], "E0733")]
+    ("options", "code"), [(["--against", "tensorrt"], "E0730"), (["--layers"], "E0733")]
 )
 def test_bench_errors(call, options, code):
     result = call("bench", "small.cnn", "--target", "onnx", "--seconds", 0.05, *options)

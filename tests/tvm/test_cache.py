@@ -112,7 +112,7 @@ def test_the_cache_is_not_needed(graph: Graph, place: str, monkeypatch: pytest.M
 
 def test_plain_loops_are_told():
     graph, x = start(3, 8, 8)
-    then(graph, "y", "conv_transpose", x, filters=4, kernel=3)
+    then(graph, "y", "local_conv", x, filters=4, kernel=3)
     graph.outputs = {"out": "y"}
     assert build(graph).fallbacks == 1
 

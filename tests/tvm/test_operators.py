@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from cnndsl.backends.native.prepare import REPLACED
@@ -10,6 +11,7 @@ from cnndsl.backends.tvm.kernels import FAMILIES
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import INTERNAL, OPERATORS, Fused, Input
 from cnndsl.runtime.module import Array
+from tests.onnx.support import start, then
 from tests.operators.cases import CASES, Case, apply, parameter_values
 from tests.tvm.support import assert_agrees, compiled
 
@@ -57,3 +59,24 @@ def together(cases: list[Case]) -> tuple[Graph, dict[str, Array]]:
         node = apply(graph, f"case{index}", case.operator, operands)
         graph.outputs[f"{case.id}"] = node.name
     return graph, inputs
+
+
+@pytest.mark.parametrize("extension", ["avx512", "avx2", "scalar"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "silu"])
+def test_exponentials_are_exact_everywhere(name: str, extension: str):
+    graph, x = start(16, 50)
+    then(graph, "y", name, x)
+    graph.outputs = {"out": "y"}
+    module = compiled(graph, {}, extension=extension)
+    wide = np.concatenate([np.linspace(-120, 120, 400), np.linspace(-1, 1, 400)])
+    image = wide.reshape(1, 16, 50).astype(np.float32)
+    exact = image.astype(np.float64)
+    sigmoid = 1 / (1 + np.exp(-exact))
+    expected = {"sigmoid": sigmoid, "silu": exact * sigmoid, "tanh": np.tanh(exact)}[name]
+    np.testing.assert_allclose(module(image), expected, rtol=3e-7, atol=2e-7)
+    special = np.full((1, 16, 50), np.nan, np.float32)
+    special[0, 0, :2] = np.inf, -np.inf
+    found = module(special)
+    assert np.isnan(found[0, 1:]).all()
+    if name != "silu":
+        np.testing.assert_allclose(found[0, 0, :2], [1, 0 if name == "sigmoid" else -1], atol=1e-30)

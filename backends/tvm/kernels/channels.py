@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import LOWEST, Expr, number, shuffled, vector
+from cnndsl.backends.tvm.expressions import LOWEST, Expr, exponential, number, shuffled, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tir import Code, Register
@@ -82,7 +82,7 @@ def _softmax_vectors(body: Body) -> None:
 
         def add_up(block: Expr, last: bool) -> None:
             place = Place(n, block, tuple(position))
-            power = code.register(tirx.exp(x.load(place) - largest.value), lanes)
+            power = code.register(exponential(x.load(place) - largest.value, lanes), lanes)
             y.store(code, place, power.value)
             code.set(total, total.value + kept(power.value, 0.0, last))
 
@@ -120,14 +120,14 @@ def _softmax_scalars(body: Body) -> None:
             code.set(largest, tirx.max(largest.value, x.channel(n, c, position)))
         total = code.register(number(0.0))
         with code.loop(layout.channels) as c:
-            power = tirx.exp(x.channel(n, c, position) - largest.value)
+            power = exponential(x.channel(n, c, position) - largest.value, 1)
             code.set(total, total.value + power)
         factor = code.register(number(1.0) / total.value)
         with code.loop(layout.blocks) as block, code.loop(layout.block) as lane:
             c = code.name(block * layout.block + lane)
             place = Place(n, block, tuple(position), lane)
             inside = tirx.min(c, layout.channels - 1)
-            power = tirx.exp(x.channel(n, inside, position) - largest.value)
+            power = exponential(x.channel(n, inside, position) - largest.value, 1)
             body.write(place, power * factor.value)
 
 

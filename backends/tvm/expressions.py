@@ -86,7 +86,12 @@ def whole_number(name: str) -> Any:
 
 
 def split(index: Expr, extents: Sequence[int]) -> list[Expr]:
-    """A flat index as one index for each extent, the last fastest."""
+    """A flat index as one index for each extent, the last fastest.
+
+    Rounded towards zero, as the index is never negative: where TVM cannot prove that, it adds a
+    test of the sign to what rounds down. Of such tests for many columns LLVM 22 makes `vmovmskps`
+    of registers that it cannot encode, and the code then reads another one.
+    """
     parts: list[Expr] = []
     for position, extent in reversed(list(enumerate(extents))):
         if extent == 1:
@@ -94,28 +99,24 @@ def split(index: Expr, extents: Sequence[int]) -> list[Expr]:
         elif position == 0 or all(e == 1 for e in extents[:position]):
             parts.append(index)
         else:
-            parts.append(mod(index, extent))
-            index = div(index, extent)
+            known = isinstance(index, int)
+            parts.append(index % extent if known else tirx.truncmod(index, extent))
+            index = index // extent if known else tirx.truncdiv(index, extent)
     return parts[::-1]
 
 
 def div(index: Expr, divisor: Expr) -> Expr:
-    """The quotient of an index, which is never negative.
-
-    Rounded towards zero: where TVM cannot prove that, it adds a test of the sign to what rounds
-    down. Of several such tests LLVM 22 makes `vmovmskps` of registers that it cannot encode, and
-    the code then reads another one.
-    """
+    """The quotient of an index, which is never negative."""
     if isinstance(divisor, int) and divisor == 1:
         return index
-    return index // divisor if isinstance(index, int) else tirx.truncdiv(index, divisor)
+    return index // divisor if isinstance(index, int) else tirx.indexdiv(index, divisor)
 
 
 def mod(index: Expr, divisor: int) -> Expr:
     """The remainder of an index, which is never negative."""
     if divisor == 1:
         return 0
-    return index % divisor if isinstance(index, int) else tirx.truncmod(index, divisor)
+    return index % divisor if isinstance(index, int) else tirx.indexmod(index, divisor)
 
 
 def minimum(a: Expr, b: Expr) -> Expr:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnndsl import __version__
-from cnndsl.diagnostics import CnnError, Diagnostic, Severity, Source, Span
+from cnndsl.diagnostics import CnnError, Diagnostic, Severity
 from cnndsl.ir.graph import Graph
 from cnndsl.language.checks import check_unit
 from cnndsl.language.convolutional import Windows, declared_windows
@@ -17,7 +17,7 @@ from cnndsl.language.elaborator import Elaborator
 from cnndsl.language.loader import choose_network, load_unit
 from cnndsl.language.sources import locate, zoo
 from cnndsl.language.units import NetworkItem, Unit, is_concrete
-from cnndsl.language.values import Given, Settings
+from cnndsl.language.values import Settings, given_settings
 
 if TYPE_CHECKING:
     from cnndsl.runtime.module import Array, Module
@@ -105,7 +105,7 @@ def parse(
     findings = _checked(unit)
     _raise_errors(findings)
     owner, item = choose_network(unit, name)
-    given = _given(settings or {})
+    given = given_settings(settings or {})
     declared = _declared_graph(owner, item, given) if input_shapes else None
     windows = declared_windows(declared) if declared else {}
     elaborator = Elaborator(item.name.text, input_shapes, windows)
@@ -240,12 +240,3 @@ def _raise_errors(findings: list[Diagnostic]) -> None:
 def _place(diagnostic: Diagnostic) -> tuple[str, int]:
     span = diagnostic.span
     return (span.source.name, span.start) if span else ("", 0)
-
-
-def _given(settings: Mapping[str, Any]) -> Settings:
-    """Settings with a place each: a one-line text of its own."""
-    given = {}
-    for name, value in settings.items():
-        text = f"{name}={value}"
-        given[name] = Given(value, Span(Source("<settings>", text), 0, len(text)))
-    return given

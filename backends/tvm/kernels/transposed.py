@@ -69,6 +69,8 @@ def is_fast(op: ConvTranspose, spatial: tuple[int, ...]) -> bool:
 
 def read_halo(op: ConvTranspose, spatial: tuple[int, ...]) -> Halo:
     """The zeros around the operand that are read for a result of these sizes."""
+    if not is_fast(op, spatial):
+        return ((0, 0),) * len(spatial)
     return tuple(
         (max(0, *(p.pads[0] for p in axis)), max(0, *(p.pads[1] for p in axis)))
         for axis in phases(op, spatial)

@@ -86,12 +86,7 @@ def whole_number(name: str) -> Any:
 
 
 def split(index: Expr, extents: Sequence[int]) -> list[Expr]:
-    """A flat index as one index for each extent, the last fastest.
-
-    Rounded towards zero, as the index is never negative: where TVM cannot prove that, it adds a
-    test of the sign to what rounds down. Of such tests for many columns LLVM 22 makes `vmovmskps`
-    of registers that it cannot encode, and the code then reads another one.
-    """
+    """A flat index as one index for each extent, the last fastest."""
     parts: list[Expr] = []
     for position, extent in reversed(list(enumerate(extents))):
         if extent == 1:
@@ -99,9 +94,8 @@ def split(index: Expr, extents: Sequence[int]) -> list[Expr]:
         elif position == 0 or all(e == 1 for e in extents[:position]):
             parts.append(index)
         else:
-            known = isinstance(index, int)
-            parts.append(index % extent if known else tirx.truncmod(index, extent))
-            index = index // extent if known else tirx.truncdiv(index, extent)
+            parts.append(mod(index, extent))
+            index = div(index, extent)
     return parts[::-1]
 
 

@@ -153,7 +153,10 @@ class Code:
                 yield [0] * len(extents)
         else:
             share = div(team.cores + (total - 1), team.cores)
-            first = self.name(team.core * share)
+            # TVM tests the signs of what it divides unless it knows them. Of such tests for many
+            # columns LLVM 22 makes `vmovmskps` of registers that it cannot encode, and the code
+            # reads another one.
+            first = self.name(tirx.max(team.core * share, 0))
             with self.loop(self.name(minimum(share, total - first))) as index:
                 task = self.name(first + index)
                 yield [self.name(index) for index in split(task, extents)]

@@ -61,6 +61,18 @@ def test_no_signs_of_many_indices_are_gathered(cpu: str):
     assert "vmovmsk" not in code
 
 
+def test_positions_counted_through_over_parts_of_unequal_size():
+    """Indices that are divided twice, which TVM 0.27 cannot simplify if only one rounds to zero."""
+    graph, x = start(160, 7, 7)
+    x = then(graph, "conv", "conv", x, filters=960, kernel=1)
+    then(graph, "next", "conv", x, filters=960, kernel=3, pad=1, groups=960)
+    graph.outputs = {"out": "next"}
+    machine = replace(find_machine("x86-64-v4"), cores=2, caches=(48 * 1024, 2048 * 1024))
+    units = kernels(lower(graph, 1, machine).steps)
+    code = assembly([function for unit in units for function in unit.write()], machine)
+    assert "vfmadd" in code
+
+
 def test_the_cores_of_an_arm_cpu_meet_in_order():
     """It may reorder what is written before and read behind a meeting, unless a barrier forbids."""
     arm = replace(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from cnndsl.backends.native.weights import dense_weight
-from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, mod, number
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
@@ -136,13 +135,10 @@ def conv_transpose(call: Call) -> Kernel:
         with code.box([range(k) for k in op.kernel]) as offsets:
             axes = zip(place.position, offsets, op.dilation, op.pads, strict=True)
             reached = [code.name(i + before - o * d) for i, o, d, (before, _) in axes]
-            hit = [
-                c
-                for r, s in zip(reached, op.stride, strict=True)
-                for c in (r >= 0, tirx.truncmod(r, s) == 0)
-            ]
-            with code.when(all_of(hit)), code.loop(inner) as c:
-                position = [tirx.truncdiv(r, s) for r, s in zip(reached, op.stride, strict=True)]
+            inside = all_of([r >= 0 for r in reached])
+            hit = all_of([mod(r, s) == 0 for r, s in zip(reached, op.stride, strict=True)])
+            with code.when(inside), code.when(hit), code.loop(inner) as c:
+                position = [div(r, s) for r, s in zip(reached, op.stride, strict=True)]
                 index = flat((first + c, mod(channel, filters), *offsets), weight.shape)
                 _add_product(body, place.n, code.name(first + c), position, index, total)
 

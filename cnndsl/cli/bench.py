@@ -13,6 +13,7 @@ from cnndsl.cli.common import (
     is_artefact,
     load_network,
     network_options,
+    only_for_networks,
     print_json,
     print_table,
     progress_bar,
@@ -96,6 +97,7 @@ def _module(model: str, options: dict[str, Any]) -> Module:
     if is_artefact(model):
         from cnndsl.api import load
 
+        only_for_networks(model, options.keys() - {"batch", "threads"})
         return load(model, threads=options["threads"])
     from cnndsl.api import compile as compile_network
 

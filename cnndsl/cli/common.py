@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import Field
 from pathlib import Path
@@ -259,6 +259,15 @@ def is_artefact(model: str) -> bool:
     """Whether a model is named like a compiled file rather than like a network."""
     suffix = Path(model).suffix
     return bool(suffix) and suffix != ".cnn" and not suffix.startswith(".cnn:")
+
+
+def only_for_networks(model: str, names: Collection[str]) -> None:
+    """Raise UsageError if one of these parameters was given with a model that is compiled."""
+    context = click.get_current_context()
+    for item in context.command.params:
+        source = context.get_parameter_source(item.name or "")
+        if item.name in names and source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{model} is compiled; {item.opts[0]} is for networks")
 
 
 def print_json(data: Any) -> None:

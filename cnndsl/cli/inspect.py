@@ -12,6 +12,7 @@ from cnndsl.cli.common import (
     is_terminal,
     load_network,
     network_options,
+    only_for_networks,
     print_json,
     print_table,
     show,
@@ -44,8 +45,7 @@ def command(
 ) -> int:
     """Show blocks, shapes and costs of a network; of an artefact, its inputs and outputs."""
     if is_artefact(model):
-        if wants_view(view) or wants_memory(view):
-            raise click.UsageError(f"{model} is compiled; its passes have run")
+        only_for_networks(model, ("settings", "input_shapes", "depth", *view))
         if kernels or source:
             _inspect_kernels(model, source, as_json)
         else:

@@ -14,6 +14,7 @@ from cnndsl.cli.common import (
     is_artefact,
     load_network,
     network_options,
+    only_for_networks,
     print_table,
     progress_bar,
     show,
@@ -61,10 +62,13 @@ def command(
     sources = (model, image, labels, options["weights"], options["weights_map"])
     for _, path in outputs:
         check_output(path, [*sources, *(file for _, file in inputs)])
+    if len({path.resolve() for _, path in outputs}) < len(outputs):
+        raise click.UsageError("one file is given as several outputs")
     with stage("load"):
         if is_artefact(model):
             from cnndsl.api import load
 
+            only_for_networks(model, {"settings", "input_shapes", *options} - {"threads"})
             module = load(model, threads=options["threads"])
         else:
             from cnndsl.api import compile as compile_network

@@ -104,3 +104,30 @@ def test_an_unknown_keyword(call, name):
 def test_one_variant_is_no_choice(call):
     result = call("compile", "small.cnn", "--seed", 0, "--target", "cpu", "--tune", 1)
     assert (result.code, "E0615" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("run small.onnx --seed 0", "--seed"),
+        ("run small.onnx -O 2", "-O"),
+        ("run small.onnx --set classes=4 --output out.npy", "--set"),
+        ("bench small.onnx --target cpu", "--target"),
+        ("bench small.onnx --input-shape image=3x8x8", "--input-shape"),
+        ("inspect small.onnx --passes", "--passes"),
+        ("inspect small.onnx --depth 2", "--depth"),
+    ],
+)
+def test_an_artefact_has_no_options_of_the_compiler(call, tmp_path, line, option):
+    assert call("compile", "small.cnn", "--seed", 0, "-o", "small.onnx").code == 0
+    result = call(*line.split())
+    assert (result.code, result.out) == (2, "")
+    assert f"small.onnx is compiled; {option} is for networks" in result.err
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_threads_and_batch_of_an_artefact(call):
+    assert call("compile", "small.cnn", "--seed", 0, "-o", "small.onnx").code == 0
+    result = call("bench", "small.onnx", "--threads", 1, "--batch", 2, "--seconds", 0.1)
+    assert result.code == 0
+    assert "batch 2, threads 1" in result.out

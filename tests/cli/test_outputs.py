@@ -100,3 +100,10 @@ def test_a_module_is_not_saved_under_another_ending(call, tmp_path, target):
 
 def test_a_device_may_have_any_name():
     check_suffix(os.devnull, ".onnx")
+
+
+def test_several_outputs_go_into_several_files(call, tmp_path):
+    outputs = ("--output", "a=x.npy", "--output", f"b={tmp_path}/x.npy")
+    result = call("run", "small.cnn", "--seed", 0, *outputs)
+    assert (result.code, result.out) == (2, "")
+    assert "one file is given as several outputs" in result.err

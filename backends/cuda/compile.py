@@ -17,7 +17,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.layers import Build
-from cnndsl.runtime.module import Array, Port
+from cnndsl.runtime.module import Array, graph_ports
 from cnndsl.runtime.options import CompileOptions
 
 
@@ -35,14 +35,11 @@ def compile_module(
     sources = kernels(program.steps)
     code, hits = make_code(sources, lambda done: options.progress("compiling", done, len(sources)))
     resources = {name: code[name].resources for name in sources}
-
-    def port(name: str, node: str) -> Port:
-        return Port(name, graph[node].type, options.batch)
-
+    inputs, outputs = graph_ports(graph, options.batch)
     artefact = Artefact(
         target="cuda",
-        inputs=tuple(port(name, name) for name in graph.inputs),
-        outputs=tuple(port(name, node) for name, node in graph.outputs.items()),
+        inputs=inputs,
+        outputs=outputs,
         metadata={
             **options.metadata,
             "arch": machine.arch.name,

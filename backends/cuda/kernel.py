@@ -11,7 +11,7 @@ from itertools import product
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import Machine
 from cnndsl.backends.cuda.steps import argument, step_text
-from cnndsl.backends.native.steps import step_weights
+from cnndsl.backends.native.task import Task
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 
@@ -20,36 +20,10 @@ THREADS = (128, 256, 64)
 
 
 @dataclass(frozen=True)
-class Call:
-    """One node of the graph as a task for a kernel.
+class Call(Task[Layout]):
+    """One node of the graph, on a GPU."""
 
-    The inputs are the core's operand, then one for each join among the steps of `epilogue`.
-    `params` are those of all parts by `label.role`, as in `cnndsl.ir.operators.fused`.
-    """
-
-    core: Operator
-    prologue: tuple[Operator, ...]
-    epilogue: tuple[Operator, ...]
-    inputs: tuple[Layout, ...]
-    output: Layout
-    params: Mapping[str, Expression] = field(compare=False, repr=False)
     machine: Machine
-
-    @property
-    def x(self) -> Layout:
-        """The core's operand."""
-        return self.inputs[0]
-
-    def weights(self) -> dict[str, Expression]:
-        """The parameters of prologue and epilogue as their steps read them."""
-        found: dict[str, Expression] = {}
-        for label, steps, layout in (
-            ("prologue", self.prologue, self.x),
-            ("epilogue", self.epilogue, self.output),
-        ):
-            for index, op in enumerate(steps):
-                found |= step_weights(op, f"{label}{index}", self.params, layout)
-        return found
 
 
 @dataclass(frozen=True)
@@ -125,7 +99,7 @@ def elementary(
             f"{threads} threads x {own}",
             "outputs",
             flat_launch(-(-vectors // own), threads),
-            {**(weights or {}), **call.weights()},
+            {**(weights or {}), **call.step_weights()},
             {**(constants or {}), "OUTPUTS": own},
             members,
         )

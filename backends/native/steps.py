@@ -5,10 +5,6 @@ Each backend writes them in its own words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
-from cnndsl.ir.algebra import pad
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
@@ -21,22 +17,6 @@ PARAMETERS = {Affine: ("weight", "bias"), PRelu: ("weight",)}
 """What steps read besides, a number for each channel."""
 
 
-class Blocked(Protocol):
-    """How a result lies, in blocks of channels."""
-
-    @property
-    def channels(self) -> int:
-        """Those that count."""
-
-    @property
-    def blocks(self) -> int:
-        """How many it takes; the last may not be full."""
-
-    @property
-    def block(self) -> int:
-        """Channels of a block."""
-
-
 def is_step(op: Operator) -> bool:
     """Whether an operator can be a step."""
     return isinstance(op, (*ACTIVATIONS, *JOINS, Affine))
@@ -45,14 +25,6 @@ def is_step(op: Operator) -> bool:
 def parameter_names(op: Operator, label: str) -> list[str]:
     """The names of a step's parameters."""
     return [f"{label}.{role}" for role in PARAMETERS.get(type(op), ())]
-
-
-def step_weights(
-    op: Operator, label: str, params: Mapping[str, Expression], layout: Blocked
-) -> dict[str, Expression]:
-    """The parameters of a step, [channels], filled up with zeros to whole blocks."""
-    missing = layout.blocks * layout.block - layout.channels
-    return {name: pad(params[name], ((0, missing),)) for name in parameter_names(op, label)}
 
 
 def as_task(node: Node, operands: int) -> tuple[Fused, dict[str, Expression]]:

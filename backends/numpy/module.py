@@ -8,7 +8,7 @@ from pathlib import Path
 from cnndsl.backends.numpy.artefact import write_artefact
 from cnndsl.backends.numpy.run import evaluate_params, run_nodes
 from cnndsl.ir.graph import Graph
-from cnndsl.runtime.module import Array, Module, Port
+from cnndsl.runtime.module import Array, Module, graph_ports
 
 
 class ReferenceModule(Module):
@@ -23,14 +23,7 @@ class ReferenceModule(Module):
         dtype: str = "float32",
         batch: int | None = None,
     ):
-        def port(name: str, node: str) -> Port:
-            return Port(name, graph[node].type, batch)
-
-        super().__init__(
-            tuple(port(name, name) for name in graph.inputs),
-            tuple(port(name, node) for name, node in graph.outputs.items()),
-            metadata,
-        )
+        super().__init__(*graph_ports(graph, batch), metadata)
         self.graph = graph
         self.values = dict(values)
         self.dtype = dtype

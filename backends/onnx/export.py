@@ -17,7 +17,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.backend import CompileOptions
-from cnndsl.runtime.module import Array, Port
+from cnndsl.runtime.module import Array, graph_ports
 
 OPSET = 21
 """The newest that all supported versions of onnx and onnxruntime know. Later ones add number
@@ -42,11 +42,7 @@ def compile_module(
         **to_metadata(smallest_sizes(graph)),
     }
     model = export(graph, values, options.batch, metadata)
-    inputs = tuple(Port(name, graph[name].type, options.batch) for name in graph.inputs)
-    outputs = tuple(
-        Port(name, graph[node].type, options.batch) for name, node in graph.outputs.items()
-    )
-    return OnnxModule(model, inputs, outputs, metadata, options.threads)
+    return OnnxModule(model, *graph_ports(graph, options.batch), metadata, options.threads)
 
 
 def export(

@@ -27,7 +27,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.layers import Build
-from cnndsl.runtime.module import Array, Port
+from cnndsl.runtime.module import Array, graph_ports
 from cnndsl.runtime.options import Progress, silent
 from cnndsl.runtime.tuning import Tuned
 
@@ -66,14 +66,11 @@ def compile_module(
     program = lower(graph, batch, machine, choices.variant_of)
     packing = pack((step.node, step.kernel.weights) for step in program.steps)
     library, build = build_library(program, packing, machine, options.progress)
-
-    def port(name: str, node: str) -> Port:
-        return Port(name, graph[node].type, options.batch)
-
+    inputs, outputs = graph_ports(graph, options.batch)
     artefact = Artefact(
         target="cpu",
-        inputs=tuple(port(name, name) for name in graph.inputs),
-        outputs=tuple(port(name, node) for name, node in graph.outputs.items()),
+        inputs=inputs,
+        outputs=outputs,
         metadata=options.metadata,
         program={
             "features": machine.features,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnndsl.backends.native.packing import packed_size
-from cnndsl.backends.native.steps import step_weights
+from cnndsl.backends.native.task import Task
 from cnndsl.backends.tvm.expressions import Expr, floats, load, vector
 from cnndsl.backends.tvm.gather import gathered, shuffle_source
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
@@ -24,21 +24,13 @@ from cnndsl.ir.operators.fused import final_pool
 
 
 @dataclass(frozen=True)
-class Call:
-    """One node of the graph as a task for a kernel.
+class Call(Task[Layout]):
+    """One node of the graph, on a CPU.
 
-    The inputs are the core's operands, then one for each join among the steps of `epilogue`.
-    `params` are those of all parts by `label.role`, as in `cnndsl.ir.operators.fused`. With
-    `in_place` the result may lie where an operand of a join lies. `variant` names the kernel to
-    take; without a name it is that of the cost models.
+    With `in_place` the result may lie where an operand of a join lies. `variant` names the kernel
+    to take; without a name it is that of the cost models.
     """
 
-    core: Operator
-    prologue: tuple[Operator, ...]
-    epilogue: tuple[Operator, ...]
-    inputs: tuple[Layout, ...]
-    output: Layout
-    params: Mapping[str, Expression] = field(compare=False)
     machine: Machine
     in_place: bool = False
     variant: str = ""
@@ -47,11 +39,6 @@ class Call:
     def joins(self) -> int:
         """How many of the inputs belong to the epilogue."""
         return sum(op.operands is None for op in self.epilogue)
-
-    @property
-    def x(self) -> Layout:
-        """The core's first operand."""
-        return self.inputs[0]
 
     @property
     def is_shuffled(self) -> bool:
@@ -85,17 +72,6 @@ class Call:
     def spatial(self) -> tuple[int, ...]:
         """Sizes of the core's result."""
         return tuple(n * k for n, k in zip(self.output.spatial, self.window, strict=True))
-
-    def weights(self) -> dict[str, Expression]:
-        """The parameters of prologue and epilogue as their steps read them."""
-        found: dict[str, Expression] = {}
-        for label, steps, layout in (
-            ("prologue", self.prologue, self.x),
-            ("epilogue", self.epilogue, self.output),
-        ):
-            for index, op in enumerate(steps):
-                found |= step_weights(op, f"{label}{index}", self.params, layout)
-        return found
 
     def key(self) -> str:
         """Equal for calls that the same code serves."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.ir.dims import Dim
+from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import TensorType
 
 Array = NDArray[Any]
@@ -29,6 +30,13 @@ class Port:
     name: str
     type: TensorType
     batch: int | None = None
+
+
+def graph_ports(graph: Graph, batch: int | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """The inputs and the outputs of a graph."""
+    inputs = tuple(Port(name, graph[name].type, batch) for name in graph.inputs)
+    outputs = tuple(Port(name, graph[node].type, batch) for name, node in graph.outputs.items())
+    return inputs, outputs
 
 
 class Module(ABC):

@@ -95,7 +95,9 @@ def softmax(call: Call) -> Iterator[Kernel]:
     for threads in nearest(min(busy[-1], 256), busy):
         launch = Launch((positions, 1, 1), threads, threads * 4, cooperative=True)
         constants = {"PADDED": call.output.padded}
-        yield Kernel("softmax", f"{threads} threads", "softmax", launch, call.weights(), constants)
+        yield Kernel(
+            "softmax", f"{threads} threads", "softmax", launch, call.step_weights(), constants
+        )
 
 
 FAMILIES = {

@@ -13,7 +13,6 @@ from cnndsl.backends.cuda.machine import VECTOR
 from cnndsl.backends.cuda.tiles import Choice, Product, rank_tiles
 from cnndsl.backends.cuda.weights import padded_bias
 from cnndsl.backends.cuda.windows import window_constants
-from cnndsl.backends.native.weights import dense_weight
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, FullyConnected
@@ -39,7 +38,7 @@ def convolution(call: Call) -> Iterator[Kernel]:
     merged = _merged(op.groups, call.x.channels, op.filters, call.output.block)
     if merged is None:
         return
-    weight = _block_diagonal(dense_weight(call), op.groups, merged)
+    weight = _block_diagonal(call.dense_weight(), op.groups, merged)
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
     yield from _products(call, Windows(weight, op.groups // merged, constants))
 
@@ -110,7 +109,7 @@ def _product(call: Call, windows: Windows, choice: Choice) -> Kernel:
         {
             "weight": _packed(windows, choice, precision.block),
             **padded_bias(call),
-            **call.weights(),
+            **call.step_weights(),
         },
         {
             **windows.constants,

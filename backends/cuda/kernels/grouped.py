@@ -9,7 +9,6 @@ from dataclasses import replace
 from cnndsl.backends.cuda.kernel import THREADS, Call, Kernel, flat_launch, nearest
 from cnndsl.backends.cuda.weights import padded_bias
 from cnndsl.backends.cuda.windows import window_constants
-from cnndsl.backends.native.weights import dense_weight
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
@@ -32,8 +31,8 @@ def grouped(call: Call) -> Iterator[Kernel]:
     if op.groups == 1 or op.filters != call.x.channels or block % width:
         return
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
-    weight = _packed(dense_weight(call), call.output.padded)
-    weights = {"weight": weight, **padded_bias(call), **call.weights()}
+    weight = _packed(call.dense_weight(), call.output.padded)
+    weights = {"weight": weight, **padded_bias(call), **call.step_weights()}
     depth, height, columns = call.output.sizes
     rows = call.output.batch * depth * height * call.output.blocks
     extent = (constants["KX"] - 1) * constants["DX"] + 1

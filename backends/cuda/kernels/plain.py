@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from cnndsl.backends.cuda.kernel import Call, Kernel, elementary
 from cnndsl.backends.cuda.windows import three, window_constants
-from cnndsl.backends.native.weights import dense_weight
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, ConvTranspose, LocalConv, RadialBasis, TiledConv
 
@@ -40,7 +39,7 @@ def conv(call: Call) -> Iterator[Kernel]:
     assert isinstance(op, Conv)
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
     constants |= {"INNER": call.x.channels // op.groups, "FILTERS": op.filters // op.groups}
-    return _weighted(call, "convolve", dense_weight(call), constants)
+    return _weighted(call, "convolve", call.dense_weight(), constants)
 
 
 def local_conv(call: Call) -> Iterator[Kernel]:

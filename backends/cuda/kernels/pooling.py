@@ -152,7 +152,7 @@ def _whole(call: Call, combine: str, start: float, factor: float) -> Iterator[Ke
             f"{threads} threads / {group}",
             "reduce_maps",
             Launch((blocks, 1, 1), threads, shared, cooperative=True),
-            call.weights(),
+            call.step_weights(),
             {"GROUP": group},
             members,
         )

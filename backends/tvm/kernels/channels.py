@@ -27,7 +27,7 @@ def maxout(call: Call) -> Kernel:
             ]
             body.write(place, _largest(values))
 
-    return Kernel("channels", call.weights(), write)
+    return Kernel("channels", call.step_weights(), write)
 
 
 def _largest(values: list[Expr]) -> Expr:
@@ -50,7 +50,7 @@ def channel_max(call: Call) -> Kernel:
                 code.set(result, tirx.max(result.value, value))
             body.write(place, result.value)
 
-    return Kernel("channels", call.weights(), write)
+    return Kernel("channels", call.step_weights(), write)
 
 
 def softmax(call: Call) -> Kernel:
@@ -63,7 +63,7 @@ def softmax(call: Call) -> Kernel:
         with body.code.parallel(layout.batch, layout.blocks) as (n, block):
             body.clear_halo(n, block, [])
 
-    return Kernel("channels", call.weights(), write_all)
+    return Kernel("channels", call.step_weights(), write_all)
 
 
 def _softmax_vectors(body: Body) -> None:
@@ -163,7 +163,7 @@ def local_response_norm(call: Call) -> Kernel:
                 code.set(total, total.value + value * value)
             body.write(place, normalised(x.load(place), total.value, 1))
 
-    return Kernel("channels", call.weights(), write_vectors if aligned else write_scalars)
+    return Kernel("channels", call.step_weights(), write_vectors if aligned else write_scalars)
 
 
 def _neighbours(body: Body, place: Place) -> list[Expr]:

@@ -99,7 +99,10 @@ def _tiles_of(call: Call) -> list[DirectTiles]:
 def _kernel(tiles: DirectTiles, blocking: Blocking) -> Kernel:
     call, x, lanes = tiles.call, tiles.x, tiles.call.machine.lanes
     width = tiles.tile.blocks * lanes
-    weights = {"weight": packed(tiles.window.weight, tiles.window.block, width), **call.weights()}
+    weights = {
+        "weight": packed(tiles.window.weight, tiles.window.block, width),
+        **call.step_weights(),
+    }
     if "core.bias" in call.params:
         missing = call.output.blocks * lanes - call.output.channels
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))

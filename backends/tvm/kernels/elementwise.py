@@ -27,7 +27,7 @@ def _kernel(call: Call, source: Callable[[int, Expr], Expr]) -> Kernel:
             body.write(place, x.channel(place.n, channel, place.position))
 
     same = all(x.block == call.output.block for x in call.inputs)
-    return Kernel("elementwise", call.weights(), write if same else write_between_layouts)
+    return Kernel("elementwise", call.step_weights(), write if same else write_between_layouts)
 
 
 def identity(call: Call) -> Kernel:

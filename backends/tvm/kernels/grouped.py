@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from cnndsl.backends.native.weights import dense_weight
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels import depthwise
 from cnndsl.backends.tvm.kernels.depthwise import Depthwise
@@ -53,7 +52,7 @@ def _pieces(call: Call, op: Conv, width: int) -> list[Pieces]:
 def _depthwise(call: Call, op: Conv, pieces: Pieces) -> Kernel:
     """Row by row in such pieces."""
     lanes = call.machine.lanes
-    weights = {"weight": depthwise.packed(dense_weight(call), lanes), **call.weights()}
+    weights = {"weight": depthwise.packed(call.dense_weight(), lanes), **call.step_weights()}
     if op.bias:
         missing = call.output.blocks * lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
@@ -72,5 +71,5 @@ def _depthwise(call: Call, op: Conv, pieces: Pieces) -> Kernel:
 def _narrow(call: Call, op: Conv, pieces: Pieces) -> Kernel:
     """The same for groups of more than one channel."""
     groups = NarrowGroups(call, op, pieces)
-    weights = {**groups.weights(), **call.weights()}
+    weights = {**groups.weights(), **call.step_weights()}
     return Kernel("grouped", weights, groups.write, groups.scratch)

@@ -29,7 +29,7 @@ def _moved(
         with body.scalars() as (place, channel):
             body.write(place, value(body.inputs[0], place, channel))
 
-    return Kernel("moves", call.weights(), write)
+    return Kernel("moves", call.step_weights(), write)
 
 
 def _are_vectors(call: Call) -> bool:
@@ -51,7 +51,7 @@ def _in_vectors(call: Call, sources: Sequence[Source | None]) -> Kernel:
                     place = Place(n, block, (*row, column) if y.spatial else ())
                     body.write(place, gathered(body.inputs, place, sources, y.block))
 
-    return Kernel("moves", call.weights(), write)
+    return Kernel("moves", call.step_weights(), write)
 
 
 def take_slice(call: Call) -> Kernel:
@@ -100,7 +100,7 @@ def flatten(call: Call) -> Kernel:
             channel, *position = split(number_of, sizes)
             body.write(place, body.inputs[0].channel(place.n, channel, position))
 
-    return Kernel("moves", call.weights(), write)
+    return Kernel("moves", call.step_weights(), write)
 
 
 def concat(call: Call) -> Kernel:
@@ -120,7 +120,7 @@ def concat(call: Call) -> Kernel:
                 _copy_channels(body, x, start)
             start += x.layout.channels
 
-    return Kernel("moves", call.weights(), write)
+    return Kernel("moves", call.step_weights(), write)
 
 
 def _prepare_blocks(body: Body) -> None:

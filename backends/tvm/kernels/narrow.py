@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cnndsl.backends.native.weights import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, load, mod, shuffled, vector
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.depthwise import kernel_rows, reached_outputs
@@ -69,7 +68,7 @@ class NarrowGroups:
 
         Both are filled up with zeros, and interleaved as the outputs are.
         """
-        weight, lanes = dense_weight(self.call), self._lanes
+        weight, lanes = self.call.dense_weight(), self._lanes
         filters, width, *kernel = weight.shape
         order = interleaved(width, lanes) if self._is_interleaved else list(range(lanes))
         blocks = -(-filters // lanes)

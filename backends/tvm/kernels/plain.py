@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from cnndsl.backends.native.weights import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, mod, number
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
@@ -26,7 +25,7 @@ Accumulate = Callable[[Body, Place, Expr, Register], None]
 
 def _weighted(call: Call, weight: Expression, accumulate: Accumulate) -> Kernel:
     """Products summed up, and a bias of [filters] or [filters, *tiles]."""
-    weights = {"weight": weight, **call.weights()}
+    weights = {"weight": weight, **call.step_weights()}
     bias = call.params.get("core.bias")
     if bias is not None:
         weights["bias"] = bias
@@ -77,7 +76,7 @@ def conv(call: Call) -> Kernel:
     """Convolution of any kind."""
     op = call.core
     assert isinstance(op, Conv)
-    weight = dense_weight(call)
+    weight = call.dense_weight()
     inner, filters = call.x.channels // op.groups, op.filters // op.groups
 
     def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:
@@ -171,7 +170,7 @@ def radial_basis(call: Call) -> Kernel:
                 code.set(total, total.value + distance.value * distance.value)
             body.write(place, total.value)
 
-    return Kernel("plain", {"centres": centres, **call.weights()}, write)
+    return Kernel("plain", {"centres": centres, **call.step_weights()}, write)
 
 
 @contextmanager

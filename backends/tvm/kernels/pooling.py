@@ -58,7 +58,7 @@ def _pooling(
                 combine(code, total, body.read(Place(place.n, place.block, position)))
             body.write(place, finish(total.value, place, sides))
 
-    return Kernel("pooling", call.weights(), write)
+    return Kernel("pooling", call.step_weights(), write)
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _dilated_maxpool(call: Call, op: MaxPool) -> Kernel:
                     _max(code, total, body.read(Place(place.n, place.block, position)))
             body.write(place, total.value)
 
-    return Kernel("pooling", call.weights(), write)
+    return Kernel("pooling", call.step_weights(), write)
 
 
 def avgpool(call: Call) -> Kernel:
@@ -183,7 +183,7 @@ def distance_avgpool(call: Call) -> Kernel:
                     code.set(weights, weights.value + number(weight))
             body.write(place, total.value / vector(weights.value, lanes))
 
-    return Kernel("pooling", call.weights(), write)
+    return Kernel("pooling", call.step_weights(), write)
 
 
 def _offsets(kernel: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

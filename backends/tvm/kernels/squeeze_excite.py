@@ -57,7 +57,7 @@ def squeeze_excite(call: Call) -> Kernel:
         "b2": _filled(call.params["core.b2"], lanes),
     }
     scratch = means + call.x.batch * hidden_blocks * lanes
-    return Kernel("squeeze_excite", {**weights, **call.weights()}, write, scratch)
+    return Kernel("squeeze_excite", {**weights, **call.step_weights()}, write, scratch)
 
 
 def _filled(values: Expression, lanes: int) -> Expression:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cnndsl.backends.native.weights import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, div, minimum
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.ir.algebra import concat, pad, reshape, slice_axis, transpose
@@ -46,7 +45,7 @@ class Window:
         assert isinstance(op, Conv)
         before = tuple(before for before, _ in op.pads)
         geometry = (op.stride, op.dilation, before, op.groups, x.channels, x.block, lanes)
-        weight = dense_weight(call)
+        weight = call.dense_weight()
         filters, channels = op.filters // op.groups, x.channels // op.groups
         if op.groups == 1:
             return cls(weight, *geometry, blocks)

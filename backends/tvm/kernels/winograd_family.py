@@ -97,7 +97,7 @@ def _reaches(needed: Halo, halo: Halo) -> bool:
 
 def _kernel(call: Call, op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile) -> Kernel:
     plan = WinogradPlan.of(call, op, output, chunks, tile)
-    weights = {"weight": plan.packed(call), **call.weights()}
+    weights = {"weight": plan.packed(call), **call.step_weights()}
     if op.bias:
         missing = call.output.blocks * call.machine.lanes - op.filters
         weights["bias"] = pad(call.params["core.bias"], ((0, missing),))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnndsl.backends.native.weights import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, minimum
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.blocking import far, near
@@ -209,7 +208,7 @@ class WinogradPlan:
         By panels it is G g as [panels, rows of points, channels, columns of the kernel, panel].
         """
         weight, width, inner = (
-            dense_weight(call),
+            call.dense_weight(),
             self.tile.blocks * self.lanes,
             self.span * self.lanes,
         )

@@ -25,6 +25,7 @@ from cnndsl.backends.native.packing import ALIGNMENT, Packing, Weight, aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.serialise import expressions_from_json, expressions_to_json
 from cnndsl.ir.types import TensorType
+from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_member
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Port
 
@@ -32,8 +33,6 @@ FORMAT = 5
 MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
 DTYPES = {"float32": ("F32", 4), "float16": ("F16", 2)}
 """Types of packed weights: safetensors' name, bytes of a number."""
-EPOCH = (1980, 1, 1, 0, 0, 0)
-LARGEST_JSON = 2**28
 Result = TypeVar("Result")
 
 
@@ -58,7 +57,7 @@ class Artefact:
 def write_artefact(path: str | Path, artefact: Artefact) -> None:
     """Write the file, atomically and without timestamps. Raises CnnError if it cannot be."""
     check_suffix(path, SUFFIX)
-    recipe = _json(_recipe(artefact.packing))
+    recipe = json_bytes(_recipe(artefact.packing))
     data: Any = artefact.weights.data
     contents = {**artefact.code, RECIPE: recipe}
     manifest = {
@@ -72,10 +71,10 @@ def write_artefact(path: str | Path, artefact: Artefact) -> None:
         "sha256": {name: _hash(content) for name, content in (*contents.items(), (WEIGHTS, data))},
     }
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), _json(manifest))
+        archive.writestr(member_info(MANIFEST), json_bytes(manifest))
         for name, content in contents.items():
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
-        info = zipfile.ZipInfo(WEIGHTS, EPOCH)
+            archive.writestr(member_info(name), content)
+        info = member_info(WEIGHTS)
         with archive.open(info, "w", force_zip64=True) as member:
             member.write(_header(artefact.packing, file.tell()))
             member.write(data)
@@ -101,7 +100,7 @@ def _header(packing: Packing, start: int) -> bytes:
         numbers = (stop - first) * 4 // length
         span = [first * 4, stop * 4]
         tensors[name] = {"dtype": dtype, "shape": [numbers], "data_offsets": span}
-    text = _json(tensors)
+    text = json_bytes(tensors)
     text += b" " * (-(start + 8 + len(text)) % ALIGNMENT)
     return struct.pack("<Q", len(text)) + text
 
@@ -114,7 +113,7 @@ def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            manifest = _read_json(archive, MANIFEST)
+            manifest = read_json(archive, MANIFEST)
             if manifest.get("format") != FORMAT:
                 raise ValueError(f"its format is {manifest.get('format')}, not {FORMAT}")
             found = _hashes(manifest)
@@ -199,10 +198,6 @@ def _read_port(data: list[Any]) -> Port:
     return Port(str(name), TensorType(tuple(map(int, shape))), batch and int(batch))
 
 
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
-
-
 def _hash(content: bytes | memoryview) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -219,23 +214,7 @@ def _verify(name: str, content: bytes | memoryview, hashes: Mapping[str, Any]) -
         raise ValueError(f"{name} is not what {MANIFEST} says: its hash differs")
 
 
-def _read(archive: zipfile.ZipFile, name: str, hashes: Mapping[str, Any] | None = None) -> bytes:
-    """A member as it is: nothing in the file is compressed, so it cannot be larger than it."""
-    if name not in archive.namelist():
-        raise ValueError(f"it has no {name}")
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{name} is compressed")
-    content = archive.read(name)
-    if hashes is not None:
-        _verify(name, content, hashes)
+def _read(archive: zipfile.ZipFile, name: str, hashes: Mapping[str, Any]) -> bytes:
+    content = read_member(archive, name)
+    _verify(name, content, hashes)
     return content
-
-
-def _read_json(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    text = _read(archive, name)
-    if len(text) > LARGEST_JSON:
-        raise ValueError(f"{name} has {len(text)} bytes")
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} is not an object")
-    return value

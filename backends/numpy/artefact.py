@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +11,13 @@ from typing import Any
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import from_json, to_json
+from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_member
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array
 
 SUFFIX = ".cnnref"
 FORMAT = 1
 MANIFEST, GRAPH, WEIGHTS = "manifest.json", "graph.json", "weights.safetensors"
-EPOCH = (1980, 1, 1, 0, 0, 0)
-LARGEST_JSON = 2**28
 
 
 @dataclass(frozen=True)
@@ -42,24 +40,24 @@ def write_artefact(
     check_suffix(path, SUFFIX)
     weights = {name: values[name] for name in sorted(graph.parameters())}
     parts = {
-        MANIFEST: _json({"format": FORMAT, **settings}),
-        GRAPH: _json(to_json(graph)),
+        MANIFEST: json_bytes({"format": FORMAT, **settings}),
+        GRAPH: json_bytes(to_json(graph)),
         WEIGHTS: save(weights),
     }
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, content in parts.items():
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
+            archive.writestr(member_info(name), content)
 
 
 def read_artefact(path: Path) -> Artefact:
     """Read and check a file. Raises CnnError (E0601 no such file, E0603 not an artefact)."""
     try:
         with zipfile.ZipFile(path) as archive:
-            manifest = _read_json(archive, MANIFEST)
+            manifest = read_json(archive, MANIFEST)
             if manifest.get("format") != FORMAT:
                 raise ValueError(f"its format is {manifest.get('format')}, not {FORMAT}")
-            graph = from_json(_read_json(archive, GRAPH))
-            values = _read_weights(_read(archive, WEIGHTS), graph)
+            graph = from_json(read_json(archive, GRAPH))
+            values = _read_weights(read_member(archive, WEIGHTS), graph)
         return Artefact(graph, values, *_settings(manifest))
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
@@ -74,32 +72,6 @@ def not_an_artefact(path: Path, problem: str) -> CnnError:
         f"{path} is not a reference module, or damaged: {problem}",
         hint="make it anew with `cnndsl compile --target reference`",
     )
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _read(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member as it is: nothing in the file is compressed, so it cannot be larger than it."""
-    if name not in archive.namelist():
-        raise ValueError(f"it has no {name}")
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{name} is compressed")
-    try:
-        return archive.read(name)
-    except RuntimeError as error:
-        raise ValueError(f"{name} cannot be read: {error}") from None
-
-
-def _read_json(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    text = _read(archive, name)
-    if len(text) > LARGEST_JSON:
-        raise ValueError(f"{name} has {len(text)} bytes")
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} is not an object")
-    return value
 
 
 def _read_weights(content: bytes, graph: Graph) -> dict[str, Array]:

@@ -74,7 +74,7 @@ def lower(
     """
     prepared = prepare(
         graph,
-        lambda node: takes_prologue(node, machine),
+        lambda node: takes_prologue(node, batch, machine),
         takes_pool=lambda node: takes_pool(node, batch, machine),
     )
     layouts = assign_layouts(prepared, batch, machine)
@@ -90,21 +90,25 @@ def lower(
     return Program(prepared, placed, options, memory, tuple(steps), planned + scratch, planned)
 
 
-def takes_prologue(node: Node, machine: Machine) -> bool:
+def takes_prologue(node: Node, batch: int, machine: Machine) -> bool:
     """Whether the kernels of a fused node compute its prologue themselves.
 
     A depthwise convolution they compute where it pays. Those of grouped convolutions compute only
-    shuffles, unless a group is narrower than a vector; those of transposed ones compute none.
+    shuffles, unless a group is narrower than a vector; those of transposed ones, and Winograd's,
+    compute none.
     """
     assert isinstance(node.op, Fused)
     core, first = node.op.core, node.op.prologue[0]
     if isinstance(first, Conv):
         positions = node.type.elements // node.type.channels
         return pays(node.params["core.weight"].shape, positions, machine)
-    if not isinstance(core, Conv) or core.groups == 1:
+    if not isinstance(core, Conv):
         return not isinstance(core, ConvTranspose)
     width = node.params["core.weight"].shape[1]
-    return isinstance(first, Shuffle) and width >= machine.lanes
+    if core.groups > 1:
+        return isinstance(first, Shuffle) and width >= machine.lanes
+    spatial = [n for n in node.type.spatial if isinstance(n, int)]
+    return output_tile(core, width, spatial, batch, machine) is None
 
 
 def takes_pool(node: Node, batch: int, machine: Machine) -> bool:

@@ -40,7 +40,7 @@ class ConcatActivation:
                     raise Reject(f"its part {describe(part)} cannot compute it")
                 require_one_reader(graph, part)
             for index, part in enumerate(parts):
-                name = f"{node.name}.part{index}"
+                name = f"{node.name}/part{index}"
                 graph.insert_after(part, name, node.op, spans=node.spans)
             graph.bypass(node, concat)
             return f"moved before {concat.name}"

@@ -16,7 +16,7 @@ from cnndsl.backends.tvm.kernels.winograd_plan import is_whole, output_tile
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Conv, ConvTranspose, Fused, Shuffle
+from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Fused, Shuffle
 from cnndsl.memory import Options, Plan, plan
 
 
@@ -171,8 +171,31 @@ def _step(
             return Slot("arena", memory.address(name) // FLOAT)
         return Slot(name, 0)
 
-    inputs = tuple(slot(x.name) for x in operands)
-    return Step(node.name, call, choose(call), slot(node.name), inputs)
+    output, *inputs = (slot(x.name) for x in (node, *operands))
+    if isinstance(node.op, Concat) and call.in_place:
+        call, output, inputs = _appended(call, output, inputs)
+    return Step(node.name, call, choose(call), output, tuple(inputs))
+
+
+def _appended(call: Call, output: Slot, inputs: list[Slot]) -> tuple[Call, Slot, list[Slot]]:
+    """A concat that begins with its first operand, from the block on that it writes first.
+
+    The operand is what it has of that block; nothing if it ends with the block before.
+    """
+    channels = call.x.channels // call.x.block * call.x.block
+    distance = channels // call.x.block * call.x.plane
+    output, first = (Slot(s.region, s.offset + distance) for s in (output, inputs[0]))
+    layouts, slots = [*call.inputs[1:]], inputs[1:]
+    if channels < call.x.channels:
+        layouts, slots = [_behind(call.x, channels), *layouts], [first, *slots]
+    whole = _behind(call.output, channels)
+    return replace(call, inputs=tuple(layouts), output=whole), output, slots
+
+
+def _behind(layout: Layout, channels: int) -> Layout:
+    """The layout of the channels behind some blocks of a tensor."""
+    rest = replace(layout, channels=layout.channels - channels)
+    return rest if layout.batch > 1 else replace(rest, batch_stride=rest.blocks * rest.plane)
 
 
 def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call:

@@ -75,7 +75,7 @@ def _layer(program: Program, step: Step) -> Layer:
         step.node,
         operator_text(node.op),
         step.kernel.family,
-        _shape(step.call.output),
+        _shape(program.layouts[step.node]),
         macs * step.call.output.batch,
         (sum(map(_floats, step.call.inputs)) + weights) * FLOAT,
         _floats(step.call.output) * FLOAT,

@@ -10,27 +10,33 @@ of an operand that is not needed any more.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from operator import attrgetter
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Concat
 from cnndsl.memory.model import Options
-from cnndsl.memory.rules import channel_offset, overwritable, view_offset
+from cnndsl.memory.rules import channel_offset, last_block, overwritable, view_offset
 from cnndsl.memory.schedule import Schedule, last_uses
 
 
 @dataclass(eq=False)
 class Extent:
-    """Bytes that `node` writes, from `low` in its result, needed from step `first` to `last`."""
+    """Bytes that `node` writes, from `low` in its result, needed from step `first` to `last`.
+
+    `over` tells that it writes over bytes that it reads last. `replaced` is the step at which a
+    concat writes over them, though tensors that it does not use any more hold them.
+    """
 
     node: str
     low: int
     size: int
     first: int
     last: int
+    over: bool = False
+    replaced: int | None = None
 
 
 @dataclass(eq=False)
@@ -78,10 +84,13 @@ class Aliases:
 def find_aliases(graph: Graph, schedule: Schedule, options: Options) -> Aliases:
     """All sharing that the options allow."""
     aliases = Aliases()
+    last = last_uses(graph, schedule)
     for step, name in enumerate(schedule):
         if name not in options.external:
             _add(aliases, graph, graph[name], step, options)
-    _set_lifetimes(aliases, graph, schedule, options)
+        if name in aliases.copies:
+            _append(aliases, graph, graph[name], step, last, options)
+    _set_lifetimes(aliases, graph, last, options)
     for step, name in enumerate(schedule):
         _overwrite(aliases, graph, graph[name], step, options)
     return aliases
@@ -112,8 +121,8 @@ def _join(aliases: Aliases, graph: Graph, node: Node, whole: Extent, options: Op
     starts = list(accumulate((x.type.channels for x in operands), initial=0))
     lows = [channel_offset(x, node, c, options) for x, c in zip(operands, starts, strict=False)]
     in_slices = [low for low in lows if low is not None]
+    aliases.copies[node.name] = tuple(range(len(operands)))
     if not options.in_place_concat or len(in_slices) < len(operands):
-        aliases.copies[node.name] = tuple(range(len(operands)))
         return
     names = [x.name for x in operands]
     slices = [
@@ -150,18 +159,78 @@ def _adopt(aliases: Aliases, operands: Sequence[str], slices: Sequence[Extent], 
         aliases.unite(concat, group, shift)
 
 
-def _set_lifetimes(aliases: Aliases, graph: Graph, schedule: Schedule, options: Options) -> None:
-    """Extents last as long as any tensor that holds a byte of theirs."""
-    last = last_uses(graph, schedule)
+def _append(
+    aliases: Aliases, graph: Graph, node: Node, step: int, last: Mapping[str, int], options: Options
+) -> None:
+    """Let a concat that copies all its operands begin where the first one lies.
+
+    That one may end inside a block of channels, whose other lanes the concat fills: nothing that
+    holds that block may be needed later.
+    """
+    name, (first, *others) = node.name, graph.producers(node)
+    group, shared = aliases.group.get(first.name), last_block(first, node, options)
+    if len(aliases.copies[name]) <= len(others) or group is None or shared is None:
+        return
+    size, start = options.sample_bytes(node), aliases.offset[first.name]
+    low, high, end = (start + place for place in (*shared, size))
+    if (
+        any(last[x] > step for x in _holders(aliases, graph, group, low, high, options))
+        or any(_holds(aliases.low(x), x.size, high, end) for x in group.extents)
+        or {x.name for x in others} & set(_holders(aliases, graph, group, low, end, options))
+    ):
+        return
+    kept = [part for extent in group.extents for part in _cut(aliases, extent, low, high, step)]
+    own = [
+        Extent(name, shared[0], high - low, step, step, over=True),
+        Extent(name, shared[1], end - high, step, step),
+    ]
+    group.extents = [*kept, *(extent for extent in own if extent.size)]
+    group.nodes.append(name)
+    aliases.group[name], aliases.offset[name] = group, start
+    aliases.overwrites[name] = 0
+    aliases.copies[name] = tuple(range(1, len(others) + 1))
+
+
+def _cut(aliases: Aliases, extent: Extent, low: int, high: int, step: int) -> list[Extent]:
+    """An extent, or its parts before and behind `low`, of which a step replaces the second."""
+    at = aliases.low(extent)
+    if not _holds(at, extent.size, low, high):
+        return [extent]
+    before = max(low - at, 0)
+    parts = [
+        replace(extent, size=before),
+        replace(extent, low=extent.low + before, size=extent.size - before, replaced=step),
+    ]
+    return [part for part in parts if part.size]
+
+
+def _holds(at: int, size: int, low: int, high: int) -> bool:
+    """Whether bytes from a place on are some of those between two others."""
+    return low < high and at < high and low < at + size
+
+
+def _holders(
+    aliases: Aliases, graph: Graph, group: Group, low: int, high: int, options: Options
+) -> list[str]:
+    """The tensors of a group that hold some of the bytes between two places."""
+    return [
+        name
+        for name in group.nodes
+        if _holds(aliases.offset[name], options.sample_bytes(graph[name]), low, high)
+    ]
+
+
+def _set_lifetimes(
+    aliases: Aliases, graph: Graph, last: Mapping[str, int], options: Options
+) -> None:
+    """Extents last as long as any tensor that holds a byte of theirs, unless they are replaced."""
     for group in aliases.groups():
         for extent in group.extents:
             low = aliases.low(extent)
-            extent.last = max(
-                last[name]
-                for name in group.nodes
-                if aliases.offset[name] < low + extent.size
-                and low < aliases.offset[name] + options.sample_bytes(graph[name])
-            )
+            holders = _holders(aliases, graph, group, low, low + extent.size, options)
+            extent.last = max(last[name] for name in holders)
+            if extent.replaced is not None:
+                extent.last = extent.replaced
         group.extents.sort(key=attrgetter("last"))
 
 
@@ -178,6 +247,8 @@ def _overwrite(aliases: Aliases, graph: Graph, node: Node, step: int, options: O
             shift = aliases.offset[target] - aliases.offset[node.name]
             aliases.unite(aliases.group[node.name], aliases.group[target], shift)
             aliases.overwrites[node.name] = index
+            for extent in aliases.group[node.name].extents:
+                extent.over = extent.over or extent.node == node.name
             return
 
 

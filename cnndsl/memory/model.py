@@ -78,7 +78,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Region:
-    """Bytes that one node writes, within each sample of a buffer, and when they are needed."""
+    """Bytes that one node writes, within each sample of a buffer, and when they are needed.
+
+    `over` tells that they lie over bytes that the node reads last.
+    """
 
     node: str
     buffer: Buffer
@@ -86,6 +89,7 @@ class Region:
     size: int
     first: int
     last: int
+    over: bool
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,9 @@ class Plan:
 
     `views` are the nodes that compute nothing because their bytes are in place already.
     `overwrites` maps a node to the index of the operand that it writes over, `copies` a concat
-    that is no view to the indices of the operands that it has to copy.
+    that is no view to the indices of the operands that it has to copy. If these are all but the
+    first, which it writes over, it begins with that and fills the block of channels in which that
+    ends.
 
     `live_bytes` has the bytes needed at each step, and those of the outputs after the last.
     """
@@ -126,7 +132,7 @@ class Plan:
     @property
     def in_place_bytes(self) -> int:
         """Bytes of `sum_bytes` that take no memory because they lie in other results'."""
-        own = (region for region in self.regions if region.node not in self.overwrites)
+        own = (region for region in self.regions if not region.over)
         return self.sum_bytes - self.batch * sum(region.size for region in own)
 
     @property

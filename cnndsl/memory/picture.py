@@ -105,14 +105,14 @@ def _region(
     picture: Element, frame: Frame, graph: Graph, plan: Plan, region: Region, colour: str
 ) -> None:
     low = region.buffer.offset + plan.batch * region.offset
-    start = region.first + (region.node in plan.overwrites)
+    start = region.first + region.over
     left, right = frame.x(start), frame.x(max(start, region.last + 1))
     upper, lower = frame.y(low + plan.batch * region.size), frame.y(low)
     group = element(picture, "g")
     SubElement(group, "title").text = clean("\n".join(_facts(graph, plan, region)))
     element(
         group, "rect", x=left, y=upper, width=right - left, height=lower - upper, fill=colour,
-        fill_opacity="0.55" if region.node in plan.overwrites else "0.85", stroke="white",
+        fill_opacity="0.55" if region.over else "0.85", stroke="white",
         stroke_width="0.5",
     )  # fmt: skip
     label = region.node

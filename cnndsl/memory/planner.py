@@ -51,8 +51,8 @@ def _plan(schedule: Schedule, aliases: Aliases, sizes: dict[str, int], options: 
             places[name] = Place(buffer, aliases.offset[name] - base, sizes[name])
         for extent in group.extents:
             low = aliases.low(extent) - base
-            region = Region(extent.node, buffer, low, extent.size, extent.first, extent.last)
-            regions.append(region)
+            steps = extent.first, extent.last
+            regions.append(Region(extent.node, buffer, low, extent.size, *steps, extent.over))
     return Plan(
         schedule=schedule,
         batch=options.batch,
@@ -90,7 +90,7 @@ def _shape(aliases: Aliases, group: Group, options: Options) -> Shape:
 def _rectangles(aliases: Aliases, group: Group, base: int) -> Iterator[Rectangle]:
     """The extents; while a node overwrites an operand, the bytes count as the operand's."""
     for extent in group.extents:
-        low, first = aliases.low(extent) - base, extent.first + (extent.node in aliases.overwrites)
+        low, first = aliases.low(extent) - base, extent.first + extent.over
         if first <= extent.last:
             yield Rectangle(low, low + extent.size, first, extent.last)
 

@@ -74,6 +74,21 @@ def view_offset(graph: Graph, node: Node, options: Options) -> int | None:
     return 0 if fits else None
 
 
+def last_block(part: Node, whole: Node, options: Options) -> tuple[int, int] | None:
+    """The bytes of the block that `part` ends inside of if it lies where `whole` begins.
+
+    None at all where it ends with a block; None if it cannot lie there.
+    """
+    blocks = -(-whole.type.channels // options.channel_block)
+    size, total = options.sample_bytes(part), options.sample_bytes(whole)
+    block, rest = divmod(total, blocks)
+    channels = part.type.channels
+    if rest or size != -(-channels // options.channel_block) * block:
+        return None
+    fits = options.in_place_concat and options.alike(part, whole) and not options.interleaved
+    return (channels // options.channel_block * block, size) if fits else None
+
+
 def channel_offset(part: Node, whole: Node, start: int, options: Options) -> int | None:
     """Bytes before the channel `start` of `whole`; None if `part` cannot lie there as it is."""
     size, total = options.sample_bytes(part), options.sample_bytes(whole)

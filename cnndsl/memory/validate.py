@@ -99,7 +99,10 @@ class Replay:
             buffer = self.plan.places[name].buffer
             _require(buffer.first <= step <= buffer.last, f"{name} is made in a dead buffer")
             if name in self.plan.views or len(self._copies(node)) < len(operands):
-                self._assemble(node, operands)
+                if name in self.plan.overwrites:
+                    self._append(node, operands)
+                else:
+                    self._assemble(node, operands)
             else:
                 self._check_overlap(node, operands)
                 self._compute(node)
@@ -155,6 +158,27 @@ class Replay:
                 low = part[-1].end
             _require(low == end, f"{node.name} has {end - start} bytes, not {low - start}")
             self.contents[node.name, sample] = merged(pieces)
+        self._check_whole(node, "as what it is made of")
+
+    def _append(self, node: Node, operands: list[Node]) -> None:
+        """A concat from the block on in which its first operand ends; the rest of that is there."""
+        first, *others = operands
+        _require(self._lies_alike(node, first), f"{node.name} has another layout than {first.name}")
+        block = self.options.channel_block
+        for sample, (start, end) in enumerate(self._spans(node)):
+            kept = first.type.channels // block
+            low = start + (end - start) // -(-node.type.channels // block) * kept
+            old = self.contents[first.name, sample]
+            _require(old[0].start == start, f"{node.name} does not begin with {first.name}")
+            for other in others:
+                _require(
+                    not any(_overlap((low, end), taken) for taken in self._spans(other)),
+                    f"{node.name} copies over its operand {other.name}",
+                )
+            own = Piece(low, end, node.name, sample, low - start)
+            before = [piece.part(start, low) for piece in old if piece.start < low]
+            self.memory.write([own])
+            self.contents[node.name, sample] = [*before, own]
         self._check_whole(node, "as what it is made of")
 
     def _lies_alike(self, node: Node, operand: Node) -> bool:

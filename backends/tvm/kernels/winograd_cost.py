@@ -84,10 +84,12 @@ def ranked_transforms(shape: Shape, machine: Machine) -> tuple[tuple[int, ...], 
 
 @cache
 def ranked_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> tuple[Chunks, ...]:
-    """How the tiles can be divided, the cheapest way first."""
+    """How the tiles can be divided, the cheapest way first: by panels if each core has one."""
     total = _count(shape, tile)
     sizes = {-(-total // parts) for parts in range(1, total + 1)}
-    choices = [Chunks(mode, size) for size in sizes for mode in MODES]
+    enough = shape.filters * shape.groups >= PANEL * machine.lanes * machine.cores
+    modes = MODES if enough else (PRIVATE, SHARED)
+    choices = [Chunks(mode, size) for size in sizes for mode in modes]
 
     def cost(chunks: Chunks) -> tuple[float, int]:
         return _cycles(shape, tile, chunks, machine), chunks.tiles

@@ -24,7 +24,7 @@ from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
 
-FEWEST_CHANNELS = 16
+FEWEST_CHANNELS, FEWEST_FILTERS = 16, 8
 LONGEST_RUN = 4
 """Points of a row whose weights a core transforms together, at most."""
 
@@ -45,9 +45,10 @@ def shape_of(
     width, filters = channels // op.groups, op.filters // op.groups
     fits = len(op.kernel) == 2 and op.stride == ones and op.dilation == ones
     whole_blocks = op.groups == 1 or (width % lanes == 0 and filters % lanes == 0)
-    enough = min(width, filters) >= FEWEST_CHANNELS
+    enough = width >= FEWEST_CHANNELS and filters >= FEWEST_FILTERS
     if not (fits and whole_blocks and enough and machine.winograd and lanes > 1):
         return None
+    filters = -(-filters // lanes) * lanes
     return Shape(op.kernel, tuple(spatial), width, filters, op.groups, batch)
 
 

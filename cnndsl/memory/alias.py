@@ -194,7 +194,7 @@ def _append(
 def _cut(aliases: Aliases, extent: Extent, low: int, high: int, step: int) -> list[Extent]:
     """An extent, or its parts before and behind `low`, of which a step replaces the second."""
     at = aliases.low(extent)
-    if not _holds(at, extent.size, low, high):
+    if extent.replaced is not None or not _holds(at, extent.size, low, high):
         return [extent]
     before = max(low - at, 0)
     parts = [

@@ -13,21 +13,24 @@ from cnndsl.memory import Plan
 from cnndsl.runtime.module import Array
 
 
-def float64_bytes(node: Node) -> int:
-    return node.type.elements * 8
+def float64_bytes(node: Node, block: int = 1) -> int:
+    """With channels up to a multiple of the block."""
+    return node.type.elements // node.type.channels * -(-node.type.channels // block) * block * 8
 
 
 class Arena:
-    """Memory full of NaN, and the tensors of a plan in it."""
+    """Memory full of NaN, and the tensors of a plan in it, in blocks of channels."""
 
-    def __init__(self, graph: Graph, plan: Plan):
+    def __init__(self, graph: Graph, plan: Plan, block: int):
         self.graph = graph
         self.plan = plan
+        self.block = block
         self.bytes = np.full(plan.arena_bytes, 0xFF, np.uint8)
 
-    def tensor(self, name: str) -> Array:
-        """[batch, *shape], float64, where the plan puts it."""
-        shape = [size for size in self.graph[name].type.shape if isinstance(size, int)]
+    def _blocks(self, name: str) -> Array:
+        """[batch, blocks, *spatial, block], float64, where the plan puts it."""
+        channels, *spatial = [n for n in self.graph[name].type.shape if isinstance(n, int)]
+        shape = [-(-channels // self.block), *spatial, self.block]
         strides = [8 * int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
         return np.ndarray(
             (self.plan.batch, *shape),
@@ -37,33 +40,49 @@ class Arena:
             (self.plan.sample_stride(name), *strides),
         )
 
+    def read(self, name: str) -> Array:
+        """A copy of a tensor, [batch, channels, *spatial]."""
+        stored = np.moveaxis(self._blocks(name), -1, 2)
+        whole = stored.reshape(self.plan.batch, -1, *stored.shape[3:])
+        return whole[:, : self.graph[name].type.channels].copy()
+
+    def write(self, name: str, values: Array, first: int = 0) -> None:
+        """Write channels from the first one on, each into its lane."""
+        stored = self._blocks(name)
+        for index in range(values.shape[1]):
+            number, lane = divmod(first + index, self.block)
+            stored[:, number, ..., lane] = values[:, index]
+
     def compute(self, node: Node, params: Mapping[str, Array]) -> None:
         """Do what the plan leaves to do; a result that overwrites nothing starts as NaN."""
-        operands = [self.tensor(operand.name) for operand in self.graph.producers(node)]
-        result = self.tensor(node.name)
         if node.name in self.plan.views:
             return
+        operands = [self.read(operand.name) for operand in self.graph.producers(node)]
         if node.name in self.plan.copies:
             ends = np.cumsum([x.shape[1] for x in operands])
             for index in self.plan.copies[node.name]:
                 x = operands[index]
-                result[:, ends[index] - x.shape[1] : ends[index]] = x
+                self.write(node.name, x, ends[index] - x.shape[1])
             return
         if node.name not in self.plan.overwrites:
-            result[...] = np.nan
+            self._blocks(node.name)[...] = np.nan
         with np.errstate(all="ignore"):
-            result[...] = KERNELS[type(node.op)](node.op, operands, dict(params))
+            self.write(node.name, KERNELS[type(node.op)](node.op, operands, dict(params)))
 
 
 def run_in_arena(
-    graph: Graph, plan: Plan, values: Mapping[str, Array], inputs: Mapping[str, Array]
+    graph: Graph,
+    plan: Plan,
+    values: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    block: int = 1,
 ) -> dict[str, Array]:
     """The outputs by name."""
-    arena = Arena(graph, plan)
+    arena = Arena(graph, plan, block)
     params = evaluate_params(graph, values, "float64")
     for name in graph.inputs:
-        arena.tensor(name)[...] = inputs[name]
+        arena.write(name, inputs[name])
     for name in plan.schedule:
         if name not in graph.inputs:
             arena.compute(graph[name], params[name])
-    return {name: arena.tensor(node).copy() for name, node in graph.outputs.items()}
+    return {name: arena.read(node) for name, node in graph.outputs.items()}

@@ -12,11 +12,12 @@ import cnndsl
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Identity
 from cnndsl.memory import Options, Plan, PlanError, plan, validate
-from cnndsl.memory.model import float32_bytes
+from cnndsl.memory.model import Buffer, Place, float32_bytes
 from cnndsl.memory.picture import arena_svg
 from cnndsl.memory.schedule import schedules
 
 DEFAULT = Options()
+BLOCKED = Options(channel_block=4, sample_bytes=lambda n: -(-n.type.channels // 4) * 1024)
 DENSE = "conv(4, 3) -> concat { identity | conv(2, 3) } -> concat { identity | conv(2, 3) }"
 
 
@@ -101,10 +102,53 @@ def test_samples_of_a_slice_lie_as_far_apart_as_those_of_the_whole() -> None:
 
 
 def test_layouts_in_blocks_of_channels() -> None:
-    """Slices that are no whole blocks, and haloed tensors in others, are copied."""
-    blocked = Options(channel_block=4, sample_bytes=lambda n: -(-n.type.channels // 4) * 1024)
-    assert planned(DENSE.replace("(2, 3)", "(4, 3)"), blocked).concat_copy_bytes == 0
-    assert planned(DENSE, blocked).copies.keys() == {"concat1", "concat2"}
+    """Slices that begin inside a block are copied, and only they."""
+    assert planned(DENSE.replace("(2, 3)", "(4, 3)"), BLOCKED).concat_copy_bytes == 0
+    found = planned(DENSE, BLOCKED)
+    assert found.copies == {"concat1": (1,), "concat2": (1,)}
+    assert found.concat_copy_bytes == 2 * 1024
+
+
+def test_a_concat_begins_with_an_operand_that_ends_inside_a_block() -> None:
+    """Of 3, 6 and 9 channels: the last block of the first operand is written again."""
+    body = "conv(3, 3) -> concat { identity | conv(3, 3) } -> concat { identity | conv(3, 3) }"
+    found = planned(body, BLOCKED)
+    assert found.copies == {"concat1": (1,), "concat2": (1,)}
+    assert found.overwrites == {"concat1": 0, "concat2": 0}
+    grown = [found.places[name] for name in ("conv1", "concat1", "concat2")]
+    assert {(place.buffer.name, place.offset) for place in grown} == {("conv1", 0)}
+    assert [place.size for place in grown] == [1024, 2048, 3072]
+    assert found.concat_copy_bytes == 2 * 1024 + 2 * 1024
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "let a = conv(3, 3)\nconcat { a | conv(3, 3) } -> conv(3, 3) -> add { identity | a }",
+        "let a = conv(3, 3)\nconcat { a | a }",
+        "let a = conv(3, 3)\nlet b = a -> identity\nconcat { a | b }",
+    ],
+)
+def test_a_block_that_is_still_needed_is_not_written_again(body: str) -> None:
+    assert "concat1" not in planned(body, BLOCKED).overwrites
+
+
+def test_other_channels_in_a_block_that_is_still_needed_are_found() -> None:
+    body = "let a = conv(3, 3)\nconcat { a | conv(3, 3) } -> conv(3, 3) -> add { identity | a }"
+    graph = network(body)
+    found = plan(graph, BLOCKED)
+    buffer = Buffer("all", 0, 4096 * len(found.schedule), 0, len(found.schedule))
+    places = {
+        name: Place(buffer, 4096 * index, found.places[name].size)
+        for index, name in enumerate(found.schedule)
+    }
+    places["concat1"] = replace(places["conv1"], size=2048)
+    wrong = replace(
+        found, places=places, copies={"concat1": (1,)}, overwrites={"concat1": 0},
+        buffers=(), regions=(),
+    )  # fmt: skip
+    with pytest.raises(PlanError, match="conv1 is damaged when add1 reads it"):
+        validate(graph, wrong, BLOCKED)
 
 
 def test_slices_and_flatten_are_views() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ def assert_same_outputs(
     found = plan(graph, options)
     validate(graph, found, options)
     expected = run_graph(graph, values, inputs)
-    for name, result in run_in_arena(graph, found, values, inputs).items():
+    block = options.channel_block
+    for name, result in run_in_arena(graph, found, values, inputs, block).items():
         scale = np.nanmax(np.abs(expected[name]), initial=1e-300)
         np.testing.assert_allclose(result / scale, expected[name] / scale, rtol=0, atol=1e-9)
 
@@ -56,15 +58,19 @@ def test_networks_compute_the_same_in_an_arena(name: str, level: int) -> None:
     assert_same_outputs(graph, values, inputs, replace(BASE, batch=2))
     first = {name: array[:1] for name, array in inputs.items()}
     assert_same_outputs(graph, values, first, BASE)
+    blocked = replace(BASE, channel_block=8, sample_bytes=partial(float64_bytes, block=8))
+    assert_same_outputs(graph, values, first, blocked)
 
 
 @st.composite
 def all_options(draw: st.DrawFn) -> Options:
-    batch = draw(st.sampled_from([1, 1, 2]))
+    batch, block = draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([1, 4]))
     layouts = draw(st.lists(st.integers(0, 1), min_size=1, max_size=7))
     return replace(
         BASE,
         batch=batch,
+        channel_block=block,
+        sample_bytes=partial(float64_bytes, block=block),
         layout=lambda node: layouts[sum(node.name.encode()) % len(layouts)],
         in_place_concat=draw(st.booleans()),
     )

@@ -1,6 +1,7 @@
 """The cpu target against onnxruntime and OpenVINO: time of one call, memory beyond the weights.
 
 Usage: python -m benchmarks.cpu [--threads N] [--batch N] [--seconds S] [NETWORK ...]
+A NETWORK may be a pattern, such as 'resnet*'.
 
 For code without AVX-512, against the one rival that can be kept from using it:
 ONEDNN_MAX_CPU_ISA=AVX2 python -m benchmarks.cpu --mcpu x86-64-v3 --against openvino
@@ -12,8 +13,10 @@ import argparse
 import importlib.util
 import math
 import statistics
+from collections.abc import Iterator, Sequence
 
 import cnndsl
+from benchmarks.zoo import networks
 from cnndsl.measure.contest import Contest, contest
 from cnndsl.measure.runtimes import RIVALS
 
@@ -51,7 +54,7 @@ def main() -> None:
           + f"{'ratio':>8}{'bar':>6}" + "".join(f"{f'{name} MB':>15}" for name in names)
           + f"{'arena MB':>10}")  # fmt: skip
     ratios = []
-    for network in options.networks:
+    for network in expanded(options.networks):
         threads, batch = options.threads, options.batch
         module = cnndsl.compile(
             network, "cpu", seed=0, threads=threads, batch=batch, mcpu=options.mcpu
@@ -60,6 +63,12 @@ def main() -> None:
         ratios.append(fastest_ratio(found))
         print(row(network, found, ratios[-1]), flush=True)
     print(f"geometric mean {math.exp(statistics.fmean(map(math.log, ratios))):.2f}")
+
+
+def expanded(names: Sequence[str]) -> Iterator[str]:
+    """The names, and those of the zoo's networks that patterns among them stand for."""
+    for name in names:
+        yield from networks(name) if set(name) & set("*?[") else [name]
 
 
 def fastest_ratio(found: Contest) -> float:

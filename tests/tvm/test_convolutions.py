@@ -164,8 +164,8 @@ def test_winograd_however_the_work_is_shared(
     """In so many chunks, and in all of the modes; the cache knows nothing of what is forced."""
 
     def forced(shape: Shape, tile: tuple[int, ...], target: Machine) -> list[Chunks]:
-        found = [chunks for chunks in ranked_chunks(shape, tile, target) if chunks.mode == mode]
-        return sorted(found, key=lambda chunks: -chunks.tiles)[parts - 1 :]
+        sizes = {chunks.tiles for chunks in ranked_chunks(shape, tile, target)}
+        return [Chunks(mode, size) for size in sorted(sizes, reverse=True)][parts - 1 :]
 
     monkeypatch.setenv("CNNDSL_CACHE", "off")
     monkeypatch.setattr("cnndsl.backends.tvm.kernels.winograd_family.ranked_chunks", forced)

@@ -49,9 +49,9 @@ class Window:
         filters, channels = op.filters // op.groups, x.channels // op.groups
         if op.groups == 1:
             return cls(weight, *geometry, blocks)
+        geometry = (*geometry[:-2], math.gcd(channels, x.block), lanes)
         if filters % lanes == 0 and filters > lanes:
-            part = math.gcd(channels, x.block)
-            return cls(weight, *geometry[:-2], part, lanes, filters // lanes)
+            return cls(weight, *geometry, filters // lanes)
         sparse = cls(weight, *geometry, 1)
         return cls(sparse._dense(blocks), *geometry, 1)
 

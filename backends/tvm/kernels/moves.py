@@ -124,11 +124,14 @@ def concat(call: Call) -> Kernel:
 
 
 def _prepare_blocks(body: Body) -> None:
-    """Clear the halo, and the last block if some of its lanes hold no channel."""
+    """Clear the halo, and the last block if some of its lanes hold no channel.
+
+    In place the first block holds channels already.
+    """
     y, code = body.output, body.code
     with code.parallel(y.layout.batch, y.layout.blocks) as (n, block):
         y.clear_halo_once(code, n, block, [])
-    if y.layout.channels % y.layout.block:
+    if y.layout.channels % y.layout.block and not (body.call.in_place and y.layout.blocks == 1):
         zero = vector(0.0, y.layout.block)
         with code.parallel(y.layout.batch, *y.layout.spatial) as (n, *position):
             y.store(code, Place(n, y.layout.blocks - 1, tuple(position)), zero)

@@ -61,6 +61,7 @@ FORMS = (
     form("groups_uneven", "direct", (60, 9, 9), filters=90, kernel=3, groups=3),
     form("groups_of_20_to_48", "direct", (60, 9, 9), "relu", filters=144, kernel=3, groups=3),
     form("groups_of_21_to_32", "direct", (63, 9, 9), filters=96, kernel=1, stride=2, groups=3),
+    form("groups_of_fourteen", "direct", (56, 9, 9), "relu", filters=56, kernel=3, groups=4),
     form("groups_of_five", "direct", (40, 9, 9), filters=40, kernel=1, groups=8),
     form("groups_few_outputs", "direct", (48, 6, 6), filters=24, kernel=3, groups=12),
     form("groups_narrow", "grouped", (64, 9, 11), "relu", filters=64, kernel=3, groups=16),

@@ -182,8 +182,8 @@ def _appended(call: Call, output: Slot, inputs: list[Slot]) -> tuple[Call, Slot,
 
     The operand is what it has of that block; nothing if it ends with the block before.
     """
-    channels = call.x.channels // call.x.block * call.x.block
-    distance = channels // call.x.block * call.x.plane
+    blocks = call.x.channels // call.x.block
+    channels, distance = blocks * call.x.block, blocks * call.x.plane
     output, first = (Slot(s.region, s.offset + distance) for s in (output, inputs[0]))
     layouts, slots = [*call.inputs[1:]], inputs[1:]
     if channels < call.x.channels:

@@ -78,7 +78,7 @@ class Aliases:
     def meet(self, a: Extent, b: Extent, shift: int) -> bool:
         """Whether two extents share an address once the first is moved."""
         start, other = self.low(a) + shift, self.low(b)
-        return start < other + b.size and other < start + a.size
+        return _holds(start, a.size, other, other + b.size)
 
 
 def find_aliases(graph: Graph, schedule: Schedule, options: Options) -> Aliases:
@@ -267,7 +267,7 @@ def _is_free(
     for other in others:
         if aliases.group.get(other.name) is group:
             low = aliases.offset[other.name]
-            if low < start + size and start < low + options.sample_bytes(other):
+            if _holds(low, options.sample_bytes(other), start, start + size):
                 return False
     shift = start - aliases.offset[node.name]
     earliest = min(extent.first for extent in moved.extents)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from cnndsl.ir.attributes import AttributeValueError, build
@@ -71,6 +73,8 @@ REFUSED: list[tuple[str, str, dict[str, object], tuple[Shape, ...], str | None, 
                                  "pad": "same"}, (IMAGE,), "output_pad", "pad=same"),
     ("E0314", "maxpool", {"kernel": 2, "pad": 2}, (IMAGE,), "pad", "padding of 2"),
     ("E0314", "avgpool", {"kernel": [3, 2], "pad": [1, [0, 2]]}, (IMAGE,), "pad", "padding of 2"),
+    ("E0314", "maxpool", {"kernel": 2, "stride": 1, "pad": 1, "dilation": 2}, ((1, 1),), "dilation",
+     "all 1 positions of axis 1"),
 ]  # fmt: skip
 
 
@@ -93,6 +97,30 @@ def test_refused(
         operator.bind(types).infer(types)
     assert (caught.value.code, caught.value.attribute) == (code, blamed)
     assert text in caught.value.message
+
+
+def test_a_dilated_pool_is_refused_exactly_if_a_window_sees_padding_alone() -> None:
+    """All windows of small pools, position by position."""
+    counts = {True: 0, False: 0}
+    for k, r, s, n, ceil in product((2, 3), (1, 2, 3, 4), (1, 2, 3), (1, 2, 3, 4), (False, True)):
+        span = r * (k - 1) + 1
+        for before, after in product(range(span), repeat=2):
+            if n + before + after < span:
+                continue
+            attributes = {"kernel": k, "dilation": r, "stride": s, "pad": [[before, after]]}
+            pool = build(BY_NAME["maxpool"], {**attributes, "ceil": ceil})
+            past = n + before if ceil else n + before + after - span + 1
+            starts = range(-before, min(past, n + before + after - span + s) - before, s)
+            sees = all(any(0 <= t + m * r < n for m in range(k)) for t in starts)
+            counts[sees] += 1
+            if sees:
+                assert pool.bind([TensorType((1, n))]).infer([TensorType((1, n))]).spatial == (
+                    len(starts),
+                )
+            else:
+                with pytest.raises(OperatorError, match="padding alone"):
+                    pool.bind([TensorType((1, n))])
+    assert min(counts.values()) > 300
 
 
 def test_joins_show_their_operands() -> None:

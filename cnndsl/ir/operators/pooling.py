@@ -60,7 +60,28 @@ class Pool(Operator):
                     hint=f"pad at most {extent(k, r) - 1}",
                     attribute="pad",
                 )
-        return replace(sized, pad=pads)
+        bound = replace(sized, pad=pads)
+        bound._check_taps(x)
+        return bound
+
+    def _check_taps(self, x: TensorType) -> None:
+        """Raise OperatorError if a dilated window has no tap in the input, only beside it."""
+        sizes = self.infer([x]).spatial
+        for axis, (n, outputs, r, (before, _)) in enumerate(
+            zip(x.spatial, sizes, self.dilations, self.pads, strict=True)
+        ):
+            if not isinstance(n, int) or not isinstance(outputs, int):
+                continue
+            starts = range(-before, 0, self.strides[axis])[:outputs]
+            if any(start % r >= n for start in starts):
+                raise OperatorError(
+                    "E0314",
+                    f"a {self.name} window of dilation {r} steps over all {n} positions of axis "
+                    f"{axis + 1} of {x}: it would see padding alone",
+                    hint="use a smaller dilation, less padding, or a larger input",
+                    attribute="dilation",
+                    show_operands=True,
+                )
 
     def _bind_dilation(self, rank: int) -> Self:
         return self

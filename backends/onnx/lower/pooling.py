@@ -59,9 +59,12 @@ def _maxpool(site: Site, op: MaxPool) -> None:
 
 
 def _avgpool(site: Site, op: AvgPool) -> None:
-    """Padding that counts is written out where windows reach beyond it, which does not count."""
+    """Padding that counts is written out where windows reach beyond it, which does not count.
+
+    So is padding that differs between sides or axes: onnxruntime 1.21 to 1.24 divides wrongly.
+    """
     x, over = site.input, _overhang(op)
-    if op.include_pad and any(onnx_pads(over)):
+    if op.include_pad and (any(onnx_pads(over)) or len(set(onnx_pads(op.pads))) > 1):
         padded = pad_spatial(site, x, op.pads)
         site.emit("AveragePool", padded, count_include_pad=0, **_window(op, over))
     else:

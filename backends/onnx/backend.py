@@ -18,7 +18,7 @@ class OnnxBackend:
     suffix = ".onnx"
     open_sizes = True
     fusions: frozenset[str] = frozenset()
-    options: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset(("opset",))
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import onnx
-from onnx import ModelProto, ValueInfoProto, helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
+from cnndsl.backends.onnx.opset import NEWEST, in_opset
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
 
 
 def check_model(
     skeleton: ModelProto, weights: Mapping[str, Array], types: Mapping[str, TensorType]
-) -> None:
-    """Raise an error, which is a fault of the lowering, unless the model is valid.
+) -> list[ValueInfoProto]:
+    """The inferred shapes of all tensors that nodes make, if the model is valid.
+
+    Raises an error, which is a fault of the lowering, if it is not.
 
     `skeleton` is the model without its `weights`; `types` are our own types of its tensors, which
     strict shape inference must confirm. The checks of onnx raise their own errors.
@@ -29,11 +32,28 @@ def check_model(
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
         twin.graph.input.append(helper.make_tensor_value_info(name, kind, array.shape))
     onnx.checker.check_model(twin, full_check=True)
+    _modernise(twin)
     twin.graph.ClearField("output")
     inferred = onnx.shape_inference.infer_shapes(twin, strict_mode=True, data_prop=True)
     found = {info.name: info for info in [*inferred.graph.input, *inferred.graph.value_info]}
     for name, expected in types.items():
         _compare(name, found.get(name, ValueInfoProto()), expected)
+    return list(inferred.graph.value_info)
+
+
+def _modernise(model: ModelProto) -> None:
+    """Rewrite a model to the newest opset, where inference sees through the most operators."""
+
+    def integers(name: str, values: list[int]) -> str:
+        model.graph.initializer.append(
+            helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
+        )
+        return name
+
+    nodes = [in_opset(node, NEWEST, integers) for node in model.graph.node]
+    model.graph.ClearField("node")
+    model.graph.node.extend(nodes)
+    model.opset_import[0].version = NEWEST
 
 
 def _compare(name: str, found: ValueInfoProto, expected: TensorType) -> None:

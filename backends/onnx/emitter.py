@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from onnx import NodeProto, helper
 
+from cnndsl.backends.onnx.opset import in_opset, oldest_opset
 from cnndsl.ir.expressions import Expression, Parameter
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.types import TensorType
@@ -25,12 +26,13 @@ class Emitter:
     """The nodes and initializers written so far.
 
     `tensors` maps each graph node to the name of its tensor. Arrays are float32, indices and
-    shapes int64.
+    shapes int64. `batch` is the batch axis of shapes for Reshape: the size, or 0 to keep any.
     """
 
-    def __init__(self, graph: Graph, values: Mapping[str, Array]):
+    def __init__(self, graph: Graph, values: Mapping[str, Array], batch: int | None = None):
         self.graph = graph
         self.values = values
+        self.batch = batch or 0
         self.nodes: list[NodeProto] = []
         self.initializers: dict[str, Array] = {}
         self.tensors = tensor_names(graph)
@@ -42,6 +44,18 @@ class Emitter:
     ) -> None:
         """Append an ONNX node of one output."""
         self.nodes.append(helper.make_node(kind, list(inputs), [tensor], name=name, **attributes))
+
+    def finish(self, opset: int | None) -> int:
+        """Give all nodes the form of an opset, by default of the oldest; returns that.
+
+        Raises CnnError (E0704).
+        """
+        chosen = oldest_opset(self.nodes, opset)
+        self.nodes = [in_opset(node, chosen, self._add_integers) for node in self.nodes]
+        return chosen
+
+    def _add_integers(self, name: str, values: list[int]) -> str:
+        return self.add_initializer(name, np.asarray(values, np.int64))
 
     def add_initializer(self, name: str, array: Array) -> str:
         """Store an array; returns its name, which is changed if another tensor has it."""
@@ -96,6 +110,11 @@ class Site:
         """
         tensor = self.tensor if node.name == self.node.name else node.name
         return Site(self._emitter, node, inputs, types, tensor)
+
+    @property
+    def batch(self) -> int:
+        """The batch axis of a shape for Reshape."""
+        return self._emitter.batch
 
     @property
     def input(self) -> str:

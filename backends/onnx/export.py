@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
@@ -19,13 +19,6 @@ from cnndsl.ir.types import TensorType
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, graph_ports
 
-OPSET = 21
-"""The newest that all supported versions of onnx and onnxruntime know. Later ones add number
-formats to the operators used here, nothing else."""
-
-IR_VERSION = 10
-"""The file format that came with the opset."""
-
 SMALL = 1024
 """Arrays up to this length can be shapes and axes, which shape inference has to see."""
 
@@ -41,36 +34,41 @@ def compile_module(
         **options.metadata,
         **to_metadata(smallest_sizes(graph)),
     }
-    model = export(graph, values, options.batch, metadata)
+    model = export(graph, values, options, metadata)
     return OnnxModule(model, *graph_ports(graph, options.batch), metadata, options.threads)
 
 
 def export(
-    graph: Graph, values: Mapping[str, Array], batch: int | None, metadata: Mapping[str, str]
+    graph: Graph, values: Mapping[str, Array], options: CompileOptions, metadata: Mapping[str, str]
 ) -> bytes:
-    """The checked, serialised model. Raises CnnError (E0701, E0703)."""
+    """The checked, serialised model. Raises CnnError (E0701, E0703, E0704)."""
     _check_names(graph)
-    emitter = Emitter(graph, values)
+    emitter = Emitter(graph, values, options.batch)
     for node in graph.nodes():
         LOWERINGS[type(node.op)](Site.of(emitter, node), node.op)
     for output, name in graph.outputs.items():
         if emitter.tensors[name] != output:
             emitter.add_node(f"{output}/output", output, "Identity", [emitter.tensors[name]])
+    opset = emitter.finish(options.opset)
     check_bytes(sum(array.nbytes for array in emitter.initializers.values()))
     weights = {name: a for name, a in emitter.initializers.items() if a.size > SMALL}
     constants = {name: a for name, a in emitter.initializers.items() if a.size <= SMALL}
-    model = _skeleton(emitter, batch, metadata)
+    model = _skeleton(emitter, options.batch, opset, metadata)
     _add_initializers(model, constants)
     types = {tensor: graph[name].type for name, tensor in emitter.tensors.items()}
-    check_model(model, weights, types)
+    steps = check_model(model, weights, types)
     _add_initializers(model, weights)
+    _add_shapes(model, types, steps)
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _skeleton(emitter: Emitter, batch: int | None, metadata: Mapping[str, str]) -> ModelProto:
+def _skeleton(
+    emitter: Emitter, batch: int | None, opset: int, metadata: Mapping[str, str]
+) -> ModelProto:
     """The model without its initializers."""
     graph = emitter.graph
     size = batch if batch is not None else _batch_symbol(graph)
+    imports = [helper.make_opsetid("", opset)]
     model = helper.make_model(
         helper.make_graph(
             emitter.nodes,
@@ -78,13 +76,28 @@ def _skeleton(emitter: Emitter, batch: int | None, metadata: Mapping[str, str]) 
             [_value_info(name, graph[name].type, size) for name in graph.inputs],
             [_value_info(name, graph[node].type, size) for name, node in graph.outputs.items()],
         ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=imports,
+        ir_version=helper.find_min_ir_version_for(imports),
         producer_name="cnndsl",
         producer_version=cnndsl.__version__,
     )
     helper.set_model_props(model, dict(metadata))
     return model
+
+
+def _add_shapes(
+    model: ModelProto, types: Mapping[str, TensorType], steps: Iterable[ValueInfoProto]
+) -> None:
+    """The shapes of all tensors between inputs and outputs, which viewers show."""
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
+    size = batch.dim_param or batch.dim_value
+    public = {value.name for value in [*model.graph.input, *model.graph.output]}
+    ours = {name: _value_info(name, kind, size) for name, kind in types.items()}
+    theirs = {value.name: value for value in steps}
+    for node in model.graph.node:
+        for name in node.output:
+            if name not in public and name in {**theirs, **ours}:
+                model.graph.value_info.append(ours.get(name) or theirs[name])
 
 
 def _value_info(name: str, kind: TensorType, batch: int | str) -> ValueInfoProto:

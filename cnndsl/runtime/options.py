@@ -44,9 +44,10 @@ class CompileOptions:
     computed with fewer products, less exactly. `arch`: the GPU to make code for, by nvcc's name.
     `precision`: what a GPU stores and multiplies, f32, tf32 or f16. `graph`: whether a GPU is
     given all launches of a call at once. `tune`: how many variants of each kernel are timed on this
-    machine at most, 0 leaves the choice to cost models; `progress` is told of slow work. `source`:
-    the inference graph before the passes of the target, for artefacts that keep it; None stands for
-    the graph that is compiled.
+    machine at most, 0 leaves the choice to cost models. `opset`: the ONNX operator set to stamp,
+    None for the oldest that will do. `progress` is told of slow work. `source`: the inference graph
+    before the passes of the target, for artefacts that keep it; None stands for the graph that is
+    compiled.
 
     Raises CnnError (E0615) for values of another type, and numbers out of range.
     """
@@ -69,11 +70,12 @@ class CompileOptions:
         True, "All launches of a call as one CUDA graph (cuda).", choices=("on", "off")
     )
     tune: int = _option(0, "Variants of each kernel to time at most; the fastest is taken.")
+    opset: int | None = _option(None, "ONNX opset; by default the oldest that will do (onnx).")
     progress: Progress = silent
     source: Graph | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("threads", 1), ("tune", 0)):
+        for name, least in (("batch", 1), ("threads", 1), ("tune", 0), ("opset", 11)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
         if self.tune == 1:
             raise _wrong("tune", "0 or a whole number from 2 on", 1)

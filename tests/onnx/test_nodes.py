@@ -33,8 +33,13 @@ NETWORKS = (
     "volume_3d",
 )
 
-EXPANDED = {"hard_swish": "+1 HardSigmoid, -1 HardSwish, +1 Mul"}
-"""Operators that onnxruntime has no kernel for, and replaces by their definition."""
+CHANGED = {
+    "hard_swish": ["+1 HardSigmoid, -1 HardSwish, +1 Mul"],
+    "avgpool": ["", "-1 Pad"],
+    "l2pool": ["", "-1 Pad"],
+}
+"""Operators that onnxruntime has no kernel for, and replaces by their definition; and padding
+that counts, which it puts into the pooling: its older versions then divide wrongly."""
 
 
 def exported(network: str, level: int = 2, batch: int | None = None) -> bytes:
@@ -69,7 +74,7 @@ def test_operators_are_written_without_detours(name: str):
             assert isinstance(module, OnnxModule)
             model = module.serialized
             change = difference(operators(model), operators_left(model))
-            assert change == EXPANDED.get(name, ""), case.id
+            assert change in CHANGED.get(name, [""]), case.id
 
 
 def variants(case: Case) -> list[tuple[Graph, int | None]]:

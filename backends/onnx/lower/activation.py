@@ -36,6 +36,11 @@ def _silu(site: Site, op: Silu) -> None:
     site.emit("Mul", site.input, site.step("sigmoid", "Sigmoid", site.input))
 
 
+def _softmax(site: Site, op: Softmax) -> None:
+    """Over the last axis it means the same in every opset."""
+    site.emit("Softmax", site.input, axis=1 if site.input_type.rank else -1)
+
+
 def _maxout(site: Site, op: Maxout) -> None:
     """Every `pieces`-th channel, from each of the first ones; the largest of these."""
     end = site.integers("end", [site.input_type.channels])
@@ -51,7 +56,7 @@ def _maxout(site: Site, op: Maxout) -> None:
 
 
 def _channel_max(site: Site, op: ChannelMax) -> None:
-    site.emit("ReduceMax", site.input, site.integers("axes", [1]), keepdims=1)
+    site.emit("ReduceMax", site.input, axes=[1], keepdims=1)
 
 
 LOWERINGS: Lowerings = {
@@ -64,7 +69,7 @@ LOWERINGS: Lowerings = {
     Silu: _silu,
     HardSigmoid: native("HardSigmoid", alpha=1 / 6, beta=0.5),
     HardSwish: native("HardSwish"),
-    Softmax: native("Softmax", axis=1),
+    Softmax: _softmax,
     Maxout: _maxout,
     ChannelMax: _channel_max,
 }

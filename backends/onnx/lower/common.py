@@ -14,6 +14,9 @@ from cnndsl.ir.windows import Pads
 Lowering: TypeAlias = Callable[[Site, Any], None]
 """Writes the ONNX nodes of one graph node at its site; the operator is the second argument."""
 
+INT64_MAX = 2**63 - 1
+"""As the end of a slice: to the end of the axis."""
+
 Lowerings: TypeAlias = dict[type[Operator], Lowering]
 
 
@@ -48,6 +51,13 @@ def fixed_shape(sizes: Sequence[Dim]) -> list[int] | None:
     """Sizes as Reshape takes them as a constant, an open one as -1; None if several are open."""
     shape = [-1 if isinstance(size, OpenDim) else size for size in sizes]
     return shape if shape.count(-1) <= 1 else None
+
+
+def spatial_sizes(site: Site, role: str, tensor: str) -> str:
+    """The spatial sizes of a tensor, as a tensor."""
+    shape = site.step(f"{role}_shape", "Shape", tensor)
+    start, end = site.integers(f"{role}_start", [2]), site.integers(f"{role}_end", [INT64_MAX])
+    return site.step(role, "Slice", shape, start, end)
 
 
 def shape_with(site: Site, role: str, head: Sequence[int], spatial: str) -> str:

@@ -17,10 +17,10 @@ def _fully_connected(site: Site, op: FullyConnected) -> None:
 
 def _radial_basis(site: Site, op: RadialBasis) -> None:
     """[batch, 1, inputs] - [units, inputs], squared and summed over the inputs."""
-    shape = site.integers("row_shape", [0, 1, site.input_type.elements])
+    shape = site.integers("row_shape", [site.batch, 1, site.input_type.elements])
     row = site.step("row", "Reshape", site.input, shape)
     distances = site.step("distances", "Sub", row, site.parameter("centres"))
-    site.emit("ReduceSumSquare", distances, site.integers("axes", [2]), keepdims=0)
+    site.emit("ReduceSumSquare", distances, axes=[2], keepdims=0)
 
 
 LOWERINGS: Lowerings = {

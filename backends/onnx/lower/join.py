@@ -8,15 +8,14 @@ from cnndsl.ir.operators.join import Add, Average, Concat, Max, Mul
 
 
 def _operands(site: Site) -> list[str]:
-    """The operands, vectors [C] made [C, 1, ...] where others have positions."""
+    """The operands, vectors [C] made [C, 1, ...] where others have positions, axis by axis."""
     rank = site.output_type.rank
-    if all(x.rank == rank for x in site.types):
-        return site.inputs
-    axes = site.integers("axes", range(2, 2 + rank))
-    return [
-        tensor if x.rank == rank else site.step(f"operand{i}", "Unsqueeze", tensor, axes)
-        for i, (tensor, x) in enumerate(zip(site.inputs, site.types, strict=True))
-    ]
+    result = []
+    for i, (tensor, x) in enumerate(zip(site.inputs, site.types, strict=True)):
+        for axis in range(2 + x.rank, 2 + rank):
+            tensor = site.step(f"operand{i}_axis{axis}", "Unsqueeze", tensor, axes=[axis])
+        result.append(tensor)
+    return result
 
 
 def _add(site: Site, op: Add) -> None:

@@ -15,6 +15,7 @@ from cnndsl.backends.onnx.lower.common import (
     onnx_pads,
     pad_spatial,
     shape_with,
+    spatial_sizes,
 )
 from cnndsl.ir.algebra import reshape, transpose
 from cnndsl.ir.dims import OpenDim
@@ -36,12 +37,14 @@ def _local_conv(site: Site, op: LocalConv) -> None:
 
     flat = pad_spatial(site, site.input, op.pads)
     if x.rank > 1:
-        flat_shape = site.integers("flat_shape", [0, x.channels, math.prod(padded)])
+        flat_shape = site.integers("flat_shape", [site.batch, x.channels, math.prod(padded)])
         flat = site.step("flat", "Reshape", flat, flat_shape)
     indices = site.integers("indices", _patch_indices(padded, outputs, op.kernel, op.stride))
     patches = site.step("patches", "Gather", flat, indices, axis=2)
     ordered = site.step("by_position", "Transpose", patches, perm=[2, 0, 1, 3])
-    rows = site.step("rows", "Reshape", ordered, site.integers("rows_shape", [0, 0, patch]))
+    rows = site.step(
+        "rows", "Reshape", ordered, site.integers("rows_shape", [0, site.batch, patch])
+    )
     products = site.step("products", "MatMul", rows, site.expression("weight", matrices))
     if op.bias:
         order = (*range(1, x.rank + 1), 0)
@@ -51,7 +54,7 @@ def _local_conv(site: Site, op: LocalConv) -> None:
         site.emit("Transpose", products, perm=[1, 2, 0])
         return
     channels_first = site.step("by_filter", "Transpose", products, perm=[1, 2, 0])
-    site.emit("Reshape", channels_first, site.integers("shape", [0, op.filters, *outputs]))
+    site.emit("Reshape", channels_first, site.integers("shape", [site.batch, op.filters, *outputs]))
 
 
 def _patch_indices(
@@ -99,7 +102,7 @@ def _tile_shapes(site: Site, op: TiledConv, tiles: str) -> tuple[str, str]:
     """The shapes with the axes of the tiles apart, [filters, *tiles, ...], and joined."""
     rank, period = site.input_type.rank, op.period
     fixed = fixed_shape(site.output_type.spatial)
-    split_head, joined_head = [0, op.filters, *[period] * rank], [0, op.filters]
+    split_head, joined_head = [site.batch, op.filters, *[period] * rank], [site.batch, op.filters]
     if fixed is not None:
         counts = [n if n < 0 else math.ceil(n / period) for n in fixed]
         wholes = [n if n < 0 else n * period for n in counts]
@@ -107,7 +110,7 @@ def _tile_shapes(site: Site, op: TiledConv, tiles: str) -> tuple[str, str]:
             site.integers("split_shape", [*split_head, *counts]),
             site.integers("joined_shape", [*joined_head, *wholes]),
         )
-    spatial = site.step("tile_sizes", "Shape", tiles, start=2)
+    spatial = spatial_sizes(site, "tile_sizes", tiles)
     whole = site.step("whole_sizes", "Mul", spatial, site.integers("period", [period]))
     return (
         shape_with(site, "split_shape", split_head, spatial),
@@ -129,7 +132,7 @@ def _crop(site: Site, op: TiledConv, joined: str) -> None:
         return
     stops = _output_sizes(site, op)
     cropped = site.step("cropped", "Slice", joined, starts, stops, axes)
-    head = [0, op.filters]
+    head = [site.batch, op.filters]
     if fixed is not None:
         shape = site.integers("shape", [*head, *fixed])
     else:
@@ -155,7 +158,7 @@ def _tile_kernels(weight: Array, op: TiledConv) -> Array:
 def _output_sizes(site: Site, op: TiledConv) -> str:
     """The spatial sizes of the result as a tensor: (n + pads - kernel) / stride + 1."""
     room = [sum(pad) - k for pad, k in zip(op.pads, op.kernel, strict=True)]
-    spatial = site.step("input_sizes", "Shape", site.input, start=2)
+    spatial = spatial_sizes(site, "input_sizes", site.input)
     moved = site.step("room", "Add", spatial, site.integers("room_offset", room))
     steps = site.step("steps", "Div", moved, site.integers("stride", op.stride))
     return site.step("sizes", "Add", steps, site.integers("one", [1]))

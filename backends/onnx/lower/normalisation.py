@@ -21,12 +21,12 @@ def _lrn(site: Site, op: LocalResponseNorm) -> None:
     if site.input_type.rank == 2:
         site.emit("LRN", site.input, **settings)
         return
-    as_map = site.integers("map_shape", [0, 0, -1, 1])
+    as_map = site.integers("map_shape", [site.batch, site.input_type.channels, -1, 1])
     x = site.step("map", "Reshape", site.input, as_map)
     y = site.step("lrn", "LRN", x, **settings)
     fixed = fixed_shape(site.output_type.shape)
     if fixed is not None:
-        shape = site.integers("shape", [0, *fixed])
+        shape = site.integers("shape", [site.batch, *fixed])
     else:
         shape = site.step("shape", "Shape", site.input)
     site.emit("Reshape", y, shape)

@@ -6,13 +6,20 @@ runtimes disagree on what ONNX's ceil_mode drops and divides by.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
 
 from cnndsl.backends.onnx.emitter import Site
-from cnndsl.backends.onnx.lower.common import Lowerings, onnx_pads, pad_spatial, shape_with
+from cnndsl.backends.onnx.lower.common import (
+    Lowerings,
+    onnx_pads,
+    pad_spatial,
+    shape_with,
+    spatial_sizes,
+)
 from cnndsl.ir.operators.pooling import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -59,21 +66,31 @@ def _maxpool(site: Site, op: MaxPool) -> None:
 
 
 def _avgpool(site: Site, op: AvgPool) -> None:
-    """Padding that counts is written out where windows reach beyond it, which does not count.
-
-    So is padding that differs between sides or axes: onnxruntime 1.21 to 1.24 divides wrongly.
-    """
-    x, over = site.input, _overhang(op)
-    if op.include_pad and (any(onnx_pads(over)) or len(set(onnx_pads(op.pads))) > 1):
-        padded = pad_spatial(site, x, op.pads)
-        site.emit("AveragePool", padded, count_include_pad=0, **_window(op, over))
+    if op.include_pad:
+        x, window = _counted(site, site.input, op, op.pads, _overhang(op))
     else:
-        window = _window(op, _all_pads(op))
-        site.emit("AveragePool", x, count_include_pad=int(op.include_pad), **window)
+        x, window = site.input, _window(op, _all_pads(op))
+    site.emit("AveragePool", x, **window)
 
 
 def _l2pool(site: Site, op: L2Pool) -> None:
-    site.emit("LpPool", site.input, p=2, **_window(op, _all_pads(op)))
+    """The mean of the squares times their number: few runtimes have LpPool."""
+    squares = site.step("squares", "Mul", site.input, site.input)
+    x, window = _counted(site, squares, op, _all_pads(op), ((0, 0),) * len(op.pads))
+    mean = site.step("mean", "AveragePool", x, **window)
+    total = site.step("sum", "Mul", mean, site.floats("count", [math.prod(op.kernel)]))
+    site.emit("Sqrt", total)
+
+
+def _counted(site: Site, x: str, op: Pool, pads: Pads, over: Pads) -> tuple[str, dict[str, Any]]:
+    """Operand and attributes of an AveragePool that divides by what lies in the padding too.
+
+    The padding is written out where windows reach `over` it, which does not count, and where it
+    differs between sides or axes: onnxruntime 1.21 to 1.24 divides wrongly there.
+    """
+    if any(onnx_pads(over)) or len(set(onnx_pads(pads))) > 1:
+        return pad_spatial(site, x, pads), {"count_include_pad": 0, **_window(op, over)}
+    return x, {"count_include_pad": 1, **_window(op, pads)}
 
 
 def _distance_avgpool(site: Site, op: DistanceAvgPool) -> None:
@@ -106,7 +123,7 @@ def _share(site: Site, op: DistanceAvgPool, weights: Array, pads: Pads) -> Array
 
 def _computed_share(site: Site, weights: Array, window: dict[str, Any]) -> str:
     """The same for open sizes: a convolution of an all-one map."""
-    spatial = site.step("spatial", "Shape", site.input, start=2)
+    spatial = spatial_sizes(site, "spatial", site.input)
     ones_shape = shape_with(site, "ones_shape", [1, 1], spatial)
     one = helper.make_tensor("value", TensorProto.FLOAT, [1], [1.0])
     ones = site.step("ones", "ConstantOfShape", ones_shape, value=one)
@@ -130,47 +147,39 @@ def _global_maxpool(site: Site, op: GlobalMaxPool) -> None:
 
 
 def _adaptive_avgpool(site: Site, op: AdaptiveAvgPool) -> None:
-    if not _even_windows(site, op, "AveragePool"):
-        _uneven_windows(site, op, "ReduceSum")
+    _adaptive(site, op, "AveragePool", "ReduceMean")
 
 
 def _adaptive_maxpool(site: Site, op: AdaptiveMaxPool) -> None:
-    if not _even_windows(site, op, "MaxPool"):
-        _uneven_windows(site, op, "ReduceMax")
+    _adaptive(site, op, "MaxPool", "ReduceMax")
 
 
-def _even_windows(site: Site, op: AdaptivePool, kind: str) -> bool:
-    """Write the pooling operator `kind` if the output size divides the input size."""
+def _adaptive(site: Site, op: AdaptivePool, pool: str, reduce: str) -> None:
+    """One pooling of all axes whose size the output size divides, then the other axes in turn."""
     sizes = [n for n in site.input_type.spatial if isinstance(n, int)]
-    if any(n % outputs for n, outputs in zip(sizes, op.size, strict=True)):
-        return False
-    window = [n // outputs for n, outputs in zip(sizes, op.size, strict=True)]
-    site.emit(kind, site.input, kernel_shape=window, strides=window)
-    return True
-
-
-def _uneven_windows(site: Site, op: AdaptivePool, kind: str) -> None:
-    """Gather the windows of one axis after the other, all of the longest's length, and reduce.
-
-    Shorter windows repeat their last element, which changes no maximum and has weight 0 in means.
-    """
-    x, rank = site.input, site.input_type.rank
-    for a in range(rank):
-        n = site.input_type.spatial[a]
-        assert isinstance(n, int)
-        starts, ends = np.array([op.window(i, n, op.size[a]) for i in range(op.size[a])]).T
-        steps = starts[:, None] + np.arange((ends - starts).max())
-        indices = site.integers(f"indices{a}", np.minimum(steps, ends[:, None] - 1))
-        x = site.step(f"windows{a}", "Gather", x, indices, axis=2 + a)
-        if kind == "ReduceSum":
-            shares = (steps < ends[:, None]) / (ends - starts)[:, None]
-            spread = shares.reshape(*shares.shape, *[1] * (rank - a - 1))
-            x = site.step(f"shares{a}", "Mul", x, site.floats(f"weights{a}", spread))
-        axes = site.integers(f"axes{a}", [3 + a])
-        if a < rank - 1:
-            x = site.step(f"reduced{a}", kind, x, axes, keepdims=0)
+    window = [1 if n % o else n // o for n, o in zip(sizes, op.size, strict=True)]
+    uneven = [a for a, (n, o) in enumerate(zip(sizes, op.size, strict=True)) if n % o]
+    x = site.input
+    if not uneven:
+        site.emit(pool, x, kernel_shape=window, strides=window)
+    elif max(window) > 1:
+        x = site.step("even", pool, x, kernel_shape=window, strides=window)
+    for axis in uneven:
+        windows = [op.window(i, sizes[axis], op.size[axis]) for i in range(op.size[axis])]
+        reduced = {w: _reduced(site, reduce, x, axis, w) for w in dict.fromkeys(windows)}
+        parts = [reduced[window] for window in windows]
+        if axis == uneven[-1]:
+            site.emit("Concat", *parts, axis=2 + axis)
         else:
-            site.emit(kind, x, axes, keepdims=0)
+            x = site.step(f"axis{axis}", "Concat", *parts, axis=2 + axis)
+
+
+def _reduced(site: Site, reduce: str, x: str, axis: int, window: tuple[int, int]) -> str:
+    """A window of one axis, reduced to one position."""
+    role = f"axis{axis}_{window[0]}_{window[1]}"
+    bounds = [site.integers(f"{role}_{name}", [n]) for name, n in zip("ab", window, strict=True)]
+    part = site.step(f"{role}_part", "Slice", x, *bounds, site.integers(f"{role}_axis", [2 + axis]))
+    return site.step(role, reduce, part, axes=[2 + axis], keepdims=1)
 
 
 LOWERINGS: Lowerings = {

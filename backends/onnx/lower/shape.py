@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from cnndsl.backends.onnx.emitter import Site
-from cnndsl.backends.onnx.lower.common import Lowerings
+from cnndsl.backends.onnx.lower.common import Lowerings, fixed_shape
 from cnndsl.ir.operators.shape import PadChannels, Shuffle, Slice, Subsample, Upsample
-
-INT64_MAX = np.iinfo(np.int64).max
-"""As the end of a slice: to the end of the axis."""
 
 
 def _slice(site: Site, op: Slice) -> None:
@@ -18,9 +13,20 @@ def _slice(site: Site, op: Slice) -> None:
 
 
 def _shuffle(site: Site, op: Shuffle) -> None:
-    """Channels gathered in their new order, which works for maps of any size."""
-    order = np.arange(site.input_type.channels).reshape(op.groups, -1).T.ravel()
-    site.emit("Gather", site.input, site.integers("order", order), axis=1)
+    """[groups, channels / groups] transposed; the positions are one axis unless they are known."""
+    x = site.input_type
+    known = [n for n in x.spatial if isinstance(n, int)]
+    spatial = known if len(known) == x.rank <= 2 else [-1]
+    split = [site.batch, op.groups, x.channels // op.groups, *spatial]
+    axes = range(3, len(split))
+    groups = site.step("groups", "Reshape", site.input, site.integers("groups_shape", split))
+    swapped = site.step("swapped", "Transpose", groups, perm=[0, 2, 1, *axes])
+    fixed = fixed_shape(x.shape)
+    if fixed is not None:
+        shape = site.integers("shape", [site.batch, *fixed])
+    else:
+        shape = site.step("shape", "Shape", site.input)
+    site.emit("Reshape", swapped, shape)
 
 
 def _pad_channels(site: Site, op: PadChannels) -> None:
@@ -30,23 +36,17 @@ def _pad_channels(site: Site, op: PadChannels) -> None:
 
 
 def _subsample(site: Site, op: Subsample) -> None:
-    rank = site.input_type.rank
-    site.emit(
-        "Slice",
-        site.input,
-        site.integers("starts", [0] * rank),
-        site.integers("ends", [INT64_MAX] * rank),
-        site.integers("axes", range(2, 2 + rank)),
-        site.integers("steps", op.stride),
-    )
+    """Averages of one element, which more runtimes have than strided slices."""
+    ones = [1] * site.input_type.rank
+    site.emit("AveragePool", site.input, kernel_shape=ones, strides=op.stride)
 
 
 def _upsample(site: Site, op: Upsample) -> None:
-    """Resize with the nearest position before; it has an unused operand."""
+    """Resize with the nearest position before; its unused operand is empty."""
     site.emit(
         "Resize",
         site.input,
-        "",
+        site.floats("roi", []),
         site.floats("scales", [1, 1, *op.factor]),
         mode="nearest",
         coordinate_transformation_mode="asymmetric",

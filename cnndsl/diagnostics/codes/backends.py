@@ -17,6 +17,11 @@ ENTRIES: dict[str, Entry] = {
         "name clash in ONNX",
         "An ONNX model cannot give an input the name of an output. Give the output another one.",
     ),
+    "E0704": Entry(
+        "ONNX opset",
+        "A model is stamped with the oldest operator set that has all its operators, from 11 on.\n"
+        "`--opset` asks for a newer one, up to the newest that the installed onnx knows.",
+    ),
     "E0710": Entry(
         "unknown number type",
         "The reference backend computes in float32 or float64.",

@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    os.environ["CNNDSL_CACHE"] = str(config.cache.mkdir("cnndsl"))
+    os.environ["CNNDSL_CACHE"] = str(config.cache.mkdir("cnndsl") / "cache")
 
 
 @pytest.fixture

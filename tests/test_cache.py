@@ -41,6 +41,42 @@ def test_a_flipped_bit_is_noticed():
     assert store.get("key") is None
 
 
+def test_entries_with_exchanged_contents_are_damaged():
+    entries = [("a", "one"), ("a", "two"), ("b", "one")]
+    for kind, key in entries:
+        Store(kind).put(key, f"{kind} {key}".encode())
+    paths = [Store(kind).path(key) for kind, key in entries]
+    stored = [path.read_bytes() for path in paths]
+    for path, content in zip(paths, stored[1:] + stored[:1], strict=True):
+        path.write_bytes(content)
+    assert [Store(kind).get(key) for kind, key in entries] == [None] * 3
+
+
+@pytest.mark.parametrize("level", range(3))
+def test_a_folder_that_others_may_write_is_not_used(folder: Path, level: int):
+    Store("a").put("key", b"content")
+    [folder, Store("a").path("key").parents[1], Store("a").path("key").parent][level].chmod(0o770)
+    assert Store("a").get("key") is None
+    Store("a").put("key", b"content")
+    assert Store("a").get("key") is None
+
+
+def test_a_folder_of_somebody_else_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    Store("a").put("key", b"content")
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    assert Store("a").get("key") is None
+
+
+def test_nobody_else_may_read_or_write_a_new_folder(folder: Path):
+    before = os.umask(0)
+    try:
+        Store("a").put("key", b"content")
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert Store("a").get("key") == b"content"
+
+
 def test_the_longest_unused_entries_go_first():
     store = Store("a")
     for age, key in enumerate("abcd"):
@@ -81,8 +117,11 @@ def test_the_folder_follows_the_users_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("CNNDSL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     assert cache_folder() == Path("/caches/cnndsl")
-    monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/somebody")
+    for unset in ("", "relative/caches", "."):
+        monkeypatch.setenv("XDG_CACHE_HOME", unset)
+        assert cache_folder() == Path("/home/somebody/.cache/cnndsl")
+    monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path("/home/somebody/.cache/cnndsl")
 
 

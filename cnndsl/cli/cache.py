@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from cnndsl.cli.common import output_format_option, print_json, print_table
+from cnndsl.cli.common import log, output_format_option, print_json, print_table
 
 
 @click.group("cache")
@@ -23,19 +23,23 @@ def command() -> None:
 def status(as_json: bool) -> int:
     """Tell where the cache is, and what each kind of entry takes."""
     from cnndsl.analysis.units import si
-    from cnndsl.runtime.cache import LIMIT, cache_folder, usage
+    from cnndsl.runtime.cache import LIMIT, cache_folder, is_private, usage
 
     folder, kinds = cache_folder(), usage()
+    used = folder is not None and not (folder.exists() and not is_private(folder))
     if as_json:
         print_json(
             {
                 "folder": str(folder) if folder else None,
+                "used": used,
                 "limit": LIMIT,
                 "kinds": [asdict(kind) for kind in kinds],
             }
         )
         return 0
     click.echo(folder or "the cache is turned off")
+    if folder and not used:
+        log(f"it is not used, as others own it or may write to it: chmod 700 {folder}")
     if kinds:
         rows = [[kind.kind, str(kind.entries), si(kind.bytes, "B")] for kind in kinds]
         print_table([["kind", "entries", "size"], *rows], numbers=[1, 2])

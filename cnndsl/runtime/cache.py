@@ -1,6 +1,7 @@
 """What is kept between runs. None of it is needed: what is lost or damaged can be made anew.
 
-Several processes may use the cache at a time. A folder that cannot be used costs the cache only.
+Several processes may use the cache at a time. A folder that cannot be used costs the cache only,
+and so does one that others could put entries into: some entries are code.
 """
 
 from __future__ import annotations
@@ -30,25 +31,37 @@ _DIGEST_BYTES = 32
 def cache_folder() -> Path | None:
     """What CNNDSL_CACHE names, or else `cnndsl` in the user's folder of caches.
 
-    None if the cache is turned off, or if there is no such folder.
+    That is XDG_CACHE_HOME, unless it is relative (XDG Base Directory Specification 0.8), or
+    `~/.cache`. None if the cache is turned off, or if there is no such folder.
     """
     chosen = os.environ.get(VARIABLE)
     if chosen:
         return None if chosen == OFF else Path(chosen)
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnndsl"
+        return (caches if caches.is_absolute() else Path.home() / ".cache") / "cnndsl"
     except RuntimeError:
         return None
+
+
+def is_private(folder: Path) -> bool:
+    """Whether a folder is the user's own, and nobody else may write into it.
+
+    Raises OSError if there is no such folder.
+    """
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 class Store:
     """The entries of one kind: bytes under the hash of a text, the key, that they follow from.
 
     An entry is a file `KIND/XX/REST`, XX and REST being the hash in hexadecimal. It starts with
-    the hash of what follows.
+    a hash of the kind, the key and what follows, so that no entry passes for another.
     """
 
     def __init__(self, kind: str):
+        self._kind = kind
         folder = cache_folder()
         self._folder = folder and folder / kind
 
@@ -59,10 +72,17 @@ class Store:
         name = hashlib.sha256(key.encode()).hexdigest()
         path = self._folder / name[:2] / name[2:]
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (self._folder.parent, self._folder, path.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not is_private(folder):
+                    return None
         except OSError:
             return None
         return path
+
+    def _digest(self, key: str, content: bytes) -> bytes:
+        subject = hashlib.sha256(f"{self._kind}\0{key}".encode()).digest()
+        return hashlib.sha256(subject + content).digest()
 
     def get(self, key: str) -> bytes | None:
         """An entry, or None if there is none or it is damaged."""
@@ -74,7 +94,7 @@ class Store:
         except OSError:
             return None
         digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
-        if hashlib.sha256(content).digest() != digest:
+        if self._digest(key, content) != digest:
             return None
         with suppress(OSError):
             os.utime(path)
@@ -85,7 +105,7 @@ class Store:
         path = self.path(key)
         if path is not None:
             with suppress(CnnError), atomic_write(path) as file:
-                file.write(hashlib.sha256(content).digest() + content)
+                file.write(self._digest(key, content) + content)
 
     def trim(self, limit: int = LIMIT) -> None:
         """Remove entries, the longest unused first, until the others have so many bytes at most."""

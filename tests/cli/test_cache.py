@@ -22,6 +22,15 @@ def test_status(call, folder):
     assert data["kinds"] == [{"kind": "objects", "entries": 2, "bytes": 2000}]
 
 
+def test_status_tells_of_a_folder_that_is_not_used(call, folder):
+    folder.mkdir()
+    folder.chmod(0o777)
+    shown = call("cache", "status")
+    assert shown.out == f"{folder}\n"
+    assert "others own it or may write to it" in shown.err
+    assert json.loads(call("cache", "status", "--json").out)["used"] is False
+
+
 def test_clear(call):
     Store("objects").put("a", bytes(968))
     assert call("cache", "clear").out == "1 entries removed, 1.00 kB freed\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnndsl.cli.common import OUTPUT_FORMAT, log, output_format_option, show
+from cnndsl.cli.common import OUTPUT_FORMAT, log, network_text, output_format_option, show
 
 if TYPE_CHECKING:
     from cnndsl.diagnostics import Diagnostic
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @output_format_option
 @click.pass_context
 def command(ctx: click.Context, networks: Sequence[str]) -> int:
-    """Report all errors and warnings; folders stand for all their .cnn files.
+    """Report all errors and warnings; folders stand for all their .cnn files, - for stdin.
 
     Exits with 1 if there is any finding, with 2 if a file cannot be read.
     """
@@ -54,7 +54,7 @@ def _check_all(specs: Sequence[str]) -> tuple[list[Diagnostic], bool]:
     unreadable = False
     for spec in specs:
         try:
-            found += check(spec)
+            found += check(network_text(spec))
         except CnnError as error:
             found += error.diagnostics
             unreadable = unreadable or error.usage

@@ -242,6 +242,24 @@ def random_weights(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, "seed": 0} if lacking else dict(options)
 
 
+def network_text(spec: str) -> str:
+    """What stands for a network: the text on stdin for `-`, or else the spec itself.
+
+    Raises CnnError as `cnndsl.language.sources.read_source` does.
+    """
+    if spec != "-":
+        return spec
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.language import limits
+
+    try:
+        text = sys.stdin.buffer.read(limits.FILE_BYTES + 1).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"stdin is not a text in UTF-8 (byte {error.start} is wrong)"
+        raise CnnError.of("E0603", message) from None
+    return text if text.endswith("\n") else f"{text}\n"
+
+
 def load_network(
     spec: str,
     settings: Sequence[tuple[str, Any]],
@@ -250,7 +268,7 @@ def load_network(
     """The network that the user means; its warnings are shown."""
     from cnndsl.api import parse
 
-    network = parse(spec, settings=dict(settings), input_shapes=dict(input_shapes))
+    network = parse(network_text(spec), settings=dict(settings), input_shapes=dict(input_shapes))
     show(network.warnings)
     return network
 

@@ -14,7 +14,12 @@ from cnndsl.cli.outputs import check_output
 
 @click.command("draw")
 @click.argument("network")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.svg or FILE.dot.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="FILE.svg, FILE.dot, or - for SVG on stdout.",
+)
 @click.option(
     "--depth", type=click.IntRange(1), help="Levels of blocks to open; small networks: all."
 )
@@ -34,7 +39,8 @@ def command(
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.files import atomic_write
 
-    if output and output.suffix not in (".svg", ".dot"):
+    to_stdout = str(output) == "-"
+    if output and not to_stdout and output.suffix not in (".svg", ".dot"):
         raise CnnError.of(
             "E0607",
             f"cannot draw into {output}: pictures are .svg or .dot",
@@ -46,6 +52,9 @@ def command(
         from cnndsl.drawing.dot import dot as draw
     else:
         from cnndsl.drawing.svg import svg as draw
+    if to_stdout:
+        click.echo(draw(parsed.graph, depth), nl=False)
+        return 0
     with atomic_write(path) as file:
         file.write(draw(parsed.graph, depth))
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from cnndsl.cli.common import log, output_format_option, show_error
+from cnndsl.cli.common import log, network_text, output_format_option, show_error
 
 
 @click.command("fmt")
@@ -17,7 +17,10 @@ from cnndsl.cli.common import log, output_format_option, show_error
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @output_format_option
 def command(files: Sequence[Path], check: bool, diff: bool) -> int:
-    """Rewrite files in canonical form; folders stand for all their .cnn files."""
+    """Rewrite files in canonical form; folders stand for all their .cnn files.
+
+    What comes from stdin, -, goes to stdout.
+    """
     from cnndsl.diagnostics import CnnError
     from cnndsl.language.formatter import format_source
     from cnndsl.language.sources import iter_files, read_source
@@ -28,13 +31,16 @@ def command(files: Sequence[Path], check: bool, diff: bool) -> int:
         raise CnnError.of("E0601", f"no .cnn file in {', '.join(map(str, files))}")
     changed, code = 0, 0
     for path in paths:
+        is_stream = str(path) == "-"
         try:
-            text = read_source(path).text
+            text = network_text("-") if is_stream else read_source(path).text
             formatted = format_source(text, str(path))
         except CnnError as error:
             show_error(error)
             code = max(code, 2 if error.usage else 1)
             continue
+        if is_stream and not (check or diff):
+            click.echo(formatted, nl=False)
         if formatted == text:
             continue
         changed += 1
@@ -42,7 +48,7 @@ def command(files: Sequence[Path], check: bool, diff: bool) -> int:
             _print_diff(path, text, formatted)
         elif check:
             click.echo(f"{path} would be reformatted")
-        else:
+        elif not is_stream:
             with atomic_write(path) as file:
                 file.write(formatted.encode())
             click.echo(f"{path} reformatted")

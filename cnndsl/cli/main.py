@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -77,8 +78,11 @@ class Verbs(click.Group):
             show_error(CnnError.of("E0711", str(error) or "not enough memory"))
             return USAGE
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _give_up_output()
             return BROKEN_PIPE
+        except OSError as error:
+            show_error(CnnError.of("E0616", _refusal(error)))
+            return USAGE
 
 
 @click.group(
@@ -97,6 +101,16 @@ def commands() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code."""
     try:
+        return _call(arguments)
+    except OSError as error:  # stdout or stderr cannot be written
+        _give_up_output()
+        with suppress(OSError):
+            click.echo(f"error: {_refusal(error)}", err=True)
+        return USAGE
+
+
+def _call(arguments: Sequence[str]) -> int:
+    try:
         code = commands.main(list(arguments), prog_name="cnndsl", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
@@ -104,6 +118,8 @@ def main(arguments: Sequence[str]) -> int:
         return USAGE
     except click.Abort:
         return INTERRUPTED
+    except OSError:
+        raise
     except Exception as error:
         summary = " ".join(str(error).split())
         click.echo(
@@ -114,6 +130,21 @@ def main(arguments: Sequence[str]) -> int:
         if os.environ.get("CNNDSL_DEBUG"):
             traceback.print_exc()
         return INTERNAL
+
+
+def _refusal(error: OSError) -> str:
+    """What the system says, and of which file."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the working folder is gone, or may not be entered"
+    reason = error.strerror or str(error)
+    return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
+
+
+def _give_up_output() -> None:
+    """Let nothing that is still to be written to stdout fail again when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run() -> None:

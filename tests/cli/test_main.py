@@ -1,4 +1,6 @@
+import io
 import os
+import shlex
 import subprocess
 import sys
 
@@ -7,6 +9,7 @@ import pytest
 import cnndsl
 from cnndsl import api
 
+COMMAND = [sys.executable, "-m", "cnndsl"]
 HEAVY = {"onnx", "onnxruntime", "rich", "igraph", "PIL", "safetensors"}
 
 
@@ -90,12 +93,87 @@ def test_an_interrupt_is_quiet(call, monkeypatch):
 
 
 def test_a_reader_that_goes_away_is_no_error():
-    command = [sys.executable, "-c", "from cnndsl.cli.main import run; run()", "list", "ops"]
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(
+        [*COMMAND, "list", "ops"], stdout=write, stderr=subprocess.PIPE, check=False
+    )
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_cost_what_is_written_to_them_alone(call, tmp_path, closed):
+    line = f"{shlex.join([*COMMAND, 'compile', 'small.cnn', '--seed', '0'])} {closed}"
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert (b"small.onnx" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+    assert (b"parse" in done.stderr) == ("2>&-" not in closed)
+    assert call("inspect", "small.onnx").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["inspect", "small.cnn"], 2),
+        (["--help"], 2),
+        (["compile", "small.cnn", "--seed", "0"], 2),
+        (["compile", "small.cnn", "-o", "/dev/full", "--target", "reference", "--seed", "0"], 2),
+    ],
+)
+def test_a_full_device_is_no_internal_error(call, tmp_path, arguments, code):
+    for stream in ("stdout", "stderr"):
+        with open("/dev/full", "wb") as full:
+            streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
+            done = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, check=False, **streams)
+        said = (done.stdout or b"") + (done.stderr or b"")
+        assert b"internal" not in said
+        assert b"Traceback" not in said
+        if stream == "stdout":
+            assert done.returncode == code
+            assert b"No space left on device" in said
+        assert done.returncode in (0, code)
+    full = subprocess.run(f"{shlex.join(COMMAND)} nothing 2>/dev/full", shell=True, check=False)
+    assert full.returncode == 2
+
+
+def test_a_working_folder_that_is_gone_is_told(call, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = call("compile", tmp_path / "small.cnn", "--seed", 0)
+    assert result.code == 2
+    assert "error[E0616]: the working folder is gone" in result.err
+
+
+def test_an_interrupt_while_the_command_is_imported_is_quiet():
+    program = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from cnndsl.__main__ import run\n"
+        "run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_a_network_can_come_from_stdin(call, tmp_path, monkeypatch):
+    def given(text, *arguments):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+        return call(*arguments)
+
+    text = (tmp_path / "small.cnn").read_bytes()
+    assert given(text, "check", "-").code == 0
+    assert given(text, "inspect", "-").out.startswith("small ")
+    assert given(text[:-3], "check", "-").code == 1
+    assert given(b"\xff", "check", "-").code == 2
+    assert given(text, "fmt", "-").out == text.decode()
+    assert given(text.replace(b"    ", b"  "), "fmt", "-").out == text.decode()
+    assert given(text.replace(b"    ", b"  "), "fmt", "-", "--check").code == 1
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "small.cnn"], ["fmt", "small.cnn"]])

@@ -124,6 +124,8 @@ def test_inspect_text(call):
 def test_draw(call, tmp_path):
     assert call("draw", "small.cnn").out.startswith("small.svg  ")
     ElementTree.parse(tmp_path / "small.svg")
+    assert call("draw", "small.cnn", "-o", "-").out == (tmp_path / "small.svg").read_text()
+    assert not (tmp_path / "-").exists()
     assert call("draw", "small.cnn", "-o", "other.dot").code == 0
     assert (tmp_path / "other.dot").read_text().startswith("digraph")
     result = call("draw", "small.cnn", "-o", "small.png")

@@ -64,6 +64,10 @@ ENTRIES: dict[str, Entry] = {
         "Numbers of samples and threads are whole and at least 1, seeds at least 0; of a kernel\n"
         "no variant or at least two are timed.",
     ),
+    "E0616": Entry(
+        "refused by the system",
+        "A disk or device is full, a folder is gone or may not be entered, or the like.",
+    ),
     "E0620": Entry(
         "unknown edit",
         "An edit is `PATTERN=KIND`; the kinds are `stack3x3`, `asymmetric`, `separable` and "

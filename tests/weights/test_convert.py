@@ -103,15 +103,96 @@ def arrays_like(network, names):
     return found
 
 
-def test_auto_goes_by_order():
+def test_auto_goes_by_shapes_and_numbers():
     network = cnndsl.parse(SEQUENCE)
-    names = ["x.c", "x.n", "a.c", "a.n", "head"]
+    names = ["x.0", "x.1", "x.3", "x.4", "head"]
     arrays = arrays_like(network, names)
-    counted = arrays | {"x.n.num_batches_tracked": np.array(3)}
+    counted = arrays | {"x.1.num_batches_tracked": np.array(3)}
     values = convert(counted, network).values
-    np.testing.assert_array_equal(values["conv2.weight"], arrays["a.c.weight"])
-    np.testing.assert_array_equal(values["bn1.running_var"], arrays["x.n.running_var"])
+    np.testing.assert_array_equal(values["conv2.weight"], arrays["x.3.weight"])
+    np.testing.assert_array_equal(values["bn1.running_var"], arrays["x.1.running_var"])
     assert set(values) == set(network.graph.parameters())
+
+
+CHAIN = """
+network chain {
+    input image [3, 12, 12]
+    stem: conv(8, 3) -> relu -> in_conv: conv(8, 3) -> relu -> out: conv(8, 3) -> relu
+    global_avgpool -> head: fc(3)
+}
+"""
+
+
+def converted_chain(text, names):
+    """What becomes of layers in the order of a file; names by the layers whose arrays they are."""
+    network = cnndsl.parse(text)
+    layers = {layer.name: layer for layer in layers_of(parameter_shapes(network).items())}
+    arrays, rng = {}, np.random.default_rng(0)
+    for layer, name in names.items():
+        for role, shape in layers[layer].shapes.items():
+            arrays[f"{name}.{role}"] = rng.normal(size=shape).astype(np.float32)
+    values = convert(arrays, network).values
+    return all(
+        np.array_equal(values[f"{layer}.weight"], arrays[f"{name}.weight"])
+        for layer, name in names.items()
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"head": "head", "out": "out_conv", "stem": "stem", "in_conv": "in_conv"},
+        {"out": "last", "in_conv": "in_conv", "stem": "first", "head": "classifier"},
+        {"stem": "a.0", "in_conv": "a.2", "out": "a.4", "head": "fc"},
+        {"head": "fc", "stem": "a.0", "in_conv": "a.2", "out": "a.10"},
+    ],
+)
+def test_names_shapes_and_numbers_decide_whatever_the_order_of_the_file(names):
+    assert converted_chain(CHAIN, names)
+    assert converted_chain(CHAIN, dict(sorted(names.items(), key=lambda item: item[1])))
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["a", "b", "c", "d"], "b and c can both be in_conv or out"),
+        (["conv1", "conv2", "conv3", "fc"], None),
+        (["up3", "up2", "up1", "fc"], "stands before"),
+        (["stem", "second", "first", "head"], "first and second can both be in_conv or out"),
+    ],
+)
+def test_the_order_of_a_file_alone_decides_nothing(names, note):
+    layers = dict(zip(["stem", "in_conv", "out", "head"], names, strict=True))
+    if note is None:
+        assert converted_chain(CHAIN, layers)
+    else:
+        with pytest.raises(CnnError, match=f"E0415(.|\n)*{note}"):
+            converted_chain(CHAIN, layers)
+
+
+def test_numbers_that_go_down_in_a_sorted_file_are_refused():
+    """The first decoder has a shape of its own, so that its number tells the direction."""
+    names = {"out": "up1", "in_conv": "up2", "stem": "up3", "head": "w"}
+    with pytest.raises(CnnError, match="the numbers of up2 and up3 are not the order"):
+        converted_chain(CHAIN, names)
+
+
+def test_modules_tell_equal_layers_apart():
+    network, shapes = parsed("resnet18"), recorded("torchvision")["resnet18"]
+    by_place = {t.name: s.name for s, t in match(layers_of(sorted(shapes.items())), network.graph)}
+    by_rule = zoo_rules("torchvision", "resnet18").apply({name: name for name in shapes})
+    assert all(by_rule[f"{layer}.weight"] == f"{s}.weight" for layer, s in by_place.items())
+    assert len(by_place) == 41
+
+
+def test_auto_takes_the_rules_of_other_networks_that_fit():
+    text = (FOLDER.parent / "resnet50.cnn").read_text("utf-8")
+    network = cnndsl.parse(text.replace("network resnet50(", "network mine("))
+    shapes = recorded("torchvision")["resnet50"]
+    arrays = {n: np.full(s, i, np.float32) for i, (n, s) in enumerate(sorted(shapes.items()))}
+    expected = convert(arrays, "resnet50", "torchvision").values
+    values = convert(arrays, network).values
+    assert all(np.array_equal(values[name], expected[name]) for name in expected)
 
 
 def test_auto_takes_the_networks_own_names_whatever_the_order():
@@ -136,7 +217,7 @@ def test_auto_takes_rules_that_fit():
     [
         (PARALLEL, ["a", "b"], "first and second are in parallel branches"),
         (PARALLEL, ["b", "a"], "first and second are in parallel branches"),
-        (SEQUENCE, ["ac", "an", "xc", "xn", "z"], "which of ac and xc is first"),
+        (SEQUENCE, ["ac", "an", "xc", "xn", "z"], "ac and xc can both be conv1 or conv2"),
     ],
 )
 def test_what_order_cannot_tell(text, names, note):

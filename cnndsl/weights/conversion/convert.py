@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.weights.bind import Bound, bind
 from cnndsl.weights.conversion import keras
 from cnndsl.weights.conversion.layers import layers_of, squeezed
-from cnndsl.weights.conversion.maps import index, zoo_rules
+from cnndsl.weights.conversion.maps import all_rules, index, zoo_rules
 from cnndsl.weights.conversion.match import match
 from cnndsl.weights.rename import Rules
 
@@ -37,14 +38,13 @@ def convert(
 
     `network` may be anything that `cnndsl.parse` takes.
     `torchvision` and `timm` rename by the zoo's rules (`networks/weights`). `keras` brings Keras'
-    layouts into this project's and goes by order, kind and shape. `auto` keeps the arrays if they
-    have the network's names, takes rules of the zoo if some fit exactly, and goes by order
-    otherwise. Where `rules` are given they name the arrays instead; those of Keras have this
-    project's roles and layouts by then. Kernels of 1x1 and the matrices of fully connected layers
-    stand for one another.
+    layouts into this project's and goes by names, kinds and shapes (see `match`), and so does
+    `auto` unless the arrays have the network's names, or get them by rules of the zoo. Where
+    `rules` are given they name the arrays instead; those of Keras have this project's roles and
+    layouts by then. Kernels of 1x1 and matrices of fully connected layers stand for one another.
 
-    Raises CnnError: E0413 without rules from the source to the network, E0414 and E0415 if the
-    order does not decide (see `match`), and the errors of `bind`, which has the warnings too.
+    Raises CnnError: E0413 without rules from the source to the network, E0414 and E0415 if `match`
+    cannot decide, and the errors of `bind`, which has the warnings too.
     """
     if source not in SOURCES:
         raise CnnError.of("E0604", f"no source {source!r}", hint=f"sources: {', '.join(SOURCES)}")
@@ -61,23 +61,20 @@ def convert(
     elif source in index():
         renamed = zoo_rules(source, network.name).apply(given)
     elif is_keras:
-        renamed = _by_order(keras.converted(given), graph, is_keras=True)
+        renamed = _matched(keras.converted(given), graph, is_keras=True)
     else:
-        candidates = (_shaped(c, parameters) for c in _candidates(given, network.name))
+        candidates = (_shaped(c, parameters) for c in _candidates(given))
         fitting = next((c for c in candidates if _fits(c, parameters)), None)
-        renamed = _by_order(given, graph) if fitting is None else fitting
+        renamed = _matched(given, graph) if fitting is None else fitting
     return bind(parameters, _shaped(renamed, parameters), seed=None)
 
 
-def _candidates(given: dict[str, Array], network: str) -> Iterator[dict[str, Array]]:
-    """The arrays under their own names, and as the rules for the network rename them."""
+def _candidates(given: dict[str, Array]) -> Iterator[dict[str, Array]]:
+    """The arrays under their own names, and as all rules of the zoo rename them."""
     yield given
-    for source, networks in index().items():
-        if network in networks:
-            try:
-                yield zoo_rules(source, network).apply(given)
-            except CnnError:
-                continue
+    for rules in all_rules():
+        with suppress(CnnError):
+            yield rules.apply(given)
 
 
 def _fits(arrays: Mapping[str, Array], parameters: Mapping[str, Parameter]) -> bool:
@@ -109,7 +106,7 @@ def _by_rules(
     return renamed
 
 
-def _by_order(
+def _matched(
     given: Mapping[str, Array], graph: Graph, *, is_keras: bool = False
 ) -> dict[str, Array]:
     """The arrays under the names of the layers that `match` finds, the others under their own."""

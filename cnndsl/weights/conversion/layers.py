@@ -28,11 +28,6 @@ class Layer:
         """What layers have to share to take each other's arrays; 1x1 kernels count as matrices."""
         return tuple(sorted((role, squeezed(shape)) for role, shape in self.shapes.items()))
 
-    @property
-    def is_normalisation(self) -> bool:
-        """Whether it keeps running statistics."""
-        return "running_mean" in self.shapes
-
     def array(self, role: str) -> str:
         """The name of the array in a role."""
         return self.prefix + role

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from itertools import chain
 
@@ -27,8 +28,18 @@ def zoo_rules(source: str, network: str) -> Rules:
         raise CnnError.of(
             "E0413",
             f"there are no rules from {source} to the network {network!r}",
-            hint=f"{hint} (--from auto goes by order and shape)",
+            hint=f"{hint} (--from auto goes by names and shapes)",
         )
-    files = [FOLDER / file for file in known[network]]
+    return _rules(known[network])
+
+
+def all_rules() -> Iterator[Rules]:
+    """The rules for all networks, each once."""
+    lists = (files for networks in index().values() for files in networks.values())
+    return map(_rules, dict.fromkeys(map(tuple, lists)))
+
+
+def _rules(names: Iterable[str]) -> Rules:
+    files = [FOLDER / name for name in names]
     parts = [parse_rules(Source(file.name, file.read_text("utf-8"))).rules for file in files]
     return Rules(tuple(chain.from_iterable(parts)))

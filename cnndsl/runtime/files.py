@@ -12,6 +12,10 @@ from typing import IO
 from cnndsl.diagnostics import CnnError
 
 
+class DamagedError(ValueError):
+    """A file is not what its beginning says, or incomplete."""
+
+
 def check_suffix(path: str | Path, suffix: str) -> None:
     """Raise CnnError (E0613) if an artefact of that name could not be loaded again.
 

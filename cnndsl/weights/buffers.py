@@ -26,8 +26,12 @@ def decode(data: bytes | bytearray, dtype: str, elements: int) -> Array:
     numbers = (
         np.frombuffer(data, _dtype(dtype), elements) if elements else np.empty(0, _dtype(dtype))
     )
-    small = dtype == "float16" or dtype in SMALL_FLOATS
-    return numbers.astype(np.float32) if small else numbers
+    return numbers.astype(np.float32) if dtype in SMALL_FLOATS else widened(numbers)
+
+
+def widened(array: Array) -> Array:
+    """Numbers of float16 as float32, others as they are."""
+    return array.astype(np.float32) if array.dtype.kind == "f" and array.itemsize == 2 else array
 
 
 def _dtype(name: str) -> np.dtype[Any]:

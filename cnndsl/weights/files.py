@@ -7,12 +7,14 @@ import math
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from cnndsl.diagnostics import CnnError
-from cnndsl.runtime.files import atomic_write
-from cnndsl.weights import numpy_files, torch_files
-from cnndsl.weights.buffers import Array, decode
-from cnndsl.weights.pickles import DamagedError, RefusedError
+from cnndsl.runtime.arrays import is_npz, read_npz
+from cnndsl.runtime.files import DamagedError, atomic_write
+from cnndsl.weights import torch_files
+from cnndsl.weights.buffers import Array, decode, item_size, widened
+from cnndsl.weights.pickles import RefusedError
 
 SAFETENSORS_DTYPES = {
     "F64": "float64",
@@ -54,7 +56,7 @@ def load_weights(path: str | PathLike[str]) -> dict[str, Array]:
         if not all(name.isprintable() and len(name) <= MAX_NAME for name in arrays):
             raise DamagedError("one of its names is too long or not printable")
     except OSError as error:
-        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
     except RefusedError as error:
         raise CnnError.of(
             "E0403",
@@ -82,8 +84,8 @@ def _load(path: Path) -> dict[str, Array]:
     if head[8:9] == b"{":
         return _read_safetensors(path)
     if head.startswith(torch_files.ZIP_MAGIC):
-        if numpy_files.is_archive(path):
-            return numpy_files.read_npz(path)
+        if is_npz(path):
+            return {name: widened(array) for name, array in read_npz(path).items()}
         return torch_files.read_zip(path)
     if head.startswith(torch_files.PICKLE_MAGIC):
         return torch_files.read_legacy(path)
@@ -91,22 +93,32 @@ def _load(path: Path) -> dict[str, Array]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Array]:
-    from safetensors import SafetensorError, deserialize
+    """The arrays of a file whose header the library finds in order before anything is read."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        entries = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+        with safe_open(path, "np"), path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header: dict[str, Any] = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            return {name: _numbers(file, name, header[name], 8 + length) for name in sorted(header)}
     except SafetensorError as error:
         raise DamagedError(str(error)) from None
-    arrays = {}
-    for name, entry in sorted(entries, key=lambda item: item[0]):
-        if entry["dtype"] not in SAFETENSORS_DTYPES:
-            raise DamagedError(f"{name!r} has the dtype {entry['dtype']}")
-        dtype, shape = SAFETENSORS_DTYPES[entry["dtype"]], entry["shape"]
-        try:
-            arrays[name] = decode(entry["data"], dtype, math.prod(shape)).reshape(shape)
-        except ValueError:
-            raise DamagedError(f"{name!r} has an impossible shape") from None
-    return arrays
+
+
+def _numbers(file: BinaryIO, name: str, entry: Mapping[str, Any], origin: int) -> Array:
+    """An array of a safetensors file whose numbers start at `origin`."""
+    if entry["dtype"] not in SAFETENSORS_DTYPES:
+        raise DamagedError(f"{name!r} has the dtype {entry['dtype']}")
+    dtype, shape = SAFETENSORS_DTYPES[entry["dtype"]], entry["shape"]
+    elements, (start, end) = math.prod(shape), entry["data_offsets"]
+    file.seek(origin + start)
+    try:
+        if end - start != elements * item_size(dtype):
+            raise ValueError
+        return decode(file.read(end - start), dtype, elements).reshape(shape)
+    except ValueError:
+        raise DamagedError(f"{name!r} has an impossible shape") from None
 
 
 def save_safetensors(

@@ -11,7 +11,9 @@ import pickletools
 import warnings
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from cnndsl.runtime.files import DamagedError
 
 T = TypeVar("T")
 
@@ -19,10 +21,6 @@ MAX_STEPS = 2_000_000
 """Instructions, and items that they copy. About 40 are needed for each tensor."""
 
 MAX_AXES = 16
-
-
-class DamagedError(ValueError):
-    """The file is not what its beginning says, or incomplete."""
 
 
 class RefusedError(ValueError):
@@ -65,7 +63,17 @@ class _StorageType:
     dtype: str
 
 
-def unpickle(stream: IO[bytes]) -> Unpickled:
+class Readable(Protocol):
+    """What a pickle is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, or fewer at the end."""
+
+    def readline(self) -> bytes:
+        """All up to the end of a line."""
+
+
+def unpickle(stream: Readable) -> Unpickled:
     """Run the pickle that starts here; the stream is left right behind it.
 
     Dicts of every kind become dicts, tensors become `Tensor`. Raises DamagedError and RefusedError.

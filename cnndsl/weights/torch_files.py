@@ -13,11 +13,14 @@ import math
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from numpy.lib.stride_tricks import as_strided
 
+from cnndsl.runtime.arrays import BROKEN_ZIP
+from cnndsl.runtime.files import DamagedError
 from cnndsl.weights.buffers import Array, decode, item_size
-from cnndsl.weights.pickles import DamagedError, RefusedError, Storage, Tensor, Unpickled, unpickle
+from cnndsl.weights.pickles import RefusedError, Storage, Tensor, Unpickled, unpickle
 
 ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_MAGIC = b"\x80"
@@ -26,6 +29,8 @@ LEGACY_PROTOCOL = 1001
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 PREFIXES = ("module.", "_orig_mod.")
 """Put before every name by DataParallel and by torch.compile."""
+LONGEST_TEXT = 1 << 28
+"""Bytes that a pickle, or a text in it, may have; numbers stand outside of pickles."""
 EXPANSION = 8
 """How often larger than the file its tensors may be: shared storages, 8-bit numbers."""
 
@@ -37,7 +42,7 @@ def read_zip(path: Path) -> dict[str, Array]:
             return _read_archive(archive, path.stat().st_size)
     except (DamagedError, RefusedError):
         raise
-    except (zipfile.BadZipFile, EOFError, LookupError, RuntimeError, ValueError, OSError) as error:
+    except BROKEN_ZIP as error:
         raise DamagedError(f"its zip archive is broken ({error})") from None
 
 
@@ -49,6 +54,8 @@ def _read_archive(archive: zipfile.ZipFile, file_size: int) -> dict[str, Array]:
     pickles = [m.filename for m in members if m.filename.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
         raise DamagedError("it is a zip archive without a PyTorch checkpoint")
+    if archive.getinfo(pickles[0]).file_size > LONGEST_TEXT:
+        raise DamagedError("its pickle is too long")
     folder = pickles[0].removesuffix("data.pkl")
     if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") == b"big":
         raise DamagedError("it was written on a big-endian machine")
@@ -62,24 +69,48 @@ def _read_archive(archive: zipfile.ZipFile, file_size: int) -> dict[str, Array]:
 
 def read_legacy(path: Path) -> dict[str, Array]:
     """The state dict in a checkpoint of the legacy format. Raises DamagedError and RefusedError."""
-    content = path.read_bytes()
-    stream = io.BytesIO(content)
-    if unpickle(stream).value != LEGACY_MAGIC_NUMBER:
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        return _read_stream(file, _Text(file, size), size)
+
+
+def _read_stream(file: BinaryIO, text: _Text, file_size: int) -> dict[str, Array]:
+    if unpickle(text).value != LEGACY_MAGIC_NUMBER:
         raise DamagedError("it is a pickle, but not of PyTorch")
-    if unpickle(stream).value != LEGACY_PROTOCOL:
+    if unpickle(text).value != LEGACY_PROTOCOL:
         raise DamagedError("it has an unknown version of PyTorch's legacy format")
-    unpickle(stream)  # facts about the machine; the numbers are always little-endian
-    main = unpickle(stream)
+    unpickle(text)  # facts about the machine; the numbers are always little-endian
+    main = unpickle(text)
     tensors = _state_dict(main)
-    keys = unpickle(stream).value
+    keys = unpickle(text).value
     if not isinstance(keys, list) or keys != sorted(main.storages):
         raise DamagedError("its list of storages is broken")
     found = {}
     for storage in map(main.storages.__getitem__, keys):
-        if int.from_bytes(stream.read(8), "little") != storage.elements:
+        size = storage.elements * item_size(storage.dtype)
+        said = int.from_bytes(file.read(8), "little")
+        if said != storage.elements or size > file_size - file.tell():
             raise DamagedError(f"its storage {storage.key} is missing, or its length is wrong")
-        found[storage.key] = stream.read(storage.elements * item_size(storage.dtype))
-    return _arrays(tensors, lambda storage: found[storage.key], len(content))
+        found[storage.key] = file.read(size)
+    return _arrays(tensors, lambda storage: found[storage.key], file_size)
+
+
+class _Text:
+    """A file that gives no more than it has, and nothing so long that it cannot be meant."""
+
+    def __init__(self, file: BinaryIO, size: int):
+        self._file, self._size = file, size
+
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, or fewer at the end of the file. Raises DamagedError for too many."""
+        size = min(size, self._size - self._file.tell())
+        if size > LONGEST_TEXT:
+            raise DamagedError("its pickle is too long")
+        return self._file.read(size)
+
+    def readline(self) -> bytes:
+        """The rest of a line, if that is not too long."""
+        return self._file.readline(LONGEST_TEXT)
 
 
 def _state_dict(checkpoint: Unpickled) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ while code is written are Python numbers and truth values.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from cnndsl.backends.tvm import tirx
@@ -31,19 +31,42 @@ def vector(value: Expr, lanes: int) -> Expr:
     return scalar if lanes == 1 else tirx.Broadcast(scalar, lanes)
 
 
+def larger(a: Expr, b: Expr, lanes: int) -> Expr:
+    """The larger of two values, NaN where one of them is; either may be a Python number.
+
+    x86's `maxps` gives its second operand where one is NaN: a number goes first, and nothing more
+    is to be done.
+    """
+    return _extreme(tirx.max, a, b, lanes)
+
+
+def smaller(a: Expr, b: Expr, lanes: int) -> Expr:
+    """The smaller of two values, NaN where one of them is; either may be a Python number."""
+    return _extreme(tirx.min, a, b, lanes)
+
+
+def _extreme(choose: Callable[[Expr, Expr], Expr], a: Expr, b: Expr, lanes: int) -> Expr:
+    if isinstance(b, int | float):
+        a, b = b, a
+    if isinstance(a, int | float):
+        return choose(vector(a, lanes), b)
+    return tirx.Select(tirx.isnan(a), a, choose(a, b))
+
+
 def exponential(value: Expr, lanes: int) -> Expr:
-    """e^value, within 2e-7 of itself; what is over 88 or under -87 counts as that.
+    """e^value, within 2e-7 of itself; 0 below -87.3.
 
     2^n times the series of e^r, where n is the whole number next to value / ln 2, so that |r| is at
-    most (ln 2) / 2. LLVM has no vectors of exponentials: it would call the C library lane by lane.
+    most (ln 2) / 2. Twice the series times 2^(n-1), so that the largest numbers are finite. LLVM
+    has no vectors of exponentials: it would call the C library lane by lane.
     """
-    value = tirx.min(vector(88.0, lanes), tirx.max(vector(-87.0, lanes), value))
+    value = smaller(89.0, larger(-87.3, value, lanes), lanes)
     whole = tirx.nearbyint(value * vector(1 / math.log(2), lanes))
     rest = value - whole * vector(LN2[0], lanes) - whole * vector(LN2[1], lanes)
-    series = vector(1 / math.factorial(7), lanes)
+    series = vector(2 / math.factorial(7), lanes)
     for power in range(6, -1, -1):
-        series = series * rest + vector(1 / math.factorial(power), lanes)
-    exponent = (tirx.Cast(_type("int32", lanes), whole) + _whole(127, lanes)) << _whole(23, lanes)
+        series = series * rest + vector(2 / math.factorial(power), lanes)
+    exponent = (tirx.Cast(_type("int32", lanes), whole) + _whole(126, lanes)) << _whole(23, lanes)
     return series * tirx.reinterpret(_type("float32", lanes), exponent)
 
 

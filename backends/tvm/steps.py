@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import Expr, exponential, vector
+from cnndsl.backends.tvm.expressions import Expr, exponential, larger, smaller, vector
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Add,
@@ -48,7 +48,7 @@ def apply_step(
         case Mul():
             return value * other
         case Max():
-            return tirx.max(value, other)
+            return larger(value, other, lanes)
         case Subsample() | MaxPool():
             return value
     return ACTIVATIONS[type(op)](op, value, lanes)
@@ -56,7 +56,7 @@ def apply_step(
 
 def clip(value: Expr, low: float, high: float, lanes: int) -> Expr:
     """min(max(value, low), high)."""
-    return tirx.min(tirx.max(value, vector(low, lanes)), vector(high, lanes))
+    return smaller(high, larger(low, value, lanes), lanes)
 
 
 def sigmoid(value: Expr, lanes: int) -> Expr:
@@ -67,7 +67,7 @@ def sigmoid(value: Expr, lanes: int) -> Expr:
 
 def tanh(value: Expr, lanes: int) -> Expr:
     """(1 - p) / (1 + p) with p = e^(-2 value)."""
-    power = exponential(vector(-2.0, lanes) * value, lanes)
+    power = exponential(vector(-2.0, lanes) * clip(value, -20.0, 20.0, lanes), lanes)
     return (vector(1.0, lanes) - power) / (vector(1.0, lanes) + power)
 
 
@@ -82,12 +82,14 @@ def leaky_relu(op: LeakyRelu, value: Expr, lanes: int) -> Expr:
 
 
 ACTIVATIONS: dict[type[Operator], Callable[..., Expr]] = {
-    Relu: lambda op, value, lanes: tirx.max(value, vector(0.0, lanes)),
+    Relu: lambda op, value, lanes: larger(0.0, value, lanes),
     Relu6: lambda op, value, lanes: clip(value, 0.0, 6.0, lanes),
     LeakyRelu: leaky_relu,
     Sigmoid: lambda op, value, lanes: sigmoid(value, lanes),
     Tanh: lambda op, value, lanes: tanh(value, lanes),
-    Silu: lambda op, value, lanes: value * sigmoid(value, lanes),
+    Silu: lambda op, value, lanes: (
+        value / (vector(1.0, lanes) + exponential(vector(0.0, lanes) - value, lanes))
+    ),
     HardSigmoid: lambda op, value, lanes: hard_sigmoid(value, lanes),
     HardSwish: lambda op, value, lanes: value * hard_sigmoid(value, lanes),
 }

@@ -234,6 +234,9 @@ DEVICE float to_float(Half value) { return (float)value; }
 DEVICE void from_float(float &target, float value) { target = value; }
 DEVICE void from_float(Half &target, float value) { target = (Half)value; }
 
+DEVICE float maximum(float a, float b) { return a > b || a != a ? a : b; }
+DEVICE float minimum(float a, float b) { return a < b || a != a ? a : b; }
+
 DEVICE char *aligned_shared(emulator::Block &block) {
   constexpr size_t unit = emulator::ALIGNMENT;
   const size_t start = (size_t)block.shared.data();

@@ -61,6 +61,18 @@ def test_no_signs_of_many_indices_are_gathered(cpu: str):
     assert "vmovmsk" not in code
 
 
+@pytest.mark.parametrize("cpu", ["x86-64-v3", "x86-64-v4"])
+def test_a_relu_that_keeps_nan_is_one_instruction(cpu: str):
+    graph, x = start(64, 50)
+    then(graph, "out", "relu", x)
+    graph.outputs = {"out": "out"}
+    machine = replace(find_machine(cpu), cores=2)
+    units = kernels(lower(graph, 1, machine).steps)
+    code = assembly([function for unit in units for function in unit.write()], machine)
+    assert "vmaxps" in code
+    assert "vcmp" not in code
+
+
 def test_positions_counted_through_over_parts_of_unequal_size():
     """Indices that are divided twice, which TVM 0.27 cannot simplify if only one rounds to zero."""
     graph, x = start(160, 7, 7)

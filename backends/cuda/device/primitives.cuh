@@ -11,6 +11,19 @@ DEVICE float to_float(Half value) { return __half2float(value); }
 DEVICE void from_float(float &target, float value) { target = value; }
 DEVICE void from_float(Half &target, float value) { target = __float2half_rn(value); }
 
+// The larger and the smaller of two numbers, NaN where one of them is.
+DEVICE float maximum(float a, float b) {
+  float found;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(found) : "f"(a), "f"(b));
+  return found;
+}
+
+DEVICE float minimum(float a, float b) {
+  float found;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(found) : "f"(a), "f"(b));
+  return found;
+}
+
 // The block's shared memory, as large as the launch says. Swizzling repeats each 1024 bytes.
 DEVICE char *shared_memory() {
   extern __shared__ __align__(1024) char memory[];

@@ -2,13 +2,13 @@
 
 #define EACH for (int i = 0; i < V; ++i)
 
-DEVICE float clip(float x, float low, float high) { return fminf(fmaxf(x, low), high); }
-DEVICE float sigmoid(float x) { return 1.0f / (1.0f + expf(-clip(x, -88.0f, 88.0f))); }
+DEVICE float clip(float x, float low, float high) { return minimum(maximum(x, low), high); }
+DEVICE float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 DEVICE float hard_sigmoid(float x) { return clip(x + 3.0f, 0.0f, 6.0f) * (1.0f / 6.0f); }
 
 template <int V> DEVICE void relu(float (&v)[V]) {
 #pragma unroll
-  EACH v[i] = fmaxf(v[i], 0.0f);
+  EACH v[i] = maximum(v[i], 0.0f);
 }
 
 template <int V> DEVICE void relu6(float (&v)[V]) {
@@ -33,7 +33,7 @@ template <int V> DEVICE void tanh(float (&v)[V]) {
 
 template <int V> DEVICE void silu(float (&v)[V]) {
 #pragma unroll
-  EACH v[i] *= sigmoid(v[i]);
+  EACH v[i] = v[i] / (1.0f + expf(-v[i]));
 }
 
 template <int V> DEVICE void hard_sigmoid(float (&v)[V]) {
@@ -79,5 +79,5 @@ template <int V> DEVICE void mul(float (&v)[V], const float (&w)[V]) {
 
 template <int V> DEVICE void max(float (&v)[V], const float (&w)[V]) {
 #pragma unroll
-  EACH v[i] = fmaxf(v[i], w[i]);
+  EACH v[i] = maximum(v[i], w[i]);
 }

@@ -1,0 +1,81 @@
+"""Functions of single elements of NaN, infinities, zeros, the smallest and the largest numbers.
+
+NaN stays NaN in all of them, and every target gives what the reference gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from cnndsl.backends.numpy import run_graph
+from cnndsl.backends.onnx.backend import BACKEND as ONNX
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import ACTIVATIONS, Add, Average, Input, Max, Mul
+from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.module import Array
+from tests.cuda.emulator import Emulator, use_emulated_driver
+from tests.operators.cases import CASES, apply, parameter_values
+from tests.tvm.support import compiled
+
+NUMBERS = np.array(
+    [np.nan, np.inf, -np.inf, 0, -0.0, 1e-40, -1e-40, 0.7, 88.5, -88.5, 104, -104, 3e38, -3e38],
+    np.float32,
+)
+PAIRS = {
+    "a": np.tile(NUMBERS, len(NUMBERS)).reshape(1, 2, -1),
+    "b": np.repeat(NUMBERS, len(NUMBERS)).reshape(1, 2, -1),
+}
+"""Every number with every other one."""
+
+
+def graph_of_all() -> Graph:
+    """Every case of such a function, on the same two inputs."""
+    graph = Graph("special")
+    operands = [graph.add(name, Input(x.shape[1:]), []) for name, x in PAIRS.items()]
+    graph.inputs = list(PAIRS)
+    for case in CASES:
+        op = case.operator
+        if isinstance(op, (*ACTIVATIONS, Add, Average, Max, Mul)) and case.shapes[0] == (4, 9, 8):
+            node = apply(graph, f"{case.id}.y", op, operands[: len(case.shapes)])
+            graph.outputs[case.id] = node.name
+    return graph
+
+
+GRAPH = graph_of_all()
+VALUES = parameter_values(GRAPH, 0)
+
+
+@pytest.fixture(scope="module")
+def expected() -> Mapping[str, Array]:
+    with np.errstate(all="ignore"):
+        return run_graph(GRAPH, VALUES, PAIRS, "float32")
+
+
+def assert_same(found: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+    for name, wanted in expected.items():
+        np.testing.assert_allclose(found[name], wanted, rtol=2e-6, atol=1e-36, err_msg=name)
+
+
+def test_the_reference_keeps_nan(expected: Mapping[str, Array]):
+    nan = np.isnan(PAIRS["a"])
+    assert all(np.isnan(y[nan]).all() for y in expected.values())
+
+
+@pytest.mark.parametrize("extension", [None, "scalar"])
+def test_cpu(expected: Mapping[str, Array], extension: str | None):
+    assert_same(compiled(GRAPH, VALUES, extension=extension).run(PAIRS), expected)
+
+
+def test_cuda(expected: Mapping[str, Array], tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("cuda")
+    with pytest.MonkeyPatch.context() as patch:
+        use_emulated_driver(patch, folder)
+        assert_same(Emulator(folder).module(GRAPH, VALUES, 1).run(PAIRS), expected)
+
+
+def test_onnxruntime(expected: Mapping[str, Array]):
+    found = ONNX.compile(GRAPH, VALUES, CompileOptions()).run(PAIRS)
+    assert_same(found, expected)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from cnndsl.backends.native.steps import JOINS, parameter_names
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import LeakyRelu
@@ -26,5 +28,7 @@ def argument(name: str) -> str:
 
 
 def number(value: float) -> str:
-    """A float of the CUDA text."""
+    """A float of the CUDA text, which may be infinite."""
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "-INFINITY"
     return f"{float(value)!r}f"

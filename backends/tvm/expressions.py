@@ -14,8 +14,8 @@ from cnndsl.backends.tvm import tirx
 
 Expr: TypeAlias = Any
 """An expression of TensorIR, or a Python number."""
-LOWEST = -3.402823466e38
-"""The lowest float32: where the search for a largest number starts."""
+LOWEST = -math.inf
+"""Where the search for a largest number starts."""
 LN2 = (0.693359375, math.log(2) - 0.693359375)
 """The natural logarithm of 2 in two parts, of which whole multiples of the first are exact."""
 

@@ -39,7 +39,7 @@ struct Sum {
 };
 
 struct Largest {
-  DEVICE float of(float a, float b) { return fmaxf(a, b); }
+  DEVICE float of(float a, float b) { return maximum(a, b); }
 };
 
 // All threads' numbers combined, for all threads.
@@ -61,8 +61,8 @@ template <class K> DEVICE void softmax(const typename K::Arguments &a) {
   typedef typename K::X0 X;
   float *partial = (float *)shared_memory();
   Place p = position<X>(blockIdx.x);
-  float largest = -3.402823466e38f, total = 0.0f;
-  for (p.c = threadIdx.x; p.c < X::C; p.c += K::THREADS) largest = fmaxf(largest, pick<X>(a.x0, p));
+  float largest = -INFINITY, total = 0.0f;
+  for (p.c = threadIdx.x; p.c < X::C; p.c += K::THREADS) largest = maximum(largest, pick<X>(a.x0, p));
   largest = together<Largest, K::THREADS>(largest, partial);
   for (p.c = threadIdx.x; p.c < X::C; p.c += K::THREADS) total += expf(pick<X>(a.x0, p) - largest);
   const float factor = 1.0f / together<Sum, K::THREADS>(total, partial);

@@ -70,7 +70,7 @@ def _largest(call: Call, first: str, end: str) -> Iterator[Kernel]:
     return _each(
         call,
         f"q.c = {first}; float largest = pick<X0>(a.x0, q); "
-        f"while (++q.c < {end}) largest = fmaxf(largest, pick<X0>(a.x0, q)); return largest;",
+        f"while (++q.c < {end}) largest = maximum(largest, pick<X0>(a.x0, q)); return largest;",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import product
 
@@ -20,9 +21,9 @@ from cnndsl.ir.operators import (
 )
 from cnndsl.ir.operators.pooling import Pool
 
-LOWEST = -3.402823466e38
+LOWEST = -math.inf
 SUM = "v[i] += u[i];"
-LARGEST = "v[i] = fmaxf(v[i], u[i]);"
+LARGEST = "v[i] = maximum(v[i], u[i]);"
 AXES = "zyx"
 SHARING = (64, 128, 256, 512)
 """Threads of a block to choose from that share whole maps."""

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from operator import add
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import LOWEST, Expr, exponential, number, shuffled, vector
+from cnndsl.backends.tvm.expressions import (
+    LOWEST,
+    Expr,
+    exponential,
+    larger,
+    number,
+    shuffled,
+    vector,
+)
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tir import Code, Register
@@ -33,7 +43,7 @@ def maxout(call: Call) -> Kernel:
 def _largest(values: list[Expr]) -> Expr:
     result = values[0]
     for value in values[1:]:
-        result = tirx.max(result, value)
+        result = larger(value, result, 1)
     return result
 
 
@@ -47,7 +57,7 @@ def channel_max(call: Call) -> Kernel:
             result = code.register(number(LOWEST))
             with code.loop(x.layout.channels) as c:
                 value = x.channel(place.n, c, place.position)
-                code.set(result, tirx.max(result.value, value))
+                code.set(result, larger(value, result.value, 1))
             body.write(place, result.value)
 
     return Kernel("channels", call.step_weights(), write)
@@ -88,9 +98,9 @@ def _softmax_vectors(body: Body) -> None:
 
         def compare(block: Expr, last: bool) -> None:
             value = kept(x.load(Place(n, block, tuple(position))), LOWEST, last)
-            code.set(largest, tirx.max(largest.value, value))
+            code.set(largest, larger(value, largest.value, lanes))
 
-        for step, combine in ((compare, tirx.max), (add_up, lambda a, b: a + b)):
+        for step, combine in ((compare, partial(larger, lanes=lanes)), (add_up, add)):
             with code.loop(whole) as block:
                 step(block, False)
             if rest:
@@ -117,7 +127,7 @@ def _softmax_scalars(body: Body) -> None:
     with code.parallel(layout.batch, *layout.spatial) as (n, *position):
         largest = code.register(number(LOWEST))
         with code.loop(layout.channels) as c:
-            code.set(largest, tirx.max(largest.value, x.channel(n, c, position)))
+            code.set(largest, larger(x.channel(n, c, position), largest.value, 1))
         total = code.register(number(0.0))
         with code.loop(layout.channels) as c:
             power = exponential(x.channel(n, c, position) - largest.value, 1)

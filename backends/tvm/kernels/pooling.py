@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import LOWEST, Expr, all_of, div, number, vector
+from cnndsl.backends.tvm.expressions import LOWEST, Expr, all_of, div, larger, number, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Layout, Place
 from cnndsl.backends.tvm.tir import Code, Register
@@ -32,7 +32,7 @@ def _sum(code: Code, total: Register, value: Expr) -> None:
 
 
 def _max(code: Code, total: Register, value: Expr) -> None:
-    code.set(total, tirx.max(total.value, value))
+    code.set(total, larger(value, total.value, total.lanes))
 
 
 def _sum_of_squares(code: Code, total: Register, value: Expr) -> None:

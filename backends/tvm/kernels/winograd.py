@@ -13,16 +13,14 @@ chunk, each reading a part of the transformed weights. `winograd_panels.py` has 
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
-from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, negated, split, vector
+from cnndsl.backends.tvm.expressions import Expr, all_of, div, larger, load, negated, split, vector
 from cnndsl.backends.tvm.kernel import Body
 from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE, Ahead, add_products
 from cnndsl.backends.tvm.kernels.transforms import transformed_inputs, transformed_outputs
@@ -272,4 +270,4 @@ class WinogradCode:
                         for a, b in itertools.product(*map(range, window))
                     ]
                     target = place(i, j, window)
-                    body.output.store(code, target, functools.reduce(tirx.max, values))
+                    body.output.store(code, target, reduce(partial(larger, lanes=lanes), values))

@@ -96,7 +96,10 @@ class HardSwish(Operator):
 
 @dataclass(frozen=True)
 class Softmax(Operator):
-    """Softmax over the channels, at each position: y[c] = exp(x[c]) / sum_j exp(x[j])."""
+    """Softmax over the channels, at each position: y[c] = exp(x[c]) / sum_j exp(x[j]).
+
+    NaN in all channels if one is NaN or plus infinity, or all are minus infinity.
+    """
 
     name: ClassVar[str] = "softmax"
 

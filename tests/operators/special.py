@@ -1,0 +1,66 @@
+"""NaN, infinities, negative zero and denormal numbers among the inputs of the operators' cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from cnndsl.backends.numpy import run_graph
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import Conv, ConvTranspose, Depthwise
+from cnndsl.runtime.module import Array
+
+VALUES = {
+    "NaN": np.nan,
+    "infinity": np.inf,
+    "minus infinity": -np.inf,
+    "minus zero": -0.0,
+    "denormal": 1e-41,
+}
+Run = Callable[[Mapping[str, Array]], Mapping[str, Array]]
+
+
+def strange(inputs: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, Array]]]:
+    """float32 inputs in which a value stands at some places, and such that hold nothing else."""
+    for label, value in VALUES.items():
+        rng = np.random.default_rng(7)
+        some = {name: array.astype(np.float32) for name, array in inputs.items()}
+        for array in some.values():
+            places = rng.choice(array.size, max(1, array.size // 40), replace=False)
+            array.ravel()[places] = value
+        yield f"some {label}", some
+        yield f"all {label}", {name: np.full_like(array, value) for name, array in some.items()}
+
+
+def assert_same(
+    graph: Graph,
+    values: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    run: Run,
+    tolerance: float,
+) -> None:
+    """NaN and infinities where the reference has them, all else within the tolerance.
+
+    Outputs of grouped convolutions may be NaN besides: groups that share a vector are computed as
+    one, with weights of zero between them.
+    """
+    for label, given in strange(inputs):
+        with np.errstate(all="ignore"):
+            expected = run_graph(graph, values, given)
+        found = run(given)
+        for name, wanted in expected.items():
+            actual = found[name]
+            if _is_grouped(graph, name):
+                spread = np.isnan(actual)
+                assert not np.isfinite(actual[~np.isfinite(wanted)]).any(), (label, name)
+                wanted, actual = wanted[~spread], actual[~spread]
+            scale = np.abs(wanted[np.isfinite(wanted)]).max(initial=1e-30)
+            np.testing.assert_allclose(
+                actual, wanted, rtol=0, atol=tolerance * scale, err_msg=f"{label}: {name}"
+            )
+
+
+def _is_grouped(graph: Graph, output: str) -> bool:
+    op = graph[graph.outputs[output]].op
+    return isinstance(op, Conv | ConvTranspose | Depthwise) and getattr(op, "groups", 2) > 1

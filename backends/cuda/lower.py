@@ -14,7 +14,7 @@ from cnndsl.backends.native.prepare import prepare
 from cnndsl.backends.native.steps import as_task
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import AvgPool, Concat, GlobalAvgPool, Identity
-from cnndsl.memory import Options, Plan, plan
+from cnndsl.memory import Options, Plan, Use, plan
 from cnndsl.passes.fusing import core_of
 
 
@@ -133,7 +133,7 @@ class _Lowering:
     def steps(self) -> Iterator[Step]:
         """All launches, in order."""
         for name in self.plan.schedule:
-            if name in self.graph.inputs or name in self.plan.views:
+            if name in self.graph.inputs or self.plan.use(name) is Use.VIEW:
                 continue
             if isinstance(self.graph[name].op, Concat):
                 yield from self._copies(name)
@@ -151,7 +151,7 @@ class _Lowering:
         starts = accumulate((x.type.channels for x in operands), initial=0)
         output, slot = self.layouts[name], self._slot(name)
         for index, (x, start) in enumerate(zip(operands, starts, strict=False)):
-            if index in self.plan.copies[name]:
+            if index in self.plan.places[name].operands:
                 last = index == len(operands) - 1
                 channels = output.padded - start if last else x.type.channels
                 offset = slot.offset + start * SIZES[output.type]

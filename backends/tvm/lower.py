@@ -17,7 +17,7 @@ from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Fused, Shuffle
-from cnndsl.memory import Options, Plan, plan
+from cnndsl.memory import Options, Plan, Use, plan
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def lower(
     steps = [
         _step(prepared, prepared[name], placed, memory, machine, variant_of)
         for name in memory.schedule
-        if name not in prepared.inputs and name not in memory.views
+        if name not in prepared.inputs and memory.use(name) is not Use.VIEW
     ]
     planned = -(-memory.arena_bytes // ALIGNMENT) * ALIGNMENT // FLOAT
     scratch = max((step.kernel.scratch for step in steps), default=0)
@@ -162,7 +162,7 @@ def _step(
 ) -> Step:
     operands = graph.producers(node)
     call = make_call(node, [layouts[x.name] for x in operands], layouts[node.name], machine)
-    call = replace(call, in_place=node.name in memory.overwrites)
+    call = replace(call, in_place=memory.use(node.name) in (Use.OVER, Use.APPEND))
     if has_variants(call):
         call = replace(call, variant=variant_of(call))
 

@@ -68,7 +68,7 @@ def show_memory(network: Network, view: Mapping[str, Any], as_json: bool) -> Non
 
 
 def _draw(graph: Graph, found: Plan, path: Path) -> None:
-    from cnndsl.memory.picture import arena_svg
+    from cnndsl.drawing.arena import arena_svg
     from cnndsl.runtime.files import atomic_write
 
     with atomic_write(path) as file:

@@ -1,8 +1,8 @@
-"""Where tensors live: schedule, aliases, one arena with offsets, and a proof that it works."""
+"""Where tensors live: aliases, one arena with offsets, and a proof that it works."""
 
 from __future__ import annotations
 
-from cnndsl.memory.model import Buffer, Options, Place, Plan, Region
+from cnndsl.memory.model import Buffer, Options, Place, Plan, Region, Use
 from cnndsl.memory.planner import plan, require_known_sizes
 from cnndsl.memory.validate import PlanError, validate
 
@@ -13,6 +13,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "Region",
+    "Use",
     "plan",
     "require_known_sizes",
     "validate",

@@ -17,9 +17,8 @@ from operator import attrgetter
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Concat
-from cnndsl.memory.model import Options
+from cnndsl.memory.model import Options, Use
 from cnndsl.memory.rules import channel_offset, last_block, overwritable, view_offset
-from cnndsl.memory.schedule import Schedule, last_uses
 
 
 @dataclass(eq=False)
@@ -49,13 +48,11 @@ class Group:
 
 @dataclass
 class Aliases:
-    """The group of each node, its offset there, and what follows for the execution."""
+    """The group of each node, its offset there, and how it gets there, as in `Place`."""
 
     group: dict[str, Group] = field(default_factory=dict)
     offset: dict[str, int] = field(default_factory=dict)
-    views: set[str] = field(default_factory=set)
-    overwrites: dict[str, int] = field(default_factory=dict)
-    copies: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    uses: dict[str, tuple[Use, tuple[int, ...]]] = field(default_factory=dict)
 
     def groups(self) -> list[Group]:
         """Each group once."""
@@ -81,19 +78,29 @@ class Aliases:
         return _holds(start, a.size, other, other + b.size)
 
 
-def find_aliases(graph: Graph, schedule: Schedule, options: Options) -> Aliases:
-    """All sharing that the options allow."""
+def find_aliases(graph: Graph, options: Options) -> Aliases:
+    """All sharing that the options allow, for the order in which the nodes are written."""
     aliases = Aliases()
-    last = last_uses(graph, schedule)
-    for step, name in enumerate(schedule):
-        if name not in options.external:
-            _add(aliases, graph, graph[name], step, options)
-        if name in aliases.copies:
-            _append(aliases, graph, graph[name], step, last, options)
+    last = last_uses(graph)
+    for step, node in enumerate(graph.nodes()):
+        if node.name not in options.external:
+            _add(aliases, graph, node, step, options)
+            _append(aliases, graph, node, step, last, options)
     _set_lifetimes(aliases, graph, last, options)
-    for step, name in enumerate(schedule):
-        _overwrite(aliases, graph, graph[name], step, options)
+    for step, node in enumerate(graph.nodes()):
+        _overwrite(aliases, graph, node, step, options)
     return aliases
+
+
+def last_uses(graph: Graph) -> dict[str, int]:
+    """The step that reads each node's result last; the number of steps for outputs."""
+    step_of = {node.name: step for step, node in enumerate(graph.nodes())}
+    last = {
+        name: max((step_of[reader] for reader in graph.nx.successors(name)), default=step)
+        for name, step in step_of.items()
+    }
+    kept = [*graph.outputs.values(), *(aux.node for aux in graph.auxiliaries.values())]
+    return last | dict.fromkeys(kept, len(last))
 
 
 def _add(aliases: Aliases, graph: Graph, node: Node, step: int, options: Options) -> None:
@@ -106,7 +113,7 @@ def _add(aliases: Aliases, graph: Graph, node: Node, step: int, options: Options
             aliases.group[name] = aliases.group[operand]
             aliases.group[name].nodes.append(name)
             aliases.offset[name] = aliases.offset[operand] + offset
-            aliases.views.add(name)
+            aliases.uses[name] = (Use.VIEW, ())
             return
     whole = Extent(name, 0, options.sample_bytes(node), first, first)
     aliases.group[name] = Group([name], [whole])
@@ -121,7 +128,7 @@ def _join(aliases: Aliases, graph: Graph, node: Node, whole: Extent, options: Op
     starts = list(accumulate((x.type.channels for x in operands), initial=0))
     lows = [channel_offset(x, node, c, options) for x, c in zip(operands, starts, strict=False)]
     in_slices = [low for low in lows if low is not None]
-    aliases.copies[node.name] = tuple(range(len(operands)))
+    aliases.uses[node.name] = (Use.OWN, tuple(range(len(operands))))
     if not options.in_place_concat or len(in_slices) < len(operands):
         return
     names = [x.name for x in operands]
@@ -134,10 +141,9 @@ def _join(aliases: Aliases, graph: Graph, node: Node, whole: Extent, options: Op
         if name in aliases.group and aliases.group[name] is not aliases.group[node.name]:
             _adopt(aliases, names, slices, index)
     left = aliases.group[node.name].extents
-    aliases.copies[node.name] = tuple(i for i, part in enumerate(slices) if part in left)
-    if not aliases.copies[node.name]:
-        del aliases.copies[node.name]
-        aliases.views.add(node.name)
+    copied = tuple(i for i, part in enumerate(slices) if part in left)
+    if len(copied) < len(operands):
+        aliases.uses[node.name] = (Use.FILL if copied else Use.VIEW, copied)
 
 
 def _adopt(aliases: Aliases, operands: Sequence[str], slices: Sequence[Extent], index: int) -> None:
@@ -167,9 +173,12 @@ def _append(
     That one may end inside a block of channels, whose other lanes the concat fills: nothing that
     holds that block may be needed later.
     """
-    name, (first, *others) = node.name, graph.producers(node)
+    name, operands = node.name, graph.producers(node)
+    if aliases.uses.get(name) != (Use.OWN, tuple(range(len(operands)))):
+        return
+    first, *others = operands
     group, shared = aliases.group.get(first.name), last_block(first, node, options)
-    if len(aliases.copies[name]) <= len(others) or group is None or shared is None:
+    if group is None or shared is None:
         return
     size, start = options.sample_bytes(node), aliases.offset[first.name]
     low, high, end = (start + place for place in (*shared, size))
@@ -187,8 +196,7 @@ def _append(
     group.extents = [*kept, *(extent for extent in own if extent.size)]
     group.nodes.append(name)
     aliases.group[name], aliases.offset[name] = group, start
-    aliases.overwrites[name] = 0
-    aliases.copies[name] = tuple(range(1, len(others) + 1))
+    aliases.uses[name] = (Use.APPEND, tuple(range(1, len(operands))))
 
 
 def _cut(aliases: Aliases, extent: Extent, low: int, high: int, step: int) -> list[Extent]:
@@ -246,7 +254,7 @@ def _overwrite(aliases: Aliases, graph: Graph, node: Node, step: int, options: O
         if target in aliases.group and _is_free(aliases, node, target, others, step, options):
             shift = aliases.offset[target] - aliases.offset[node.name]
             aliases.unite(aliases.group[node.name], aliases.group[target], shift)
-            aliases.overwrites[node.name] = index
+            aliases.uses[node.name] = (Use.OVER, (index,))
             for extent in aliases.group[node.name].extents:
                 extent.over = extent.over or extent.node == node.name
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cnndsl.ir.graph import Node
 
@@ -67,13 +68,43 @@ class Buffer:
     last: int
 
 
+class Use(StrEnum):
+    """How a result gets to its place."""
+
+    OWN = "own"
+    """It is computed there."""
+
+    VIEW = "view"
+    """Its bytes are there already."""
+
+    OVER = "in place"
+    """It is computed there, over an operand that the node reads last."""
+
+    FILL = "fill"
+    """A concat copies some operands there; the others lie in their slices already."""
+
+    APPEND = "append"
+    """A concat begins with its first operand and copies the others, and fills the block of
+    channels in which that ends."""
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where a node's result lies: the buffer, and the bytes of each of its samples."""
+    """Where a node's result lies: the buffer, and the bytes of each of its samples.
+
+    `operands` are the indices of those that a concat copies, or of the one that is written over.
+    """
 
     buffer: Buffer
     offset: int
     size: int
+    use: Use = Use.OWN
+    operands: tuple[int, ...] = ()
+
+    @property
+    def copies(self) -> bool:
+        """Whether the node is a concat that copies operands."""
+        return self.use is not Use.OVER and bool(self.operands)
 
 
 @dataclass(frozen=True)
@@ -99,12 +130,6 @@ class Plan:
     `places` holds every node but the external ones. A sample of a result starts at
     `address(name) + index * sample_stride(name)` in the arena.
 
-    `views` are the nodes that compute nothing because their bytes are in place already.
-    `overwrites` maps a node to the index of the operand that it writes over, `copies` a concat
-    that is no view to the indices of the operands that it has to copy. If these are all but the
-    first, which it writes over, it begins with that and fills the block of channels in which that
-    ends.
-
     `live_bytes` has the bytes needed at each step, and those of the outputs after the last.
     """
 
@@ -113,9 +138,6 @@ class Plan:
     buffers: tuple[Buffer, ...]
     places: Mapping[str, Place]
     regions: tuple[Region, ...]
-    views: frozenset[str]
-    overwrites: Mapping[str, int]
-    copies: Mapping[str, tuple[int, ...]]
     arena_bytes: int
     live_bytes: tuple[int, ...]
 
@@ -138,8 +160,12 @@ class Plan:
     @property
     def concat_copy_bytes(self) -> int:
         """Bytes that concats still have to copy."""
-        copied = (region for region in self.regions if region.node in self.copies)
+        copied = (region for region in self.regions if self.places[region.node].copies)
         return self.batch * sum(region.size for region in copied)
+
+    def use(self, name: str) -> Use:
+        """How a node's result gets to its place; an external one is computed."""
+        return self.places[name].use if name in self.places else Use.OWN
 
     def address(self, name: str) -> int:
         """Offset in the arena of the first sample of a node's result."""

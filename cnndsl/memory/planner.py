@@ -1,4 +1,4 @@
-"""From a graph to a plan: the best of several schedules, its aliases, one arena."""
+"""From a graph to a plan: aliases, and one arena."""
 
 from __future__ import annotations
 
@@ -7,24 +7,41 @@ from collections.abc import Iterable, Iterator
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory.alias import Aliases, Group, find_aliases
-from cnndsl.memory.arena import Rectangle, Shape, arena_bytes, arrange, live_bytes, lower_bound
-from cnndsl.memory.model import Buffer, Options, Place, Plan, Region
-from cnndsl.memory.schedule import Schedule, schedules
+from cnndsl.memory.arena import Rectangle, Shape, arena_bytes, arrange, live_bytes
+from cnndsl.memory.model import Buffer, Options, Place, Plan, Region, Use
 
 DEFAULT = Options()
 
 
-def plan(graph: Graph, options: Options = DEFAULT, schedule: Schedule | None = None) -> Plan:
-    """Where and when every tensor of the graph lives.
+def plan(graph: Graph, options: Options = DEFAULT) -> Plan:
+    """Where and when every tensor of the graph lives, if it runs in the order that it is written.
 
-    Without a schedule the one with the lowest peak of several is taken, in doubt the order in
-    which the network is written. Raises ValueError if a size is open.
+    Raises ValueError if a size is open.
     """
-    tries = [schedule] if schedule else list(schedules(graph, options.sample_bytes))
-    found = [(order, find_aliases(graph, order, options)) for order in tries]
-    best, aliases = min(found, key=lambda pair: lower_bound(_shapes(pair[1], options)))
-    sizes = {name: options.sample_bytes(graph[name]) for name in best}
-    return _plan(best, aliases, sizes, options)
+    aliases = find_aliases(graph, options)
+    shapes = _shapes(aliases, options)
+    offsets = arrange(shapes)
+    buffers, places, regions = [], {}, []
+    for group, shape in zip(aliases.groups(), shapes, strict=True):
+        base = _base(aliases, group)
+        buffer = Buffer(shape.name, offsets[shape.name], shape.size, shape.first, shape.last)
+        buffers.append(buffer)
+        for name in group.nodes:
+            size, use = options.sample_bytes(graph[name]), aliases.uses.get(name, (Use.OWN, ()))
+            places[name] = Place(buffer, aliases.offset[name] - base, size, *use)
+        for extent in group.extents:
+            low = aliases.low(extent) - base
+            steps = extent.first, extent.last
+            regions.append(Region(extent.node, buffer, low, extent.size, *steps, extent.over))
+    return Plan(
+        schedule=tuple(node.name for node in graph.nodes()),
+        batch=options.batch,
+        buffers=tuple(buffers),
+        places=places,
+        regions=tuple(regions),
+        arena_bytes=arena_bytes(shapes, offsets),
+        live_bytes=tuple(live_bytes(shapes)),
+    )
 
 
 def require_known_sizes(graph: Graph) -> None:
@@ -37,34 +54,6 @@ def require_known_sizes(graph: Graph) -> None:
                 f"no plan of the memory for the open size of {name}, {size}",
                 hint=f"give the size, such as --input-shape {name}=3x224x224",
             )
-
-
-def _plan(schedule: Schedule, aliases: Aliases, sizes: dict[str, int], options: Options) -> Plan:
-    shapes = _shapes(aliases, options)
-    offsets = arrange(shapes)
-    buffers, places, regions = [], {}, []
-    for group, shape in zip(aliases.groups(), shapes, strict=True):
-        base = _base(aliases, group)
-        buffer = Buffer(shape.name, offsets[shape.name], shape.size, shape.first, shape.last)
-        buffers.append(buffer)
-        for name in group.nodes:
-            places[name] = Place(buffer, aliases.offset[name] - base, sizes[name])
-        for extent in group.extents:
-            low = aliases.low(extent) - base
-            steps = extent.first, extent.last
-            regions.append(Region(extent.node, buffer, low, extent.size, *steps, extent.over))
-    return Plan(
-        schedule=schedule,
-        batch=options.batch,
-        buffers=tuple(buffers),
-        places=places,
-        regions=tuple(regions),
-        views=frozenset(aliases.views),
-        overwrites=aliases.overwrites,
-        copies=aliases.copies,
-        arena_bytes=arena_bytes(shapes, offsets),
-        live_bytes=tuple(live_bytes(shapes)),
-    )
 
 
 def _shapes(aliases: Aliases, options: Options) -> list[Shape]:

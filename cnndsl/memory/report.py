@@ -6,8 +6,8 @@ from typing import Any
 
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Concat
+from cnndsl.memory.alias import last_uses
 from cnndsl.memory.model import Plan
-from cnndsl.memory.schedule import last_uses
 from cnndsl.memory.training import TrainingMemory
 
 TOP = 10
@@ -16,8 +16,8 @@ TOP = 10
 def memory_report(graph: Graph, plan: Plan) -> dict[str, Any]:
     """Totals in bytes, and the largest tensors.
 
-    `concat_removed_bytes` are copies that concats do not make. A tensor's `memory` says "own",
-    "view" or "in place"; `first` is the step that makes it, `last` the one that reads it last.
+    `concat_removed_bytes` are copies that concats do not make. A tensor's `memory` is
+    one of `Use`; `first` is the step that makes it, `last` the one that reads it last.
     """
     concats = [p for n, p in plan.places.items() if isinstance(graph[n].op, Concat)]
     copied = plan.concat_copy_bytes
@@ -38,7 +38,7 @@ def memory_report(graph: Graph, plan: Plan) -> dict[str, Any]:
 
 def plan_steps(graph: Graph, plan: Plan) -> list[dict[str, Any]]:
     """All tensors in the order of the schedule, as in `memory_report`."""
-    last = last_uses(graph, plan.schedule)
+    last = last_uses(graph)
     return [
         _tensor(graph, plan, name) | {"first": step, "last": last[name]}
         for step, name in enumerate(plan.schedule)
@@ -48,13 +48,12 @@ def plan_steps(graph: Graph, plan: Plan) -> list[dict[str, Any]]:
 
 def _tensor(graph: Graph, plan: Plan, name: str) -> dict[str, Any]:
     place = plan.places[name]
-    in_place = "in place" if name in plan.overwrites else "own"
     return {
         "name": name,
         "op": graph[name].op.name,
         "shape": list(graph[name].type.shape),
         "bytes": plan.batch * place.size,
-        "memory": "view" if name in plan.views else in_place,
+        "memory": place.use.value,
         "address": plan.address(name),
         "buffer": place.buffer.name,
     }

@@ -5,14 +5,13 @@ Apart from the rules of the operators it shares no code with the planner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Flatten, Slice
 from cnndsl.memory.arena import ALIGNMENT
 from cnndsl.memory.contents import Memory, Piece, merged
-from cnndsl.memory.model import Options, Plan, Region
+from cnndsl.memory.model import Options, Plan, Region, Use
 from cnndsl.memory.planner import DEFAULT
 from cnndsl.memory.rules import overwritable
 
@@ -56,7 +55,7 @@ def _check_regions(plan: Plan) -> None:
     active: list[tuple[Span, Region]] = []
     for region in sorted(plan.regions, key=lambda region: region.first):
         active = [(span, other) for span, other in active if other.last >= region.first]
-        over = region.node in plan.overwrites
+        over = plan.use(region.node) in (Use.OVER, Use.APPEND)
         spans = _region_spans(plan, region)
         for span, (taken, other) in product(spans, active):
             fine = not _overlap(span, taken) or (over and other.last == region.first)
@@ -98,14 +97,14 @@ class Replay:
                 continue
             buffer = self.plan.places[name].buffer
             _require(buffer.first <= step <= buffer.last, f"{name} is made in a dead buffer")
-            if name in self.plan.views or len(self._copies(node)) < len(operands):
-                if name in self.plan.overwrites:
-                    self._append(node, operands)
-                else:
+            match self.plan.use(name):
+                case Use.VIEW | Use.FILL:
                     self._assemble(node, operands)
-            else:
-                self._check_overlap(node, operands)
-                self._compute(node)
+                case Use.APPEND:
+                    self._append(node, operands)
+                case Use.OWN | Use.OVER:
+                    self._check_overlap(node, operands)
+                    self._compute(node)
         auxiliaries = (auxiliary.node for auxiliary in self.graph.auxiliaries.values())
         for name in (*self.graph.outputs.values(), *auxiliaries):
             self._check_whole(self.graph[name], "at the end")
@@ -129,14 +128,9 @@ class Replay:
         for sample in range(self.plan.batch):
             self.contents[node.name, sample] = [Piece(0, size, node.name, sample, 0)]
 
-    def _copies(self, node: Node) -> Sequence[int]:
-        """The operands that a node reads to make bytes of its own: mostly all."""
-        every = range(len(self.graph.producers(node)))
-        return self.plan.copies.get(node.name, every)
-
     def _assemble(self, node: Node, operands: list[Node]) -> None:
         """A result made of bytes of the operands: those in place already, and the copies."""
-        copies = () if node.name in self.plan.views else self._copies(node)
+        copies = self.plan.places[node.name].operands
         for sample, (start, end) in enumerate(self._spans(node)):
             pieces: list[Piece] = []
             low = start

@@ -9,13 +9,18 @@ import numpy as np
 from cnndsl.backends.numpy.kernels import KERNELS
 from cnndsl.backends.numpy.run import evaluate_params
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.memory import Plan
+from cnndsl.memory import Plan, Use
 from cnndsl.runtime.module import Array
 
 
 def float64_bytes(node: Node, block: int = 1) -> int:
     """With channels up to a multiple of the block."""
     return node.type.elements // node.type.channels * -(-node.type.channels // block) * block * 8
+
+
+def used(plan: Plan, use: Use) -> dict[str, tuple[int, ...]]:
+    """The nodes whose results get to their places in one way, with the operands that matter."""
+    return {name: place.operands for name, place in plan.places.items() if place.use is use}
 
 
 class Arena:
@@ -55,16 +60,17 @@ class Arena:
 
     def compute(self, node: Node, params: Mapping[str, Array]) -> None:
         """Do what the plan leaves to do; a result that overwrites nothing starts as NaN."""
-        if node.name in self.plan.views:
+        place = self.plan.places[node.name]
+        if place.use is Use.VIEW:
             return
         operands = [self.read(operand.name) for operand in self.graph.producers(node)]
-        if node.name in self.plan.copies:
+        if place.copies:
             ends = np.cumsum([x.shape[1] for x in operands])
-            for index in self.plan.copies[node.name]:
+            for index in place.operands:
                 x = operands[index]
                 self.write(node.name, x, ends[index] - x.shape[1])
             return
-        if node.name not in self.plan.overwrites:
+        if place.use is not Use.OVER:
             self._blocks(node.name)[...] = np.nan
         with np.errstate(all="ignore"):
             self.write(node.name, KERNELS[type(node.op)](node.op, operands, dict(params)))

@@ -18,7 +18,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.operators import Add, Conv, Fused, Input, Relu, SqueezeExcite
 from cnndsl.ir.serialise import from_json, to_json
-from cnndsl.memory import Options, plan
+from cnndsl.memory import Options, Use, plan
 from cnndsl.passes.pipeline import inference_graph, optimise
 from tests.onnx.support import assert_close, compiled, start
 from tests.operators.cases import apply, parameter_values
@@ -113,7 +113,7 @@ def test_the_map_may_be_overwritten() -> None:
     excited = apply(graph, "se", FORMS[0], [conv])
     last = apply(graph, "last", Conv(4, (3,)), [excited])
     graph.outputs = {"out": last.name}
-    assert plan(graph, Options()).overwrites == {"se": 0}
+    assert plan(graph, Options()).places["se"].use is Use.OVER
 
 
 def test_random_graphs_have_blocks_and_near_misses() -> None:

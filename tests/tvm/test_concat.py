@@ -8,8 +8,9 @@ import pytest
 from cnndsl.backends.tvm import BACKEND
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.memory import validate
+from cnndsl.memory import Use, validate
 from cnndsl.passes.pipeline import optimise
+from tests.memory.replay import used
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
 from tests.tvm.support import WINOGRAD, assert_agrees, compiled, machine
@@ -51,7 +52,7 @@ def checked(graph: Graph, extension: str, batch: int) -> Program:
 @pytest.mark.parametrize(("channels", "kernel"), [(24, 3), (19, 1), (48, 3)])
 def test_dense_blocks(extension: str, batch: int, channels: int, kernel: int):
     found = checked(dense(channels, [12, 12, 24, 5, 16], kernel), extension, batch)
-    assert all(indices == (1,) for indices in found.plan.copies.values())
+    assert all(indices == (1,) for indices in used(found.plan, Use.APPEND).values())
     grown = {found.plan.address(f"concat{index}") for index in range(5)}
     assert grown == {found.plan.address("first")}
 
@@ -72,7 +73,7 @@ def test_many_blocks_behind_the_first_operand(batch: int):
     x = then(graph, "first", "conv", x, filters=20, kernel=1)
     wide = then(graph, "wide", "conv", x, filters=300, kernel=1)
     found = checked(ended(graph, then(graph, "concat", "concat", x, wide)), "avx2", batch)
-    assert found.plan.copies == {"concat": (1,)}
+    assert used(found.plan, Use.APPEND) == {"concat": (1,)}
 
 
 def test_an_operand_that_is_read_again_is_copied():
@@ -81,4 +82,4 @@ def test_an_operand_that_is_read_again_is_copied():
     y = then(graph, "concat", "concat", x, then(graph, "new", "conv", x, filters=7, kernel=3))
     y = then(graph, "narrow", "conv", y, filters=20, kernel=1)
     found = checked(ended(graph, then(graph, "sum", "max", y, x)), "avx2", 1)
-    assert found.plan.copies == {"concat": (0, 1)}
+    assert used(found.plan, Use.OWN)["concat"] == (0, 1)

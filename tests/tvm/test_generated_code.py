@@ -122,7 +122,8 @@ def test_what_is_overwritten_lies_alike(name: str, batch: int):
     in_place = [step for step in joins if step.call.in_place]
     assert 0 < len(in_place) < len(joins)
     for step in in_place:
-        operand = found.graph.producers(found.graph[step.node])[found.plan.overwrites[step.node]]
+        (index,) = found.plan.places[step.node].operands
+        operand = found.graph.producers(found.graph[step.node])[index]
         assert found.layouts[operand.name] == found.layouts[step.node]
 
 

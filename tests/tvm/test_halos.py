@@ -7,6 +7,8 @@ import pytest
 
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.memory import Use
+from tests.memory.replay import used
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
 from tests.tvm.support import assert_agrees, compiled, machine
@@ -42,7 +44,7 @@ def test_a_join_overwrites_the_operand_with_its_halo(batch: int):
     extra = then(graph, "extra", "add", padded(graph, "c", b, ABOVE), a)
     joined = then(graph, "joined", "add", extra, b)
     found = checked(graph, padded(graph, "last", joined, ABOVE), batch)
-    assert found.plan.overwrites == {"extra": 0, "joined": 1}
+    assert used(found.plan, Use.OVER) == {"extra": (0,), "joined": (1,)}
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -50,7 +52,7 @@ def test_a_chain_is_in_place_up_to_another_halo(batch: int):
     graph, x = start(20, 9, 7)
     node = then(graph, "first", "relu", pointwise(graph, "a", x))
     node = padded(graph, "last", then(graph, "second", "sigmoid", node), BELOW)
-    assert checked(graph, node, batch).plan.overwrites == {"first": 0}
+    assert used(checked(graph, node, batch).plan, Use.OVER) == {"first": (0,)}
 
 
 @pytest.mark.parametrize("operator", ["identity", "dropout"])
@@ -59,4 +61,4 @@ def test_an_identity_with_another_halo_is_a_copy(operator: str):
     a = pointwise(graph, "a", x)
     same = then(graph, "same", operator, a)
     pair = padded(graph, "above", a, ABOVE), padded(graph, "below", same, BELOW)
-    assert "same" not in checked(graph, then(graph, "sum", "add", *pair), 1).plan.views
+    assert not used(checked(graph, then(graph, "sum", "add", *pair), 1).plan, Use.VIEW)

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement
 from cnndsl.analysis.units import exact, si
 from cnndsl.drawing.elements import canvas, clean, element, encode, number, text
 from cnndsl.ir.graph import Graph
-from cnndsl.memory.model import Plan, Region
+from cnndsl.memory import Plan, Region, Use
 
 WIDTH, HEIGHT = 1160, 560
 LEFT, RIGHT, TOP, BOTTOM = 84, 24, 64, 74
@@ -126,9 +126,10 @@ def _facts(graph: Graph, plan: Plan, region: Region) -> Iterator[str]:
     last = plan.schedule[region.last] if region.last < len(plan.schedule) else "the end"
     yield f"{exact(plan.batch * region.size)} B, steps {region.first} to {region.last} ({last})"
     yield f"address {exact(plan.address(node.name))}, buffer {region.buffer.name}"
-    if node.name in plan.overwrites:
-        yield f"written over {graph.producers(node)[plan.overwrites[node.name]].name}"
-    if node.name in plan.copies:
+    place = plan.places[node.name]
+    if place.use is Use.OVER:
+        yield f"written over {graph.producers(node)[place.operands[0]].name}"
+    if place.copies:
         yield "copied"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, Slice
-from cnndsl.passes.horizontal import activation_behind, geometry, join, plain_activation
+from cnndsl.passes.horizontal import activation_behind, geometry, plain_activation
 from cnndsl.passes.rewrite import Reject, require_one_reader
 
 
@@ -38,6 +38,19 @@ class Branch:
         return (geometry(op), op.groups, op.filters, op.table, self.activation, self.part.type)
 
 
+@dataclass(frozen=True)
+class Shares:
+    """Branches of one shape, in the order of the shares of one value that they read.
+
+    The shares are slices of it, or what the convolutions `heads` make of it. If `whole`, every
+    branch reads all of it.
+    """
+
+    branches: list[Branch]
+    heads: list[Node]
+    whole: bool = False
+
+
 def leaves_of(graph: Graph, node: Node) -> tuple[list[Node], list[Node]]:
     """The operands of nested joins of one kind that nothing else reads, and these joins."""
     leaves, joins = [], [node]
@@ -56,11 +69,10 @@ def has_one_use(graph: Graph, node: Node) -> bool:
     return len(graph.consumers(node)) == 1 and not graph.output_names(node)
 
 
-def require_shares(graph: Graph, branches: Sequence[Branch]) -> list[Branch]:
-    """The branches in the order of the shares of one value that they read.
+def require_shares(graph: Graph, branches: Sequence[Branch]) -> Shares:
+    """What branches of one shape read of one value.
 
-    Where the shares are convolutions of one value, these are joined first. Raises Reject, with
-    the graph unchanged, if the branches differ or what they read cannot be such shares.
+    Raises Reject if the branches differ, or what they read cannot be shares of one value.
     """
     first = branches[0]
     for branch in branches:
@@ -70,15 +82,17 @@ def require_shares(graph: Graph, branches: Sequence[Branch]) -> list[Branch]:
             raise Reject(f"{branch.conv.name} differs from {first.conv.name}")
     if first.op.table is not None:
         raise Reject(f"{first.conv.name} has a table of connections")
+    if first.op.groups == 1 and len({branch.part.name for branch in branches}) == 1:
+        return Shares(list(branches), [], whole=True)
     heads = [Branch.of(graph, branch.part) for branch in branches]
     parallel = [head for head in heads if head is not None]
     if len(parallel) == len(branches):
-        _join_heads(graph, parallel)
-        return list(branches)
-    return _by_slices(graph, branches)
+        return Shares(list(branches), _heads(graph, parallel))
+    return Shares(_by_slices(graph, branches), [])
 
 
-def _join_heads(graph: Graph, heads: Sequence[Branch]) -> None:
+def _heads(graph: Graph, heads: Sequence[Branch]) -> list[Node]:
+    """The convolutions of one value that make the shares."""
     first = heads[0]
     if first.op.groups > 1 or first.op.table is not None:
         raise Reject(f"{first.conv.name} is not dense")
@@ -90,7 +104,7 @@ def _join_heads(graph: Graph, heads: Sequence[Branch]) -> None:
     convs = {head.conv.name: head.conv for head in heads}
     if len(convs) < len(heads):
         raise Reject("several branches read the same share")
-    join(graph, first.part, list(convs.values()))
+    return list(convs.values())
 
 
 def _by_slices(graph: Graph, branches: Sequence[Branch]) -> list[Branch]:

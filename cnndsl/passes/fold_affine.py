@@ -98,7 +98,7 @@ def _makers(graph: Graph, operand: Node, outer: ChannelAffine) -> list[tuple[Nod
             pending.append((first, part))
             pending += [(other, part.without_shift()) for other in others]
         else:
-            raise Reject(f"{describe(node)} is not linear")
+            raise Reject(f"{describe(node)} has no weights")
     return makers
 
 
@@ -108,7 +108,7 @@ def _fold_forward(graph: Graph, node: Node) -> str:
     readers = [reader for reader, _ in graph.consumers(node)]
     for reader in readers:
         if not isinstance(reader.op, LINEAR):
-            raise Reject(f"its reader {describe(reader)} is not linear")
+            raise Reject(f"its reader {describe(reader)} has no weights")
     changes = [(reader, before(reader, node.type, inner)) for reader in readers]
     for reader, (op, params) in changes:
         graph.update(reader, op=op, params=params, spans=reader.spans | node.spans)

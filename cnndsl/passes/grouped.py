@@ -10,8 +10,8 @@ from cnndsl.diagnostics import Span
 from cnndsl.ir.algebra import add, concat
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Add, Concat, Conv
-from cnndsl.passes.branches import Branch, has_one_use, leaves_of, require_shares
-from cnndsl.passes.horizontal import geometry, joined_name, joined_params
+from cnndsl.passes.branches import Branch, Shares, has_one_use, leaves_of, require_shares
+from cnndsl.passes.horizontal import geometry, join, joined_name, joined_params
 from cnndsl.passes.rewrite import Reject, Report, rewrite_each
 
 
@@ -21,7 +21,8 @@ class Grouped:
 
     Their results may be concatenated, or go through convolutions that are added up; the shares
     may be slices, or convolutions of one value. This turns the forms (a) and (b) of a ResNeXt
-    unit into form (c) (Xie et al. 2017, figure 3).
+    unit into form (c) (Xie et al. 2017, figure 3). Where all read the whole value, the convolution
+    has one group: the form of units of two layers (figure 4).
     """
 
     name: str = "grouped"
@@ -46,12 +47,13 @@ def _rewrite_concat(
     branches = [branch for leaf in leaves if (branch := Branch.of(graph, leaf))]
     if len(branches) < len(leaves):
         return None
-    if require_shares(graph, branches) != branches:
+    shares = require_shares(graph, branches)
+    if shares.branches != branches:
         raise Reject("the shares are in another order than the results")
-    whole = _group(graph, branches, _spans(joins))
-    graph.bypass(node, whole)
+    merged = _group(graph, shares, _spans(joins))
+    graph.bypass(node, merged)
     _remove(graph, [*joins[1:], *_nodes(branches)])
-    return f"{len(branches)} groups of {whole.name}"
+    return f"{len(branches)} {_parts(shares)} of {merged.name}"
 
 
 def _rewrite_sum(
@@ -64,10 +66,10 @@ def _rewrite_sum(
     for term in terms:
         if (geometry(term.op), term.op.filters) != (geometry(first), first.filters):
             raise Reject(f"{term.conv.name} and {terms[0].conv.name} differ")
-    order = require_shares(graph, [term.branch for term in terms])
-    terms.sort(key=lambda term: order.index(term.branch))
+    shares = require_shares(graph, [term.branch for term in terms])
+    terms.sort(key=lambda term: shares.branches.index(term.branch))
     spans = _spans(joins)
-    whole = _group(graph, order, spans)
+    whole = _group(graph, shares, spans)
     convs = [term.conv for term in terms]
     params = {"weight": concat([conv.params["weight"] for conv in convs], 1)}
     biases = [conv.params["bias"] for conv in convs if "bias" in conv.params]
@@ -81,8 +83,8 @@ def _rewrite_sum(
         graph.redefine(node, node.op, [*rest, merged], {}, spans)
     else:
         graph.bypass(node, merged)
-    _remove(graph, [*joins[1:], *convs, *_nodes(order)])
-    return f"{len(order)} groups of {whole.name}, added up by {merged.name}"
+    _remove(graph, [*joins[1:], *convs, *_nodes(shares.branches)])
+    return f"{len(terms)} {_parts(shares)} of {whole.name}, added up by {merged.name}"
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,26 @@ class _Term:
         return cls(leaf, op, branch) if branch and has_one_use(graph, leaf) else None
 
 
-def _group(graph: Graph, branches: Sequence[Branch], spans: frozenset[Span]) -> Node:
-    """Add the grouped convolution of the branches, and the activation behind it."""
+def _parts(shares: Shares) -> str:
+    return "parts" if shares.whole else "groups"
+
+
+def _group(graph: Graph, shares: Shares, spans: frozenset[Span]) -> Node:
+    """Add the convolution that joins the branches, and the activation behind it."""
+    if shares.heads:
+        join(graph, graph.producers(shares.heads[0])[0], shares.heads)
+    branches = shares.branches
     convs = [branch.conv for branch in branches]
     first, count = branches[0], len(branches)
     params = joined_params(convs)
     op = replace(
         first.op,
         filters=count * first.op.filters,
-        groups=count * first.op.groups,
+        groups=1 if shares.whole else count * first.op.groups,
         bias="bias" in params,
         weight=None,
     )
-    (source,) = graph.producers(graph[first.part.name])
+    (source,) = [first.part] if shares.whole else graph.producers(graph[first.part.name])
     whole = graph.add(joined_name(convs), op, [source], params, spans | _spans(convs))
     if first.activation is None:
         return whole

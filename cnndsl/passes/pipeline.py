@@ -22,6 +22,7 @@ from cnndsl.passes.horizontal import Horizontal
 from cnndsl.passes.merge_linear import MergeLinear
 from cnndsl.passes.no_ops import NoOps
 from cnndsl.passes.padded_shortcut import PaddedShortcut
+from cnndsl.passes.parallel_linear import ParallelLinear
 from cnndsl.passes.pool_commute import PoolCommute
 from cnndsl.passes.pool_epilogue import PoolEpilogue
 from cnndsl.passes.prologue import Prologue
@@ -31,11 +32,25 @@ from cnndsl.passes.shuffle_prologue import ShufflePrologue
 from cnndsl.passes.squeeze_excite import SqueezeExcitation
 from cnndsl.passes.strided import StridedConv
 from cnndsl.passes.training_only import TrainingOnly
+from cnndsl.passes.zero_branches import ZeroBranches
 
 INFERENCE: tuple[Pass, ...] = (TrainingOnly(), DeadCode())
-CLEANUP: tuple[Pass, ...] = (NoOps(), Rectified(), CommonSubexpressions(), DeadCode())
+CLEANUP: tuple[Pass, ...] = (
+    NoOps(),
+    ZeroBranches(),
+    Rectified(),
+    CommonSubexpressions(),
+    DeadCode(),
+)
 FOLDING: tuple[Pass, ...] = (StridedConv(), FoldScale(), FuseBatchNorm())
-REDUCING: tuple[Pass, ...] = (PoolCommute(), MergeLinear(), FoldShuffle(), ConvToFc(), Grouped())
+REDUCING: tuple[Pass, ...] = (
+    ParallelLinear(),
+    PoolCommute(),
+    MergeLinear(),
+    FoldShuffle(),
+    ConvToFc(),
+    Grouped(),
+)
 RESHAPING: tuple[Pass, ...] = (Horizontal(), PaddedShortcut(), FcToConv())
 """Passes that trade one kind of work for another, which pays for some backends only."""
 FUSING: tuple[Pass, ...] = (

@@ -1,37 +1,129 @@
-"""Convolutions of which only every n-th position is used."""
+"""Positions that nothing reads are not computed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from cnndsl.ir.attributes import Sizes
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Conv, Subsample
-from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
+from cnndsl.ir.operators import (
+    ACTIVATIONS,
+    Add,
+    Average,
+    ChannelMax,
+    Concat,
+    Conv,
+    LocalResponseNorm,
+    Max,
+    Maxout,
+    Mul,
+    PadChannels,
+    Shuffle,
+    Slice,
+    Subsample,
+)
+from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.passes.rewrite import Fate, Reject, Report, describe, require_inner
+
+POINTWISE = (
+    *(*ACTIVATIONS, *CHANNEL_AFFINE, Add, Average, ChannelMax, Concat, LocalResponseNorm, Max),
+    *(Maxout, Mul, PadChannels, Shuffle, Slice, Subsample),
+)
+"""Operators of which a position depends on that position of the operands, and on vectors, alone;
+subsample on every n-th."""
 
 
 @dataclass(frozen=True)
 class StridedConv:
-    """Turns a convolution with subsampling behind it into one of a larger stride.
+    """Gives a convolution the stride with which all its readers skip positions.
 
-    The sizes agree: floor((floor((n-k)/s) + 1 - 1) / t) + 1 = floor((n-k) / (s*t)) + 1.
+    Readers that skip are subsample, and 1x1 convolutions with a stride. What is pointwise in
+    between is computed at the positions that are left. The sizes agree:
+    floor((floor((n-k)/s) + 1 - 1) / t) + 1 = floor((n-k) / (s*t)) + 1.
     """
 
     name: str = "strided-conv"
-    algebra: str = "subsample(conv(x, stride=s), t) => conv(x, stride=s*t)"
+    algebra: str = "subsample(relu(conv(x, stride=s)), t) => relu(conv(x, stride=s*t))"
 
     def run(self, graph: Graph) -> Report:
-        """Multiply the strides."""
-        return rewrite_each(graph, Subsample, _merge)
+        """Move strides towards the inputs, last readers first."""
+        report = Report()
+        for name in [node.name for node in reversed(list(graph.nodes()))]:
+            if name not in graph:
+                continue
+            try:
+                done = _move(graph, graph[name])
+            except Reject as reason:
+                report.rejected.append(Fate(name, str(reason)))
+            else:
+                if done is not None:
+                    report.matched.append(Fate(name, done))
+        return Report(report.matched[::-1], report.rejected[::-1])
 
 
-def _merge(graph: Graph, node: Node) -> str:
-    assert isinstance(node.op, Subsample)
-    (conv,) = graph.producers(node)
-    if not isinstance(conv.op, Conv):
-        raise Reject(f"its operand {describe(conv)} is no convolution")
-    require_one_reader(graph, conv)
-    stride = tuple(s * t for s, t in zip(conv.op.stride, node.op.stride, strict=True))
-    op = replace(conv.op, stride=stride)
-    merged = graph.update(conv, op=op, type=node.type, spans=conv.spans | node.spans)
-    graph.bypass(node, merged)
-    return f"stride {'x'.join(map(str, stride))} in {conv.name}"
+def _move(graph: Graph, node: Node) -> str | None:
+    """Let a node compute only what its readers read."""
+    readers = [reader for reader, _ in graph.consumers(node)]
+    strides = [_skips(reader) for reader in readers]
+    if not any(strides):
+        return None
+    require_inner(graph, node)
+    stride = strides[0]
+    if stride is None or len(set(strides)) > 1:
+        raise Reject("its readers read different positions")
+    if not isinstance(node.op, (Conv, *POINTWISE)):
+        raise Reject(f"{describe(node)} is not pointwise")
+    if not any(isinstance(reader.op, Subsample) for reader in readers) and not _ends(graph, node):
+        raise Reject("no convolution before it would do less")
+    smaller = Subsample(stride).infer([node.type])
+    if isinstance(node.op, Conv | Subsample):
+        product = tuple(s * t for s, t in zip(node.op.stride, stride, strict=True))
+        node = graph.update(node, op=replace(node.op, stride=product), type=smaller)
+    else:
+        operands = [_subsampled(graph, x, node, stride) for x in graph.producers(node)]
+        node = graph.update(node, type=smaller)
+        graph.redefine(node, node.op, operands, node.params, node.spans)
+    for reader in dict.fromkeys(readers):
+        if isinstance(reader.op, Subsample):
+            node = graph.update(node, spans=node.spans | reader.spans)
+            graph.bypass(reader, node)
+        else:
+            assert isinstance(reader.op, Conv)
+            graph.update(reader, op=replace(reader.op, stride=(1,) * len(stride)))
+    shown = "x".join(map(str, stride))
+    return (
+        f"stride {shown} more"
+        if isinstance(node.op, Conv | Subsample)
+        else f"before stride {shown}"
+    )
+
+
+def _skips(node: Node) -> Sizes | None:
+    """The stride with which a node reads single positions; None if it reads all of them."""
+    match node.op:
+        case Subsample(stride=stride):
+            return stride
+        case Conv(kernel=kernel, stride=stride, pads=pads):
+            single = set(kernel) == {1} and not any(map(any, pads))
+            return stride if single and set(stride) != {1} else None
+    return None
+
+
+def _ends(graph: Graph, node: Node) -> bool:
+    """Whether pointwise operators up to a node, of one reader each, begin with a convolution."""
+    if isinstance(node.op, Conv):
+        return True
+    if not isinstance(node.op, POINTWISE):
+        return False
+    alone = [x for x in graph.producers(node) if len(graph.consumers(x)) == 1]
+    return any(_ends(graph, x) for x in alone if not graph.output_names(x))
+
+
+def _subsampled(graph: Graph, x: Node, node: Node, stride: Sizes) -> Node:
+    """The positions of an operand that a node still needs; vectors stay."""
+    if x.type.rank == 0:
+        return x
+    for reader, _ in graph.consumers(x):
+        if isinstance(reader.op, Subsample) and reader.op.stride == stride:
+            return reader
+    return graph.add(f"{x.name}/{node.name}", Subsample(stride), [x], spans=node.spans)

@@ -17,11 +17,12 @@ from cnndsl.passes.depthwise_prologue import DepthwisePrologue
 from cnndsl.passes.pipeline import LEVELS, REDUCING, RESHAPING, inference_graph, optimise
 from cnndsl.passes.pool_epilogue import PoolEpilogue
 from cnndsl.passes.shuffle_prologue import ShufflePrologue
+from cnndsl.passes.strided import StridedConv
 from tests.passes.random_graphs import Grower, Sample
 from tests.passes.test_random_graphs import assert_same_outputs
 
 NEIGHBOURS = (ShufflePrologue(), ConcatActivation(), PoolEpilogue(), DepthwisePrologue())
-MOVING = [step.name for step in (*REDUCING, *RESHAPING, *NEIGHBOURS)]
+MOVING = [step.name for step in (StridedConv(), *REDUCING, *RESHAPING, *NEIGHBOURS)]
 
 
 class PatternGrower(Grower):
@@ -30,7 +31,8 @@ class PatternGrower(Grower):
     def grow(self) -> None:
         patterns = (
             self.layer, self.pooled, self.stacked, self.parallel, self.branches, self.shuffled,
-            self.separable, self.shortcut, self.window,
+            self.separable, self.shortcut, self.window, self.summed, self.skipped, self.shuffled,
+            self.concatenated,
         )  # fmt: skip
         self.draw(st.sampled_from(patterns))()
         if len(self.nodes) == len(self.graph.inputs):
@@ -108,6 +110,44 @@ class PatternGrower(Grower):
         extra = self.draw(st.sampled_from([[], [ends[0]]]))
         self.add("add" if last else "concat", *ends, *extra)
 
+    def summed(self) -> None:
+        """Linear layers of one value, added up, and perhaps the value itself."""
+        x = self.map()
+        groups = self.draw(st.sampled_from([1, 1, 2]))
+        x = self.some_conv(x, 4) if groups == 2 or self.draw(st.booleans()) else x
+        stride, dilation = self.draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 2)]))
+        filters = self.draw(st.sampled_from([x.type.channels, 2]))
+        terms = []
+        for _ in range(self.draw(st.integers(1, 3))):
+            kernel = self.draw(st.sampled_from([1, 1, 2, 3, [1, 3]]))
+            options = {"stride": stride, "dilation": dilation, "groups": groups}
+            flipped = self.draw(st.booleans())
+            term = self.some_conv(x, filters, kernel, pad="same", flip=flipped, **options)
+            terms.append(self.maybe(term, "bn"))
+        if terms[0].type == x.type:
+            terms += [x, self.add("bn", x)][: self.draw(st.integers(0, 2))]
+        if len(terms) > 1:
+            self.maybe(self.add("add", *terms), "relu", "bn")
+
+    def concatenated(self) -> None:
+        """An activation of what different operators make."""
+        x = self.map()
+        parts = [self.some_conv(x, 2, 3, stride=1, pad="same"), self.add("relu", x)]
+        self.add(self.draw(st.sampled_from(["relu", "silu"])), self.add("concat", *parts))
+
+    def skipped(self) -> None:
+        """Readers that skip positions, behind pointwise operators behind convolutions."""
+        first = self.some_conv(self.map(), 4, 3, stride=1, pad="same")
+        x = self.maybe(first, "relu", "bn", "prelu")
+        other = self.draw(st.sampled_from([x, first]))
+        x = self.add(self.draw(st.sampled_from(["add", "mul", "concat"])), x, other)
+        x = self.maybe(x, "relu", "tanh")
+        for _ in range(self.draw(st.integers(1, 2))):
+            if self.draw(st.booleans()):
+                self.add("subsample", x, stride=2)
+            else:
+                self.add("conv", x, filters=2, kernel=1, stride=2)
+
     def shuffled(self) -> None:
         """A shuffle between convolutions, depthwise ones and elementwise operators."""
         x = self.some_conv(self.map(), 6, 1, groups=self.draw(st.sampled_from([1, 2])))
@@ -181,6 +221,32 @@ def test_patterns_keep_the_outputs() -> None:
 
     keep()
     assert [name for name in MOVING if not matched[name]] == []
+
+
+def test_parallel_branches_of_repvgg_cost_one_convolution() -> None:
+    """Ding et al. (2021), figure 2: of convolutions 3x3 and 1x1 and an identity one is left."""
+    graph = cnndsl.parse(
+        "block unit(width, stride) { let x = identity\n let three = conv(width, 3, stride=stride)"
+        " -> bn\n let one = x -> conv(width, 1, stride=stride) -> bn\n"
+        "if stride == 1 { add { three | one | x -> bn } } else { add { three | one } }\n relu }\n"
+        "network repvgg { input image [3, 32, 32]\n unit(16, 2) -> unit(16, 1) -> unit(16, 1) }"
+    ).graph
+    optimised, _ = optimise(graph, fusions=())
+    assert [node.op.name for node in optimised.nodes()] == ["input", *["conv", "relu"] * 3]
+    assert graph_cost(optimised).macs == 16 * 16 * 9 * (3 * 16 + 2 * 16 * 16)
+
+
+def test_only_a_quarter_is_computed_before_two_strides_of_1x1() -> None:
+    """He et al. (2016): where the stride is in the 1x1 convolutions, all the next stage reads."""
+    text = (
+        "network tail {{ input image [8, 12, 12]\n let x = conv(8, 3)\n"
+        "add {{ x -> conv(8, 3) -> relu -> conv(8, 1{stride}) | x {skip} }} -> relu\n"
+        "add {{ conv(16, 1{next}) | conv(16, 1{next}) -> relu }} }}"
+    )
+    late = cnndsl.parse(text.format(stride="", skip="", next=", stride=2")).graph
+    early = cnndsl.parse(text.format(stride=", stride=2", skip="-> subsample(2)", next="")).graph
+    costs = [graph_cost(optimise(graph)[0]).macs for graph in (late, early)]
+    assert costs[0] == costs[1] < graph_cost(late).macs
 
 
 def shape_of(graph: Graph) -> list[tuple[object, ...]]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from cnndsl.language import parser
 from cnndsl.runtime.cache import Store, Usage, cache_folder, clear, usage
 
 
@@ -123,10 +122,3 @@ def test_the_folder_follows_the_users_own(monkeypatch: pytest.MonkeyPatch):
         assert cache_folder() == Path("/home/somebody/.cache/cnndsl")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path("/home/somebody/.cache/cnndsl")
-
-
-def test_the_parser_keeps_its_tables():
-    parser._lark.cache_clear()
-    parser._lark()
-    assert [(kind.kind, kind.entries) for kind in usage()] == [("parser", 1)]
-    parser._lark.cache_clear()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnndsl.analysis.cost import graph_cost
-from cnndsl.analysis.units import si
+from cnndsl.diagnostics.units import si
 from cnndsl.ir.types import TensorType
 
 if TYPE_CHECKING:

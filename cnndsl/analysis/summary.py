@@ -13,7 +13,7 @@ from rich.text import Text
 from cnndsl.analysis.cost import Cost, graph_cost
 from cnndsl.analysis.receptive_field import Fields, receptive_fields
 from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
-from cnndsl.analysis.units import exact, si
+from cnndsl.diagnostics.units import exact, si
 from cnndsl.ir.graph import Graph
 
 WIDEST = 10_000

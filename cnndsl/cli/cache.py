@@ -22,7 +22,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 def status(as_json: bool) -> int:
     """Tell where the cache is, and what each kind of entry takes."""
-    from cnndsl.analysis.units import si
+    from cnndsl.diagnostics.units import si
     from cnndsl.runtime.cache import LIMIT, cache_folder, is_private, usage
 
     folder, kinds = cache_folder(), usage()
@@ -53,7 +53,7 @@ def clear_all() -> int:
 
     These only `tune` makes anew; all else is made where it is needed.
     """
-    from cnndsl.analysis.units import si
+    from cnndsl.diagnostics.units import si
     from cnndsl.runtime.cache import clear, usage
 
     kinds = usage()

@@ -39,8 +39,8 @@ def command(
 ) -> int:
     """Compile a network and write the artefact."""
     from cnndsl.analysis.cost import graph_cost
-    from cnndsl.analysis.units import exact, si
     from cnndsl.api import compile as compile_network
+    from cnndsl.diagnostics.units import exact, si
     from cnndsl.runtime.backend import backend
     from cnndsl.runtime.files import check_suffix
     from cnndsl.runtime.layers import Built

@@ -35,8 +35,8 @@ def command(
 
     Hovering over a box in the SVG tells its path, its costs and its place in the source.
     """
-    from cnndsl.analysis.units import si
     from cnndsl.diagnostics import CnnError
+    from cnndsl.diagnostics.units import si
     from cnndsl.runtime.files import atomic_write
 
     to_stdout = str(output) == "-"

@@ -104,7 +104,7 @@ def _files(network: str) -> list[str]:
 
 def _show(edited: Edited, errors: dict[str, float]) -> None:
     from cnndsl.analysis.cost import graph_cost
-    from cnndsl.analysis.units import exact, si
+    from cnndsl.diagnostics.units import exact, si
 
     for old, new in edited.replaced.items():
         error = f", relative error {errors[old]:.2e}" if old in errors else ""

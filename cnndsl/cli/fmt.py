@@ -22,7 +22,7 @@ def command(files: Sequence[Path], check: bool, diff: bool) -> int:
     What comes from stdin, -, goes to stdout.
     """
     from cnndsl.diagnostics import CnnError
-    from cnndsl.language.formatter import format_source
+    from cnndsl.format.formatter import format_source
     from cnndsl.language.sources import iter_files, read_source
     from cnndsl.runtime.files import atomic_write
 

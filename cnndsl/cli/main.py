@@ -59,7 +59,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The verb, or an error with the nearest ones."""
         if args[0] not in VERBS and not ctx.resilient_parsing:
-            from cnndsl.language.problem import did_you_mean
+            from cnndsl.diagnostics.spelling import did_you_mean
 
             if hint := did_you_mean(args[0], VERBS):
                 ctx.fail(f"No such command {args[0]!r}; {hint}")

@@ -77,7 +77,7 @@ def _draw(graph: Graph, found: Plan, path: Path) -> None:
 
 
 def _print_totals(data: Mapping[str, Any]) -> None:
-    from cnndsl.analysis.units import exact
+    from cnndsl.diagnostics.units import exact
 
     lines = {
         "all tensors": data["sum_bytes"],
@@ -100,7 +100,7 @@ def _print_totals(data: Mapping[str, Any]) -> None:
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:
-    from cnndsl.analysis.units import exact
+    from cnndsl.diagnostics.units import exact
 
     cells = [
         [

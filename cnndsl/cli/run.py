@@ -111,8 +111,8 @@ def read_inputs(module: Module, files: Files, image: Path | None) -> dict[str, A
 
 
 def _write(results: Mapping[str, Array], files: Files) -> None:
-    from cnndsl.analysis.units import si
     from cnndsl.diagnostics import CnnError
+    from cnndsl.diagnostics.units import si
     from cnndsl.runtime.arrays import write_array, write_arrays
 
     for name, path in files:

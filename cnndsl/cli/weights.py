@@ -103,7 +103,7 @@ def convert_file(
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
     """Give the arrays of another framework the names and layouts of a network."""
-    from cnndsl.analysis.units import si
+    from cnndsl.diagnostics.units import si
     from cnndsl.weights.conversion import convert
     from cnndsl.weights.files import load_weights, save_safetensors
     from cnndsl.weights.rename import load_rules

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,36 +47,3 @@ class Diagnostic:
     def __str__(self) -> str:
         where = f"{self.span}: " if self.span else ""
         return f"{where}{self.severity}[{self.code}]: {self.message}"
-
-
-class CnnError(Exception):
-    """Every error that a user can cause; carries all the diagnostics of the attempt.
-
-    `usage` tells wrong calls, missing files and unreadable inputs (exit code 2) from findings
-    in a network (exit code 1).
-    """
-
-    def __init__(self, diagnostics: Sequence[Diagnostic], *, usage: bool = False):
-        self.diagnostics = tuple(diagnostics)
-        self.usage = usage
-        super().__init__("\n".join(str(d) for d in self.diagnostics))
-
-    def __str__(self) -> str:
-        """All diagnostics with their lines of source and hints, as the command shows them."""
-        from cnndsl.diagnostics.render import text
-
-        return text(self.diagnostics)
-
-    @classmethod
-    def of(
-        cls,
-        code: str,
-        message: str,
-        *,
-        hint: str | None = None,
-        notes: Sequence[str] = (),
-        file: str | None = None,
-    ) -> CnnError:
-        """An error outside any `.cnn` text: a file, an option, an array."""
-        remarks = tuple(Note(text) for text in notes)
-        return cls([Diagnostic(code, message, hint=hint, notes=remarks, file=file)], usage=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle, groupby
 from xml.etree.ElementTree import Element, SubElement
 
-from cnndsl.analysis.units import exact, si
+from cnndsl.diagnostics.units import exact, si
 from cnndsl.drawing.elements import canvas, clean, element, encode, number, text
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import Plan, Region, Use

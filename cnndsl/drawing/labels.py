@@ -9,7 +9,7 @@ from typing import Any
 
 from cnndsl.analysis.report import first_span
 from cnndsl.analysis.tree import Block, Leaf
-from cnndsl.analysis.units import exact, si
+from cnndsl.diagnostics.units import exact, si
 from cnndsl.ir.operator import Operator
 
 FORMATS = {

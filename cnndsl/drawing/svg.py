@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement
 
 from cnndsl.analysis.cost import graph_cost
-from cnndsl.analysis.units import exact, si
+from cnndsl.diagnostics.units import exact, si
 from cnndsl.drawing.elements import canvas, clean, element, encode, number, text
 from cnndsl.drawing.layout import CHARACTER, PADDING, Placed, Point, lay_out, on_one_line
 from cnndsl.drawing.scene import scene

@@ -13,10 +13,10 @@ from cnndsl.diagnostics import CnnError, Diagnostic, Severity, Source, Span
 from cnndsl.edit.factorise import Factorisation
 from cnndsl.edit.sites import automatic_name, matching, site_of, span_of
 from cnndsl.edit.weights import Heir, carry
+from cnndsl.format.formatter import format_source
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.language.convolutional import declared_windows
 from cnndsl.language.elaborator import Elaborator
-from cnndsl.language.formatter import format_source
 from cnndsl.language.loader import choose_network, load_unit
 from cnndsl.language.sources import locate
 from cnndsl.language.values import Settings, given_settings

@@ -12,7 +12,7 @@ from cnndsl.edit.factorise import Site
 from cnndsl.ir.attributes import attribute_kinds
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Conv
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 
 AUTOMATIC = re.compile(r"conv[1-9][0-9]*")
 """The name of an instance without a label."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from cnndsl.diagnostics import Note, Span
 from cnndsl.ir.attributes import attribute_kinds, required_attributes
 from cnndsl.ir.operator import Operator
-from cnndsl.language import syntax as ast
-from cnndsl.language.problem import Problem, did_you_mean
+from cnndsl.language import tree as ast
+from cnndsl.language.problem import Problem, meant
 from cnndsl.language.units import BlockValue
 
 
@@ -72,7 +72,7 @@ def match_arguments(
                     "E0205",
                     f"{signature.name} has no parameter {name!r}",
                     argument.name.span,
-                    hint=did_you_mean(name, signature.parameters),
+                    hint=meant(name, signature.parameters),
                     notes=notes,
                 )
             if name in free:

@@ -12,10 +12,10 @@ from typing import Any
 
 from cnndsl.diagnostics import Diagnostic, Note
 from cnndsl.ir.operators import BY_NAME
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 from cnndsl.language.arguments import Signature, definition_signature, match_arguments, signature_of
 from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES
-from cnndsl.language.problem import Problem, did_you_mean
+from cnndsl.language.problem import Problem, meant
 from cnndsl.language.units import Unit
 
 _JOINS = [name for name, operator in BY_NAME.items() if operator.operands is None]
@@ -83,7 +83,7 @@ class _Checker:
             return
         self.used_items.add(callee.text)
         if callee.text not in self.unit.networks:
-            hint = did_you_mean(callee.text, self.unit.networks)
+            hint = meant(callee.text, self.unit.networks)
             self.unknown(callee, "network", hint)
         elif isinstance(call, ast.Call):
             definition = self.unit.networks[callee.text][1]
@@ -165,7 +165,7 @@ class _Checker:
             self.used_items.add(name)
             if signature is None:
                 known = [*self.unit.blocks, *_OPERATORS]
-                self.unknown(default.name, "operator or block", did_you_mean(name, known))
+                self.unknown(default.name, "operator or block", meant(name, known))
             for argument in default.arguments:
                 self.expression(argument.value, scope)
                 if argument.name is None:
@@ -192,7 +192,7 @@ class _Checker:
         match element:
             case ast.Join():
                 if element.operator.text not in _JOINS:
-                    hint = did_you_mean(element.operator.text, _JOINS)
+                    hint = meant(element.operator.text, _JOINS)
                     joins = f"joins: {', '.join(_JOINS)}"
                     message = f"{element.operator.text!r} does not join branches"
                     self.report(
@@ -245,7 +245,7 @@ class _Checker:
             ]
             is_network = node.text in self.unit.networks
             hint = "it is a network; a step is an operator or a block" if is_network else None
-            self.unknown(node, "name", hint or did_you_mean(node.text, known))
+            self.unknown(node, "name", hint or meant(node.text, known))
 
     def call(self, node: ast.Call, scope: _Scope) -> None:
         self.expression(node.callee, scope)

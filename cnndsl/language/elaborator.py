@@ -9,7 +9,7 @@ from functools import partial
 from cnndsl.diagnostics import Diagnostic, Note, Severity, Span
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators.structure import Input
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 from cnndsl.language.arguments import (
     Signature,
     check_complete,
@@ -20,7 +20,7 @@ from cnndsl.language.convolutional import Windows
 from cnndsl.language.elements import Flow, Poison
 from cnndsl.language.interpreter import Interpreter
 from cnndsl.language.paths import Path
-from cnndsl.language.problem import Problem, did_you_mean
+from cnndsl.language.problem import Problem, meant
 from cnndsl.language.units import NetworkItem, Unit
 from cnndsl.language.values import Given, Settings
 
@@ -114,7 +114,7 @@ class Elaborator:
             seen.append(item)
             callee, arguments = _call_parts(item.call)
             if callee.text not in unit.networks:
-                hint = did_you_mean(callee.text, unit.networks)
+                hint = meant(callee.text, unit.networks)
                 raise Problem("E0201", f"unknown network {callee.text!r}", callee.span, hint=hint)
             frame = self.interpreter.frame(unit, item, Path())
             unit, target = unit.networks[callee.text]
@@ -184,7 +184,7 @@ def _check_settings(signature: Signature, settings: Settings) -> None:
                 "E0205",
                 f"network {signature.name} has no parameter {name!r}",
                 setting.span,
-                hint=did_you_mean(name, signature.parameters) or known,
+                hint=meant(name, signature.parameters) or known,
             )
 
 

@@ -11,12 +11,12 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.ir.operators.structure import Identity
 from cnndsl.language import limits
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 from cnndsl.language.convolutional import Windows
 from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.findings import Findings
 from cnndsl.language.paths import Path
-from cnndsl.language.problem import Fatal, Problem, did_you_mean
+from cnndsl.language.problem import Fatal, Problem, meant
 from cnndsl.language.units import BlockValue, NetworkItem, Unit
 from cnndsl.language.values import Frame, Layer, Recipe, Settings, Tensor, kind_of
 from cnndsl.language.writer import GraphWriter
@@ -127,7 +127,7 @@ class Elements(ABC):
         operator, span = BY_NAME.get(element.operator.text), element.operator.span
         if operator is None or operator.operands is not None:
             joins = [name for name, op in BY_NAME.items() if op.operands is None]
-            hint = did_you_mean(element.operator.text, joins) or f"joins: {', '.join(joins)}"
+            hint = meant(element.operator.text, joins) or f"joins: {', '.join(joins)}"
             message = f"{element.operator.text!r} does not join branches"
             raise Problem("E0201", message, span, hint=hint)
         if len(element.branches) < 2:

@@ -11,10 +11,10 @@ from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.language import limits
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 from cnndsl.language.arguments import match_arguments, signature_of
 from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES
-from cnndsl.language.problem import Fatal, Problem, did_you_mean
+from cnndsl.language.problem import Fatal, Problem, meant
 from cnndsl.language.values import Frame, Given, Layer, Recipe, Tensor, kind_of
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
@@ -107,7 +107,7 @@ class Evaluator:
     def _name(self, node: ast.Name, frame: Frame) -> Any:
         value = self.find(node.text, frame, node.span)
         if value is None:
-            hint = did_you_mean(node.text, self._known(frame))
+            hint = meant(node.text, self._known(frame))
             problem = Problem("E0201", f"unknown name {node.text!r}", node.span, hint=hint)
             problem.is_consequence = node.text in frame.unit.missing
             raise problem

@@ -14,7 +14,7 @@ from cnndsl.ir.graph import Auxiliary, Graph, Node
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.ir.operators.structure import Input
 from cnndsl.ir.types import Shape
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 from cnndsl.language.arguments import check_complete, definition_signature, signature_of
 from cnndsl.language.convolutional import Windows
 from cnndsl.language.elements import POISON, Elements, Flow, Poison

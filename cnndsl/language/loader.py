@@ -11,10 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Note, Source
+from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.language import limits
-from cnndsl.language import syntax as ast
-from cnndsl.language.parser import parse_with_errors
-from cnndsl.language.problem import did_you_mean
+from cnndsl.language import tree as ast
+from cnndsl.language.parse.parser import parse_with_errors
 from cnndsl.language.sources import read_source, zoo_folder
 from cnndsl.language.units import BlockValue, NetworkItem, Unit, is_concrete
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 from cnndsl.diagnostics import Diagnostic, Note, Span
+from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.language.foreign import counterpart, remark
 
 
@@ -33,12 +33,9 @@ class Fatal(Problem):
     """A limit is exceeded; elaboration ends."""
 
 
-def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
-    """A hint with the candidate that has this name elsewhere, or the nearest ones, or None."""
+def meant(name: str, candidates: Iterable[str]) -> str | None:
+    """A hint with what other frameworks call so, or what is spelt like it, or None."""
     known = set(candidates)
     if found := counterpart(name, known):
         return f"did you mean {found!r}?"
-    if found := remark(name, known):
-        return found
-    near = get_close_matches(name, known, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(repr(n) for n in near)}?" if near else None
+    return remark(name, known) or did_you_mean(name, known)

@@ -9,8 +9,8 @@ from importlib import resources
 from pathlib import Path
 
 from cnndsl.diagnostics import CnnError, Source
+from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.language import limits
-from cnndsl.language.problem import did_you_mean
 
 _NETWORK_LINE = re.compile(r"^network[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from cnndsl.diagnostics import Diagnostic, Source
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 
 NetworkItem: TypeAlias = ast.Definition | ast.Alias
 

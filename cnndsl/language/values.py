@@ -10,7 +10,7 @@ from cnndsl.diagnostics import Note, Source, Span
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 from cnndsl.language.units import BlockValue, Unit
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 import pytest
 
 from cnndsl.analysis.cost import Cost, graph_cost, node_costs
-from cnndsl.analysis.units import exact, si
+from cnndsl.diagnostics.units import exact, si
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.operators import BatchNorm, Conv, FullyConnected, GlobalAvgPool, Relu
 from tests.analysis.sketch import chain, put, residual, start

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnndsl
-from cnndsl.language.formatter import format_source
+from cnndsl.format.formatter import format_source
 from tests.fuzz.mutate import complaint, run
 
 SYMBOLS = [

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 
 COMMENTS = (
     "#",

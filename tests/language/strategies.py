@@ -10,7 +10,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from cnndsl.diagnostics import Source, Span
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 from tests.language.scribble import Writer
 
 NOWHERE = Span(Source("<random>", ""), 0, 0)

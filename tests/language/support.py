@@ -7,8 +7,8 @@ from typing import Any
 import cnndsl
 from cnndsl.diagnostics import Source
 from cnndsl.ir.graph import Graph
-from cnndsl.language import syntax as ast
-from cnndsl.language.parser import parse_file
+from cnndsl.language import tree as ast
+from cnndsl.language.parse.parser import parse_file
 
 
 def network(body: str, before: str = "", shape: str = "[3, 8, 8]") -> str:

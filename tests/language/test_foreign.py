@@ -1,7 +1,7 @@
 from cnndsl.ir.attributes import attribute_kinds
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.language import foreign
-from cnndsl.language.problem import did_you_mean
+from cnndsl.language.problem import meant
 
 
 def test_what_is_proposed_exists():
@@ -15,6 +15,6 @@ def test_names_are_keyed_as_they_are_looked_up():
 
 
 def test_a_counterpart_is_proposed_only_where_it_can_stand():
-    assert did_you_mean("Linear", ["fc", "linea"]) == "did you mean 'fc'?"
-    assert did_you_mean("linear", ["linea"]) == "did you mean 'linea'?"
-    assert did_you_mean("gelu", ["resnet"]) is None
+    assert meant("Linear", ["fc", "linea"]) == "did you mean 'fc'?"
+    assert meant("linear", ["linea"]) == "did you mean 'linea'?"
+    assert meant("gelu", ["resnet"]) is None

@@ -9,11 +9,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cnndsl.diagnostics import CnnError, Source
-from cnndsl.language import formatter
-from cnndsl.language import syntax as ast
-from cnndsl.language.formatter import format_source
-from cnndsl.language.layout import HARD, Align, Aside, Group, Hang, Indent, Line, render
-from cnndsl.language.parser import parse_file
+from cnndsl.format import formatter
+from cnndsl.format.formatter import format_source
+from cnndsl.format.layout import HARD, Align, Aside, Group, Hang, Indent, Line, render
+from cnndsl.language import tree as ast
+from cnndsl.language.parse.parser import parse_file
 from tests.language.strategies import texts
 
 FOLDER = Path(__file__).parent / "format"

@@ -6,8 +6,8 @@ import pytest
 
 from cnndsl.diagnostics import Source
 from cnndsl.language import limits
-from cnndsl.language import syntax as ast
-from cnndsl.language.parser import parse_with_errors
+from cnndsl.language import tree as ast
+from cnndsl.language.parse.parser import parse_with_errors
 from tests.language.support import chains, value
 
 

@@ -8,7 +8,7 @@ from importlib import resources
 from itertools import chain
 
 from cnndsl.diagnostics import CnnError, Source
-from cnndsl.language.problem import did_you_mean
+from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.weights.rename import Rules, parse_rules
 
 FOLDER = resources.files("cnndsl.networks") / "weights"

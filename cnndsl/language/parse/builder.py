@@ -12,7 +12,7 @@ from lark.visitors import Transformer_NonRecursive
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
 from cnndsl.language import limits
-from cnndsl.language import syntax as ast
+from cnndsl.language import tree as ast
 
 _LABEL_PART = re.compile(r"\{([^{}]*)\}|[^{}]+")
 

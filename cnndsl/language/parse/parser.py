@@ -7,24 +7,22 @@ by one, and lines with an error are blanked, so that one run reports all errors.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 from itertools import islice
 from typing import Any
 
-from lark import Lark, Token, UnexpectedCharacters, UnexpectedToken
+from lark import Token, UnexpectedCharacters, UnexpectedToken
 from lark import Tree as LarkTree
 from lark.exceptions import VisitError
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
 from cnndsl.language import limits
-from cnndsl.language import syntax as ast
-from cnndsl.language.builder import TreeBuilder
-from cnndsl.language.lines import LineBreaks, TooDeepError
-from cnndsl.language.syntax_errors import SyntaxProblem, bad_character, bad_token, problem_at
-from cnndsl.runtime.cache import Store
+from cnndsl.language import tree as ast
+from cnndsl.language.parse.builder import TreeBuilder
+from cnndsl.language.parse.errors import SyntaxProblem, bad_character, bad_token, problem_at
+from cnndsl.language.parse.lines import TooDeepError
+from cnndsl.language.parse.tables import load_parser
 
 _ITEM_START = re.compile(
     r"^(?:(?P<keyword>import|defaults|block|network)\b"
@@ -36,6 +34,9 @@ _ITEM_START = re.compile(
 
 _COMMENT_OR_STRING = re.compile(r'"[^"\n]*"|#[^\n]*')
 _NESTING = {"conditional", "binary", "unary", "call", "index", "list_", "parenthesised", "if_"}
+
+
+_parser = cache(load_parser)
 
 
 def parse_file(source: Source) -> ast.File:
@@ -73,29 +74,6 @@ def parse_expression(source: Source, start: int, end: int) -> Any:
         raise CnnError([problem.diagnostic]) from None
 
 
-@cache
-def _lark() -> Lark:
-    grammar = resources.files("cnndsl.grammars").joinpath("cnn.lark").read_text("utf-8")
-    return Lark(
-        grammar,
-        parser="lalr",
-        lexer="basic",
-        postlex=LineBreaks(),
-        propagate_positions=True,
-        maybe_placeholders=True,
-        cache=_table_file() or False,
-    )
-
-
-def _table_file() -> str | None:
-    """Where the parser's tables are kept between runs, or None if there is no place for them.
-
-    Lark checks that a file belongs to this grammar, and makes the tables anew if it does not.
-    """
-    path = Store("parser").path(f"{sys.version_info.major}.{sys.version_info.minor}")
-    return str(path) if path else None
-
-
 def _parse_items(source: Source, text: str) -> list[Any]:
     tree = _parse(source, text)
     if not isinstance(tree, list):
@@ -106,7 +84,7 @@ def _parse_items(source: Source, text: str) -> list[Any]:
 
 def _parse(source: Source, text: str) -> Any:
     seen: list[Token] = []
-    parser = _lark().parse_interactive(text)
+    parser = _parser().parse_interactive(text)
     try:
         for token in parser.lexer_thread.lex(parser.parser_state):
             parser.feed_token(token)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from cnndsl.diagnostics import Span
-from cnndsl.language import syntax as ast
-from cnndsl.language.layout import BLANK, HARD, Aside, Doc, Group, Hang, Indent, Line
+from cnndsl.format.layout import BLANK, HARD, Aside, Doc, Group, Hang, Indent, Line
+from cnndsl.language import tree as ast
 
 Node = TypeVar("Node", bound=ast.Tree)
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 from lark import Token, UnexpectedCharacters
 
 from cnndsl.diagnostics import Diagnostic, Source, Span
-from cnndsl.language.problem import did_you_mean
+from cnndsl.diagnostics.spelling import did_you_mean
 
 _EXPRESSION_STARTS = {"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "TRUE", "FALSE"}
 _OPERATORS = {

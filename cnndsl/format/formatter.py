@@ -24,10 +24,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
-from cnndsl.language import syntax as ast
-from cnndsl.language.comments import Comments, comment_text
-from cnndsl.language.layout import HARD, Align, Aside, Doc, Group, Hang, Indent, Line, render
-from cnndsl.language.parser import parse_file
+from cnndsl.format.comments import Comments, comment_text
+from cnndsl.format.layout import HARD, Align, Aside, Doc, Group, Hang, Indent, Line, render
+from cnndsl.language import tree as ast
+from cnndsl.language.parse.parser import parse_file
 
 WIDTH = 100
 """Columns of a line."""

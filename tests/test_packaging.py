@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"cnndsl": "cnndsl"} | {
     name: f"cnndsl/{name}" for name in ("backends", "grammars", "networks")
 }
-SHIPPED = {".py", ".typed", ".lark", ".cnn", ".json", ".map", ".vim", ".cuh"}
+SHIPPED = {".py", ".typed", ".lark", ".cnn", ".json", ".map", ".vim", ".cuh", ".c", ".h"}
 
 
 @pytest.fixture(scope="module")

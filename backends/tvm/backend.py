@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -50,16 +51,15 @@ class CpuBackend:
         return tune(graph, replace(options, tune=options.tune or VARIANTS, progress=progress))
 
     def start(self) -> None:
-        """Import all that its modules need to run: TVM's runtime, not the compiler."""
-        from cnndsl.backends.tvm.runtime import start_runtime
-
-        start_runtime()
+        """Import all that its modules need to run, which is not the compiler."""
+        importlib.import_module("cnndsl.backends.tvm.module")
 
     def load(self, path: Path, threads: int | None = None) -> Module:
         """A module from a `.cnnmod` file.
 
         Raises CnnError: E0601 if the file cannot be read, E0603 if it is not a module or is
-        damaged, E0723 if this CPU lacks features that the code needs.
+        damaged, E0723 if this CPU lacks features that the code needs, E0725 if the system does not
+        load the code.
         """
         from cnndsl.backends.native.load import load_module
 

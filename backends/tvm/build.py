@@ -1,4 +1,4 @@
-"""From TensorIR to object code, and from object code to a shared library."""
+"""From TensorIR and C to object code, and from object code to a shared library."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.diagnostics import CnnError
+
+RUNTIME = Path(__file__).with_name("runtime.c")
+C_FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden")
 
 
 def object_code(functions: Sequence[Any], machine: Machine, path: Path) -> None:
@@ -25,7 +28,7 @@ def compiled(functions: Sequence[Any], machine: Machine) -> Any:
     """TVM's module of some functions with different names.
 
     The kernels are written as they should be: only what turns them into LLVM's form is run,
-    none of TVM's optimisations.
+    none of TVM's optimisations. They are functions of C, not of TVM's runtime.
     """
     import tvm
     from tvm.tirx import transform
@@ -36,7 +39,6 @@ def compiled(functions: Sequence[Any], machine: Machine) -> Any:
         transform.FlattenBuffer(),
         transform.StmtSimplify(),
         transform.CommonSubexprElim(),
-        transform.MakePackedAPI(),
         transform.LowerTVMBuiltin(),
         transform.LowerIntrin(),
     ]
@@ -46,11 +48,21 @@ def compiled(functions: Sequence[Any], machine: Machine) -> Any:
         return tvm.get_global_func("target.build.llvm")(lowered, target)
 
 
+def c_object(text: str, path: Path) -> None:
+    """Compile a text in C into an object file. Raises CnnError (E0721) without a C compiler."""
+    _call_compiler([*C_FLAGS, f"-I{RUNTIME.parent}", "-c", "-x", "c", "-o", str(path), "-"], text)
+
+
 def link(objects: Sequence[Path], library: Path) -> None:
     """Link object files into a shared library. Raises CnnError (E0721) without a C compiler."""
-    command = ["cc", "-shared", "-o", str(library), *map(str, objects)]
+    settings = ["-shared", "-pthread", "-Wl,-Bsymbolic,-z,defs"]
+    _call_compiler([*settings, "-o", str(library), *map(str, objects), "-lm"])
+
+
+def _call_compiler(arguments: Sequence[str], text: str = "") -> None:
+    command = ["cc", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, input=text)
     except OSError:
         raise CnnError.of(
             "E0721", "no C compiler to link the module with", hint="install gcc or clang as `cc`"
@@ -58,5 +70,5 @@ def link(objects: Sequence[Path], library: Path) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         raise CnnError.of(
-            "E0721", f"the linker failed: {lines[-1] if lines else 'no reason given'}"
+            "E0721", f"the C compiler failed: {lines[-1] if lines else 'no reason given'}"
         )

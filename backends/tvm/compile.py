@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import GRAPH, graph_text
 from cnndsl.backends.native.packing import Packing, pack
-from cnndsl.backends.tvm.build import link
 from cnndsl.backends.tvm.choices import Choices
 from cnndsl.backends.tvm.driver import Driver
-from cnndsl.backends.tvm.functions import kernels, symbol_of
+from cnndsl.backends.tvm.functions import glue, kernels, symbol_of
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import Machine, find_machine
 from cnndsl.backends.tvm.module import LIBRARY, CpuModule
-from cnndsl.backends.tvm.objects import Unit, make_objects
-from cnndsl.backends.tvm.runtime import ENTRY, available_cores
+from cnndsl.backends.tvm.objects import make_library
+from cnndsl.backends.tvm.runtime import available_cores
 from cnndsl.backends.tvm.tables import describe
 from cnndsl.backends.tvm.tune import tune_program
 from cnndsl.diagnostics import CnnError
@@ -36,16 +32,13 @@ def build_library(
     program: Program, packing: Packing, machine: Machine, progress: Progress = silent
 ) -> tuple[bytes, Build]:
     """The shared library of a program, and how it was made."""
-    units = kernels(program.steps)
-    driver = Driver.of(program, [symbol_of(step) for step in program.steps], packing)
-    units.append(Unit(ENTRY, repr(driver), partial(driver.functions, machine)))
-    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-        objects, hits = make_objects(units, machine, Path(folder), progress)
-        library = Path(folder) / "library.so"
-        link(objects, library)
-        fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
-        measured = len({symbol_of(step) for step in program.steps if step.call.variant})
-        return library.read_bytes(), Build(len(units), hits, fallbacks, measured)
+    symbols = [symbol_of(step) for step in program.steps]
+    driver = Driver.of(program, symbols, packing, machine.features)
+    units = [*kernels(program.steps), *glue(driver)]
+    library, hits = make_library(units, machine, progress)
+    fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
+    measured = len({symbol_of(step) for step in program.steps if step.call.variant})
+    return library, Build(len(units), hits, fallbacks, measured)
 
 
 def compile_module(

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from cnndsl.backends.tvm.build import RUNTIME
+from cnndsl.backends.tvm.driver import Driver
 from cnndsl.backends.tvm.kernel import Body
 from cnndsl.backends.tvm.lower import Step
 from cnndsl.backends.tvm.objects import Unit
@@ -24,6 +26,12 @@ def kernels(steps: Iterable[Step]) -> list[Unit]:
         Unit(symbol, _key(step), partial(_function, step, symbol))
         for symbol, step in different.items()
     ]
+
+
+def glue(driver: Driver) -> list[Unit]:
+    """What a library needs besides kernels: the table of its steps, and the runtime."""
+    table = driver.source()
+    return [Unit("program", table, lambda: table), Unit("runtime", "", RUNTIME.read_text)]
 
 
 def _key(step: Step) -> str:

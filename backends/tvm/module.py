@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-import threading
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -15,12 +14,12 @@ from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import NativeModule
 from cnndsl.backends.native.packing import FLOAT, aligned
 from cnndsl.backends.tvm.features import missing_features
-from cnndsl.backends.tvm.runtime import Library, available_cores
+from cnndsl.backends.tvm.runtime import Facts, Library, available_cores
 from cnndsl.backends.tvm.tables import read_layers, read_tensors
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.layers import Peak
-from cnndsl.runtime.module import Array
+from cnndsl.runtime.module import Array, Port
 
 LIBRARY = "library.so"
 """The file of an artefact that holds the code."""
@@ -29,7 +28,7 @@ LIBRARY = "library.so"
 class CpuModule(NativeModule):
     """Runs a compiled program in float32, on `threads` threads or on all cores.
 
-    Several Python threads may call it at a time; each has an arena of its own. Calls that run while
+    Several Python threads may call it at a time; each call has an arena. Calls that run while
     `set_weights` does finish with the old weights. Raises ValueError, KeyError or TypeError for an
     artefact that is none of a CPU.
     """
@@ -41,13 +40,14 @@ class CpuModule(NativeModule):
         self.layers = read_layers(artefact.program)
         self._tensors = read_tensors(artefact.program)
         self._threads = threads
-        self._local = threading.local()
+        self._arenas: list[Array] = []
 
     @cached_property
     def _library(self) -> Library:
         """The code, loaded when it is first needed: it may be meant for another CPU.
 
-        Raises CnnError (E0723) if this CPU lacks features that it needs.
+        Raises CnnError: E0723 if this CPU lacks features that it needs, E0725 if the system does
+        not load it. Raises ValueError if it is not what the artefact says.
         """
         missing = missing_features(self._features)
         if missing:
@@ -56,10 +56,30 @@ class CpuModule(NativeModule):
                 f"the module needs a CPU with {', '.join(missing)}, which this one lacks",
                 hint="compile it for this machine, or with a smaller --mcpu such as x86-64-v3",
             )
-        with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-            path = Path(folder) / "library.so"
-            path.write_bytes(self._artefact.code[LIBRARY])
-            return Library(path, self._threads)
+        library = Library(self._artefact.code[LIBRARY], self._threads)
+        self._require(library.facts)
+        return library
+
+    def _require(self, facts: Facts) -> None:
+        """Raise ValueError unless a library is what the artefact says."""
+        expected = Facts(
+            self._arena_floats,
+            self._artefact.packing.size,
+            self._sizes(self.inputs),
+            self._sizes(self.outputs),
+            len(self.layers),
+            self._features,
+        )
+        for name, wanted in asdict(expected).items():
+            found = getattr(facts, name)
+            if found != wanted:
+                raise ValueError(f"the {name} of its code are {found}, not {wanted}")
+        for tensor in self._tensors:
+            tensor.require(facts.arena, facts.steps)
+
+    def _sizes(self, ports: Sequence[Port]) -> tuple[int, ...]:
+        """Floats of a batch of each port."""
+        return tuple(self._batch * math.prod(_known(port.type)) for port in ports)
 
     @property
     def arena_bytes(self) -> int:
@@ -67,7 +87,7 @@ class CpuModule(NativeModule):
         return self._arena_floats * FLOAT
 
     def prepare(self) -> None:
-        """Load the code now. Raises CnnError (E0723) if this CPU cannot run it."""
+        """Load the code now. Raises CnnError and ValueError as a call does."""
         assert self._library is not None
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -90,12 +110,14 @@ class CpuModule(NativeModule):
 
     def time_layers(self, arrays: Mapping[str, Array]) -> list[float]:
         """See `cnndsl.runtime.layers.Layered`."""
-        buffers = next(self._calls(arrays, self._empty_results(arrays)))
+        calls = self._calls(arrays, self._empty_results(arrays))
+        buffers = next(calls)
         seconds = []
         for step in range(len(self.layers)):
             start = time.perf_counter()
             self._library.run(buffers, step, step + 1)
             seconds.append(time.perf_counter() - start)
+        calls.close()
         return seconds
 
     def measure_peak(self) -> Peak:
@@ -112,21 +134,24 @@ class CpuModule(NativeModule):
 
     def _calls(
         self, arrays: Mapping[str, Array], results: Mapping[str, Array]
-    ) -> Iterator[list[Array]]:
-        """The buffers of one call of the library after the other, until all samples are done."""
+    ) -> Generator[list[Array]]:
+        """The buffers of one call of the library after the other, until all samples are done.
+
+        They share an arena, which is kept for later calls.
+        """
         inputs = [np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs]
         outputs = [results[port.name] for port in self.outputs]
         weights = self._artefact.weights
-        for start in range(0, len(inputs[0]), self._batch):
-            part = slice(start, start + self._batch)
-            parts = [array[part] for array in (*inputs, *outputs)]
-            yield [self._arena(), weights, *parts]
-
-    def _arena(self) -> Array:
-        arena: Array | None = getattr(self._local, "arena", None)
-        if arena is None:
-            arena = self._local.arena = aligned(max(self._arena_floats, 1))
-        return arena
+        try:
+            arena = self._arenas.pop()
+        except IndexError:
+            arena = aligned(self._arena_floats)
+        try:
+            for start in range(0, len(inputs[0]), self._batch):
+                part = slice(start, start + self._batch)
+                yield [arena, weights, *(array[part] for array in (*inputs, *outputs))]
+        finally:
+            self._arenas.append(arena)
 
 
 def _known(tensor: TensorType) -> tuple[int, ...]:

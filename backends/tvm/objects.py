@@ -1,8 +1,10 @@
-"""Object files of functions, from the cache or from the compiler, several at a time."""
+"""Libraries of functions, whose object files come from the cache or from a compiler."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from typing import Any
 
 from cnndsl import __version__
 from cnndsl.backends import native, tvm
-from cnndsl.backends.tvm.build import object_code
+from cnndsl.backends.tvm.build import c_object, link, object_code
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.runtime import available_cores
 from cnndsl.runtime.cache import Store
@@ -22,11 +24,28 @@ from cnndsl.runtime.options import Progress, silent
 
 @dataclass(frozen=True)
 class Unit:
-    """Functions to be compiled together. What `write` returns follows from `key` and name alone."""
+    """Functions to be compiled together: in TensorIR, or a text in C.
+
+    What `write` returns follows from `key` and name alone.
+    """
 
     symbol: str
     key: str
-    write: Callable[[], Sequence[Any]]
+    write: Callable[[], Sequence[Any] | str]
+
+
+def make_library(
+    units: Sequence[Unit], machine: Machine, progress: Progress = silent
+) -> tuple[bytes, int]:
+    """The shared library of some units, and how many of them came from the cache.
+
+    Raises CnnError (E0721) without a C compiler.
+    """
+    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+        objects, hits = make_objects(units, machine, Path(folder), progress)
+        library = Path(folder) / "library.so"
+        link(objects, library)
+        return library.read_bytes(), hits
 
 
 def make_objects(
@@ -62,7 +81,11 @@ def make_objects(
 
 
 def _compile(unit: Unit, machine: Machine, path: Path, store: Store) -> None:
-    object_code(unit.write(), machine, path)
+    written = unit.write()
+    if isinstance(written, str):
+        c_object(written, path)
+    else:
+        object_code(written, machine, path)
     store.put(_key(unit, machine), path.read_bytes())
 
 
@@ -73,11 +96,16 @@ def _key(unit: Unit, machine: Machine) -> str:
 
 @cache
 def compiler() -> tuple[str, ...]:
-    """Versions of all that makes object code, down to the sources of this backend."""
+    """Versions of all that makes object code, down to the sources of this backend.
+
+    The C compiler is known by its file.
+    """
     sources = hashlib.sha256()
     for package in (native, tvm):
         folder = Path(package.__path__[0])
-        for path in sorted(folder.rglob("*.py")):
+        for path in sorted(folder.rglob("*.[pch]*")):
             content = path.read_bytes()
             sources.update(f"{path.relative_to(folder)}:{len(content)}:".encode() + content)
-    return (__version__, version("apache-tvm"), sources.hexdigest())
+    cc = Path(shutil.which("cc") or "cc").resolve()
+    known = (str(cc), str(cc.stat().st_mtime_ns)) if cc.exists() else ()
+    return (__version__, version("apache-tvm"), sources.hexdigest(), *known)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from cnndsl.backends.native.packing import aligned
-from cnndsl.backends.tvm.build import link, object_code
 from cnndsl.backends.tvm.driver import Driver
 from cnndsl.backends.tvm.expressions import floats, load, vector
+from cnndsl.backends.tvm.functions import glue
 from cnndsl.backends.tvm.lower import Slot
 from cnndsl.backends.tvm.machine import Machine, find_machine
+from cnndsl.backends.tvm.objects import Unit, make_library
 from cnndsl.backends.tvm.runtime import Library
 from cnndsl.backends.tvm.tir import Code
 from cnndsl.runtime.layers import Peak
@@ -94,11 +93,9 @@ def library_of(function: Any, machine: Machine, threads: int, arrays: list[Array
     """A library that calls a kernel on such arrays."""
     regions = tuple((f"array{index}", len(array)) for index, array in enumerate(arrays))
     driver = Driver(regions, ((KERNEL, tuple(Slot(name, 0) for name, _ in regions)),))
-    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-        made, path = Path(folder) / "peak.o", Path(folder) / "peak.so"
-        object_code([function, *driver.functions(machine)], machine, made)
-        link([made], path)
-        return Library(path, threads)
+    key = repr((str(function), regions))
+    content, _ = make_library([Unit(KERNEL, key, lambda: [function]), *glue(driver)], machine)
+    return Library(content, threads)
 
 
 def _shortest(function: Any, machine: Machine, threads: int, arrays: list[Array]) -> float:

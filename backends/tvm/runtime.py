@@ -1,80 +1,167 @@
-"""TVM's runtime: loading a library and calling it. The compiler is not needed here."""
+"""Libraries of compiled programs in this process: loading, calling and unloading them.
+
+A library holds the program, what it says of itself, and the runtime (`runtime.c`). The workers of
+the first library in memory serve all others. Nothing but numpy is needed here.
+"""
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
+import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
-from functools import cache
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.module import Array
 
-ENTRY = "run"
-"""The name of a library's one function."""
-ALL = 2**31 - 1
-FLAG_DISTANCE = 16
-"""Whole numbers of 32 bits from one core's flag to the next: each has a cache line of its own."""
-POOL_SIZE = "TVM_NUM_THREADS"
-"""TVM reads this variable when it makes workers; without it, it takes half of an x86's cores."""
+ABI = 1
+"""CNNDSL_ABI of `runtime.h`."""
 
 
-@cache
-def start_runtime() -> Any:
-    """The module tvm_ffi, with the functions of TVM's runtime loaded but not its compiler."""
-    import tvm_ffi
+class _Program(ctypes.Structure):
+    """`struct cnndsl_program` of `runtime.h`."""
 
-    os.environ.setdefault(POOL_SIZE, str(available_cores()))
-    found = importlib.util.find_spec("tvm")
-    assert found is not None
-    assert found.origin is not None
-    library = next(Path(found.origin).parent.rglob("libtvm_runtime.so"))
-    ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
-    return tvm_ffi
+    _fields_ = (
+        ("abi", ctypes.c_int32),
+        ("inputs", ctypes.c_int32),
+        ("regions", ctypes.c_int32),
+        ("steps", ctypes.c_int32),
+        ("sizes", ctypes.POINTER(ctypes.c_int64)),
+        ("features", ctypes.c_char_p),
+        ("step", ctypes.c_void_p),
+    )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a library says of its program; sizes are in floats, those of a whole batch."""
+
+    arena: int
+    weights: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    steps: int
+    features: tuple[str, ...]
 
 
 class Library:
     """A compiled program in memory. Calls from several threads may overlap.
 
-    Each calling thread has workers of its own; `threads` counts it and them, None takes all
-    cores.
+    Each runs on at most `threads` of the cores that all calls of the process share; None takes all.
+    Raises ValueError if the content is no such library, CnnError (E0725) if it cannot be loaded.
     """
 
-    def __init__(self, path: Path, threads: int | None):
-        runtime = start_runtime()
-        self._module = runtime.load_module(str(path))
-        self._run = self._module[ENTRY]
-        self._configure = runtime.get_global_func("runtime.config_threadpool")
-        self._count = runtime.get_global_func("runtime.NumThreads")
-        self._threads = threads or available_cores()
-        self._local = threading.local()
+    def __init__(self, content: bytes, threads: int | None):
+        self._handle = _Handle(content)
+        self._program = _Program.in_dll(self._handle.library, "cnndsl_program")
+        if self._program.abi != ABI:
+            raise ValueError(f"its code is for version {self._program.abi} of the runtime")
+        with _LOCK:
+            pool = _POOLS.get(ABI)
+            if pool is None:
+                pool = _POOLS[ABI] = _Pool(self._handle)
+        self._pool = pool
+        self._threads = threads or 0
+        self._sizes = self._program.sizes[: self._program.regions]
 
-    def run(self, arrays: Sequence[Array], first: int = 0, last: int = ALL) -> None:
-        """Run on the arena, the weights, the inputs and the outputs.
+    @property
+    def facts(self) -> Facts:
+        """What the library says of itself."""
+        arena, weights, *ports = self._sizes
+        inputs = self._program.inputs
+        features = tuple(filter(None, self._program.features.decode().split(",")))
+        steps = self._program.steps
+        return Facts(arena, weights, tuple(ports[:inputs]), tuple(ports[inputs:]), steps, features)
 
-        Only the steps from `first` up to, not including, `last` are run.
+    def run(self, arrays: Sequence[Array], first: int = 0, last: int | None = None) -> None:
+        """Run on the arena, the weights, the inputs and the outputs, all dense float32.
+
+        Only the steps from `first` up to, not including, `last` are run. Raises ValueError for
+        arrays of other sizes than the program's.
         """
-        cores, flags = self._team()
-        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (*arrays, flags))
-        self._run(*pointers, cores, first, last)
+        if [array.size for array in arrays] != self._sizes:
+            raise ValueError("the arrays are not those that the program takes")
+        pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+        last = self._program.steps if last is None else last
+        self._pool.run(ctypes.byref(self._program), pointers, self._threads, first, last)
 
-    def _team(self) -> tuple[int, Array]:
-        """How many cores run this thread's calls, and the flags by which they meet.
 
-        The workers are shared with all libraries, which may ask for other numbers. A number that is
-        not that of the workers would let a program wait for ever.
-        """
-        team: tuple[int, Array] | None = getattr(self._local, "team", None)
-        if team is None or team[0] != int(self._count()):
-            self._configure(1, self._threads)
-            cores = int(self._count())
-            team = self._local.team = (cores, np.zeros(cores * FLAG_DISTANCE, np.int32))
-        return team
+class _Handle:
+    """A library in memory, until nothing refers to it any more."""
+
+    def __init__(self, content: bytes):
+        self.library = _open(content)
+        close = weakref.finalize(self, _DLCLOSE, self.library._handle)
+        close.atexit = False
+
+
+class _Pool:
+    """The runtime of the library that was the first in memory; it stays as long as this does."""
+
+    def __init__(self, handle: _Handle):
+        self.run = handle.library.cnndsl_run
+        self.run.argtypes = (*[ctypes.c_void_p] * 2, *[ctypes.c_int32] * 3)
+        self.run.restype = None
+        stop = weakref.finalize(self, _stop, handle)
+        stop.atexit = False
+
+
+_DLCLOSE: Any = ctypes.CDLL(None).dlclose
+_DLCLOSE.argtypes = (ctypes.c_void_p,)
+_POOLS: weakref.WeakValueDictionary[int, _Pool] = weakref.WeakValueDictionary()
+"""By version of the interface."""
+_LOCK = threading.Lock()
+_NUMBERS = count()
+os.register_at_fork(
+    before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+)
+
+
+def _stop(handle: _Handle) -> None:
+    handle.library.cnndsl_stop()
+
+
+def _open(content: bytes) -> ctypes.CDLL:
+    """Load a library from memory, or where the system cannot, from a temporary file."""
+    if hasattr(os, "memfd_create"):
+        with suppress(OSError):
+            return _open_memory(content)
+    folder = ""
+    try:
+        with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+            path = Path(folder) / "library.so"
+            path.write_bytes(content)
+            return ctypes.CDLL(str(path))
+    except OSError as error:
+        place = Path(folder).parent if folder else "a temporary folder"
+        raise CnnError.of(
+            "E0725",
+            f"cannot load native code in {place}: {error}",
+            hint="TMPDIR can name a folder whose files may be executed and that is not full",
+        ) from None
+
+
+def _open_memory(content: bytes) -> ctypes.CDLL:
+    """Load a library that has no name in the file system.
+
+    The system's loader takes two files of one name for one, and numbers of files are used again:
+    so a number that is not, in binary, is written into the path as `//` and `/.`.
+    """
+    file = os.memfd_create("cnndsl")
+    try:
+        with open(file, "wb", closefd=False) as stream:
+            stream.write(content)
+        unique = f"{next(_NUMBERS):b}".replace("1", "/.").replace("0", "//")
+        return ctypes.CDLL(f"/proc/self/fd{unique}/{file}")
+    finally:
+        os.close(file)
 
 
 def available_cores() -> int:

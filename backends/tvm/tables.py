@@ -34,11 +34,17 @@ class Stored:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def read(self, arena: Array) -> Array:
-        """A copy of the result as [batch, channels, *spatial].
+    def require(self, arena: int, steps: int) -> None:
+        """Raise ValueError unless it lies inside an arena of so many floats, after a known step."""
+        spans = zip(self.shape, self.strides, strict=True)
+        end = self.offset + 1 + sum((size - 1) * stride for size, stride in spans)
+        channels = self.shape[1] * self.shape[-1]
+        known = 0 <= self.after <= steps and 0 < self.channels <= channels
+        if min(*self.shape, *self.strides, self.offset + 1) < 1 or end > arena or not known:
+            raise ValueError(f"{self.node} lies where there is nothing")
 
-        Raises ValueError if it does not lie inside the arena.
-        """
+    def read(self, arena: Array) -> Array:
+        """A copy of the result as [batch, channels, *spatial]."""
         strides = [stride * FLOAT for stride in self.strides]
         stored: Array = np.ndarray(self.shape, np.float32, arena.data, self.offset * FLOAT, strides)
         batch, blocks, *spatial, block = self.shape

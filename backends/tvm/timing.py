@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
-from functools import partial
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 
 from cnndsl.backends.native.packing import aligned, packed_size
-from cnndsl.backends.tvm.build import link
 from cnndsl.backends.tvm.driver import Driver
-from cnndsl.backends.tvm.functions import kernels, symbol_of
+from cnndsl.backends.tvm.functions import glue, kernels, symbol_of
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels import choose
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.lower import Slot, Step
 from cnndsl.backends.tvm.machine import Machine
-from cnndsl.backends.tvm.objects import Unit, make_objects
-from cnndsl.backends.tvm.runtime import ENTRY, Library
+from cnndsl.backends.tvm.objects import make_library
+from cnndsl.backends.tvm.runtime import Library
 from cnndsl.ir.operators import Identity
 
 COLD = 64 << 20
@@ -137,12 +133,8 @@ def _driver(copies: Sequence[Step], steps: Sequence[Step]) -> Driver:
 
 
 def _library(steps: Sequence[Step], driver: Driver, machine: Machine, threads: int) -> Library:
-    units = [*kernels(steps), Unit(ENTRY, repr(driver), partial(driver.functions, machine))]
-    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-        objects, _ = make_objects(units, machine, Path(folder))
-        path = Path(folder) / "library.so"
-        link(objects, path)
-        return Library(path, threads)
+    content, _ = make_library([*kernels(steps), *glue(driver)], machine)
+    return Library(content, threads)
 
 
 def _filled(floats: int) -> np.ndarray:

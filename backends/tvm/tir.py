@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.tvm import tirx
@@ -26,8 +26,8 @@ from cnndsl.backends.tvm.expressions import (
     whole_number,
 )
 
-MEET = "meet"
-"""The function by which the cores wait for one another."""
+MEET = "cnndsl_meet"
+"""The function of the runtime by which the cores wait for one another."""
 SUCCESS = 0
 C_INTERFACE = 1
 """The value of the attribute `calling_conv` that keeps a function's parameters as they are."""
@@ -92,13 +92,6 @@ class Code:
         """Change a register."""
         self.store(register.buffer, 0, value, register.lanes)
 
-    def counter(self) -> Any:
-        """A buffer of one whole number, zero at first, that stays in a register."""
-        buffer = tirx.decl_buffer((1,), "int32", name="counter", scope="global", layout=None)
-        self._statements.append(tirx.AllocBuffer(buffer))
-        self.store(buffer, 0, 0)
-        return buffer
-
     def name(self, value: Expr) -> Expr:
         """A whole number computed here, once, for use in what follows."""
         if isinstance(value, int):
@@ -129,17 +122,6 @@ class Code:
         if body:
             serial = tirx.ForKind.SERIAL
             self._statements.append(tirx.For(variable, 0, extent, serial, tirx.stmt_seq(*body)))
-
-    @contextmanager
-    def on_all_cores(self) -> Iterator[None]:
-        """Statements for each core of the team, which does not run yet."""
-        variable, team = tirx.Var("core", "int32"), self._team
-        self._team = replace(team, core=variable)
-        with self._nested() as body:
-            yield
-        self._team = team
-        parallel = tirx.ForKind.PARALLEL
-        self._statements.append(tirx.For(variable, 0, team.cores, parallel, tirx.stmt_seq(*body)))
 
     @contextmanager
     def parallel(self, *extents: int) -> Iterator[list[Expr]]:
@@ -203,18 +185,8 @@ class Code:
 
     def call(self, symbol: str, arguments: Sequence[Expr]) -> None:
         """Let the team call another function."""
-        self.run(tirx.call_extern("int32", symbol, *arguments, *self._team.arguments))
-
-    def run(self, expression: Expr) -> None:
-        """Evaluate an expression for what it does."""
-        self._statements.append(tirx.Evaluate(expression))
-
-    @contextmanager
-    def repeat_while(self, condition: Expr) -> Iterator[None]:
-        """Statements that are repeated as long as a condition holds."""
-        with self._nested() as body:
-            yield
-        self._statements.append(tirx.While(condition, tirx.stmt_seq(*body)))
+        call = tirx.call_extern("int32", symbol, *arguments, *self._team.arguments)
+        self._statements.append(tirx.Evaluate(call))
 
     @contextmanager
     def _nested(self) -> Iterator[list[Any]]:
@@ -246,13 +218,6 @@ class Code:
         function = tirx.PrimFunc(parameters, body, ret_type=PrimType("int32"))
         attributes = {"tirx.noalias": noalias and not meets, "calling_conv": C_INTERFACE}
         return function.with_attr({"global_symbol": name, **attributes})
-
-    def entry(self, name: str, buffers: Sequence[Any], numbers: Sequence[Any]) -> Any:
-        """The function of pointers and whole numbers with the interface of TVM's runtime."""
-        pointers, declared = _declared(buffers)
-        body = tirx.stmt_seq(*declared, *self._statements)
-        function = tirx.PrimFunc([*pointers, *numbers], body)
-        return function.with_attr({"global_symbol": name, "tirx.noalias": True})
 
 
 def _declared(buffers: Sequence[Any]) -> tuple[list[Any], list[Any]]:

@@ -8,14 +8,11 @@ from dataclasses import replace
 import pytest
 
 import cnndsl
-from cnndsl.backends.native.packing import pack
 from cnndsl.backends.tvm import BACKEND
 from cnndsl.backends.tvm.build import assembly
-from cnndsl.backends.tvm.driver import Driver
-from cnndsl.backends.tvm.functions import kernels, symbol_of
+from cnndsl.backends.tvm.functions import kernels
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import find_machine
-from cnndsl.backends.tvm.team import meeting
 from cnndsl.diagnostics import CnnError
 from cnndsl.memory import validate
 from cnndsl.passes.pipeline import optimise
@@ -37,14 +34,13 @@ def program(name: str, batch: int = 1) -> Program:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_nothing_is_allocated_in_a_call(name: str):
-    found, machine = program(name), find_machine()
-    functions = [function for unit in kernels(found.steps) for function in unit.write()]
-    packing = pack((step.node, step.kernel.weights) for step in found.steps)
-    driver = Driver.of(found, [symbol_of(step) for step in found.steps], packing)
-    code = assembly([*functions, *driver.functions(machine)], machine)
-    assert "AllocWorkspace" not in code
-    assert "TVMBackendParallelLaunch" in code
+def test_kernels_need_nothing_but_the_c_library(name: str):
+    """Of TVM's runtime neither memory nor threads."""
+    functions = [function for unit in kernels(program(name).steps) for function in unit.write()]
+    code = assembly(functions, find_machine())
+    called = set(re.findall(r"\bcall\w*\s+(\w+)", code)) - set(re.findall(r"^(\w+):", code, re.M))
+    assert "cnndsl_meet" in called or "vfmadd" in code
+    assert called <= {"cnndsl_meet", "memcpy", "memset"}
 
 
 @pytest.mark.parametrize("cpu", ["skylake-avx512", "sapphirerapids"])
@@ -83,16 +79,6 @@ def test_positions_counted_through_over_parts_of_unequal_size():
     units = kernels(lower(graph, 1, machine).steps)
     code = assembly([function for unit in units for function in unit.write()], machine)
     assert "vfmadd" in code
-
-
-def test_the_cores_of_an_arm_cpu_meet_in_order():
-    """It may reorder what is written before and read behind a meeting, unless a barrier forbids."""
-    arm = replace(
-        find_machine(), cpu="generic", extension="neon", features=(), triple="aarch64-linux-gnu"
-    )
-    code = assembly([meeting(arm)], arm)
-    assert len(re.findall(r"\bdmb\s+ish\b", code)) == 2
-    assert "sched_yield" in code
 
 
 def test_equal_layers_share_a_kernel():

@@ -53,6 +53,11 @@ ENTRIES: dict[str, Entry] = {
         "Variants of kernels are timed on this machine, and it lacks instructions of the CPU to\n"
         "compile for. Without `--tune` cost models choose, for any CPU.",
     ),
+    "E0725": Entry(
+        "cannot load native code",
+        "The system's loader refused the code of a module: it is for another kind of machine, or\n"
+        "the folder of temporary files, which TMPDIR names, is full or lets no file be executed.",
+    ),
     "E0740": Entry(
         "unknown GPU or precision",
         "The GPU to compile for is an architecture by nvcc's name, such as `sm_90`; the precision\n"

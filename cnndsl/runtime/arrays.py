@@ -59,7 +59,9 @@ def read_arrays(path: Path) -> dict[str | None, Array]:
             is_zip = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
             file.seek(0)
             if is_zip:
-                return dict(read_npz(path, FREE_INPUTS))
+                found: dict[str | None, Array] = {}
+                found.update(read_npz(path, FREE_INPUTS))
+                return found
             return {None: read_npy(file, os.fstat(file.fileno()).st_size)}
     except FileNotFoundError:
         raise CnnError.of("E0601", f"no file {path}") from None
@@ -121,7 +123,7 @@ def read_npy(file: IO[bytes], size: int) -> Array:
     if elements * dtype.itemsize != size - start:
         raise DamagedError("an array of it is not as large as its header says")
     numbers = np.empty(elements, dtype)
-    place = memoryview(numbers.view(np.uint8))
+    place = numbers.view(np.uint8).data
     filled = min(len(head) - start, len(place))
     place[:filled] = head[start:]
     while filled < len(place):

@@ -11,7 +11,7 @@ import pickletools
 import warnings
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar, cast
 
 from cnndsl.runtime.files import DamagedError
 
@@ -81,7 +81,7 @@ def unpickle(stream: Readable) -> Unpickled:
     machine = _Machine()
     try:
         with warnings.catch_warnings(action="ignore"):
-            for opcode, argument, _ in pickletools.genops(stream):
+            for opcode, argument, _ in pickletools.genops(cast(IO[bytes], stream)):
                 machine.spend(1)
                 machine.step(opcode.name, argument)
         return Unpickled(machine.stack[-1], machine.storages)

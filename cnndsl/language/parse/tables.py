@@ -34,7 +34,8 @@ def load_parser() -> Lark:
     try:
         kept = json.loads(TABLES.read_text("utf-8"), object_hook=_with_numbers)
         if kept["grammar"] == _digest(grammar):
-            return Lark._load_from_dict(kept["data"], kept["memo"], postlex=LineBreaks())
+            parser: Lark = Lark._load_from_dict(kept["data"], kept["memo"], postlex=LineBreaks())
+            return parser
     except Exception:  # whatever another Lark makes of them
         pass
     return make_parser(grammar)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any, TypeAlias
 
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import Machine
@@ -14,13 +15,14 @@ from cnndsl.backends.cuda.steps import argument, step_text
 from cnndsl.backends.native.task import Task
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
+from cnndsl.ir.part import Op, Part
 
 THREADS = (128, 256, 64)
 """Threads of a block to choose from where these do not cooperate, the usual number first."""
 
 
 @dataclass(frozen=True)
-class Call(Task[Layout]):
+class Call(Task[Op, Layout]):
     """One node of the graph, on a GPU."""
 
     machine: Machine
@@ -62,6 +64,11 @@ class Kernel:
     specific: bool = False
 
 
+Family: TypeAlias = Callable[[Call[Any]], Iterator[Kernel]]
+"""Kernels of one kind that compute a call, the best first as far as that is known; or none."""
+Families: TypeAlias = dict[type[Operator], Family]
+
+
 def flat_launch(count: int, threads: int) -> Launch:
     """Blocks of so many threads that there are `count` at least."""
     return Launch((-(-count // threads), 1, 1), threads)
@@ -74,7 +81,7 @@ def nearest(usual: int, options: Iterable[int]) -> list[int]:
 
 def elementary(
     family: str,
-    call: Call,
+    call: Call[Any],
     core: str,
     members: str = "",
     constants: Mapping[str, int] | None = None,
@@ -105,7 +112,7 @@ def elementary(
         )
 
 
-def kernel_text(call: Call, kernel: Kernel) -> tuple[str, str]:
+def kernel_text(call: Call[Any], kernel: Kernel) -> tuple[str, str]:
     """The name of a kernel, equal for equal text, and the CUDA text."""
     body = _struct(call, kernel)
     launch = kernel.launch
@@ -120,7 +127,7 @@ def kernel_text(call: Call, kernel: Kernel) -> tuple[str, str]:
     )
 
 
-def _struct(call: Call, kernel: Kernel) -> str:
+def _struct(call: Call[Any], kernel: Kernel) -> str:
     launch = kernel.launch
     constants = {
         "V": call.output.block,
@@ -140,7 +147,7 @@ def _struct(call: Call, kernel: Kernel) -> str:
     )
 
 
-def _arguments(call: Call, kernel: Kernel) -> str:
+def _arguments(call: Call[Any], kernel: Kernel) -> str:
     lines = [f"{call.output.type} *y;"]
     lines += [f"const {x.type} *x{i};" for i, x in enumerate(call.inputs)]
     lines += [
@@ -150,12 +157,12 @@ def _arguments(call: Call, kernel: Kernel) -> str:
     return "  struct Arguments {\n" + "".join(f"    {line}\n" for line in lines) + "  };\n"
 
 
-def _steps(name: str, label: str, steps: tuple[Operator, ...], before: list[str]) -> str:
+def _steps(name: str, label: str, steps: tuple[Part[Operator], ...], before: list[str]) -> str:
     lines = list(before)
     joined = 0
-    for index, op in enumerate(steps):
-        joined += op.operands is None
-        lines.append(step_text(op, f"{label}{index}", f"X{joined}"))
+    for index, part in enumerate(steps):
+        joined += len(part.inputs) - 1
+        lines.append(step_text(part.op, f"{label}{index}", f"X{joined}"))
     return (
         "  template <int V>\n"
         f"  DEVICE void {name}(float (&v)[V], const Arguments &a, const Place &p) {{\n"

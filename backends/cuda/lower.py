@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from cnndsl.backends.cuda.kernel import Call, Kernel, kernel_text
 from cnndsl.backends.cuda.kernels import choose
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import SIZES, Machine
 from cnndsl.backends.native.prepare import prepare
-from cnndsl.backends.native.steps import as_task
+from cnndsl.backends.native.task import parts_of
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import AvgPool, Concat, GlobalAvgPool, Identity
+from cnndsl.ir.part import Part
 from cnndsl.memory import Options, Plan, Use, plan
-from cnndsl.passes.fusing import core_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Step:
     """
 
     node: str
-    call: Call
+    call: Call[Any]
     kernel: Kernel
     symbol: str
     text: str
@@ -59,7 +60,7 @@ class Program:
     steps: tuple[Step, ...]
 
 
-def model_chooses(call: Call) -> None:
+def model_chooses(call: Call[Any]) -> None:
     """No variant is named: the first kernel for a call is taken."""
 
 
@@ -67,7 +68,7 @@ def lower(
     graph: Graph,
     batch: int,
     machine: Machine,
-    variant_of: Callable[[Call], str | None] = model_chooses,
+    variant_of: Callable[[Call[Any]], str | None] = model_chooses,
 ) -> Program:
     """The program of an inference graph; `variant_of` names the kernel for a call.
 
@@ -80,7 +81,7 @@ def lower(
 
 def takes_prologue(node: Node) -> bool:
     """Whether the kernels of a fused node compute its prologue themselves."""
-    return isinstance(core_of(node), AvgPool | GlobalAvgPool)
+    return isinstance(node.op, AvgPool | GlobalAvgPool)
 
 
 class _Lowering:
@@ -91,7 +92,7 @@ class _Lowering:
         graph: Graph,
         batch: int,
         machine: Machine,
-        variant_of: Callable[[Call], str | None],
+        variant_of: Callable[[Call[Any]], str | None],
     ):
         self.graph = graph
         self.variant_of = variant_of
@@ -155,7 +156,7 @@ class _Lowering:
                 last = index == len(operands) - 1
                 channels = output.padded - start if last else x.type.channels
                 offset = slot.offset + start * SIZES[output.type]
-                identity = replace(node, op=Identity(), params={})
+                identity = Node(name, Part.of(Identity(), [x.type]))
                 part = output.part(channels)
                 yield self._step(name, [x.name], part, Slot(slot.region, offset), identity)
 
@@ -169,11 +170,11 @@ class _Lowering:
         return Step(name, call, kernel, symbol, text, slot, tuple(map(self._slot, operands)))
 
 
-def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call:
+def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call[Any]:
     """A node as a task for a kernel: functions of single elements follow an identity."""
-    op, params = as_task(node, len(inputs))
+    prologue, core, epilogue = parts_of(node)
     first, *others = inputs
-    if isinstance(op.core, Identity):
+    if isinstance(core.op, Identity):
         first = first.repeated(output.sizes)
     operands = (first, *(x.repeated(output.sizes) for x in others))
-    return Call(op.core, op.prologue, op.epilogue, operands, output, params, machine)
+    return Call(core, prologue, epilogue, operands, output, machine)

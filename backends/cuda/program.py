@@ -62,12 +62,12 @@ def _task(step: Step, offsets: tuple[int, ...]) -> Task:
 
 def _layer(program: Program, step: Step) -> Layer:
     node, output = program.graph[step.node], step.call.output
-    macs = node.op.macs(program.graph.input_types(node), node.type) * output.batch
+    macs = node.macs * output.batch
     weights = sum(weight.size for weight in weights_of(step).values()) * 4
     read = sum(x.bytes for x in step.call.inputs) + weights
     shape = (output.batch, *(n for n in node.type.shape if isinstance(n, int)))
     return Layer(
-        step.node, operator_text(node.op), step.kernel.family, shape, macs, read, output.bytes
+        step.node, operator_text(node), step.kernel.family, shape, macs, read, output.bytes
     )
 
 

@@ -13,16 +13,15 @@ from cnndsl.ir.operators import (
     Average,
     Conv,
     Dropout,
-    Fused,
     Identity,
+    MaxPool,
     Mul,
     Shuffle,
     SqueezeExcite,
     StochasticDepth,
 )
-from cnndsl.ir.operators.fused import part_params
+from cnndsl.ir.part import Part
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
-from cnndsl.passes.fusing import as_fused
 
 REPLACED = (*CHANNEL_AFFINE, StochasticDepth, Dropout, Average)
 """Operators that a prepared graph has no nodes of."""
@@ -47,11 +46,11 @@ def prepare(
     result = graph.copy()
     for node in list(result.nodes()):
         _simplify(result, node)
-        if isinstance(node.op, Fused) and node.op.prologue and not takes_prologue(node):
-            _split_prologue(result, node, node.op)
+        if node.prologue and not takes_prologue(node):
+            _split_prologue(result, node)
         node = result[node.name]
-        if isinstance(node.op, Fused) and node.op.pool and not takes_pool(node):
-            _split_pool(result, node, node.op)
+        if node.pool and not takes_pool(node):
+            _split_pool(result, node, node.pool)
         if not squeezes:
             _take_apart(result, result[node.name])
     for name in list(result.inputs):
@@ -93,49 +92,36 @@ def _scale(graph: Graph, node: Node, operand: Node, factor: float) -> None:
     graph.redefine(node, Affine(), [operand], params, node.spans)
 
 
-def _split_prologue(graph: Graph, node: Node, op: Fused) -> None:
+def _split_prologue(graph: Graph, node: Node) -> None:
     """Give the prologue a node of its own."""
     first, *others = graph.producers(node)
-    begins = isinstance(op.prologue[0], Conv | Shuffle)
-    core, *steps = op.prologue if begins else (Identity(), *op.prologue)
-    before = Fused(core, (), tuple(steps))
-    labels = [f"prologue{index}" for index in range(len(op.prologue))]
-    params = {
-        f"{new}.{role}": expression
-        for (new, _), old in zip(list(before.labelled())[not begins :], labels, strict=True)
-        for role, expression in part_params(node.params, old).items()
-    }
-    name = _free(graph, f"{node.name}.prologue")
-    operand = graph.add(name, before, [first], params, node.spans)
-    rest = {role: e for role, e in node.params.items() if not role.startswith("prologue")}
-    graph.redefine(node, Fused(op.core, (), op.epilogue), [operand, *others], rest, node.spans)
+    core, *steps = node.prologue
+    if not isinstance(core.op, Conv | Shuffle):
+        core, steps = Part.of(Identity(), [first.type]), [*node.prologue]
+    before = Node(_free(graph, f"{node.name}.prologue"), core, (), tuple(steps), node.spans)
+    operand = graph.put(before, [first])
+    graph.put(replace(node, prologue=()), [operand, *others])
 
 
-def _split_pool(graph: Graph, node: Node, op: Fused) -> None:
+def _split_pool(graph: Graph, node: Node, pool: MaxPool) -> None:
     """Give the pool at the end of the epilogue a node of its own."""
-    assert op.pool
-    rest = replace(op, epilogue=op.epilogue[:-1])
     name = _free(graph, f"{node.name}.unpooled")
-    whole = graph.add(name, rest, graph.producers(node), node.params, node.spans)
-    graph.redefine(node, op.pool, [whole], {}, node.spans)
+    rest = replace(node, name=name, epilogue=node.epilogue[:-1])
+    whole = graph.put(rest, graph.producers(node))
+    graph.redefine(node, pool, [whole], {}, node.spans)
 
 
 def _take_apart(graph: Graph, node: Node) -> None:
     """Compute the factors of a squeeze-and-excitation block by nodes of their own."""
-    op, params = as_fused(node)
-    if not isinstance(op.core, SqueezeExcite):
+    if not isinstance(node.op, SqueezeExcite):
         return
     x, *others = graph.producers(node)
-    weights = part_params(params, "core")
     factors = x
-    for part in op.core.factor_parts(x.type.channels):
-        own = {role: weights[name] for role, name in part.roles.items()}
-        name = _free(graph, f"{node.name}.{part.label}")
-        factors = graph.add(name, part.op, [factors], own, node.spans)
-    later = {
-        f"epilogue{index + 1}.{role}": expression
-        for index in range(len(op.epilogue))
-        for role, expression in part_params(params, f"epilogue{index}").items()
-    }
-    product = Fused(Identity(), (), (Mul(), *op.epilogue))
-    graph.redefine(node, product, [x, factors, *others], later, node.spans)
+    for step in node.op.factor_parts(x.type.channels):
+        own = {role: node.params[name] for role, name in step.roles.items()}
+        name = _free(graph, f"{node.name}.{step.label}")
+        factors = graph.add(name, step.op, [factors], own, node.spans)
+    product = Part.of(Mul(), [x.type, factors.type])
+    core = Part.of(Identity(), [x.type])
+    fused = Node(node.name, core, (), (product, *node.epilogue), node.spans)
+    graph.put(fused, [x, factors, *others])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from cnndsl.backends.native.steps import parameter_names
+from cnndsl.backends.native.steps import PARAMETERS, is_step
 from cnndsl.ir.algebra import embed_table, flip, pad
 from cnndsl.ir.expressions import Expression
+from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv
+from cnndsl.ir.operators import Conv, Identity
+from cnndsl.ir.part import Chain, Op, Part
 
 
 class Blocked(Protocol):
@@ -33,43 +34,76 @@ Layout = TypeVar("Layout", bound=Blocked)
 
 
 @dataclass(frozen=True)
-class Task(Generic[Layout]):
-    """A core with steps before and after it.
+class Task(Chain[Op], Generic[Op, Layout]):
+    """The parts of a node, and how its operands and its result lie."""
 
-    The inputs are the core's operands, then one for each join among the steps of `epilogue`.
-    `params` are those of all parts by `label.role`, as in `cnndsl.ir.operators.fused`.
-    """
-
-    core: Operator
-    prologue: tuple[Operator, ...]
-    epilogue: tuple[Operator, ...]
+    core: Part[Op]
+    prologue: tuple[Part[Operator], ...]
+    epilogue: tuple[Part[Operator], ...]
     inputs: tuple[Layout, ...]
     output: Layout
-    params: Mapping[str, Expression] = field(compare=False, repr=False)
 
     @property
     def x(self) -> Layout:
         """The core's first operand."""
         return self.inputs[0]
 
+    @property
+    def joins(self) -> int:
+        """How many of the inputs belong to the epilogue."""
+        return sum(len(part.inputs) - 1 for part in self.epilogue)
+
+    @property
+    def weight(self) -> Expression:
+        """The core's weight."""
+        return self.core.params["weight"]
+
+    def with_core(self, op: Operator, **params: Expression) -> Self:
+        """The same around another core, with some parameters of the core changed."""
+        core: Part[Any] = self.core
+        changed = replace(core, op=op, params={**core.params, **params})
+        return replace(self, core=changed)
+
     def step_weights(self) -> dict[str, Expression]:
         """The parameters of the steps, [channels], filled up with zeros to whole blocks."""
         found: dict[str, Expression] = {}
-        for label, steps, layout in (
-            ("prologue", self.prologue, self.x),
-            ("epilogue", self.epilogue, self.output),
-        ):
+        for label, part in self.labelled():
+            layout = self.x if label.startswith("prologue") else self.output
             missing = layout.blocks * layout.block - layout.channels
-            for index, op in enumerate(steps):
-                for name in parameter_names(op, f"{label}{index}"):
-                    found[name] = pad(self.params[name], ((0, missing),))
+            for role in PARAMETERS.get(type(part.op), ()):
+                found[f"{label}.{role}"] = pad(part.params[role], ((0, missing),))
         return found
 
-    def dense_weight(self) -> Expression:
-        """A convolution's weight as a dense [filters, channels/groups, *kernel], not flipped."""
-        op = self.core
-        assert isinstance(op, Conv)
-        weight = self.params["core.weight"]
-        if op.table is not None:
-            weight = embed_table(weight, op.table, self.x.channels)
-        return flip(weight, range(2, len(weight.shape))) if op.flip else weight
+    def bias(self) -> dict[str, Expression]:
+        """The core's bias [filters], filled up with zeros to whole blocks, if it has one."""
+        bias = self.core.params.get("bias")
+        if bias is None:
+            return {}
+        missing = self.output.blocks * self.output.block - self.output.channels
+        return {"bias": pad(bias, ((0, missing),))}
+
+
+def dense_weight(task: Task[Conv, Layout]) -> Expression:
+    """A convolution's weight as a dense [filters, channels/groups, *kernel], not flipped."""
+    weight = task.weight
+    if task.op.table is not None:
+        weight = embed_table(weight, task.op.table, task.x.channels)
+    return flip(weight, range(2, len(weight.shape))) if task.op.flip else weight
+
+
+Parts = tuple[tuple[Part[Operator], ...], Part[Operator], tuple[Part[Operator], ...]]
+
+
+def parts_of(node: Node) -> Parts:
+    """Prologue, core and epilogue of a node, functions of single elements being an epilogue.
+
+    Such a node has an identity as its core, and a join of several operands is one for each further
+    one.
+    """
+    if node.is_fused or not is_step(node.op):
+        return node.prologue, node.core, node.epilogue
+    first, *others = node.core.inputs
+    steps = tuple(replace(node.core, inputs=(first, other)) for other in others)
+    if not others:
+        steps = (node.core,)
+    return (), Part(Identity(), {}, (first,), first), steps

@@ -33,7 +33,8 @@ class ReferenceModule(Module):
     @property
     def weight_bytes(self) -> int:
         """Memory of the parameters of all nodes, computed."""
-        return sum(a.nbytes for roles in self._params.values() for a in roles.values())
+        parts = (part for parts in self._params.values() for part in parts)
+        return sum(array.nbytes for part in parts for array in part.values())
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs from batched, checked arrays by input name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import networkx as nx
 import numpy as np
@@ -11,13 +11,14 @@ import numpy as np
 from cnndsl.backends.numpy.kernels import KERNELS
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operator import OperatorError
+from cnndsl.ir.operator import Operator, OperatorError
 from cnndsl.ir.operators import Input
+from cnndsl.ir.part import Part
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import Evaluator
 
-NodeParams = Mapping[str, Mapping[str, Array]]
-"""Arrays by node name and role."""
+NodeParams = Mapping[str, Sequence[Mapping[str, Array]]]
+"""By node name the arrays of each part, by role."""
 
 
 def run_graph(
@@ -40,14 +41,14 @@ def run_graph(
     return {name: results[node] for name, node in graph.outputs.items()}
 
 
-def evaluate_params(
-    graph: Graph, values: Mapping[str, Array], dtype: str
-) -> dict[str, dict[str, Array]]:
+def evaluate_params(graph: Graph, values: Mapping[str, Array], dtype: str) -> NodeParams:
     """The arrays of all nodes' weight expressions."""
-    params = {}
+    params: dict[str, Sequence[Mapping[str, Array]]] = {}
     for node in graph.nodes():
         evaluate = Evaluator(values)
-        params[node.name] = {role: evaluate(e, dtype) for role, e in node.params.items()}
+        params[node.name] = [
+            {role: evaluate(e, dtype) for role, e in part.params.items()} for part in node.parts
+        ]
     return params
 
 
@@ -72,7 +73,7 @@ def run_nodes(
             alive[node.name] = np.asarray(inputs[node.name], dtype)
             continue
         operands = [producer.name for producer in graph.producers(node)]
-        alive[node.name] = _run_node(node, [alive[name] for name in operands], params[node.name])
+        alive[node.name] = run_node(node, [alive[name] for name in operands], params[node.name])
         for name in operands:
             readers[name] -= 1
             if not readers[name] and name not in keep:
@@ -80,10 +81,16 @@ def run_nodes(
     return {name: alive[name] for name in keep}
 
 
-def _run_node(node: Node, operands: list[Array], params: Mapping[str, Array]) -> Array:
+def run_node(node: Node, operands: list[Array], params: Sequence[Mapping[str, Array]]) -> Array:
+    """The result of one node. Raises CnnError (E0604, E0711) as `run_graph` does."""
+    waiting = iter(params)
+
+    def compute(part: Part[Operator], values: list[Array]) -> Array:
+        return KERNELS[type(part.op)](part.op, values, dict(next(waiting)))
+
     try:
         with np.errstate(all="ignore"):
-            return KERNELS[type(node.op)](node.op, operands, dict(params))
+            return node.fold(operands, compute)
     except OperatorError as error:
         raise CnnError.of(
             "E0604",

@@ -16,7 +16,9 @@ from onnx import NodeProto, helper
 
 from cnndsl.backends.onnx.opset import in_opset, oldest_opset
 from cnndsl.ir.expressions import Expression, Parameter
-from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.part import Part
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import evaluate
@@ -75,41 +77,38 @@ class Emitter:
 
 
 class Site:
-    """The place of one graph node in the ONNX graph, where its lowering writes.
+    """The place of one part of a graph node in the ONNX graph, where its lowering writes.
 
-    `inputs` are the names of the operands' tensors, `types` their types without the batch axis;
-    `tensor` is the name of the tensor to make.
+    `inputs` are the names of the operands' tensors; `name` is that of the last ONNX node to write,
+    `tensor` that of the tensor to make.
     """
 
     def __init__(
         self,
         emitter: Emitter,
-        node: Node,
+        name: str,
+        part: Part[Operator],
         inputs: Sequence[str],
-        types: Sequence[TensorType],
-        tensor: str,
+        tensor: str | None = None,
     ):
-        self.node = node
+        self.name = name
+        self.part = part
         self.inputs = list(inputs)
-        self.types = list(types)
-        self.tensor = tensor
+        self.tensor = name if tensor is None else tensor
         self._emitter = emitter
 
-    @classmethod
-    def of(cls, emitter: Emitter, node: Node) -> Site:
-        """The place of a node of the emitter's graph."""
-        producers = emitter.graph.producers(node)
-        inputs = [emitter.tensors[producer.name] for producer in producers]
-        types = [producer.type for producer in producers]
-        return cls(emitter, node, inputs, types, emitter.tensors[node.name])
+    def before(self, label: str, part: Part[Operator], inputs: Sequence[str]) -> Site:
+        """The place of a step towards this part's tensor, which has the name of the step."""
+        return Site(self._emitter, f"{self.name}/{label}", part, inputs)
 
-    def part(self, node: Node, inputs: Sequence[str], types: Sequence[TensorType]) -> Site:
-        """The place of a step towards this node's tensor, itself written as a node.
+    def instead(self, part: Part[Operator], inputs: Sequence[str]) -> Site:
+        """The place of another part that makes this one's tensor."""
+        return Site(self._emitter, self.name, part, inputs, self.tensor)
 
-        The last step has the name of this node; another one names its tensor.
-        """
-        tensor = self.tensor if node.name == self.node.name else node.name
-        return Site(self._emitter, node, inputs, types, tensor)
+    @property
+    def params(self) -> Mapping[str, Expression]:
+        """The parameters by role."""
+        return self.part.params
 
     @property
     def batch(self) -> int:
@@ -124,36 +123,36 @@ class Site:
 
     @property
     def input_type(self) -> TensorType:
-        """The type of the only operand."""
-        (x,) = self.types
+        """The type of the only operand, without the batch axis."""
+        (x,) = self.part.inputs
         return x
 
     @property
     def output_type(self) -> TensorType:
         """The type of the result."""
-        return self.node.type
+        return self.part.output
 
     def emit(self, kind: str, *inputs: str, **attributes: Any) -> None:
         """Write the ONNX node that makes this node's tensor; the last one."""
-        self._emitter.add_node(self.node.name, self.tensor, kind, inputs, **attributes)
+        self._emitter.add_node(self.name, self.tensor, kind, inputs, **attributes)
 
     def step(self, role: str, kind: str, *inputs: str, **attributes: Any) -> str:
         """Write an ONNX node before the last one; returns the name of its tensor."""
-        name = f"{self.node.name}/{role}"
+        name = f"{self.name}/{role}"
         self._emitter.add_node(name, name, kind, inputs, **attributes)
         return name
 
     def parameter(self, role: str) -> str:
         """The initializer of a parameter."""
-        return self.expression(role, self.node.params[role])
+        return self.expression(role, self.params[role])
 
     def expression(self, role: str, expression: Expression) -> str:
         """The initializer of something computed from the parameters."""
-        return self._emitter.add_expression(f"{self.node.name}.{role}", expression)
+        return self._emitter.add_expression(f"{self.name}.{role}", expression)
 
     def value(self, role: str) -> Array:
         """The float64 array of a parameter, to make constants from; do not write into it."""
-        return evaluate(self.node.params[role], self._emitter.values)
+        return evaluate(self.params[role], self._emitter.values)
 
     def floats(self, role: str, values: ArrayLike) -> str:
         """A float32 constant."""
@@ -164,7 +163,7 @@ class Site:
         return self._constant(role, np.asarray(values, np.int64))
 
     def _constant(self, role: str, array: Array) -> str:
-        return self._emitter.add_initializer(f"{self.node.name}.{role}", array)
+        return self._emitter.add_initializer(f"{self.name}.{role}", array)
 
 
 def tensor_names(graph: Graph) -> dict[str, str]:

@@ -14,7 +14,9 @@ from cnndsl.backends.onnx.lower import LOWERINGS
 from cnndsl.backends.onnx.module import OnnxModule
 from cnndsl.backends.onnx.sizes import smallest_sizes, to_metadata
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.graph import Graph
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.part import Part
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, graph_ports
@@ -45,7 +47,7 @@ def export(
     _check_names(graph)
     emitter = Emitter(graph, values, options.batch)
     for node in graph.nodes():
-        LOWERINGS[type(node.op)](Site.of(emitter, node), node.op)
+        _lower(emitter, node)
     for output, name in graph.outputs.items():
         if emitter.tensors[name] != output:
             emitter.add_node(f"{output}/output", output, "Identity", [emitter.tensors[name]])
@@ -60,6 +62,23 @@ def export(
     _add_initializers(model, weights)
     _add_shapes(model, types, steps)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _lower(emitter: Emitter, node: Node) -> None:
+    """Write a node, its parts one after another: the last one has its name."""
+    labels = iter(label for label, _ in node.labelled())
+    tensors = [emitter.tensors[producer.name] for producer in emitter.graph.producers(node)]
+
+    def write(part: Part[Operator], inputs: list[str]) -> str:
+        label = next(labels)
+        if part is node.parts[-1]:
+            site = Site(emitter, node.name, part, inputs, emitter.tensors[node.name])
+        else:
+            site = Site(emitter, f"{node.name}/{label}", part, inputs)
+        LOWERINGS[type(part.op)](site, part.op)
+        return site.tensor
+
+    node.fold(tensors, write)
 
 
 def _skeleton(

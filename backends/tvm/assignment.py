@@ -6,7 +6,7 @@ from cnndsl.backends.tvm.kernels import transposed, winograd_plan
 from cnndsl.backends.tvm.layout import Halo, Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Fused, Slice
+from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Slice
 
 
 def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layout]:
@@ -36,10 +36,8 @@ def _block(graph: Graph, node: Node, machine: Machine) -> int:
 
 def _takes_plain(reader: Node, index: int) -> bool:
     """Whether a node's operand is that of a convolution in one group, without a prologue."""
-    fused = reader.op if isinstance(reader.op, Fused) else None
-    core = fused.core if fused else reader.op
-    is_single = isinstance(core, Conv) and core.groups == 1
-    return is_single and index == 0 and not (fused and fused.prologue)
+    is_single = isinstance(reader.op, Conv) and reader.op.groups == 1
+    return is_single and index == 0 and not reader.prologue
 
 
 def _halos(graph: Graph, batch: int, machine: Machine) -> dict[str, Halo]:
@@ -70,19 +68,17 @@ def read_halo(reader: Node, x: Node, batch: int, machine: Machine) -> Halo:
     A prologue is applied to a copy of the operand, which then has the zeros, unless the prologue
     starts with a convolution.
     """
-    fused = reader.op if isinstance(reader.op, Fused) else None
-    core = fused.core if fused else reader.op
-    if fused and fused.prologue:
-        first = fused.prologue[0]
+    op = reader.op
+    if reader.prologue:
+        first = reader.prologue[0].op
         return first.pads if isinstance(first, Conv) else ()
-    if isinstance(core, ConvTranspose):
-        sizes = tuple(n for n in core.infer([x.type]).spatial if isinstance(n, int))
-        return transposed.read_halo(core, sizes)
-    if not isinstance(core, Conv):
+    spatial = tuple(n for n in reader.core.output.spatial if isinstance(n, int))
+    if isinstance(op, ConvTranspose):
+        return transposed.read_halo(op, spatial)
+    if not isinstance(op, Conv):
         return ()
-    spatial = [n for n in core.infer([x.type]).spatial if isinstance(n, int)]
-    tile = winograd_plan.output_tile(core, x.type.channels, spatial, batch, machine)
-    return winograd_plan.read_halo(core, spatial, tile) if tile else core.pads
+    tile = winograd_plan.output_tile(op, x.type.channels, spatial, batch, machine)
+    return winograd_plan.read_halo(op, spatial, tile) if tile else op.pads
 
 
 def _union(halos: list[Halo]) -> Halo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from cnndsl.backends.tvm.features import host_model
 from cnndsl.backends.tvm.kernel import Call
@@ -39,7 +40,7 @@ class Choices:
         self._known: dict[str, Measured | None] = {}
         self._origin = ("cpu", threads, host_model(), *compiler())
 
-    def get(self, call: Call) -> Measured | None:
+    def get(self, call: Call[Any]) -> Measured | None:
         """What was measured for a call, if that has been done."""
         key = self._key(call)
         if key not in self._known:
@@ -47,18 +48,18 @@ class Choices:
             self._known[key] = _read(entry) if entry else None
         return self._known[key]
 
-    def keep(self, call: Call, measured: Measured) -> None:
+    def keep(self, call: Call[Any], measured: Measured) -> None:
         """Let later compilations take the fastest variant."""
         key = self._key(call)
         self._known[key] = measured
         self._store.put(key, json.dumps(asdict(measured)).encode())
 
-    def variant_of(self, call: Call) -> str:
+    def variant_of(self, call: Call[Any]) -> str:
         """The variant to take for a call; no name stands for that of the cost models."""
         measured = self.get(call)
         return "" if not measured or measured.fastest == measured.default else measured.fastest
 
-    def _key(self, call: Call) -> str:
+    def _key(self, call: Call[Any]) -> str:
         """All that the time of a call follows from."""
         model = replace(call, variant="").key()
         return repr((model, *self._origin))

@@ -20,11 +20,11 @@ from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, Shuffle, Subsample
-from cnndsl.ir.operators.fused import final_pool
+from cnndsl.ir.part import Op, Part
 
 
 @dataclass(frozen=True)
-class Call(Task[Layout]):
+class Call(Task[Op, Layout]):
     """One node of the graph, on a CPU.
 
     With `in_place` the result may lie where an operand of a join lies. `variant` names the kernel
@@ -36,32 +36,26 @@ class Call(Task[Layout]):
     variant: str = ""
 
     @property
-    def joins(self) -> int:
-        """How many of the inputs belong to the epilogue."""
-        return sum(op.operands is None for op in self.epilogue)
-
-    @property
     def is_shuffled(self) -> bool:
         """Whether the prologue is a shuffle, which reads several blocks for one."""
-        return any(isinstance(op, Shuffle) for op in self.prologue)
+        return any(isinstance(part.op, Shuffle) for part in self.prologue)
 
     @property
     def depthwise(self) -> Conv | None:
         """The depthwise convolution that the prologue starts with, if there is one."""
-        first = self.prologue[0] if self.prologue else None
+        first = self.prologue[0].op if self.prologue else None
         return first if isinstance(first, Conv) else None
 
     @property
     def subsample(self) -> Subsample | None:
         """What thins out the operand, if the prologue starts with that."""
-        first = self.prologue[0] if self.prologue else None
+        first = self.prologue[0].op if self.prologue else None
         return first if isinstance(first, Subsample) else None
 
     @property
     def window(self) -> tuple[int, ...]:
         """Sizes of the windows of which the epilogue keeps the largest element."""
-        pool = final_pool(self.epilogue)
-        return pool.kernel if pool else (1,) * len(self.output.spatial)
+        return self.pool.kernel if self.pool else (1,) * len(self.output.spatial)
 
     @property
     def is_pooled(self) -> bool:
@@ -75,9 +69,11 @@ class Call(Task[Layout]):
 
     def key(self) -> str:
         """Equal for calls that the same code serves."""
-        return repr((self.core, self.prologue, self.epilogue, self.inputs, self.output,
-                     sorted((name, e.shape) for name, e in self.params.items()),
-                     self.machine, self.in_place, self.variant))  # fmt: skip
+        parts = [
+            (label, part.op, sorted((role, e.shape) for role, e in part.params.items()))
+            for label, part in self.labelled()
+        ]
+        return repr((parts, self.inputs, self.output, self.machine, self.in_place, self.variant))
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ class Kernel:
 class Body:
     """The code of a kernel while it is written, and the buffers that it may use."""
 
-    def __init__(self, call: Call, kernel: Kernel):
+    def __init__(self, call: Call[Any], kernel: Kernel):
         self.call = call
         self.code = Code()
         self.output = Tensor(floats("y", call.output.size), call.output)
@@ -110,7 +106,7 @@ class Body:
         }
         self.scratch = floats("scratch", kernel.scratch) if kernel.scratch else None
 
-    def computing(self, call: Call) -> Body:
+    def computing(self, call: Call[Any]) -> Body:
         """The same for a call that is put another way, with the same operands and parameters."""
         body = copy(self)
         body.call = call
@@ -138,7 +134,8 @@ class Body:
         return self.started(self.inputs[0].load(source), place)
 
     def _shuffled(self, place: Place) -> Expr:
-        (op,) = self.call.prologue
+        (part,) = self.call.prologue
+        op = part.op
         assert isinstance(op, Shuffle)
         x, block, channels = self.inputs[0], self.call.x.block, self.call.x.channels
         if place.lane is not None or block == 1:
@@ -162,7 +159,7 @@ class Body:
     def _steps(
         self,
         label: str,
-        steps: tuple[Operator, ...],
+        steps: tuple[Part[Operator], ...],
         layout: Layout,
         value: Expr,
         place: Place,
@@ -175,11 +172,11 @@ class Body:
             index = place.block * layout.block + (0 if place.lane is None else place.lane)
             return load(self.weights[name], index, lanes)
 
-        for index, op in enumerate(steps):
-            other = next(others).load(place) if op.operands is None else None
+        for index, part in enumerate(steps):
+            other = next(others).load(place) if len(part.inputs) > 1 else None
             if index < begun:
                 continue
-            value = apply_step(op, f"{label}{index}", value, lanes, parameter, other)
+            value = apply_step(part.op, f"{label}{index}", value, lanes, parameter, other)
         return value
 
     @contextmanager

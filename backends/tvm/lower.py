@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
 from cnndsl.backends.native.prepare import prepare
-from cnndsl.backends.native.steps import as_task
+from cnndsl.backends.native.task import parts_of
 from cnndsl.backends.tvm.assignment import assign_layouts
 from cnndsl.backends.tvm.kernel import Call, Kernel
 from cnndsl.backends.tvm.kernels import choose, has_variants
@@ -16,7 +17,7 @@ from cnndsl.backends.tvm.kernels.winograd_plan import is_whole, output_tile
 from cnndsl.backends.tvm.layout import Layout
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Fused, Shuffle
+from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Shuffle
 from cnndsl.memory import Options, Plan, Use, plan
 
 
@@ -36,7 +37,7 @@ class Step:
     """One kernel call: the node that it computes, where the result and the operands lie."""
 
     node: str
-    call: Call
+    call: Call[Any]
     kernel: Kernel
     output: Slot
     inputs: tuple[Slot, ...]
@@ -60,13 +61,16 @@ class Program:
     scratch: int
 
 
-def models_choose(call: Call) -> str:
+def models_choose(call: Call[Any]) -> str:
     """No variant is named: the cost models choose."""
     return ""
 
 
 def lower(
-    graph: Graph, batch: int, machine: Machine, variant_of: Callable[[Call], str] = models_choose
+    graph: Graph,
+    batch: int,
+    machine: Machine,
+    variant_of: Callable[[Call[Any]], str] = models_choose,
 ) -> Program:
     """The program of an inference graph; `variant_of` names the kernel for a call.
 
@@ -97,18 +101,17 @@ def takes_prologue(node: Node, batch: int, machine: Machine) -> bool:
     shuffles, unless a group is narrower than a vector; those of transposed ones, and Winograd's,
     compute none.
     """
-    assert isinstance(node.op, Fused)
-    core, first = node.op.core, node.op.prologue[0]
+    op, first = node.op, node.prologue[0].op
     if isinstance(first, Conv):
         positions = node.type.elements // node.type.channels
-        return pays(node.params["core.weight"].shape, positions, machine)
-    if not isinstance(core, Conv):
-        return not isinstance(core, ConvTranspose)
-    width = node.params["core.weight"].shape[1]
-    if core.groups > 1:
+        return pays(node.params["weight"].shape, positions, machine)
+    if not isinstance(op, Conv):
+        return not isinstance(op, ConvTranspose)
+    width = node.params["weight"].shape[1]
+    if op.groups > 1:
         return isinstance(first, Shuffle) and width >= machine.lanes
     spatial = [n for n in node.type.spatial if isinstance(n, int)]
-    return output_tile(core, width, spatial, batch, machine) is None
+    return output_tile(op, width, spatial, batch, machine) is None
 
 
 def takes_pool(node: Node, batch: int, machine: Machine) -> bool:
@@ -116,16 +119,14 @@ def takes_pool(node: Node, batch: int, machine: Machine) -> bool:
 
     Those of Winograd do where the tiles of outputs consist of whole windows.
     """
-    assert isinstance(node.op, Fused)
-    assert node.op.pool
-    core, window = node.op.core, node.op.pool.kernel
-    if node.op.prologue or not isinstance(core, Conv) or core.table is not None:
+    assert node.pool
+    op = node.op
+    if node.prologue or not isinstance(op, Conv) or op.table is not None:
         return False
-    channels = node.params["core.weight"].shape[1] * core.groups
-    sizes = zip(node.type.spatial, window, strict=True)
-    spatial = [n * k for n, k in sizes if isinstance(n, int)]
-    tile = output_tile(core, channels, spatial, batch, machine)
-    return tile is not None and is_whole(tile, window)
+    channels = node.params["weight"].shape[1] * op.groups
+    spatial = [n for n in node.core.output.spatial if isinstance(n, int)]
+    tile = output_tile(op, channels, spatial, batch, machine)
+    return tile is not None and is_whole(tile, node.pool.kernel)
 
 
 def _plan(
@@ -158,7 +159,7 @@ def _step(
     layouts: Mapping[str, Layout],
     memory: Plan,
     machine: Machine,
-    variant_of: Callable[[Call], str],
+    variant_of: Callable[[Call[Any]], str],
 ) -> Step:
     operands = graph.producers(node)
     call = make_call(node, [layouts[x.name] for x in operands], layouts[node.name], machine)
@@ -177,7 +178,9 @@ def _step(
     return Step(node.name, call, choose(call), output, tuple(inputs))
 
 
-def _appended(call: Call, output: Slot, inputs: list[Slot]) -> tuple[Call, Slot, list[Slot]]:
+def _appended(
+    call: Call[Any], output: Slot, inputs: list[Slot]
+) -> tuple[Call[Any], Slot, list[Slot]]:
     """A concat that begins with its first operand, from the block on that it writes first.
 
     The operand is what it has of that block; nothing if it ends with the block before.
@@ -198,7 +201,7 @@ def _behind(layout: Layout, channels: int) -> Layout:
     return rest if layout.batch > 1 else replace(rest, batch_stride=rest.blocks * rest.plane)
 
 
-def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call:
+def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call[Any]:
     """A node as a task for a kernel: functions of single elements follow an identity."""
-    op, params = as_task(node, len(inputs))
-    return Call(op.core, op.prologue, op.epilogue, tuple(inputs), output, params, machine)
+    prologue, core, epilogue = parts_of(node)
+    return Call(core, prologue, epilogue, tuple(inputs), output, machine)

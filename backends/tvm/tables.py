@@ -75,14 +75,13 @@ def read_tensors(program: Mapping[str, Any]) -> tuple[Stored, ...]:
 
 def _layer(program: Program, step: Step) -> Layer:
     node = program.graph[step.node]
-    macs = node.op.macs(program.graph.input_types(node), node.type)
     weights = sum(map(packed_size, step.kernel.weights.values()))
     return Layer(
         step.node,
-        operator_text(node.op),
+        operator_text(node),
         step.kernel.family,
         _shape(program.layouts[step.node]),
-        macs * step.call.output.batch,
+        node.macs * step.call.output.batch,
         (sum(map(_floats, step.call.inputs)) + weights) * FLOAT,
         _floats(step.call.output) * FLOAT,
     )

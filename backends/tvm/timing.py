@@ -19,6 +19,8 @@ from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.objects import make_library
 from cnndsl.backends.tvm.runtime import Library
 from cnndsl.ir.operators import Identity
+from cnndsl.ir.part import Part
+from cnndsl.ir.types import TensorType
 
 COLD = 64 << 20
 """Bytes of weights at most that are read until the same ones are read again."""
@@ -95,7 +97,8 @@ def quartile(times: Sequence[float]) -> float:
 
 def _copy(layout: Layout, machine: Machine) -> Step:
     """A step that writes a tensor, from another one of the same layout."""
-    call = Call(Identity(), (), (), (layout,), layout, {}, machine)
+    core = Part.of(Identity(), [TensorType((layout.channels, *layout.spatial))])
+    call = Call(core, (), (), (layout,), layout, machine)
     return Step("", call, choose(call), Slot("", 0), ())
 
 

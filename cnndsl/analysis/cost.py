@@ -57,22 +57,21 @@ def node_costs(graph: Graph) -> dict[str, Cost]:
     costs = {}
     for node in graph.nodes():
         sizes = {True: 0, False: 0}
-        for expression in node.params.values():
+        for expression in node.expressions():
             for parameter in parameters_of(expression):
                 if parameter.name not in counted:
                     counted.add(parameter.name)
                     sizes[parameter.learned] += math.prod(parameter.shape)
         activation = None if node.type.is_open else node.type.elements * FLOAT32
-        costs[node.name] = Cost(sizes[True], sizes[False], _macs(graph, node), activation)
+        costs[node.name] = Cost(sizes[True], sizes[False], _macs(node), activation)
     return costs
 
 
-def _macs(graph: Graph, node: Node) -> int | None:
-    types = graph.input_types(node)
+def _macs(node: Node) -> int | None:
     try:
-        return node.op.macs(types, node.type)
+        return node.macs
     except ValueError:
-        if node.type.is_open or any(x.is_open for x in types):
+        if any(kind.is_open for part in node.parts for kind in (*part.inputs, part.output)):
             return None
         raise
 

@@ -1,37 +1,106 @@
 """The graph of a network: typed nodes over a networkx MultiDiGraph.
 
-Every node makes one tensor. Node names are the instance paths of the language
-(`stage1.0.conv2`) and the keys of the networkx graph. The operand index is the edge's key, so
-`add(x, x)` is two edges.
+Every node makes one tensor, by one operator or by several in one go. Node names are the instance
+paths of the language (`stage1.0.conv2`) and the keys of the networkx graph. The operand index is
+the edge's key, so `add(x, x)` is two edges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import networkx as nx
 
 from cnndsl.diagnostics import Span
 from cnndsl.ir.expressions import Expression, Parameter, parameters_of
 from cnndsl.ir.operator import Operator
+from cnndsl.ir.part import Chain, Part, Step, chained
 from cnndsl.ir.types import TensorType
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
-    """One operation and the tensor it makes. Changed by replacing it in its graph.
+class Node(Chain[Operator]):
+    """What makes one tensor: one operator, and those that passes have fused with it.
 
-    `params` maps the operator's roles ("weight", "bias") to expressions; `spans` are the places
-    in the source that the node stands for, several once nodes have been fused.
+    Nodes are changed by replacing them in their graph. `spans` are the places in the source that
+    a node stands for, several once nodes have been fused.
     """
 
     name: str
-    op: Operator
-    type: TensorType
-    params: Mapping[str, Expression] = field(default_factory=dict)
+    core: Part[Operator]
+    prologue: tuple[Part[Operator], ...] = ()
+    epilogue: tuple[Part[Operator], ...] = ()
     spans: frozenset[Span] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        steps: Sequence[Step],
+        operands: Sequence[TensorType],
+        core: int = 0,
+        spans: frozenset[Span] = frozenset(),
+    ) -> Node:
+        """A node of bound parts; `core` is the index of its core.
+
+        Raises OperatorError and ValueError as `cnndsl.ir.part.chained` does.
+        """
+        parts = chained(steps, operands)
+        return cls(name, parts[core], parts[:core], parts[core + 1 :], spans)
+
+    @property
+    def params(self) -> Mapping[str, Expression]:
+        """The parameters of the core."""
+        return self.core.params
+
+    def expressions(self) -> Iterator[Expression]:
+        """The parameters of all parts."""
+        for part in self.parts:
+            yield from part.params.values()
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether the node has other parts than its core."""
+        return bool(self.prologue or self.epilogue)
+
+    @property
+    def type(self) -> TensorType:
+        """What the last part makes."""
+        return self.parts[-1].output
+
+    @property
+    def operands(self) -> int:
+        """How many values the node reads."""
+        first, *others = self.parts
+        return len(first.inputs) + sum(len(part.inputs) - 1 for part in others)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for one sample. Raises ValueError if that depends on an open size."""
+        return sum(part.op.macs(part.inputs, part.output) for part in self.parts)
+
+    def bound(self, operands: Sequence[TensorType]) -> Node:
+        """The node for operands of other types. Raises OperatorError if a part does not fit."""
+        steps = [part.step for part in self.parts]
+        return Node.of(self.name, steps, operands, len(self.prologue), self.spans)
+
+    def fold(
+        self, operands: Sequence[Value], compute: Callable[[Part[Operator], list[Value]], Value]
+    ) -> Value:
+        """What `compute` makes of the last part, if it is given each part and what that reads.
+
+        That is what it has made of the part before, and the node's operands in their order.
+        """
+        waiting = iter(operands)
+        first, *others = self.parts
+        value = compute(first, [next(waiting) for _ in first.inputs])
+        for part in others:
+            value = compute(part, [value, *(next(waiting) for _ in part.inputs[1:])])
+        return value
 
 
 @dataclass(frozen=True)
@@ -97,7 +166,7 @@ class Graph:
         """All parameters that any node reads, by name, each once."""
         found: dict[str, Parameter] = {}
         for node in self.nodes():
-            for expression in node.params.values():
+            for expression in node.expressions():
                 for parameter in parameters_of(expression):
                     found.setdefault(parameter.name, parameter)
         return found
@@ -118,18 +187,27 @@ class Graph:
         if name in self.nx:
             raise ValueError(f"node {name!r} exists already")
         types = [operand.type for operand in operands]
-        bound = op.bind(types)
-        node = Node(name, bound, bound.infer(types), dict(params or {}), spans)
-        self.nx.add_node(name, node=node)
-        for index, operand in enumerate(operands):
-            self.nx.add_edge(operand.name, name, key=index)
-        return node
+        return self.put(Node.of(name, [(op, params or {})], types, spans=spans), operands)
 
-    def update(self, node: Node, **changes: Any) -> Node:
-        """Replace fields of a node other than its name; returns the new node."""
-        changed = replace(node, **changes)
+    def update(self, node: Node, *, spans: frozenset[Span] | None = None, **core: Any) -> Node:
+        """Replace the spans of a node, or fields of its core; returns the new node."""
+        part = replace(node.core, **core)
+        changed = replace(node, core=part, spans=node.spans if spans is None else spans)
         self.nx.nodes[node.name]["node"] = changed
         return changed
+
+    def put(self, node: Node, operands: Sequence[Node]) -> Node:
+        """Add a node, or let it take the place of that of its name, for the same consumers.
+
+        Its parts are bound to the operands, and typed, here; the operands must not depend on it.
+        Raises OperatorError if a part cannot take them.
+        """
+        bound = node.bound([operand.type for operand in operands])
+        self.nx.remove_edges_from(list(self.nx.in_edges([node.name], keys=True)))
+        self.nx.add_node(node.name, node=bound)
+        for index, operand in enumerate(operands):
+            self.nx.add_edge(operand.name, node.name, key=index)
+        return bound
 
     def redefine(
         self,
@@ -139,25 +217,21 @@ class Graph:
         params: Mapping[str, Expression],
         spans: frozenset[Span],
     ) -> Node:
-        """Let a node compute something else under its name, for the same consumers.
+        """Let a node be one operator that makes what it made, under its name.
 
-        `op` is bound and typed here. Raises OperatorError if it cannot take the operands,
-        ValueError if the type of the result changes. The operands must not depend on the node.
+        See `put`. Raises ValueError if the type of the result changes.
         """
         types = [operand.type for operand in operands]
-        bound = op.bind(types)
-        if bound.infer(types) != node.type:
-            raise ValueError(f"{node.name!r} would be {bound.infer(types)}, not {node.type}")
-        for source, _, key in list(self.nx.in_edges(node.name, keys=True)):
-            self.nx.remove_edge(source, node.name, key=key)
-        for index, operand in enumerate(operands):
-            self.nx.add_edge(operand.name, node.name, key=index)
-        return self.update(node, op=bound, params=dict(params), spans=spans)
+        changed = Node.of(node.name, [(op, params)], types, spans=spans)
+        if changed.type != node.type:
+            raise ValueError(f"{node.name!r} would be {changed.type}, not {node.type}")
+        return self.put(changed, operands)
 
     def replace(self, old: Node, new: Node) -> None:
         """Let all consumers of `old`, and outputs and stages made by it, use `new` instead.
 
-        `old` stays, without consumers, except that `new` keeps reading it if it does.
+        `old` stays, without consumers, except that `new` keeps reading it if it does. If their
+        types differ, `bind_readers` has to follow.
         """
         for consumer, index in self.consumers(old):
             if consumer.name != new.name:
@@ -170,6 +244,14 @@ class Graph:
             for name, aux in self.auxiliaries.items()
         }
         self.stages = [(name, swap.get(node, node)) for name, node in self.stages]
+
+    def bind_readers(self, node: Node) -> None:
+        """Bind all consumers of a node anew: its type has changed, not what they make of it.
+
+        Raises OperatorError if one cannot take it.
+        """
+        for consumer, _ in self.consumers(node):
+            self.put(consumer, self.producers(consumer))
 
     def insert_after(self, node: Node, name: str, op: Operator, **fields: Any) -> Node:
         """Put a one-operand node between `node` and all its present consumers."""

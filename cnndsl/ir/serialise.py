@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from cnndsl.ir.attributes import VALUES, attribute_kinds, build, nested_shape, required_attributes
+from cnndsl.ir.attributes import VALUES, attribute_kinds, build, required_attributes
 from cnndsl.ir.dims import Atom, Dim, OpenDim, Quotient, Symbol
 from cnndsl.ir.expressions import Apply, Constant, Expression, Parameter
 from cnndsl.ir.graph import Auxiliary, Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import BY_NAME, Fused, Input, SqueezeExcite
+from cnndsl.ir.operators import BY_NAME, Input, SqueezeExcite
 
 PLAIN = {**BY_NAME, SqueezeExcite.name: SqueezeExcite}
 """Operators whose attributes are plain values."""
@@ -27,10 +27,16 @@ def to_json(graph: Graph) -> dict[str, Any]:
     nodes = [
         {
             "name": node.name,
-            "op": node.op.name,
-            "attributes": _attributes(node.op),
             "operands": [producer.name for producer in graph.producers(node)],
-            "params": {role: table.index(e) for role, e in node.params.items()},
+            "parts": [
+                {
+                    "op": part.op.name,
+                    "attributes": _attributes(part.op),
+                    "params": {role: table.index(e) for role, e in part.params.items()},
+                }
+                for part in node.parts
+            ],
+            "core": len(node.prologue),
         }
         for node in graph.nodes()
     ]
@@ -73,20 +79,10 @@ def expressions_from_json(data: Mapping[str, Any]) -> dict[str, Expression]:
 
 
 def _attributes(op: Operator) -> dict[str, Any]:
-    if isinstance(op, Fused):
-        return {
-            "core": _part(op.core),
-            "prologue": [_part(part) for part in op.prologue],
-            "epilogue": [_part(part) for part in op.epilogue],
-        }
     values = {f.name: getattr(op, f.name) for f in fields(op)}
     if isinstance(op, Input):
         values["shape"] = [_dim_to_json(dim) for dim in op.shape]
     return values
-
-
-def _part(op: Operator) -> list[Any]:
-    return [op.name, _attributes(op)]
 
 
 class _ExpressionTable:
@@ -149,28 +145,26 @@ def _graph(data: Mapping[str, Any]) -> Graph:
 
 
 def _add_node(graph: Graph, item: Mapping[str, Any], expressions: list[Expression]) -> None:
-    operator = _operator(item["op"], item["attributes"])
+    name = _text(item["name"])
+    if name in graph:
+        raise ValueError(f"there are two nodes {name!r}")
     operands = [graph[_node(graph, name)] for name in item["operands"]]
-    if not operator.takes(len(operands)):
-        raise ValueError(f"{operator.name} cannot join {len(operands)} operands")
-    params = {role: expressions[_index(i)] for role, i in item["params"].items()}
-    node = graph.add(_text(item["name"]), operator, operands, params)
-    _check_params(graph, node)
+    steps = [
+        (
+            _operator(part["op"], part["attributes"]),
+            {role: expressions[_index(i)] for role, i in part["params"].items()},
+        )
+        for part in item["parts"]
+    ]
+    node = Node.of(name, steps, [x.type for x in operands], _index(item["core"]))
+    for part in node.parts:
+        if {role: expression.shape for role, expression in part.params.items()} != part.shapes():
+            raise ValueError(f"the parameters of {name!r} do not fit its operators")
+    graph.put(node, operands)
 
 
 def _operator(name: str, attributes: Mapping[str, Any]) -> Operator:
     """An operator from JSON, every attribute checked by its kind."""
-    if name == Fused.name:
-        core = _plain_operator(*attributes["core"])
-        stages = (
-            tuple(_plain_operator(*part) for part in attributes[stage])
-            for stage in ("prologue", "epilogue")
-        )
-        return Fused(core, *stages)
-    return _plain_operator(name, attributes)
-
-
-def _plain_operator(name: str, attributes: Mapping[str, Any]) -> Operator:
     kind = PLAIN[name]
     values = dict(attributes)
     if kind is Input:
@@ -181,14 +175,6 @@ def _plain_operator(name: str, attributes: Mapping[str, Any]) -> Operator:
         raise ValueError(f"these are not the attributes of {name}")
     operator: Operator = build(kind, values)
     return operator
-
-
-def _check_params(graph: Graph, node: Node) -> None:
-    specs = node.op.parameters(graph.input_types(node))
-    expected = {role: spec.shape for role, spec in specs.items()}
-    expected |= {role: nested_shape(values) for role, values in node.op.constants().items()}
-    if {role: expression.shape for role, expression in node.params.items()} != expected:
-        raise ValueError(f"the parameters of {node.name!r} do not fit its operator")
 
 
 def _read_parameter(

@@ -13,7 +13,7 @@ from typing import Any
 from cnndsl.ir.expressions import Constant, Expression, Parameter
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Fused, Input
+from cnndsl.ir.operators import Input
 
 INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
 """Functions written between their two arguments, with their precedence."""
@@ -42,25 +42,27 @@ def node_lines(graph: Graph, node: Node) -> Iterator[str]:
         yield f"{node.name} = input : {node.type}"
         return
     operands = ", ".join(operand.name for operand in graph.producers(node))
-    yield f"{node.name} = {_call(node.op, operands)} : {node.type}"
-    constants = node.op.constants()
-    for role, expression in node.params.items():
-        text = expression_text(expression)
-        if role not in constants and text != f"{node.name}.{role.removeprefix('core.')}":
-            yield f"    {role} = {text}"
+    yield f"{node.name} = {_call(node, operands)} : {node.type}"
+    for label, part in node.labelled():
+        lead = f"{label}." if node.is_fused else ""
+        constants = part.op.constants()
+        for role, expression in part.params.items():
+            text = expression_text(expression)
+            is_own = part is node.core and text == f"{node.name}.{role}"
+            if role not in constants and not is_own:
+                yield f"    {lead}{role} = {text}"
 
 
-def operator_text(op: Operator) -> str:
-    """The name of an operator; of a fused one those of its parts in order: conv+add+relu."""
-    return "+".join(part.name for _, part in op.labelled()) if isinstance(op, Fused) else op.name
+def operator_text(node: Node) -> str:
+    """The names of a node's operators in order: conv+add+relu."""
+    return "+".join(part.op.name for part in node.parts)
 
 
-def _call(op: Operator, operands: str) -> str:
-    if isinstance(op, Fused):
-        parts = [_operator(part) for _, part in op.labelled()]
-        return f"fused({operands}) {{ {' -> '.join(parts)} }}"
-    attributes = " ".join(_attributes(op))
-    return f"{op.name}({operands}) {attributes}".rstrip()
+def _call(node: Node, operands: str) -> str:
+    if node.is_fused:
+        return f"fused({operands}) {{ {' -> '.join(_operator(part.op) for part in node.parts)} }}"
+    attributes = " ".join(_attributes(node.op))
+    return f"{node.op.name}({operands}) {attributes}".rstrip()
 
 
 def _operator(op: Operator) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import networkx as nx
 
-from cnndsl.ir.attributes import nested_shape
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import OperatorError
-from cnndsl.ir.operators import Input
+from cnndsl.ir.operators import Input, MaxPool
 
 
 class GraphError(AssertionError):
@@ -26,8 +25,7 @@ def verify(graph: Graph) -> None:
     _verify_names(graph)
     for node in graph.nodes():
         _verify_operands(graph, node)
-        _verify_operator(graph, node)
-        _verify_params(graph, node)
+        _verify_parts(graph, node)
 
 
 def _verify_names(graph: Graph) -> None:
@@ -52,27 +50,21 @@ def _verify_names(graph: Graph) -> None:
 
 def _verify_operands(graph: Graph, node: Node) -> None:
     keys = sorted(key for _, _, key in graph.nx.in_edges(node.name, keys=True))
-    if keys != list(range(len(keys))) or not node.op.takes(len(keys)):
+    if keys != list(range(len(keys))) or len(keys) != node.operands:
         raise GraphError(f"{node.name} ({node.op.name}) has the operands {keys}")
 
 
-def _verify_operator(graph: Graph, node: Node) -> None:
-    types = graph.input_types(node)
+def _verify_parts(graph: Graph, node: Node) -> None:
+    """Bound to the operands, and typed and with parameters as the operators say."""
     try:
-        bound = node.op.bind(types)
-        result = bound.infer(types)
+        bound = node.bound(graph.input_types(node))
     except OperatorError as error:
         raise GraphError(f"{node.name} ({node.op.name}): {error.message}") from error
-    if bound != node.op:
-        raise GraphError(f"{node.name} is not bound: {node.op} should be {bound}")
-    if result != node.type:
-        raise GraphError(f"{node.name} is {node.type}, its operator makes {result}")
-
-
-def _verify_params(graph: Graph, node: Node) -> None:
-    specs = node.op.parameters(graph.input_types(node))
-    expected = {role: spec.shape for role, spec in specs.items()}
-    expected |= {role: nested_shape(values) for role, values in node.op.constants().items()}
-    found = {role: expression.shape for role, expression in node.params.items()}
-    if found != expected:
-        raise GraphError(f"{node.name} ({node.op.name}) has {found}, not {expected}")
+    for part, expected in zip(node.parts, bound.parts, strict=True):
+        if part != expected:
+            raise GraphError(f"{node.name} ({part.op.name}) is {part}, not {expected}")
+        found = {role: expression.shape for role, expression in part.params.items()}
+        if found != part.shapes():
+            raise GraphError(f"{node.name} ({part.op.name}) has {found}, not {part.shapes()}")
+    if any(isinstance(part.op, MaxPool) for part in (*node.prologue, *node.epilogue[:-1])):
+        raise GraphError(f"{node.name} has a pool that is not its last part")

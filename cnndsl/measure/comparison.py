@@ -108,7 +108,7 @@ def compare(found: Candidates, arrays: Mapping[str, Array], tolerance: float) ->
     rows = [
         Row(
             name,
-            operator_text(found.graph[name].op),
+            operator_text(found.graph[name]),
             wanted.shape,
             {target: relative_error(traces[target][name], wanted) for target in others},
         )

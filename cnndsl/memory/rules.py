@@ -11,7 +11,6 @@ from cnndsl.ir.operators import (
     BatchNorm,
     Dropout,
     Flatten,
-    Fused,
     Identity,
     Max,
     Mul,
@@ -39,25 +38,21 @@ squeeze_excite also on sums that are complete before the first element is writte
 def overwritable(graph: Graph, node: Node, options: Options) -> list[int]:
     """The operands whose element i is last read when element i of the result is written.
 
-    Of a fused operator these are the operands of the joins that follow its core, and all if the
-    core is elementwise.
+    These are the operands of the joins that follow the core, and all if the core is elementwise.
     """
     operands = graph.producers(node)
-    if isinstance(node.op, Fused):
-        candidates = range(not isinstance(node.op.core, ELEMENTWISE), len(operands))
-    elif isinstance(node.op, ELEMENTWISE):
-        candidates = range(len(operands))
-    else:
-        return []
+    first = 0 if isinstance(node.op, ELEMENTWISE) else len(node.core.inputs)
     return [
         index
-        for index in candidates
+        for index in range(first, len(operands))
         if operands[index].type == node.type and options.alike(operands[index], node)
     ]
 
 
 def view_offset(graph: Graph, node: Node, options: Options) -> int | None:
     """Where in its operand's sample the result lies as it is, in bytes; None if nowhere."""
+    if node.is_fused:
+        return None
     match node.op:
         case Slice():
             (x,) = graph.producers(node)

@@ -26,7 +26,8 @@ class CommonSubexpressions:
             if isinstance(node.op, Input):
                 continue
             operands = tuple(operand.name for operand in graph.producers(node))
-            key = (node.op, operands, frozenset(node.params.items()))
+            params = tuple(frozenset(part.params.items()) for part in node.parts)
+            key = (node.parts, operands, params)
             kept = first.setdefault(key, node.name)
             if kept != node.name:
                 twin = graph[kept]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import PLAIN_ACTIVATIONS, Concat, Relu
 from cnndsl.passes.epilogue import MAKERS
-from cnndsl.passes.fusing import core_of
 from cnndsl.passes.rectified import nonnegative_nodes
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
@@ -36,7 +35,7 @@ class ConcatActivation:
             keeps = nonnegative if isinstance(node.op, Relu) else set()
             parts = [part for part in graph.producers(concat) if part.name not in keeps]
             for part in parts:
-                if not isinstance(core_of(part), MAKERS):
+                if not isinstance(part.op, MAKERS):
                     raise Reject(f"its part {describe(part)} cannot compute it")
                 require_one_reader(graph, part)
             for index, part in enumerate(parts):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Conv, Fused
-from cnndsl.passes.fusing import absorb, as_fused, core_of
+from cnndsl.ir.operators import Conv
+from cnndsl.passes.fusing import absorb
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
 
@@ -22,24 +22,24 @@ class DepthwisePrologue:
 
     def run(self, graph: Graph) -> Report:
         """Fuse each depthwise convolution with its reader, or leave it."""
-        return rewrite_each(graph, (Conv, Fused), _fuse)
+        return rewrite_each(graph, Conv, _fuse)
 
 
 def _fuse(graph: Graph, node: Node) -> str | None:
-    op, params = as_fused(node)
-    if not isinstance(op.core, Conv) or not is_depthwise(op.core, params["core.weight"].shape):
+    assert isinstance(node.op, Conv)
+    if not is_depthwise(node.op, node.params["weight"].shape):
         return None
-    if op.prologue:
+    if node.prologue:
         raise Reject("it has a prologue")
-    if any(step.operands is None for step in op.epilogue):
+    if any(len(step.inputs) > 1 for step in node.epilogue):
         raise Reject("it joins another value")
-    if op.pool:
+    if node.pool:
         raise Reject("it ends with a pool")
     require_one_reader(graph, node)
     ((reader, index),) = graph.consumers(node)
-    if index or not is_pointwise(core_of(reader)):
+    if index or not is_pointwise(reader.op):
         raise Reject(f"its reader {describe(reader)} is no pointwise convolution of it")
-    if isinstance(reader.op, Fused) and reader.op.prologue:
+    if reader.prologue:
         raise Reject(f"its reader {reader.name} has a prologue already")
     absorb(graph, reader, node)
     return f"prologue of {reader.name}"

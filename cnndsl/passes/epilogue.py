@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import ACTIVATIONS, Add, Max, Mul, SqueezeExcite
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
-from cnndsl.passes.fusing import add_epilogue, core_of
+from cnndsl.passes.fusing import add_epilogue
 from cnndsl.passes.linear import WEIGHTED
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
@@ -58,7 +58,7 @@ def _maker(graph: Graph, node: Node, operands: list[Node]) -> Node:
 
 
 def _require_maker(graph: Graph, operand: Node, node: Node) -> None:
-    if not isinstance(core_of(operand), MAKERS):
+    if not isinstance(operand.op, MAKERS):
         raise Reject(f"its operand {describe(operand)} has no weights")
     require_one_reader(graph, operand)
     if operand.type != node.type:

@@ -15,7 +15,7 @@ from cnndsl.ir.operators import (
     GlobalMaxPool,
     RadialBasis,
 )
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.part import Part
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
 from cnndsl.passes.rewrite import (
     Reject,
@@ -73,10 +73,11 @@ def _to_conv(graph: Graph, node: Node) -> str:
     weight = node.params["weight"]
     params = {**node.params, "weight": reshape(weight, (node.op.units, channels, *kernel))}
     outputs, readers = graph.output_names(node), [reader for reader, _ in graph.consumers(node)]
-    spread = TensorType((node.op.units, *(1 for _ in kernel)))
-    conv = graph.redefine(graph.update(node, type=spread), op, [x], params, node.spans)
+    conv = graph.put(Node(node.name, Part.of(op, [x.type], params), spans=node.spans), [x])
     if outputs or not all(isinstance(reader.op, FLATTENING) for reader in readers):
         graph.insert_after(conv, f"{node.name}/flatten", Flatten(), spans=node.spans)
+    else:
+        graph.bind_readers(conv)
     return f"a convolution of window {'x'.join(map(str, kernel))}"
 
 
@@ -91,13 +92,15 @@ def _to_fc(graph: Graph, node: Node) -> str | None:
     if op.groups > 1 or op.table is not None or op.flip:
         raise Reject("it has groups, a table or a flipped kernel")
     between, last = _vector_maker(graph, node)
-    vector = TensorType((op.filters,))
     weight = reshape(node.params["weight"], (op.filters, x.type.elements))
     params = {**node.params, "weight": weight}
-    graph.update(node, op=FullyConnected(op.filters, op.bias), type=vector, params=params)
+    layer = Part.of(FullyConnected(op.filters, op.bias), [x.type], params)
+    graph.put(Node(node.name, layer, spans=node.spans), [x])
     for step in between:
-        graph.update(step, type=vector)
-    if not isinstance(last.op, FullyConnected | RadialBasis):
+        graph.put(step, graph.producers(step))
+    if isinstance(last.op, FullyConnected | RadialBasis):
+        graph.put(last, graph.producers(last))
+    else:
         graph.bypass(last, graph.producers(last)[0])
     return f"a fully connected layer, up to {last.name}"
 

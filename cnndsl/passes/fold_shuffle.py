@@ -20,7 +20,7 @@ from cnndsl.ir.operators import (
 from cnndsl.ir.operators.pooling import AdaptivePool, GlobalPool, Pool
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
 from cnndsl.passes.depthwise_prologue import is_depthwise
-from cnndsl.passes.fusing import Step
+from cnndsl.passes.fusing import step_of
 from cnndsl.passes.rewrite import (
     Reject,
     Report,
@@ -139,9 +139,9 @@ def reordered(node: Node, order: Sequence[int]) -> list[Node]:
     """A channelwise node for channels in another order; nothing if it has no parameters."""
     if not node.params:
         return []
-    step = Step.of(node)
-    params = {role: take(expression, 0, order) for role, expression in step.params.items()}
-    return [_with_params(replace(node, op=step.op), params)]
+    part = step_of(node)
+    params = {role: take(expression, 0, order) for role, expression in part.params.items()}
+    return [_with_params(replace(node, core=part), params)]
 
 
 def _dense_weight(node: Node) -> Expression:
@@ -158,4 +158,4 @@ def _dense_weight(node: Node) -> Expression:
 def _with_params(node: Node, params: Mapping[str, Expression]) -> Node:
     """The node with other weights, which are no longer constants of the network."""
     op = replace(node.op, weight=None) if isinstance(node.op, Conv) else node.op
-    return replace(node, op=op, params=params)
+    return replace(node, core=replace(node.core, op=op, params=params))

@@ -49,7 +49,7 @@ def _merge(graph: Graph, node: Node) -> str | None:
     if after >= before:
         raise Reject(f"with {first.name} it would cost {after} multiply-adds instead of {before}")
     spans = first.spans | node.spans
-    graph.bypass(node, graph.update(first, op=op, type=node.type, params=params, spans=spans))
+    graph.bypass(node, graph.update(first, op=op, output=node.type, params=params, spans=spans))
     return f"merged into {first.name}: {after} multiply-adds instead of {before}"
 
 

@@ -66,6 +66,8 @@ def _remove(graph: Graph, node: Node) -> str | None:
     if same is None:
         return None
     graph.bypass(node, same)
+    if same.type != node.type:
+        graph.bind_readers(same)
     return f"removed: equal to {same.name}"
 
 

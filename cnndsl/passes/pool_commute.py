@@ -9,6 +9,7 @@ from cnndsl.ir.algebra import reshape
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import AvgPool, Conv, DistanceAvgPool, FullyConnected, GlobalAvgPool
+from cnndsl.ir.part import Part
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
 
@@ -47,8 +48,8 @@ def _swap(graph: Graph, pool: Node) -> str:
     (x,) = graph.producers(conv)
     graph.bypass(pool, conv)
     pooled = graph.add(pool.name, pool.op, [x], pool.params, pool.spans)
-    smaller = graph.update(graph[conv.name], type=pool.type)
-    graph.redefine(smaller, op, [pooled], params, conv.spans)
+    part = Part.of(op, [pooled.type], params)
+    graph.put(Node(conv.name, part, spans=conv.spans), [pooled])
     return f"moved before {conv.name}"
 
 

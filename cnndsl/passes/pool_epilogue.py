@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Conv, Fused, MaxPool
-from cnndsl.passes.fusing import add_epilogue, core_of
+from cnndsl.ir.operators import Conv, MaxPool
+from cnndsl.passes.fusing import add_epilogue
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
 
@@ -28,9 +28,9 @@ class PoolEpilogue:
 
 def _fuse(graph: Graph, pool: Node) -> str:
     (conv,) = graph.producers(pool)
-    if not isinstance(core_of(conv), Conv):
+    if not isinstance(conv.op, Conv):
         raise Reject(f"its operand {describe(conv)} is no convolution")
-    if isinstance(conv.op, Fused) and conv.op.pool:
+    if conv.pool:
         raise Reject(f"its operand {conv.name} ends with a pool already")
     require_one_reader(graph, conv)
     _require_tiling(pool, conv)

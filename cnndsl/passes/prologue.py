@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import ACTIVATIONS, AvgPool, Fused, GlobalAvgPool
+from cnndsl.ir.operators import ACTIVATIONS, AvgPool, GlobalAvgPool
 from cnndsl.passes.channel_affine import CHANNEL_AFFINE
-from cnndsl.passes.fusing import add_prologue, core_of
+from cnndsl.passes.fusing import add_prologue
 from cnndsl.passes.linear import WEIGHTED
 from cnndsl.passes.rewrite import Reject, Report, describe, require_inner, rewrite_each
 
@@ -57,12 +57,11 @@ def _readers(graph: Graph, steps: tuple[Node, ...]) -> list[_Reader]:
         raise Reject(f"nothing reads {describe(steps[-1])}")
     found = []
     for reader, index in consumers:
-        core = core_of(reader)
         if isinstance(reader.op, ACTIVATIONS) and len(steps) == 1:
             found += _readers(graph, (*steps, reader))
-        elif not isinstance(core, CORES):
+        elif not isinstance(reader.op, CORES):
             raise Reject(f"its reader {describe(reader)} cannot compute it while reading")
-        elif isinstance(reader.op, Fused) and (index or reader.op.prologue):
+        elif reader.is_fused and (index or reader.prologue):
             what = "joins it behind its core" if index else "has a prologue already"
             raise Reject(f"its reader {reader.name} {what}")
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Conv, Shuffle
 from cnndsl.passes.fold_shuffle import inverse_order, is_channelwise, reordered, with_new_weights
-from cnndsl.passes.fusing import add_prologue, core_of
+from cnndsl.passes.fusing import add_prologue
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
 
@@ -48,7 +48,6 @@ def _reader(graph: Graph, node: Node) -> tuple[list[Node], Node]:
         if not is_channelwise(node):
             break
         passed.append(node)
-    core = core_of(node)
-    if not isinstance(core, Conv) or core.groups == 1:
+    if not isinstance(node.op, Conv) or node.op.groups == 1:
         raise Reject(f"{describe(node)} is no grouped convolution")
     return passed, node

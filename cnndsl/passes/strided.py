@@ -78,11 +78,10 @@ def _move(graph: Graph, node: Node) -> str | None:
     smaller = Subsample(stride).infer([node.type])
     if isinstance(node.op, Conv | Subsample):
         product = tuple(s * t for s, t in zip(node.op.stride, stride, strict=True))
-        node = graph.update(node, op=replace(node.op, stride=product), type=smaller)
+        node = graph.update(node, op=replace(node.op, stride=product), output=smaller)
     else:
         operands = [_subsampled(graph, x, node, stride) for x in graph.producers(node)]
-        node = graph.update(node, type=smaller)
-        graph.redefine(node, node.op, operands, node.params, node.spans)
+        node = graph.put(node, operands)
     for reader in dict.fromkeys(readers):
         if isinstance(reader.op, Subsample):
             node = graph.update(node, spans=node.spans | reader.spans)
@@ -90,6 +89,7 @@ def _move(graph: Graph, node: Node) -> str | None:
         else:
             assert isinstance(reader.op, Conv)
             graph.update(reader, op=replace(reader.op, stride=(1,) * len(stride)))
+            graph.put(graph[reader.name], graph.producers(reader))
     shown = "x".join(map(str, stride))
     return (
         f"stride {shown} more"

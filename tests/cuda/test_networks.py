@@ -15,7 +15,6 @@ from cnndsl.ir.operators import (
     Affine,
     Conv,
     FullyConnected,
-    Fused,
     PRelu,
     SqueezeExcite,
 )
@@ -25,7 +24,7 @@ from cnndsl.weights.bind import bind
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE, assert_agrees
 from tests.onnx.support import start
-from tests.operators.cases import apply, parameter_values
+from tests.operators.cases import Chain, apply_chain, parameter_values
 from tests.passes.random_graphs import Sample, samples
 
 
@@ -65,23 +64,21 @@ def test_resnet50_in_halves_runs_on_tensor_cores_without_a_workspace(batch: int)
     products = {
         step.node: step for step in program.steps if step.kernel.family in ("gemm", "wgmma")
     }
-    weighted = [n for n in graph.nodes() if isinstance(core_of(n.op), Conv | FullyConnected)]
+    weighted = [n for n in graph.nodes() if isinstance(n.op, Conv | FullyConnected)]
     assert len(weighted) == 54
     assert {node.name for node in weighted} == set(products)
-    residual = [step for step in products.values() if Add in map(type, step.call.epilogue)]
+    residual = [
+        step for step in products.values() if Add in [type(part.op) for part in step.call.epilogue]
+    ]
     assert len(residual) == 16
     others = [step.node for step in program.steps if step.node not in products]
     assert others == ["image.in", "maxpool", "avgpool", "softmax1", "output.out"]
 
 
-def core_of(op: object) -> object:
-    return op.core if isinstance(op, Fused) else op
-
-
 def test_squeeze_and_excitation_is_taken_apart(emulator: Emulator):
     graph, x = start(20, 5, 6)
-    block = Fused(SqueezeExcite(3), (Affine(),), (Add(), PRelu()))
-    graph.outputs = {"out": apply(graph, "se", block, [x, x]).name}
+    block = Chain(SqueezeExcite(3), (Affine(),), (Add(), PRelu()))
+    graph.outputs = {"out": apply_chain(graph, "se", block, [x, x]).name}
     values = parameter_values(graph, 1)
     inputs = {"image": np.random.default_rng(2).normal(size=(2, 20, 5, 6))}
     module = emulator.module(graph, values, 2)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cnndsl.backends.numpy.kernels import KERNELS
-from cnndsl.backends.numpy.run import evaluate_params
+from cnndsl.backends.numpy.run import evaluate_params, run_node
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.memory import Plan, Use
 from cnndsl.runtime.module import Array
@@ -58,7 +57,7 @@ class Arena:
             number, lane = divmod(first + index, self.block)
             stored[:, number, ..., lane] = values[:, index]
 
-    def compute(self, node: Node, params: Mapping[str, Array]) -> None:
+    def compute(self, node: Node, params: Sequence[Mapping[str, Array]]) -> None:
         """Do what the plan leaves to do; a result that overwrites nothing starts as NaN."""
         place = self.plan.places[node.name]
         if place.use is Use.VIEW:
@@ -73,7 +72,7 @@ class Arena:
         if place.use is not Use.OVER:
             self._blocks(node.name)[...] = np.nan
         with np.errstate(all="ignore"):
-            self.write(node.name, KERNELS[type(node.op)](node.op, operands, dict(params)))
+            self.write(node.name, run_node(node, operands, params))
 
 
 def run_in_arena(

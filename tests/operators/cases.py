@@ -16,6 +16,7 @@ from cnndsl.ir.expressions import Constant, Expression, Parameter
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import BY_NAME, Input
+from cnndsl.ir.part import Part, chained
 from cnndsl.ir.types import Shape
 from cnndsl.runtime.module import Array
 
@@ -59,14 +60,45 @@ class Case:
 
 def apply(graph: Graph, name: str, operator: Operator, operands: list[Node]) -> Node:
     """Add a node with its parameters, named `<node>.<role>`, and its constants."""
+    part = Part.of(operator, [operand.type for operand in operands])
+    return graph.add(name, part.op, operands, _params(name, part))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The operators of a node, `core` between those before and after it."""
+
+    core: Operator
+    prologue: tuple[Operator, ...] = ()
+    epilogue: tuple[Operator, ...] = ()
+
+    def labels(self) -> list[str]:
+        """The names of the parts, as in `Node.labelled`."""
+        before = [f"prologue{index}" for index in range(len(self.prologue))]
+        return [*before, "core", *(f"epilogue{index}" for index in range(len(self.epilogue)))]
+
+    def operators(self) -> tuple[Operator, ...]:
+        """All of them in order."""
+        return (*self.prologue, self.core, *self.epilogue)
+
+
+def apply_chain(graph: Graph, name: str, chain: Chain, operands: list[Node]) -> Node:
+    """Add a fused node, the parameters of each part named `<node>.<label>.<role>`."""
     types = [operand.type for operand in operands]
-    bound = operator.bind(types)
+    bare = chained([(operator, {}) for operator in chain.operators()], types)
+    steps = [
+        (part.op, _params(f"{name}.{label}", part))
+        for label, part in zip(chain.labels(), bare, strict=True)
+    ]
+    return graph.put(Node.of(name, steps, types, len(chain.prologue)), operands)
+
+
+def _params(name: str, part: Part[Operator]) -> dict[str, Expression]:
     params: dict[str, Expression] = {
         role: Parameter(f"{name}.{role}", spec.shape, spec.init, spec.learned)
-        for role, spec in bound.parameters(types).items()
+        for role, spec in part.op.parameters(part.inputs).items()
     }
-    params |= {role: Constant(values) for role, values in bound.constants().items()}
-    return graph.add(name, bound, operands, params)
+    return params | {role: Constant(values) for role, values in part.op.constants().items()}
 
 
 def parameter_values(graph: Graph, seed: int) -> dict[str, Array]:

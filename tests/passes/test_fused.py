@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cnndsl.analysis.cost import graph_cost
 from cnndsl.backends.numpy.run import run_graph
 from cnndsl.ir.expressions import Expression, Parameter
 from cnndsl.ir.graph import Graph
@@ -16,33 +18,35 @@ from cnndsl.ir.operators import (
     Affine,
     Conv,
     FullyConnected,
-    Fused,
     GlobalAvgPool,
     Input,
+    MaxPool,
     Mul,
     PRelu,
     Relu,
     Scale,
 )
+from cnndsl.ir.part import chained
 from cnndsl.ir.serialise import from_json, to_json
 from cnndsl.ir.verify import verify
 from tests.onnx.support import assert_close, compiled
-from tests.operators.cases import apply, parameter_values
+from tests.operators.cases import Chain, apply, apply_chain, parameter_values
 
 CASES = {
-    "all": Fused(
+    "all": Chain(
         Conv(4, (3,), groups=2), (Affine(), Relu()), (Add(), Affine(), PRelu(), Mul(), Relu())
     ),
-    "prologue": Fused(GlobalAvgPool(), (Scale((2.0,), (-0.5,)), Relu())),
-    "plain": Fused(Conv(4, (3,))),
-    "vector": Fused(FullyConnected(4), (), (Relu(), Add())),
+    "prologue": Chain(GlobalAvgPool(), (Scale((2.0,), (-0.5,)), Relu())),
+    "plain": Chain(Conv(4, (3,))),
+    "vector": Chain(FullyConnected(4), (), (Relu(), Add())),
 }
 
 
-def both_graphs(op: Fused) -> tuple[Graph, Graph]:
-    """The fused operator as one node, and as a chain of its parts with the same parameters."""
-    joins = sum(part.operands is None for part in op.epilogue)
-    shape = op.infer([Input((4, 6, 5)).infer([])] * (joins + 1)).shape
+def both_graphs(chain: Chain) -> tuple[Graph, Graph]:
+    """The operators as one node, and as nodes of their own with the same parameters."""
+    joins = sum(operator.operands is None for operator in chain.epilogue)
+    image = Input((4, 6, 5)).infer([])
+    shape = chain.core.bind([image]).infer([image]).shape
     graphs = []
     for _ in range(2):
         graph = Graph("fused")
@@ -51,14 +55,14 @@ def both_graphs(op: Fused) -> tuple[Graph, Graph]:
             graph.add(f"y{index}", Input(shape), [])
         graph.inputs = list(graph.nx)
         graphs.append(graph)
-    one, chain = graphs
-    apply(one, "result", op, [one[name] for name in one.inputs])
-    value, *others = (chain[name] for name in chain.inputs)
-    for label, part in op.labelled():
-        operands = [value, others.pop(0)] if part.operands is None else [value]
-        value = apply(chain, f"result.{label}", part, operands)
-    one.outputs, chain.outputs = {"out": "result"}, {"out": value.name}
-    return one, chain
+    one, several = graphs
+    apply_chain(one, "result", chain, [one[name] for name in one.inputs])
+    value, *others = (several[name] for name in several.inputs)
+    for label, operator in zip(chain.labels(), chain.operators(), strict=True):
+        operands = [value, others.pop(0)] if operator.operands is None else [value]
+        value = apply(several, f"result.{label}", operator, operands)
+    one.outputs, several.outputs = {"out": "result"}, {"out": value.name}
+    return one, several
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -77,40 +81,52 @@ def test_equals_its_parts(name: str) -> None:
     assert_close(np.asarray(module.run(singles)["out"]), expected)
 
 
-def test_cost_is_that_of_the_core() -> None:
-    op = CASES["all"]
-    types = [Input((4, 6, 5)).infer([])] * 3
-    bound = op.bind(types)
-    conv = Conv(4, (3,), groups=2).bind(types[:1])
-    assert bound.macs(types, bound.infer(types)) == conv.macs(types[:1], types[0])
+def test_cost_is_that_of_the_parts() -> None:
+    one, several = both_graphs(CASES["all"])
+    assert one["result"].macs == graph_cost(several).macs == 4 * 2 * 9 * 30
 
 
 def test_takes_an_operand_for_each_join() -> None:
-    assert [count for count in range(6) if CASES["all"].takes(count)] == [3]
-    assert [count for count in range(6) if CASES["plain"].takes(count)] == [1]
+    types = [Input((4, 6, 5)).infer([])] * 3
+    steps = [(operator, {}) for operator in CASES["all"].operators()]
+    assert len(chained(steps, types)) == 8
+    for count in (0, 1, 2, 4):
+        with pytest.raises(ValueError, match="operands"):
+            chained(steps, (types * 2)[:count])
 
 
 def test_parts_that_do_not_fit_are_refused() -> None:
     graph = Graph("wrong")
     x = graph.add("x", Input((4,)), [])
     with pytest.raises(OperatorError):
-        graph.add("y", CASES["plain"], [x])
+        apply_chain(graph, "y", CASES["prologue"], [x])
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_survives_an_artefact(name: str) -> None:
     one, _ = both_graphs(CASES[name])
     again = from_json(json.loads(json.dumps(to_json(one))))
-    assert again["result"].op == one["result"].op
-    assert again["result"].params == one["result"].params
+    for field in ("prologue", "core", "epilogue"):
+        assert getattr(again["result"], field) == getattr(one["result"], field)
+    assert list(again["result"].expressions()) == list(one["result"].expressions())
 
 
 @pytest.mark.parametrize("part", ["fused", "input", "nothing"])
 def test_hostile_parts_are_refused(part: str) -> None:
-    one, _ = both_graphs(CASES["plain"])
+    one, _ = both_graphs(CASES["vector"])
+    for index in range(3):
+        data = json.loads(json.dumps(to_json(one)))
+        data["nodes"][-1]["parts"][index]["op"] = part
+        with pytest.raises(ValueError, match=r"operands|attributes|not a graph"):
+            from_json(data)
+
+
+@pytest.mark.parametrize("core", [-1, 3, "1", None])
+def test_a_core_that_is_no_part_is_refused(core: object) -> None:
+    one, _ = both_graphs(CASES["vector"])
     data = json.loads(json.dumps(to_json(one)))
-    data["nodes"][-1]["attributes"]["core"] = [part, {}]
-    with pytest.raises(ValueError, match=r"operands|not a graph"):
+    data["nodes"][-1]["core"] = core
+    with pytest.raises(ValueError, match=r"index|not a graph"):
         from_json(data)
 
 
@@ -118,16 +134,28 @@ def test_verify_names_what_is_wrong() -> None:
     one, _ = both_graphs(CASES["plain"])
     broken: dict[str, dict[str, object]] = {
         "has {}": {"params": {}},
-        "bound": {"op": CASES["plain"]},
-        "makes": {"type": Input((9, 6, 5)).infer([])},
-        "operands": {"op": Add()},
-        "stands under": {"name": "other"},
+        "not Part": {"op": Conv(4, (3,))},
+        "is Part": {"output": Input((9, 6, 5)).infer([])},
+        "operands": {"inputs": ()},
     }
     for message, change in broken.items():
         graph = one.copy()
         graph.update(graph["result"], **change)
         with pytest.raises(AssertionError, match=message):
             verify(graph)
+    one.nx.nodes["result"]["node"] = replace(one["result"], name="other")
+    with pytest.raises(AssertionError, match="stands under"):
+        verify(one)
+
+
+def test_a_pool_is_the_last_part() -> None:
+    graph = Graph("pools")
+    x = graph.add("x", Input((4, 6, 6)), [])
+    graph.inputs = ["x"]
+    chain = Chain(Conv(4, (3,)), (), (MaxPool((2,)), Relu()))
+    graph.outputs = {"out": apply_chain(graph, "y", chain, [x]).name}
+    with pytest.raises(AssertionError, match="not its last"):
+        verify(graph)
 
 
 def test_verify_finds_cycles_and_lost_names() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import cnndsl
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.operators import BatchNorm, Dropout, Fused
+from cnndsl.ir.operators import BatchNorm, Dropout
 from cnndsl.ir.text import graph_text
 from cnndsl.passes.pipeline import FUSIONS, LEVELS, inference_graph, optimise, passes
 from tests.onnx.support import start, then
@@ -55,7 +55,7 @@ def test_level_0_is_inference(network: cnndsl.Network) -> None:
 def test_only_fusions_that_a_backend_takes(network: cnndsl.Network) -> None:
     graph, runs = optimise(network.graph, fusions=())
     assert not FUSIONS & set(names_of(runs))
-    assert not any(isinstance(node.op, Fused) for node in graph.nodes())
+    assert not any(node.is_fused for node in graph.nodes())
     assert sum(isinstance(node.op, BatchNorm) for node in graph.nodes()) == 1
     graph, runs = optimise(network.graph, fusions=("prologue",))
     assert "epilogue" not in names_of(runs)
@@ -67,7 +67,7 @@ def test_disable_and_until(network: cnndsl.Network) -> None:
     assert not {"no-ops", "fuse-bn"} & set(names_of(runs))
     graph, runs = optimise(network.graph, until="fuse-bn")
     assert names_of(runs)[-1] == "fuse-bn"
-    assert not any(isinstance(node.op, Fused) for node in graph.nodes())
+    assert not any(node.is_fused for node in graph.nodes())
 
 
 @pytest.mark.parametrize(

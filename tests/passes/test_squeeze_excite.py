@@ -16,12 +16,12 @@ from cnndsl.backends.numpy.run import run_graph
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operator import OperatorError
-from cnndsl.ir.operators import Add, Conv, Fused, Input, Relu, SqueezeExcite
+from cnndsl.ir.operators import Add, Conv, Input, Relu, SqueezeExcite
 from cnndsl.ir.serialise import from_json, to_json
 from cnndsl.memory import Options, Use, plan
 from cnndsl.passes.pipeline import inference_graph, optimise
 from tests.onnx.support import assert_close, compiled, start
-from tests.operators.cases import apply, parameter_values
+from tests.operators.cases import Chain, apply, apply_chain, parameter_values
 from tests.passes.random_graphs import Sample, samples
 
 FUNCTIONS = {
@@ -74,12 +74,12 @@ def test_a_vector_is_refused() -> None:
 
 def test_survives_an_artefact() -> None:
     graph, x = start(4, 6, 6)
-    apply(graph, "y", Fused(FORMS[1], (), (Add(), Relu())), [x, x])
+    apply_chain(graph, "y", Chain(FORMS[1], (), (Add(), Relu())), [x, x])
     graph.outputs = {"out": apply(graph, "z", FORMS[0], [graph["y"]]).name}
     again = from_json(json.loads(json.dumps(to_json(graph))))
     assert [node.op for node in again.nodes()] == [node.op for node in graph.nodes()]
     broken = json.loads(json.dumps(to_json(graph)))
-    broken["nodes"][-1]["attributes"]["gate"] = "softmax"
+    broken["nodes"][-1]["parts"][0]["attributes"]["gate"] = "softmax"
     with pytest.raises(ValueError, match="gate takes one of"):
         from_json(broken)
 
@@ -88,14 +88,13 @@ def test_every_block_of_a_network_becomes_one_operator() -> None:
     """SE-ResNet-50 has 16; its adds follow 12 of them and 4 projections."""
     graph = cnndsl.parse("se_resnet50").graph
     optimised, _ = optimise(graph)
-    cores = [node.op.core if isinstance(node.op, Fused) else node.op for node in optimised.nodes()]
-    kinds = Counter(map(type, cores))
+    kinds = Counter(type(node.op) for node in optimised.nodes())
     assert kinds[SqueezeExcite] == 16
     assert {kind.name for kind in kinds} == {
         "input", "conv", "maxpool", "squeeze_excite", "global_avgpool", "fc", "softmax",
     }  # fmt: skip
-    finished = [n for n in optimised.nodes() if isinstance(n.op, Fused) and Add() in n.op.epilogue]
-    assert Counter(type(node.op.core) for node in finished) == {SqueezeExcite: 12, Conv: 4}
+    finished = [node for node in optimised.nodes() if Add() in [part.op for part in node.epilogue]]
+    assert Counter(type(node.op) for node in finished) == {SqueezeExcite: 12, Conv: 4}
     assert graph_cost(optimised).macs == graph_cost(inference_graph(graph)).macs
 
 

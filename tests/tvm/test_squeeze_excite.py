@@ -10,10 +10,10 @@ import pytest
 from cnndsl.backends.tvm import BACKEND
 from cnndsl.backends.tvm.lower import lower
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Add, Affine, Fused, PRelu, Relu, SqueezeExcite
+from cnndsl.ir.operators import Add, Affine, PRelu, Relu, SqueezeExcite
 from cnndsl.passes.pipeline import optimise
 from tests.onnx.support import start, then
-from tests.operators.cases import apply, parameter_values
+from tests.operators.cases import Chain, apply_chain, parameter_values
 from tests.tvm.support import assert_agrees, compiled, machine
 
 SHAPES = ((40, 9, 11), (32, 1, 3), (33, 7), (20, 3, 4, 5), (5, 2, 2))
@@ -61,8 +61,8 @@ def test_agrees_with_the_reference(batch: int, extension: str, halo: bool, join:
 def test_with_a_prologue(batch: int):
     graph, x = start(20, 5, 6)
     node = then(graph, "conv", "conv", x, filters=20, kernel=1)
-    fused = Fused(SqueezeExcite(3), (Affine(), Relu()), (Add(), PRelu()))
-    node = apply(graph, "product", fused, [node, x])
+    chain = Chain(SqueezeExcite(3), (Affine(), Relu()), (Add(), PRelu()))
+    node = apply_chain(graph, "product", chain, [node, x])
     graph.outputs = {"out": node.name}
     values = parameter_values(graph, 5)
     inputs = {"image": np.random.default_rng(6).normal(size=(batch, 20, 5, 6))}

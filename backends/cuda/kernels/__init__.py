@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 
-from cnndsl.backends.cuda.kernel import Call, Kernel
+from cnndsl.backends.cuda.kernel import Call, Families, Family, Kernel
 from cnndsl.backends.cuda.kernels import channels, elementwise, gemm, grouped, plain, pooling
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, FullyConnected
 
-Family = Callable[[Call], Iterator[Kernel]]
-"""Kernels of one kind that compute a call, the best first as far as that is known; or none."""
-
-FAMILIES: dict[type[Operator], Family] = {
+FAMILIES: Families = {
     **elementwise.FAMILIES,
     **channels.FAMILIES,
     **pooling.FAMILIES,
@@ -27,14 +25,14 @@ FAST: dict[type[Operator], tuple[Family, ...]] = {
 """Faster families, the best first; where all of them decline, that of FAMILIES serves."""
 
 
-def candidates(call: Call) -> Iterator[Kernel]:
+def candidates(call: Call[Any]) -> Iterator[Kernel]:
     """The kernels to choose from for a call, first the one that is taken without measurements."""
-    fast = chain.from_iterable(family(call) for family in FAST.get(type(call.core), ()))
+    fast = chain.from_iterable(family(call) for family in FAST.get(type(call.op), ()))
     first = next(fast, None)
-    return FAMILIES[type(call.core)](call) if first is None else chain((first,), fast)
+    return FAMILIES[type(call.op)](call) if first is None else chain((first,), fast)
 
 
-def choose(call: Call, variant: str | None = None) -> Kernel:
+def choose(call: Call[Any], variant: str | None = None) -> Kernel:
     """The kernel of that name, or else the first."""
     if variant is not None:
         for kernel in candidates(call):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from cnndsl.backends.cuda.kernel import Call, Kernel, Launch, elementary, nearest
+from cnndsl.backends.cuda.kernel import Call, Families, Kernel, Launch, elementary, nearest
 from cnndsl.backends.cuda.steps import number
 from cnndsl.ir.operators import (
     ChannelMax,
@@ -21,52 +22,49 @@ SHARING = (32, 64, 128, 256, 512, 1024)
 """Threads of a block to choose from that share the channels of a position."""
 
 
-def _moved(call: Call, channel: str) -> Iterator[Kernel]:
+def _moved(call: Call[Any], channel: str) -> Iterator[Kernel]:
     """Each output channel c is one channel of the operand at the same position."""
     return _each(call, f"q.c = {channel}; return pick<X0>(a.x0, q);")
 
 
-def _each(call: Call, body: str) -> Iterator[Kernel]:
+def _each(call: Call[Any], body: str) -> Iterator[Kernel]:
     """Statements that return the value of channel c; `q` is a place to read from."""
     core = f"each_channel<Y>(v, p, [&](int c) {{ Place q = p; {body} }});"
     return elementary("channels", call, core)
 
 
-def take_slice(call: Call) -> Iterator[Kernel]:
+def take_slice(call: Call[Slice]) -> Iterator[Kernel]:
     """A range of the channels."""
-    assert isinstance(call.core, Slice)
-    return _moved(call, f"c + {call.core.start}")
+    return _moved(call, f"c + {call.op.start}")
 
 
-def shuffle(call: Call) -> Iterator[Kernel]:
+def shuffle(call: Call[Shuffle]) -> Iterator[Kernel]:
     """y[i*groups + g] = x[g*(C/groups) + i]."""
-    assert isinstance(call.core, Shuffle)
-    groups = call.core.groups
+    groups = call.op.groups
     return _moved(call, f"c % {groups} * {call.x.channels // groups} + c / {groups}")
 
 
-def pad_channels(call: Call) -> Iterator[Kernel]:
+def pad_channels(call: Call[Any]) -> Iterator[Kernel]:
     """Zero channels at the end."""
     return _moved(call, "c")
 
 
-def flatten(call: Call) -> Iterator[Kernel]:
+def flatten(call: Call[Any]) -> Iterator[Kernel]:
     """Channel by channel, the last axis fastest."""
     return _each(call, "q = element<X0>(p.n, c); return pick<X0>(a.x0, q);")
 
 
-def maxout(call: Call) -> Iterator[Kernel]:
+def maxout(call: Call[Maxout]) -> Iterator[Kernel]:
     """Largest of each run of channels."""
-    assert isinstance(call.core, Maxout)
-    return _largest(call, f"c * {call.core.pieces}", f"(c + 1) * {call.core.pieces}")
+    return _largest(call, f"c * {call.op.pieces}", f"(c + 1) * {call.op.pieces}")
 
 
-def channel_max(call: Call) -> Iterator[Kernel]:
+def channel_max(call: Call[Any]) -> Iterator[Kernel]:
     """Largest channel at each position."""
     return _largest(call, "0", f"{call.x.channels}")
 
 
-def _largest(call: Call, first: str, end: str) -> Iterator[Kernel]:
+def _largest(call: Call[Any], first: str, end: str) -> Iterator[Kernel]:
     return _each(
         call,
         f"q.c = {first}; float largest = pick<X0>(a.x0, q); "
@@ -74,10 +72,9 @@ def _largest(call: Call, first: str, end: str) -> Iterator[Kernel]:
     )
 
 
-def local_response_norm(call: Call) -> Iterator[Kernel]:
+def local_response_norm(call: Call[LocalResponseNorm]) -> Iterator[Kernel]:
     """x[c] / (k + alpha * the sum of the squares of the neighbouring channels)^beta."""
-    op = call.core
-    assert isinstance(op, LocalResponseNorm)
+    op = call.op
     reach = op.size // 2
     return _each(
         call,
@@ -88,7 +85,7 @@ def local_response_norm(call: Call) -> Iterator[Kernel]:
     )
 
 
-def softmax(call: Call) -> Iterator[Kernel]:
+def softmax(call: Call[Any]) -> Iterator[Kernel]:
     """Over the channels of each position, shifted by their maximum against overflow."""
     positions = call.output.batch * call.output.positions
     busy = [n for n in SHARING if n < 2 * call.x.channels or n == SHARING[0]]
@@ -100,7 +97,7 @@ def softmax(call: Call) -> Iterator[Kernel]:
         )
 
 
-FAMILIES = {
+FAMILIES: Families = {
     Slice: take_slice,
     Shuffle: shuffle,
     PadChannels: pad_channels,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cnndsl.backends.cuda.kernel import Call, Kernel, Launch
 from cnndsl.backends.cuda.machine import VECTOR
 from cnndsl.backends.cuda.tiles import Choice, Product, rank_tiles
-from cnndsl.backends.cuda.weights import padded_bias
 from cnndsl.backends.cuda.windows import window_constants
+from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, FullyConnected
@@ -31,28 +32,26 @@ class Windows:
     constants: dict[str, int]
 
 
-def convolution(call: Call) -> Iterator[Kernel]:
+def convolution(call: Call[Conv]) -> Iterator[Kernel]:
     """Convolution; no kernels where groups are no whole vectors of channels."""
-    op = call.core
-    assert isinstance(op, Conv)
+    op = call.op
     merged = _merged(op.groups, call.x.channels, op.filters, call.output.block)
     if merged is None:
         return
-    weight = _block_diagonal(call.dense_weight(), op.groups, merged)
+    weight = _block_diagonal(dense_weight(call), op.groups, merged)
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
     yield from _products(call, Windows(weight, op.groups // merged, constants))
 
 
-def fully_connected(call: Call) -> Iterator[Kernel]:
+def fully_connected(call: Call[FullyConnected]) -> Iterator[Kernel]:
     """A convolution whose one window is the whole map."""
-    assert isinstance(call.core, FullyConnected)
     sizes = call.x.sizes
-    weight = reshape(call.params["core.weight"], (call.core.units, call.x.channels, *sizes))
+    weight = reshape(call.weight, (call.op.units, call.x.channels, *sizes))
     constants = window_constants(sizes, (1, 1, 1), (1, 1, 1), ((0, 0),) * 3)
     return _products(call, Windows(weight, 1, constants))
 
 
-def _products(call: Call, windows: Windows) -> Iterator[Kernel]:
+def _products(call: Call[Any], windows: Windows) -> Iterator[Kernel]:
     """Kernels for all tiles and splits, those with the least time in the model first."""
     for choice in rank_tiles(_shape(call, windows), call.machine):
         yield _product(call, windows, choice)
@@ -81,17 +80,17 @@ def _block_diagonal(weight: Expression, groups: int, merged: int) -> Expression:
     return reshape(wide, (filters, merged * width, *kernel))
 
 
-def _vectors(call: Call, windows: Windows) -> int:
+def _vectors(call: Call[Any], windows: Windows) -> int:
     return -(-windows.weight.shape[1] // call.machine.precision.block)
 
 
-def _shape(call: Call, windows: Windows) -> Product:
+def _shape(call: Call[Any], windows: Windows) -> Product:
     depth = windows.constants["TAPS"] * _vectors(call, windows) * VECTOR
     rows = call.output.batch * call.output.positions
     return Product(rows, windows.weight.shape[0] // windows.groups, windows.groups, depth)
 
 
-def _product(call: Call, windows: Windows, choice: Choice) -> Kernel:
+def _product(call: Call[Any], windows: Windows, choice: Choice) -> Kernel:
     precision, tile = call.machine.precision, choice.tile
     launch = Launch(
         choice.grid,
@@ -108,7 +107,7 @@ def _product(call: Call, windows: Windows, choice: Choice) -> Kernel:
         launch,
         {
             "weight": _packed(windows, choice, precision.block),
-            **padded_bias(call),
+            **call.bias(),
             **call.step_weights(),
         },
         {
@@ -122,7 +121,7 @@ def _product(call: Call, windows: Windows, choice: Choice) -> Kernel:
     )
 
 
-def _constants(call: Call, windows: Windows, choice: Choice) -> dict[str, int]:
+def _constants(call: Call[Any], windows: Windows, choice: Choice) -> dict[str, int]:
     return {
         "M": call.output.batch * call.output.positions,
         "INNER": windows.weight.shape[1],

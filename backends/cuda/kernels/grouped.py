@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cnndsl.backends.cuda.kernel import THREADS, Call, Kernel, flat_launch, nearest
-from cnndsl.backends.cuda.weights import padded_bias
 from cnndsl.backends.cuda.windows import window_constants
+from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
@@ -19,20 +19,19 @@ USUAL, MOST = 12, 20
 """Vectors of inputs and sums that a thread usually has in registers, and that it can have."""
 
 
-def grouped(call: Call) -> Iterator[Kernel]:
+def grouped(call: Call[Conv]) -> Iterator[Kernel]:
     """Kernels, none where groups and vectors do not fit: runs first, then sizes of blocks.
 
     For runs other than the usual one the compiler takes as many registers as it likes: it would
     rather spill some of them than have fewer blocks on a multiprocessor.
     """
-    op, block = call.core, call.output.block
-    assert isinstance(op, Conv)
+    op, block = call.op, call.output.block
     width = call.x.channels // op.groups
     if op.groups == 1 or op.filters != call.x.channels or block % width:
         return
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
-    weight = _packed(call.dense_weight(), call.output.padded)
-    weights = {"weight": weight, **padded_bias(call), **call.step_weights()}
+    weight = _packed(dense_weight(call), call.output.padded)
+    weights = {"weight": weight, **call.bias(), **call.step_weights()}
     depth, height, columns = call.output.sizes
     rows = call.output.batch * depth * height * call.output.blocks
     extent = (constants["KX"] - 1) * constants["DX"] + 1

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
-from cnndsl.backends.cuda.kernel import Call, Kernel, elementary
+from cnndsl.backends.cuda.kernel import Call, Families, Kernel, elementary
 from cnndsl.backends.cuda.windows import three, window_constants
+from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, ConvTranspose, LocalConv, RadialBasis, TiledConv
 
 
 def _weighted(
-    call: Call,
+    call: Call[Any],
     function: str,
     weight: Expression,
     constants: dict[str, int],
@@ -24,7 +26,7 @@ def _weighted(
     """
     core = f"each_channel<Y>(v, p, [&](int c) {{ return {function}<SELF>(a, p, c)"
     weights = {"weight": weight}
-    bias = call.params.get("core.bias")
+    bias = call.core.params.get("bias")
     if bias is not None:
         weights["offset"] = bias
         core += " + a.offset[c * TILES + tile(p)]"
@@ -33,23 +35,21 @@ def _weighted(
     return elementary("plain", call, f"{core}; }});", member, constants, weights)
 
 
-def conv(call: Call) -> Iterator[Kernel]:
+def conv(call: Call[Conv]) -> Iterator[Kernel]:
     """Convolution of any kind."""
-    op = call.core
-    assert isinstance(op, Conv)
+    op = call.op
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
     constants |= {"INNER": call.x.channels // op.groups, "FILTERS": op.filters // op.groups}
-    return _weighted(call, "convolve", call.dense_weight(), constants)
+    return _weighted(call, "convolve", dense_weight(call), constants)
 
 
-def local_conv(call: Call) -> Iterator[Kernel]:
+def local_conv(call: Call[LocalConv | TiledConv]) -> Iterator[Kernel]:
     """Locally connected and tiled layers: a kernel for every position, or for every few."""
-    op = call.core
-    assert isinstance(op, LocalConv | TiledConv)
+    op = call.op
     rank = len(op.kernel)
     constants = window_constants(op.kernel, op.stride, (1,) * rank, op.pads)
     constants |= {"INNER": call.x.channels, "FILTERS": op.filters}
-    weight = call.params["core.weight"]
+    weight = call.weight
     tiles = weight.shape[1 : 1 + rank]
     sizes = three(tiles, 1)
     wrapped = [
@@ -60,21 +60,20 @@ def local_conv(call: Call) -> Iterator[Kernel]:
     return _weighted(call, "convolve", weight, constants, (number, math.prod(tiles)))
 
 
-def conv_transpose(call: Call) -> Iterator[Kernel]:
+def conv_transpose(call: Call[ConvTranspose]) -> Iterator[Kernel]:
     """Every output gathers the input positions whose kernels reach it."""
-    op = call.core
-    assert isinstance(op, ConvTranspose)
+    op = call.op
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
     constants |= {"INNER": call.x.channels // op.groups, "FILTERS": op.filters // op.groups}
-    return _weighted(call, "convolve_back", call.params["core.weight"], constants)
+    return _weighted(call, "convolve_back", call.weight, constants)
 
 
-def radial_basis(call: Call) -> Iterator[Kernel]:
+def radial_basis(call: Call[Any]) -> Iterator[Kernel]:
     """Squared distances from the centres."""
-    return _weighted(call, "distance", call.params["core.centres"], {})
+    return _weighted(call, "distance", call.core.params["centres"], {})
 
 
-FAMILIES = {
+FAMILIES: Families = {
     Conv: conv,
     LocalConv: local_conv,
     TiledConv: local_conv,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
-from cnndsl.backends.cuda.kernel import Call, Kernel, Launch, elementary, nearest
+from cnndsl.backends.cuda.kernel import Call, Families, Kernel, Launch, elementary, nearest
 from cnndsl.backends.cuda.steps import number
 from cnndsl.backends.cuda.windows import three, window_constants
 from cnndsl.ir.operators import (
@@ -42,7 +43,7 @@ def _combine(statement: str) -> str:
 
 
 def _pooling(
-    call: Call,
+    call: Call[Any],
     windows: list[str],
     combine: str,
     finish: str = "",
@@ -59,10 +60,9 @@ def _pooling(
 
 
 def _sliding(
-    call: Call, combine: str, finish: str = "", start: float = 0.0, members: str = ""
+    call: Call[Pool], combine: str, finish: str = "", start: float = 0.0, members: str = ""
 ) -> Iterator[Kernel]:
-    op = call.core
-    assert isinstance(op, Pool)
+    op = call.op
     constants = window_constants(op.kernel, op.strides, op.dilations, op.pads)
     windows = [
         f"window(p.{axis} * S{axis.upper()} - P{axis.upper()}, K{axis.upper()}, D{axis.upper()}, "
@@ -72,15 +72,14 @@ def _sliding(
     return _pooling(call, windows, combine, finish, start, members, **constants)
 
 
-def maxpool(call: Call) -> Iterator[Kernel]:
+def maxpool(call: Call[Any]) -> Iterator[Kernel]:
     """Largest element of each window."""
     return _sliding(call, LARGEST, start=LOWEST)
 
 
-def avgpool(call: Call) -> Iterator[Kernel]:
+def avgpool(call: Call[AvgPool]) -> Iterator[Kernel]:
     """Mean of each window: of the elements in the input, or with its padding."""
-    op = call.core
-    assert isinstance(op, AvgPool)
+    op = call.op
     if not op.include_pad:
         return _sliding(call, SUM, _divided("counted(z) * counted(y) * counted(x)"))
     after = three([pad[1] for pad in op.pads], 0)
@@ -96,15 +95,14 @@ def _divided(count: str) -> str:
     return f"const float factor = 1.0f / ({count}); for (int i = 0; i < V; ++i) v[i] *= factor;"
 
 
-def l2pool(call: Call) -> Iterator[Kernel]:
+def l2pool(call: Call[Any]) -> Iterator[Kernel]:
     """Square root of the sum of squares of each window."""
     return _sliding(call, "v[i] += u[i] * u[i];", "for (int i = 0; i < V; ++i) v[i] = sqrtf(v[i]);")
 
 
-def distance_avgpool(call: Call) -> Iterator[Kernel]:
+def distance_avgpool(call: Call[DistanceAvgPool]) -> Iterator[Kernel]:
     """Mean of each window weighted by the distance from its centre."""
-    op = call.core
-    assert isinstance(op, DistanceAvgPool)
+    op = call.op
     squares = " + ".join(
         f"square(q.{axis} - p.{axis} * S{axis.upper()} + P{axis.upper()} - "
         f"(K{axis.upper()} - 1) * 0.5f)"
@@ -123,21 +121,21 @@ def distance_avgpool(call: Call) -> Iterator[Kernel]:
     return _sliding(call, "v[i] += u[i] * weight(p, q);", total + _divided("total"), 0.0, weight)
 
 
-def _adaptive(call: Call) -> list[str]:
+def _adaptive(call: Call[Any]) -> list[str]:
     return [f"adaptive_window(p.{axis}, X0::N{axis.upper()}, Y::N{axis.upper()})" for axis in AXES]
 
 
-def adaptive_avgpool(call: Call) -> Iterator[Kernel]:
+def adaptive_avgpool(call: Call[Any]) -> Iterator[Kernel]:
     """Mean of each adaptive window."""
     return _pooling(call, _adaptive(call), SUM, _divided("counted(z) * counted(y) * counted(x)"))
 
 
-def adaptive_maxpool(call: Call) -> Iterator[Kernel]:
+def adaptive_maxpool(call: Call[Any]) -> Iterator[Kernel]:
     """Largest element of each adaptive window."""
     return _pooling(call, _adaptive(call), LARGEST, start=LOWEST)
 
 
-def _whole(call: Call, combine: str, start: float, factor: float) -> Iterator[Kernel]:
+def _whole(call: Call[Any], combine: str, start: float, factor: float) -> Iterator[Kernel]:
     """Each map reduced by threads that share its positions."""
     usual = 256 if call.x.positions >= 32 else 64
     members = _combine(combine) + (
@@ -159,17 +157,17 @@ def _whole(call: Call, combine: str, start: float, factor: float) -> Iterator[Ke
         )
 
 
-def global_avgpool(call: Call) -> Iterator[Kernel]:
+def global_avgpool(call: Call[Any]) -> Iterator[Kernel]:
     """Mean of each map."""
     return _whole(call, SUM, 0.0, 1 / call.x.positions)
 
 
-def global_maxpool(call: Call) -> Iterator[Kernel]:
+def global_maxpool(call: Call[Any]) -> Iterator[Kernel]:
     """Largest element of each map."""
     return _whole(call, LARGEST, LOWEST, 1.0)
 
 
-FAMILIES = {
+FAMILIES: Families = {
     MaxPool: maxpool,
     AvgPool: avgpool,
     L2Pool: l2pool,

@@ -6,7 +6,6 @@ from cnndsl.backends.numpy.kernels import (
     activation,
     convolution,
     dense,
-    fused,
     join,
     normalisation,
     pooling,
@@ -15,7 +14,7 @@ from cnndsl.backends.numpy.kernels import (
 )
 from cnndsl.backends.numpy.kernels.types import Kernel
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Fused, SqueezeExcite
+from cnndsl.ir.operators import SqueezeExcite
 
 KERNELS: dict[type[Operator], Kernel] = {
     **convolution.KERNELS,
@@ -27,4 +26,3 @@ KERNELS: dict[type[Operator], Kernel] = {
     **shape.KERNELS,
 }
 KERNELS[SqueezeExcite] = squeeze_excite.squeeze_excite_kernel(KERNELS)
-KERNELS[Fused] = fused.fused_kernel(KERNELS)

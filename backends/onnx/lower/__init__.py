@@ -6,7 +6,6 @@ from cnndsl.backends.onnx.lower import (
     activation,
     convolution,
     dense,
-    fused,
     join,
     local,
     normalisation,
@@ -17,7 +16,7 @@ from cnndsl.backends.onnx.lower import (
 )
 from cnndsl.backends.onnx.lower.common import Lowering
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Fused, SqueezeExcite
+from cnndsl.ir.operators import SqueezeExcite
 
 LOWERINGS: dict[type[Operator], Lowering] = {
     **structure.LOWERINGS,
@@ -31,5 +30,4 @@ LOWERINGS: dict[type[Operator], Lowering] = {
     **shape.LOWERINGS,
 }
 LOWERINGS[SqueezeExcite] = squeeze_excite.squeeze_excite_lowering(LOWERINGS)
-LOWERINGS[Fused] = fused.fused_lowering(LOWERINGS)
 """Every operator that a graph can hold."""

@@ -11,7 +11,7 @@ from cnndsl.ir.operators.transposed import ConvTranspose
 
 def _conv(site: Site, op: Conv) -> None:
     """Conv is a cross-correlation; tables become zeros in a dense kernel."""
-    weight = site.node.params["weight"]
+    weight = site.params["weight"]
     if op.table is not None:
         weight = embed_table(weight, op.table, site.input_type.channels)
     if op.flip:
@@ -43,7 +43,7 @@ def _conv_transpose(site: Site, op: ConvTranspose) -> None:
         taps.append((0, int(grows)))
         crop.append((before, after + dilation - extra if grows else after))
         output_pad.append(0 if grows else extra)
-    weight = pad(site.node.params["weight"], [(0, 0), (0, 0), *taps])
+    weight = pad(site.params["weight"], [(0, 0), (0, 0), *taps])
     bias = [site.parameter("bias")] if op.bias else []
     site.emit(
         "ConvTranspose",

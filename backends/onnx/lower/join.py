@@ -11,7 +11,7 @@ def _operands(site: Site) -> list[str]:
     """The operands, vectors [C] made [C, 1, ...] where others have positions, axis by axis."""
     rank = site.output_type.rank
     result = []
-    for i, (tensor, x) in enumerate(zip(site.inputs, site.types, strict=True)):
+    for i, (tensor, x) in enumerate(zip(site.inputs, site.part.inputs, strict=True)):
         for axis in range(2 + x.rank, 2 + rank):
             tensor = site.step(f"operand{i}_axis{axis}", "Unsqueeze", tensor, axes=[axis])
         result.append(tensor)

@@ -31,7 +31,7 @@ def _local_conv(site: Site, op: LocalConv) -> None:
     padded = [n + sum(pad) for n, pad in zip(known, op.pads, strict=True)]
     patch, positions = x.channels * math.prod(op.kernel), math.prod(outputs)
 
-    weight = site.node.params["weight"]
+    weight = site.params["weight"]
     order = (*range(1, len(weight.shape)), 0)
     matrices = reshape(transpose(weight, order), (positions, patch, op.filters))
 
@@ -48,7 +48,7 @@ def _local_conv(site: Site, op: LocalConv) -> None:
     products = site.step("products", "MatMul", rows, site.expression("weight", matrices))
     if op.bias:
         order = (*range(1, x.rank + 1), 0)
-        bias = reshape(transpose(site.node.params["bias"], order), (positions, 1, op.filters))
+        bias = reshape(transpose(site.params["bias"], order), (positions, 1, op.filters))
         products = site.step("biased", "Add", products, site.expression("bias", bias))
     if x.rank == 1:
         site.emit("Transpose", products, perm=[1, 2, 0])

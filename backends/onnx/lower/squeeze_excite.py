@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowering
-from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Mul, SqueezeExcite
+from cnndsl.ir.part import Part
 
 
 def squeeze_excite_lowering(lowerings: Mapping[type[Operator], Lowering]) -> Lowering:
@@ -16,14 +16,13 @@ def squeeze_excite_lowering(lowerings: Mapping[type[Operator], Lowering]) -> Low
 
     def lower(site: Site, op: SqueezeExcite) -> None:
         factors, kind = site.input, site.input_type
-        for part in op.factor_parts(kind.channels):
-            params = {role: site.node.params[name] for role, name in part.roles.items()}
-            made = part.op.infer([kind])
-            node = Node(f"{site.node.name}/{part.label}", part.op, made, params, site.node.spans)
-            lowerings[type(part.op)](site.part(node, [factors], [kind]), part.op)
-            factors, kind = node.name, made
-        product = Node(site.node.name, Mul(), site.output_type, {}, site.node.spans)
-        types = [site.input_type, kind]
-        lowerings[Mul](site.part(product, [site.input, factors], types), product.op)
+        for step in op.factor_parts(kind.channels):
+            params = {role: site.params[name] for role, name in step.roles.items()}
+            part = Part.of(step.op, [kind], params)
+            place = site.before(step.label, part, [factors])
+            lowerings[type(part.op)](place, part.op)
+            factors, kind = place.tensor, part.output
+        product = Part.of(Mul(), [site.input_type, kind])
+        lowerings[Mul](site.instead(product, [site.input, factors]), product.op)
 
     return lower

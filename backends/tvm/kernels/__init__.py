@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from cnndsl.backends.tvm.kernel import Call, Kernel
 from cnndsl.backends.tvm.kernels import (
@@ -17,11 +18,11 @@ from cnndsl.backends.tvm.kernels import (
     transposed,
     winograd_family,
 )
-from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_turns
+from cnndsl.backends.tvm.kernels.family import Candidate, Family, Makers, by_turns
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, ConvTranspose, FullyConnected
 
-FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {
+FAMILIES: Makers = {
     **elementwise.FAMILIES,
     **channels.FAMILIES,
     **moves.FAMILIES,
@@ -42,12 +43,12 @@ Within a group the first that prefers its kernel comes first.
 """
 
 
-def candidates(call: Call) -> Iterator[Candidate]:
+def candidates(call: Call[Any]) -> Iterator[Candidate]:
     """The faster kernels for a call, the one first that the cost models choose; there may be none.
 
     Families that serve a call equally well take turns.
     """
-    for group in FAST.get(type(call.core), ()):
+    for group in FAST.get(type(call.op), ()):
         families = sorted(group, key=lambda family: not family.prefers(call))
         found = False
         for candidate in by_turns([family.candidates(call) for family in families]):
@@ -57,13 +58,13 @@ def candidates(call: Call) -> Iterator[Candidate]:
             return
 
 
-def has_variants(call: Call) -> bool:
+def has_variants(call: Call[Any]) -> bool:
     """Whether the operator has faster kernels to choose from."""
-    return type(call.core) in FAST
+    return type(call.op) in FAST
 
 
-def choose(call: Call) -> Kernel:
+def choose(call: Call[Any]) -> Kernel:
     """The kernel for a call: its variant, if it names one, else that of the cost models."""
     named = (c for c in candidates(call) if c.name == call.variant) if call.variant else iter(())
     best = next(named, None) or next(candidates(call), None)
-    return best.make() if best else FAMILIES[type(call.core)](call)
+    return best.make() if best else FAMILIES[type(call.op)](call)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from cnndsl.backends.tvm.expressions import Expr, div, minimum, split
 from cnndsl.backends.tvm.kernel import Body, Call
@@ -54,7 +55,7 @@ class Band:
 class Bands:
     """How a flat grid is divided into bands; `x` is the layout of the whole operand."""
 
-    call: Call
+    call: Call[Any]
     x: Layout
     grid: Grid
 
@@ -108,11 +109,11 @@ class Bands:
         """The packed parameters of a depthwise convolution, if the prologue starts with one."""
         if self.call.depthwise is None:
             return {}
-        block, params = self.x.block, self.call.params
-        found = {"prologue0.weight": packed(params["prologue0.weight"], block)}
-        if "prologue0.bias" in params:
+        block, params = self.x.block, self.call.prologue[0].params
+        found = {"prologue0.weight": packed(params["weight"], block)}
+        if "bias" in params:
             missing = self.x.blocks * block - self.x.channels
-            found["prologue0.bias"] = pad(params["prologue0.bias"], ((0, missing),))
+            found["prologue0.bias"] = pad(params["bias"], ((0, missing),))
         return found
 
     @contextmanager

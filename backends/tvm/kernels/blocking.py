@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.division import Work, ranked_divisions
@@ -93,7 +94,7 @@ class Cut:
     If it is `one_task` that computes them, only the parts of the input blocks are to be chosen.
     """
 
-    call: Call
+    call: Call[Any]
     window: Window
     tile: Tile
     grid: Grid
@@ -159,7 +160,7 @@ class Cut:
         return [blocking(together, chunks) for together, chunks in divisions]
 
 
-def _row_cycles(call: Call, window: Window, grid: Grid) -> float:
+def _row_cycles(call: Call[Any], window: Window, grid: Grid) -> float:
     """Cycles of a row of the grid for all output blocks."""
     y = call.output
     positions = y.batch if grid.kind == "batched" else math.prod(y.spatial)
@@ -167,7 +168,7 @@ def _row_cycles(call: Call, window: Window, grid: Grid) -> float:
     return positions * inputs * y.blocks / (grid.rows * PER_CYCLE)
 
 
-def _can_pause(call: Call) -> bool:
+def _can_pause(call: Call[Any]) -> bool:
     """Whether partial sums may be kept where the results belong.
 
     They may not where the operand of a join lies, unless the sum starts with that operand.
@@ -175,6 +176,6 @@ def _can_pause(call: Call) -> bool:
     return not call.in_place or (starts_with_sum(call) and call.joins == 1)
 
 
-def starts_with_sum(call: Call) -> bool:
+def starts_with_sum(call: Call[Any]) -> bool:
     """Whether the operand of a join can be added before everything else."""
-    return bool(call.epilogue) and isinstance(call.epilogue[0], Add)
+    return bool(call.epilogue) and isinstance(call.epilogue[0].op, Add)

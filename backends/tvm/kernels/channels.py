@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from operator import add
+from typing import Any
 
 from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.expressions import (
@@ -18,15 +19,15 @@ from cnndsl.backends.tvm.expressions import (
     vector,
 )
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
+from cnndsl.backends.tvm.kernels.family import Makers
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.operators import ChannelMax, LocalResponseNorm, Maxout, Softmax
 
 
-def maxout(call: Call) -> Kernel:
+def maxout(call: Call[Maxout]) -> Kernel:
     """Largest of each run of channels."""
-    op = call.core
-    assert isinstance(op, Maxout)
+    op = call.op
 
     def write(body: Body) -> None:
         (x,) = body.inputs
@@ -47,7 +48,7 @@ def _largest(values: list[Expr]) -> Expr:
     return result
 
 
-def channel_max(call: Call) -> Kernel:
+def channel_max(call: Call[Any]) -> Kernel:
     """Largest channel at each position."""
 
     def write(body: Body) -> None:
@@ -63,7 +64,7 @@ def channel_max(call: Call) -> Kernel:
     return Kernel("channels", call.step_weights(), write)
 
 
-def softmax(call: Call) -> Kernel:
+def softmax(call: Call[Any]) -> Kernel:
     """Over the channels, shifted by their maximum against overflow."""
     layout, lanes = call.output, call.output.block
     write = _softmax_vectors if call.x.block == lanes > 1 else _softmax_scalars
@@ -141,10 +142,9 @@ def _softmax_scalars(body: Body) -> None:
             body.write(place, power * factor.value)
 
 
-def local_response_norm(call: Call) -> Kernel:
+def local_response_norm(call: Call[LocalResponseNorm]) -> Kernel:
     """x[c] / (k + alpha * the sum of the squares of the neighbouring channels)^beta."""
-    op, lanes = call.core, call.output.block
-    assert isinstance(op, LocalResponseNorm)
+    op, lanes = call.op, call.output.block
     reach = op.size // 2
     aligned = call.x.block == lanes and call.x.channels % lanes == 0 and reach <= lanes
 
@@ -203,7 +203,7 @@ def negative_power(base: Expr, exponent: float, lanes: int) -> Expr:
     return tirx.pow(base, vector(-exponent, lanes))
 
 
-FAMILIES = {
+FAMILIES: Makers = {
     Maxout: maxout,
     ChannelMax: channel_max,
     Softmax: softmax,

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from cnndsl.backends.tvm.expressions import Expr, choose
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
@@ -25,11 +26,11 @@ from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE
 from cnndsl.backends.tvm.kernels.windows import Window, packed
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
 from cnndsl.backends.tvm.tiles import FAR_LOAD, LOAD, ranked_tiles
-from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv, Subsample
+from cnndsl.ir.part import Part
 
 
-def candidates(call: Call) -> Iterator[Candidate]:
+def candidates(call: Call[Any]) -> Iterator[Candidate]:
     """Kernels with other tiles, parts and divisions; none for plain or pooled outputs."""
     if call.output.block != call.machine.lanes or call.is_pooled:
         return
@@ -50,7 +51,7 @@ def candidates(call: Call) -> Iterator[Candidate]:
 FAMILY = Family(candidates)
 
 
-def _tiles(call: Call) -> list[DirectTiles]:
+def _tiles(call: Call[Any]) -> list[DirectTiles]:
     """The register tiles that differ as the outputs are walked, the best first."""
     plain = _tiles_of(call)
     thinned = _thinned(call)
@@ -59,23 +60,24 @@ def _tiles(call: Call) -> list[DirectTiles]:
     return [tiles for pair in zip(_tiles_of(thinned), plain, strict=False) for tiles in pair]
 
 
-def _thinned(call: Call) -> Call | None:
+def _thinned(call: Call[Any]) -> Call[Any] | None:
     """A 1x1 convolution with a stride as one without, of an operand that is thinned out before.
 
     None if that is not possible, or if there is too little to compute for it to pay.
     """
-    op = call.core
+    op = call.op
     if not isinstance(op, Conv) or op.groups > 1 or call.prologue or call.x.rank == 0:
         return None
     if set(op.kernel) != {1} or set(op.stride) == {1} or any(map(any, op.pads)):
         return None
-    if not is_heavy(call.params["core.weight"].shape, call.machine):
+    if not is_heavy(call.weight.shape, call.machine):
         return None
-    dense = replace(op, stride=(1,) * len(op.stride))
-    return replace(call, core=dense, prologue=(Subsample(op.stride),))
+    thinner = Part.of(Subsample(op.stride), call.core.inputs)
+    dense = call.with_core(replace(op, stride=(1,) * len(op.stride)))
+    return replace(dense, prologue=(thinner,))
 
 
-def _tiles_of(call: Call) -> list[DirectTiles]:
+def _tiles_of(call: Call[Any]) -> list[DirectTiles]:
     """Those of a call as it is."""
     window = Window.of(call)
     x = _after_prologue(call) if call.prologue else call.x
@@ -102,19 +104,17 @@ def _kernel(tiles: DirectTiles, blocking: Blocking) -> Kernel:
     weights = {
         "weight": packed(tiles.window.weight, tiles.window.block, width),
         **call.step_weights(),
+        **call.bias(),
     }
-    if "core.bias" in call.params:
-        missing = call.output.blocks * lanes - call.output.channels
-        weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
     if call.prologue:
         weights |= Bands(call, x, tiles.grid).weights()
     kernel = _Direct(tiles, blocking)
     return Kernel("direct", weights, kernel.write, kernel.scratch.size if call.prologue else 0)
 
 
-def _after_prologue(call: Call) -> Layout:
+def _after_prologue(call: Call[Any]) -> Layout:
     """The layout of a copy of the operand, with the halo that the core reads."""
-    op = call.core
+    op = call.op
     halo = op.pads if isinstance(op, Conv) else ((0, 0),) * call.x.rank
     moves = call.depthwise or call.subsample
     spatial = call.output.spatial if moves else call.x.spatial

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cnndsl.backends.tvm.expressions import (
     Expr,
@@ -60,7 +61,7 @@ class Task:
 class DirectTiles:
     """`x` is the layout of the operand as the window reads it."""
 
-    call: Call
+    call: Call[Any]
     window: Window
     x: Layout
     tile: Tile

@@ -6,14 +6,16 @@ Activations, per-channel maps and joins are an identity with an epilogue.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cnndsl.backends.tvm.expressions import Expr, div, load
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
+from cnndsl.backends.tvm.kernels.family import Makers
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.ir.operators import Identity, Subsample, Upsample
 
 
-def _kernel(call: Call, source: Callable[[int, Expr], Expr]) -> Kernel:
+def _kernel(call: Call[Any], source: Callable[[int, Expr], Expr]) -> Kernel:
     """y[position] = x[source of the index on each axis]."""
 
     def write(body: Body) -> None:
@@ -30,7 +32,7 @@ def _kernel(call: Call, source: Callable[[int, Expr], Expr]) -> Kernel:
     return Kernel("elementwise", call.step_weights(), write if same else write_between_layouts)
 
 
-def identity(call: Call) -> Kernel:
+def identity(call: Call[Any]) -> Kernel:
     """y = x, also from one layout to another."""
     if call.x.block == call.output.block == 1 and not call.epilogue and call.output.rank:
         return Kernel("elementwise", {}, _copy_rows)
@@ -52,18 +54,16 @@ def _copy_rows(body: Body) -> None:
                 code.store(y.buffer, target + offset, value, width)
 
 
-def subsample(call: Call) -> Kernel:
+def subsample(call: Call[Subsample]) -> Kernel:
     """Every stride-th position."""
-    assert isinstance(call.core, Subsample)
-    stride = call.core.stride
+    stride = call.op.stride
     return _kernel(call, lambda axis, index: index * stride[axis])
 
 
-def upsample(call: Call) -> Kernel:
+def upsample(call: Call[Upsample]) -> Kernel:
     """Every position `factor` times on each axis."""
-    assert isinstance(call.core, Upsample)
-    factor = call.core.factor
+    factor = call.op.factor
     return _kernel(call, lambda axis, index: div(index, factor[axis]))
 
 
-FAMILIES = {Identity: identity, Subsample: subsample, Upsample: upsample}
+FAMILIES: Makers = {Identity: identity, Subsample: subsample, Upsample: upsample}

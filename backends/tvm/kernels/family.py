@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeAlias
 
 from cnndsl.backends.tvm.kernel import Call, Kernel
+from cnndsl.ir.operator import Operator
 
 FARTHEST = 12
 """How far down the lists of the cost model variants are looked for, in all."""
+
+
+Makers: TypeAlias = dict[type[Operator], Callable[[Call[Any]], Kernel]]
+"""The kernels of operators that have one each."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class Family:
     `prefers` tells whether that one is better than what other families have.
     """
 
-    candidates: Callable[[Call], Iterator[Candidate]]
-    prefers: Callable[[Call], bool] = lambda call: True
+    candidates: Callable[[Call[Any]], Iterator[Candidate]]
+    prefers: Callable[[Call[Any]], bool] = lambda call: True
 
 
 def by_rank(*choosers: Callable[..., Sequence[Any]]) -> Iterator[tuple[Any, ...]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
+from cnndsl.backends.native.task import dense_weight
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels import depthwise
 from cnndsl.backends.tvm.kernels.depthwise import Depthwise
@@ -12,17 +14,15 @@ from cnndsl.backends.tvm.kernels.family import Candidate, Family
 from cnndsl.backends.tvm.kernels.narrow import NarrowGroups
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tiles import Pieces
-from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
 
 
-def candidates(call: Call) -> Iterator[Candidate]:
+def candidates(call: Call[Conv]) -> Iterator[Candidate]:
     """Kernels with tiles of different widths; none unless blocks read the blocks of their number.
 
     They do if the groups have as many inputs as outputs and divide the vector width.
     """
-    op, lanes = call.core, call.machine.lanes
-    assert isinstance(op, Conv)
+    op, lanes = call.op, call.machine.lanes
     width = call.x.channels // op.groups
     same_blocks = call.x.block == call.output.block == lanes
     fits = op.groups > 1 and op.filters == call.x.channels and lanes % width == 0
@@ -36,7 +36,7 @@ def candidates(call: Call) -> Iterator[Candidate]:
 FAMILY = Family(candidates)
 
 
-def _pieces(call: Call, op: Conv, width: int) -> list[Pieces]:
+def _pieces(call: Call[Any], op: Conv, width: int) -> list[Pieces]:
     """The tiles of a row: as few as the registers allow, then those of nearly that number."""
     columns, machine = call.output.spatial[-1], call.machine
     best = depthwise.row_pieces(columns, machine, op.kernel[-1] if width > 1 else 0)
@@ -49,13 +49,11 @@ def _pieces(call: Call, op: Conv, width: int) -> list[Pieces]:
     return list(found.values())
 
 
-def _depthwise(call: Call, op: Conv, pieces: Pieces) -> Kernel:
+def _depthwise(call: Call[Any], op: Conv, pieces: Pieces) -> Kernel:
     """Row by row in such pieces."""
     lanes = call.machine.lanes
-    weights = {"weight": depthwise.packed(call.dense_weight(), lanes), **call.step_weights()}
-    if op.bias:
-        missing = call.output.blocks * lanes - op.filters
-        weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
+    packed = {"weight": depthwise.packed(dense_weight(call), lanes)}
+    weights = {**packed, **call.bias(), **call.step_weights()}
 
     def write(body: Body) -> None:
         buffers = body.weights["weight"], body.weights.get("bias")
@@ -68,7 +66,7 @@ def _depthwise(call: Call, op: Conv, pieces: Pieces) -> Kernel:
     return Kernel("grouped", weights, write)
 
 
-def _narrow(call: Call, op: Conv, pieces: Pieces) -> Kernel:
+def _narrow(call: Call[Any], op: Conv, pieces: Pieces) -> Kernel:
     """The same for groups of more than one channel."""
     groups = NarrowGroups(call, op, pieces)
     weights = {**groups.weights(), **call.step_weights()}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.expressions import Expr, div, mod, number, split, vector
 from cnndsl.backends.tvm.gather import Source, gathered, shuffle_source
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
+from cnndsl.backends.tvm.kernels.family import Makers
 from cnndsl.backends.tvm.layout import Place, Tensor
 from cnndsl.ir.operators import Concat, Flatten, PadChannels, Shuffle, Slice
 
@@ -16,7 +18,7 @@ MOST_BLOCKS = 32
 
 
 def _moved(
-    call: Call, sources: Sequence[Source | None], value: Callable[[Tensor, Place, Expr], Expr]
+    call: Call[Any], sources: Sequence[Source | None], value: Callable[[Tensor, Place, Expr], Expr]
 ) -> Kernel:
     """Each output channel is a channel of the operand; None is zero.
 
@@ -32,14 +34,14 @@ def _moved(
     return Kernel("moves", call.step_weights(), write)
 
 
-def _are_vectors(call: Call) -> bool:
+def _are_vectors(call: Call[Any]) -> bool:
     """Whether each vector of the result can be written by code of its own."""
     lanes = call.output.block
     blocked = all(x.block == lanes for x in call.inputs)
     return blocked and lanes > 1 and call.output.blocks <= MOST_BLOCKS
 
 
-def _in_vectors(call: Call, sources: Sequence[Source | None]) -> Kernel:
+def _in_vectors(call: Call[Any], sources: Sequence[Source | None]) -> Kernel:
     def write(body: Body) -> None:
         code, y = body.code, body.output.layout
         *outer, columns = y.spatial or (1,)
@@ -54,20 +56,18 @@ def _in_vectors(call: Call, sources: Sequence[Source | None]) -> Kernel:
     return Kernel("moves", call.step_weights(), write)
 
 
-def take_slice(call: Call) -> Kernel:
+def take_slice(call: Call[Slice]) -> Kernel:
     """A range of the channels."""
-    op = call.core
-    assert isinstance(op, Slice)
+    op = call.op
     sources = [(0, op.start + c) for c in range(call.output.channels)]
     return _moved(
         call, sources, lambda x, place, c: x.channel(place.n, c + op.start, place.position)
     )
 
 
-def shuffle(call: Call) -> Kernel:
+def shuffle(call: Call[Shuffle]) -> Kernel:
     """y[i*groups + g] = x[g*(C/groups) + i]."""
-    op = call.core
-    assert isinstance(op, Shuffle)
+    op = call.op
 
     def source(c: Expr) -> Expr:
         return shuffle_source(op, call.x.channels, c)
@@ -79,7 +79,7 @@ def shuffle(call: Call) -> Kernel:
     )
 
 
-def pad_channels(call: Call) -> Kernel:
+def pad_channels(call: Call[Any]) -> Kernel:
     """Zero channels at the end."""
     missing = call.output.channels - call.x.channels
 
@@ -91,7 +91,7 @@ def pad_channels(call: Call) -> Kernel:
     return _moved(call, [*((0, c) for c in range(call.x.channels)), *[None] * missing], value)
 
 
-def flatten(call: Call) -> Kernel:
+def flatten(call: Call[Any]) -> Kernel:
     """Channel by channel, the last axis fastest."""
     sizes = (call.x.channels, *call.x.spatial)
 
@@ -103,7 +103,7 @@ def flatten(call: Call) -> Kernel:
     return Kernel("moves", call.step_weights(), write)
 
 
-def concat(call: Call) -> Kernel:
+def concat(call: Call[Any]) -> Kernel:
     """The operands' channels one after another."""
     if _are_vectors(call):
         channels = [(i, c) for i, x in enumerate(call.inputs) for c in range(x.channels)]
@@ -153,7 +153,7 @@ def _copy_channels(body: Body, x: Tensor, start: int) -> None:
         body.output.store(code, place, value)
 
 
-FAMILIES = {
+FAMILIES: Makers = {
     Slice: take_slice,
     Shuffle: shuffle,
     PadChannels: pad_channels,

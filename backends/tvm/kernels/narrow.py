@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cnndsl.backends.native.task import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, load, mod, shuffled, vector
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.depthwise import kernel_rows, reached_outputs
@@ -35,7 +36,7 @@ QUAD = 4
 class NarrowGroups:
     """The convolution of a call, row by row of outputs in some pieces."""
 
-    call: Call
+    call: Call[Any]
     op: Conv
     pieces: Pieces
 
@@ -68,7 +69,7 @@ class NarrowGroups:
 
         Both are filled up with zeros, and interleaved as the outputs are.
         """
-        weight, lanes = self.call.dense_weight(), self._lanes
+        weight, lanes = dense_weight(self.call), self._lanes
         filters, width, *kernel = weight.shape
         order = interleaved(width, lanes) if self._is_interleaved else list(range(lanes))
         blocks = -(-filters // lanes)
@@ -77,7 +78,7 @@ class NarrowGroups:
         split_up = take(reshape(full, (blocks, lanes, width, *kernel)), 1, order)
         found = {"weight": transpose(split_up, (0, *range(3, 3 + len(kernel)), 2, 1))}
         if self.op.bias:
-            bias = reshape(pad(self.call.params["core.bias"], (missing,)), (blocks, lanes))
+            bias = reshape(pad(self.call.core.params["bias"], (missing,)), (blocks, lanes))
             found["bias"] = take(bias, 1, order)
         return found
 

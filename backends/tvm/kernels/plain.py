@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+from cnndsl.backends.native.task import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, mod, number
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
+from cnndsl.backends.tvm.kernels.family import Makers
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.expressions import Expression
@@ -23,10 +26,10 @@ Accumulate = Callable[[Body, Place, Expr, Register], None]
 """Adds all products for one output channel at a place to a register."""
 
 
-def _weighted(call: Call, weight: Expression, accumulate: Accumulate) -> Kernel:
+def _weighted(call: Call[Any], weight: Expression, accumulate: Accumulate) -> Kernel:
     """Products summed up, and a bias of [filters] or [filters, *tiles]."""
     weights = {"weight": weight, **call.step_weights()}
-    bias = call.params.get("core.bias")
+    bias = call.core.params.get("bias")
     if bias is not None:
         weights["bias"] = bias
 
@@ -51,9 +54,9 @@ def flat(index: Sequence[Expr], shape: Sequence[int]) -> Expr:
     return result
 
 
-def _tile(call: Call, position: Sequence[Expr]) -> tuple[Expr, ...]:
+def _tile(call: Call[Any], position: Sequence[Expr]) -> tuple[Expr, ...]:
     """Which of its kernels a layer uses at a position."""
-    op = call.core
+    op = call.op
     if isinstance(op, LocalConv):
         return tuple(position)
     return tuple(mod(p, op.period) for p in position) if isinstance(op, TiledConv) else ()
@@ -72,11 +75,10 @@ def _add_product(
         code.set(total, total.value + body.read(place) * load(body.weights["weight"], weight))
 
 
-def conv(call: Call) -> Kernel:
+def conv(call: Call[Conv]) -> Kernel:
     """Convolution of any kind."""
-    op = call.core
-    assert isinstance(op, Conv)
-    weight = call.dense_weight()
+    op = call.op
+    weight = dense_weight(call)
     inner, filters = call.x.channels // op.groups, op.filters // op.groups
 
     def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:
@@ -103,11 +105,10 @@ def _window(
     return [code.name(i * s + o * d - before) for i, o, s, d, (before, _) in axes]
 
 
-def local_conv(call: Call) -> Kernel:
+def local_conv(call: Call[LocalConv | TiledConv]) -> Kernel:
     """Locally connected and tiled layers: a kernel for every position, or for every few."""
-    op = call.core
-    assert isinstance(op, LocalConv | TiledConv)
-    weight = call.params["core.weight"]
+    op = call.op
+    weight = call.weight
     ones = (1,) * len(op.kernel)
 
     def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:
@@ -121,11 +122,10 @@ def local_conv(call: Call) -> Kernel:
     return _weighted(call, weight, accumulate)
 
 
-def conv_transpose(call: Call) -> Kernel:
+def conv_transpose(call: Call[ConvTranspose]) -> Kernel:
     """Every output gathers the input positions whose kernels reach it."""
-    op = call.core
-    assert isinstance(op, ConvTranspose)
-    weight = call.params["core.weight"]
+    op = call.op
+    weight = call.weight
     inner, filters = call.x.channels // op.groups, op.filters // op.groups
 
     def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:
@@ -144,9 +144,9 @@ def conv_transpose(call: Call) -> Kernel:
     return _weighted(call, weight, accumulate)
 
 
-def fully_connected(call: Call) -> Kernel:
+def fully_connected(call: Call[Any]) -> Kernel:
     """W x + b on the input channel by channel."""
-    weight = call.params["core.weight"]
+    weight = call.weight
 
     def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:
         with _elements(body, call) as (c, position, element):
@@ -156,9 +156,9 @@ def fully_connected(call: Call) -> Kernel:
     return _weighted(call, weight, accumulate)
 
 
-def radial_basis(call: Call) -> Kernel:
+def radial_basis(call: Call[Any]) -> Kernel:
     """Squared distances from the centres."""
-    centres = call.params["core.centres"]
+    centres = call.core.params["centres"]
 
     def write(body: Body) -> None:
         code, x = body.code, body.inputs[0]
@@ -174,14 +174,14 @@ def radial_basis(call: Call) -> Kernel:
 
 
 @contextmanager
-def _elements(body: Body, call: Call) -> Iterator[tuple[Expr, list[Expr], Expr]]:
+def _elements(body: Body, call: Call[Any]) -> Iterator[tuple[Expr, list[Expr], Expr]]:
     """All numbers of a sample: the channel, the position, the number's index."""
     sizes = (call.x.channels, *call.x.spatial)
     with body.code.box([range(size) for size in sizes]) as (c, *position):
         yield c, position, flat((c, *position), sizes)
 
 
-FAMILIES = {
+FAMILIES: Makers = {
     Conv: conv,
     LocalConv: local_conv,
     TiledConv: local_conv,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from cnndsl.backends.tvm import tirx
 from cnndsl.backends.tvm.expressions import LOWEST, Expr, all_of, div, larger, number, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
+from cnndsl.backends.tvm.kernels.family import Makers
 from cnndsl.backends.tvm.layout import Layout, Place
 from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.operators import (
@@ -40,7 +42,7 @@ def _sum_of_squares(code: Code, total: Register, value: Expr) -> None:
 
 
 def _pooling(
-    call: Call,
+    call: Call[Any],
     window: Callable[[Code, Place], Window],
     combine: Callable[[Code, Register, Expr], None],
     finish: Callable[[Expr, Place, Window], Expr] = lambda value, place, window: value,
@@ -94,16 +96,15 @@ def _smallest(a: Expr, b: int) -> Expr:
     return min(a, b) if isinstance(a, int) else tirx.min(a, b)
 
 
-def maxpool(call: Call) -> Kernel:
+def maxpool(call: Call[MaxPool]) -> Kernel:
     """Largest element of each window."""
-    op = call.core
-    assert isinstance(op, MaxPool)
+    op = call.op
     if any(d > 1 for d in op.dilations):
         return _dilated_maxpool(call, op)
     return _pooling(call, _clipped(op, call.x), _max, start=LOWEST)
 
 
-def _dilated_maxpool(call: Call, op: MaxPool) -> Kernel:
+def _dilated_maxpool(call: Call[Any], op: MaxPool) -> Kernel:
     """Windows with gaps: each position is tested."""
     lanes = call.output.block
 
@@ -124,10 +125,9 @@ def _dilated_maxpool(call: Call, op: MaxPool) -> Kernel:
     return Kernel("pooling", call.step_weights(), write)
 
 
-def avgpool(call: Call) -> Kernel:
+def avgpool(call: Call[AvgPool]) -> Kernel:
     """Mean of each window: of its elements in the input, or in the padded input."""
-    op = call.core
-    assert isinstance(op, AvgPool)
+    op = call.op
     lanes = call.output.block
 
     def finish(value: Expr, place: Place, sides: Window) -> Expr:
@@ -150,19 +150,17 @@ def _as_float(counts: list[Expr]) -> Expr:
     return number(product) if isinstance(product, int) else product.astype("float32")
 
 
-def l2pool(call: Call) -> Kernel:
+def l2pool(call: Call[L2Pool]) -> Kernel:
     """Euclidean norm of each window."""
-    op = call.core
-    assert isinstance(op, L2Pool)
+    op = call.op
     return _pooling(
         call, _clipped(op, call.x), _sum_of_squares, lambda value, place, sides: tirx.sqrt(value)
     )
 
 
-def distance_avgpool(call: Call) -> Kernel:
+def distance_avgpool(call: Call[DistanceAvgPool]) -> Kernel:
     """Mean weighted by a Gaussian of the distance from the window's centre."""
-    op = call.core
-    assert isinstance(op, DistanceAvgPool)
+    op = call.op
     lanes = call.output.block
     centre = [(k - 1) / 2 for k in op.kernel]
 
@@ -195,23 +193,23 @@ def _offsets(kernel: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
             yield (first, *rest)
 
 
-def _whole(call: Call) -> Callable[[Code, Place], Window]:
+def _whole(call: Call[Any]) -> Callable[[Code, Place], Window]:
     return lambda code, place: [(0, size) for size in call.x.spatial]
 
 
-def global_avgpool(call: Call) -> Kernel:
+def global_avgpool(call: Call[Any]) -> Kernel:
     """Mean of each map."""
     factor = 1 / math.prod(call.x.spatial)
     lanes = call.output.block
     return _pooling(call, _whole(call), _sum, lambda value, *_: value * vector(factor, lanes))
 
 
-def global_maxpool(call: Call) -> Kernel:
+def global_maxpool(call: Call[Any]) -> Kernel:
     """Largest element of each map."""
     return _pooling(call, _whole(call), _max, start=LOWEST)
 
 
-def _adaptive(call: Call) -> Callable[[Code, Place], Window]:
+def _adaptive(call: Call[Any]) -> Callable[[Code, Place], Window]:
     """Window i of n elements and o outputs: floor(i*n/o) up to ceil((i+1)*n/o)."""
 
     def window(code: Code, place: Place) -> Window:
@@ -226,7 +224,7 @@ def _adaptive(call: Call) -> Callable[[Code, Place], Window]:
     return window
 
 
-def adaptive_avgpool(call: Call) -> Kernel:
+def adaptive_avgpool(call: Call[Any]) -> Kernel:
     """Mean of each adaptive window."""
     lanes = call.output.block
 
@@ -236,12 +234,12 @@ def adaptive_avgpool(call: Call) -> Kernel:
     return _pooling(call, _adaptive(call), _sum, finish)
 
 
-def adaptive_maxpool(call: Call) -> Kernel:
+def adaptive_maxpool(call: Call[Any]) -> Kernel:
     """Largest element of each adaptive window."""
     return _pooling(call, _adaptive(call), _max, start=LOWEST)
 
 
-FAMILIES = {
+FAMILIES: Makers = {
     MaxPool: maxpool,
     AvgPool: avgpool,
     L2Pool: l2pool,

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
+from typing import Any
 
 from cnndsl.backends.tvm.expressions import Expr, load, split, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
@@ -28,10 +29,9 @@ TASKS_PER_CORE = 4
 """Tasks to make of the scaling, if the map has enough rows."""
 
 
-def squeeze_excite(call: Call) -> Kernel:
+def squeeze_excite(call: Call[SqueezeExcite]) -> Kernel:
     """y = x * gate(W2 activation(W1 mean(x) + b1) + b2)."""
-    op, lanes = call.core, call.output.block
-    assert isinstance(op, SqueezeExcite)
+    op, lanes = call.op, call.output.block
     activation, gate = op.functions
     means = call.x.batch * call.x.blocks * lanes
     hidden_blocks = -(-op.width // lanes)
@@ -51,10 +51,10 @@ def squeeze_excite(call: Call) -> Kernel:
         _scale(body, factors)
 
     weights = {
-        "w1": _packed(call.params["core.w1"], lanes),
-        "b1": _filled(call.params["core.b1"], lanes),
-        "w2": _packed(call.params["core.w2"], lanes),
-        "b2": _filled(call.params["core.b2"], lanes),
+        "w1": _packed(call.core.params["w1"], lanes),
+        "b1": _filled(call.core.params["b1"], lanes),
+        "w2": _packed(call.core.params["w2"], lanes),
+        "b2": _filled(call.core.params["b2"], lanes),
     }
     scratch = means + call.x.batch * hidden_blocks * lanes
     return Kernel("squeeze_excite", {**weights, **call.step_weights()}, write, scratch)
@@ -146,4 +146,4 @@ def _total(sums: Sequence[Register]) -> Expr:
     return reduce(add, (register.value for register in sums))
 
 
-FAMILIES: dict[type[Operator], Callable[[Call], Kernel]] = {SqueezeExcite: squeeze_excite}
+FAMILIES: dict[type[Operator], Callable[[Call[Any]], Kernel]] = {SqueezeExcite: squeeze_excite}

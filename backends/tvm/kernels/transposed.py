@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from typing import Any
 
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels import direct, grouped
@@ -77,10 +78,9 @@ def read_halo(op: ConvTranspose, spatial: tuple[int, ...]) -> Halo:
     )
 
 
-def candidates(call: Call) -> Iterator[Candidate]:
+def candidates(call: Call[ConvTranspose]) -> Iterator[Candidate]:
     """One kernel that computes a phase after another; none if a prologue is left to it."""
-    op = call.core
-    assert isinstance(op, ConvTranspose)
+    op = call.op
     if call.prologue or not is_fast(op, call.output.spatial):
         return
     parts = []
@@ -98,7 +98,7 @@ def candidates(call: Call) -> Iterator[Candidate]:
 FAMILY = Family(candidates)
 
 
-def _convolution(call: Call, op: ConvTranspose, chosen: tuple[Phase, ...]) -> Call:
+def _convolution(call: Call[Any], op: ConvTranspose, chosen: tuple[Phase, ...]) -> Call[Any]:
     """The outputs of a phase on each axis as a convolution."""
     conv = Conv(
         filters=op.filters,
@@ -109,7 +109,7 @@ def _convolution(call: Call, op: ConvTranspose, chosen: tuple[Phase, ...]) -> Ca
         groups=op.groups,
         bias=op.bias,
     )
-    weight = _weight(call.params["core.weight"], op.groups)
+    weight = _weight(call.weight, op.groups)
     for axis, phase in enumerate(chosen, 2):
         weight = take(weight, axis, phase.taps)
 
@@ -120,11 +120,9 @@ def _convolution(call: Call, op: ConvTranspose, chosen: tuple[Phase, ...]) -> Ca
         return Thinned.thin(layout, [(phase.first, step, phase.count) for phase, step in axes])
 
     return replace(
-        call,
-        core=conv,
+        call.with_core(conv, weight=weight),
         inputs=(call.x, *map(thinned, call.inputs[1:])),
         output=thinned(call.output),
-        params={**call.params, "core.weight": weight},
     )
 
 
@@ -136,7 +134,7 @@ def _weight(weight: Expression, groups: int) -> Expression:
     return reshape(turned, (groups * filters, channels // groups, *kernel))
 
 
-def _kernel(parts: list[tuple[Call, Candidate]]) -> Kernel:
+def _kernel(parts: list[tuple[Call[Any], Candidate]]) -> Kernel:
     kernels = [(part, found.make()) for part, found in parts]
     weights = {
         f"phase{number}.{role}": expression

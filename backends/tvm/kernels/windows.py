@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from cnndsl.backends.native.task import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, div, minimum
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.ir.algebra import concat, pad, reshape, slice_axis, transpose
@@ -33,19 +34,18 @@ class Window:
     run: int
 
     @classmethod
-    def of(cls, call: Call) -> Window:
+    def of(cls, call: Call[Conv]) -> Window:
         """The convolution that a call is; the kernel of a fully connected layer is the map."""
-        op, x, lanes = call.core, call.x, call.machine.lanes
+        op, x, lanes = call.op, call.x, call.machine.lanes
         blocks = call.output.blocks
         if isinstance(op, FullyConnected):
             shape = (op.units, x.channels, *x.spatial)
-            weight = reshape(call.params["core.weight"], shape)
+            weight = reshape(call.weight, shape)
             ones, zeros = (1,) * x.rank, (0,) * x.rank
             return cls(weight, ones, ones, zeros, 1, x.channels, x.block, lanes, blocks)
-        assert isinstance(op, Conv)
         before = tuple(before for before, _ in op.pads)
         geometry = (op.stride, op.dilation, before, op.groups, x.channels, x.block, lanes)
-        weight = call.dense_weight()
+        weight = dense_weight(call)
         filters, channels = op.filters // op.groups, x.channels // op.groups
         if op.groups == 1:
             return cls(weight, *geometry, blocks)

@@ -116,7 +116,7 @@ class WinogradCode:
     def transform_inputs(self, body: Body, chunk: Chunk) -> None:
         """scratch[point][channel block][tile] = B^T d B."""
         plan = self.plan
-        code, x, op = body.code, body.inputs[0], body.call.core
+        code, x, op = body.code, body.inputs[0], body.call.op
         assert isinstance(op, Conv)
         (top, _), (left, _) = op.pads
         down, across = plan.transforms

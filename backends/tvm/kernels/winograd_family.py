@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from cnndsl.backends.tvm.kernel import Call, Kernel
 from cnndsl.backends.tvm.kernels.family import Candidate, Family, by_rank
@@ -25,20 +26,18 @@ from cnndsl.backends.tvm.kernels.winograd_plan import (
 )
 from cnndsl.backends.tvm.layout import Halo
 from cnndsl.backends.tvm.tiles import Pieces, Tile, ranked_tiles
-from cnndsl.ir.algebra import pad
 from cnndsl.ir.operators import Conv
 
 
-def candidates(call: Call) -> Iterator[Candidate]:
+def candidates(call: Call[Conv]) -> Iterator[Candidate]:
     """Kernels with other tiles and chunks; none where direct convolution is needed.
 
     Tiles must not reach behind the halo of the input, nor cut a window of a pool.
     """
-    op, machine, y = call.core, call.machine, call.output
+    op, machine, y = call.op, call.machine, call.output
     shape = _shape(call)
     if shape is None:
         return
-    assert isinstance(op, Conv)
 
     def outputs() -> list[tuple[int, ...]]:
         ranked = ranked_transforms(shape, machine)
@@ -69,7 +68,7 @@ def candidates(call: Call) -> Iterator[Candidate]:
         yield Candidate(name, partial(_kernel, call, op, output, part, tile))
 
 
-def _prefers(call: Call) -> bool:
+def _prefers(call: Call[Any]) -> bool:
     shape = _shape(call)
     return shape is not None and best_transforms(shape, call.machine) is not None
 
@@ -77,10 +76,9 @@ def _prefers(call: Call) -> bool:
 FAMILY = Family(candidates, _prefers)
 
 
-def _shape(call: Call) -> Shape | None:
+def _shape(call: Call[Conv]) -> Shape | None:
     """A call as the cost model sees it, or None if it needs direct convolution."""
-    op, lanes, y = call.core, call.machine.lanes, call.output
-    assert isinstance(op, Conv)
+    op, lanes, y = call.op, call.machine.lanes, call.output
     if call.prologue or not call.x.block == y.block == lanes or call.x.rank != 2:
         return None
     return shape_of(op, call.x.channels, call.spatial, y.batch, call.machine)
@@ -95,11 +93,10 @@ def _reaches(needed: Halo, halo: Halo) -> bool:
     )
 
 
-def _kernel(call: Call, op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile) -> Kernel:
+def _kernel(
+    call: Call[Any], op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile
+) -> Kernel:
     plan = WinogradPlan.of(call, op, output, chunks, tile)
-    weights = {"weight": plan.packed(call), **call.step_weights()}
-    if op.bias:
-        missing = call.output.blocks * call.machine.lanes - op.filters
-        weights["bias"] = pad(call.params["core.bias"], ((0, missing),))
+    weights = {"weight": plan.packed(call), **call.bias(), **call.step_weights()}
     code = PanelsCode(plan) if plan.is_by_panels else WinogradCode(plan)
     return Kernel("winograd", weights, code.write, plan.scratch)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from cnndsl.backends.native.task import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, minimum
 from cnndsl.backends.tvm.kernel import Call
 from cnndsl.backends.tvm.kernels.blocking import far, near
@@ -91,7 +93,7 @@ class WinogradPlan:
 
     @classmethod
     def of(
-        cls, call: Call, op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile
+        cls, call: Call[Any], op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile
     ) -> WinogradPlan:
         """The plan for tiles of `output`, chunks of them, and a register tile of the products."""
         transforms = tuple(transform(m, r) for m, r in zip(output, op.kernel, strict=True))
@@ -203,13 +205,13 @@ class WinogradPlan:
         """Floats of all chunks that are in work at a time."""
         return self.chunk_scratch * (1 if self.is_shared else self.cores)
 
-    def packed(self, call: Call) -> Expression:
+    def packed(self, call: Call[Any]) -> Expression:
         """G g G^T as [points, panels, channels/lanes, lanes, panel].
 
         By panels it is G g as [panels, rows of points, channels, columns of the kernel, panel].
         """
         weight, width, inner = (
-            call.dense_weight(),
+            dense_weight(call),
             self.tile.blocks * self.lanes,
             self.span * self.lanes,
         )

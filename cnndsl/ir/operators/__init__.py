@@ -22,7 +22,6 @@ from cnndsl.ir.operators.activation import (
 from cnndsl.ir.operators.constant import Normalize, Scale
 from cnndsl.ir.operators.convolution import Conv, Depthwise
 from cnndsl.ir.operators.dense import Flatten, FullyConnected, RadialBasis
-from cnndsl.ir.operators.fused import Fused
 from cnndsl.ir.operators.join import Add, Average, Concat, Max, Mul
 from cnndsl.ir.operators.local import LocalConv, TiledConv
 from cnndsl.ir.operators.normalisation import Affine, BatchNorm, LocalResponseNorm
@@ -65,7 +64,6 @@ __all__ = [
     "Dropout",
     "Flatten",
     "FullyConnected",
-    "Fused",
     "GlobalAvgPool",
     "GlobalMaxPool",
     "HardSigmoid",
@@ -150,7 +148,7 @@ OPERATORS: tuple[type[Operator], ...] = (
 """Every operator of the language that a graph can hold. Backends and tests walk this list, so
 that none can lack an operator."""
 
-INTERNAL: tuple[type[Operator], ...] = (Fused, SqueezeExcite)
+INTERNAL: tuple[type[Operator], ...] = (SqueezeExcite,)
 """Operators that passes put into a graph; the language has no word for them."""
 
 SHORTHANDS: tuple[type[Operator], ...] = (Depthwise, Normalize)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Note
 from cnndsl.ir.expressions import Parameter
+from cnndsl.weights.buffers import Weights
 from cnndsl.weights.initialise import initialise
 
 Array = NDArray[Any]
@@ -34,8 +35,9 @@ def bind(
     """Give every parameter its array from `arrays`, or with a seed a starting value.
 
     Arrays may be float16, 32 or 64. PyTorch's batch counters (`num_batches_tracked`) are left
-    out. Warnings: W0204 unexpected names, W0205 parameters that were initialised although there
-    are arrays.
+    out, and the one slope that a PReLU may have for all channels is repeated. Warnings: W0204
+    unexpected names, W0205 parameters that were initialised although there are arrays, and those
+    of the file that the arrays come from.
 
     Raises CnnError: E0402 without arrays and seed, E0404 for names that are missing (without a
     seed) or have another shape, E0405 for numbers that are not floats, E0406 for NaN, infinity
@@ -53,7 +55,7 @@ def bind(
     given = {name: array for name, array in given.items() if not _is_counter(name, array)}
     missing = {name: p for name, p in parameters.items() if name not in given}
     unexpected = {name: array for name, array in given.items() if name not in parameters}
-    known = {name: given[name] for name in parameters if name in given}
+    known = {name: with_slopes(given[name], p) for name, p in parameters.items() if name in given}
     reshaped = {name: a for name, a in known.items() if a.shape != parameters[name].shape}
 
     errors = []
@@ -66,7 +68,15 @@ def bind(
 
     values = {name: array.astype(np.float32, copy=False) for name, array in known.items()}
     values.update(initialise(missing, seed or 0))
-    return Bound({name: values[name] for name in parameters}, _warnings(unexpected, missing))
+    remarks = arrays.warnings if isinstance(arrays, Weights) else ()
+    warnings = (*remarks, *_warnings(unexpected, missing))
+    return Bound({name: values[name] for name in parameters}, warnings)
+
+
+def with_slopes(array: Array, parameter: Parameter) -> Array:
+    """The one slope of a PReLU once for each channel; any other array as it is."""
+    single = parameter.init == "prelu" and array.shape == (1,)
+    return np.repeat(array, parameter.shape[0]) if single else array
 
 
 def _is_counter(name: str, array: Array) -> bool:

@@ -1,4 +1,4 @@
-"""Raw little-endian bytes as arrays."""
+"""Raw little-endian bytes as arrays, and arrays by name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnndsl.diagnostics import Diagnostic
+
 Array = NDArray[Any]
 
 SMALL_FLOATS = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
 """Dtypes that numpy lacks and `ml_dtypes` has."""
+
+
+class Weights(dict[str, Array]):
+    """Arrays by name, and remarks on how they were found."""
+
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 def item_size(dtype: str) -> int:

@@ -13,7 +13,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.arrays import is_npz, read_npz
 from cnndsl.runtime.files import DamagedError, atomic_write
 from cnndsl.weights import torch_files
-from cnndsl.weights.buffers import Array, decode, item_size, widened
+from cnndsl.weights.buffers import Array, Weights, decode, item_size, widened
 from cnndsl.weights.pickles import RefusedError
 
 SAFETENSORS_DTYPES = {
@@ -38,14 +38,14 @@ MAX_FILE_BYTES = 1 << 34
 MAX_NAME = 1000
 
 
-def load_weights(path: str | PathLike[str]) -> dict[str, Array]:
+def load_weights(path: str | PathLike[str]) -> Weights:
     """The arrays of a weight file by name, in its order; safetensors has none, they are sorted.
 
     The content tells the format, not the file's name: safetensors, an archive of numpy arrays
     (`.npz`), or a PyTorch checkpoint (zip or legacy format). A PyTorch checkpoint may keep its
-    state dict under "state_dict", "model_state_dict" or "model"; a prefix `module.` or
-    `_orig_mod.` of all names is removed. Floats of under 32 bits become float32, all other
-    numbers keep their dtype.
+    state dict under one of the names `torch_files.WRAPPERS`; the warnings of the result tell if
+    there are several (W0207). The prefixes `torch_files.PREFIXES` of all names are removed.
+    Floats of under 32 bits become float32, all other numbers keep their dtype.
 
     Raises CnnError: E0601 if the file cannot be read, E0401 if it is damaged or no weight file,
     E0403 if its pickle names anything but tensors.
@@ -72,7 +72,7 @@ def load_weights(path: str | PathLike[str]) -> dict[str, Array]:
     return arrays
 
 
-def _load(path: Path) -> dict[str, Array]:
+def _load(path: Path) -> Weights:
     if not path.exists():
         raise FileNotFoundError(0, "it does not exist")
     if not path.is_file():
@@ -82,10 +82,10 @@ def _load(path: Path) -> dict[str, Array]:
     with path.open("rb") as file:
         head = file.read(16)
     if head[8:9] == b"{":
-        return _read_safetensors(path)
+        return Weights(_read_safetensors(path))
     if head.startswith(torch_files.ZIP_MAGIC):
         if is_npz(path):
-            return {name: widened(array) for name, array in read_npz(path).items()}
+            return Weights((name, widened(array)) for name, array in read_npz(path).items())
         return torch_files.read_zip(path)
     if head.startswith(torch_files.PICKLE_MAGIC):
         return torch_files.read_legacy(path)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
-from cnndsl.weights.bind import Array
+from cnndsl.weights.buffers import Array, Weights
 from cnndsl.weights.files import load_weights
 
 T = TypeVar("T")
@@ -118,7 +118,9 @@ def read_weights(
     arrays = load_weights(Path(weights)) if isinstance(weights, str | PathLike) else weights
     if arrays is None or weights_map is None:
         return arrays
-    return load_rules(weights_map).apply(arrays)
+    renamed = Weights(load_rules(weights_map).apply(arrays))
+    renamed.warnings = arrays.warnings if isinstance(arrays, Weights) else ()
+    return renamed
 
 
 def load_rules(path: str | PathLike[str]) -> Rules:

@@ -11,15 +11,16 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from numpy.lib.stride_tricks import as_strided
 
+from cnndsl.diagnostics import Diagnostic
 from cnndsl.runtime.arrays import BROKEN_ZIP
 from cnndsl.runtime.files import DamagedError
-from cnndsl.weights.buffers import Array, decode, item_size
+from cnndsl.weights.buffers import Array, Weights, decode, item_size
 from cnndsl.weights.pickles import RefusedError, Storage, Tensor, Unpickled, unpickle
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -27,15 +28,19 @@ PICKLE_MAGIC = b"\x80"
 LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-PREFIXES = ("module.", "_orig_mod.")
-"""Put before every name by DataParallel and by torch.compile."""
+WRAPPERS += ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+"""Where checkpoints keep a state dict; the first that is there is taken."""
+PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Put before every name by DataParallel and averaged models, torch.compile, and Lightning."""
+AVERAGED = "n_averaged"
+"""The counter of an averaged model, the only name without its prefix."""
 LONGEST_TEXT = 1 << 28
 """Bytes that a pickle, or a text in it, may have; numbers stand outside of pickles."""
 EXPANSION = 8
 """How often larger than the file its tensors may be: shared storages, 8-bit numbers."""
 
 
-def read_zip(path: Path) -> dict[str, Array]:
+def read_zip(path: Path) -> Weights:
     """The state dict in a checkpoint of the zip format. Raises DamagedError and RefusedError."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -46,7 +51,7 @@ def read_zip(path: Path) -> dict[str, Array]:
         raise DamagedError(f"its zip archive is broken ({error})") from None
 
 
-def _read_archive(archive: zipfile.ZipFile, file_size: int) -> dict[str, Array]:
+def _read_archive(archive: zipfile.ZipFile, file_size: int) -> Weights:
     members = archive.infolist()
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     if not stored or sum(member.file_size for member in members) > file_size:
@@ -59,29 +64,28 @@ def _read_archive(archive: zipfile.ZipFile, file_size: int) -> dict[str, Array]:
     folder = pickles[0].removesuffix("data.pkl")
     if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") == b"big":
         raise DamagedError("it was written on a big-endian machine")
-    tensors = _state_dict(unpickle(io.BytesIO(archive.read(pickles[0]))))
+    checkpoint = unpickle(io.BytesIO(archive.read(pickles[0])))
 
     def load(storage: Storage) -> bytes:
         return archive.read(f"{folder}data/{storage.key}")
 
-    return _arrays(tensors, load, file_size)
+    return _arrays(checkpoint, load, file_size)
 
 
-def read_legacy(path: Path) -> dict[str, Array]:
+def read_legacy(path: Path) -> Weights:
     """The state dict in a checkpoint of the legacy format. Raises DamagedError and RefusedError."""
     with path.open("rb") as file:
         size = path.stat().st_size
         return _read_stream(file, _Text(file, size), size)
 
 
-def _read_stream(file: BinaryIO, text: _Text, file_size: int) -> dict[str, Array]:
+def _read_stream(file: BinaryIO, text: _Text, file_size: int) -> Weights:
     if unpickle(text).value != LEGACY_MAGIC_NUMBER:
         raise DamagedError("it is a pickle, but not of PyTorch")
     if unpickle(text).value != LEGACY_PROTOCOL:
         raise DamagedError("it has an unknown version of PyTorch's legacy format")
     unpickle(text)  # facts about the machine; the numbers are always little-endian
     main = unpickle(text)
-    tensors = _state_dict(main)
     keys = unpickle(text).value
     if not isinstance(keys, list) or keys != sorted(main.storages):
         raise DamagedError("its list of storages is broken")
@@ -92,7 +96,7 @@ def _read_stream(file: BinaryIO, text: _Text, file_size: int) -> dict[str, Array
         if said != storage.elements or size > file_size - file.tell():
             raise DamagedError(f"its storage {storage.key} is missing, or its length is wrong")
         found[storage.key] = file.read(size)
-    return _arrays(tensors, lambda storage: found[storage.key], file_size)
+    return _arrays(main, lambda storage: found[storage.key], file_size)
 
 
 class _Text:
@@ -113,33 +117,61 @@ class _Text:
         return self._file.readline(LONGEST_TEXT)
 
 
-def _state_dict(checkpoint: Unpickled) -> dict[str, Tensor]:
-    """The named tensors of a checkpoint, which may hold them beside other things."""
-    value = checkpoint.value
-    for wrapper in WRAPPERS:
-        if isinstance(value, dict) and isinstance(value.get(wrapper), dict):
-            value = value[wrapper]
+def _state_dict(checkpoint: Unpickled) -> tuple[dict[str, Tensor], tuple[Diagnostic, ...]]:
+    """The named tensors of a checkpoint, which may hold them beside other things, and remarks."""
+    value, warnings = checkpoint.value, []
+    for _ in WRAPPERS:
+        found = [name for name in WRAPPERS if isinstance(value, dict) and _has_tensors(value, name)]
+        if not found:
+            break
+        if len(found) > 1:
+            warnings.append(_choice(found))
+        value = value[found[0]]
     items = value.items() if isinstance(value, dict) else ()
     tensors = {key: item for key, item in items if isinstance(item, Tensor)}
     if not tensors or not all(isinstance(key, str) for key in tensors):
         raise DamagedError("it holds no state dict, that is, tensors by name")
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return tensors
+    return _without_prefixes(tensors), tuple(warnings)
 
 
-def _arrays(
-    tensors: Mapping[str, Tensor], load: Callable[[Storage], bytes], file_size: int
-) -> dict[str, Array]:
-    """Views of the storages, copied where they are not contiguous.
+def _has_tensors(value: Mapping[str, Any], name: str) -> bool:
+    inner = value.get(name)
+    return isinstance(inner, dict) and any(
+        isinstance(item, Tensor) or (key in WRAPPERS and isinstance(item, dict))
+        for key, item in inner.items()
+    )
+
+
+def _choice(found: Sequence[str]) -> Diagnostic:
+    others = " and ".join(map(repr, found[1:]))
+    return Diagnostic(
+        "W0207",
+        f"the checkpoint keeps weights under {found[0]!r}, which are taken, and {others}",
+        hint=f"to use others, save them alone: torch.save(checkpoint[{found[1]!r}], FILE)",
+    )
+
+
+def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under their names in the model inside all wrappers."""
+    while True:
+        names = [name for name in tensors if name != AVERAGED]
+        prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in names)), None)
+        if prefix is None or not names:
+            return tensors
+        tensors = {name.removeprefix(prefix): tensors[name] for name in names}
+
+
+def _arrays(checkpoint: Unpickled, load: Callable[[Storage], bytes], file_size: int) -> Weights:
+    """The state dict of a checkpoint: views of the storages, copied where not contiguous.
 
     Each storage is decoded once. Raises DamagedError if a tensor reads outside its storage, or
     the tensors together are so much larger than the file that nobody can have meant it.
     """
+    tensors, warnings = _state_dict(checkpoint)
     room = max(1 << 20, EXPANSION * file_size)
     storages: dict[str, Array] = {}
-    arrays = {}
+    arrays = Weights()
+    arrays.warnings = warnings
     for name, tensor in tensors.items():
         storage = tensor.storage
         if storage.key not in storages:

@@ -138,3 +138,12 @@ def test_numbers_that_are_not_finite(value, shown):
 def test_a_scalar_that_is_not_finite():
     (report,) = errors(parameters(scale=()), {"scale": np.array(np.nan)}, seed=None)
     assert report.startswith("E0406 'scale' holds nan\n")
+
+
+def test_one_slope_of_a_prelu_is_that_of_all_channels():
+    slopes = Parameter("act.weight", (3,), "prelu")
+    others = Parameter("fc.bias", (3,), "zeros")
+    bound = bind({"act.weight": slopes}, {"act.weight": np.array([0.125])}, seed=None)
+    assert bound.values["act.weight"].tolist() == [0.125] * 3
+    (error,) = errors({"fc.bias": others}, {"fc.bias": np.array([0.125])}, seed=None)
+    assert "fc.bias is [1], the network needs [3]" in error

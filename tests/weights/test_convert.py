@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import cnndsl
-from cnndsl.diagnostics import CnnError
+from cnndsl.diagnostics import CnnError, Diagnostic
+from cnndsl.weights.buffers import Weights
 from cnndsl.weights.conversion import convert
 from cnndsl.weights.conversion.layers import layers_of, squeezed
 from cnndsl.weights.conversion.maps import FOLDER, index, zoo_rules
@@ -269,6 +270,27 @@ def test_missing_arrays_are_reported_by_name():
     with pytest.raises(CnnError, match="1 missing") as caught:
         convert(arrays, network, "torchvision")
     assert "fire3.conv1.bias" in caught.value.diagnostics[0].notes[0].text
+
+
+@pytest.mark.parametrize(
+    "names", [["conv1", "prelu1", "conv2", "prelu2"], ["m.0", "m.1", "m.2", "m.3"]]
+)
+def test_single_slopes_of_prelu(names):
+    text = "network p {\n input image [2, 6, 6]\n conv(4, 3) -> prelu -> conv(5, 3) -> prelu\n}\n"
+    network = cnndsl.parse(text)
+    arrays = arrays_like(network, names)
+    for name, slope in zip(names[1::2], (0.25, 0.5), strict=True):
+        arrays[f"{name}.weight"] = np.array([slope], np.float32)
+    values = convert(arrays, network).values
+    assert values["prelu1.weight"].tolist() == [0.25] * 4
+    assert values["prelu2.weight"].tolist() == [0.5] * 5
+
+
+def test_the_choice_of_a_state_dict_is_among_the_warnings():
+    network = cnndsl.parse(PARALLEL)
+    arrays = Weights(arrays_like(network, ["first", "second"]))
+    arrays.warnings = (Diagnostic("W0207", "several"),)
+    assert convert(arrays, network).warnings == arrays.warnings
 
 
 KERAS = """

@@ -277,3 +277,41 @@ def test_mutations_load_or_complain(tmp_path_factory, content, edits):
 )
 def test_random_bytes_load_or_complain(tmp_path_factory, head, tail):
     loads_or_complains(tmp_path_factory.getbasetemp() / "random.pt", head + tail)
+
+
+NAMES = ["a.weight", "b"]
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    "prefix",
+    ["_orig_mod.", "_orig_mod.module.", "module._orig_mod.", "model.", "model._orig_mod.module."],
+)
+@pytest.mark.parametrize("wrapper", ["", "state_dict", "model", "model_ema", "state_dict_ema"])
+def test_wrappers_in_any_order(tmp_path, write, prefix, wrapper):
+    state = {f"{prefix}{name}": tensor(str(i), [float(i)]) for i, name in enumerate(NAMES)}
+    loaded = load(tmp_path, write({wrapper: state, "epoch": 3} if wrapper else state))
+    assert {name: array.tolist() for name, array in loaded.items()} == {"a.weight": [0], "b": [1]}
+    assert loaded.warnings == ()
+
+
+@FORMATS
+@pytest.mark.parametrize("prefix", ["module.", "module._orig_mod."])
+def test_averaged_models(tmp_path, write, prefix):
+    """`AveragedModel` has its counter beside the wrapped model, and may be wrapped itself."""
+    state = {f"{prefix}{name}": tensor(str(i), [float(i)]) for i, name in enumerate(NAMES)}
+    state = {"n_averaged": tensor("9", np.array(7))} | state
+    assert list(load(tmp_path, write(state))) == NAMES
+    compiled = {f"_orig_mod.{name}": value for name, value in state.items()}
+    assert list(load(tmp_path, write({"model_ema": compiled}))) == NAMES
+    assert set(load(tmp_path, write({"n_averaged": tensor("9", np.array(7))}))) == {"n_averaged"}
+
+
+@FORMATS
+def test_which_of_several_state_dicts_is_taken_is_told(tmp_path, write):
+    last, averaged = {"a": tensor("0", [1.0])}, {"a": tensor("1", [2.0])}
+    loaded = load(tmp_path, write({"state_dict_ema": averaged, "state_dict": last, "model": {}}))
+    assert loaded["a"].tolist() == [1]
+    (warning,) = loaded.warnings
+    assert warning.code == "W0207"
+    assert "under 'state_dict', which are taken, and 'state_dict_ema'" in warning.message

@@ -40,4 +40,9 @@ ENTRIES: dict[str, Entry] = {
         "outputs see only a grid of the input's positions. Hybrid rates such as 1, 2, 5 see\n"
         "them all (Wang et al. 2018, Understanding convolution for semantic segmentation).",
     ),
+    "W0207": Entry(
+        "several state dicts in one checkpoint",
+        "A training run may keep averaged weights beside the last ones. The message tells which\n"
+        "were taken; save the others alone to use them.",
+    ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.graph import Graph
-from cnndsl.weights.bind import Bound, bind
+from cnndsl.weights.bind import Bound, bind, with_slopes
+from cnndsl.weights.buffers import Weights
 from cnndsl.weights.conversion import keras
 from cnndsl.weights.conversion.layers import layers_of, squeezed
 from cnndsl.weights.conversion.maps import all_rules, index, zoo_rules
@@ -54,6 +56,7 @@ def convert(
         network = parse(network)
     graph = network.declared or network.graph
     parameters = graph.parameters()
+    remarks = arrays.warnings if isinstance(arrays, Weights) else ()
     given = {name: np.asarray(a) for name, a in arrays.items() if not name.endswith(COUNTER)}
     is_keras = source == "keras" or keras.is_keras(given)
     if rules is not None:
@@ -66,7 +69,8 @@ def convert(
         candidates = (_shaped(c, parameters) for c in _candidates(given))
         fitting = next((c for c in candidates if _fits(c, parameters)), None)
         renamed = _matched(given, graph) if fitting is None else fitting
-    return bind(parameters, _shaped(renamed, parameters), seed=None)
+    bound = bind(parameters, _shaped(renamed, parameters), seed=None)
+    return replace(bound, warnings=(*remarks, *bound.warnings))
 
 
 def _candidates(given: dict[str, Array]) -> Iterator[dict[str, Array]]:
@@ -82,14 +86,17 @@ def _fits(arrays: Mapping[str, Array], parameters: Mapping[str, Parameter]) -> b
 
 
 def _shaped(arrays: Mapping[str, Array], parameters: Mapping[str, Parameter]) -> dict[str, Array]:
-    """The arrays, those that differ from their parameter by ones at the end reshaped."""
-    shapes = {name: parameter.shape for name, parameter in parameters.items()}
-    return {
-        name: array.reshape(shapes[name])
-        if name in shapes and squeezed(array.shape) == squeezed(shapes[name])
-        else array
-        for name, array in arrays.items()
-    }
+    """The arrays, those that differ from their parameter by ones at the end reshaped.
+
+    Single slopes become slopes for all channels.
+    """
+    shaped = dict(arrays)
+    for name in arrays.keys() & parameters.keys():
+        shape = parameters[name].shape
+        array = with_slopes(arrays[name], parameters[name])
+        fits = squeezed(array.shape) == squeezed(shape)
+        shaped[name] = array.reshape(shape) if fits else array
+    return shaped
 
 
 def _by_rules(

@@ -33,6 +33,8 @@ Module: TypeAlias = tuple[Signature, ...]
 """What all layers of a module are, sorted."""
 LEVELS = 3
 """How many last parts a name can lose to be that of a module."""
+SINGLE_SLOPE = {"weight": (1,)}
+"""The shapes of a PReLU with one slope for all channels."""
 SHOWN = 10
 
 
@@ -72,7 +74,11 @@ class _Matcher:
 
     def __init__(self, given: Sequence[Layer], graph: Graph):
         self._given = given
-        self._needed = layers_of((name, p.shape) for name, p in graph.parameters().items())
+        single = any(layer.shapes == SINGLE_SLOPE for layer in given)
+        self._needed = layers_of(
+            (name, (1,) if single and p.init == "prelu" else p.shape)
+            for name, p in graph.parameters().items()
+        )
         self._modules = (_modules(given), _modules(self._needed))
         self._is_sorted = [layer.name for layer in given] == sorted(layer.name for layer in given)
         self._place = {layer.name: index for index, layer in enumerate(given)}

@@ -65,7 +65,7 @@ def test_a_link_stays(tmp_path: Path):
     assert (tmp_path / "folder" / "file").read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o444, 0o755])
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
 def test_a_file_keeps_its_rights(tmp_path: Path, umask: int, mode: int):
     write(tmp_path / "file", b"old")
     (tmp_path / "file").chmod(mode)
@@ -101,3 +101,13 @@ def test_places_that_cannot_be_written(name: str, tmp_path: Path, monkeypatch: p
     with pytest.raises(CnnError, match="cannot write"):
         write(Path(name))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_file_that_nobody_may_write_is_left(tmp_path: Path):
+    write(tmp_path / "file", b"old")
+    (tmp_path / "file").chmod(0o444)
+    (tmp_path / "link").symlink_to("file")
+    for name in ("file", "link"):
+        with pytest.raises(CnnError, match=r"E0602.*it is read-only"):
+            write(tmp_path / name)
+    assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == [b"old"] * 2

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+import cnndsl
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Module, Port
+from cnndsl.weights.files import save_safetensors
+from cnndsl.weights.initialise import initialise
 
 OPEN = TensorType((3, OpenDim.symbol("H"), OpenDim.symbol("W")))
 
@@ -18,6 +21,9 @@ class Empty(Module):
         return {}
 
     def save(self, path):
+        pass
+
+    def set_weights(self, weights):
         pass
 
 
@@ -80,3 +86,69 @@ def test_the_inputs_are_listed_if_one_is_missing():
     with pytest.raises(CnnError) as caught:
         module.batched()
     assert caught.value.diagnostics[0].hint == "inputs: left 1x8x8, right 3xHxW"
+
+
+SMALL = """
+network small {
+    input image [3, 8, 8]
+    conv(6, 3) -> bn -> relu -> global_avgpool -> fc(4)
+}
+"""
+TARGETS = pytest.mark.parametrize("target", ["reference", "onnx", "cpu"])
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    parameters = cnndsl.parse(SMALL).graph.parameters()
+    return [initialise(parameters, seed) for seed in (0, 1)]
+
+
+@TARGETS
+def test_other_weights(target, arrays, tmp_path):
+    image = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    expected = [cnndsl.compile(SMALL, target, weights=w)(image) for w in arrays]
+    module = cnndsl.compile(SMALL, target, weights=arrays[0])
+    module(image)
+    module.set_weights({**arrays[1], "stranger": np.zeros(2)})
+    assert [warning.code for warning in module.warnings] == ["W0204"]
+    np.testing.assert_array_equal(module(image), expected[1])
+    save_safetensors(tmp_path / "w.safetensors", arrays[0])
+    module.set_weights(tmp_path / "w.safetensors")
+    assert module.warnings == ()
+    np.testing.assert_array_equal(module(image), expected[0])
+    with pytest.raises(CnnError, match="E0404"):
+        module.set_weights({})
+    np.testing.assert_array_equal(module(image), expected[0])
+
+
+def test_the_file_of_a_model_takes_no_other_weights(arrays, tmp_path):
+    cnndsl.compile(SMALL, "onnx", weights=arrays[0]).save(tmp_path / "small.onnx")
+    with pytest.raises(CnnError, match="E0417"):
+        cnndsl.load(tmp_path / "small.onnx").set_weights(arrays[1])
+
+
+@TARGETS
+def test_what_is_no_sample_or_no_float32_is_refused(target):
+    module = cnndsl.compile(SMALL, target, seed=0)
+    image = np.ones((1, 3, 8, 8))
+    with pytest.raises(CnnError, match=r"E0604.*'image' is empty: 0x3x8x8"):
+        module(image[:0])
+    image[0, 1, 2, 3] = -1e39
+    with pytest.raises(CnnError, match=r"E0604.*holds -1e.39, too large for float32"):
+        module(image)
+    for value in (np.inf, -np.inf, np.nan, np.finfo(np.float32).max):
+        image[0, 1, 2, 3] = value
+        module(image)
+    module(np.full((1, 3, 8, 8), 2**62))
+
+
+@pytest.mark.parametrize("target", ["reference", "onnx"])
+def test_an_open_size_of_nothing_is_refused(target):
+    module = cnndsl.compile(SMALL, target, seed=0)
+    with pytest.raises(CnnError, match=r"E0604.*is empty: 2x3x0x8"):
+        module(np.ones((2, 3, 0, 8)))
+
+
+def test_the_reference_takes_any_float64_if_it_computes_in_that():
+    module = cnndsl.compile(SMALL, "reference", seed=0, dtype="float64")
+    assert np.isfinite(module(np.full((3, 8, 8), 1e39))).all()

@@ -13,7 +13,7 @@ from cnndsl.ir.serialise import from_json, to_json
 from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array, Module
 from cnndsl.weights.bind import bind
-from cnndsl.weights.files import load_weights
+from cnndsl.weights.rename import read_weights
 
 GRAPH = "graph.json"
 """The file of an artefact that holds the network."""
@@ -48,14 +48,11 @@ class NativeModule(Module):
         return self._artefact.weights.nbytes
 
     def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
-        """Use other weights, from a file or as arrays by the network's names.
-
-        Raises CnnError as `cnndsl.weights.bind.bind` does.
-        """
-        arrays = load_weights(Path(weights)) if isinstance(weights, str | Path) else weights
+        """See `Module`."""
         packing = self._artefact.packing
-        packed = packing.evaluate(bind(packing.parameters(), arrays, seed=None).values)
-        self._artefact = replace(self._artefact, weights=packed)
+        bound = bind(packing.parameters(), read_weights(weights, None), seed=None)
+        self._artefact = replace(self._artefact, weights=packing.evaluate(bound.values))
+        self.warnings = bound.warnings
 
     def save(self, path: str | Path) -> None:
         """Write a `.cnnmod` file, atomically; equal modules give equal bytes."""

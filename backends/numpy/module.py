@@ -9,6 +9,8 @@ from cnndsl.backends.numpy.artefact import write_artefact
 from cnndsl.backends.numpy.run import evaluate_params, run_nodes
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array, Module, graph_ports
+from cnndsl.weights.bind import bind
+from cnndsl.weights.rename import read_weights
 
 
 class ReferenceModule(Module):
@@ -29,6 +31,16 @@ class ReferenceModule(Module):
         self.dtype = dtype
         self.batch = batch
         self._params = evaluate_params(graph, values, dtype)
+
+    def number_format(self, name: str) -> str:
+        """See `Module`."""
+        return self.dtype
+
+    def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
+        """See `Module`."""
+        bound = bind(self.graph.parameters(), read_weights(weights, None), seed=None)
+        self._params = evaluate_params(self.graph, bound.values, self.dtype)
+        self.values, self.warnings = bound.values, bound.warnings
 
     @property
     def weight_bytes(self) -> int:

@@ -11,7 +11,7 @@ from cnndsl.backends.onnx.check import check_model
 from cnndsl.backends.onnx.emitter import Emitter, Site
 from cnndsl.backends.onnx.limit import check_bytes
 from cnndsl.backends.onnx.lower import LOWERINGS
-from cnndsl.backends.onnx.module import OnnxModule
+from cnndsl.backends.onnx.module import OnnxModule, Recipe
 from cnndsl.backends.onnx.sizes import smallest_sizes, to_metadata
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph, Node
@@ -36,8 +36,9 @@ def compile_module(
         **options.metadata,
         **to_metadata(smallest_sizes(graph)),
     }
-    model = export(graph, values, options, metadata)
-    return OnnxModule(model, *graph_ports(graph, options.batch), metadata, options.threads)
+    recipe = Recipe(graph.parameters(), lambda arrays: export(graph, arrays, options, metadata))
+    ports = graph_ports(graph, options.batch)
+    return OnnxModule(recipe.export(values), *ports, metadata, options.threads, recipe)
 
 
 def export(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,12 @@ from cnndsl.backends.onnx.backend import OnnxBackend
 from cnndsl.backends.onnx.sizes import check_sizes, from_metadata
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Module, Port
+from cnndsl.weights.bind import bind
+from cnndsl.weights.rename import read_weights
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
@@ -24,10 +28,19 @@ if TYPE_CHECKING:
 FLOATS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What a model was made from: the parameters, and how it follows from their arrays."""
+
+    parameters: Mapping[str, Parameter]
+    export: Callable[[Mapping[str, Array]], bytes]
+
+
 class OnnxModule(Module):
     """A model in memory (`bytes`) or in a file. The session is made when it first runs.
 
-    `threads` bounds the threads inside an operator; None leaves the choice to onnxruntime.
+    `threads` bounds the threads inside an operator; None leaves the choice to onnxruntime. Only
+    with a `recipe`, that is, in the process that compiled it, it can take other weights.
     Raises ValueError if the metadata is broken.
     """
 
@@ -38,9 +51,12 @@ class OnnxModule(Module):
         outputs: tuple[Port, ...],
         metadata: Mapping[str, str],
         threads: int | None = None,
+        recipe: Recipe | None = None,
     ):
         super().__init__(inputs, outputs, metadata)
         self._model = model
+        self._recipe = recipe
+        self.formats: dict[str, str] = {}
         self._threads = threads
         self._smallest_sizes = from_metadata(self.metadata)
 
@@ -61,6 +77,24 @@ class OnnxModule(Module):
 
         return initializer_bytes(self.serialized)
 
+    def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
+        """See `Module`."""
+        if self._recipe is None:
+            raise CnnError.of(
+                "E0417",
+                "an .onnx file does not tell what its weights were made from",
+                hint="compile the network with other weights",
+            )
+        arrays = read_weights(weights, None)
+        bound = bind(self._recipe.parameters, arrays, seed=None)
+        self._model = self._recipe.export(bound.values)
+        self.warnings = bound.warnings
+        self.__dict__.pop("session", None)
+
+    def number_format(self, name: str) -> str:
+        """See `Module`."""
+        return self.formats.get(name, "float32")
+
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; inputs are cast to the model's number format, float32 as a rule.
 
@@ -70,7 +104,7 @@ class OnnxModule(Module):
             check_sizes(port, arrays[port.name], self._smallest_sizes)
         names = [port.name for port in self.outputs]
         try:
-            results = self.session.run(names, self._feeds(self.session, arrays))
+            results = self.session.run(names, self._feeds(arrays))
         except Exception as error:
             raise CnnError.of(
                 "E0702",
@@ -79,10 +113,9 @@ class OnnxModule(Module):
             ) from None
         return dict(zip(names, results, strict=True))
 
-    def _feeds(self, session: InferenceSession, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    def _feeds(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The arrays in the number formats of the model."""
-        kinds = {port.name: FLOATS[port.type] for port in session.get_inputs()}
-        return {name: np.ascontiguousarray(array, kinds[name]) for name, array in arrays.items()}
+        return {n: np.ascontiguousarray(a, self.number_format(n)) for n, a in arrays.items()}
 
     def trace(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """See `cnndsl.runtime.layers.Traceable`."""
@@ -90,7 +123,7 @@ class OnnxModule(Module):
 
         model, tensors = with_all_results(self.serialized)
         session = start_session(model, self._threads)
-        results = session.run(list(tensors.values()), self._feeds(session, arrays))
+        results = session.run(list(tensors.values()), self._feeds(arrays))
         return dict(zip(tensors, results, strict=True))
 
     def save(self, path: str | Path) -> None:
@@ -127,6 +160,7 @@ def _from_session(path: Path, session: InferenceSession, threads: int | None) ->
     outputs = tuple(_port(path, value) for value in session.get_outputs())
     module = OnnxModule(path, inputs, outputs, metadata | about.custom_metadata_map, threads)
     module.session = session
+    module.formats = {value.name: FLOATS[value.type] for value in session.get_inputs()}
     return module
 
 

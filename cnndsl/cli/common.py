@@ -231,9 +231,9 @@ def weights_options(command: Command) -> Command:
     command = click.option("--weights-map", metavar="FILE", help="Rename rules for the weights.")(
         command
     )
-    return click.option("--weights", metavar="FILE", help="A .safetensors, .pt or .pth file.")(
-        command
-    )
+    return click.option(
+        "--weights", metavar="FILE", help="A .safetensors, .npz, .pt or .pth file."
+    )(command)
 
 
 def random_weights(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,9 +14,10 @@ def check_output(
 
     `sources` are the files that the command reads, or what may be files. Raises CnnError: E0612
     if the path is one of them, or a `.cnn` file that would become something else than a
-    `network_text`, E0602 if its folder is missing or it is a folder itself.
+    `network_text`, E0602 if nothing can be written there.
     """
     from cnndsl.diagnostics import CnnError
+    from cnndsl.runtime.files import check_place
 
     if any(_same_file(path, source) for source in sources if source is not None):
         raise CnnError.of(
@@ -27,9 +27,7 @@ def check_output(
     if not network_text and any(name.suffix.lower() == ".cnn" for name in names):
         problem = f"{path} is named like a network, and the output is none"
         raise CnnError.of("E0612", problem, hint="write to another file")
-    if path.is_dir() or not path.parent.is_dir():
-        reason = os.strerror(errno.EISDIR if path.is_dir() else errno.ENOENT)
-        raise CnnError.of("E0602", f"cannot write {path}: {reason}")
+    check_place(path)
     return path
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from cnndsl.cli.common import (
     load_network,
     network_options,
     only_for_networks,
+    print_json,
     print_table,
     progress_bar,
     show,
@@ -36,6 +38,7 @@ Files = Sequence[tuple[str | None, Path]]
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option("--output", "outputs", type=NamedPath(), multiple=True, help=".npy or .npz, to write")
 @click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")
+@click.option("--json", "as_json", is_flag=True, help="The results, for machines.")
 @click.option("--top", type=click.IntRange(1), help="How many classes to print (5).")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line.")
 @code_options
@@ -48,6 +51,7 @@ def command(
     inputs: Files,
     outputs: Files,
     image: Path | None,
+    as_json: bool,
     top: int | None,
     labels: Path | None,
     settings: Sequence[tuple[str, Any]],
@@ -59,9 +63,13 @@ def command(
     Without --output the results are printed: the best classes of a vector, the range of
     anything else.
     """
+    from cnndsl.diagnostics.units import si
+    from cnndsl.runtime.files import check_suffix
+
     sources = (model, image, labels, options["weights"], options["weights_map"])
     for _, path in outputs:
         check_output(path, [*sources, *(file for _, file in inputs)])
+        check_suffix(path, ".npy", ".npz")
     if len({path.resolve() for _, path in outputs}) < len(outputs):
         raise click.UsageError("one file is given as several outputs")
     with stage("load"):
@@ -82,7 +90,12 @@ def command(
     with stage("run"):
         results = module(**arrays)
     by_name = results if isinstance(results, dict) else {module.outputs[0].name: results}
-    _write(by_name, outputs)
+    sizes = _write(by_name, outputs)
+    if as_json:
+        print_json(_report(by_name, top or 5, names, sizes))
+        return 0
+    for path, size in sizes.items():
+        click.echo(f"{path}  {si(size, 'B')}")
     if top or not outputs:
         for name, array in by_name.items():
             _print_result(name, array, top or 5, names)
@@ -110,28 +123,52 @@ def read_inputs(module: Module, files: Files, image: Path | None) -> dict[str, A
     return arrays
 
 
-def _write(results: Mapping[str, Array], files: Files) -> None:
+def _write(results: Mapping[str, Array], files: Files) -> dict[str, int]:
+    """Write outputs into files; returns the bytes of each."""
     from cnndsl.diagnostics import CnnError
-    from cnndsl.diagnostics.units import si
     from cnndsl.runtime.arrays import write_array, write_arrays
 
     for name, path in files:
-        if path.suffix == ".npz" and name is None:
-            write_arrays(path, results)
-        elif name is None and len(results) > 1:
+        if name is not None and name not in results:
+            raise CnnError.of("E0604", f"no output {name!r}", hint=f"outputs: {', '.join(results)}")
+        chosen = results if name is None else {name: results[name]}
+        if path.suffix == ".npz":
+            write_arrays(path, chosen)
+        elif len(chosen) > 1:
             raise CnnError.of(
                 "E0604",
                 f"{path} cannot hold {len(results)} outputs",
                 hint=f"use an .npz file, or --output NAME={path}; outputs: {', '.join(results)}",
             )
         else:
-            name = name or next(iter(results))
-            if name not in results:
-                raise CnnError.of(
-                    "E0604", f"no output {name!r}", hint=f"outputs: {', '.join(results)}"
-                )
-            write_array(path, results[name])
-        click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
+            write_array(path, *chosen.values())
+    return {str(path): path.stat().st_size for _, path in files}
+
+
+def _report(
+    results: Mapping[str, Array], top: int, labels: list[str] | None, sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """The best classes of each sample of vectors, the range of other arrays, and the files."""
+    outputs = []
+    for name, array in results.items():
+        row: dict[str, Any] = {"name": name, "shape": list(array.shape)}
+        if array.ndim > 2:
+            row |= {"minimum": _finite(array.min()), "maximum": _finite(array.max())}
+        else:
+            row["samples"] = [
+                [
+                    {"class": index, "score": _finite(score), "label": label}
+                    for index, score, label in _best(sample, top, labels)
+                ]
+                for sample in array.reshape(-1, array.shape[-1])
+            ]
+        outputs.append(row)
+    return {"outputs": outputs, "files": [{"path": p, "bytes": n} for p, n in sizes.items()]}
+
+
+def _finite(number: Any) -> float | str:
+    """A number for JSON, which has no infinity and no NaN."""
+    return float(number) if math.isfinite(number) else str(float(number))
 
 
 def _print_result(name: str, array: Array, top: int, labels: list[str] | None) -> None:
@@ -145,14 +182,19 @@ def _print_result(name: str, array: Array, top: int, labels: list[str] | None) -
 
 
 def _print_classes(name: str, scores: Array, top: int, labels: list[str] | None) -> None:
+    rows = [[str(n), f"{score:.4f}", label or ""] for n, score, label in _best(scores, top, labels)]
+    print_table([["class", name, ""], *rows], numbers=(0, 1))
+
+
+def _best(
+    scores: Array, top: int, labels: list[str] | None
+) -> Iterator[tuple[int, float, str | None]]:
+    """The classes with the highest scores: number, score, and name if it is known."""
     from cnndsl.runtime.image import class_names
 
-    titles = labels if labels is not None else class_names(len(scores))
-    rows = [["class", name, ""]]
-    for index in (-scores).argsort(kind="stable")[:top]:
-        label = titles[index] if titles and index < len(titles) else ""
-        rows.append([str(index), f"{scores[index]:.4f}", label])
-    print_table(rows, numbers=(0, 1))
+    titles = labels if labels is not None else class_names(len(scores)) or []
+    for index in map(int, (-scores).argsort(kind="stable")[:top]):
+        yield index, float(scores[index]), titles[index] if index < len(titles) else None
 
 
 def _class_names(path: Path | None) -> list[str] | None:

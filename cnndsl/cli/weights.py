@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnndsl.cli.common import (
+    is_artefact,
     load_network,
     log,
     network_options,
+    only_for_networks,
     print_json,
     print_table,
     show,
 )
 from cnndsl.cli.outputs import check_output
+
+if TYPE_CHECKING:
+    from cnndsl.ir.graph import Graph
 
 weights_map_option = click.option(
     "--weights-map", metavar="FILE", help="Rename rules for the weights."
@@ -38,8 +43,11 @@ def list_parameters(
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
-    """Print the name and shape of each parameter; statistics are marked as not learned."""
-    parameters = load_network(network, settings, input_shapes).graph.parameters().values()
+    """Print the name and shape of each parameter; statistics are marked as not learned.
+
+    A compiled module has those of the network that it was made from.
+    """
+    parameters = _graph(network, settings, input_shapes).parameters().values()
     if as_json:
         print_json(
             [{"name": p.name, "shape": list(p.shape), "learned": p.learned} for p in parameters]
@@ -70,13 +78,35 @@ def check_file(
     from cnndsl.weights.bind import bind
     from cnndsl.weights.rename import read_weights
 
-    graph = load_network(network, settings, input_shapes).graph
-    parameters = inference_graph(graph).parameters()
+    parameters = inference_graph(_graph(network, settings, input_shapes)).parameters()
     arrays = read_weights(file, weights_map)
     bound = bind(parameters, arrays, seed=None)
     show(bound.warnings, err=False)
     log(f"{file} has all {len(parameters)} parameters of {network}")
     return 1 if bound.warnings else 0
+
+
+def _graph(
+    model: str,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+) -> Graph:
+    """The graph of a network, or of the one that an artefact was made from."""
+    if not is_artefact(model):
+        return load_network(model, settings, input_shapes).graph
+    from cnndsl.api import load
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.runtime.layers import Portable
+
+    only_for_networks(model, ("settings", "input_shapes"))
+    module = load(model)
+    if not isinstance(module, Portable):
+        raise CnnError.of(
+            "E0417",
+            f"{model} does not keep the parameters of its network",
+            hint="give the network that it was compiled from",
+        )
+    return module.graph
 
 
 @command.command("convert")
@@ -104,6 +134,7 @@ def convert_file(
 ) -> int:
     """Give the arrays of another framework the names and layouts of a network."""
     from cnndsl.diagnostics.units import si
+    from cnndsl.runtime.files import check_suffix
     from cnndsl.weights.conversion import convert
     from cnndsl.weights.files import load_weights, save_safetensors
     from cnndsl.weights.rename import load_rules
@@ -113,6 +144,7 @@ def convert_file(
     bound = convert(load_weights(file), parsed, source, rules)
     show(bound.warnings)
     path = check_output(output or Path(f"{parsed.name}.safetensors"), [file, parsed.file])
+    check_suffix(path, ".safetensors")
     save_safetensors(path, bound.values, {"network": parsed.name})
     log(f"{file} has all {len(bound.values)} parameters of {parsed.name}")
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryFile
 from typing import IO
 
 from cnndsl.diagnostics import CnnError
@@ -16,17 +19,40 @@ class DamagedError(ValueError):
     """A file is not what its beginning says, or incomplete."""
 
 
-def check_suffix(path: str | Path, suffix: str) -> None:
-    """Raise CnnError (E0613) if an artefact of that name could not be loaded again.
+def check_suffix(path: str | Path, *suffixes: str) -> None:
+    """Raise CnnError (E0613) if a file of that name would not be taken for what it is.
 
     Pipes and devices may have any name.
     """
     path = Path(path)
-    if path.suffix != suffix and not _is_special(path):
-        better = path.with_suffix(suffix) if path.name else f"NAME{suffix}"
+    if path.suffix not in suffixes and not _is_special(path):
+        better = path.with_suffix(suffixes[0]) if path.name else f"NAME{suffixes[0]}"
+        known = " or ".join(suffixes)
         raise CnnError.of(
-            "E0613", f"{path} does not end in {suffix}", hint=f"a name that does: {better}"
+            "E0613", f"{path} does not end in {known}", hint=f"a name that does: {better}"
         )
+
+
+def check_place(path: str | Path) -> None:
+    """Raise CnnError (E0602) if nothing can be written there, whatever it is.
+
+    A file that nobody may write is protected, also from a user who may do anything.
+    """
+    path = Path(path)
+    if _is_special(path) and not path.is_dir():
+        return
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        problem = os.strerror(errno.EISDIR)
+    elif not target.parent.is_dir():
+        problem = os.strerror(errno.ENOENT)
+    elif target.exists() and not (target.stat().st_mode & 0o222 and os.access(target, os.W_OK)):
+        problem = "it is read-only"
+    elif not os.access(target.parent, os.W_OK | os.X_OK):
+        problem = f"no file can be made in {target.parent}"
+    else:
+        return
+    raise CnnError.of("E0602", f"cannot write {path}: {problem}")
 
 
 @contextmanager
@@ -34,11 +60,12 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that takes its place under `path` when the block ends without an error.
 
     A link stays, and what it leads to is replaced by a file with the same rights. What is no
-    regular file, such as a pipe or a device, is written directly. Raises CnnError if the folder
-    is missing or cannot be written.
+    regular file, such as a pipe or a device, gets all bytes in the end. Raises CnnError (E0602) if
+    the folder is missing or cannot be written, or the file is read-only.
     """
     target = Path(path)
     try:
+        check_place(target)
         with _writing(target) as file:
             yield file
     except OSError as error:
@@ -52,7 +79,17 @@ def _is_special(path: Path) -> bool:
 
 
 def _writing(target: Path) -> AbstractContextManager[IO[bytes]]:
-    return target.open("wb") if _is_special(target) else _replacing(Path(os.path.realpath(target)))
+    return _passing(target) if _is_special(target) else _replacing(Path(os.path.realpath(target)))
+
+
+@contextmanager
+def _passing(target: Path) -> Iterator[IO[bytes]]:
+    """A file in which one can seek, whose content goes into a pipe or device in the end."""
+    with TemporaryFile() as file:
+        yield file
+        file.seek(0)
+        with target.open("wb") as stream:
+            shutil.copyfileobj(file, stream)
 
 
 @contextmanager

@@ -64,6 +64,19 @@ class Module(ABC):
         """Compute all outputs from batched, checked arrays by input name."""
 
     @abstractmethod
+    def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
+        """Use other weights, from a file or as arrays by the network's names.
+
+        Names that are not parameters of the network are among the `warnings` then. Raises CnnError
+        as `cnndsl.weights.bind.bind` does, and (E0417) for a module that does not know what its
+        weights were made from.
+        """
+
+    def number_format(self, name: str) -> str:
+        """The dtype in which the values of an input enter the network."""
+        return "float32"
+
+    @abstractmethod
     def save(self, path: str | Path) -> None:
         """Write the module to a file with the ending of its target, atomically. Raises CnnError."""
 
@@ -71,8 +84,9 @@ class Module(ABC):
         """Run on one array for each input, in order or by name.
 
         An array is [batch, *shape], or [*shape] for a single sample; then the results have no
-        batch axis either. A single output is returned as it is, several as a dict by name.
-        Raises CnnError for missing, unknown or wrong-shaped inputs.
+        batch axis either. Numbers of another format are rounded to that of the module. A single
+        output is returned as it is, several as a dict by name. Raises CnnError for missing,
+        unknown, empty or wrong-shaped inputs, and numbers too large for the format.
         """
         batched, single = self.batched(*arrays, **named)
         results = self.run(batched)
@@ -94,7 +108,8 @@ class Module(ABC):
             check_input(port, result[port.name])
         check_batch_sizes(self.inputs, result)
         check_open_sizes(self.inputs, result)
-        return result, single
+        formats = {name: self.number_format(name) for name in result}
+        return {n: rounded(n, array, formats[n]) for n, array in result.items()}, single
 
     def declared_type(self, port: Port) -> TensorType:
         """An input's type with the sizes of the network's text where any size will do.
@@ -138,6 +153,24 @@ def check_input(port: Port, array: Array) -> None:
         raise CnnError.of("E0604", f"input {port.name!r} is {batch}x{port.type}, not {given}")
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
         raise CnnError.of("E0604", f"input {port.name!r} holds {array.dtype}, not numbers")
+    if array.size == 0:
+        given = "x".join(map(str, array.shape))
+        raise CnnError.of("E0604", f"input {port.name!r} is empty: {given}")
+
+
+def rounded(name: str, array: Array, dtype: str) -> Array:
+    """The values of an input in another number format.
+
+    Raises CnnError (E0604) if a finite one becomes infinite.
+    """
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype, copy=False)
+    if not np.can_cast(array.dtype, dtype):
+        lost = np.isinf(result) & np.isfinite(array)
+        if lost.any():
+            number = array[np.unravel_index(int(lost.argmax()), array.shape)]
+            raise CnnError.of("E0604", f"input {name!r} holds {number}, too large for {dtype}")
+    return result
 
 
 def check_batch_axes(ports: Sequence[Port], arrays: Mapping[str, Array]) -> None:

@@ -1,6 +1,7 @@
 """No output destroys what a command reads."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -107,3 +108,68 @@ def test_several_outputs_go_into_several_files(call, tmp_path):
     result = call("run", "small.cnn", "--seed", 0, *outputs)
     assert (result.code, result.out) == (2, "")
     assert "one file is given as several outputs" in result.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*RUN, "--output", "y.jpg"),
+        (*RUN, "--output", "output=y.jpg"),
+        (*RUN, "--output", "y"),
+        (*RUN, "--output", "-"),
+        ("weights", "convert", "small.safetensors", "--network", "small.cnn", "-o", "w.pth"),
+        ("weights", "convert", "small.safetensors", "--network", "small.cnn", "-o", "-"),
+        ("inspect", "small.cnn", "--svg", "y.png"),
+        ("edit", "small.cnn", "--factorise", "*=lowrank:6", "-o", "new.cnn",
+         "--weights", "small.safetensors", "--output-weights", "new.npz"),
+    ],
+)  # fmt: skip
+def test_an_output_is_what_its_name_says(call, files, arguments):
+    before = sorted(path.name for path in files.iterdir())
+    result = call(*arguments)
+    assert (result.code, "error[E0613]" in result.err) == (2, True)
+    assert sorted(path.name for path in files.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compile", "small.cnn", "--seed", 0, "-o", "out.onnx"),
+        ("compile", "small.cnn", "--seed", 0, "--target", "cpu", "-o", "out.cnnmod"),
+        ("draw", "small.cnn", "-o", "out.svg"),
+        ("inspect", "small.cnn", "--svg", "out.svg"),
+        (*RUN, "--output", "out.npy"),
+        ("weights", "convert", "small.safetensors", "--network", "small.cnn",
+         "-o", "out.safetensors"),
+        ("edit", "small.cnn", "--factorise", "stem=separable", "-o", "out.cnn"),
+    ],
+)  # fmt: skip
+def test_a_read_only_file_is_not_replaced(call, files, arguments):
+    path = files / next(str(a) for a in arguments if str(a).startswith("out."))
+    path.write_bytes(b"kept")
+    path.chmod(0o444)
+    result = call(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert f"cannot write {path.name}: it is read-only" in result.err
+    assert path.read_bytes() == b"kept"
+
+
+def test_fmt_leaves_a_read_only_file(call, files):
+    (files / "small.cnn").write_text("# x\n" + (files / "small.cnn").read_text() + "\n\n")
+    (files / "small.cnn").chmod(0o444)
+    before = (files / "small.cnn").read_bytes()
+    result = call("fmt", "small.cnn")
+    assert (result.code, "it is read-only" in result.err) == (2, True)
+    assert (files / "small.cnn").read_bytes() == before
+
+
+def test_every_artefact_goes_into_a_pipe(call, files):
+    for target, suffix in (("onnx", "onnx"), ("reference", "cnnref"), ("cpu", "cnnmod")):
+        command = ("compile", "small.cnn", "--seed", 0, "--target", target)
+        assert call(*command, "-o", f"small.{suffix}").code == 0
+        os.mkfifo(files / "pipe")
+        with ThreadPoolExecutor() as pool:
+            content = pool.submit((files / "pipe").read_bytes)
+            assert call(*command, "-o", "pipe").code == 0
+        assert content.result() == (files / f"small.{suffix}").read_bytes()
+        (files / "pipe").unlink()

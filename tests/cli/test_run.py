@@ -1,3 +1,4 @@
+import json
 import struct
 
 import numpy as np
@@ -183,3 +184,41 @@ def test_missing_and_damaged_artefacts(call, tmp_path):
         result = call("run", model, "--input", "x.npy")
         assert result.code == 2
         assert "error[E06" in result.err
+
+
+def test_results_for_machines(call, image, tmp_path):
+    np.save("x.npy", image)
+    (tmp_path / "names.txt").write_text("ant\nbee\ncat\ndog\n")
+    options = ("--input", "x.npy", "--output", "y.npz", "--labels", "names.txt", "--top", 2)
+    result = call("run", "small.cnn", "--seed", 0, *options, "--json")
+    report = json.loads(result.out)
+    assert report["files"] == [{"path": "y.npz", "bytes": (tmp_path / "y.npz").stat().st_size}]
+    (output,) = report["outputs"]
+    scores = expected(image)
+    assert (output["name"], output["shape"]) == ("output", [2, 4])
+    for sample, row in zip(output["samples"], scores, strict=True):
+        best = np.argsort(-row)[:2]
+        assert [entry["class"] for entry in sample] == best.tolist()
+        assert [entry["label"] for entry in sample] == [
+            ["ant", "bee", "cat", "dog"][i] for i in best
+        ]
+        np.testing.assert_allclose([entry["score"] for entry in sample], row[best], rtol=1e-5)
+
+
+def test_maps_and_what_json_has_no_number_for(call, tmp_path):
+    (tmp_path / "two.cnn").write_text(TWO)
+    left = np.full((1, 2, 4, 4), np.nan, np.float32)
+    np.savez("x.npz", left=left, right=np.ones((1, 3, 4, 4), np.float32))
+    named = ("--output", "pooled=y.npz")
+    result = call("run", "two.cnn", "--seed", 0, "--input", "x.npz", *named, "--json")
+    summed, pooled = json.loads(result.out)["outputs"]
+    assert summed == {"name": "sum", "shape": [1, 3, 4, 4], "minimum": "nan", "maximum": "nan"}
+    assert pooled["name"] == "pooled"
+    assert list(np.load("y.npz")) == ["pooled"]
+
+
+@pytest.mark.parametrize("target", ["reference", "onnx", "cpu"])
+def test_an_empty_batch_is_refused(call, image, target):
+    np.save("x.npy", image[:0])
+    result = call("run", "small.cnn", "--seed", 0, "--target", target, "--input", "x.npy")
+    assert (result.code, "input 'image' is empty: 0x3x8x8" in result.err) == (2, True)

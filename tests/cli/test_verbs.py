@@ -166,7 +166,7 @@ def test_fmt_leaves_a_broken_file_and_goes_on(call, tmp_path):
     assert (tmp_path / "small.cnn").read_text() == canonical
 
 
-@pytest.mark.parametrize("verb", ["check", "draw", "diff", "compare", "weights list"])
+@pytest.mark.parametrize("verb", ["check", "draw", "diff", "compare", "tune"])
 @pytest.mark.parametrize("size", [1, 300_000])
 def test_a_compiled_module_is_no_network(call, tmp_path, verb, size):
     (tmp_path / "net.cnnmod").write_bytes(b"\xff" * size)
@@ -223,6 +223,12 @@ def test_explain(call, monkeypatch):
 
 def test_weights(call, tmp_path):
     listed = call("weights", "list", "small.cnn").out.splitlines()
+    for target, suffix in (("reference", "cnnref"), ("cpu", "cnnmod")):
+        call("compile", "small.cnn", "--seed", 0, "--target", target)
+        assert call("weights", "list", f"small.{suffix}").out.splitlines() == listed
+    call("compile", "small.cnn", "--seed", 0)
+    refused = call("weights", "list", "small.onnx")
+    assert (refused.code, "E0417" in refused.err) == (2, True)
     assert listed[0].split() == ["stem.weight", "6x3x3x3"]
     assert len(listed) == 4
     from cnndsl.weights.files import save_safetensors

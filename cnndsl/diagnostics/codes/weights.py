@@ -74,4 +74,9 @@ ENTRIES: dict[str, Entry] = {
         "weights do not fit into memory",
         "The network has more parameters than this machine has memory for: 4 bytes each.",
     ),
+    "E0417": Entry(
+        "weights cannot be replaced",
+        "An `.onnx` file holds what the optimiser made of the weights, not how. Only in the\n"
+        "process that compiled it can the module take others. Compile the network anew.",
+    ),
 }

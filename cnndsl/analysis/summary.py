@@ -23,17 +23,25 @@ WIDEST = 10_000
 def summary(graph: Graph, depth: int = 2) -> str:
     """The tables of `print_overview` as plain text, as wide as they need to be."""
     text = StringIO()
-    page = Console(file=text, width=WIDEST, color_system=None)
+    page = Console(file=text, width=WIDEST, color_system=None, force_jupyter=False)
     print_overview(graph, depth, page)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def print_overview(graph: Graph, depth: int, page: Console) -> None:
-    """Print headline, blocks down to `depth`, stages if any are labelled, and totals."""
+    """Print headline, blocks down to `depth`, stages if any are labelled, and totals.
+
+    On a narrow page words are cut, visibly, but no numbers; below a certain width the lines are
+    longer than the page.
+    """
+    width = page.width
     for index, part in enumerate(_parts(graph, depth)):
         if index:
             page.print()
+        needed = _least_width(part) if isinstance(part, Table) else 0
+        page.width = max(width, needed)
         page.print(part)
+        page.width = width
 
 
 def _parts(graph: Graph, depth: int) -> Iterator[Text | Table]:
@@ -64,6 +72,13 @@ def _table(*columns: str) -> Table:
     for column in columns[2:]:
         table.add_column(column, justify="right", no_wrap=True)
     return table
+
+
+def _least_width(table: Table) -> int:
+    """Columns of a page on which all numbers of a table are whole; rich may be off by one."""
+    for column in table.columns[2:]:
+        column.min_width = max(len(str(cell)) for cell in (column.header, *column.cells))
+    return sum(column.min_width or 0 for column in table.columns) + 2 * len(table.columns)
 
 
 def _word(text: str, style: str = "") -> Text:

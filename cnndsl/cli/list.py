@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -30,13 +31,15 @@ def command(what: str, as_json: bool) -> int:
         print_json(rows)
         return 0
     columns = COLUMNS[what]
-    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    cells = [[_cell(column, row[column]) for column in columns] for row in rows]
     numbers = [i for i, column in enumerate(columns) if column in ("params", "macs")]
     print_table([list(columns), *cells], numbers=numbers)
     return 0
 
 
-def _cell(value: Any) -> str:
+def _cell(column: str, value: Any) -> str:
+    if column == "file":
+        return Path(value).name
     if isinstance(value, dict):
         return ", ".join(f"{name} {shape}" for name, shape in value.items())
     return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)

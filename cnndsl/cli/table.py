@@ -16,7 +16,8 @@ def table_lines(
 ) -> Iterator[str]:
     """Aligned columns; those with an index in `numbers` are aligned to the right.
 
-    Where a width is given, the others are made narrower for it, and their cells wrapped.
+    Where a width is given, the others are made narrower for it, and their cells wrapped between
+    words; a word that is too long ends in an ellipsis.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if width is not None:
@@ -45,4 +46,7 @@ def _wrapped(cell: str, width: int) -> list[str]:
     """The lines of a cell, those after the first indented."""
     if len(cell) <= width:
         return [cell]
-    return textwrap.wrap(cell, width, subsequent_indent=GAP, break_on_hyphens=False)
+    lines = textwrap.wrap(
+        cell, width, subsequent_indent=GAP, break_on_hyphens=False, break_long_words=False
+    )
+    return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]

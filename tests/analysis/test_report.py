@@ -100,6 +100,31 @@ def test_overview_fits_a_terminal(name):
     assert [line.split()[-2:] for line in tree[0]] == [line.split()[-2:] for line in tree[1]]
 
 
+@pytest.mark.parametrize("width", [20, 40, 60, 70])
+def test_a_narrow_page_cuts_words_but_no_numbers(width):
+    graph = cnndsl.parse("googlenet").graph
+    numbers = [numbers_of(line) for line in rows_of(graph, 999)]
+    shown = rows_of(graph, width)
+    for line, wanted in zip(shown, numbers, strict=True):
+        assert numbers_of(line) == wanted
+        assert re.match("[│├└─ ]*[a-z0-9]", line)
+
+
+def numbers_of(line):
+    return re.split(" {2,}", line.strip("│├└─ "))[2:]
+
+
+def rows_of(graph, width):
+    return [line for line in printed(graph, width) if line[:1] in ("├", "│", "└")]
+
+
+def test_summary_is_text_in_a_notebook_too(monkeypatch):
+    graph = residual().graph
+    expected = summary(graph)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert summary(graph) == expected != ""
+
+
 def printed(graph, width):
     page = StringIO()
     print_overview(graph, 2, Console(file=page, width=width, color_system=None))

@@ -27,8 +27,7 @@ def test_cells_are_wrapped_into_a_width():
         "relu                12  what is below",
         "                          zero becomes",
         "                          zero",
-        "a_name_of_its_o      3  short",
-        "  wn",
+        "a_name_of_its_…      3  short",
     ]
 
 
@@ -47,3 +46,17 @@ def test_lists_fit_a_terminal_but_pipes_get_whole_lines(call, monkeypatch, what)
     shown = call("list", what).out
     assert max(map(len, shown.splitlines())) <= 80
     assert all(line.split()[0] in shown for line in piped)
+
+
+def test_words_that_are_too_long_end_in_an_ellipsis_and_numbers_are_whole():
+    path = "/a/long/path/without/any/space.cnn"
+    rows = [["name", "params", "file"], ["resnet50_v1_5", "25,557,032", path]]
+    for width in range(1, 50):
+        head, line, *rest = table_lines(rows, [1], width)
+        assert rest == []
+        assert head.split() == ["name", "params", "file"]
+        name, number, file = line.split()
+        assert number == "25,557,032"
+        for shown, whole in ((name, "resnet50_v1_5"), (file, path)):
+            assert shown == whole or (shown[-1] == "…" and whole.startswith(shown[:-1]))
+            assert len(shown) >= 12

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnndsl.cli.common import log, network_options
+from cnndsl.cli.common import log, network_options, show
 from cnndsl.cli.outputs import check_output
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def _show(edited: Edited, errors: dict[str, float]) -> None:
     for old, new in edited.replaced.items():
         error = f", relative error {errors[old]:.2e}" if old in errors else ""
         log(f"{old} -> {', '.join(new)}{error}")
+    show(edited.warnings)
     before, after = graph_cost(edited.before), graph_cost(edited.after)
     log(f"parameters {exact(before.params)} -> {exact(after.params)}")
     log(f"multiply-adds {si(before.macs)} -> {si(after.macs)}")

@@ -8,8 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cnndsl.analysis.cost import node_costs, total
 from cnndsl.api import parse
 from cnndsl.diagnostics import CnnError, Diagnostic, Severity, Source, Span
+from cnndsl.diagnostics.units import exact, si
 from cnndsl.edit.factorise import Factorisation
 from cnndsl.edit.sites import automatic_name, matching, site_of, span_of
 from cnndsl.edit.weights import Heir, carry
@@ -42,6 +44,24 @@ class Edited:
         """The paths of the replaced convolutions, each with those in its place."""
         changed = [h for h in self.heirs if len(h.new) > 1 or h.old.op != h.new[0].op]
         return {heir.old.name: [node.name for node in heir.new] for heir in changed}
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        """A warning (W0208) for each replaced convolution whose new layers are not cheaper."""
+        before, after = node_costs(self.before), node_costs(self.after)
+        found, replaced = [], self.replaced
+        for heir in self.heirs:
+            if heir.old.name not in replaced:
+                continue
+            old, new = before[heir.old.name], total(after[node.name] for node in heir.new)
+            if new.params > old.params or (new.macs or 0) > (old.macs or 0):
+                message = (
+                    f"what replaces {heir.old.name} is not cheaper: parameters {exact(old.params)} "
+                    f"-> {exact(new.params)}, multiply-adds {si(old.macs)} -> {si(new.macs)}"
+                )
+                hint = "a lower rank is cheaper" if heir.rank else None
+                found.append(Diagnostic("W0208", message, span_of(heir.old), hint))
+        return found
 
     def weights(self, arrays: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, float]]:
         """Arrays for the new network, and the relative error of each factorised kernel by path.

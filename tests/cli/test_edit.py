@@ -60,3 +60,13 @@ def test_settings_and_shapes_hold_before_and_after(call, tmp_path):
     assert "multiply-adds 41.5 k -> 41.5 k" in larger
     assert "classes=4" in (tmp_path / "new.cnn").read_text()
     assert call(*edit, "--set", "clases=5").code == 1
+
+
+def test_a_replacement_that_is_not_cheaper_is_warned_of(call):
+    edit = ("edit", "small.cnn", "-o", "new.cnn", "--factorise")
+    larger = call(*edit, "stem=lowrank:9")
+    assert larger.code == 0
+    assert "warning[W0208]: what replaces stem is not cheaper: parameters 168 -> 249" in larger.err
+    assert "W0208" not in call(*edit, "stem=lowrank:2").err
+    assert "W0208" in call(*edit, "stem=lowrank:7").err
+    assert "W0208" not in call(*edit, "stem=lowrank:6").err

@@ -45,4 +45,10 @@ ENTRIES: dict[str, Entry] = {
         "A training run may keep averaged weights beside the last ones. The message tells which\n"
         "were taken; save the others alone to use them.",
     ),
+    "W0208": Entry(
+        "an edit makes the network larger",
+        "The layers in the place of a convolution have more parameters or multiply-adds than it\n"
+        "has. Low rank R saves weights where R * (channels*h + filters*w) is less than\n"
+        "filters*channels*h*w; a stack in the place of a strided convolution sees every position.",
+    ),
 }

@@ -152,3 +152,20 @@ def test_an_open_size_of_nothing_is_refused(target):
 def test_the_reference_takes_any_float64_if_it_computes_in_that():
     module = cnndsl.compile(SMALL, "reference", seed=0, dtype="float64")
     assert np.isfinite(module(np.full((3, 8, 8), 1e39))).all()
+
+
+@TARGETS
+def test_reprs_are_short_and_say_what_it_is(target):
+    network = cnndsl.parse(SMALL)
+    module = cnndsl.compile(network, target, seed=0)
+    assert repr(module).endswith("('small', image batchx3x8x8 -> output batchx4)") or (
+        target != "cpu" and "HxW -> output batchx4" in repr(module)
+    )
+    assert repr(network.graph) == "Graph('small', 6 nodes)"
+    assert repr(network.graph["conv1"]) == "Node('conv1', conv, 6x8x8)"
+    with pytest.raises(CnnError) as caught:
+        cnndsl.parse(SMALL.replace("relu", "rleu"))
+    (error,) = caught.value.diagnostics
+    assert SMALL not in repr(error)
+    assert "<text>:4:25" in repr(error)
+    assert len(repr(error)) < 400

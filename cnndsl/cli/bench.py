@@ -23,6 +23,7 @@ from cnndsl.cli.common import (
     weights_options,
 )
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.runtime.module import Module
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 MEGABYTE = 1e6
 
 
-@click.command("bench")
+@click.command(
+    "bench",
+    cls=Verb,
+    examples=(
+        "bench resnet50 --target cpu --against onnxruntime",
+        "bench resnet50.cnnmod --layers --top 10",
+    ),
+)
 @click.argument("model")
 @click.option(
     "--against", type=Names(), default=(), help="Other runtimes: onnxruntime, openvino, torch."

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from cnndsl.cli.common import log, output_format_option, print_json, print_table
+from cnndsl.cli.verb import Verb
 
 
 @click.group("cache")
@@ -18,7 +19,11 @@ def command() -> None:
     """
 
 
-@command.command("status")
+@command.command(
+    "status",
+    cls=Verb,
+    examples=("cache status",),
+)
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 def status(as_json: bool) -> int:
     """Tell where the cache is, and what each kind of entry takes."""
@@ -46,7 +51,11 @@ def status(as_json: bool) -> int:
     return 0
 
 
-@command.command("clear")
+@command.command(
+    "clear",
+    cls=Verb,
+    examples=("cache clear",),
+)
 @output_format_option
 def clear_all() -> int:
     """Remove all entries, measurements included.

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING
 import click
 
 from cnndsl.cli.common import OUTPUT_FORMAT, log, network_text, output_format_option, show
+from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.diagnostics import Diagnostic
 
 
-@click.command("check")
+@click.command(
+    "check",
+    cls=Verb,
+    examples=(
+        "check my_net.cnn networks/",
+        "check - --output-format json < my_net.cnn",
+    ),
+)
 @click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
 @output_format_option
 @click.pass_context

@@ -23,6 +23,7 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.run import Files, read_inputs
+from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
@@ -32,7 +33,14 @@ if TYPE_CHECKING:
 TOLERANCE, TOLERANCE_WITHOUT_WINOGRAD = 1e-4, 1e-5
 
 
-@click.command("compare")
+@click.command(
+    "compare",
+    cls=Verb,
+    examples=(
+        "compare resnet50 --targets reference,onnx,cpu",
+        "compare my_net.cnn --weights my_net.pth --image photo.jpg",
+    ),
+)
 @click.argument("network")
 @click.option(
     "--targets",

@@ -20,9 +20,17 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.verb import Verb
 
 
-@click.command("compile")
+@click.command(
+    "compile",
+    cls=Verb,
+    examples=(
+        "compile resnet50 --weights resnet50.safetensors",
+        "compile my_net.cnn --set classes=10 --target cpu --seed 0 -o my_net.cnnmod",
+    ),
+)
 @click.argument("network")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME and suffix.")
 @code_options

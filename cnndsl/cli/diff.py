@@ -9,9 +9,17 @@ import click
 
 from cnndsl.cli.common import load_network, network_options, print_json
 from cnndsl.cli.passes import STAGES, fusions_option, level_options, optimised
+from cnndsl.cli.verb import Verb
 
 
-@click.command("diff")
+@click.command(
+    "diff",
+    cls=Verb,
+    examples=(
+        "diff resnet50 my_resnet.cnn",
+        "diff vgg16 vgg16_bn --stage optimised",
+    ),
+)
 @click.argument("first")
 @click.argument("second")
 @click.option("--stage", type=click.Choice(STAGES[:2]), default="parsed", show_default=True)

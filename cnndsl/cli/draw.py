@@ -10,9 +10,17 @@ import click
 
 from cnndsl.cli.common import load_network, network_options
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.verb import Verb
 
 
-@click.command("draw")
+@click.command(
+    "draw",
+    cls=Verb,
+    examples=(
+        "draw resnet50 --depth 1",
+        "draw my_net.cnn -o - > my_net.svg",
+    ),
+)
 @click.argument("network")
 @click.option(
     "-o",

@@ -10,6 +10,7 @@ import click
 
 from cnndsl.cli.common import log, network_options, show
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.edit.network import Edited
@@ -28,7 +29,16 @@ class Edit(click.ParamType[tuple[str, str]]):
         return pattern, text
 
 
-@click.command("edit")
+@click.command(
+    "edit",
+    cls=Verb,
+    examples=(
+        "edit alexnet_torchvision --factorise 'conv[345]=asymmetric' --between relu -o smaller.cnn",
+        "edit resnet18 --factorise '*_x.?.conv1=lowrank:32' -o low.cnn",
+        "edit my.cnn --factorise '*=lowrank:8' -o low.cnn --weights my.pth "
+        "--output-weights low.safetensors",
+    ),
+)
 @click.argument("network")
 @click.option(
     "--factorise",

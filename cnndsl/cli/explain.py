@@ -7,9 +7,17 @@ import difflib
 import click
 
 from cnndsl.cli.common import print_table
+from cnndsl.cli.verb import Verb
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    cls=Verb,
+    examples=(
+        "explain E0203",
+        "explain",
+    ),
+)
 @click.argument("code", required=False)
 def command(code: str | None) -> int:
     """Explain a finding's code, such as E0203; without a code, list all."""

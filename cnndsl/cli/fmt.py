@@ -9,9 +9,17 @@ from pathlib import Path
 import click
 
 from cnndsl.cli.common import log, network_text, output_format_option, show_error
+from cnndsl.cli.verb import Verb
 
 
-@click.command("fmt")
+@click.command(
+    "fmt",
+    cls=Verb,
+    examples=(
+        "fmt my_net.cnn networks/",
+        "fmt - < my_net.cnn",
+    ),
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")

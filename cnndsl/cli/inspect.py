@@ -19,12 +19,21 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
 from cnndsl.cli.passes import show_view, view_options, wants_view
+from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
 
 
-@click.command("inspect")
+@click.command(
+    "inspect",
+    cls=Verb,
+    examples=(
+        "inspect resnet50 --depth 1",
+        "inspect my_net.cnn --passes",
+        "inspect densenet121 --memory --svg memory.svg",
+    ),
+)
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True)
@@ -100,10 +109,7 @@ def _inspect_artefact(path: str, as_json: bool) -> None:
         return
     rows = [[key, value] for key, value in sorted(module.metadata.items())]
     for what, ports in (("input", module.inputs), ("output", module.outputs)):
-        rows += [
-            [f"{what} {port.name}", f"{'batch' if port.batch is None else port.batch}x{port.type}"]
-            for port in ports
-        ]
+        rows += [[f"{what} {port.name}", str(port).partition(" ")[2]] for port in ports]
     print_table(rows)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cnndsl.cli.common import is_terminal, print_json, print_table
+from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.ir.operator import Operator
@@ -21,7 +22,14 @@ T = TypeVar("T")
 Rows = list[dict[str, Any]]
 
 
-@click.command("list")
+@click.command(
+    "list",
+    cls=Verb,
+    examples=(
+        "list networks",
+        "list ops --json",
+    ),
+)
 @click.argument("what", type=click.Choice(["networks", "ops", "passes", "targets"]))
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 def command(what: str, as_json: bool) -> int:

@@ -26,6 +26,7 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.runtime.module import Array, Module
@@ -33,7 +34,14 @@ if TYPE_CHECKING:
 Files = Sequence[tuple[str | None, Path]]
 
 
-@click.command("run")
+@click.command(
+    "run",
+    cls=Verb,
+    examples=(
+        "run resnet50.onnx --image photo.jpg --top 3",
+        "run unet.cnn --weights unet.pth --input left=l.npy --input right=r.npy --output all.npz",
+    ),
+)
 @click.argument("model")
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option("--output", "outputs", type=NamedPath(), multiple=True, help=".npy or .npz, to write")

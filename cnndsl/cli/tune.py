@@ -19,13 +19,18 @@ from cnndsl.cli.common import (
     threads_option,
 )
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.verb import Verb
 from cnndsl.runtime.options import VARIANTS
 
 if TYPE_CHECKING:
     from cnndsl.runtime.tuning import Tuned
 
 
-@click.command("tune")
+@click.command(
+    "tune",
+    cls=Verb,
+    examples=("tune resnet50 --threads 2",),
+)
 @click.argument("network")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @click.option(

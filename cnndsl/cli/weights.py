@@ -19,6 +19,7 @@ from cnndsl.cli.common import (
     show,
 )
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.ir.graph import Graph
@@ -33,7 +34,11 @@ def command() -> None:
     """List a network's parameters, check a weight file against them, or make one that fits."""
 
 
-@command.command("list")
+@command.command(
+    "list",
+    cls=Verb,
+    examples=("weights list resnet50",),
+)
 @click.argument("network")
 @click.option("--json", "as_json", is_flag=True, help="The same, for machines.")
 @network_options
@@ -61,7 +66,11 @@ def list_parameters(
     return 0
 
 
-@command.command("check")
+@command.command(
+    "check",
+    cls=Verb,
+    examples=("weights check resnet50 resnet50.safetensors",),
+)
 @click.argument("network")
 @click.argument("file")
 @weights_map_option
@@ -109,7 +118,14 @@ def _graph(
     return module.graph
 
 
-@command.command("convert")
+@command.command(
+    "convert",
+    cls=Verb,
+    examples=(
+        "weights convert resnet50.pth --from torchvision --network resnet50",
+        "weights convert last.pt --network my_net.cnn --weights-map names.map -o my.safetensors",
+    ),
+)
 @click.argument("file")
 @click.option(
     "--from",

@@ -102,6 +102,10 @@ class Node(Chain[Operator]):
             value = compute(part, [value, *(next(waiting) for _ in part.inputs[1:])])
         return value
 
+    def __repr__(self) -> str:
+        names = "+".join(part.op.name for part in self.parts)
+        return f"Node({self.name!r}, {names}, {self.type})"
+
 
 @dataclass(frozen=True)
 class Auxiliary:
@@ -127,6 +131,9 @@ class Graph:
         self.auxiliaries: dict[str, Auxiliary] = {}
         self.stages: list[tuple[str, str]] = []
         self.scopes: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Graph({self.name!r}, {len(self)} nodes)"
 
     def __len__(self) -> int:
         return len(self.nx)

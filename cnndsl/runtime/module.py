@@ -31,6 +31,9 @@ class Port:
     type: TensorType
     batch: int | None = None
 
+    def __str__(self) -> str:
+        return f"{self.name} {'batch' if self.batch is None else self.batch}x{self.type}"
+
 
 def graph_ports(graph: Graph, batch: int | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """The inputs and the outputs of a graph."""
@@ -53,6 +56,11 @@ class Module(ABC):
         self.outputs = outputs
         self.metadata = dict(metadata)
         self.warnings: tuple[Diagnostic, ...] = ()
+
+    def __repr__(self) -> str:
+        inputs, outputs = (", ".join(map(str, ports)) for ports in (self.inputs, self.outputs))
+        name = self.metadata.get("network", "")
+        return f"{type(self).__name__}({name!r}, {inputs} -> {outputs})"
 
     @property
     @abstractmethod

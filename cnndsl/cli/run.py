@@ -102,8 +102,8 @@ def command(
     if as_json:
         print_json(_report(by_name, top or 5, names, sizes))
         return 0
-    for path, size in sizes.items():
-        click.echo(f"{path}  {si(size, 'B')}")
+    for file, size in sizes.items():
+        click.echo(f"{file}  {si(size, 'B')}")
     if top or not outputs:
         for name, array in by_name.items():
             _print_result(name, array, top or 5, names)

@@ -27,8 +27,10 @@ ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_MAGIC = b"\x80"
 LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-WRAPPERS += ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+WRAPPERS = (
+    "state_dict", "model_state_dict", "model",
+    "state_dict_ema", "model_ema", "ema_state_dict", "ema",
+)  # fmt: skip
 """Where checkpoints keep a state dict; the first that is there is taken."""
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """Put before every name by DataParallel and averaged models, torch.compile, and Lightning."""

@@ -172,6 +172,7 @@ def compile(
     from cnndsl.runtime.backend import CompileOptions, Limited, backend, given_options
     from cnndsl.runtime.options import whole_number
     from cnndsl.weights.bind import bind
+    from cnndsl.weights.moments import starts
     from cnndsl.weights.rename import read_weights
 
     _require_options(options)
@@ -184,7 +185,8 @@ def compile(
     graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
     if isinstance(chosen, Limited):
         chosen.check_size(graph)
-    bound = bind(plain.parameters(), read_weights(weights, weights_map), seed=seed)
+    arrays = read_weights(weights, weights_map)
+    bound = bind(plain.parameters(), arrays, seed=seed, starts=None if arrays else starts(plain))
     asked = replace(asked, metadata=network.metadata(target), source=plain)
     module = chosen.compile(graph, bound.values, asked)
     module.warnings = bound.warnings

@@ -41,6 +41,14 @@ class ReferenceBackend:
             graph, values, options.metadata, dtype=options.dtype, batch=options.batch
         )
 
+    def calibrated(
+        self, graph: Graph, values: Mapping[str, Array], inputs: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """See `cnndsl.runtime.backend.Calibrating`."""
+        from cnndsl.backends.numpy.calibrate import calibrated
+
+        return calibrated(graph, values, inputs)
+
     def start(self) -> None:
         """Import all that its modules need to run."""
         import cnndsl.backends.numpy.module  # noqa: F401

@@ -45,11 +45,16 @@ def evaluate_params(graph: Graph, values: Mapping[str, Array], dtype: str) -> No
     """The arrays of all nodes' weight expressions."""
     params: dict[str, Sequence[Mapping[str, Array]]] = {}
     for node in graph.nodes():
-        evaluate = Evaluator(values)
-        params[node.name] = [
-            {role: evaluate(e, dtype) for role, e in part.params.items()} for part in node.parts
-        ]
+        params[node.name] = node_params(node, values, dtype)
     return params
+
+
+def node_params(
+    node: Node, values: Mapping[str, Array], dtype: str
+) -> Sequence[Mapping[str, Array]]:
+    """The arrays of a node's parts, by role."""
+    evaluate = Evaluator(values)
+    return [{role: evaluate(e, dtype) for role, e in part.params.items()} for part in node.parts]
 
 
 def run_nodes(

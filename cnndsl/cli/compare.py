@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,9 @@ def command(
 ) -> int:
     """Compare the values of all layers on several targets; exit 1 if they differ too much.
 
-    Errors are relative to the largest number of a tensor. Weights and inputs are random by
-    default, from --seed.
+    Errors are relative to the largest number of a tensor; "local" ones to the number itself, or
+    to the median; dB is the signal-to-noise ratio. Weights and inputs are random by default,
+    from --seed.
     """
     from cnndsl.measure.comparison import compare
 
@@ -93,7 +95,7 @@ def command(
 
 
 def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, Any]) -> Candidates:
-    from cnndsl.measure.comparison import candidates
+    from cnndsl.measure.comparison import calibrated, candidates
     from cnndsl.memory import require_known_sizes
     from cnndsl.passes.pipeline import inference_graph
     from cnndsl.runtime.backend import given_options
@@ -105,11 +107,13 @@ def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, 
     asked = given_options(targets, {name: options[name] for name in names})
     require_known_sizes(network.graph)
     arrays = read_weights(options["weights"], options["weights_map"])
-    bound = bind(inference_graph(network.graph).parameters(), arrays, seed=options["seed"])
+    graph = inference_graph(network.graph)
+    bound = bind(graph.parameters(), arrays, seed=options["seed"])
+    values = bound.values if arrays else calibrated(graph, bound.values, options["seed"])
     show(bound.warnings)
     passes = {name: options[name] for name in ("level", "disable")}
     with progress_bar() as progress:
-        return candidates(network, targets, bound.values, progress=progress, **passes, **asked)
+        return candidates(network, targets, values, progress=progress, **passes, **asked)
 
 
 def _arrays(
@@ -140,8 +144,15 @@ def _print_json(network: Network, targets: Sequence[str], result: Comparison) ->
             "targets": list(targets),
             "tolerance": result.tolerance,
             "rows": [
-                {"name": r.name, "op": r.op, "shape": list(r.shape), "errors": dict(r.errors)}
-                for r in result.rows
+                {
+                    "name": row.name,
+                    "op": row.op,
+                    "shape": list(row.shape),
+                    "errors": {target: e.relative for target, e in row.errors.items()},
+                    "local_errors": {target: e.local for target, e in row.errors.items()},
+                    "snr_db": {target: e.snr for target, e in row.errors.items()},
+                }
+                for row in result.rows
             ],
             "first_divergences": {target: row.name for target, row in divergences.items()},
         }
@@ -151,15 +162,18 @@ def _print_json(network: Network, targets: Sequence[str], result: Comparison) ->
 def _print_rows(targets: Sequence[str], result: Comparison) -> None:
     """The table; what is out of tolerance is marked by !."""
 
-    def cell(row: Row, target: str) -> str:
+    def cells(row: Row, target: str) -> list[str]:
         if target not in row.errors:
-            return ""
+            return ["", "", ""]
         error = row.errors[target]
-        return f"{error:.1e}{' ' if error <= result.tolerance else '!'}"
+        mark = " " if error.relative <= result.tolerance else "!"
+        snr = "" if error.snr is None else f"{error.snr:.0f}"
+        return [f"{error.relative:.1e}{mark}", f"{error.local:.1e}", snr]
 
     rows = [
-        [row.name, row.op, "x".join(map(str, row.shape)), *(cell(row, t) for t in targets)]
+        [row.name, row.op, "x".join(map(str, row.shape)), *chain(*(cells(row, t) for t in targets))]
         for row in result.rows
     ]
-    head = ["layer", "operator", "shape", *(f"{target} " for target in targets)]
+    figures = chain(*([f"{target} ", "local", "dB"] for target in targets))
+    head = ["layer", "operator", "shape", *figures]
     print_table([head, *rows], numbers=range(3, len(head)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.text import operator_text
 from cnndsl.passes.pipeline import DEFAULT_LEVEL, inference_graph, optimise
-from cnndsl.runtime.backend import CompileOptions, backend
+from cnndsl.runtime.backend import Calibrating, CompileOptions, backend
 from cnndsl.runtime.layers import Traceable
 from cnndsl.runtime.module import Array, Module
 
@@ -22,20 +23,33 @@ if TYPE_CHECKING:
 ORACLE_TYPE = {"reference": "float64"}
 """Targets that compute in more than float32."""
 SMALLEST = 1e-30
-"""What a tensor's largest number is taken for at least."""
+"""What a number that errors are relative to is taken for at least."""
+
+
+@dataclass(frozen=True)
+class Error:
+    """How far a tensor is from what is wanted.
+
+    `relative` is the largest difference relative to the largest number that is wanted. `local` is
+    the largest of the differences each relative to the number itself, or to the median size of
+    the numbers that are not 0 where that is larger: it also sees errors among small numbers beside
+    a few large ones. `snr` is the signal-to-noise ratio in dB, 10 log10(sum wanted^2 / sum
+    difference^2), None without a difference.
+    """
+
+    relative: float
+    local: float
+    snr: float | None
 
 
 @dataclass(frozen=True)
 class Row:
-    """A node, or an output of the network, and each target's error by name.
-
-    An error is the largest difference from the oracle, relative to its largest number.
-    """
+    """A node, or an output of the network, and each target's error by name."""
 
     name: str
     op: str
     shape: tuple[int, ...]
-    errors: Mapping[str, float]
+    errors: Mapping[str, Error]
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,7 @@ class Comparison:
         found: dict[str, Row] = {}
         for row in self.rows:
             for target, error in row.errors.items():
-                if not error <= self.tolerance:
+                if not error.relative <= self.tolerance:
                     found.setdefault(target, row)
         return found
 
@@ -110,14 +124,14 @@ def compare(found: Candidates, arrays: Mapping[str, Array], tolerance: float) ->
             name,
             operator_text(found.graph[name]),
             wanted.shape,
-            {target: relative_error(traces[target][name], wanted) for target in others},
+            {target: error_of(traces[target][name], wanted) for target in others},
         )
         for name, wanted in traces[oracle].items()
         if name in found.graph and all(name in trace for trace in traces.values())
     ]
     results = {target: module.run(arrays) for target, module in found.modules.items()}
     for name, wanted in found.written.run(arrays).items():
-        errors = {target: relative_error(made[name], wanted) for target, made in results.items()}
+        errors = {target: error_of(made[name], wanted) for target, made in results.items()}
         rows.append(Row(name, "output", wanted.shape, errors))
     return Comparison(tuple(rows), tolerance)
 
@@ -129,11 +143,35 @@ def _trace(module: Module, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return module.trace(arrays)
 
 
-def relative_error(actual: Array, wanted: Array) -> float:
-    """max |actual - wanted| / max |wanted|; infinity where only one of both is a number."""
+def error_of(actual: Array, wanted: Array) -> Error:
+    """The error of a tensor; infinite where only one of both is a number."""
     numbers = np.isfinite(wanted)
     if actual.shape != wanted.shape or not np.array_equal(numbers, np.isfinite(actual)):
-        return float("inf")
+        return Error(float("inf"), float("inf"), float("-inf"))
+    sizes = np.abs(wanted[numbers]).astype(np.float64)
     difference = np.abs(actual[numbers].astype(np.float64) - wanted[numbers])
-    scale = np.abs(wanted[numbers]).max(initial=SMALLEST)
-    return float(difference.max(initial=0.0) / scale)
+    noise = float((difference**2).sum())
+    if not noise:
+        return Error(0.0, 0.0, None)
+    some = sizes[sizes > 0]
+    usual = max(np.median(some) if some.size else 0.0, SMALLEST)
+    signal = max(float((sizes**2).sum()), SMALLEST**2)
+    return Error(
+        float(difference.max() / sizes.max(initial=SMALLEST)),
+        float((difference / np.maximum(sizes, usual)).max()),
+        10 * math.log10(signal / noise),
+    )
+
+
+def calibrated(graph: Graph, values: Mapping[str, Array], seed: int) -> Mapping[str, Array]:
+    """Starting weights with which the layers of an inference graph make values of unit size.
+
+    Its sizes are known. It is run once, on a random input.
+    """
+    reference = backend("reference")
+    if not isinstance(reference, Calibrating):
+        return values
+    random = np.random.default_rng(seed)
+    shapes = {name: graph[name].type.shape for name in graph.inputs}
+    inputs = {n: random.standard_normal((1, *s), np.float32) for n, s in shapes.items()}
+    return reference.calibrated(graph, values, inputs)

@@ -12,7 +12,15 @@ from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array, Module
 from cnndsl.runtime.options import COMMON, CompileOptions
 
-__all__ = ["Backend", "CompileOptions", "Limited", "backend", "backends", "given_options"]
+__all__ = [
+    "Backend",
+    "Calibrating",
+    "CompileOptions",
+    "Limited",
+    "backend",
+    "backends",
+    "given_options",
+]
 
 
 class Backend(Protocol):
@@ -48,6 +56,16 @@ class Limited(Protocol):
 
     def check_size(self, graph: Graph) -> None:
         """Raise CnnError if the weights of an inference graph, not made yet, are too large."""
+
+
+@runtime_checkable
+class Calibrating(Protocol):
+    """A backend that can fit starting weights to a network by running it."""
+
+    def calibrated(
+        self, graph: Graph, values: Mapping[str, Array], inputs: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """The values with which all layers of an inference graph make values of unit size."""
 
 
 def backends() -> dict[str, Backend]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cnndsl.diagnostics import CnnError, Diagnostic, Note
 from cnndsl.ir.expressions import Parameter
 from cnndsl.weights.buffers import Weights
-from cnndsl.weights.initialise import initialise
+from cnndsl.weights.initialise import Start, initialise
 
 Array = NDArray[Any]
 
@@ -30,12 +30,17 @@ class Bound:
 
 
 def bind(
-    parameters: Mapping[str, Parameter], arrays: Mapping[str, Array] | None, *, seed: int | None
+    parameters: Mapping[str, Parameter],
+    arrays: Mapping[str, Array] | None,
+    *,
+    seed: int | None,
+    starts: Mapping[str, Start] | None = None,
 ) -> Bound:
     """Give every parameter its array from `arrays`, or with a seed a starting value.
 
     Arrays may be float16, 32 or 64. PyTorch's batch counters (`num_batches_tracked`) are left
-    out, and the one slope that a PReLU may have for all channels is repeated. Warnings: W0204
+    out, and the one slope that a PReLU may have for all channels is repeated. Without arrays the
+    parameters start as `starts` says, which `cnndsl.weights.moments.starts` finds. Warnings: W0204
     unexpected names, W0205 parameters that were initialised although there are arrays, and those
     of the file that the arrays come from.
 
@@ -50,7 +55,7 @@ def bind(
                 "the network has parameters, but no weights were given",
                 hint="give --weights FILE, or --seed N for random ones",
             )
-        return Bound(initialise(parameters, seed or 0), ())
+        return Bound(initialise(parameters, seed or 0, starts), ())
     given = {name: np.asarray(array) for name, array in arrays.items()}
     given = {name: array for name, array in given.items() if not _is_counter(name, array)}
     missing = {name: p for name, p in parameters.items() if name not in given}

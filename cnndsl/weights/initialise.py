@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,18 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 
-def initialise(parameters: Mapping[str, Parameter], seed: int) -> dict[str, Array]:
-    """Float32 arrays by name. Each depends on the seed, its name and its shape alone.
+@dataclass(frozen=True)
+class Start:
+    """A change of what an initialiser makes: factor * x + shift."""
+
+    factor: float = 1.0
+    shift: float = 0.0
+
+
+def initialise(
+    parameters: Mapping[str, Parameter], seed: int, starts: Mapping[str, Start] | None = None
+) -> dict[str, Array]:
+    """Float32 arrays by name. Each depends on the seed, its name, its shape and its start alone.
 
     Raises CnnError (E0416) if they do not fit into memory.
     """
@@ -30,7 +41,11 @@ def initialise(parameters: Mapping[str, Parameter], seed: int) -> dict[str, Arra
         raise _too_large(size)
 
     def initial(name: str, parameter: Parameter) -> Array:
-        return INITIALISERS[parameter.init](parameter.shape, _generator(name, seed))
+        array = INITIALISERS[parameter.init](parameter.shape, _generator(name, seed))
+        if starts and name in starts:
+            array *= np.float32(starts[name].factor)
+            array += np.float32(starts[name].shift)
+        return array
 
     try:
         with ThreadPoolExecutor() as pool:
@@ -61,36 +76,57 @@ def _generator(name: str, seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(int.from_bytes(digest, "little")))
 
 
-def _normal(shape: Shape, fan_in: float, generator: np.random.Generator) -> Array:
-    numbers = generator.standard_normal(shape, dtype=np.float32)
-    numbers *= np.float32(math.sqrt(2 / max(fan_in, 1)))
-    return numbers
+def _he(shape: Shape) -> float:
+    """2 / fan-in; [out, in, *kernel] (He et al. 2015, section 2.2)."""
+    return 2 / max(math.prod(shape[1:]), 1)
 
 
-def _he(shape: Shape, generator: np.random.Generator) -> Array:
-    """Normal with variance 2 / fan-in; [out, in, *kernel] (He et al. 2015, section 2.2)."""
-    return _normal(shape, math.prod(shape[1:]), generator)
-
-
-def _he_table(shape: Shape, generator: np.random.Generator) -> Array:
+def _he_table(shape: Shape) -> float:
     """He for [connections, *kernel]: as if each output read as many inputs as LeNet's C3, 3.75.
 
     The table's rows differ in length; LeCun et al. (1998), table I, has 60 connections for 16
     outputs.
     """
-    return _normal(shape, 3.75 * math.prod(shape[1:]), generator)
+    return 2 / max(3.75 * math.prod(shape[1:]), 1)
 
 
-def _he_local(shape: Shape, generator: np.random.Generator) -> Array:
+def _he_local(shape: Shape) -> float:
     """He for kernels that depend on the position, [out, *tiles, in, *kernel]."""
     axes = (len(shape) - 2) // 2
-    return _normal(shape, math.prod(shape[1 + axes :]), generator)
+    return 2 / max(math.prod(shape[1 + axes :]), 1)
 
 
-def _xavier(shape: Shape, generator: np.random.Generator) -> Array:
-    """Uniform in +-sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio 2010, equation 16)."""
-    receptive = math.prod(shape[2:])
-    limit = np.float32(math.sqrt(6 / ((shape[0] + shape[1]) * receptive)))
+def _xavier(shape: Shape) -> float:
+    """2 / (fan-in + fan-out) (Glorot and Bengio 2010, equation 12)."""
+    return 2 / ((shape[0] + shape[1]) * math.prod(shape[2:]))
+
+
+VARIANCES: dict[str, Callable[[Shape], float]] = {
+    "he": _he,
+    "he_table": _he_table,
+    "he_local": _he_local,
+    "xavier": _xavier,
+}
+"""The variance of random weights by the name of their initialiser."""
+
+
+def variance(parameter: Parameter) -> float:
+    """The variance with which a random weight starts."""
+    return VARIANCES[parameter.init](parameter.shape)
+
+
+def _normal(init: str) -> Callable[[Shape, np.random.Generator], Array]:
+    def normal(shape: Shape, generator: np.random.Generator) -> Array:
+        numbers = generator.standard_normal(shape, dtype=np.float32)
+        numbers *= np.float32(math.sqrt(VARIANCES[init](shape)))
+        return numbers
+
+    return normal
+
+
+def _uniform(shape: Shape, generator: np.random.Generator) -> Array:
+    """In +-sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio 2010, equation 16)."""
+    limit = np.float32(math.sqrt(3 * _xavier(shape)))
     numbers = generator.random(shape, dtype=np.float32)
     numbers *= 2 * limit
     numbers -= limit
@@ -107,10 +143,10 @@ def _fill(value: float) -> Callable[[Shape, np.random.Generator], Array]:
 
 
 INITIALISERS: dict[str, Callable[[Shape, np.random.Generator], Array]] = {
-    "he": _he,
-    "he_table": _he_table,
-    "he_local": _he_local,
-    "xavier": _xavier,
+    "he": _normal("he"),
+    "he_table": _normal("he_table"),
+    "he_local": _normal("he_local"),
+    "xavier": _uniform,
     "zeros": _fill(0.0),
     "ones": _fill(1.0),
     "prelu": _fill(0.25),

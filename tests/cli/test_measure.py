@@ -53,7 +53,8 @@ def test_compare_agrees(call):
     assert result.code == 0
     assert "!" not in result.out
     lines = [line.split() for line in result.out.splitlines()]
-    assert lines[0] == ["layer", "operator", "shape", "reference", "onnx", "cpu"]
+    figures = [word for target in ("reference", "onnx", "cpu") for word in (target, "local", "dB")]
+    assert lines[0] == ["layer", "operator", "shape", *figures]
     assert lines[1][:3] == ["stem", "conv+relu", "1x6x8x8"]
     assert lines[-1][:2] == ["output", "output"]
 
@@ -65,8 +66,10 @@ def test_compare_names_the_first_divergence(call):
     assert "cpu diverges first at stem" in result.out
     data = json.loads(call("compare", "small.cnn", "--tolerance", 1e-12, "--json").out)
     assert data["first_divergences"] == {"onnx": "stem", "cpu": "stem"}
-    errors = data["rows"][0]["errors"]
-    assert min(errors.values()) > 1e-12
+    row = data["rows"][0]
+    for target, error in row["errors"].items():
+        assert 1e-12 < error <= row["local_errors"][target] < 1e-3
+        assert 60 < row["snr_db"][target] < 200
 
 
 def test_compare_takes_arrays_and_weights(call):

@@ -9,7 +9,14 @@ import pytest
 
 import cnndsl
 from cnndsl.backends.numpy import run_graph
-from cnndsl.measure.comparison import Candidates, candidates, compare, relative_error
+from cnndsl.measure.comparison import (
+    Candidates,
+    Error,
+    calibrated,
+    candidates,
+    compare,
+    error_of,
+)
 from cnndsl.passes.pipeline import FUSIONS, inference_graph
 from cnndsl.runtime.backend import CompileOptions, backend
 from cnndsl.runtime.layers import Traceable
@@ -53,7 +60,7 @@ def test_all_nodes_of_all_targets_agree(text: str):
         assert isinstance(module, Traceable)
         for name, value in module.trace(arrays).items():
             if name in expected:
-                assert relative_error(value, expected[name]) < 1e-5, name
+                assert error_of(value, expected[name]).relative < 1e-5, name
     shown = {row.name for row in result.rows if row.op != "output"}
     assert shown == {node.name for node in found.graph.nodes()} - {"image"}
 
@@ -98,4 +105,51 @@ def test_one_value_for_one_name_although_only_one_target_fuses():
     ],
 )
 def test_relative_error(actual: list[float], wanted: list[float], expected: float):
-    assert relative_error(np.array(actual, np.float32), np.array(wanted)) == expected
+    assert error_of(np.array(actual, np.float32), np.array(wanted)).relative == expected
+
+
+def test_errors_beside_a_large_number_are_seen():
+    """Of 100 numbers around 1 and one of 10,000; one of 0.5 is off by a tenth of itself."""
+    wanted = np.concatenate([np.linspace(0.5, 1.5, 100), [0.0, 1e4]])
+    actual = wanted.copy()
+    actual[0] *= 1.1
+    error = error_of(actual, wanted)
+    assert error.relative == pytest.approx(0.05 / 1e4)
+    assert error.local == pytest.approx(0.05 / np.median(wanted[wanted > 0]))
+    assert error.snr == pytest.approx(20 * np.log10(np.linalg.norm(wanted) / 0.05))
+    assert error_of(wanted, wanted) == Error(0.0, 0.0, None)
+
+
+DEEP_DETECTOR = """
+defaults conv(bias=false)
+block unit(width) {
+    add { conv(width, 3) -> bn -> silu -> mul { identity | global_avgpool -> fc(width) -> sigmoid }
+          -> conv(width, 1) -> bn | identity }
+}
+network detector {
+    input image [3, 16, 16]
+    conv(16, 3) -> bn -> relu
+    repeat 40 { unit(16) }
+    relu -> conv(16, 3) -> relu -> conv(9, 3, bias=true) -> sigmoid
+}
+"""
+
+
+def test_a_deep_detector_agrees_on_random_weights():
+    """Its scores come from a sigmoid: errors of large logits would be errors of the scores."""
+    network = cnndsl.parse(DEEP_DETECTOR)
+    graph = inference_graph(network.graph)
+    plain = bind(graph.parameters(), None, seed=0).values
+    values = calibrated(graph, plain, 0)
+    image = np.random.default_rng(1).standard_normal((1, 3, 16, 16)).astype(np.float32)
+    sizes = {
+        name: float(np.sqrt(np.mean(np.square(result))))
+        for name, result in run_graph(
+            graph, values, {"image": image}, keep=[node.name for node in graph.nodes()]
+        ).items()
+    }
+    assert 0.03 < min(sizes.values()) < max(sizes.values()) < 10
+    again = calibrated(graph, plain, 0)
+    assert all(np.array_equal(values[name], again[name]) for name in values)
+    found = candidates(network, ("reference", "onnx"), values)
+    assert compare(found, {"image": image}, 1e-4).first_divergences() == {}

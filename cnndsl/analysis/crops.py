@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from cnndsl.analysis.cost import graph_cost
 from cnndsl.diagnostics.units import si
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import ConvTranspose
 from cnndsl.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -18,19 +20,30 @@ if TYPE_CHECKING:
 class Crops:
     """The crops that a fully convolutional network sees: how many, their shape, and the MACs.
 
-    `macs` is the cost of all crops one by one, `dense_macs` that of the one pass.
+    `macs` is the cost of all crops one by one, `dense_macs` that of the one pass. `unlike` names
+    the operators that see where a crop ends, mostly as padding; without any the cells of the map
+    are the results of the crops.
     """
 
     count: int
     shape: TensorType
     macs: int
     dense_macs: int
+    unlike: tuple[str, ...]
 
     def __str__(self) -> str:
         return (
             f"one pass for {self.count} crops of {self.shape}: {si(self.dense_macs)} MACs instead "
-            f"of {si(self.macs)} ({self.macs / self.dense_macs:.1f} times as many)"
+            f"of {si(self.macs)} ({self.macs / self.dense_macs:.1f} times as many), "
+            f"{self._exactness()}"
         )
+
+    def _exactness(self) -> str:
+        if not self.unlike:
+            return "with equal results"
+        first, *others = self.unlike
+        rest = f" and {len(others)} more" if others else ""
+        return f"with approximate results: {first}{rest} see where a crop ends"
 
 
 def crops(network: Network) -> Crops | None:
@@ -47,4 +60,14 @@ def crops(network: Network) -> Crops | None:
     if not positions or once is None or dense is None:
         return None
     count = max(positions)
-    return Crops(count, declared[declared.inputs[0]].type, count * once, dense)
+    shape = declared[declared.inputs[0]].type
+    unlike = tuple(node.name for node in graph.nodes() if _sees_borders(graph, node))
+    return Crops(count, shape, count * once, dense, unlike)
+
+
+def _sees_borders(graph: Graph, node: Node) -> bool:
+    """Whether a position of a result depends on where the map ends."""
+    pads = getattr(node.op, "pads", ())
+    ends = any(map(any, pads)) or getattr(node.op, "ceil", False)
+    whole = node.type.rank and any(x.rank == 0 for x in graph.input_types(node))
+    return bool(ends or whole or isinstance(node.op, ConvTranspose))

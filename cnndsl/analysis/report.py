@@ -76,6 +76,7 @@ def _crops(network: Network) -> dict[str, Any] | None:
         "shape": _sizes(found.shape),
         "macs": found.macs,
         "dense_macs": found.dense_macs,
+        "exact": not found.unlike,
     }
 
 

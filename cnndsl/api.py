@@ -67,12 +67,16 @@ class Network:
 
     def metadata(self, target: str) -> dict[str, str]:
         """What the artefacts of a target say of the network."""
+        from cnndsl.analysis.ranking import smaller_is_better
+
+        distances = smaller_is_better(self.graph)
         return {
             "network": self.name,
             "version": __version__,
             "source_hash": self.source_hash,
             "target": target,
             "input_shapes": ",".join(f"{n}={self.graph[n].type}" for n in self.graph.inputs),
+            **({"smaller_is_better": ",".join(distances)} if distances else {}),
         }
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,14 +99,15 @@ def command(
         results = module(**arrays)
     by_name = results if isinstance(results, dict) else {module.outputs[0].name: results}
     sizes = _write(by_name, outputs)
+    distances = module.metadata.get("smaller_is_better", "").split(",")
     if as_json:
-        print_json(_report(by_name, top or 5, names, sizes))
+        print_json(_report(by_name, top or 5, names, sizes, distances))
         return 0
     for file, size in sizes.items():
         click.echo(f"{file}  {si(size, 'B')}")
     if top or not outputs:
         for name, array in by_name.items():
-            _print_result(name, array, top or 5, names)
+            _print_result(name, array, top or 5, names, ascending=name in distances)
     return 0
 
 
@@ -154,7 +155,11 @@ def _write(results: Mapping[str, Array], files: Files) -> dict[str, int]:
 
 
 def _report(
-    results: Mapping[str, Array], top: int, labels: list[str] | None, sizes: Mapping[str, int]
+    results: Mapping[str, Array],
+    top: int,
+    labels: list[str] | None,
+    sizes: Mapping[str, int],
+    distances: Collection[str],
 ) -> dict[str, Any]:
     """The best classes of each sample of vectors, the range of other arrays, and the files."""
     outputs = []
@@ -166,7 +171,7 @@ def _report(
             row["samples"] = [
                 [
                     {"class": index, "score": _finite(score), "label": label}
-                    for index, score, label in _best(sample, top, labels)
+                    for index, score, label in _best(sample, top, labels, name in distances)
                 ]
                 for sample in array.reshape(-1, array.shape[-1])
             ]
@@ -179,29 +184,34 @@ def _finite(number: Any) -> float | str:
     return float(number) if math.isfinite(number) else str(float(number))
 
 
-def _print_result(name: str, array: Array, top: int, labels: list[str] | None) -> None:
+def _print_result(
+    name: str, array: Array, top: int, labels: list[str] | None, *, ascending: bool
+) -> None:
     """The best classes of vectors, one table for each sample; the range of other arrays."""
     if array.ndim > 2:
         shape = "x".join(map(str, array.shape))
         click.echo(f"{name}: {shape}, from {array.min():.6g} to {array.max():.6g}")
         return
     for sample in array.reshape(-1, array.shape[-1]):
-        _print_classes(name, sample, top, labels)
+        _print_classes(name, sample, top, labels, ascending)
 
 
-def _print_classes(name: str, scores: Array, top: int, labels: list[str] | None) -> None:
-    rows = [[str(n), f"{score:.4f}", label or ""] for n, score, label in _best(scores, top, labels)]
+def _print_classes(
+    name: str, scores: Array, top: int, labels: list[str] | None, ascending: bool
+) -> None:
+    best = _best(scores, top, labels, ascending)
+    rows = [[str(n), f"{score:.4f}", label or ""] for n, score, label in best]
     print_table([["class", name, ""], *rows], numbers=(0, 1))
 
 
 def _best(
-    scores: Array, top: int, labels: list[str] | None
+    scores: Array, top: int, labels: list[str] | None, ascending: bool
 ) -> Iterator[tuple[int, float, str | None]]:
-    """The classes with the highest scores: number, score, and name if it is known."""
+    """The classes with the highest scores, or lowest: number, score, and name if it is known."""
     from cnndsl.runtime.image import class_names
 
     titles = labels if labels is not None else class_names(len(scores)) or []
-    for index in map(int, (-scores).argsort(kind="stable")[:top]):
+    for index in map(int, (scores if ascending else -scores).argsort(kind="stable")[:top]):
         yield index, float(scores[index]), titles[index] if index < len(titles) else None
 
 

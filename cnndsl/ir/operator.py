@@ -47,7 +47,8 @@ class Operator:
     """Base of all operators: a frozen dataclass whose fields are the attributes.
 
     The fields, in order, are also the arguments in the language. `name` is the operator's name
-    there; `operands` how many values it joins (None: two or more).
+    there; `operands` how many values it joins (None: two or more); `smaller_is_better` tells
+    that its results are distances, the least of which is the best.
 
     Operators that read the input's rank first `bind` to their operands, which expands sizes to
     one for each axis and paddings to numbers. `infer`, `parameters` and `macs`, and all
@@ -56,6 +57,7 @@ class Operator:
 
     name: ClassVar[str]
     operands: ClassVar[int | None] = 1
+    smaller_is_better: ClassVar[bool] = False
 
     def bind(self, inputs: Sequence[TensorType]) -> Operator:
         """This operator with all attributes in the form that fits the operands.

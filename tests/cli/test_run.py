@@ -222,3 +222,20 @@ def test_an_empty_batch_is_refused(call, image, target):
     np.save("x.npy", image[:0])
     result = call("run", "small.cnn", "--seed", 0, "--target", target, "--input", "x.npy")
     assert (result.code, "input 'image' is empty: 0x3x8x8" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("target", ["reference", "onnx"])
+def test_the_nearest_centre_comes_first(call, tmp_path, target):
+    """Of an rbf layer the outputs are squared distances (LeCun et al. 1998, section II.B)."""
+    (tmp_path / "near.cnn").write_text("network near { input x [2]\n rbf(3) }\n")
+    np.savez("w.npz", **{"rbf1.centres": np.array([[5, 5], [1, 0], [-1, 2]], np.float32)})
+    np.save("x.npy", np.array([[1.0, 1.0]], np.float32))
+    suffix = {"onnx": ".onnx", "reference": ".cnnref"}[target]
+    assert call("compile", "near.cnn", "--weights", "w.npz", "--target", target).code == 0
+    for model, options in (
+        ("near.cnn", ("--weights", "w.npz", "--target", target)),
+        (f"near{suffix}", ()),
+    ):
+        result = call("run", model, *options, "--input", "x.npy", "--top", 3)
+        found = [line.split() for line in result.out.splitlines()[1:]]
+        assert found == [["1", "1.0000"], ["2", "5.0000"], ["0", "32.0000"]]

@@ -47,11 +47,13 @@ class FullyConnected(Operator):
 class RadialBasis(Operator):
     """Radial basis function units: y[i] = sum_j (x[j] - centres[i,j])^2.
 
-    x is the input flattened channel by channel. Source: LeCun et al. (1998), section II.B, whose
-    centres are fixed at -1 and +1. Parameters: centres [units, inputs], not learned.
+    x is the input flattened channel by channel. The class of the nearest centre is the answer.
+    Source: LeCun et al. (1998), section II.B, whose centres are fixed at -1 and +1. Parameters:
+    centres [units, inputs], not learned.
     """
 
     name: ClassVar[str] = "rbf"
+    smaller_is_better: ClassVar[bool] = True
 
     units: int = attribute(kind.COUNT)
 

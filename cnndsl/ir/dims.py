@@ -35,7 +35,11 @@ class Quotient:
     divisor: int
 
     def __str__(self) -> str:
-        return f"floor(({self.dividend})/{self.divisor})"
+        rounding, shown = "floor", self.dividend
+        if self.dividend.constant == self.divisor - 1:
+            rounding, shown = "ceil", OpenDim(self.dividend.terms)
+        text = str(shown)
+        return f"{rounding}({f'({text})' if ' ' in text else text}/{self.divisor})"
 
     def evaluate(self, sizes: Mapping[str, int]) -> int:
         """The quotient for the given sizes."""
@@ -100,7 +104,8 @@ class OpenDim:
         return _canonical(whole, quotient)
 
     def __str__(self) -> str:
-        parts = [f"{'' if f == 1 else f'{f}*'}{atom}" for atom, f in self.terms]
+        signs = {1: "", -1: "-"}
+        parts = [f"{signs.get(f, f'{f}*')}{atom}" for atom, f in self.terms]
         if self.constant:
             parts.append(str(self.constant))
         return " + ".join(parts).replace("+ -", "- ")

@@ -49,8 +49,10 @@ class TensorType:
         return math.prod(d for d in self.shape if isinstance(d, int))
 
     def __str__(self) -> str:
-        return "x".join(f"({d})" if _is_sum(d) else str(d) for d in self.shape)
+        shown = [str(d) for d in self.shape]
+        between = " x " if "(" in "".join(shown) else "x"
+        return between.join(f"({d})" if _is_sum(d) else str(d) for d in self.shape)
 
 
 def _is_sum(dim: Dim) -> bool:
-    return isinstance(dim, OpenDim) and " " in str(dim)
+    return isinstance(dim, OpenDim) and len(dim.terms) + bool(dim.constant) > 1

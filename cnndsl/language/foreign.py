@@ -12,7 +12,6 @@ _OURS = {
     "deconv": "conv_transpose",
     "dense": "fc",
     "depthwiseconv": "depthwise",
-    "droppath": "stochastic_depth",
     "fullyconnected": "fc",
     "gap": "global_avgpool",
     "innerproduct": "fc",
@@ -57,6 +56,8 @@ _REMARKS = {
         ("celu", "elu", "gelu", "hardtanh", "logsoftmax", "mish", "selu", "softplus", "softsign"),
         f"there is nothing like it; activations are {_ACTIVATIONS}",
     ),
+    "droppath": "leave it out: it is the identity at inference, where stochastic_depth(survival) "
+    "multiplies by its survival",
     "separableconv": "write depthwise(kernel) -> conv(filters, 1)",
     "pointwiseconv": "write conv(filters, 1)",
     "zeropad": "padding is an argument: conv(filters, kernel, pad=1)",

@@ -18,3 +18,4 @@ def test_a_counterpart_is_proposed_only_where_it_can_stand():
     assert meant("Linear", ["fc", "linea"]) == "did you mean 'fc'?"
     assert meant("linear", ["linea"]) == "did you mean 'linea'?"
     assert meant("gelu", ["resnet"]) is None
+    assert "leave it out" in str(meant("DropPath", list(BY_NAME)))

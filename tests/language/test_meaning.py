@@ -121,7 +121,7 @@ def test_several_inputs_and_outputs() -> None:
 
 def test_open_sizes_are_carried_along() -> None:
     found = shapes("conv(4, 3, stride=2) -> conv(5, 3, pad=valid)", shape="[3, H, W]")
-    assert found[0] == "4x(floor((H + 1)/2))x(floor((W + 1)/2))"
+    assert found[0] == "4 x ceil(H/2) x ceil(W/2)"
     sizes = {"H": 9, "W": 12}
     last = graph("conv(4, 3, stride=2) -> conv(5, 3, pad=valid)", shape="[3, H, W]")["conv2"].type
     assert [d.evaluate(sizes) for d in last.spatial] == [3, 4]  # type: ignore[union-attr]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.types import TensorType
 
 SIZES = st.fixed_dictionaries({name: st.integers(1, 500) for name in ("H", "W")})
 STEP = st.one_of(
@@ -62,6 +63,20 @@ def test_canonical(steps: list[tuple[str, object]]) -> None:
 def test_text() -> None:
     h, w = OPEN["H"], OPEN["W"]
     assert str(h) == "H"
-    assert str(2 * h - w - 3) == "2*H - 1*W - 3"
-    assert str((h - 3) // 2 + 1) == "floor((H + 1)/2) - 1"
+    assert str(2 * h - w - 3) == "2*H - W - 3"
+    assert str((h - 3) // 2 + 1) == "ceil(H/2) - 1"
     assert str((h + w) // 2) == "floor((H + W)/2)"
+    assert str(h // 8) == "floor(H/8)"
+    assert str((h + 7) // 8) == "ceil(H/8)"
+    assert str((h + 6) // 8) == "floor((H + 6)/8)"
+    assert str((2 * h + w + 2) // 3) == "ceil((2*H + W)/3)"
+    assert str(-h) == "-H"
+
+
+def test_text_of_a_type() -> None:
+    h, w = OPEN["H"], OPEN["W"]
+    assert str(TensorType((3, h, w))) == "3xHxW"
+    assert str(TensorType((3, h + 1, w))) == "3x(H + 1)xW"
+    assert str(TensorType((3, (h + 1) // 2, w // 2 - 1))) == "3 x ceil(H/2) x (floor(W/2) - 1)"
+    assert str(TensorType((3, h // 2 - w // 2))) == "3 x (floor(H/2) - floor(W/2))"
+    assert str(TensorType((3, (h + 2) // 5, w))) == "3 x floor((H + 2)/5) x W"

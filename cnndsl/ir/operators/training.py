@@ -24,9 +24,10 @@ class Dropout(Operator):
 
 @dataclass(frozen=True)
 class StochasticDepth(Operator):
-    """Training: the whole sample is zeroed with probability 1 - `survival`.
+    """Training: zero with probability 1 - `survival`, drawn once for each mini-batch, else y = x.
 
-    Inference: y = survival * x. Put at the end of a residual branch.
+    Inference: y = survival * x. Put at the end of a residual branch. Layers called drop path draw
+    for each sample and divide by the survival in training; at inference they are the identity.
     Source: Huang et al. (2016), Deep networks with stochastic depth, section 3.
     """
 

@@ -36,6 +36,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Softmax
 from cnndsl.language.loader import concrete_networks
 from cnndsl.passes.pipeline import inference_graph
+from cnndsl.runtime.backend import backend, option_names
 from cnndsl.runtime.files import atomic_write
 from cnndsl.runtime.layers import Layered
 from cnndsl.runtime.module import Array, Module
@@ -88,12 +89,13 @@ def compare(network: cnndsl.Network, target: str = "onnx", batch: int | None = N
     macs = graph_cost(network.graph).macs or 0
     small = macs <= SMALL
     weights = calibrated_weights(network.graph if small else _shrunk(network).graph)
-    module = cnndsl.compile(network, target, weights=weights, batch=batch)
+    axes = _open_axes(network) if "dynamic" in option_names(backend(target)) else None
+    module = cnndsl.compile(network, target, weights=weights, batch=batch, dynamic=axes)
     tolerance = _tolerance(module)
     inputs = [_random_inputs(shapes, batch or 1) for shapes in _shapes(network.graph, module)]
     found = [module.run(arrays) for arrays in inputs]
     del module
-    reference = _numpy(network.name, weights) if small else _unoptimised(network, weights)
+    reference = _numpy(network.name, weights) if small else _unoptimised(network, weights, axes)
     expected = [reference(arrays) for arrays in inputs]
     differences = [
         relative_difference(network.graph, *pair) for pair in zip(found, expected, strict=True)
@@ -156,8 +158,18 @@ def _numpy(name: str, weights: Arrays) -> Run:
     return run
 
 
-def _unoptimised(network: cnndsl.Network, weights: Arrays) -> Run:
-    module = cnndsl.compile(network, weights=weights, level=0)
+def _open_axes(network: cnndsl.Network) -> tuple[str, ...] | None:
+    """The axes that the network leaves open, all or none."""
+    axes = ("depth", "height", "width", "length")
+    try:
+        network.open_graph(axes)
+    except CnnError:
+        return None
+    return axes
+
+
+def _unoptimised(network: cnndsl.Network, weights: Arrays, axes: tuple[str, ...] | None) -> Run:
+    module = cnndsl.compile(network, weights=weights, level=0, dynamic=axes)
     assert isinstance(module, OnnxModule)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

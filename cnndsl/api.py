@@ -48,22 +48,28 @@ class Network:
 
         return summary(self.graph, depth)
 
-    def open_graph(self) -> Graph:
-        """The graph with every spatial size left open, if the network allows it, else as it is.
+    def open_graph(self, axes: Collection[str] = ("depth", "height", "width", "length")) -> Graph:
+        """The graph with some axes of all inputs left open.
 
         The nodes and parameters have the same names in both. Training-only heads, many of which
-        need a known size, are not in the open graph.
+        need a known size, are not in the open graph. Raises CnnError (E0617) if the network needs
+        a known size, or is another one at other sizes.
         """
+        from cnndsl.language.opening import Opened, open_graph
         from cnndsl.passes.pipeline import inference_graph
 
         origin = self._origin
-        elaborator = Elaborator(self.name, windows=origin.windows, open_sizes=True)
-        elaborator.run(origin.unit, origin.item, origin.settings)
-        if elaborator.diagnostics:
-            return self.graph
-        declared, opened = inference_graph(self.graph), inference_graph(elaborator.graph)
-        same = len(opened) == len(declared) and opened.parameters() == declared.parameters()
-        return elaborator.graph if same else self.graph
+
+        def elaborate(opened: Opened) -> Elaborator:
+            elaborator = Elaborator(self.name, origin.shapes, origin.windows, opened=opened)
+            elaborator.run(origin.unit, origin.item, origin.settings)
+            return elaborator
+
+        graph = open_graph(self.graph, axes, elaborate)
+        declared, opened = inference_graph(self.graph), inference_graph(graph)
+        if len(opened) != len(declared) or opened.parameters() != declared.parameters():
+            raise CnnError.of("E0617", "the network is another one at other sizes")
+        return graph
 
     def metadata(self, target: str) -> dict[str, str]:
         """What the artefacts of a target say of the network."""
@@ -88,6 +94,7 @@ class _Origin:
     unit: Unit
     item: NetworkItem
     settings: Settings
+    shapes: Mapping[str, tuple[int, ...]]
     windows: Windows
 
 
@@ -127,7 +134,13 @@ def parse(
         source.name,
         tuple(findings),
         declared if elaborator.sliding else None,
-        _Origin(owner, item, given, {name: windows[name] for name in elaborator.sliding}),
+        _Origin(
+            owner,
+            item,
+            given,
+            dict(input_shapes or {}),
+            {name: windows[name] for name in elaborator.sliding},
+        ),
     )
 
 
@@ -169,22 +182,25 @@ def compile(
     `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
     rules of `weights_map`; `seed` makes what they lack. `level` says how much is optimised, 0 to
     3, without the passes that `disable` names. The other keywords, such as `batch` and `threads`,
-    are the fields of `cnndsl.runtime.options.CompileOptions`; None stands for the default. Raises
-    CnnError, and TypeError for a keyword that there is not.
+    are options of the target, subclasses of `cnndsl.runtime.options.CompileOptions`; None stands
+    for the default. Raises CnnError, and TypeError for a keyword that there is not.
     """
     from cnndsl.passes.pipeline import inference_graph, optimise
-    from cnndsl.runtime.backend import CompileOptions, Limited, backend, given_options
+    from cnndsl.runtime.backend import Limited, backend, given_options
     from cnndsl.runtime.options import whole_number
     from cnndsl.weights.bind import bind
     from cnndsl.weights.moments import starts
     from cnndsl.weights.rename import read_weights
 
     _require_options(options)
-    asked = CompileOptions(**given_options([target], options))
+    chosen = backend(target)
+    asked = chosen.options(**given_options([target], options))
     seed = whole_number("seed", seed, 0)
     network = net if isinstance(net, Network) else parse(net)
-    chosen = backend(target)
-    source = network.open_graph() if chosen.open_sizes else network.graph
+    source = network.graph
+    axes = getattr(asked, "dynamic", ())
+    if set(axes) - {"batch"}:
+        source = network.open_graph([axis for axis in axes if axis != "batch"])
     plain = inference_graph(source)
     graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
     if isinstance(chosen, Limited):
@@ -198,9 +214,9 @@ def compile(
 
 
 def _require_options(options: Mapping[str, Any]) -> None:
-    from cnndsl.runtime.options import api_options
+    from cnndsl.runtime.backend import all_options
 
-    known = [*(compile.__kwdefaults__ or ()), *api_options()]
+    known = [*(compile.__kwdefaults__ or ()), *all_options()]
     for name in options:
         if name not in known:
             raise TypeError(f"compile() has no option {name!r}; there are: {', '.join(known)}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnndsl.backends.cuda.options import CudaOptions
 from cnndsl.backends.native import SUFFIX
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
@@ -23,17 +24,16 @@ class CudaBackend:
     target = "cuda"
     description = "kernels for NVIDIA GPUs; compiles without one"
     suffix = SUFFIX
-    open_sizes = False
     fusions: frozenset[str] = frozenset(
         ("horizontal", "padded-shortcut", "fc-to-conv", "concat-activation", "epilogue", "prologue")
     )
-    options: frozenset[str] = frozenset(("arch", "precision", "graph"))
+    options: type[CompileOptions] = CudaOptions
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.
 
         Raises CnnError: E0611 if a size is open, E0740 for an unknown architecture or precision,
-        E0741 without a CUDA compiler, E0746 for a dtype other than float32.
+        E0741 without a CUDA compiler.
         """
         from cnndsl.backends.cuda.compile import compile_module
 
@@ -46,7 +46,7 @@ class CudaBackend:
         """
         from cnndsl.backends.cuda.tune import tune
 
-        return tune(graph, options, progress)
+        return tune(graph, CudaOptions.of(options), progress)
 
     def start(self) -> None:
         """Import all that its modules need to run."""

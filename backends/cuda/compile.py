@@ -9,11 +9,11 @@ from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
 from cnndsl.backends.cuda.module import CUBIN, SOURCE, CudaModule
+from cnndsl.backends.cuda.options import CudaOptions
 from cnndsl.backends.cuda.program import describe, packing_of
 from cnndsl.backends.cuda.source import kernels, source
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import GRAPH, graph_text
-from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.layers import Build
@@ -25,8 +25,7 @@ def compile_module(
     graph: Graph, values: Mapping[str, Array], options: CompileOptions
 ) -> CudaModule:
     """A module that runs a graph on a GPU; see `cnndsl.runtime.backend.Backend.compile`."""
-    if options.dtype != "float32":
-        raise CnnError.of("E0746", f"the cuda backend takes float32, not {options.dtype}")
+    options = CudaOptions.of(options)
     require_known_sizes(graph)
     machine = find_machine(options.arch, options.precision)
     batch = options.batch or 1

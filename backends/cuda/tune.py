@@ -13,19 +13,20 @@ from cnndsl.backends.cuda.kernel import kernel_text
 from cnndsl.backends.cuda.kernels import candidates
 from cnndsl.backends.cuda.lower import Step, lower
 from cnndsl.backends.cuda.machine import find_machine
+from cnndsl.backends.cuda.options import CudaOptions
 from cnndsl.backends.cuda.source import kernels
 from cnndsl.backends.cuda.timing import Timer
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
-from cnndsl.runtime.options import VARIANTS, CompileOptions
+from cnndsl.runtime.options import VARIANTS
 from cnndsl.runtime.tuning import Progress, Tuned
 
 MARGIN = 0.03
 """By which share of the default's time a variant must be faster."""
 
 
-def tune(graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
+def tune(graph: Graph, options: CudaOptions, progress: Progress) -> tuple[Tuned, ...]:
     """See `cnndsl.backends.cuda.backend.CudaBackend.tune`."""
     require_known_sizes(graph)
     machine = find_machine(options.arch, options.precision)

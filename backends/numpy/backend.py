@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnndsl.backends.numpy.artefact import SUFFIX, not_an_artefact, read_artefact
 from cnndsl.backends.numpy.module import ReferenceModule
+from cnndsl.backends.numpy.options import ReferenceOptions
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
@@ -21,9 +22,8 @@ class ReferenceBackend:
     target: str = "reference"
     description: str = "plain numpy, the oracle of every other backend"
     suffix: str = SUFFIX
-    open_sizes: bool = True
     fusions: frozenset[str] = frozenset()
-    options: frozenset[str] = frozenset(("dtype",))
+    options: type[CompileOptions] = ReferenceOptions
 
     def compile(
         self, graph: Graph, values: Mapping[str, Array], options: CompileOptions
@@ -32,14 +32,13 @@ class ReferenceBackend:
 
         Raises CnnError (E0710) for a dtype other than float32 and float64.
         """
-        if options.dtype not in ("float32", "float64"):
+        asked = ReferenceOptions.of(options)
+        if asked.dtype not in ("float32", "float64"):
             raise CnnError.of(
                 "E0710",
-                f"the reference backend computes in float32 or float64, not {options.dtype}",
+                f"the reference backend computes in float32 or float64, not {asked.dtype}",
             )
-        return ReferenceModule(
-            graph, values, options.metadata, dtype=options.dtype, batch=options.batch
-        )
+        return ReferenceModule(graph, values, asked.metadata, dtype=asked.dtype, batch=asked.batch)
 
     def calibrated(
         self, graph: Graph, values: Mapping[str, Array], inputs: Mapping[str, Array]

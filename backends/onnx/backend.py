@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from cnndsl.backends.onnx.options import OnnxOptions
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import Backend, CompileOptions
 from cnndsl.runtime.module import Array, Module
@@ -16,15 +17,14 @@ class OnnxBackend:
     target = "onnx"
     description = "an ONNX model of standard operators, run by onnxruntime"
     suffix = ".onnx"
-    open_sizes = True
     fusions: frozenset[str] = frozenset()
-    options: frozenset[str] = frozenset(("opset",))
+    options: type[CompileOptions] = OnnxOptions
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.
 
         Raises CnnError (E0701) if the model does not fit into one ONNX file, (E0703) if an output
-        has the name of an input.
+        has the name of an input, (E0704) if the opset is too old.
         """
         from cnndsl.backends.onnx.export import compile_module
 

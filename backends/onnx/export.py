@@ -12,14 +12,15 @@ from cnndsl.backends.onnx.emitter import Emitter, Site
 from cnndsl.backends.onnx.limit import check_bytes
 from cnndsl.backends.onnx.lower import LOWERINGS
 from cnndsl.backends.onnx.module import OnnxModule, Recipe
+from cnndsl.backends.onnx.options import OnnxOptions
 from cnndsl.backends.onnx.sizes import smallest_sizes, to_metadata
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.part import Part
 from cnndsl.ir.types import TensorType
-from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array, graph_ports
+from cnndsl.runtime.options import CompileOptions
 
 SMALL = 1024
 """Arrays up to this length can be shapes and axes, which shape inference has to see."""
@@ -29,6 +30,7 @@ def compile_module(
     graph: Graph, values: Mapping[str, Array], options: CompileOptions
 ) -> OnnxModule:
     """A module for the graph; see `cnndsl.runtime.backend.Backend.compile`."""
+    options = OnnxOptions.of(options)
     metadata = {
         "network": graph.name,
         "version": cnndsl.__version__,
@@ -42,7 +44,7 @@ def compile_module(
 
 
 def export(
-    graph: Graph, values: Mapping[str, Array], options: CompileOptions, metadata: Mapping[str, str]
+    graph: Graph, values: Mapping[str, Array], options: OnnxOptions, metadata: Mapping[str, str]
 ) -> bytes:
     """The checked, serialised model. Raises CnnError (E0701, E0703, E0704)."""
     _check_names(graph)

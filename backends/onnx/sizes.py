@@ -1,19 +1,21 @@
-"""The smallest values of open sizes for which no window is larger than its input.
+"""The smallest values of open sizes for which every window fits its input and sees it.
 
 A runtime may not notice that a map has become empty: onnxruntime rounds the size of pooled maps
-towards zero and then makes numbers up. The limits travel in the model's metadata.
+towards zero and then makes numbers up. The limits travel in a model's metadata.
 """
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators.pooling import Pool
 from cnndsl.runtime.module import Array, Port
 
 KEY = "cnndsl.smallest_sizes"
@@ -24,21 +26,34 @@ PLENTY = 2**20
 
 
 def smallest_sizes(graph: Graph) -> dict[str, int]:
-    """For each open size of the inputs the least value that leaves every map at least 1 wide.
+    """For each open size of the inputs the least value with which every map is large enough.
 
     Sizes only grow with those of the inputs, so the least value is found by bisection.
     """
-    dims = {d for node in graph.nodes() for d in node.type.shape if isinstance(d, OpenDim)}
-    inputs = [d for name in graph.inputs for d in graph[name].type.shape]
-    plenty = {str(dim): PLENTY for dim in inputs if isinstance(dim, OpenDim)}
+    least: dict[OpenDim, int] = {}
+    for dim, size in _needed(graph):
+        if isinstance(dim, OpenDim):
+            least[dim] = max(size, least.get(dim, 1))
+    inputs = [dim for name in graph.inputs for dim in graph[name].type.shape]
 
     def suffices(symbol: str, size: int) -> bool:
-        return all(dim.evaluate(plenty | {symbol: size}) >= 1 for dim in dims)
+        sizes = defaultdict(lambda: PLENTY, {symbol: size})
+        return all(dim.evaluate(sizes) >= needed for dim, needed in least.items())
 
     return {
-        symbol: 1 + bisect_left(range(1, PLENTY), True, key=partial(suffices, symbol))
-        for symbol in plenty
+        str(dim): 1 + bisect_left(range(1, PLENTY), True, key=partial(suffices, str(dim)))
+        for dim in dict.fromkeys(inputs)
+        if isinstance(dim, OpenDim)
     }
+
+
+def _needed(graph: Graph) -> Iterator[tuple[Dim, int]]:
+    """Sizes of maps, and what they are at least: 1, and what a pooling that reads them needs."""
+    for node in graph.nodes():
+        yield from ((dim, 1) for dim in node.type.shape)
+        if isinstance(node.op, Pool):
+            (x,) = graph.input_types(node)
+            yield from zip(x.spatial, node.op.least_sizes, strict=True)
 
 
 def to_metadata(sizes: Mapping[str, int]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnndsl.backends.native import SUFFIX
+from cnndsl.backends.tvm.options import CpuOptions
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import FUSIONS
 from cnndsl.runtime.backend import CompileOptions
@@ -27,15 +28,14 @@ class CpuBackend:
     target = "cpu"
     description = "native code for this CPU, generated through TVM"
     suffix = SUFFIX
-    open_sizes = False
     fusions: frozenset[str] = FUSIONS
-    options: frozenset[str] = frozenset(("mcpu", "winograd", "tune"))
+    options: type[CompileOptions] = CpuOptions
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.
 
-        Raises CnnError: E0611 if a size is open, E0721 without a C compiler, E0722 for a dtype
-        other than float32, E0724 if variants are to be timed that this CPU cannot run.
+        Raises CnnError: E0611 if a size is open, E0721 without a C compiler, E0724 if
+        variants are to be timed that this CPU cannot run.
         """
         from cnndsl.backends.tvm.compile import compile_module
 
@@ -48,7 +48,8 @@ class CpuBackend:
         """
         from cnndsl.backends.tvm.compile import tune
 
-        return tune(graph, replace(options, tune=options.tune or VARIANTS, progress=progress))
+        asked = CpuOptions.of(options)
+        return tune(graph, replace(asked, tune=asked.tune or VARIANTS, progress=progress))
 
     def start(self) -> None:
         """Import all that its modules need to run, which is not the compiler."""

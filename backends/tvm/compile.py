@@ -15,16 +15,15 @@ from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import Machine, find_machine
 from cnndsl.backends.tvm.module import LIBRARY, CpuModule
 from cnndsl.backends.tvm.objects import make_library
+from cnndsl.backends.tvm.options import CpuOptions
 from cnndsl.backends.tvm.runtime import available_cores
 from cnndsl.backends.tvm.tables import describe
 from cnndsl.backends.tvm.tune import tune_program
-from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
-from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array, graph_ports
-from cnndsl.runtime.options import Progress, silent
+from cnndsl.runtime.options import CompileOptions, Progress, silent
 from cnndsl.runtime.tuning import Tuned
 
 
@@ -51,6 +50,7 @@ def compile_module(
 
     Without a machine it is that of the options.
     """
+    options = CpuOptions.of(options)
     machine = _machine(graph, options, machine)
     batch = options.batch or 1
     choices = _choices(options)
@@ -80,19 +80,17 @@ def compile_module(
     return module
 
 
-def tune(graph: Graph, options: CompileOptions) -> tuple[Tuned, ...]:
+def tune(graph: Graph, options: CpuOptions) -> tuple[Tuned, ...]:
     """See `cnndsl.runtime.tuning.Tuner`; at most `options.tune` variants of a kernel are timed."""
     program = lower(graph, options.batch or 1, _machine(graph, options))
     return tune_program(program, options.tune, _choices(options), options.progress)
 
 
-def _machine(graph: Graph, options: CompileOptions, machine: Machine | None = None) -> Machine:
+def _machine(graph: Graph, options: CpuOptions, machine: Machine | None = None) -> Machine:
     """The machine of some options, or the given one, if code for the graph can be made.
 
     Its cores are as many as the threads that are asked for.
     """
-    if options.dtype != "float32":
-        raise CnnError.of("E0722", f"the cpu backend computes in float32, not {options.dtype}")
     require_known_sizes(graph)
     if machine is None:
         found = find_machine(options.mcpu)
@@ -100,5 +98,5 @@ def _machine(graph: Graph, options: CompileOptions, machine: Machine | None = No
     return replace(machine, winograd=options.winograd)
 
 
-def _choices(options: CompileOptions) -> Choices:
+def _choices(options: CpuOptions) -> Choices:
     return Choices(options.threads or available_cores())

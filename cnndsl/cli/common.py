@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cnndsl.cli.table import table_lines
-from cnndsl.runtime.options import silent, user_options
+from cnndsl.runtime.options import silent
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
@@ -113,13 +113,20 @@ class Setting(click.ParamType[tuple[str, Any]]):
 
 
 class Names(click.ParamType[tuple[str, ...]]):
-    """A,B,C."""
+    """A,B,C, some of `choices` if there are any."""
 
     name = "a,b,..."
 
+    def __init__(self, choices: Collection[str] = ()):
+        self.choices = choices
+
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
         """The names."""
-        return value if isinstance(value, tuple) else tuple(str(value).split(","))
+        names = value if isinstance(value, tuple) else tuple(str(value).split(","))
+        for name in names:
+            if self.choices and name not in self.choices:
+                self.fail(f"{name!r} is none of {', '.join(self.choices)}", param, ctx)
+        return names
 
 
 class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
@@ -191,27 +198,35 @@ def target_option(command: Command) -> Command:
 
 
 def code_options(command: Command, *, without: str = "") -> Command:
-    """The fields of CompileOptions that users choose: --batch, --mcpu, --arch and others."""
-    for item in reversed(user_options()):
-        if item.name != without:
-            command = _code_option(item)(command)
+    """The options of all targets: --batch, --mcpu, --arch and others."""
+    from cnndsl.runtime.backend import all_options, backends
+
+    everyone = list(backends())
+    for item, targets in reversed(all_options().values()):
+        if item.metadata["help"] and item.name not in ("threads", without):
+            owners = [] if targets == everyone else targets
+            command = _code_option(item, owners)(command)
     return command
 
 
-def _code_option(item: Field[Any]) -> Callable[[Command], Command]:
+def _code_option(item: Field[Any], targets: Sequence[str]) -> Callable[[Command], Command]:
     """The option of a field; None if it is not given, the default is that of the field."""
     choices, default = item.metadata["choices"], item.default
     is_flag = isinstance(default, bool)
-    if choices:
-        kind: Any = click.Choice(choices)
+    if isinstance(default, tuple):
+        kind: Any = Names(choices)
+    elif choices:
+        kind = click.Choice(choices)
     else:
-        kind = str if isinstance(default, str) else click.IntRange(1 if default is None else 0)
-    text, shown = item.metadata["help"], choices[not default] if is_flag else default
+        kind = str if isinstance(default, str) else click.IntRange(item.metadata["least"])
+    shown = choices[not default] if is_flag else default
+    notes = [", ".join(targets)] if targets else []
+    notes += [] if shown in (None, ()) else [f"default: {shown}"]
     return click.option(
         f"--{item.name}",
         type=kind,
         callback=(lambda _, __, value: value and value == choices[0]) if is_flag else None,
-        help=text if shown is None else f"{text} [default: {shown}]",
+        help=" ".join([item.metadata["help"], *(f"[{note}]" for note in notes)]),
     )
 
 

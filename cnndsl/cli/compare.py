@@ -98,13 +98,11 @@ def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, 
     from cnndsl.measure.comparison import calibrated, candidates
     from cnndsl.memory import require_known_sizes
     from cnndsl.passes.pipeline import inference_graph
-    from cnndsl.runtime.backend import given_options
-    from cnndsl.runtime.options import user_options
+    from cnndsl.runtime.backend import all_options, given_options
     from cnndsl.weights.bind import bind
     from cnndsl.weights.rename import read_weights
 
-    names = ["threads", *(item.name for item in user_options())]
-    asked = given_options(targets, {name: options[name] for name in names})
+    asked = given_options(targets, {n: options[n] for n in all_options() if n in options})
     require_known_sizes(network.graph)
     arrays = read_weights(options["weights"], options["weights_map"])
     graph = inference_graph(network.graph)

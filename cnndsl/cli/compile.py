@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnndsl.cli.common import (
     code_options,
     load_network,
+    log,
     network_options,
     progress_bar,
     show,
@@ -21,6 +22,9 @@ from cnndsl.cli.common import (
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from cnndsl.runtime.module import Port
 
 
 @click.command(
@@ -67,7 +71,12 @@ def command(
         if isinstance(module, Built) and module.build:
             facts.append(str(module.build))
     show(module.warnings)
+    log(f"{'takes':<8} {', '.join(_takes(port) for port in module.inputs)}")
     with stage("write"):
         module.save(path)
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
     return 0
+
+
+def _takes(port: Port) -> str:
+    return f"{port.name} {'batch' if port.batch is None else port.batch}x{port.type}"

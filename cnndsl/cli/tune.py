@@ -62,7 +62,7 @@ def command(
     For the target cuda this needs a GPU; without one the variants are compiled, and kept.
     """
     from cnndsl.passes.pipeline import optimise
-    from cnndsl.runtime.backend import CompileOptions, backend, given_options
+    from cnndsl.runtime.backend import backend, given_options
     from cnndsl.runtime.tuning import Tuner
 
     chosen = backend(target)
@@ -70,7 +70,7 @@ def command(
         raise click.UsageError(
             f"the target {target} has no variants to choose from; cpu and cuda have"
         )
-    asked = CompileOptions(**given_options([target], options), tune=count)
+    asked = chosen.options(**{**given_options([target], options), "tune": count})
     parsed = load_network(network, settings, input_shapes)
     graph, _ = optimise(parsed.graph, level, disable=disable, fusions=chosen.fusions)
     with progress_bar() as progress:

@@ -28,9 +28,9 @@ from cnndsl.language.values import Given, Settings
 class Elaborator:
     """Builds the graph of one network.
 
-    `input_shapes` replaces declared shapes by input name; what no input took is left in it. With
-    `open_sizes` every spatial size is left open, and training-only heads are left out. Fully
-    connected layers slide over maps larger than their `windows`. The findings are in
+    `input_shapes` replaces declared shapes by input name; what no input took is left in it.
+    `opened` names sizes that stay open, by input and axis; training-only heads are left out then.
+    Fully connected layers slide over maps larger than their `windows`. The findings are in
     `diagnostics` afterwards.
     """
 
@@ -40,13 +40,13 @@ class Elaborator:
         input_shapes: Mapping[str, tuple[int, ...]] | None = None,
         windows: Windows | None = None,
         *,
-        open_sizes: bool = False,
+        opened: Mapping[str, Mapping[str, str]] | None = None,
     ):
         self.graph = Graph(name)
         self.input_shapes = dict(input_shapes or {})
-        self._again = partial(Elaborator, name, input_shapes, windows, open_sizes=open_sizes)
+        self._again = partial(Elaborator, name, input_shapes, windows, opened=opened)
         self.interpreter = Interpreter(
-            self.graph, self.input_shapes, windows or {}, open_sizes=open_sizes
+            self.graph, self.input_shapes, windows or {}, opened=opened or {}
         )
 
     @property

@@ -34,7 +34,8 @@ _COMPARISON: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+"""What the spatial axes of a map are called, by their number."""
 
 
 class Evaluator:
@@ -143,7 +144,7 @@ class Evaluator:
             raise Problem("E0210", f"there is no value yet whose {name} could be read", span)
         if name == "channels":
             return at.type.channels
-        axes = _AXES.get(at.type.rank, ())
+        axes = AXES.get(at.type.rank, ())
         if name not in axes:
             has = f"has {', '.join(axes)}" if axes else "is a vector"
             raise Problem("E0210", f"the value at hand, {at.type}, has no {name}: it {has}", span)

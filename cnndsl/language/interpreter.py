@@ -6,6 +6,7 @@ one run reports every independent error.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cnndsl.diagnostics import Span
@@ -18,12 +19,11 @@ from cnndsl.language import tree as ast
 from cnndsl.language.arguments import check_complete, definition_signature, signature_of
 from cnndsl.language.convolutional import Windows
 from cnndsl.language.elements import POISON, Elements, Flow, Poison
+from cnndsl.language.evaluate import AXES
 from cnndsl.language.paths import Path
 from cnndsl.language.problem import Problem
 from cnndsl.language.units import NetworkItem, Unit
 from cnndsl.language.values import Frame, Given, Layer, Names, Recipe, Settings, Tensor, kind_of
-
-_AXES = {0: "", 1: "L", 2: "HW", 3: "DHW"}
 
 
 class Interpreter(Elements):
@@ -38,11 +38,11 @@ class Interpreter(Elements):
         input_shapes: dict[str, tuple[int, ...]],
         windows: Windows,
         *,
-        open_sizes: bool,
+        opened: Mapping[str, Mapping[str, str]],
     ):
         super().__init__(graph, windows)
         self.input_shapes = input_shapes
-        self.open_sizes = open_sizes
+        self.opened = opened
 
     def frame(self, unit: Unit, item: NetworkItem, path: Path) -> Frame:
         """A fresh frame for an item of a file, with the file's defaults above it."""
@@ -143,8 +143,10 @@ class Interpreter(Elements):
                 statement.shape.span,
                 hint="[channels, height, width]",
             )
-        if self.open_sizes:
-            sizes[1:] = [OpenDim.symbol(axis) for axis in _AXES[len(sizes) - 1]]
+        opened = self.opened.get(statement.name.text, {})
+        for position, axis in enumerate(AXES.get(len(sizes) - 1, ()), 1):
+            if axis in opened:
+                sizes[position] = OpenDim.symbol(opened[axis])
         for position, size in enumerate(sizes):
             whole = type(size) is int and 1 <= size < 2**31
             if not whole and not (position > 0 and isinstance(size, OpenDim)):
@@ -199,7 +201,7 @@ class Interpreter(Elements):
             return
         weight = self._loss_weight(statement, frame)
         path = frame.path.inner(frame.path.label(name, statement.name.span))
-        if self.open_sizes:
+        if self.opened:
             return
         self.graph.scopes[path.name] = "auxiliary"
         node = self.run_chain(statement.chain, frame.inner(path), flow)

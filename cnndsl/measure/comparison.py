@@ -13,15 +13,13 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.text import operator_text
 from cnndsl.passes.pipeline import DEFAULT_LEVEL, inference_graph, optimise
-from cnndsl.runtime.backend import Calibrating, CompileOptions, backend
+from cnndsl.runtime.backend import Calibrating, backend, option_names
 from cnndsl.runtime.layers import Traceable
 from cnndsl.runtime.module import Array, Module
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
 
-ORACLE_TYPE = {"reference": "float64"}
-"""Targets that compute in more than float32."""
 SMALLEST = 1e-30
 """What a number that errors are relative to is taken for at least."""
 
@@ -94,19 +92,19 @@ def candidates(
     """Compile a network with known sizes for several targets.
 
     All get the same graph, with every fusion that one of them asks for, so that nodes of one name
-    have one value. `values` are the parameters by name, `options` those of CompileOptions. Raises
-    CnnError.
+    have one value. `values` are the parameters by name, `options` go to the
+    targets that have them; those with a choice compute in float64. Raises CnnError.
     """
     fusions = {name for target in targets for name in backend(target).fusions}
     graph, _ = optimise(network.graph, level, disable=disable, fusions=fusions)
 
     def compiled(target: str, source: Graph) -> Module:
-        settings = CompileOptions(
-            metadata=network.metadata(target),
-            dtype=ORACLE_TYPE.get(target, "float32"),
-            **options,
-        )
-        return backend(target).compile(source, values, settings)
+        chosen = backend(target)
+        own = {name: value for name, value in options.items() if name in option_names(chosen)}
+        if "dtype" in option_names(chosen):
+            own["dtype"] = "float64"
+        settings = chosen.options(metadata=network.metadata(target), **own)
+        return chosen.compile(source, values, settings)
 
     written = compiled(targets[0], inference_graph(network.graph))
     return Candidates(graph, {target: compiled(target, graph) for target in targets}, written)
@@ -172,6 +170,8 @@ def calibrated(graph: Graph, values: Mapping[str, Array], seed: int) -> Mapping[
     if not isinstance(reference, Calibrating):
         return values
     random = np.random.default_rng(seed)
-    shapes = {name: graph[name].type.shape for name in graph.inputs}
-    inputs = {n: random.standard_normal((1, *s), np.float32) for n, s in shapes.items()}
+    inputs = {}
+    for name in graph.inputs:
+        sizes = [size for size in graph[name].type.shape if isinstance(size, int)]
+        inputs[name] = random.standard_normal((1, *sizes), np.float32)
     return reference.calibrated(graph, values, inputs)

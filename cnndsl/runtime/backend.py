@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import Field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -10,35 +11,36 @@ from typing import Any, Protocol, runtime_checkable
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array, Module
-from cnndsl.runtime.options import COMMON, CompileOptions
+from cnndsl.runtime.options import CompileOptions, user_fields
 
 __all__ = [
     "Backend",
     "Calibrating",
     "CompileOptions",
     "Limited",
+    "all_options",
     "backend",
     "backends",
     "given_options",
+    "option_names",
 ]
 
 
 class Backend(Protocol):
     """A plug-in under the entry point group `cnndsl.backends`, named by its target.
 
-    `suffix` is the ending of its artefacts, with the dot. `open_sizes` tells whether it takes
-    graphs whose sizes are not all known. `fusions` names those passes that are worth it for the
-    backend among the ones that make fused operators and the ones that trade one kind of work for
-    another (FUSING and RESHAPING of `cnndsl.passes.pipeline`); every backend can run what they
-    make. `options` are the fields of CompileOptions that it has, but for the common ones.
+    `suffix` is the ending of its artefacts, with the dot. `options` is the class of its options,
+    with the field `dynamic` if it takes graphs whose sizes are not all known. `fusions` names those
+    passes that are worth it for the backend among the ones that make fused operators and the ones
+    that trade one kind of work for another (FUSING and RESHAPING of `cnndsl.passes.pipeline`);
+    every backend can run what they make.
     """
 
     target: str
     description: str
     suffix: str
-    open_sizes: bool
     fusions: frozenset[str]
-    options: frozenset[str]
+    options: type[CompileOptions]
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name."""
@@ -85,18 +87,32 @@ def backend(target: str) -> Backend:
 
 
 def given_options(targets: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some fields of CompileOptions that are not None.
+    """Those options that are not None.
 
     Raises CnnError: E0605 for an unknown target, E0614 for an option that none of them has.
     """
-    known = COMMON.union(*(backend(target).options for target in targets))
+    known = {name for target in targets for name in option_names(backend(target))}
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in known:
-            owners = [target for target, found in backends().items() if name in found.options]
+            owners = [target for target, b in backends().items() if name in option_names(b)]
             raise CnnError.of(
                 "E0614",
                 f"the target {' or '.join(targets)} has no option {name!r}",
                 hint=f"leave it out, or choose a target that has it: {', '.join(owners)}",
             )
     return given
+
+
+def option_names(of: Backend) -> list[str]:
+    """The options of a backend that users may give."""
+    return [item.name for item in user_fields(of.options)]
+
+
+def all_options() -> dict[str, tuple[Field[Any], list[str]]]:
+    """Every option of the installed backends, and the targets that have it, by name."""
+    found: dict[str, tuple[Field[Any], list[str]]] = {}
+    for target, loaded in backends().items():
+        for item in user_fields(loaded.options):
+            found.setdefault(item.name, (item, []))[1].append(target)
+    return found

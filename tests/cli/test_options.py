@@ -1,13 +1,11 @@
 """Options that some targets have, and what becomes of them for others."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 
 import cnndsl
-from cnndsl.runtime.backend import backends
-from cnndsl.runtime.options import COMMON, CompileOptions
+from cnndsl.runtime.backend import all_options, backend, option_names
+from cnndsl.runtime.options import CompileOptions
 
 
 @pytest.mark.parametrize(
@@ -39,9 +37,25 @@ def test_the_same_in_python(call):
     assert cnndsl.compile("small.cnn", target="onnx", seed=0, **nothing).inputs[0].batch is None
 
 
-def test_every_option_has_a_target():
-    names = {field.name for field in fields(CompileOptions)}
-    assert COMMON | {name for found in backends().values() for name in found.options} == names
+def test_backends_declare_their_options():
+    own = {name: targets for name, (_, targets) in all_options().items() if len(targets) < 4}
+    assert own == {
+        **{name: ["cpu"] for name in ("mcpu", "winograd", "tune")},
+        **{name: ["cuda"] for name in ("arch", "precision", "graph")},
+        "dynamic": ["onnx", "reference"],
+        "opset": ["onnx"],
+        "dtype": ["reference"],
+    }
+
+
+def test_options_of_one_backend_from_those_of_any():
+    asked = backend("cpu").options.of(CompileOptions(batch=3, metadata={"a": "b"}))
+    assert (asked.batch, asked.metadata, asked.mcpu) == (3, {"a": "b"}, "native")
+    assert backend("cpu").options.of(asked) is asked
+    assert option_names(backend("cuda")) == [
+        *("batch", "threads", "progress"),
+        *("arch", "precision", "graph"),
+    ]
 
 
 def test_compare_gives_an_option_to_the_targets_that_have_it(call):
@@ -76,10 +90,15 @@ def test_passes_and_targets_are_checked_where_no_pass_runs(call, arguments, code
         ("cpu", {"winograd": "yes"}, "winograd is True or False, not 'yes'"),
         ("cuda", {"graph": 1}, "graph is True or False, not 1"),
         ("cpu", {"mcpu": 5}, "mcpu is a text, not 5"),
+        ("onnx", {"dynamic": "height"},
+         "dynamic is a list of batch, depth, height, width, length, not 'height'"),
+        ("onnx", {"dynamic": ["up"]},
+         "dynamic is a list of batch, depth, height, width, length, not 'up'"),
+        ("onnx", {"dynamic": ["batch"], "batch": 2}, "the batch is 2, and it is dynamic"),
         ("cpu", {"tune": 1}, "tune is 0 or a whole number from 2 on, not 1"),
         ("cpu", {"tune": -1}, "tune is a whole number from 0 on, not -1"),
     ],
-)
+)  # fmt: skip
 def test_wrong_values_in_python(call, target, options, words):
     with pytest.raises(cnndsl.CnnError) as caught:
         cnndsl.compile("small.cnn", target, **{"seed": 0, **options})

@@ -17,10 +17,10 @@ from cnndsl.backends.cuda import compile as compiling
 from cnndsl.backends.cuda import driver
 from cnndsl.backends.cuda.code import Code
 from cnndsl.backends.cuda.module import CudaModule
+from cnndsl.backends.cuda.options import CudaOptions
 from cnndsl.backends.cuda.source import PARTS, Source, part
 from cnndsl.backends.cuda.toolchain import Resources
 from cnndsl.ir.graph import Graph
-from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array
 
 HERE = Path(__file__).parent
@@ -53,7 +53,7 @@ class Emulator:
         **options: object,
     ) -> CudaModule:
         """The module of a graph; nvcc is not called."""
-        asked = CompileOptions(batch=batch, precision=precision, **options)
+        asked = CudaOptions(batch=batch, precision=precision, **options)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compiling, "make_code", self.code)
             return compiling.compile_module(network, values, asked)

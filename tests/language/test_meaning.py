@@ -142,9 +142,42 @@ def test_the_open_graph_is_the_same_network_for_any_size(h: int, w: int) -> None
         )
 
 
-def test_the_open_graph_of_a_network_of_one_size_is_its_graph() -> None:
+def test_a_network_of_one_size_has_no_open_graph() -> None:
     net = cnndsl.parse(network("conv(4, 3) -> fc(5)"))
-    assert net.open_graph() is net.graph
+    with pytest.raises(cnndsl.CnnError, match=r"E0617.*fc needs an input of known size"):
+        net.open_graph()
+    with pytest.raises(cnndsl.CnnError, match=r"E0617.*no input has a known length"):
+        net.open_graph(["length"])
+
+
+TOWERS = "concat { a -> global_avgpool | b -> global_avgpool }"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "join", "shapes"),
+    [
+        ((4, 4), "add { a | b }", ("1xHxW", "1xHxW")),
+        ((4, 4), TOWERS, ("1xH_axW_a", "1xH_bxW_b")),
+        ((4, 6), TOWERS, ("1xH_axW_a", "1xH_bxW_b")),
+    ],
+)
+def test_inputs_share_open_sizes_only_where_they_must(inputs, join, shapes) -> None:
+    heads = "\n".join(f"input {n} [1, {s}, {s}]" for n, s in zip("ab", inputs, strict=True))
+    graph = cnndsl.parse(f"network n {{\n{heads}\n{join}\n}}").open_graph()
+    assert tuple(str(graph[name].type) for name in "ab") == shapes
+
+
+def test_inputs_of_sizes_that_belong_together_stay_closed() -> None:
+    text = "network n {\ninput a [1, 8, 8]\ninput b [1, 4, 4]\nadd { a | b -> upsample(2) }\n}"
+    with pytest.raises(cnndsl.CnnError, match="E0617"):
+        cnndsl.parse(text).open_graph()
+
+
+def test_some_axes_stay_open_and_names_of_the_text_do() -> None:
+    text = "network n {\ninput a [1, H, 8, 8]\nconv(2, 3)\n}"
+    assert str(cnndsl.parse(text).graph["a"].type) == "1xHx8x8"
+    opened = cnndsl.parse(text, input_shapes={"a": (1, 5, 6, 7)}).open_graph(["width"])
+    assert str(opened["a"].type) == "1x5x6xW"
 
 
 def test_independent_errors_are_all_found_and_consequences_are_not() -> None:

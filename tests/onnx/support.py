@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from cnndsl.backends.numpy import BACKEND as REFERENCE
+from cnndsl.backends.numpy.options import ReferenceOptions
 from cnndsl.backends.onnx.backend import BACKEND
 from cnndsl.backends.onnx.module import OnnxModule
 from cnndsl.ir.attributes import build
@@ -64,7 +65,7 @@ def reference(
     graph: Graph, values: Mapping[str, Array], inputs: Mapping[str, Array]
 ) -> dict[str, Array]:
     """All outputs from the float64 reference backend."""
-    module = REFERENCE.compile(graph, values, CompileOptions(dtype="float64"))
+    module = REFERENCE.compile(graph, values, ReferenceOptions(dtype="float64"))
     return module.run(inputs)
 
 

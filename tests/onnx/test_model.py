@@ -35,7 +35,7 @@ def shape_of(value: onnx.ValueInfoProto) -> list[int | str]:
 
 def test_is_found_by_its_target():
     assert backend("onnx") is BACKEND
-    assert (BACKEND.target, BACKEND.suffix, BACKEND.open_sizes) == ("onnx", ".onnx", True)
+    assert (BACKEND.target, BACKEND.suffix) == ("onnx", ".onnx")
 
 
 def test_nodes_and_initializers_have_the_names_of_the_network():

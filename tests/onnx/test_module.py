@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import cnndsl
 from cnndsl.backends.onnx.module import OnnxModule
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
@@ -88,6 +89,24 @@ def test_open_sizes_have_a_least_value(tmp_path: Path):
             one(np.ones((1, 3, 10, 2)))
         with pytest.raises(CnnError, match=r"E0702.*W is 1, the least is 2"):
             one(np.ones((1, 3, 11, 1)))
+
+
+@pytest.mark.parametrize("target", ["onnx", "reference"])
+@pytest.mark.parametrize(
+    ("layer", "least"),
+    [
+        ("maxpool(3, ceil=true)", 3),
+        ("avgpool(4, stride=2, pad=1, ceil=true)", 2),
+        ("maxpool(2, stride=1, pad=1, dilation=2)", 2),
+        ("maxpool(2) -> maxpool(3, ceil=true)", 6),
+    ],
+)
+def test_maps_are_never_smaller_than_the_windows_of_a_pool(layer: str, least: int, target: str):
+    module = cnndsl.compile(f"network n {{\ninput x [1, H, 9]\n{layer}\n}}", target)
+    assert np.isfinite(module(np.ones((1, least, 9)))).all()
+    too_small = f"E0702.*H is {least - 1}, the least is {least}" if target == "onnx" else "E0604"
+    with pytest.raises(CnnError, match=too_small):
+        module(np.ones((1, least - 1, 9)))
 
 
 @pytest.mark.parametrize("entry", ["{", "[1]", '{"H": "1"}'])

@@ -10,6 +10,7 @@ from onnx import helper
 import cnndsl
 from cnndsl.backends.onnx.module import OnnxModule
 from cnndsl.backends.onnx.opset import NEWEST
+from cnndsl.backends.onnx.options import OnnxOptions
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Module
@@ -35,7 +36,7 @@ def test_operators_need_an_old_opset_and_run_in_newer_ones(case: Case):
     oldest = 13 if over_channels_of_maps else NEWER.get(case.operator.name, 11)
     expected = reference(graph, values, inputs)["y"]
     assert opset_of(BACKEND.compile(graph, values, CompileOptions())) == oldest
-    module = BACKEND.compile(graph, values, CompileOptions(opset=21))
+    module = BACKEND.compile(graph, values, OnnxOptions(opset=21))
     assert opset_of(module) == 21
     assert_close(module.run(inputs)["y"], expected)
 
@@ -48,7 +49,7 @@ def test_axes_are_an_attribute_or_an_operand(opset: int):
     x = then(graph, "pool", "adaptive_avgpool", x, size=[2, 3])
     graph.outputs = {"y": then(graph, "y", "rbf", x, units=3).name}
     image = np.random.default_rng(0).normal(size=(2, 4, 5, 5))
-    module = compiled(graph, CompileOptions(opset=opset))
+    module = compiled(graph, OnnxOptions(opset=opset))
     with_attribute = {
         node.op_type
         for node in model_of(module).graph.node
@@ -66,17 +67,17 @@ def test_softmax_over_the_channels_of_a_map_meant_something_else_before_13():
     graph, x = start(3, 4, 4)
     graph.outputs = {"y": then(graph, "y", "softmax", x).name}
     with pytest.raises(CnnError, match=r"E0704.*needs ONNX opset 13, not 12: Softmax of 'y'"):
-        compiled(graph, CompileOptions(opset=12))
+        compiled(graph, OnnxOptions(opset=12))
 
 
 def test_an_opset_that_does_not_exist_is_refused():
     graph, x = start(3, 4, 4)
     graph.outputs = {"y": then(graph, "y", "relu", x).name}
-    assert opset_of(compiled(graph, CompileOptions(opset=NEWEST))) == NEWEST
+    assert opset_of(compiled(graph, OnnxOptions(opset=NEWEST))) == NEWEST
     with pytest.raises(CnnError, match="E0704"):
-        compiled(graph, CompileOptions(opset=NEWEST + 1))
+        compiled(graph, OnnxOptions(opset=NEWEST + 1))
     with pytest.raises(CnnError, match=r"E0615.*opset is a whole number from 11 on"):
-        compiled(graph, CompileOptions(opset=10))
+        compiled(graph, OnnxOptions(opset=10))
 
 
 def test_networks_of_plain_layers_need_opset_11_and_the_file_format_of_it():

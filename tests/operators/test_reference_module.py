@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnndsl.backends.numpy import BACKEND, run_graph
+from cnndsl.backends.numpy.options import ReferenceOptions
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.expressions import Apply, Constant, Parameter
@@ -60,7 +61,7 @@ IMAGES = {name: RNG.normal(size=(3, 2, 6, 5)) for name in GRAPH.inputs}
 
 
 def saved(path: Path, **options: Any) -> bytes:
-    BACKEND.compile(GRAPH, VALUES, CompileOptions(metadata=METADATA, **options)).save(path)
+    BACKEND.compile(GRAPH, VALUES, ReferenceOptions(metadata=METADATA, **options)).save(path)
     return path.read_bytes()
 
 
@@ -69,7 +70,7 @@ def test_found_through_its_entry_point() -> None:
 
 
 def test_module_runs_by_name_and_by_sample() -> None:
-    module = BACKEND.compile(GRAPH, VALUES, CompileOptions(dtype="float64", metadata=METADATA))
+    module = BACKEND.compile(GRAPH, VALUES, ReferenceOptions(dtype="float64", metadata=METADATA))
     results = module(**IMAGES)
     assert isinstance(results, dict)
     assert {name: array.shape for name, array in results.items()} == {
@@ -111,7 +112,7 @@ def test_wrong_inputs() -> None:
     with refused("E0604"):
         module(np.zeros((2, 2, 6, 2)), np.zeros((2, 2, 6, 2)))
     with refused("E0710"):
-        BACKEND.compile(GRAPH, VALUES, CompileOptions(dtype="float16"))
+        BACKEND.compile(GRAPH, VALUES, ReferenceOptions(dtype="float16"))
 
 
 def test_save_and_load(tmp_path: Path) -> None:

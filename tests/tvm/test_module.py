@@ -24,6 +24,7 @@ from cnndsl.backends.tvm import compile as compiling
 from cnndsl.backends.tvm.lower import Program, lower
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.module import CpuModule
+from cnndsl.backends.tvm.options import CpuOptions
 from cnndsl.backends.tvm.runtime import Library, available_cores
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
@@ -243,11 +244,6 @@ def test_a_cpu_without_the_features_is_an_error(saved: Path, monkeypatch: pytest
     assert caught.value.diagnostics[0].code == "E0723"
 
 
-def test_only_float32_is_compiled(graph: Graph):
-    with pytest.raises(CnnError, match="float32, not float64"):
-        BACKEND.compile(graph, parameter_values(graph, 0), CompileOptions(dtype="float64"))
-
-
 def test_without_a_linker_is_an_error(graph: Graph, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(CnnError, match="no C compiler"):
@@ -257,7 +253,7 @@ def test_without_a_linker_is_an_error(graph: Graph, monkeypatch: pytest.MonkeyPa
 def test_a_module_for_another_cpu_can_be_saved_but_not_run(
     graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    options = CompileOptions(mcpu="x86-64-v4")
+    options = CpuOptions(mcpu="x86-64-v4")
     module = BACKEND.compile(graph, parameter_values(graph, 0), options)
     module.save(tmp_path / "wide.cnnmod")
     program = read_artefact(tmp_path / "wide.cnnmod", lambda artefact: artefact.program)
@@ -275,7 +271,7 @@ def test_winograd_can_be_turned_off():
     inputs = {"image": np.random.default_rng(1).normal(size=(1, 32, 16, 16))}
     sizes = []
     for winograd in (True, False):
-        module = BACKEND.compile(graph, values, CompileOptions(winograd=winograd))
+        module = BACKEND.compile(graph, values, CpuOptions(winograd=winograd))
         assert isinstance(module, CpuModule)
         assert_agrees(module, graph, values, inputs, WINOGRAD if winograd else EXACT)
         sizes.append(module.weight_bytes)

@@ -18,11 +18,12 @@ from cnndsl.backends.tvm.kernels import candidates
 from cnndsl.backends.tvm.kernels.family import by_rank
 from cnndsl.backends.tvm.lower import Step, lower
 from cnndsl.backends.tvm.machine import find_machine
+from cnndsl.backends.tvm.options import CpuOptions
 from cnndsl.cli.main import main
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import inference_graph, optimise
-from cnndsl.runtime.options import VARIANTS, CompileOptions, silent
+from cnndsl.runtime.options import VARIANTS, silent
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
 from tests.tvm.support import WINOGRAD, assert_agrees, compiled
@@ -157,7 +158,7 @@ def test_what_differs_in_one_respect_comes_first():
 
 def test_the_fastest_is_taken_from_then_on(lenet: Graph, timer: type[FakeTimer]):
     values = parameter_values(lenet, 0)
-    rows = BACKEND.tune(lenet, CompileOptions(threads=2, tune=3), silent)
+    rows = BACKEND.tune(lenet, CpuOptions(threads=2, tune=3), silent)
     assert len(rows) == timer.made > 2
     for row in rows:
         assert (row.variants, row.default_seconds, row.fastest_seconds) == (3, 1.0, 0.5)
@@ -173,10 +174,10 @@ def test_the_fastest_is_taken_from_then_on(lenet: Graph, timer: type[FakeTimer])
 
 
 def test_what_is_known_is_not_measured_again(lenet: Graph, timer: type[FakeTimer]):
-    rows = BACKEND.tune(lenet, CompileOptions(tune=3), silent)
-    assert BACKEND.tune(lenet, CompileOptions(tune=2), silent) == rows
+    rows = BACKEND.tune(lenet, CpuOptions(tune=3), silent)
+    assert BACKEND.tune(lenet, CpuOptions(tune=2), silent) == rows
     assert timer.made == len(rows)
-    again = BACKEND.tune(lenet, CompileOptions(tune=5), silent)
+    again = BACKEND.tune(lenet, CpuOptions(tune=5), silent)
     assert [row.variants for row in again] == [5] * len(rows)
     assert timer.made == 2 * len(rows)
 
@@ -210,7 +211,7 @@ def test_less_than_two_variants_are_no_choice(count: str, capsys: pytest.Capture
 
 def test_a_little_faster_is_not_enough(lenet: Graph, timer: type[FakeTimer]):
     timer.fastest = 0.98
-    rows = BACKEND.tune(lenet, CompileOptions(tune=3), silent)
+    rows = BACKEND.tune(lenet, CpuOptions(tune=3), silent)
     assert [(row.fastest, row.fastest_seconds) for row in rows] == [
         (row.default, 1.0) for row in rows
     ]
@@ -221,7 +222,7 @@ def test_the_choice_does_not_need_the_cache(
 ):
     monkeypatch.setenv("CNNDSL_CACHE", "off")
     values = parameter_values(lenet, 0)
-    module = BACKEND.compile(lenet, values, CompileOptions(tune=3))
+    module = BACKEND.compile(lenet, values, CpuOptions(tune=3))
     assert module.build is not None  # type: ignore[attr-defined]
     assert module.build.measured == timer.made  # type: ignore[attr-defined]
 
@@ -245,7 +246,7 @@ def test_times_of_winograd_and_of_kernels_in_place():
     node = then(graph, "sum", "add", then(graph, "b", "conv", node, filters=32, kernel=1), node)
     graph.outputs = {"out": then(graph, "relu", "relu", node).name}
     graph = optimise(graph, fusions=BACKEND.fusions)[0]
-    rows = BACKEND.tune(graph, CompileOptions(tune=2), silent)
+    rows = BACKEND.tune(graph, CpuOptions(tune=2), silent)
     assert {row.default.split()[0] for row in rows} == {"direct", "winograd"}
     assert all(row.fastest_seconds > 0 for row in rows)
 
@@ -255,7 +256,7 @@ def test_code_for_another_cpu_is_not_timed(
 ):
     monkeypatch.setattr(features, "host_features", lambda: frozenset({"avx"}))
     with pytest.raises(CnnError, match="cannot be timed on this CPU"):
-        BACKEND.tune(lenet, CompileOptions(), silent)
+        BACKEND.tune(lenet, CpuOptions(), silent)
     arguments = ["compile", "lenet5", "--seed", "0", "--target", "cpu", "--tune", "2"]
     assert main([*arguments, "--mcpu", "x86-64-v3"]) == 2
     errors = capsys.readouterr().err

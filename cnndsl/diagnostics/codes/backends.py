@@ -39,10 +39,6 @@ ENTRIES: dict[str, Entry] = {
         "cannot link",
         "A native module is linked by the C compiler `cc`, which is missing or failed.",
     ),
-    "E0722": Entry(
-        "number type of native code",
-        "The cpu backend computes in float32.",
-    ),
     "E0723": Entry(
         "CPU lacks features",
         "The module was compiled for a CPU with more instructions than this one has. Compile it "
@@ -85,9 +81,5 @@ ENTRIES: dict[str, Entry] = {
     "E0745": Entry(
         "CUDA call failed",
         "The driver refused a call; the message has its name and its reason.",
-    ),
-    "E0746": Entry(
-        "number type of GPU code",
-        "The cuda backend takes and gives float32; `--precision` says how it computes.",
     ),
 }

@@ -56,8 +56,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0614": Entry(
         "option of another target",
-        "Some options are there for some targets only: `--mcpu`, `--winograd` and `--tune` for\n"
-        "`cpu`, `--arch`, `--precision` and `--graph` for `cuda`.",
+        "Some options are there for some targets only: `cnndsl compile --help` tells\nwhich.",
     ),
     "E0615": Entry(
         "wrong value of an option",
@@ -67,6 +66,11 @@ ENTRIES: dict[str, Entry] = {
     "E0616": Entry(
         "refused by the system",
         "A disk or device is full, a folder is gone or may not be entered, or the like.",
+    ),
+    "E0617": Entry(
+        "sizes that cannot stay open",
+        "`--dynamic height,width` leaves sizes of the inputs open. A fully connected layer behind\n"
+        "a map and adaptive pooling need a known size, and so does a text that asks for it.",
     ),
     "E0620": Entry(
         "unknown edit",

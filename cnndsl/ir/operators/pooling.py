@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Padding, Sizes, attribute
+from cnndsl.ir.dims import Dim
 from cnndsl.ir.operator import Operator, OperatorError
 from cnndsl.ir.types import TensorType
 from cnndsl.ir.windows import Pads, extent, output_sizes, per_axis, require_spatial, resolve_pads
@@ -60,13 +61,22 @@ class Pool(Operator):
                     hint=f"pad at most {extent(k, r) - 1}",
                     attribute="pad",
                 )
-        bound = replace(sized, pad=pads)
-        bound._check_taps(x)
-        return bound
+        return replace(sized, pad=pads)
 
-    def _check_taps(self, x: TensorType) -> None:
+    @property
+    def least_sizes(self) -> Sizes:
+        """For each axis the size from which on every window fits, and has a tap in the input."""
+        axes = zip(self.kernel, self.strides, self.dilations, self.pads, strict=True)
+        return tuple(
+            max(
+                extent(k, r) - before - after,
+                *(start % r + 1 for start in range(-before, 1, s)),
+            )
+            for k, s, r, (before, after) in axes
+        )
+
+    def _check_taps(self, x: TensorType, sizes: Sequence[Dim]) -> None:
         """Raise OperatorError if a dilated window has no tap in the input, only beside it."""
-        sizes = self.infer([x]).spatial
         for axis, (n, outputs, r, (before, _)) in enumerate(
             zip(x.spatial, sizes, self.dilations, self.pads, strict=True)
         ):
@@ -92,6 +102,7 @@ class Pool(Operator):
         sizes = output_sizes(
             self.name, x, self.kernel, self.strides, self.dilations, self.pads, ceil=self.ceil
         )
+        self._check_taps(x, sizes)
         return TensorType((x.channels, *sizes))
 
 

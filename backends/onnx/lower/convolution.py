@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cnndsl.backends.onnx.emitter import Site
-from cnndsl.backends.onnx.lower.common import Lowerings, onnx_pads
-from cnndsl.ir.algebra import embed_table, flip, pad
+from cnndsl.backends.onnx.lower.common import Lowerings, onnx_pads, per_channel
+from cnndsl.ir.algebra import embed_table, flip
 from cnndsl.ir.operators.convolution import Conv
 from cnndsl.ir.operators.transposed import ConvTranspose
 
@@ -33,30 +33,35 @@ def _conv(site: Site, op: Conv) -> None:
 def _conv_transpose(site: Site, op: ConvTranspose) -> None:
     """ConvTranspose crops by its pads, as ours does.
 
-    onnxruntime refuses an output padding that is not below the stride. There the kernel gets one
-    more element, zero, which adds `dilation` positions, and the surplus is cropped.
+    onnxruntime refuses an output padding that is not below the stride. There less is cropped, and
+    zeros are appended for what goes beyond the full result; it has the bias alone.
     """
-    taps, crop, output_pad = [], [], []
-    axes = zip(op.pads, op.stride, op.dilation, op.output_pad, strict=True)
-    for (before, after), stride, dilation, extra in axes:
-        grows = extra >= stride
-        taps.append((0, int(grows)))
-        crop.append((before, after + dilation - extra if grows else after))
-        output_pad.append(0 if grows else extra)
-    weight = pad(site.params["weight"], [(0, 0), (0, 0), *taps])
-    bias = [site.parameter("bias")] if op.bias else []
-    site.emit(
-        "ConvTranspose",
-        site.input,
-        site.expression("weight", weight),
-        *bias,
-        kernel_shape=weight.shape[2:],
-        strides=op.stride,
-        pads=onnx_pads(tuple(crop)),
-        output_padding=output_pad,
-        dilations=op.dilation,
-        group=op.groups,
-    )
+    pads, output_pad, beyond = [], [], []
+    axes = zip(op.pads, op.stride, op.output_pad, strict=True)
+    for (before, after), stride, extra in axes:
+        within = 0 if extra < stride else min(extra, after)
+        pads.append((before, after - within))
+        output_pad.append(extra if extra < stride else 0)
+        beyond.append(0 if extra < stride else extra - within)
+    bias = [site.parameter("bias")] if op.bias and not any(beyond) else []
+    operands = [site.input, site.parameter("weight"), *bias]
+    attributes = {
+        "kernel_shape": op.kernel,
+        "strides": op.stride,
+        "pads": onnx_pads(tuple(pads)),
+        "output_padding": output_pad,
+        "dilations": op.dilation,
+        "group": op.groups,
+    }
+    if not any(beyond):
+        site.emit("ConvTranspose", *operands, **attributes)
+        return
+    full = site.step("full", "ConvTranspose", *operands, **attributes)
+    counts = site.integers("appended", onnx_pads(((0, 0), (0, 0), *((0, n) for n in beyond))))
+    if op.bias:
+        site.emit("Add", site.step("whole", "Pad", full, counts), per_channel(site, "bias"))
+    else:
+        site.emit("Pad", full, counts)
 
 
 LOWERINGS: Lowerings = {Conv: _conv, ConvTranspose: _conv_transpose}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import (
+    INT64_MAX,
     Lowerings,
     fixed_shape,
     onnx_pads,
@@ -68,41 +68,53 @@ def _patch_indices(
 
 
 def _tiled_conv(site: Site, op: TiledConv) -> None:
-    """One convolution with `period` times the stride makes the outputs of all tiles at once.
+    """A convolution with `period` times the stride makes the outputs of each tile.
 
-    The kernel of tile a starts at position a*stride of a larger kernel. The result
-    [filters * tiles, ...] is then interleaved along every axis, and its end cropped.
+    That of tile a starts at position a*stride. The results [*tiles, filters, ...] are interleaved
+    along every axis, and the end is cropped.
     """
     rank, period = site.input_type.rank, op.period
+    window = {"kernel_shape": op.kernel, "strides": [s * period for s in op.stride]}
+    if period == 1:
+        weights = _tile_weights(site, op, (0,) * rank)
+        site.emit("Conv", site.input, *weights, pads=onnx_pads(op.pads), **window)
+        return
     reach = [(period - 1) * s for s in op.stride]
     pads = tuple((before, after + r) for (before, after), r in zip(op.pads, reach, strict=True))
-    window = {
-        "kernel_shape": [k + r for k, r in zip(op.kernel, reach, strict=True)],
-        "strides": [s * period for s in op.stride],
-        "pads": onnx_pads(pads),
-    }
-    weights = [site.floats("tile_weight", _tile_kernels(site.value("weight"), op))]
-    if op.bias:
-        weights.append(site.floats("tile_bias", site.value("bias").ravel()))
-    if period == 1:
-        site.emit("Conv", site.input, *weights, **window)
-        return
-    tiles = site.step("tiles", "Conv", site.input, *weights, **window)
-    split_shape, joined_shape = _tile_shapes(site, op, tiles)
-    split = site.step("split", "Reshape", tiles, split_shape)
-    pairs = [axis for a in range(rank) for axis in (2 + rank + a, 2 + a)]
-    interleaved = site.step("interleaved", "Transpose", split, perm=[0, 1, *pairs])
+    padded = pad_spatial(site, site.input, pads)
+    axes = site.integers("axes", range(2, 2 + rank))
+    tiles = []
+    for tile in product(range(period), repeat=rank):
+        name = "_".join(map(str, tile))
+        start = [a * s for a, s in zip(tile, op.stride, strict=True)]
+        end = [a - r or INT64_MAX for a, r in zip(start, reach, strict=True)]
+        bounds = site.integers(f"start_{name}", start), site.integers(f"end_{name}", end)
+        x = site.step(f"input_{name}", "Slice", padded, *bounds, axes)
+        weights = _tile_weights(site, op, tile)
+        tiles.append(site.step(f"tile_{name}", "Conv", x, *weights, **window))
+    joined = site.step("tiles", "Concat", *tiles, axis=1)
+    split_shape, joined_shape = _tile_shapes(site, op, joined)
+    split = site.step("split", "Reshape", joined, split_shape)
+    pairs = [axis for a in range(rank) for axis in (2 + rank + a, 1 + a)]
+    interleaved = site.step("interleaved", "Transpose", split, perm=[0, 1 + rank, *pairs])
     if any(isinstance(n, OpenDim) or n % period for n in site.output_type.spatial):
         _crop(site, op, site.step("joined", "Reshape", interleaved, joined_shape))
     else:
         site.emit("Reshape", interleaved, joined_shape)
 
 
+def _tile_weights(site: Site, op: TiledConv, tile: tuple[int, ...]) -> list[str]:
+    """The kernel [filters, channels, *kernel] of one tile, and its bias."""
+    roles = ["weight", "bias"] if op.bias else ["weight"]
+    name, at = "_".join(map(str, tile)), (slice(None), *tile)
+    return [site.floats(f"{role}_{name}", site.value(role)[at]) for role in roles]
+
+
 def _tile_shapes(site: Site, op: TiledConv, tiles: str) -> tuple[str, str]:
-    """The shapes with the axes of the tiles apart, [filters, *tiles, ...], and joined."""
+    """The shapes with the axes of the tiles apart, [*tiles, filters, ...], and joined."""
     rank, period = site.input_type.rank, op.period
     fixed = fixed_shape(site.output_type.spatial)
-    split_head, joined_head = [site.batch, op.filters, *[period] * rank], [site.batch, op.filters]
+    split_head, joined_head = [site.batch, *[period] * rank, op.filters], [site.batch, op.filters]
     if fixed is not None:
         counts = [n if n < 0 else math.ceil(n / period) for n in fixed]
         wholes = [n if n < 0 else n * period for n in counts]
@@ -138,21 +150,6 @@ def _crop(site: Site, op: TiledConv, joined: str) -> None:
     else:
         shape = shape_with(site, "shape", head, stops)
     site.emit("Reshape", cropped, shape)
-
-
-def _tile_kernels(weight: Array, op: TiledConv) -> Array:
-    """[filters, *tiles, channels, *kernel] as [filters * tiles, channels, *larger kernel]."""
-    rank = len(op.kernel)
-    channels = weight.shape[1 + rank]
-    larger = [k + (op.period - 1) * s for k, s in zip(op.kernel, op.stride, strict=True)]
-    result = np.zeros((op.filters, *[op.period] * rank, channels, *larger))
-    for tile in product(range(op.period), repeat=rank):
-        axes = zip(tile, op.stride, op.kernel, strict=True)
-        window = [slice(a * s, a * s + k) for a, s, k in axes]
-        source: Any = (slice(None), *tile)
-        target: Any = (*source, slice(None), *window)
-        result[target] = weight[source]
-    return result.reshape(-1, channels, *larger)
 
 
 def _output_sizes(site: Site, op: TiledConv) -> str:

@@ -66,31 +66,22 @@ def _maxpool(site: Site, op: MaxPool) -> None:
 
 
 def _avgpool(site: Site, op: AvgPool) -> None:
+    """Padding that counts is written out: several runtimes divide wrongly by themselves."""
     if op.include_pad:
-        x, window = _counted(site, site.input, op, op.pads, _overhang(op))
+        x, pads = pad_spatial(site, site.input, op.pads), _overhang(op)
     else:
-        x, window = site.input, _window(op, _all_pads(op))
-    site.emit("AveragePool", x, **window)
+        x, pads = site.input, _all_pads(op)
+    site.emit("AveragePool", x, count_include_pad=0, **_window(op, pads))
 
 
 def _l2pool(site: Site, op: L2Pool) -> None:
     """The mean of the squares times their number: few runtimes have LpPool."""
     squares = site.step("squares", "Mul", site.input, site.input)
-    x, window = _counted(site, squares, op, _all_pads(op), ((0, 0),) * len(op.pads))
-    mean = site.step("mean", "AveragePool", x, **window)
+    padded = pad_spatial(site, squares, _all_pads(op))
+    window = _window(op, ((0, 0),) * len(op.pads))
+    mean = site.step("mean", "AveragePool", padded, count_include_pad=0, **window)
     total = site.step("sum", "Mul", mean, site.floats("count", [math.prod(op.kernel)]))
     site.emit("Sqrt", total)
-
-
-def _counted(site: Site, x: str, op: Pool, pads: Pads, over: Pads) -> tuple[str, dict[str, Any]]:
-    """Operand and attributes of an AveragePool that divides by what lies in the padding too.
-
-    The padding is written out where windows reach `over` it, which does not count, and where it
-    differs between sides or axes: onnxruntime 1.21 to 1.24 divides wrongly there.
-    """
-    if any(onnx_pads(over)) or len(set(onnx_pads(pads))) > 1:
-        return pad_spatial(site, x, pads), {"count_include_pad": 0, **_window(op, over)}
-    return x, {"count_include_pad": 1, **_window(op, pads)}
 
 
 def _distance_avgpool(site: Site, op: DistanceAvgPool) -> None:

@@ -254,9 +254,9 @@ def judge(path: Path, run: Callable[[Path, Arrays], list[Any]]) -> str:
     for ours, theirs in zip(expected, found, strict=False):
         if np.squeeze(ours).shape != np.squeeze(theirs).shape:
             return f"differs: shape {theirs.shape} for {ours.shape}"
-        error = np.abs(np.squeeze(ours) - np.squeeze(theirs)).max() / np.abs(ours).max()
-        if not error <= TOLERANCE:
-            return f"differs: error {error:.1e}"
+        apart = np.abs(np.squeeze(ours) - np.squeeze(theirs)).max() / np.abs(ours).max()
+        if not apart <= TOLERANCE:
+            return f"differs: error {apart:.1e}"
     return "" if len(found) == len(expected) else f"differs: {len(found)} outputs"
 
 

@@ -90,8 +90,9 @@ class GraphWriter:
         types = [operand.type for operand in operands]
         window = self.windows.get(name)
         if window is not None and slides(operator, window, types[0]):
-            assert isinstance(operator, FullyConnected)
             self.sliding.add(name)
+            if not isinstance(operator, FullyConnected):
+                return Identity(), {}
             params = self._parameters(operator, [window], operands, prefix, span)
             return convolution(operator, window, types[0], params)
         return operator, self._parameters(operator.bind(types), types, operands, prefix, span)

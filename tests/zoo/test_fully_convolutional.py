@@ -95,6 +95,38 @@ def test_what_sees_the_borders_of_crops_is_named(change, unlike):
     assert error > 1e-4 if unlike else error < 1e-6
 
 
+FLATTENED = VALID.replace("fc1:", "flatten -> dropout -> fc1:")
+TWICE = """
+network twice {
+    input sound [2, 20]
+    conv(4, 5, stride=3, pad=valid) -> flatten -> relu
+    concat { fc(3) | dropout -> fc(2, bias=false) }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "port", "large"),
+    [
+        (FLATTENED, VALID, "image", (3, 34, 30)),
+        (TWICE, TWICE.replace("-> flatten", ""), "sound", (2, 33)),
+    ],
+)
+def test_an_explicit_flatten_slides_along(text, plain, port, large):
+    flattened = cnndsl.parse(text, input_shapes={port: large})
+    weights = lively_weights(cnndsl.parse(text).graph)
+    image = np.random.default_rng(1).normal(size=large).astype(np.float32)
+    expected = cnndsl.compile(cnndsl.parse(plain, input_shapes={port: large}), weights=weights)
+    assert_close(cnndsl.compile(flattened, weights=weights)(image), expected(image), 1e-5)
+    assert flattened.declared is not None
+
+
+@pytest.mark.parametrize("behind", ["fc(2) -> relu\n output v = flat", "softmax -> fc(2)"])
+def test_a_flatten_that_others_read_stays(behind):
+    text = f"network n {{\n input x [1, 4]\n let flat = flatten\n flat -> {behind}\n}}"
+    assert cnndsl.parse(text, input_shapes={"x": (1, 6)}).declared is None
+
+
 def test_a_larger_onnx_model_takes_other_sizes_too():
     network = cnndsl.parse(VALID, input_shapes={"image": (3, 34, 30)})
     weights = lively_weights(network.graph)

@@ -41,7 +41,8 @@ class Sample:
 
 @st.composite
 def samples(draw: st.DrawFn, most: int = 9) -> Sample:
-    """Graphs of up to `most` operators and small groups of them, with one or two inputs."""
+    """Graphs of up to `most` operators and small groups of them, with one or two inputs,
+    of one size or two."""
     grower = Grower(draw)
     for _ in range(draw(st.integers(2, most))):
         grower.grow()
@@ -58,6 +59,8 @@ class Grower:
         sizes = st.integers(4, 7) if rank < 3 else st.integers(3, 4)
         spatial = tuple(draw(sizes) for _ in range(rank))
         for index in range(draw(st.sampled_from([1, 1, 2]))):
+            if index and draw(st.booleans()):
+                spatial = tuple(draw(sizes) for _ in range(rank))
             shape = (draw(st.sampled_from([1, 2, 3, 4])), *spatial)
             self.graph.add(f"x{index}", Input(shape), [])
         self.graph.inputs = list(self.graph.nx)

@@ -132,15 +132,15 @@ def run_tract(path: Path, inputs: Arrays) -> list[Any]:
 
 
 def run_onnx2torch(path: Path, inputs: Arrays) -> list[Any]:
-    """All outputs in order. It imports torchvision for one operator, which may not fit torch."""
-    import types
+    """All outputs in order. For two operators it imports torchvision, whose build may not fit."""
+    from unittest import mock
 
-    sys.modules["torchvision"] = types.ModuleType("torchvision")
+    sys.modules.update({"torchvision": mock.Mock(), "torchvision.ops": mock.Mock()})
     import onnx2torch
     import torch
 
     with torch.no_grad():
-        found = onnx2torch.convert(str(path))(*map(torch.from_numpy, inputs.values()))
+        found = onnx2torch.convert(str(path)).eval()(*map(torch.from_numpy, inputs.values()))
     return [part.numpy() for part in (found if isinstance(found, list | tuple) else [found])]
 
 

@@ -4,7 +4,7 @@
    leaves as many to each call behind it; the calling thread is one of them, workers are the others.
    Together they go through all steps and meet after each. Where others wait, a call that has had
    its cores for a while goes to the end of the queue. There are never more threads at work than
-   cores, so that none waits for one that the operating system does not run.
+   cores. Where other processes want the cores too, threads that wait for one another sleep.
 
    A worker without work looks for some during CNNDSL_SPIN microseconds, then sleeps.
    CNNDSL_AFFINITY, say `1-3,8`, names the CPUs that the workers are bound to, in their order.
@@ -28,8 +28,8 @@
 enum {
     LINE = 64,          /* bytes that belong to one core at a time */
     MOST_CORES = 256,
-    LOOKS = 2000,       /* at what another core writes, before one lets other threads run */
-    LOOKS_AT_CLOCK = 50,
+    LOOKS = 200,        /* at what another core writes, before one lets other threads run */
+    CROWDED = 20,       /* microseconds that this takes if there are others */
     SPIN = 500,         /* microseconds, unless CNNDSL_SPIN is set */
     TURN = 2000         /* microseconds that a call keeps its cores while others wait */
 };
@@ -39,7 +39,7 @@ struct flag {
 };
 
 struct call {
-    struct flag flags[MOST_CORES];
+    struct flag flags[MOST_CORES]; /* one for each core of its team */
     const struct cnndsl_program *program;
     float *const *regions;
     int first, last;
@@ -49,7 +49,10 @@ struct call {
     atomic_int end;       /* the step before which all cores stop */
     struct worker *team[MOST_CORES];
     struct call *next;    /* in the queue */
-    pthread_cond_t granted;
+    pthread_cond_t granted; /* with the pool's lock */
+    atomic_int sleepers;  /* cores of the team that wait for `met` */
+    pthread_mutex_t lock;
+    pthread_cond_t met;
 };
 
 struct worker {
@@ -73,7 +76,7 @@ static struct {
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct call quit; /* what a worker is given to end */
+static char quit; /* where a worker that is to end is sent */
 
 static void rest(void)
 {
@@ -91,17 +94,43 @@ static int64_t microseconds(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-int32_t cnndsl_meet(int32_t core, int32_t cores, void *flags)
+/* Let other threads run; whether that took long, because there are more than cores for them. */
+static int is_crowded(void)
 {
-    struct flag *all = flags;
-    int phase = atomic_load_explicit(&all[core].done, memory_order_relaxed) + 1;
-    atomic_store_explicit(&all[core].done, phase, memory_order_release);
-    for (int other = 0; other < cores; other++)
-        for (int looks = 0; atomic_load_explicit(&all[other].done, memory_order_acquire) < phase;)
+    int64_t before = microseconds();
+    sched_yield();
+    return microseconds() - before > CROWDED;
+}
+
+static void sleep_until(struct call *call, struct flag *flag, int phase)
+{
+    pthread_mutex_lock(&call->lock);
+    atomic_fetch_add(&call->sleepers, 1);
+    while (atomic_load(&flag->done) < phase)
+        pthread_cond_wait(&call->met, &call->lock);
+    atomic_fetch_sub(&call->sleepers, 1);
+    pthread_mutex_unlock(&call->lock);
+}
+
+/* A core that goes to sleep sees the other's flag, or that one sees that it sleeps. */
+int32_t cnndsl_meet(int32_t core, int32_t cores, void *team)
+{
+    struct call *call = team;
+    int phase = atomic_load_explicit(&call->flags[core].done, memory_order_relaxed) + 1;
+    atomic_store(&call->flags[core].done, phase);
+    if (atomic_load(&call->sleepers)) {
+        pthread_mutex_lock(&call->lock);
+        pthread_cond_broadcast(&call->met);
+        pthread_mutex_unlock(&call->lock);
+    }
+    for (int other = 0; other < cores; other++) {
+        struct flag *flag = &call->flags[other];
+        for (int looks = 0; atomic_load_explicit(&flag->done, memory_order_acquire) < phase;)
             if (looks++ < LOOKS)
                 rest();
-            else
-                sched_yield();
+            else if (is_crowded())
+                sleep_until(call, flag, phase);
+    }
     return 0;
 }
 
@@ -112,13 +141,11 @@ static void take_part(struct call *call, int core)
 {
     int cores = call->cores;
     for (int step = call->first, end = call->last; step < end;) {
-        call->program->step[step++](call->regions, core, cores, call->flags);
-        if (step == call->last)
-            return;
-        if (core == 0 && atomic_load_explicit(&pool.waiting, memory_order_relaxed)
+        call->program->step[step++](call->regions, core, cores, call);
+        if (core == 0 && step < end && atomic_load_explicit(&pool.waiting, memory_order_relaxed)
             && microseconds() - call->since > TURN)
             atomic_store_explicit(&call->end, step, memory_order_relaxed);
-        cnndsl_meet(core, cores, call->flags);
+        cnndsl_meet(core, cores, call);
         end = atomic_load_explicit(&call->end, memory_order_relaxed);
     }
 }
@@ -128,13 +155,13 @@ static struct call *next_call(struct worker *self)
     struct call *call;
     int64_t end = microseconds() + pool.spin;
     do
-        for (int looks = 0; looks < LOOKS_AT_CLOCK; looks++) {
+        for (int looks = 0; looks < LOOKS; looks++) {
             call = atomic_load_explicit(&self->call, memory_order_acquire);
             if (call)
                 return call;
             rest();
         }
-    while (microseconds() < end);
+    while (!is_crowded() && microseconds() < end);
     pthread_mutex_lock(&self->lock);
     atomic_store(&self->sleeps, 1);
     while (!(call = atomic_load(&self->call)))
@@ -159,7 +186,7 @@ static void *work(void *argument)
 {
     struct worker *self = argument;
     struct call *call;
-    while ((call = next_call(self)) != &quit) {
+    while ((call = next_call(self)) != (struct call *)&quit) {
         take_part(call, self->core);
         atomic_store_explicit(&self->call, NULL, memory_order_release);
     }
@@ -287,11 +314,8 @@ static void take_turn(struct call *call)
         give(call->team[core], call);
     take_part(call, 0);
     for (int core = 1; core < call->cores; core++)
-        for (int looks = 0; atomic_load_explicit(&call->team[core]->call, memory_order_acquire);)
-            if (looks++ < LOOKS)
-                rest();
-            else
-                sched_yield();
+        while (atomic_load_explicit(&call->team[core]->call, memory_order_acquire))
+            sched_yield();
     call->first = atomic_load_explicit(&call->end, memory_order_relaxed);
 }
 
@@ -344,6 +368,9 @@ void cnndsl_run(const struct cnndsl_program *program, float *const *regions, int
     call.last = last;
     call.wanted = threads > 0 && threads < pool.cores ? threads : pool.cores;
     pthread_cond_init(&call.granted, NULL);
+    pthread_mutex_init(&call.lock, NULL);
+    pthread_cond_init(&call.met, NULL);
+    atomic_init(&call.sleepers, 0);
     pthread_mutex_lock(&pool.lock);
     while (call.first < call.last) {
         enqueue(&call);
@@ -358,13 +385,15 @@ void cnndsl_run(const struct cnndsl_program *program, float *const *regions, int
     hand_out();
     pthread_mutex_unlock(&pool.lock);
     pthread_cond_destroy(&call.granted);
+    pthread_mutex_destroy(&call.lock);
+    pthread_cond_destroy(&call.met);
 }
 
 void cnndsl_stop(void)
 {
     pthread_mutex_lock(&pool.lock);
     for (int index = 0; index < pool.started; index++)
-        give(&pool.workers[index], &quit);
+        give(&pool.workers[index], (struct call *)&quit);
     for (int index = 0; index < pool.started; index++)
         pthread_join(pool.workers[index].thread, NULL);
     pool.started = 0;

@@ -9,8 +9,8 @@
 #define CNNDSL_PUBLIC __attribute__((visibility("default")))
 
 /* One step, computed by all cores of a team together: each calls it with its number. `regions` are
-   blocks of floats; `flags` are for cnndsl_meet alone. */
-typedef void cnndsl_step(float *const *regions, int32_t core, int32_t cores, void *flags);
+   blocks of floats; `team` is for cnndsl_meet alone. */
+typedef void cnndsl_step(float *const *regions, int32_t core, int32_t cores, void *team);
 
 /* A network. Its regions are the arena, the weights, the inputs and the outputs, in this order; the
    first two have to start at a multiple of 64 bytes. */
@@ -37,6 +37,6 @@ CNNDSL_PUBLIC void cnndsl_run(const struct cnndsl_program *program, float *const
 CNNDSL_PUBLIC void cnndsl_stop(void);
 
 /* For kernels: this core has done its part; wait until all cores of the team have. */
-int32_t cnndsl_meet(int32_t core, int32_t cores, void *flags);
+int32_t cnndsl_meet(int32_t core, int32_t cores, void *team);
 
 #endif

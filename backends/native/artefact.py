@@ -1,27 +1,25 @@
-"""The `.cnnmod` file: an uncompressed zip, so that its weights can be used where they are.
+"""The `.cnnmod` file: an uncompressed zip.
 
-It holds manifest.json, the code of the backend, weights.safetensors (packed for the kernels, the
-numbers at a multiple of 64 bytes in the file) and recipe.json (how the packed weights follow from
-the network's parameters).
+It holds manifest.json, the code of the backend, weights.safetensors (packed for the kernels) and
+recipe.json (how the packed weights follow from the network's parameters).
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import mmap
+import os
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, TypeVar
-
-import numpy as np
+from typing import Any, TypeVar
 
 from cnndsl.backends.native import SUFFIX
-from cnndsl.backends.native.packing import ALIGNMENT, Packing, Weight, aligned
+from cnndsl.backends.native.packing import Packing, Weight, aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.serialise import expressions_from_json, expressions_to_json
 from cnndsl.ir.types import TensorType
@@ -29,7 +27,7 @@ from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_memb
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Port
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
 DTYPES = {"float32": ("F32", 4), "float16": ("F16", 2)}
 """Types of packed weights: safetensors' name, bytes of a number."""
@@ -74,9 +72,8 @@ def write_artefact(path: str | Path, artefact: Artefact) -> None:
         archive.writestr(member_info(MANIFEST), json_bytes(manifest))
         for name, content in contents.items():
             archive.writestr(member_info(name), content)
-        info = member_info(WEIGHTS)
-        with archive.open(info, "w", force_zip64=True) as member:
-            member.write(_header(artefact.packing, file.tell()))
+        with archive.open(member_info(WEIGHTS), "w", force_zip64=True) as member:
+            member.write(_header(artefact.packing))
             member.write(data)
 
 
@@ -90,8 +87,8 @@ def _recipe(packing: Packing) -> dict[str, Any]:
     }
 
 
-def _header(packing: Packing, start: int) -> bytes:
-    """The start of a safetensors file, filled up so that the numbers are aligned in the zip."""
+def _header(packing: Packing) -> bytes:
+    """The start of a safetensors file."""
     offsets = [offset for _, offset in packing.entries.values()]
     spans = zip(packing.entries.items(), pairwise([*offsets, packing.size]), strict=True)
     tensors = {}
@@ -101,15 +98,14 @@ def _header(packing: Packing, start: int) -> bytes:
         span = [first * 4, stop * 4]
         tensors[name] = {"dtype": dtype, "shape": [numbers], "data_offsets": span}
     text = json_bytes(tensors)
-    text += b" " * (-(start + 8 + len(text)) % ALIGNMENT)
     return struct.pack("<Q", len(text)) + text
 
 
 def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
     """Read and check a file, and make something of it.
 
-    The weights are mapped, not read, if the file is aligned. Raises CnnError: E0601 no such file,
-    E0603 not an artefact, or damaged, or `use` raised an error that wrong values lead to.
+    What becomes of the file later does not matter. Raises CnnError: E0601 no such file, E0603 not
+    an artefact, or damaged, or `use` raised an error that wrong values lead to.
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
@@ -119,7 +115,7 @@ def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
             found = _hashes(manifest)
             packing = _packing(json.loads(_read(archive, RECIPE, found)))
             code = {str(name): _read(archive, name, found) for name in manifest["code"]}
-            weights = _map_weights(file, archive, packing, found)
+            weights = _weights(file, archive, packing, found)
         return use(_artefact(manifest, packing, code, weights))
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
@@ -132,10 +128,13 @@ def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
         ) from None
 
 
-def _map_weights(
-    file: IO[bytes], archive: zipfile.ZipFile, packing: Packing, hashes: Mapping[str, Any]
+def _weights(
+    file: io.BufferedReader, archive: zipfile.ZipFile, packing: Packing, hashes: Mapping[str, Any]
 ) -> Array:
-    """The packed weights as an array over the file, checked by their hash."""
+    """The packed weights, checked by their hash.
+
+    They are read, not mapped: whoever wrote into the file would change what a module computes.
+    """
     info = archive.getinfo(WEIGHTS)
     with archive.open(info) as member:
         (length,) = struct.unpack("<Q", member.read(8))
@@ -145,17 +144,15 @@ def _map_weights(
     file.seek(info.header_offset + 26)
     name_length, extra_length = struct.unpack("<HH", file.read(4))
     start = info.header_offset + 30 + name_length + extra_length + 8 + length
-    view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    content = view[start : start + size]
-    if len(content) != size:
+    if not 0 <= size <= os.fstat(file.fileno()).st_size - start:
+        raise ValueError(f"{WEIGHTS} is cut off")
+    weights = aligned(packing.size)
+    content = memoryview(weights).cast("B")
+    file.seek(start)
+    if file.readinto(content) != size:
         raise ValueError(f"{WEIGHTS} is cut off")
     _verify(WEIGHTS, content, hashes)
-    mapped: Array = np.frombuffer(content, np.float32)
-    if mapped.ctypes.data % ALIGNMENT:
-        copy = aligned(packing.size)
-        copy[:] = mapped
-        return copy
-    return mapped
+    return weights
 
 
 def _packing(recipe: dict[str, Any]) -> Packing:
@@ -195,6 +192,8 @@ def _port(port: Port) -> list[Any]:
 
 def _read_port(data: list[Any]) -> Port:
     name, shape, batch = data
+    if min(map(int, shape), default=1) < 1:
+        raise ValueError(f"{name} has no elements")
     return Port(str(name), TensorType(tuple(map(int, shape))), batch and int(batch))
 
 

@@ -105,6 +105,15 @@ def packed_size(expression: Expression) -> int:
     return Weight(expression).size
 
 
+def as_aligned(array: Array) -> Array:
+    """The array, or a copy of it that starts at a multiple of ALIGNMENT."""
+    if array.ctypes.data % ALIGNMENT == 0:
+        return array
+    copy = aligned(array.size)
+    copy[:] = array
+    return copy
+
+
 def aligned(size: int) -> Array:
     """An array of that many float32 zeros that starts at a multiple of ALIGNMENT.
 

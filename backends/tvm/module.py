@@ -33,6 +33,8 @@ class CpuModule(NativeModule):
     artefact that is none of a CPU.
     """
 
+    KEPT = (*NativeModule.KEPT, "_threads")
+
     def __init__(self, artefact: Artefact, threads: int | None = None):
         super().__init__(artefact)
         self._features = tuple(map(str, artefact.program["features"]))

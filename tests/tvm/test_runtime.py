@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import json
 import multiprocessing
 import os
+import pickle
 import threading
+import time
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import cnndsl
+from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.module import Array
 
 TEXT = """
@@ -137,3 +145,137 @@ def test_several_modules_and_callers_share_the_cores(file: Path, expected: Array
             results = list(callers.map(lambda module: module(IMAGE), modules * 8))
             for result in results:
                 np.testing.assert_array_equal(result, expected)
+
+
+def test_short_calls_do_not_wait_for_long_ones(file: Path):
+    """A call of a large network gives way while it runs."""
+    large = cnndsl.compile(
+        "network l { input image [3, 256, 256]\n for i in range(8) { conv(16, 3) -> relu } }",
+        "cpu",
+        seed=0,
+    )
+    small, image = cnndsl.load(file), np.zeros((1, 3, 256, 256), np.float32)
+    calls, end = 0, threading.Event()
+
+    def call() -> None:
+        nonlocal calls
+        while not end.is_set():
+            small(IMAGE[:1])
+            calls += 1
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    for _ in range(5):
+        large(image)
+    end.set()
+    caller.join()
+    assert calls > 20
+
+
+def test_an_idle_module_uses_no_cpu(file: Path):
+    module = cnndsl.load(file)
+    before = time.process_time()
+    for _ in range(5):
+        module(IMAGE)
+        time.sleep(0.1)
+    assert time.process_time() - before < 0.1
+
+
+def test_workers_end_and_code_is_unloaded_with_the_last_module(file: Path):
+    def load_and_call(number: int) -> None:
+        modules = [cnndsl.load(file) for _ in range(2)]
+        for module in modules[:: 1 if number % 2 else -1]:
+            module(IMAGE)
+        del modules[number % 2]
+        modules[0](IMAGE)
+
+    load_and_call(0)
+    gc.collect()
+    before = tasks(), maps()
+    for number in range(20):
+        load_and_call(number)
+    gc.collect()
+    assert tasks() == before[0]
+    assert maps() <= before[1] + 3
+
+
+def test_libraries_are_told_apart_though_numbers_of_files_are_used_again(file: Path):
+    """The system's loader goes by names."""
+    other = cnndsl.compile(TEXT.replace("fc(5)", "fc(7)"), "cpu", seed=0)
+    first = cnndsl.load(file)
+    for _ in range(3):
+        assert cnndsl.load(file)(IMAGE).shape == (2, 5)
+        assert other(IMAGE).shape == (2, 7)
+    assert first(IMAGE).shape == (2, 5)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_computes_the_same(file: Path, expected: Array, again: Callable[[Any], Any]):
+    module = cnndsl.load(file, threads=1)
+    module(IMAGE)
+    copied = again(module)
+    np.testing.assert_array_equal(copied(IMAGE), expected)
+    assert copied.weight_bytes == module.weight_bytes
+    assert (copied.inputs, copied.metadata) == (module.inputs, module.metadata)
+    parameters = module._artefact.packing.parameters()
+    module.set_weights({name: np.ones(parameters[name].shape) for name in parameters})
+    assert not np.array_equal(module(IMAGE), expected)
+    np.testing.assert_array_equal(copied(IMAGE), expected)
+
+
+def test_what_becomes_of_the_file_does_not_matter(file: Path, expected: Array, tmp_path: Path):
+    path, other = tmp_path / "used.cnnmod", tmp_path / "other.cnnmod"
+    path.write_bytes(file.read_bytes())
+    cnndsl.compile(TEXT, "cpu", seed=1).save(other)
+    module = cnndsl.load(path)
+    path.write_bytes(other.read_bytes())
+    np.testing.assert_array_equal(module(IMAGE), expected)
+    assert not np.array_equal(cnndsl.load(path)(IMAGE), expected)
+    path.write_bytes(b"")
+    np.testing.assert_array_equal(module(IMAGE), expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "program.arena=1",
+        "program.arena=-1",
+        "program.arena=1000000",
+        "program.batch=-1",
+        "program.batch=0",
+        "program.batch=2",
+        "inputs.0.2=3",
+        "outputs.0.2=3",
+        "program.features=[]",
+        "program.steps=[]",
+        "program.tensors.0.offset=1000000",
+        "program.tensors.0.offset=-1",
+        "program.tensors.0.after=99",
+        "program.tensors.0.strides.0=-8",
+        "program.tensors.0.channels=1000",
+        "inputs=[]",
+        "inputs.0.1=[1, 1, 1]",
+        "inputs.0.1=[3, 16, 17]",
+        "inputs.0.1=[-3, -16, 16]",
+        "outputs=[]",
+        "outputs.0.1=[1]",
+        "outputs.0.1=[6]",
+    ],
+)
+def test_what_a_manifest_says_is_compared_with_the_code(file: Path, tmp_path: Path, change: str):
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(members["manifest.json"])
+    path, _, value = change.partition("=")
+    *way, last = (int(key) if key.isdigit() else key for key in path.split("."))
+    place = manifest
+    for key in way:
+        place = place[key]
+    place[last] = json.loads(value)
+    members["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(tmp_path / "lie.cnnmod", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(CnnError, match="is not a compiled module, or damaged") as caught:
+        cnndsl.load(tmp_path / "lie.cnnmod")
+    assert caught.value.diagnostics[0].code == "E0603"

@@ -226,7 +226,9 @@ def _export_networks(folder: Path, opset: int | None) -> Iterator[Path]:
         module = cnndsl.compile(network, weights=weights, batch=1, opset=opset)
         rng = np.random.default_rng(0)
         inputs = {
-            port.name: rng.normal(size=(1, *port.type.shape)).astype(np.float32)
+            port.name: rng.normal(
+                size=(1, *(n for n in port.type.shape if isinstance(n, int)))
+            ).astype(np.float32)
             for port in module.inputs
         }
         path = folder / f"net_{name}.onnx"

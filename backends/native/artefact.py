@@ -147,7 +147,7 @@ def _weights(
     if not 0 <= size <= os.fstat(file.fileno()).st_size - start:
         raise ValueError(f"{WEIGHTS} is cut off")
     weights = aligned(packing.size)
-    content = memoryview(weights).cast("B")
+    content = weights.data.cast("B")
     file.seek(start)
     if file.readinto(content) != size:
         raise ValueError(f"{WEIGHTS} is cut off")

@@ -70,15 +70,10 @@ def _networks() -> Rows:
 def _network(unit: Unit, item: NetworkItem, published: Mapping[str, str]) -> dict[str, Any]:
     """One row."""
     from cnndsl.analysis.cost import graph_cost
-    from cnndsl.diagnostics import CnnError
-    from cnndsl.language.elaborator import Elaborator
+    from cnndsl.language.elaborate import elaborate
 
     name = item.name.text
-    elaborator = Elaborator(name)
-    elaborator.run(unit, item, {})
-    if elaborator.diagnostics:
-        raise CnnError(elaborator.diagnostics)
-    graph = elaborator.graph
+    graph = elaborate(unit, item).sound().graph
     cost = graph_cost(graph)
     return {
         "name": name,

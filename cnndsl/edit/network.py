@@ -10,15 +10,14 @@ from typing import Any
 
 from cnndsl.analysis.cost import node_costs, total
 from cnndsl.api import parse
-from cnndsl.diagnostics import CnnError, Diagnostic, Severity, Source, Span
+from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
 from cnndsl.diagnostics.units import exact, si
 from cnndsl.edit.factorise import Factorisation
 from cnndsl.edit.sites import automatic_name, matching, site_of, span_of
 from cnndsl.edit.weights import Heir, carry
 from cnndsl.format.formatter import format_source
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.language.convolutional import declared_windows
-from cnndsl.language.elaborator import Elaborator
+from cnndsl.language.elaborate import elaborate
 from cnndsl.language.loader import choose_network, load_unit
 from cnndsl.language.sources import locate
 from cnndsl.language.values import Settings, given_settings
@@ -142,20 +141,7 @@ def _graph(
 ) -> Graph:
     """The graph of a network of a text. Raises CnnError with all findings."""
     unit = load_unit(source)
-    errors = [error for part in unit.all_units() for error in part.errors]
-    if not errors:
-        owner, item = choose_network(unit, name)
-        windows = None
-        if input_shapes:
-            declared = Elaborator(name)
-            declared.run(owner, item, settings)
-            windows = declared_windows(declared.graph)
-        elaborator = Elaborator(name, input_shapes, windows)
-        elaborator.run(owner, item, settings)
-        errors = [d for d in elaborator.diagnostics if d.severity == Severity.ERROR]
-    if errors:
-        raise CnnError(errors)
-    return elaborator.graph
+    return elaborate(unit, choose_network(unit, name), settings, input_shapes).sound().graph
 
 
 def _heirs(

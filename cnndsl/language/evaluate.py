@@ -9,13 +9,13 @@ from typing import Any
 from cnndsl.diagnostics import Span
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
-from cnndsl.ir.operators import BY_NAME
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
-from cnndsl.language.arguments import match_arguments, signature_of
-from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES
-from cnndsl.language.problem import Fatal, Problem, meant
-from cnndsl.language.values import Frame, Given, Layer, Recipe, Tensor, kind_of
+from cnndsl.language.functions import Function, Size
+from cnndsl.language.messages import Consequence, Fatal, Problem
+from cnndsl.language.resolve import Local
+from cnndsl.language.signatures import match_arguments, signature_of
+from cnndsl.language.values import POISON, Frame, Given, Layer, Recipe, kind_of
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
@@ -106,38 +106,22 @@ class Evaluator:
         return value
 
     def _name(self, node: ast.Name, frame: Frame) -> Any:
-        value = self.find(node.text, frame, node.span)
-        if value is None:
-            hint = meant(node.text, self._known(frame))
-            problem = Problem("E0201", f"unknown name {node.text!r}", node.span, hint=hint)
-            problem.is_consequence = node.text in frame.unit.missing
-            raise problem
-        return value
-
-    def find(self, name: str, frame: Frame, span: Span) -> Any:
-        """The value of a name, or None if nothing has it."""
-        value = frame.names.find(name)
-        if value is not None:
-            return value
-        if name in frame.unit.blocks:
-            return Recipe(frame.unit.blocks[name], {}, dict(frame.defaults))
-        if name in BY_NAME and name != "input":
-            return Recipe(BY_NAME[name], {}, dict(frame.defaults))
-        if name in CONSTANTS:
-            return CONSTANTS[name]
-        if name in SHAPE_NAMES:
-            return self._size(name, frame.at, span)
-        if name in FUNCTIONS:
-            raise Problem("E0209", f"{name} is a function: {FUNCTIONS[name][0]}", span)
-        return None
-
-    def _known(self, frame: Frame) -> list[str]:
-        known = [*frame.unit.blocks, *BY_NAME, *CONSTANTS, *SHAPE_NAMES, *FUNCTIONS]
-        names = frame.names
-        while names is not None:
-            known += names.table
-            names = names.outer  # type: ignore[assignment]
-        return known
+        meaning = frame.meaning(node)
+        match meaning:
+            case None:
+                raise Consequence(node.span)
+            case Local():
+                value = frame.kept(node)
+                if value is POISON:
+                    raise Consequence(node.span)
+                return value
+            case Size():
+                return self._size(meaning.name, frame.at, node.span)
+            case Function():
+                raise Problem("E0209", f"{meaning.name} is a function: {meaning.usage}", node.span)
+            case str():
+                return meaning
+        return Recipe(meaning, {}, dict(frame.defaults))
 
     def _size(self, name: str, at: Node | None, span: Span) -> Any:
         if at is None:
@@ -237,12 +221,8 @@ class Evaluator:
 
     def _call(self, node: ast.Call, frame: Frame) -> Any:
         callee = node.callee
-        if (
-            isinstance(callee, ast.Name)
-            and callee.text in FUNCTIONS
-            and frame.names.find(callee.text) is None
-        ):
-            return self._function(node, callee.text, frame)
+        if isinstance(callee, ast.Name) and isinstance(meaning := frame.meaning(callee), Function):
+            return self._function(node, meaning, frame)
         value = self.evaluate(callee, frame)
         if not isinstance(value, Recipe):
             raise Problem("E0209", f"{kind_of(value)} cannot be called", callee.span)
@@ -258,21 +238,23 @@ class Evaluator:
         }
         return Recipe(recipe.target, {**recipe.given, **given}, recipe.defaults)
 
-    def _function(self, node: ast.Call, name: str, frame: Frame) -> Any:
-        usage, function = FUNCTIONS[name]
+    def _function(self, node: ast.Call, function: Function, frame: Frame) -> Any:
+        usage = function.usage
         if any(argument.name is not None for argument in node.arguments):
             raise Problem("E0205", f"functions take no keywords: {usage}", node.span)
         values = [self.evaluate(argument.value, frame) for argument in node.arguments]
-        if any(isinstance(value, OpenDim | Tensor | Layer | Recipe) for value in values):
-            found = next(v for v in values if isinstance(v, OpenDim | Tensor | Layer | Recipe))
+        found = next((v for v in values if isinstance(v, OpenDim | Node | Layer | Recipe)), None)
+        if found is not None:
             raise Problem("E0208", f"{usage} does not take {kind_of(found)}", node.span)
         self._sized(values, node.span)
         try:
-            result = function(*values)
+            result = function.call(*values)
         except (TypeError, ValueError):
             raise Problem("E0208", f"wrong arguments, it is {usage}", node.span) from None
         except OverflowError:
-            raise Problem("E0502", f"the result of {name} is too large", node.span) from None
+            raise Problem(
+                "E0502", f"the result of {function.name} is too large", node.span
+            ) from None
         if isinstance(result, list):
             return self._sized(result, node.span)
         return checked_number(result, node.span)

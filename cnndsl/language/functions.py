@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.ir.attributes import PADDING_MODES
 from cnndsl.language import limits
 
-SHAPE_NAMES = ("channels", "length", "depth", "height", "width")
+
+@dataclass(frozen=True)
+class Size:
+    """A size of the value at hand, by name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Function:
+    """What a function does, and how it is called.
+
+    It raises TypeError, ValueError or OverflowError.
+    """
+
+    usage: str
+    call: Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        """What stands before the parenthesis."""
+        return self.usage.partition("(")[0]
+
+
+SHAPE_NAMES = {name: Size(name) for name in ("channels", "length", "depth", "height", "width")}
 """Readable sizes of the value at hand."""
 
 CONSTANTS: dict[str, str] = {mode: mode for mode in PADDING_MODES}
@@ -51,21 +76,23 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
-    "abs": ("abs(number)", lambda x: abs(_real(x))),
-    "ceil": ("ceil(number)", lambda x: math.ceil(_real(x))),
-    "enumerate": ("enumerate(list)", lambda v: [[i, item] for i, item in enumerate(_list(v))]),
-    "float": ("float(number)", lambda x: float(_real(x))),
-    "floor": ("floor(number)", lambda x: math.floor(_real(x))),
-    "int": ("int(number), rounded towards 0", lambda x: int(_real(x))),
-    "len": ("len(list)", lambda v: len(_list(v))),
-    "max": ("max(numbers…) or max(list)", lambda *v: max(_numbers(v))),
-    "min": ("min(numbers…) or min(list)", lambda *v: min(_numbers(v))),
-    "range": ("range(stop), range(start, stop) or range(start, stop, step)", _range),
-    "reversed": ("reversed(list)", lambda v: list(reversed(_list(v)))),
-    "round": ("round(number)", lambda x: round(_real(x))),
-    "sqrt": ("sqrt(number)", lambda x: math.sqrt(_real(x))),
-    "sum": ("sum(list)", lambda v: sum(_numbers((_list(v),)) if v else [])),
-    "zip": ("zip(list, list…)", lambda *v: [list(t) for t in zip(*map(_list, v), strict=False)]),
+FUNCTIONS = {
+    function.name: function
+    for function in (
+        Function("abs(number)", lambda x: abs(_real(x))),
+        Function("ceil(number)", lambda x: math.ceil(_real(x))),
+        Function("enumerate(list)", lambda v: [[i, item] for i, item in enumerate(_list(v))]),
+        Function("float(number)", lambda x: float(_real(x))),
+        Function("floor(number)", lambda x: math.floor(_real(x))),
+        Function("int(number), rounded towards 0", lambda x: int(_real(x))),
+        Function("len(list)", lambda v: len(_list(v))),
+        Function("max(numbers…) or max(list)", lambda *v: max(_numbers(v))),
+        Function("min(numbers…) or min(list)", lambda *v: min(_numbers(v))),
+        Function("range(stop), range(start, stop) or range(start, stop, step)", _range),
+        Function("reversed(list)", lambda v: list(reversed(_list(v)))),
+        Function("round(number)", lambda x: round(_real(x))),
+        Function("sqrt(number)", lambda x: math.sqrt(_real(x))),
+        Function("sum(list)", lambda v: sum(_numbers((_list(v),)) if v else [])),
+        Function("zip(list, list…)", lambda *v: list(map(list, zip(*map(_list, v), strict=False)))),
+    )
 }
-"""Name to (how it is called, what it does). They raise TypeError, ValueError or OverflowError."""

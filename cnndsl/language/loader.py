@@ -15,6 +15,7 @@ from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.parse.parser import parse_with_errors
+from cnndsl.language.resolve import resolve
 from cnndsl.language.sources import read_source, zoo_folder
 from cnndsl.language.units import BlockValue, NetworkItem, Unit, is_concrete
 
@@ -23,7 +24,7 @@ _DEFINED = re.compile(r"^[A-Za-z_]\w*[ \t]+([A-Za-z_]\w*(?:[ \t]*,[ \t]*\w+)*)",
 
 
 def load_unit(source: Source) -> Unit:
-    """A source with everything it imports. Problems are in the units' `errors`."""
+    """A source with everything it imports. Problems are in the units' `findings`."""
     return _Loader().load(source, ())
 
 
@@ -69,6 +70,7 @@ class _Loader:
         if errors:
             for names in _DEFINED.findall(source.text):
                 unit.missing.update(re.split(r"[ \t]*,[ \t]*", names))
+        resolve(unit)
         return unit
 
     def _define(self, unit: Unit, item: ast.Definition) -> None:
@@ -84,7 +86,7 @@ class _Loader:
         if block is None and network is None:
             return True
         first = block.definition.name if block else network[1].name if network else name
-        unit.errors.append(
+        unit.findings.append(
             Diagnostic(
                 "E0202",
                 f"{name.text!r} is defined twice",
@@ -109,13 +111,13 @@ class _Loader:
         if path is None:
             hint = did_you_mean(str(item.path.value), [p.name for p in zoo_folder().glob("*.cnn")])
             message = f"cannot find {item.path.value!r} beside this file or in the zoo"
-            unit.errors.append(Diagnostic("E0218", message, item.path.span, hint))
+            unit.findings.append(Diagnostic("E0218", message, item.path.span, hint))
             return None
         own = Path(unit.source.name).resolve()
         chain = (*importers, own)
         if path in chain:
             names = " -> ".join(p.name for p in (*chain[chain.index(path) :], path))
-            unit.errors.append(Diagnostic("E0216", f"imports go in a circle: {names}", item.span))
+            unit.findings.append(Diagnostic("E0216", f"imports go in a circle: {names}", item.span))
             return None
         try:
             if path not in self.units:
@@ -123,7 +125,7 @@ class _Loader:
                 loaded = read_source(display if display.is_file() else path)
                 self.units[path] = self.load(loaded, chain)
         except CnnError as error:
-            unit.errors += [
+            unit.findings += [
                 Diagnostic(d.code, d.message, item.path.span, d.hint) for d in error.diagnostics
             ]
             return None
@@ -136,7 +138,7 @@ class _Loader:
             if name.text not in other.missing:
                 message = f"{other.source.name} has no block or network {name.text!r}"
                 hint = did_you_mean(name.text, known)
-                unit.errors.append(Diagnostic("E0219", message, name.span, hint))
+                unit.findings.append(Diagnostic("E0219", message, name.span, hint))
         elif self._is_new(unit, name):
             if name.text in other.blocks:
                 unit.blocks[name.text] = other.blocks[name.text]
@@ -158,7 +160,7 @@ class _Loader:
         return None
 
 
-def choose_network(unit: Unit, name: str | None) -> tuple[Unit, NetworkItem]:
+def choose_network(unit: Unit, name: str | None) -> NetworkItem:
     """The network of a unit by name, or the one it is about. Raises CnnError.
 
     Without a name: the network that is named like the file, else the only one that needs no
@@ -187,4 +189,4 @@ def choose_network(unit: Unit, name: str | None) -> tuple[Unit, NetworkItem]:
         known = [n for n, (_, i) in unit.networks.items() if is_concrete(i)] or list(unit.networks)
         hint = did_you_mean(name, known) or f"it has: {', '.join(known) or 'none'}"
         raise CnnError.of("E0215", f"{file} has no network {name!r}", hint=hint, file=file)
-    return unit.networks[name]
+    return unit.networks[name][1]

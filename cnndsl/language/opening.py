@@ -5,38 +5,33 @@ Inputs share an open size only where the network needs them to be equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import TypeAlias
+from collections.abc import Collection, Mapping
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Severity
 from cnndsl.ir.graph import Graph
-from cnndsl.language.elaborator import Elaborator
+from cnndsl.language.elaborate import Elaborated
 from cnndsl.language.evaluate import AXES
-
-Opened: TypeAlias = Mapping[str, Mapping[str, str]]
-"""For each input the names of its open sizes, by axis."""
+from cnndsl.language.walk import Opened
 
 
-def open_graph(
-    declared: Graph, axes: Collection[str], elaborate: Callable[[Opened], Elaborator]
-) -> Graph:
+def open_graph(declared: Elaborated, axes: Collection[str]) -> Graph:
     """The graph with some axes of all inputs left open, and without training-only heads.
 
     Raises CnnError (E0617) if no input has such an axis, or the network needs a known size.
     """
-    sizes = {name: _sizes(declared, name, axes) for name in declared.inputs}
+    sizes = {name: _sizes(declared.graph, name, axes) for name in declared.graph.inputs}
     if not any(sizes.values()):
         raise CnnError.of("E0617", f"no input has a known {' or '.join(axes)}")
     first = {str(known): name for name, known in reversed(sizes.items())}
     leaders = {name: first[str(known)] for name, known in sizes.items()}
-    found = elaborate(_opened(sizes, leaders))
-    errors = [d for d in found.diagnostics if d.severity == Severity.ERROR]
+    found = declared.opened(_opened(sizes, leaders))
+    errors = [d for d in found.findings if d.severity == Severity.ERROR]
     if errors:
         raise CnnError([_needed(errors[0], axes)])
     for name in [name for name in sizes if leaders[name] != name]:
         apart = {**leaders, name: name}
-        candidate = elaborate(_opened(sizes, apart))
-        if not candidate.diagnostics:
+        candidate = declared.opened(_opened(sizes, apart))
+        if not candidate.findings:
             leaders, found = apart, candidate
     return found.graph
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cnndsl.diagnostics import Note, Span
-from cnndsl.language.problem import Problem
+from cnndsl.language.messages import Problem
 
 
 @dataclass

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from cnndsl.diagnostics import Diagnostic, Source
+from cnndsl.diagnostics import Diagnostic, Severity, Source
 from cnndsl.language import tree as ast
 
 NetworkItem: TypeAlias = ast.Definition | ast.Alias
@@ -30,17 +30,19 @@ class Unit:
     """One loaded file: its tree, and the blocks and networks it defines or imports.
 
     `defaults_at` gives, for each item, the file's default statements above it; `missing` holds
-    the names that would be known but for an error that is reported already.
+    the names that would be known but for an error that is reported already. `meanings` gives what
+    each name in the tree stands for, by its `id` (see `resolve`).
     """
 
     source: Source
     tree: ast.File
-    errors: list[Diagnostic]
+    findings: list[Diagnostic]
     blocks: dict[str, BlockValue] = field(default_factory=dict)
     networks: dict[str, tuple[Unit, NetworkItem]] = field(default_factory=dict)
     imports: list[Unit] = field(default_factory=list)
     defaults_at: dict[int, list[ast.Default]] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
+    meanings: dict[int, Any] = field(default_factory=dict)
 
     def own_networks(self) -> list[NetworkItem]:
         """The networks that are defined in this file, in order."""
@@ -52,6 +54,15 @@ class Unit:
         for unit in found:
             found += [u for u in unit.imports if u not in found]
         return found
+
+    def all_findings(self) -> list[Diagnostic]:
+        """What is wrong with the text alone, and the errors in what it imports."""
+        return [
+            found
+            for unit in self.all_units()
+            for found in unit.findings
+            if unit is self or found.severity == Severity.ERROR
+        ]
 
     def hash(self) -> str:
         """SHA-256 of all texts that make up the unit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cnndsl.diagnostics import Note, Source, Span
@@ -11,6 +11,7 @@ from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.language import tree as ast
+from cnndsl.language.resolve import Local, Meaning
 from cnndsl.language.units import BlockValue, Unit
 
 if TYPE_CHECKING:
@@ -59,44 +60,27 @@ class Layer:
     uses: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Tensor:
-    """A value of the network, kept under a name."""
-
-    node: Node | None
+class Poison:
+    """The result of a statement that failed."""
 
 
-Value: TypeAlias = int | float | bool | str | list[Any] | OpenDim | Recipe | Layer | Tensor
-
-
-@dataclass
-class Names:
-    """Names by nested braces, innermost first."""
-
-    table: dict[str, Any] = field(default_factory=dict)
-    outer: Names | None = None
-
-    def find(self, name: str) -> Any:
-        """The value of a name, or None."""
-        names: Names | None = self
-        while names is not None:
-            if name in names.table:
-                return names.table[name]
-            names = names.outer
-        return None
+POISON = Poison()
+Flow: TypeAlias = Node | Poison | None
+"""The value at hand: a node, the result of a failure, or nothing before the first input."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where evaluation stands: the file, the names and defaults that hold, and how it got here.
+    """Where evaluation stands: the file, the values and defaults that hold, and how it got here.
 
+    `values` are those of the names that the item declares; a value of the network is its node.
     `path` is the instance whose parts are made; `at` the value whose sizes can be read, which is
     the one that the present chain starts from. `network` is true inside a network but not inside
     its blocks: there inputs and outputs may stand.
     """
 
     unit: Unit
-    names: Names
+    values: dict[Local, Any]
     defaults: dict[str, Settings]
     path: Path
     at: Node | None = None
@@ -105,9 +89,21 @@ class Frame:
     network: bool = False
 
     def inner(self, path: Path | None = None) -> Frame:
-        """The frame inside a pair of braces: own names and defaults on top of these."""
-        names = Names(outer=self.names)
-        return replace(self, names=names, defaults=dict(self.defaults), path=path or self.path)
+        """The frame inside a pair of braces: own defaults on top of these."""
+        return replace(self, defaults=dict(self.defaults), path=path or self.path)
+
+    def meaning(self, name: ast.Name) -> Meaning | None:
+        """What a name of the file stands for, or None if that was found to be wrong."""
+        return self.unit.meanings.get(id(name))
+
+    def keep(self, name: ast.Name, value: Any) -> None:
+        """Give a declared name its value."""
+        self.values[self.unit.meanings[id(name)]] = value
+
+    def kept(self, node: ast.Tree) -> Any:
+        """The value of a declared name; None for anything else."""
+        local = self.unit.meanings.get(id(node))
+        return self.values.get(local, POISON) if isinstance(local, Local) else None
 
     def reading(self, flow: object) -> Frame:
         """The frame in which the sizes of a value, if it is one, can be read."""
@@ -125,7 +121,7 @@ def kind_of(value: Any) -> str:
         list: "a list",
         OpenDim: "an open size",
         Layer: "a layer",
-        Tensor: "a value of the network",
+        Node: "a value of the network",
     }
     if isinstance(value, Recipe):
         return "a block" if isinstance(value.target, BlockValue) else "an operator"

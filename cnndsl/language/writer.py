@@ -13,10 +13,10 @@ from cnndsl.ir.operators.dense import FullyConnected
 from cnndsl.ir.operators.structure import Identity
 from cnndsl.ir.types import TensorType
 from cnndsl.language import limits
-from cnndsl.language.arguments import check_complete, signature_of
 from cnndsl.language.convolutional import Windows, convolution, slides
+from cnndsl.language.messages import Fatal, Problem
 from cnndsl.language.paths import Path, join
-from cnndsl.language.problem import Fatal, Problem
+from cnndsl.language.signatures import check_complete, signature_of
 from cnndsl.language.values import Recipe, Settings
 
 

@@ -1,7 +1,7 @@
 from cnndsl.ir.attributes import attribute_kinds
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.language import foreign
-from cnndsl.language.problem import meant
+from cnndsl.language.messages import meant
 
 
 def test_what_is_proposed_exists():

@@ -11,8 +11,7 @@ import cnndsl
 from benchmarks.passes import at_size
 from benchmarks.zoo import TOLERANCE, compare
 from cnndsl.ir.verify import verify
-from cnndsl.language.checks import check_unit
-from cnndsl.language.elaborator import Elaborator
+from cnndsl.language.elaborate import elaborate
 from cnndsl.language.loader import concrete_networks
 from cnndsl.passes.pipeline import inference_graph
 
@@ -22,16 +21,15 @@ UNITS = {unit.source.name: unit for unit, _ in ZOO.values()}
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=lambda unit: unit.source.name.split("/")[-1])
 def test_a_file_has_no_findings(unit):
-    assert not [*unit.errors, *check_unit(unit)]
+    assert not unit.all_findings()
 
 
 @pytest.mark.parametrize("name", ZOO)
 def test_a_network_has_no_findings_and_a_sound_graph(name):
-    elaborator = Elaborator(name)
-    elaborator.run(*ZOO[name], {})
-    assert not elaborator.diagnostics
-    verify(elaborator.graph)
-    verify(inference_graph(elaborator.graph))
+    found = elaborate(*ZOO[name])
+    assert not found.findings
+    verify(found.graph)
+    verify(inference_graph(found.graph))
 
 
 FIXED = {"bn_inception": 64, "lenet5_paper": 32, "lenet5_rbf_out": 32, "unet": 64}

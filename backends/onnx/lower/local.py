@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,8 @@ def _tiled_conv(site: Site, op: TiledConv) -> None:
 def _tile_weights(site: Site, op: TiledConv, tile: tuple[int, ...]) -> list[str]:
     """The kernel [filters, channels, *kernel] of one tile, and its bias."""
     roles = ["weight", "bias"] if op.bias else ["weight"]
-    name, at = "_".join(map(str, tile)), (slice(None), *tile)
+    name = "_".join(map(str, tile))
+    at: Any = (slice(None), *tile)
     return [site.floats(f"{role}_{name}", site.value(role)[at]) for role in roles]
 
 

@@ -51,4 +51,16 @@ ENTRIES: dict[str, Entry] = {
         "has. Low rank R saves weights where R * (channels*h + filters*w) is less than\n"
         "filters*channels*h*w; a stack in the place of a strided convolution sees every position.",
     ),
+    "W0209": entry(
+        "value hidden, not changed",
+        "A `let` in a loop declares a name of its own, which ends with the round. One of the\n"
+        "same name from outside stays as it is: every round starts with it again, and behind\n"
+        "the loop it has its old value. What goes on from round to round is the value at hand.",
+        body(
+            "let total = conv(8, 1)",
+            "for k in [1, 3] { let total = add { total | conv(8, k) } -> relu }",
+            "total",
+        ),
+        body("for k in [1, 3] { add { identity | conv(3, k) } -> relu }"),
+    ),
 }

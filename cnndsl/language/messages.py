@@ -33,6 +33,14 @@ class Fatal(Problem):
     """A limit is exceeded; elaboration ends."""
 
 
+class Consequence(Problem):
+    """What stands here is wrong for a reason that is reported already."""
+
+    def __init__(self, span: Span):
+        super().__init__("", "", span)
+        self.is_consequence = True
+
+
 def meant(name: str, candidates: Iterable[str]) -> str | None:
     """A hint with what other frameworks call so, or what is spelt like it, or None."""
     known = set(candidates)

@@ -9,7 +9,7 @@ from cnndsl.diagnostics import Note, Span
 from cnndsl.ir.attributes import attribute_kinds, required_attributes
 from cnndsl.ir.operator import Operator
 from cnndsl.language import tree as ast
-from cnndsl.language.problem import Problem, meant
+from cnndsl.language.messages import Problem, meant
 from cnndsl.language.units import BlockValue
 
 

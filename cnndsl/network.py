@@ -1,0 +1,117 @@
+"""Networks: typed graphs as they were written, read or built, before any pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from cnndsl import __version__
+from cnndsl.diagnostics import CnnError, Diagnostic
+from cnndsl.ir.graph import Graph
+from cnndsl.language.elaborate import Elaborated
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network: its typed graph, before any pass, and the text that it was made from, if any.
+
+    The graph may be edited; what is compiled is always the graph as it is.
+    """
+
+    graph: Graph
+    source: Elaborated | None = None
+    _written: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_written", _state(self.graph))
+
+    @property
+    def name(self) -> str:
+        """The name of the network."""
+        return self.graph.name
+
+    @property
+    def file(self) -> str:
+        """The main file that it was made from; empty if there is none."""
+        return self.source.unit.source.name if self.source else ""
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What is probably a mistake in its text."""
+        return self.source.findings if self.source else ()
+
+    @property
+    def edited(self) -> bool:
+        """Whether the graph is another than that of the text."""
+        return self.source is None or _state(self.graph) != self._written
+
+    @property
+    def declared(self) -> Graph | None:
+        """The graph for the declared input, if fully connected layers slide over a larger one."""
+        return None if self.source is None or self.edited else self.source.declared
+
+    @property
+    def source_hash(self) -> str:
+        """SHA-256 of all texts that the graph was made from, or else of the graph."""
+        if self.source is not None and not self.edited:
+            return self.source.unit.hash()
+        from cnndsl.ir.serialise import to_json
+
+        text = json.dumps(to_json(self.graph), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def summary(self, depth: int = 2) -> str:
+        """A table of the blocks down to a depth: shapes, parameters, MACs, activation bytes."""
+        from cnndsl.analysis.summary import summary
+
+        return summary(self.graph, depth)
+
+    def open_graph(self, axes: Collection[str] = ("depth", "height", "width", "length")) -> Graph:
+        """The graph with some axes of all inputs left open.
+
+        The nodes and parameters have the same names in both. Training-only heads, many of which
+        need a known size, are not in the open graph. Raises CnnError (E0617) if the network needs
+        a known size, or is another one at other sizes; so is a graph that is edited or has no
+        text, which alone tells what follows from a size.
+        """
+        from cnndsl.language.opening import open_graph
+        from cnndsl.passes.pipeline import inference_graph
+
+        if self.source is None or self.edited:
+            raise CnnError.of("E0617", "no text tells what follows from the sizes of this graph")
+        graph = open_graph(self.source, axes)
+        declared, opened = inference_graph(self.graph), inference_graph(graph)
+        if len(opened) != len(declared) or opened.parameters() != declared.parameters():
+            raise CnnError.of("E0617", "the network is another one at other sizes")
+        return graph
+
+    def metadata(self, target: str) -> dict[str, str]:
+        """What the artefacts of a target say of the network."""
+        from cnndsl.analysis.ranking import smaller_is_better
+
+        distances = smaller_is_better(self.graph)
+        return {
+            "network": self.name,
+            "version": __version__,
+            "source_hash": self.source_hash,
+            "target": target,
+            "input_shapes": ",".join(f"{n}={self.graph[n].type}" for n in self.graph.inputs),
+            **({"smaller_is_better": ",".join(distances)} if distances else {}),
+        }
+
+    def __repr__(self) -> str:
+        place = f", {self.file}" if self.file else ""
+        return f"Network({self.name!r}, {len(self.graph)} nodes{place})"
+
+
+def _state(graph: Graph) -> Any:
+    """What a graph computes, cheap to compare with an earlier state of the same graph."""
+    nodes = {
+        node.name: (node.parts, [dict(part.params) for part in node.parts])
+        for node in graph.nodes()
+    }
+    edges = set(graph.nx.edges(keys=True))
+    return list(graph.inputs), dict(graph.outputs), dict(graph.auxiliaries), nodes, edges

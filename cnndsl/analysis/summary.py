@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
@@ -14,7 +14,8 @@ from cnndsl.analysis.cost import Cost, graph_cost
 from cnndsl.analysis.receptive_field import Fields, receptive_fields
 from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
 from cnndsl.diagnostics.units import exact, si
-from cnndsl.ir.graph import Graph
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.text import operator_label
 
 WIDEST = 10_000
 """Columns of a page that nothing has to fit into."""
@@ -88,19 +89,40 @@ def _word(text: str, style: str = "") -> Text:
 
 def _blocks(graph: Graph, depth: int) -> Table:
     table = _table("block", "kind", "nodes", "output", "params", "MACs", "bytes")
+    names = [node.name for node in graph.nodes()]
+    before = dict(zip(names[1:], names, strict=False))
     for guide, part in _rows(block_tree(graph).children, depth, ""):
         cost = part.cost
-        is_block = isinstance(part, Block)
         table.add_row(
             _word(guide, "dim").append(part.name, style="not dim"),
-            _word(part.kind, "cyan" if is_block else ""),
-            str(sum(1 for _ in part.nodes())) if is_block else "",
+            _word(_operator(graph, part.node, before))
+            if isinstance(part, Leaf)
+            else _word(part.kind, "cyan"),
+            "" if isinstance(part, Leaf) else str(sum(1 for _ in part.nodes())),
             ", ".join(map(str, result_types(graph, part))),
             exact(cost.params) if cost.params else "",
             si(cost.macs) if cost.macs != 0 else "",
             si(cost.bytes, "B"),
         )
     return table
+
+
+def _kind(graph: Graph, part: Block | Leaf, before: Mapping[str, str]) -> tuple[Text, str]:
+    """The kind of a block and the number of its nodes, or an operator and what it reads."""
+    if isinstance(part, Block):
+        return _word(part.kind, "cyan"), str(sum(1 for _ in part.nodes()))
+    return _word(_operator(graph, part.node, before)), ""
+
+
+def _operator(graph: Graph, node: Node, before: Mapping[str, str]) -> str:
+    """An operator with its attributes, and its operands unless it is the one computed before."""
+    operands = [producer.name for producer in graph.producers(node)]
+    if not operands or operands == [before.get(node.name)]:
+        return operator_label(node.op)
+    if len(operands) > 2:
+        return f"{operator_label(node.op)} of {len(operands)}"
+    scope = node.name.rpartition(".")[0] + "."
+    return f"{operator_label(node.op)} of {', '.join(x.removeprefix(scope) for x in operands)}"
 
 
 def _rows(parts: list[Block | Leaf], depth: int, indent: str) -> Iterator[tuple[str, Block | Leaf]]:

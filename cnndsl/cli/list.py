@@ -112,7 +112,7 @@ def _ops() -> Rows:
     return [
         {
             "name": name,
-            "signature": _signature(operator),
+            "signature": signature(operator),
             "meaning": _first_line(operator),
             "operands": operator.operands,
             "attributes": [
@@ -129,7 +129,8 @@ def _ops() -> Rows:
     ]
 
 
-def _signature(operator: type[Operator]) -> str:
+def signature(operator: type[Operator]) -> str:
+    """An operator with its attributes and their defaults, as in a block's head."""
     arguments = ", ".join(_argument(field) for field in fields(operator))
     return f"{operator.name}({arguments})" if arguments else operator.name
 
@@ -140,10 +141,14 @@ def _argument(field: Any) -> str:
         return str(field.name)
     if field.default is None:
         return f"[{field.name}]"
-    value = field.default
+    return f"{field.name}={default_text(field.default)}"
+
+
+def default_text(value: Any) -> str:
+    """A default as the language writes it."""
     if isinstance(value, tuple) and len(value) == 1:
-        value = value[0]
-    return f"{field.name}={str(value).lower() if isinstance(value, bool) else value}"
+        (value,) = value
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _passes() -> Rows:

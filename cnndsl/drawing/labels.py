@@ -3,54 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import PurePath
-from typing import Any
 
 from cnndsl.analysis.report import first_span
 from cnndsl.analysis.tree import Block, Leaf
 from cnndsl.diagnostics.units import exact, si
 from cnndsl.ir.operator import Operator
-
-FORMATS = {
-    "kernel": "{}",
-    "filters": "{}",
-    "units": "{}",
-    "channels": "to {}",
-    "stride": "/{}",
-    "dilation": "dilation {}",
-    "groups": "groups {}",
-    "factor": "by {}",
-    "size": "to {}",
-    "rate": "{}",
-    "survival": "{}",
-}
-"""The attributes worth a place on a box, in the order in which they stand there."""
-
-
-def operator_label(op: Operator) -> str:
-    """The operator with its telling attributes: `conv 3×3, 64, /2`."""
-    given = {field.name: field.default for field in fields(op)}
-    parts = [
-        text.format(_short(name, getattr(op, name)))
-        for name, text in FORMATS.items()
-        if name in given and not _is_default(getattr(op, name), given[name])
-    ]
-    return f"{op.name} {', '.join(parts)}".rstrip()
-
-
-def _is_default(value: Any, default: Any) -> bool:
-    """True for the default, also where it has been spread over several axes."""
-    if isinstance(value, tuple) and isinstance(default, tuple) and len(default) == 1:
-        return set(value) == set(default)
-    return bool(value == default)
-
-
-def _short(name: str, value: Any) -> str:
-    if not isinstance(value, tuple):
-        return f"{value:g}" if isinstance(value, float) else str(value)
-    same = len(set(value)) == 1 and name == "stride"
-    return str(value[0]) if same else "×".join(map(str, value))
 
 
 def family(op: Operator) -> str:

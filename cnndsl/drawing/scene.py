@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
-from cnndsl.drawing.labels import block_label, family, operator_label, tooltip
+from cnndsl.drawing.labels import block_label, family, tooltip
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.text import operator_label
 
 EXPANDED = 80
 """Networks up to this many nodes are shown in full unless a depth is asked for."""

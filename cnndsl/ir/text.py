@@ -25,6 +25,22 @@ DEEPEST = 50
 """Functions inside one another that a formula shows."""
 
 
+LABELS = {
+    "kernel": "{}",
+    "filters": "{}",
+    "units": "{}",
+    "channels": "to {}",
+    "stride": "/{}",
+    "dilation": "dilation {}",
+    "groups": "groups {}",
+    "factor": "by {}",
+    "size": "to {}",
+    "rate": "{}",
+    "survival": "{}",
+}
+"""The attributes worth a place in a label, in the order in which they stand there."""
+
+
 def graph_text(graph: Graph) -> str:
     """All nodes, producers first, and the outputs; the same for equal graphs."""
     lines = [line for node in graph.nodes() for line in node_lines(graph, node)]
@@ -56,6 +72,31 @@ def node_lines(graph: Graph, node: Node) -> Iterator[str]:
 def operator_text(node: Node) -> str:
     """The names of a node's operators in order: conv+add+relu."""
     return "+".join(part.op.name for part in node.parts)
+
+
+def operator_label(op: Operator) -> str:
+    """The operator with its telling attributes: `conv 3×3, 64, /2`."""
+    given = {field.name: field.default for field in fields(op)}
+    parts = [
+        text.format(_size(name, getattr(op, name)))
+        for name, text in LABELS.items()
+        if name in given and not _is_default(getattr(op, name), given[name])
+    ]
+    return f"{op.name} {', '.join(parts)}".rstrip()
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    """True for the default, also where it has been spread over several axes."""
+    if isinstance(value, tuple) and isinstance(default, tuple) and len(default) == 1:
+        return set(value) == set(default)
+    return bool(value == default)
+
+
+def _size(name: str, value: Any) -> str:
+    if not isinstance(value, tuple):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    same = len(set(value)) == 1 and name == "stride"
+    return str(value[0]) if same else "×".join(map(str, value))
 
 
 def _call(node: Node, operands: str) -> str:

@@ -5,12 +5,12 @@ import pytest
 
 from cnndsl.diagnostics import Source, Span
 from cnndsl.drawing.dot import dot
-from cnndsl.drawing.labels import operator_label
 from cnndsl.drawing.layout import lay_out
 from cnndsl.drawing.scene import scene
 from cnndsl.drawing.svg import svg
 from cnndsl.ir.graph import Auxiliary
 from cnndsl.ir.operators import Add, Conv, FullyConnected, MaxPool, Relu
+from cnndsl.ir.text import operator_label
 from tests.analysis.sketch import chain, dense, inception, put, residual, start
 
 SKETCHES = [residual(), inception(), dense(), residual((3, 4, 6, 3))]

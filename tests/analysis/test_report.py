@@ -146,11 +146,11 @@ tiny  image 3x8x8 -> scores 5
 block                  kind            nodes  output  params    MACs    bytes
 ─────────────────────────────────────────────────────────────────────────────
 ├─ image               input                   3x8x8                    768 B
-├─ conv0               conv                    4x8x8     112  6.91 k  1.02 kB
+├─ conv0               conv 3×3, 4             4x8x8     112  6.91 k  1.02 kB
 ├─ relu1               relu                    4x8x8                  1.02 kB
 └─ head                classifier          2       5      25      20     36 B
    ├─ global_avgpool0  global_avgpool              4                     16 B
-   └─ fc1              fc                          5      25      20     20 B
+   └─ fc1              fc 5                        5      25      20     20 B
 
 stage      made by      output  receptive field  stride  padding
 ────────────────────────────────────────────────────────────────

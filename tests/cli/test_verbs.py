@@ -221,6 +221,28 @@ def test_explain(call, monkeypatch):
     assert "E0999" in result.err
 
 
+def test_explain_operators_and_passes(call):
+    text = call("explain", "conv").out
+    assert text.startswith("conv(filters, kernel, stride=1, pad=same, ")
+    for part in ("Z[i,j,k] = b[i] + sum", "(LeCun et al. 1998, table I)", "Parameters: weight ["):
+        assert part in text
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert rows["filters"] == ["needed", *["a", "whole", "number", "from", "1"]]
+    assert rows["groups"][0] == "1"
+    assert rows["table"][:2] == ["for", "each"]
+    assert "add { a | b }" in call("explain", "add").out
+    assert "without padding" in call("explain", "fuse-bn").out
+    assert "did you mean 'bn'?" in call("explain", "batch_norm").err
+
+
+def test_explain_knows_every_operator_and_pass(call):
+    for what in ("ops", "passes"):
+        for row in json.loads(call("list", what, "--json").out):
+            result = call("explain", row["name"])
+            assert result.code == 0
+            assert row["meaning"] in result.out
+
+
 def test_weights(call, tmp_path):
     listed = call("weights", "list", "small.cnn").out.splitlines()
     for target, suffix in (("reference", "cnnref"), ("cpu", "cnnmod")):

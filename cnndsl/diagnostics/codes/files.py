@@ -35,7 +35,11 @@ ENTRIES: dict[str, Entry] = {
         "Arrays come as `.npy` or `.npz`. Files with Python objects are refused, since they\n"
         "can run any code when they are read.",
     ),
-    "E0609": Entry("unknown code", "`cnndsl explain` without a code lists all."),
+    "E0609": Entry(
+        "nothing to explain",
+        "`cnndsl explain` takes codes, which it lists without one, and the names of operators and "
+        "passes, which `cnndsl list` shows.",
+    ),
     "E0610": Entry(
         "unknown pass or level",
         "`cnndsl list passes` shows the passes in their order; `-O` goes from 0 to 3.",

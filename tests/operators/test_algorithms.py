@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnndsl.backends.numpy.algorithms import direct, fft, im2col, separable, winograd
-from cnndsl.backends.numpy.gradients import input_gradient, kernel_gradient
-from cnndsl.backends.numpy.matrix_forms import circulant, doubly_block_circulant
 from cnndsl.ir.operators import Conv
 from cnndsl.runtime.module import Array
+from tests.operators.algorithms import direct, fft, im2col, separable, winograd
 from tests.operators.brute import BRUTE
+from tests.operators.gradients import input_gradient, kernel_gradient
+from tests.operators.matrix_forms import circulant, doubly_block_circulant
 
 
 def correlation(image: Array, kernel: Array, stride: tuple[int, ...] = (1,)) -> Array:

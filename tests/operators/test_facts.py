@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from cnndsl.backends.numpy import run_graph
-from cnndsl.backends.numpy.gradients import input_gradient, kernel_gradient
-from cnndsl.backends.numpy.matrix_forms import circulant, doubly_block_circulant
 from cnndsl.ir.attributes import build
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import BY_NAME, Input
 from cnndsl.runtime.module import Array
 from tests.operators.cases import apply
+from tests.operators.gradients import input_gradient, kernel_gradient
+from tests.operators.matrix_forms import circulant, doubly_block_circulant
 
 ARRAYS = dict(np.load(Path(__file__).parents[1] / "data" / "operators.npz"))
 

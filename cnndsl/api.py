@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnndsl.analysis.gridding import gridding
 from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.language.elaborate import elaborate, in_order, raise_errors
 from cnndsl.language.loader import choose_network, load_unit
@@ -54,7 +55,8 @@ def check(spec: str | PathLike[str]) -> list[Diagnostic]:
     concrete = [item for item in unit.own_networks() if is_concrete(item)]
     for item in concrete if name is None else [choose_network(unit, name)]:
         known = {(found.code, found.span) for found in findings}
-        found = elaborate(unit, item).findings
+        elaborated = elaborate(unit, item)
+        found = elaborated.findings or gridding(elaborated.graph)
         findings += [new for new in found if (new.code, new.span) not in known]
         if any(new.code == "E0503" for new in found):
             break

@@ -40,8 +40,10 @@ class Network:
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is probably a mistake in its text."""
-        return self.source.findings if self.source else ()
+        """What is probably a mistake in its text, and dilated convolutions that skip positions."""
+        from cnndsl.analysis.gridding import gridding
+
+        return (*(self.source.findings if self.source else ()), *gridding(self.graph))
 
     @property
     def edited(self) -> bool:

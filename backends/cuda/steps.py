@@ -1,25 +1,49 @@
-"""Functions of single elements, as lines of CUDA text: activations, per-channel maps, joins."""
+"""Functions of single elements, as lines of CUDA text: their formulas."""
 
 from __future__ import annotations
 
 import math
 
-from cnndsl.backends.native.steps import JOINS, parameter_names
+from cnndsl.ir.formula import Formula
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import LeakyRelu
+
+FUNCTIONS = {
+    "add": "({} + {})",
+    "subtract": "({} - {})",
+    "multiply": "({} * {})",
+    "divide": "({} / {})",
+    "negative": "(-{})",
+    "absolute": "fabsf({})",
+    "maximum": "maximum({}, {})",
+    "minimum": "minimum({}, {})",
+    "exp": "expf({})",
+    "log": "logf({})",
+    "sqrt": "sqrtf({})",
+    "tanh": "tanhf({})",
+    "erf": "erff({})",
+    "select": "({} >= {} ? {} : {})",
+}
+"""The functions of formulas."""
 
 
 def step_text(op: Operator, label: str, operand: str) -> str:
-    """A statement that applies a step to `v`; `operand` names the further one of a join.
+    """A statement that applies a step to `v`; `operand` names the further one of a join."""
+    formula = op.formula
+    assert formula
+    loads = [
+        f"float {role}[V]; load({role}, a.{argument(f'{label}.{role}')} + p.c);"
+        for role in formula.roles()
+    ]
+    if op.operands is None:
+        loads.append(f"float other[V]; fetch<{operand}>(other, a.{argument(operand)}, p);")
+    text = formula.compute(_leaf, lambda part, values: FUNCTIONS[part.function].format(*values))
+    return f"{{ {' '.join(loads)}\n#pragma unroll\n    EACH v[i] = {text}; }}"
 
-    The function of device/steps.cuh has the operator's name.
-    """
-    if isinstance(op, JOINS):
-        return f"{{ float w[V]; fetch<{operand}>(w, a.{argument(operand)}, p); {op.name}(v, w); }}"
-    if isinstance(op, LeakyRelu):
-        return f"leaky_relu(v, {number(op.slope)});"
-    weights = "".join(f", a.{argument(name)} + p.c" for name in parameter_names(op, label))
-    return f"{op.name}(v{weights});"
+
+def _leaf(part: Formula) -> str:
+    if part.function == "number":
+        return number(float(part.value))
+    return {"x": "v[i]", "other": "other[i]"}.get(part.function, f"{part.value}[i]")
 
 
 def argument(name: str) -> str:

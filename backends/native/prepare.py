@@ -11,6 +11,7 @@ from cnndsl.ir.operators import (
     Add,
     Affine,
     Average,
+    ChannelMap,
     Conv,
     Dropout,
     Identity,
@@ -18,13 +19,12 @@ from cnndsl.ir.operators import (
     Mul,
     Shuffle,
     SqueezeExcite,
-    StochasticDepth,
 )
 from cnndsl.ir.part import Part
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
+from cnndsl.passes.channel_affine import ChannelAffine
 
-REPLACED = (*CHANNEL_AFFINE, StochasticDepth, Dropout, Average)
-"""Operators that a prepared graph has no nodes of."""
+REPLACED = (ChannelMap, Dropout, Average)
+"""Operators that a prepared graph has no nodes of, but for affine."""
 
 
 def prepare(
@@ -71,25 +71,17 @@ def _free(graph: Graph, name: str) -> str:
 
 def _simplify(graph: Graph, node: Node) -> None:
     operands = graph.producers(node)
-    if isinstance(node.op, CHANNEL_AFFINE):
+    if isinstance(node.op, ChannelMap):
         params = ChannelAffine.of(node).params()
         graph.redefine(node, Affine(), operands, params, node.spans)
-    elif isinstance(node.op, StochasticDepth):
-        _scale(graph, node, operands[0], node.op.survival)
     elif isinstance(node.op, Dropout):
         graph.redefine(node, Identity(), operands, {}, node.spans)
     elif isinstance(node.op, Average):
         total = graph.add(_free(graph, f"{node.name}.sum"), Add(), operands, spans=node.spans)
-        _scale(graph, node, total, 1 / len(operands))
-
-
-def _scale(graph: Graph, node: Node, operand: Node, factor: float) -> None:
-    shape = (node.type.channels,)
-    params = {
-        "weight": broadcast(constant(factor), shape),
-        "bias": broadcast(constant(0.0), shape),
-    }
-    graph.redefine(node, Affine(), [operand], params, node.spans)
+        factor, shift = (
+            broadcast(constant(value), (node.type.channels,)) for value in (1 / len(operands), 0.0)
+        )
+        graph.redefine(node, Affine(), [total], {"weight": factor, "bias": shift}, node.spans)
 
 
 def _split_prologue(graph: Graph, node: Node) -> None:

@@ -5,20 +5,15 @@ Each backend writes them in its own words.
 
 from __future__ import annotations
 
+from cnndsl.ir.formula import X
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import ACTIVATIONS, Add, Affine, Max, Mul, PRelu
-
-JOINS = (Add, Max, Mul)
-"""Steps with a further operand."""
-PARAMETERS = {Affine: ("weight", "bias"), PRelu: ("weight",)}
-"""What steps read besides, a number for each channel."""
 
 
 def is_step(op: Operator) -> bool:
-    """Whether an operator can be a step."""
-    return isinstance(op, (*ACTIVATIONS, *JOINS, Affine))
+    """Whether an operator can be a step: it has a formula, and is not the identity."""
+    return op.formula not in (None, X)
 
 
 def parameter_names(op: Operator, label: str) -> list[str]:
-    """The names of a step's parameters."""
-    return [f"{label}.{role}" for role in PARAMETERS.get(type(op), ())]
+    """The names of a step's parameters, which have a number for each channel."""
+    return [f"{label}.{role}" for role in op.formula.roles()] if op.formula else []

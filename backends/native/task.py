@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from cnndsl.backends.native.steps import PARAMETERS, is_step
+from cnndsl.backends.native.steps import is_step
 from cnndsl.ir.algebra import embed_table, flip, pad
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Node
@@ -70,7 +70,7 @@ class Task(Chain[Op], Generic[Op, Layout]):
         for label, part in self.labelled():
             layout = self.x if label.startswith("prologue") else self.output
             missing = layout.blocks * layout.block - layout.channels
-            for role in PARAMETERS.get(type(part.op), ()):
+            for role in part.op.formula.roles() if part.op.formula else ():
                 found[f"{label}.{role}"] = pad(part.params[role], ((0, missing),))
         return found
 

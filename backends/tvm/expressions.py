@@ -70,6 +70,48 @@ def exponential(value: Expr, lanes: int) -> Expr:
     return series * tirx.reinterpret(_type("float32", lanes), exponent)
 
 
+def logarithm(value: Expr, lanes: int) -> Expr:
+    """The natural logarithm, within 2e-7 of itself or of 1; -inf below 2^-126.
+
+    value = 2^n m with sqrt(1/2) <= m < sqrt(2): n ln 2 + 2 artanh(s), s = (m - 1) / (m + 1).
+    """
+    kind, one = _type("float32", lanes), vector(1.0, lanes)
+    half = _whole(0x3F3504F3, lanes)
+    bits = tirx.reinterpret(_type("int32", lanes), value) - half
+    n = bits >> _whole(23, lanes)
+    m = tirx.reinterpret(kind, (bits & _whole(0x7FFFFF, lanes)) + half)
+    s = (m - one) / (m + one)
+    series = vector(2 / 9, lanes)
+    for power in (7, 5, 3, 1):
+        series = series * (s * s) + vector(2 / power, lanes)
+    found = tirx.Cast(kind, n) * vector(math.log(2), lanes) + s * series
+    positive = tirx.Select(value < vector(math.inf, lanes), found, value)
+    least, zero = vector(2.0**-126, lanes), vector(0.0, lanes)
+    low = tirx.Select(value >= zero, vector(-math.inf, lanes), vector(math.nan, lanes))
+    return tirx.Select(value < least, low, positive)
+
+
+def hyperbolic_tangent(value: Expr, lanes: int) -> Expr:
+    """(1 - p) / (1 + p) with p = e^(-2 value), within 2e-7."""
+    one, clipped = vector(1.0, lanes), smaller(20.0, larger(-20.0, value, lanes), lanes)
+    power = exponential(vector(-2.0, lanes) * clipped, lanes)
+    return (one - power) / (one + power)
+
+
+def error_function(value: Expr, lanes: int) -> Expr:
+    """2/sqrt(pi) times the integral of e^(-t^2) from 0, within 3e-7.
+
+    Source: Abramowitz and Stegun (1964), formula 7.1.26.
+    """
+    one, size = vector(1.0, lanes), tirx.abs(value)
+    t = one / (one + size * vector(0.3275911, lanes))
+    series = vector(1.061405429, lanes)
+    for factor in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        series = series * t + vector(factor, lanes)
+    found = one - series * t * exponential(vector(0.0, lanes) - size * size, lanes)
+    return tirx.Select(value >= vector(0.0, lanes), found, vector(0.0, lanes) - found)
+
+
 def _type(name: str, lanes: int) -> str:
     return name if lanes == 1 else f"{name}x{lanes}"
 

@@ -176,7 +176,7 @@ class Body:
             other = next(others).load(place) if len(part.inputs) > 1 else None
             if index < begun:
                 continue
-            value = apply_step(part.op, f"{label}{index}", value, lanes, parameter, other)
+            value = apply_step(part.op, value, lanes, f"{label}{index}", parameter, other)
         return value
 
     @contextmanager

@@ -1,95 +1,80 @@
-"""Functions of single elements, on vectors: activations, per-channel maps, joins."""
+"""Functions of single elements, on vectors: their formulas in TensorIR."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import TypeAlias
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import Expr, exponential, larger, smaller, vector
-from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import (
-    Add,
-    Affine,
-    HardSigmoid,
-    HardSwish,
-    LeakyRelu,
-    Max,
-    MaxPool,
-    Mul,
-    PRelu,
-    Relu,
-    Relu6,
-    Sigmoid,
-    Silu,
-    Subsample,
-    Tanh,
+from cnndsl.backends.tvm.expressions import (
+    Expr,
+    error_function,
+    exponential,
+    hyperbolic_tangent,
+    larger,
+    logarithm,
+    smaller,
+    vector,
 )
+from cnndsl.ir.formula import Formula
+from cnndsl.ir.operator import Operator
 
 Parameters: TypeAlias = Callable[[str], Expr]
 """The vector of a parameter, by its role, at the place of the value."""
 
 
 def apply_step(
-    op: Operator, label: str, value: Expr, lanes: int, parameter: Parameters, other: Expr
+    op: Operator,
+    value: Expr,
+    lanes: int,
+    label: str = "",
+    parameter: Parameters | None = None,
+    other: Expr = None,
 ) -> Expr:
     """The value after one step; `other` is the further operand of a join.
 
     What chooses among values, rather than to compute one, is left to the kernel.
     """
-    match op:
-        case Affine():
-            return value * parameter(f"{label}.weight") + parameter(f"{label}.bias")
-        case PRelu():
-            slope = parameter(f"{label}.weight")
-            return tirx.Select(value >= vector(0.0, lanes), value, slope * value)
-        case Add():
-            return value + other
-        case Mul():
-            return value * other
-        case Max():
-            return larger(value, other, lanes)
-        case Subsample() | MaxPool():
-            return value
-    return ACTIVATIONS[type(op)](op, value, lanes)
+    if op.formula is None:
+        return value
+
+    def leaf(part: Formula) -> Expr:
+        if part.function == "parameter":
+            assert parameter
+            return parameter(f"{label}.{part.value}")
+        return {"x": value, "other": other}.get(part.function, part.value)
+
+    functions = _functions(lanes)
+    return op.formula.compute(leaf, lambda part, operands: functions[part.function](*operands))
 
 
-def clip(value: Expr, low: float, high: float, lanes: int) -> Expr:
-    """min(max(value, low), high)."""
-    return smaller(high, larger(low, value, lanes), lanes)
+def _functions(lanes: int) -> dict[str, Callable[..., Expr]]:
+    """Those of formulas, on vectors and Python numbers."""
+
+    def lifted(function: Callable[..., Expr]) -> Callable[..., Expr]:
+        return lambda *operands: function(*(_vector(x, lanes) for x in operands))
+
+    def with_lanes(function: Callable[..., Expr]) -> Callable[..., Expr]:
+        return lambda *operands: function(*operands, lanes)
+
+    return {
+        "add": lifted(operator.add),
+        "subtract": lifted(operator.sub),
+        "multiply": lifted(operator.mul),
+        "divide": lifted(operator.truediv),
+        "negative": lambda a: vector(0.0, lanes) - a,
+        "absolute": tirx.abs,
+        "maximum": with_lanes(larger),
+        "minimum": with_lanes(smaller),
+        "exp": with_lanes(exponential),
+        "log": with_lanes(logarithm),
+        "sqrt": tirx.sqrt,
+        "tanh": with_lanes(hyperbolic_tangent),
+        "erf": with_lanes(error_function),
+        "select": lifted(lambda a, b, c, d: tirx.Select(a >= b, c, d)),
+    }
 
 
-def sigmoid(value: Expr, lanes: int) -> Expr:
-    """1 / (1 + e^-value)."""
-    power = exponential(vector(0.0, lanes) - value, lanes)
-    return vector(1.0, lanes) / (vector(1.0, lanes) + power)
-
-
-def tanh(value: Expr, lanes: int) -> Expr:
-    """(1 - p) / (1 + p) with p = e^(-2 value)."""
-    power = exponential(vector(-2.0, lanes) * clip(value, -20.0, 20.0, lanes), lanes)
-    return (vector(1.0, lanes) - power) / (vector(1.0, lanes) + power)
-
-
-def hard_sigmoid(value: Expr, lanes: int) -> Expr:
-    """min(max(value + 3, 0), 6) / 6."""
-    return clip(value + vector(3.0, lanes), 0.0, 6.0, lanes) * vector(1 / 6, lanes)
-
-
-def leaky_relu(op: LeakyRelu, value: Expr, lanes: int) -> Expr:
-    """The slope below zero is an attribute."""
-    return tirx.Select(value >= vector(0.0, lanes), value, vector(op.slope, lanes) * value)
-
-
-ACTIVATIONS: dict[type[Operator], Callable[..., Expr]] = {
-    Relu: lambda op, value, lanes: larger(0.0, value, lanes),
-    Relu6: lambda op, value, lanes: clip(value, 0.0, 6.0, lanes),
-    LeakyRelu: leaky_relu,
-    Sigmoid: lambda op, value, lanes: sigmoid(value, lanes),
-    Tanh: lambda op, value, lanes: tanh(value, lanes),
-    Silu: lambda op, value, lanes: (
-        value / (vector(1.0, lanes) + exponential(vector(0.0, lanes) - value, lanes))
-    ),
-    HardSigmoid: lambda op, value, lanes: hard_sigmoid(value, lanes),
-    HardSwish: lambda op, value, lanes: value * hard_sigmoid(value, lanes),
-}
+def _vector(value: Expr, lanes: int) -> Expr:
+    return vector(value, lanes) if isinstance(value, int | float) else value

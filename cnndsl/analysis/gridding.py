@@ -17,14 +17,8 @@ from collections.abc import Iterator, Sequence
 
 from cnndsl.diagnostics import Diagnostic, Note, Span
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import POINT
 from cnndsl.ir.operators.convolution import Conv
-
-POINTWISE = frozenset(
-    {"affine", "bn", "channel_max", "dropout", "identity", "lrn", "maxout", "normalize"}
-    | {"hard_sigmoid", "hard_swish", "leaky_relu", "prelu", "relu", "relu6", "sigmoid", "silu"}
-    | {"pad_channels", "scale", "shuffle", "softmax", "tanh"}
-)
-"""Operators after which each position depends on the same position alone."""
 
 AXES = (" in depth", " vertically", " horizontally")
 
@@ -96,8 +90,10 @@ def _runs(graph: Graph) -> Iterator[list[Node]]:
     inner: set[str] = set()
     for node in graph.nodes():
         producers = graph.producers(node)
-        run = before.get(producers[0].name, []) if len(producers) == 1 else []
-        if _is_pointwise(node):
+        if len(producers) != 1:
+            continue
+        run = before.get(producers[0].name, [])
+        if _is_pointwise(graph, node):
             before[node.name] = run
         elif isinstance(node.op, Conv) and set(node.op.stride) == {1}:
             before[node.name] = [*run, node]
@@ -109,7 +105,7 @@ def _runs(graph: Graph) -> Iterator[list[Node]]:
             yield run
 
 
-def _is_pointwise(node: Node) -> bool:
-    if isinstance(node.op, Conv):
-        return set(node.op.kernel) == {1} == set(node.op.stride)
-    return node.op.name in POINTWISE
+def _is_pointwise(graph: Graph, node: Node) -> bool:
+    """Whether each position depends on the same position of the operand alone."""
+    windows = node.op.windows(graph.input_types(node))
+    return windows is not None and set(windows) == {POINT}

@@ -1,62 +1,92 @@
 """Which part of the input a position of a tensor can see.
 
-Source: Araujo, Norris and Sim, Computing receptive fields of convolutional neural networks,
-Distill (2019). Along a path of windows l with extent k_l (dilation included), stride s_l and
-padding p_l before the first position:
+Along a path of windows l with extent k_l (dilation included), stride s_l and padding p_l before the
+first position:
 
     size    r = 1 + sum_l (k_l - 1) * prod_{i<l} s_i
     stride  S = prod_l s_l
     padding P = sum_l p_l * prod_{i<l} s_i
 
 so that position 0 sees the input positions -P to -P + r - 1, and position n the same moved by
-n*S. Where paths join, the field is the smallest interval that holds the fields of all operands.
+n*S (Araujo, Norris and Sim, Computing receptive fields of convolutional neural networks, Distill
+2019). Behind enlarging layers fields differ from one position to the next, and repeat after some.
+Where paths join, the field is the smallest interval that holds the fields of all operands.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
+from cnndsl.ir.dims import Dim
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.windows import extent
+from cnndsl.ir.operator import Window
+
+LONGEST = 4096
+"""Positions after which fields have to repeat; else each is taken to see what any of them does."""
+
+Number: TypeAlias = int | Fraction
 
 
 @dataclass(frozen=True)
 class Field:
-    """The field along one axis: position n sees [start + n*stride, end + n*stride].
+    """The field along one axis.
 
-    Enlarging layers divide the stride, so the numbers are fractions; a fractional field is
-    rounded up to the largest that a position has.
+    `spans` are the first and the last input position that positions 0, 1, ... see; as many
+    positions further on, both are `advance` further on.
     """
 
-    start: Fraction
-    end: Fraction
-    stride: Fraction
+    spans: tuple[tuple[Number, Number], ...] = ((0, 0),)
+    advance: Number = 1
 
     @property
     def size(self) -> int:
-        """Positions of the input that are seen, those in the padding included."""
-        return math.ceil(self.end - self.start) + 1
+        """The most positions of the input that are seen, those in the padding included."""
+        return math.ceil(max(last - first for first, last in self.spans)) + 1
+
+    @property
+    def stride(self) -> Fraction:
+        """How far the field moves from one position to the next, on average."""
+        return Fraction(self.advance) / len(self.spans)
 
     @property
     def padding(self) -> int:
         """How far the field of position 0 reaches before the input (negative: starts inside)."""
-        return math.ceil(-self.start)
+        return math.ceil(-self.spans[0][0])
 
-    def window(self, kernel: int, stride: Fraction, before: Fraction) -> Field:
-        """The field behind a window of `kernel` adjacent positions."""
-        start = self.start - before * self.stride
-        end = self.end + (kernel - 1 - before) * self.stride
-        return Field(start, end, self.stride * stride)
+    def at(self, position: int) -> tuple[Number, Number]:
+        """The first and the last input position that a position sees."""
+        turns, index = divmod(position, len(self.spans))
+        first, last = self.spans[index]
+        return first + turns * self.advance, last + turns * self.advance
+
+    def behind(self, window: Window) -> Field:
+        """The field of what reads a window of adjacent positions."""
+        step, low, high, each = window.step, window.low, window.high, window.each
+        whole = len(self.spans) * each
+        period = whole // math.gcd(whole, step)
+        if period > LONGEST:
+            return self._bounds_behind(window)
+        spans = (
+            (self.at((j * step + low) // each)[0], self.at((j * step + high) // each)[1])
+            for j in range(period)
+        )
+        return Field(tuple(spans), period * step // whole * self.advance)
+
+    def _bounds_behind(self, window: Window) -> Field:
+        """An equal span for all positions that holds each of theirs."""
+        stride, each = self.stride, window.each
+        low = min(first - i * stride for i, (first, _) in enumerate(self.spans))
+        high = max(last - i * stride for i, (_, last) in enumerate(self.spans))
+        span = (low + stride * (window.low - each + 1) / each, high + stride * window.high / each)
+        return Field((span,), stride * window.step / each)
 
 
 Fields: TypeAlias = tuple[Field, ...] | None
 """One field for each spatial axis; None if every position sees the whole input."""
-
-POINT = Field(Fraction(0), Fraction(0), Fraction(1))
 
 
 def receptive_fields(graph: Graph) -> dict[str, Fields]:
@@ -68,48 +98,35 @@ def receptive_fields(graph: Graph) -> dict[str, Fields]:
     return fields
 
 
-def _behind(graph: Graph, node: Node, operands: list[Fields]) -> Fields:
+def _behind(graph: Graph, node: Node, operands: Sequence[Fields]) -> Fields:
     if not operands:
-        return (POINT,) * node.type.rank or None
+        return (Field(),) * node.type.rank or None
     known = [operand for operand in operands if operand is not None]
-    if len(known) < len(operands) or node.type.rank == 0:
+    types = graph.input_types(node)
+    windows = node.op.windows(types)
+    if len(known) < len(operands) or not windows:
         return None
-    joined = [_union(axis) for axis in zip(*known, strict=True)]
-    steps = _steps(graph, node)
-    return tuple(field.window(*step) for field, step in zip(joined, steps, strict=True))
+    joined = map(_union, zip(*known, strict=True), types[0].spatial)
+    fields = [f and f.behind(window) for f, window in zip(joined, windows, strict=True)]
+    found = tuple(field for field in fields if field)
+    return found if len(found) == len(fields) else None
 
 
-def _union(fields: tuple[Field, ...]) -> Field:
-    return Field(
-        min(field.start for field in fields),
-        max(field.end for field in fields),
-        max(field.stride for field in fields),
-    )
+def _union(fields: Sequence[Field], size: Dim) -> Field | None:
+    """The field that holds all of these at each of so many positions.
 
-
-def _steps(graph: Graph, node: Node) -> Iterator[tuple[int, Fraction, Fraction]]:
-    """Kernel, stride and padding before for each axis; operators without windows see a point."""
-    op, rank = node.op, node.type.rank
-    dilation = getattr(op, "dilation", (1,) * rank)
-    if op.name == "conv_transpose":
-        windows = zip(op.kernel, op.stride, dilation, op.pads, strict=True)  # type: ignore[attr-defined]
-        for k, s, r, (before, _) in windows:
-            seen = (extent(k, r) - 1) // s + 1
-            yield seen, Fraction(1, s), Fraction(seen - 1 - before // s)
-    elif hasattr(op, "pads"):
-        windows = zip(op.kernel, op.stride, dilation, op.pads, strict=True)  # type: ignore[attr-defined]
-        for k, s, r, (before, _) in windows:
-            yield extent(k, r), Fraction(s), Fraction(before)
-    elif op.name.startswith("adaptive"):
-        (x,) = graph.input_types(node)
-        for n, m in zip(x.spatial, node.type.spatial, strict=True):
-            assert isinstance(n, int)
-            assert isinstance(m, int)
-            largest = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
-            yield largest, Fraction(n, m), Fraction(0)
-    elif op.name == "subsample":
-        yield from ((1, Fraction(s), Fraction(0)) for s in op.stride)  # type: ignore[attr-defined]
-    elif op.name == "upsample":
-        yield from ((1, Fraction(1, s), Fraction(0)) for s in op.factor)  # type: ignore[attr-defined]
-    else:
-        yield from ((1, Fraction(1), Fraction(0)) for _ in range(rank))
+    None if they move at different strides over more positions than can be looked at.
+    """
+    if len(set(fields)) == 1:
+        return fields[0]
+    stride = max(field.stride for field in fields)
+    period = math.lcm(*(len(field.spans) for field in fields))
+    if any(field.stride != stride for field in fields):
+        if not isinstance(size, int):
+            return None
+        period = size
+    if period > LONGEST:
+        return None
+    seen = [[field.at(position) for field in fields] for position in range(period)]
+    spans = ((min(first for first, _ in s), max(last for _, last in s)) for s in seen)
+    return Field(tuple(spans), stride * period)

@@ -36,7 +36,7 @@ def command(name: str | None) -> int:
     from cnndsl.diagnostics import CnnError
     from cnndsl.diagnostics.codes import CATALOGUE
     from cnndsl.ir.operators import BY_NAME
-    from cnndsl.language.problem import meant
+    from cnndsl.language.messages import meant
     from cnndsl.passes.pipeline import passes
 
     steps = {step.name: step for step in passes()}

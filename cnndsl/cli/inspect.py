@@ -15,7 +15,6 @@ from cnndsl.cli.common import (
     only_for_networks,
     print_json,
     print_table,
-    show,
 )
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
 from cnndsl.cli.passes import show_view, view_options, wants_view
@@ -74,9 +73,7 @@ def command(
 
 def _inspect_network(network: Network, as_json: bool, depth: int) -> None:
     from cnndsl.analysis.crops import crops
-    from cnndsl.analysis.gridding import gridding
 
-    show(gridding(network.graph))
     if as_json:
         from cnndsl.analysis.report import report
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 Sizes: TypeAlias = tuple[int, ...]
@@ -23,10 +23,14 @@ PADDING_MODES = ("same", "valid", "full", "same_upper", "same_lower")
 
 @dataclass(frozen=True)
 class Kind:
-    """`says` completes the sentence "stride takes …"; `convert` gives the stored form."""
+    """`says` completes the sentence "stride takes …"; `convert` gives the stored form.
+
+    `axes`: a tuple with one number for each spatial axis, once bound.
+    """
 
     says: str
     convert: Callable[[Any], Any]
+    axes: bool = False
 
 
 def attribute(kind: Kind, default: Any = MISSING) -> Any:
@@ -189,14 +193,14 @@ def choice(*names: str) -> Kind:
 
 def optional(kind: Kind) -> Kind:
     """The kind, or nothing (None)."""
-    return Kind(kind.says, lambda value: None if value is None else kind.convert(value))
+    return replace(kind, convert=lambda value: None if value is None else kind.convert(value))
 
 
 COUNT = Kind("a whole number from 1", _whole(1))
 INDEX = Kind("a whole number from 0", _whole(0))
 ODD = Kind("an odd whole number", _odd)
-SIZES = Kind("a whole number from 1, or a list with one for each axis", _sizes(1))
-EXTENTS = Kind("a whole number from 0, or a list with one for each axis", _sizes(0))
+SIZES = Kind("a whole number from 1, or a list with one for each axis", _sizes(1), True)
+EXTENTS = Kind("a whole number from 0, or a list with one for each axis", _sizes(0), True)
 PADDING = Kind(
     "same, valid, full, same_upper, same_lower, a whole number from 0, or a list with a number "
     "or a pair [before, after] for each axis",

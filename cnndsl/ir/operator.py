@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, Flag
 from typing import Any, ClassVar
 
+from cnndsl.ir.formula import Formula
 from cnndsl.ir.types import TensorType
+
+
+class Sign(Enum):
+    """Whether results are at least zero: always, if all operands are, or not known to be."""
+
+    NONNEGATIVE = "nonnegative"
+    KEPT = "kept"
+    ANY = "any"
+
+
+class Reads(Flag):
+    """What the gradient of an operator reads of its forward pass."""
+
+    NOTHING = 0
+    OPERANDS = 1
+    RESULT = 2
+    BOTH = 3
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a position depends on along one axis, of every operand.
+
+    Result j reads the positions (j*step + low) // each to (j*step + high) // each. Those before 0
+    and behind the last are padding.
+    """
+
+    step: int = 1
+    low: int = 0
+    high: int = 0
+    each: int = 1
+
+
+Windows = tuple[Window, ...] | None
+"""One for each spatial axis; None if every result depends on all positions."""
+
+POINT = Window()
+"""The same position alone."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +84,7 @@ class OperatorError(ValueError):
 
 
 @dataclass(frozen=True)
-class Operator:
+class Operator(ABC):
     """Base of all operators: a frozen dataclass whose fields are the attributes.
 
     The fields, in order, are also the arguments in the language. `name` is the operator's name
@@ -58,6 +99,39 @@ class Operator:
     name: ClassVar[str]
     operands: ClassVar[int | None] = 1
     smaller_is_better: ClassVar[bool] = False
+    """Whether outputs are distances, the smallest of which is the answer."""
+    in_place: ClassVar[bool] = False
+    """Whether element i of the result can be written over element i of an operand of its type."""
+    selects: ClassVar[bool] = False
+    """Whether each result is one of the numbers, or a mean of those, that its window holds."""
+    internal: ClassVar[bool] = False
+    """Whether passes alone make it: the language has no word for it."""
+    foreign: ClassVar[tuple[str, ...]] = ()
+    """Names in other frameworks, as `cnndsl.language.foreign` writes them."""
+
+    @property
+    @abstractmethod
+    def sign(self) -> Sign:
+        """The sign of the result."""
+
+    @property
+    @abstractmethod
+    def gradient(self) -> Reads:
+        """What the gradient reads."""
+
+    @abstractmethod
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """Which positions of the operands each position of the result depends on, once bound."""
+
+    @property
+    def formula(self) -> Formula | None:
+        """What a function of single elements, or a join of two operands, computes of them."""
+        return None
+
+    def is_identity(self, x: TensorType) -> bool:
+        """Whether y = x for a single operand of this type, once bound."""
+        same = self.selects and self.infer([x]) == x
+        return same and set(self.windows([x]) or (POINT,)) == {POINT}
 
     def bind(self, inputs: Sequence[TensorType]) -> Operator:
         """This operator with all attributes in the form that fits the operands.

@@ -17,7 +17,7 @@ from cnndsl.ir.graph import Auxiliary, Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import BY_NAME, Input, SqueezeExcite
 
-PLAIN = {**BY_NAME, SqueezeExcite.name: SqueezeExcite}
+PLAIN: dict[str, type[Operator]] = {**BY_NAME, SqueezeExcite.name: SqueezeExcite}
 """Operators whose attributes are plain values."""
 
 

@@ -4,29 +4,10 @@ from __future__ import annotations
 
 import re
 
+from cnndsl.ir.operators import BY_NAME, Activation
+
 _OURS = {
-    "batchnorm": "bn",
-    "cat": "concat",
-    "channelshuffle": "shuffle",
-    "concatenate": "concat",
-    "deconv": "conv_transpose",
-    "dense": "fc",
-    "depthwiseconv": "depthwise",
-    "fullyconnected": "fc",
-    "gap": "global_avgpool",
-    "innerproduct": "fc",
-    "interpolate": "upsample",
-    "linear": "fc",
-    "localresponsenorm": "lrn",
-    "locallyconnected": "local_conv",
-    "lppool": "l2pool",
-    "maximum": "max",
-    "multiply": "mul",
-    "norm": "normalize",
-    "rescaling": "scale",
-    "swish": "silu",
-    "upsampling": "upsample",
-    "upsamplingnearest": "upsample",
+    **{alias: name for name, operator in BY_NAME.items() for alias in operator.foreign},
     # parameters
     "channelsout": "filters",
     "dilationrate": "dilation",
@@ -46,14 +27,12 @@ _OURS = {
     "strides": "stride",
     "usebias": "bias",
 }
-"""Operators, then parameters, by names as `_plain` makes them."""
+"""What operators say of themselves, then parameters, by names as `_plain` makes them."""
 
-_ACTIVATIONS = (
-    "relu, relu6, leaky_relu, prelu, sigmoid, hard_sigmoid, silu, hard_swish, tanh, softmax"
-)
+_ACTIVATIONS = ", ".join(name for name, op in BY_NAME.items() if issubclass(op, Activation))
 _REMARKS = {
     **dict.fromkeys(
-        ("celu", "elu", "gelu", "hardtanh", "logsoftmax", "mish", "selu", "softplus", "softsign"),
+        ("celu", "logsoftmax", "mish", "selu", "softsign"),
         f"there is nothing like it; activations are {_ACTIVATIONS}",
     ),
     "droppath": "leave it out: it is the identity at inference, where stochastic_depth(survival) "

@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import (
-    ACTIVATIONS,
-    Add,
-    Affine,
-    Average,
-    BatchNorm,
-    Dropout,
-    Flatten,
-    Identity,
-    Max,
-    Mul,
-    Scale,
-    Slice,
-    SqueezeExcite,
-    StochasticDepth,
-)
+from cnndsl.ir.operators import Dropout, Flatten, Identity, Slice
 from cnndsl.memory.model import Options
-
-JOINS = (Add, Average, Max, Mul)
-ELEMENTWISE = (
-    *ACTIVATIONS,
-    *JOINS,
-    Affine,
-    BatchNorm,
-    Scale,
-    SqueezeExcite,
-    StochasticDepth,
-)
-"""y[i] depends on the operands' element i alone, or on a vector's element for its channel; of
-squeeze_excite also on sums that are complete before the first element is written."""
 
 
 def overwritable(graph: Graph, node: Node, options: Options) -> list[int]:
     """The operands whose element i is last read when element i of the result is written.
 
-    These are the operands of the joins that follow the core, and all if the core is elementwise.
+    These are the operands of the joins that follow the core, and all if the core can be.
     """
     operands = graph.producers(node)
-    first = 0 if isinstance(node.op, ELEMENTWISE) else len(node.core.inputs)
+    first = 0 if node.op.in_place else len(node.core.inputs)
     return [
         index
         for index in range(first, len(operands))

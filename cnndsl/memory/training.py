@@ -14,61 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import (
-    ACTIVATIONS,
-    AdaptiveAvgPool,
-    Add,
-    Affine,
-    Average,
-    AvgPool,
-    BatchNorm,
-    Concat,
-    Conv,
-    ConvTranspose,
-    DistanceAvgPool,
-    Dropout,
-    Flatten,
-    FullyConnected,
-    GlobalAvgPool,
-    HardSigmoid,
-    HardSwish,
-    Identity,
-    Input,
-    LeakyRelu,
-    LocalConv,
-    Mul,
-    PadChannels,
-    PRelu,
-    RadialBasis,
-    Relu,
-    Relu6,
-    Scale,
-    Shuffle,
-    Sigmoid,
-    Silu,
-    Slice,
-    Softmax,
-    StochasticDepth,
-    Subsample,
-    Tanh,
-    TiledConv,
-    Upsample,
-)
+from cnndsl.ir.operator import Reads
+from cnndsl.ir.operators import Activation, BatchNorm, Concat, Flatten, Identity, Slice
 from cnndsl.memory.model import float32_bytes
-
-READS_OPERANDS = (
-    *(Affine, BatchNorm, Conv, ConvTranspose, FullyConnected, HardSwish, LocalConv, Mul, PRelu),
-    *(RadialBasis, Silu, TiledConv),
-)
-READS_RESULT = (HardSigmoid, LeakyRelu, Relu, Relu6, Sigmoid, Softmax, Tanh)
-READS_NOTHING = (
-    *(AdaptiveAvgPool, Add, Average, AvgPool, Concat, DistanceAvgPool, Dropout, Flatten),
-    *(GlobalAvgPool, Identity, Input, PadChannels, Scale, Shuffle, Slice, StochasticDepth),
-    *(Subsample, Upsample),
-)
-"""Linear operators. The masks of dropout and stochastic depth come from their seeds."""
-
-VIEWS = (Flatten, Identity, Slice)
 
 
 @dataclass(frozen=True)
@@ -121,17 +69,15 @@ def training_memory(
 
 def _reads(graph: Graph, node: Node) -> Iterator[Node]:
     """The results that the gradient of a node reads."""
-    if isinstance(node.op, READS_NOTHING):
-        return
-    if not isinstance(node.op, READS_RESULT):
+    if Reads.OPERANDS in node.op.gradient:
         yield from graph.producers(node)
-    if not isinstance(node.op, READS_OPERANDS):
+    if Reads.RESULT in node.op.gradient:
         yield node
 
 
 def _source(graph: Graph, node: Node) -> Node:
     """The node whose result a view shows."""
-    while isinstance(node.op, VIEWS):
+    while isinstance(node.op, Flatten | Identity | Slice):
         (node,) = graph.producers(node)
     return node
 
@@ -144,7 +90,7 @@ def _cheap(graph: Graph) -> dict[str, type[Concat] | type[BatchNorm]]:
             cheap[node.name] = Concat
         elif isinstance(node.op, BatchNorm):
             cheap[node.name] = BatchNorm
-        elif isinstance(node.op, ACTIVATIONS):
+        elif isinstance(node.op, Activation):
             (operand,) = graph.producers(node)
             if cheap.get(_source(graph, operand).name) is BatchNorm:
                 cheap[node.name] = BatchNorm

@@ -10,9 +10,6 @@ from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operators import Affine, BatchNorm, Scale
 
-CHANNEL_AFFINE = (BatchNorm, Affine, Scale)
-"""The operators that are such a map."""
-
 
 @dataclass(frozen=True)
 class ChannelAffine:
@@ -23,7 +20,7 @@ class ChannelAffine:
 
     @classmethod
     def of(cls, node: Node) -> ChannelAffine:
-        """What a node of CHANNEL_AFFINE computes.
+        """What the node of a ChannelMap computes.
 
         bn: factor = weight / sqrt(running_var + eps), shift = bias - running_mean * factor
         (Ioffe and Szegedy 2015, algorithm 2).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import PLAIN_ACTIVATIONS, Concat, Relu
+from cnndsl.ir.operators import Activation, Concat, Relu
 from cnndsl.passes.epilogue import MAKERS
 from cnndsl.passes.rectified import nonnegative_nodes
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
@@ -29,7 +29,7 @@ class ConcatActivation:
 
         def move(graph: Graph, node: Node) -> str | None:
             (concat,) = graph.producers(node)
-            if not isinstance(concat.op, Concat):
+            if not isinstance(concat.op, Concat) or node.params:
                 return None
             require_one_reader(graph, concat)
             keeps = nonnegative if isinstance(node.op, Relu) else set()
@@ -44,4 +44,4 @@ class ConcatActivation:
             graph.bypass(node, concat)
             return f"moved before {concat.name}"
 
-        return rewrite_each(graph, PLAIN_ACTIVATIONS, move)
+        return rewrite_each(graph, Activation, move)

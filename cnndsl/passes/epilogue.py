@@ -5,16 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import ACTIVATIONS, Add, Max, Mul, SqueezeExcite
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.ir.operators import Elementwise, Join, Linear, SqueezeExcite
 from cnndsl.passes.fusing import add_epilogue
-from cnndsl.passes.linear import WEIGHTED
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
-JOINS = (Add, Mul, Max)
-"""Joins that can take their operands one after another."""
-
-MAKERS = (*WEIGHTED, SqueezeExcite)
+MAKERS = (Linear, SqueezeExcite)
 """Operators that can finish their results before they store them."""
 
 
@@ -32,7 +27,9 @@ class Epilogue:
         """Extend each convolution by its followers, first to last."""
         order = {node.name: index for index, node in enumerate(graph.nodes())}
 
-        def move(graph: Graph, node: Node) -> str:
+        def move(graph: Graph, node: Node) -> str | None:
+            if node.op.formula is None:
+                return None
             operands = graph.producers(node)
             latest_first = sorted(operands, key=lambda x: order[x.name], reverse=True)
             maker = _maker(graph, node, latest_first)
@@ -41,7 +38,7 @@ class Epilogue:
             order[maker.name] = order[node.name]
             return f"epilogue of {maker.name}"
 
-        return rewrite_each(graph, (*ACTIVATIONS, *CHANNEL_AFFINE, *JOINS), move)
+        return rewrite_each(graph, (Elementwise, Join), move)
 
 
 def _maker(graph: Graph, node: Node, operands: list[Node]) -> Node:

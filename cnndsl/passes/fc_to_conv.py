@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from cnndsl.ir.algebra import reshape
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
-    ACTIVATIONS,
     Conv,
+    Elementwise,
     Flatten,
+    Flattening,
     FullyConnected,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    RadialBasis,
+    GlobalPool,
 )
 from cnndsl.ir.part import Part
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE
 from cnndsl.passes.rewrite import (
     Reject,
     Report,
@@ -24,12 +22,6 @@ from cnndsl.passes.rewrite import (
     require_one_reader,
     rewrite_each,
 )
-
-FLATTENING = (Flatten, FullyConnected, RadialBasis)
-"""Operators that read a map as a vector."""
-
-VECTOR_MAKERS = (*FLATTENING, GlobalAvgPool, GlobalMaxPool)
-"""Operators that make the same of a [C, 1, 1] map as of a vector [C]."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ def _to_conv(graph: Graph, node: Node) -> str:
     params = {**node.params, "weight": reshape(weight, (node.op.units, channels, *kernel))}
     outputs, readers = graph.output_names(node), [reader for reader, _ in graph.consumers(node)]
     conv = graph.put(Node(node.name, Part.of(op, [x.type], params), spans=node.spans), [x])
-    if outputs or not all(isinstance(reader.op, FLATTENING) for reader in readers):
+    if outputs or not all(isinstance(reader.op, Flattening) for reader in readers):
         graph.insert_after(conv, f"{node.name}/flatten", Flatten(), spans=node.spans)
     else:
         graph.bind_readers(conv)
@@ -98,7 +90,7 @@ def _to_fc(graph: Graph, node: Node) -> str | None:
     graph.put(Node(node.name, layer, spans=node.spans), [x])
     for step in between:
         graph.put(step, graph.producers(step))
-    if isinstance(last.op, FullyConnected | RadialBasis):
+    if not isinstance(last.op, Flatten | GlobalPool):
         graph.put(last, graph.producers(last))
     else:
         graph.bypass(last, graph.producers(last)[0])
@@ -111,9 +103,9 @@ def _vector_maker(graph: Graph, node: Node) -> tuple[list[Node], Node]:
     while True:
         require_one_reader(graph, node)
         ((reader, _),) = graph.consumers(node)
-        if isinstance(reader.op, VECTOR_MAKERS):
+        if isinstance(reader.op, Flattening | GlobalPool):
             return between, reader
-        if not isinstance(reader.op, (*ACTIVATIONS, *CHANNEL_AFFINE)):
+        if not isinstance(reader.op, Elementwise):
             raise Reject(f"its reader {describe(reader)} makes no vector of it")
         between.append(reader)
         node = reader

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Add, Affine, BatchNorm, Concat, Scale
+from cnndsl.ir.operators import Add, Affine, BatchNorm, ChannelMap, Concat, Linear, Scale
 from cnndsl.passes.channel_affine import ChannelAffine
-from cnndsl.passes.linear import LINEAR, after, before
+from cnndsl.passes.linear import after, before
 from cnndsl.passes.rewrite import (
     Reject,
     Report,
@@ -85,7 +85,7 @@ def _makers(graph: Graph, operand: Node, outer: ChannelAffine) -> list[tuple[Nod
     while pending:
         node, part = pending.pop()
         require_one_reader(graph, node)
-        if isinstance(node.op, LINEAR):
+        if isinstance(node.op, Linear | ChannelMap):
             makers.append((node, part))
         elif isinstance(node.op, Concat):
             start = 0
@@ -107,7 +107,7 @@ def _fold_forward(graph: Graph, node: Node) -> str:
     inner = ChannelAffine.of(node)
     readers = [reader for reader, _ in graph.consumers(node)]
     for reader in readers:
-        if not isinstance(reader.op, LINEAR):
+        if not isinstance(reader.op, Linear | ChannelMap):
             raise Reject(f"its reader {describe(reader)} has no weights")
     changes = [(reader, before(reader, node.type, inner)) for reader in readers]
     for reader, (op, params) in changes:

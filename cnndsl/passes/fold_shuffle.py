@@ -8,17 +8,7 @@ from dataclasses import dataclass, replace
 from cnndsl.ir.algebra import reshape, take
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import (
-    ACTIVATIONS,
-    Conv,
-    ConvTranspose,
-    FullyConnected,
-    Shuffle,
-    Subsample,
-    Upsample,
-)
-from cnndsl.ir.operators.pooling import AdaptivePool, GlobalPool, Pool
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.ir.operators import Channelwise, Conv, ConvTranspose, FullyConnected, Shuffle
 from cnndsl.passes.depthwise_prologue import is_depthwise
 from cnndsl.passes.fusing import step_of
 from cnndsl.passes.rewrite import (
@@ -29,17 +19,6 @@ from cnndsl.passes.rewrite import (
     require_one_reader,
     rewrite_each,
 )
-
-CHANNELWISE = (
-    *ACTIVATIONS,
-    *CHANNEL_AFFINE,
-    AdaptivePool,
-    GlobalPool,
-    Pool,
-    Subsample,
-    Upsample,
-)
-"""Operators that treat every channel alike, but for parameters of one number each."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +111,7 @@ def is_channelwise(node: Node) -> bool:
     """Whether each channel of a node's result depends on the same channel of its operand alone."""
     if isinstance(node.op, Conv):
         return is_depthwise(node.op, node.params["weight"].shape)
-    return isinstance(node.op, CHANNELWISE)
+    return isinstance(node.op, Channelwise)
 
 
 def reordered(node: Node, order: Sequence[int]) -> list[Node]:

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Affine
+from cnndsl.ir.operators import Affine, ChannelMap
 from cnndsl.ir.part import Part
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
+from cnndsl.passes.channel_affine import ChannelAffine
 
 
 def step_of(node: Node) -> Part[Operator]:
     """What a node of one part computes; a per-channel map of any kind as affine."""
-    if isinstance(node.op, CHANNEL_AFFINE):
+    if isinstance(node.op, ChannelMap):
         return replace(node.core, op=Affine(), params=ChannelAffine.of(node).params())
     return node.core
 

@@ -10,8 +10,7 @@ from cnndsl.ir.algebra import ZERO, broadcast, concat
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import ACTIVATIONS, Conv, Slice
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.ir.operators import Activation, ChannelMap, Conv, Slice
 from cnndsl.passes.rewrite import Reject, Report, rewrite_each
 
 
@@ -53,7 +52,7 @@ def joined_name(nodes: Sequence[Node]) -> str:
 
 def plain_activation(node: Node) -> bool:
     """Whether a node is an activation without parameters."""
-    return isinstance(node.op, ACTIVATIONS) and not node.params
+    return isinstance(node.op, Activation) and not node.params
 
 
 def _join_readers(graph: Graph, node: Node) -> str | None:
@@ -92,14 +91,14 @@ def activation_behind(graph: Graph, conv: Node) -> Hashable:
 def only_activation(graph: Graph, node: Node) -> Node | None:
     """The activation that is all that reads a node."""
     readers = [reader for reader, _ in graph.consumers(node)]
-    if len(readers) == 1 and isinstance(readers[0].op, ACTIVATIONS):
+    if len(readers) == 1 and isinstance(readers[0].op, Activation):
         return None if graph.output_names(node) else readers[0]
     return None
 
 
 def mapped(graph: Graph, node: Node) -> bool:
     """Whether a per-channel map is left behind a node, for its epilogue to take."""
-    return any(isinstance(reader.op, CHANNEL_AFFINE) for reader, _ in graph.consumers(node))
+    return any(isinstance(reader.op, ChannelMap) for reader, _ in graph.consumers(node))
 
 
 def join(graph: Graph, x: Node, convs: Sequence[Node]) -> None:

@@ -14,18 +14,18 @@ from cnndsl.ir.algebra import add, along, broadcast, embed_table, multiply, resh
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Affine, Conv, ConvTranspose, FullyConnected, LocalConv, TiledConv
+from cnndsl.ir.operators import (
+    Affine,
+    ChannelMap,
+    Conv,
+    ConvTranspose,
+    FullyConnected,
+    Linear,
+    Windowed,
+)
 from cnndsl.ir.types import TensorType
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
+from cnndsl.passes.channel_affine import ChannelAffine
 from cnndsl.passes.rewrite import Reject
-
-Weighted: TypeAlias = Conv | ConvTranspose | LocalConv | TiledConv | FullyConnected
-
-WEIGHTED = (Conv, ConvTranspose, LocalConv, TiledConv, FullyConnected)
-"""Operators W x + b."""
-
-LINEAR = (*WEIGHTED, *CHANNEL_AFFINE)
-"""Operators that can take a per-channel map into their weights."""
 
 Change: TypeAlias = tuple[Operator, Mapping[str, Expression]]
 """The new operator of a node, and its parameters."""
@@ -37,9 +37,9 @@ def after(node: Node, x: TensorType, outer: ChannelAffine) -> Change:
     `x` is the type of its operand.
     """
     op = node.op
-    if isinstance(op, CHANNEL_AFFINE):
+    if isinstance(op, ChannelMap):
         return Affine(), outer.after(ChannelAffine.of(node)).params()
-    assert isinstance(op, WEIGHTED)
+    assert isinstance(op, Linear)
     weight = node.params["weight"]
     scaled = multiply(weight, _over_outputs(op, outer.factor, weight, x))
     bias = node.params.get("bias")
@@ -55,9 +55,9 @@ def before(node: Node, x: TensorType, inner: ChannelAffine) -> Change:
     Raises Reject if padding lets the shift act on fewer terms at the border.
     """
     op = node.op
-    if isinstance(op, CHANNEL_AFFINE):
+    if isinstance(op, ChannelMap):
         return Affine(), ChannelAffine.of(node).after(inner).params()
-    assert isinstance(op, WEIGHTED)
+    assert isinstance(op, Linear)
     weight = node.params["weight"]
     scaled = multiply(weight, _over_inputs(op, inner.factor, weight, x))
     bias = node.params.get("bias")
@@ -69,13 +69,13 @@ def before(node: Node, x: TensorType, inner: ChannelAffine) -> Change:
     return _weighted(op, scaled, bias)
 
 
-def _weighted(op: Weighted, weight: Expression, bias: Expression | None) -> Change:
+def _weighted(op: Linear, weight: Expression, bias: Expression | None) -> Change:
     """The operator with other weights, which are no longer the constants of the network."""
     if isinstance(op, Conv) and op.weight is not None:
         op = replace(op, weight=None)
     if bias is None:
         return op, {"weight": weight}
-    return replace(op, bias=True), {"weight": weight, "bias": bias}
+    return op.with_bias(), {"weight": weight, "bias": bias}
 
 
 def _sum(
@@ -88,13 +88,11 @@ def _sum(
     return broadcast(shift, shape) if bias is None else add(bias, shift)
 
 
-def _bias_shape(op: Weighted, x: TensorType) -> tuple[int, ...]:
-    return replace(op, bias=True).parameters([x])["bias"].shape
+def _bias_shape(op: Linear, x: TensorType) -> tuple[int, ...]:
+    return op.with_bias().parameters([x])["bias"].shape
 
 
-def _over_outputs(
-    op: Weighted, vector: Expression, weight: Expression, x: TensorType
-) -> Expression:
+def _over_outputs(op: Linear, vector: Expression, weight: Expression, x: TensorType) -> Expression:
     """A vector [filters] in a form that broadcasts over the weight."""
     rank = len(weight.shape)
     match op:
@@ -106,7 +104,7 @@ def _over_outputs(
     return along(vector, 0, rank)
 
 
-def _over_inputs(op: Weighted, vector: Expression, weight: Expression, x: TensorType) -> Expression:
+def _over_inputs(op: Linear, vector: Expression, weight: Expression, x: TensorType) -> Expression:
     """A vector [input channels] in a form that broadcasts over the weight."""
     rank = len(weight.shape)
     match op:
@@ -132,15 +130,15 @@ def _by_group(vector: Expression, groups: int, leading: int, rank: int) -> Expre
     return reshape(rows, (leading, size // groups, *(1,) * (rank - 2)))
 
 
-def _sum_over_inputs(op: Weighted, terms: Expression, x: TensorType) -> Expression:
+def _sum_over_inputs(op: Linear, terms: Expression, x: TensorType) -> Expression:
     """The terms of each bias: summed over input channels and kernel positions."""
     if isinstance(op, Conv) and op.table is not None:
         terms = embed_table(terms, op.table, x.channels)
     return sum_axes(terms, range(len(_bias_shape(op, x)), len(terms.shape)))
 
 
-def _require_even_border(node: Node, op: Weighted) -> None:
+def _require_even_border(node: Node, op: Linear) -> None:
     if isinstance(op, ConvTranspose):
         raise Reject(f"{node.name} is transposed: the border would change")
-    if not isinstance(op, FullyConnected) and any(map(any, op.pads)):
+    if isinstance(op, Windowed) and any(map(any, op.pads)):
         raise Reject(f"{node.name} is padded: the border would change")

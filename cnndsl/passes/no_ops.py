@@ -6,44 +6,8 @@ from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import (
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    AvgPool,
-    ChannelMax,
-    Concat,
-    DistanceAvgPool,
-    Flatten,
-    FullyConnected,
-    Maxout,
-    MaxPool,
-    PadChannels,
-    RadialBasis,
-    Scale,
-    Shuffle,
-    Slice,
-    Subsample,
-    Upsample,
-)
+from cnndsl.ir.operators import Concat, Flatten, Flattening, Shuffle, Slice
 from cnndsl.passes.rewrite import Report, rewrite_each
-
-CANDIDATES = (
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    AvgPool,
-    ChannelMax,
-    Concat,
-    DistanceAvgPool,
-    Flatten,
-    Maxout,
-    MaxPool,
-    PadChannels,
-    Scale,
-    Shuffle,
-    Slice,
-    Subsample,
-    Upsample,
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +22,7 @@ class NoOps:
 
     def run(self, graph: Graph) -> Report:
         """Remove them, producers first."""
-        return rewrite_each(graph, CANDIDATES, _remove)
+        return rewrite_each(graph, Operator, _remove)
 
 
 def _remove(graph: Graph, node: Node) -> str | None:
@@ -75,34 +39,20 @@ def _same_as(graph: Graph, node: Node) -> Node | None:
     """The node that can be read instead of this one."""
     if isinstance(node.op, Concat):
         return _split_value(graph, node)
+    if node.op.operands != 1:
+        return None
     (operand,) = graph.producers(node)
     if isinstance(node.op, Flatten) and _only_flattened(graph, node):
         return operand
-    if node.type != operand.type:
-        return None
     if isinstance(node.op, Shuffle) and isinstance(operand.op, Shuffle):
         groups = node.op.groups * operand.op.groups
         return graph.producers(operand)[0] if groups == node.type.channels else None
-    return operand if _keeps(node.op, node.type.channels) else None
-
-
-def _keeps(op: Operator, channels: int) -> bool:
-    """Whether y = x, given that the shapes are equal."""
-    match op:
-        case MaxPool() | AvgPool() | DistanceAvgPool():
-            return set(op.kernel) == set(op.strides) == {1} and not any(map(any, op.pads))
-        case Scale(factor=factor, shift=shift):
-            return set(factor) == {1.0} and set(shift) == {0.0}
-        case Shuffle(groups=groups):
-            return groups in (1, channels)
-        case Subsample(stride=stride):
-            return set(stride) == {1}
-    return True
+    return operand if node.op.is_identity(operand.type) else None
 
 
 def _only_flattened(graph: Graph, node: Node) -> bool:
     readers = graph.consumers(node)
-    flattening = all(isinstance(reader.op, FullyConnected | RadialBasis) for reader, _ in readers)
+    flattening = all(isinstance(reader.op, Flattening) for reader, _ in readers)
     return flattening and not graph.output_names(node)
 
 

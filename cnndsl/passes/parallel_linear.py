@@ -10,9 +10,9 @@ from functools import reduce
 from cnndsl.ir.algebra import ONE, add, broadcast, embed_table, flip, pad, reshape
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Add, Conv, FullyConnected
+from cnndsl.ir.operators import Add, ChannelMap, Conv, FullyConnected
 from cnndsl.passes.branches import has_one_use, leaves_of
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE, ChannelAffine
+from cnndsl.passes.channel_affine import ChannelAffine
 from cnndsl.passes.horizontal import joined_name
 from cnndsl.passes.rewrite import Reject, Report, require_one_reader, rewrite_each
 
@@ -68,7 +68,7 @@ def _groups(graph: Graph, leaves: Sequence[Node]) -> list[list[Node]]:
         if isinstance(leaf.op, Conv | FullyConnected):
             found.setdefault(graph.producers(leaf)[0].name, []).append(leaf)
     for leaf in leaves:
-        x = graph.producers(leaf)[0].name if isinstance(leaf.op, CHANNEL_AFFINE) else leaf.name
+        x = graph.producers(leaf)[0].name if isinstance(leaf.op, ChannelMap) else leaf.name
         if x in found:
             found[x].append(leaf)
     return list(found.values())
@@ -131,7 +131,7 @@ class _Kernel:
     def of(cls, term: Node, like: Conv, x: Node) -> _Kernel:
         """A convolution, a per-channel map of `x`, or `x`, in the groups of a convolution."""
         op, params = term.op, term.params
-        if term.name == x.name or isinstance(op, CHANNEL_AFFINE):
+        if term.name == x.name or isinstance(op, ChannelMap):
             return cls._diagonal(term, like, x)
         assert isinstance(op, Conv)
         if op.table is not None or op.groups != like.groups or op.stride != like.stride:

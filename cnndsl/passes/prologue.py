@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import ACTIVATIONS, AvgPool, GlobalAvgPool
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.ir.operators import Activation, AvgPool, ChannelMap, GlobalAvgPool, Linear
 from cnndsl.passes.fusing import add_prologue
-from cnndsl.passes.linear import WEIGHTED
 from cnndsl.passes.rewrite import Reject, Report, describe, require_inner, rewrite_each
 
-CORES = (*WEIGHTED, AvgPool, GlobalAvgPool)
+CORES = (Linear, AvgPool, GlobalAvgPool)
 """Operators that sum up their operand, and can compute it while they read it."""
 
 
@@ -28,7 +26,7 @@ class Prologue:
 
     def run(self, graph: Graph) -> Report:
         """Fuse each map with all its readers, or leave it."""
-        return rewrite_each(graph, CHANNEL_AFFINE, _move)
+        return rewrite_each(graph, ChannelMap, _move)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def _readers(graph: Graph, steps: tuple[Node, ...]) -> list[_Reader]:
         raise Reject(f"nothing reads {describe(steps[-1])}")
     found = []
     for reader, index in consumers:
-        if isinstance(reader.op, ACTIVATIONS) and len(steps) == 1:
+        if isinstance(reader.op, Activation) and len(steps) == 1:
             found += _readers(graph, (*steps, reader))
         elif not isinstance(reader.op, CORES):
             raise Reject(f"its reader {describe(reader)} cannot compute it while reading")

@@ -5,63 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.operators import (
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    Add,
-    Average,
-    AvgPool,
-    ChannelMax,
-    Concat,
-    DistanceAvgPool,
-    Flatten,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    HardSigmoid,
-    L2Pool,
-    Max,
-    Maxout,
-    MaxPool,
-    Mul,
-    PadChannels,
-    RadialBasis,
-    Relu,
-    Relu6,
-    Shuffle,
-    Sigmoid,
-    Slice,
-    Softmax,
-    Subsample,
-    Upsample,
-)
+from cnndsl.ir.operator import Sign
+from cnndsl.ir.operators import Relu
 from cnndsl.passes.rewrite import Fate, Report
-
-NONNEGATIVE = (HardSigmoid, L2Pool, RadialBasis, Relu, Relu6, Sigmoid, Softmax)
-"""Operators whose results are never below zero."""
-
-PRESERVING = (
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    Add,
-    Average,
-    AvgPool,
-    ChannelMax,
-    Concat,
-    DistanceAvgPool,
-    Flatten,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    Max,
-    Maxout,
-    MaxPool,
-    Mul,
-    PadChannels,
-    Shuffle,
-    Slice,
-    Subsample,
-    Upsample,
-)
-"""Operators whose results are not below zero if no operand is."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +35,6 @@ def nonnegative_nodes(graph: Graph) -> set[str]:
     found: set[str] = set()
     for node in graph.nodes():
         known = all(operand.name in found for operand in graph.producers(node))
-        if isinstance(node.op, NONNEGATIVE) or (isinstance(node.op, PRESERVING) and known):
+        if node.op.sign is Sign.NONNEGATIVE or (node.op.sign is Sign.KEPT and known):
             found.add(node.name)
     return found

@@ -9,7 +9,6 @@ from cnndsl.ir.algebra import ZERO, broadcast, reshape
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
-    PLAIN_ACTIVATIONS,
     AdaptiveAvgPool,
     AvgPool,
     Conv,
@@ -19,6 +18,7 @@ from cnndsl.ir.operators import (
     Mul,
     SqueezeExcite,
 )
+from cnndsl.ir.operators.squeeze_excite import FUNCTIONS
 from cnndsl.ir.types import TensorType
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
@@ -92,7 +92,7 @@ class _Branch:
 
 
 def _is_activation(node: Node, _: TensorType) -> bool:
-    return isinstance(node.op, PLAIN_ACTIVATIONS)
+    return node.op.name in FUNCTIONS
 
 
 def _is_layer(node: Node, x: TensorType) -> bool:

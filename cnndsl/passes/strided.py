@@ -6,31 +6,8 @@ from dataclasses import dataclass, replace
 
 from cnndsl.ir.attributes import Sizes
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import (
-    ACTIVATIONS,
-    Add,
-    Average,
-    ChannelMax,
-    Concat,
-    Conv,
-    LocalResponseNorm,
-    Max,
-    Maxout,
-    Mul,
-    PadChannels,
-    Shuffle,
-    Slice,
-    Subsample,
-)
-from cnndsl.passes.channel_affine import CHANNEL_AFFINE
+from cnndsl.ir.operators import Conv, Pointwise, Subsample
 from cnndsl.passes.rewrite import Fate, Reject, Report, describe, require_inner
-
-POINTWISE = (
-    *(*ACTIVATIONS, *CHANNEL_AFFINE, Add, Average, ChannelMax, Concat, LocalResponseNorm, Max),
-    *(Maxout, Mul, PadChannels, Shuffle, Slice, Subsample),
-)
-"""Operators of which a position depends on that position of the operands, and on vectors, alone;
-subsample on every n-th."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +48,7 @@ def _move(graph: Graph, node: Node) -> str | None:
     stride = strides[0]
     if stride is None or len(set(strides)) > 1:
         raise Reject("its readers read different positions")
-    if not isinstance(node.op, (Conv, *POINTWISE)):
+    if not isinstance(node.op, Conv | Pointwise | Subsample):
         raise Reject(f"{describe(node)} is not pointwise")
     if not any(isinstance(reader.op, Subsample) for reader in readers) and not _ends(graph, node):
         raise Reject("no convolution before it would do less")
@@ -113,7 +90,7 @@ def _ends(graph: Graph, node: Node) -> bool:
     """Whether pointwise operators up to a node, of one reader each, begin with a convolution."""
     if isinstance(node.op, Conv):
         return True
-    if not isinstance(node.op, POINTWISE):
+    if not isinstance(node.op, Pointwise | Subsample):
         return False
     alone = [x for x in graph.producers(node) if len(graph.consumers(x)) == 1]
     return any(_ends(graph, x) for x in alone if not graph.output_names(x))

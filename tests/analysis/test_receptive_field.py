@@ -1,10 +1,14 @@
 """Fields against published numbers, and against sets of positions followed through each layer."""
 
 import random
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from cnndsl.analysis.receptive_field import receptive_fields
+from cnndsl.backends.numpy import run_graph
+from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.operators import (
     Add,
     AvgPool,
@@ -12,6 +16,7 @@ from cnndsl.ir.operators import (
     Conv,
     ConvTranspose,
     GlobalAvgPool,
+    L2Pool,
     MaxPool,
     Mul,
     Relu,
@@ -40,47 +45,85 @@ def test_alexnet_and_vgg_as_published_by_araujo_et_al():
     assert last_field(graph, x) == (212, 32, 90)
 
 
-def windows(op, size):
-    """For each output position of a one-dimensional layer the input positions that it reads."""
-    k, s, r = op.kernel[0], op.stride[0], getattr(op, "dilation", (1,))[0]
-    before, after = op.pads[0]
-    count = (size + before + after - (r * (k - 1) + 1)) // s + 1
-    return [[j * s + m * r - before for m in range(k)] for j in range(count)]
+SIZE = 120
+TAIL = 60
+"""Where windows that do not fit any more begin to matter."""
 
 
-def follow(graph, x, seen, path, op):
-    """Add a layer; `seen` holds for each position the input positions it depends on."""
-    node = put(graph, path, op, x)
-    reads = windows(node.op, len(seen))
-    inside = [[i for i in row if 0 <= i < len(seen)] for row in reads]
-    return node, [set().union(*(seen[i] for i in row)) for row in inside]
+def random_layer(choose):
+    kernel, stride = choose.randint(1, 4), choose.randint(1, 3)
+    pad = choose.choice(["same", "valid"])
+    return choose.choice(
+        [
+            Conv(1, (kernel,), (stride,), pad, (choose.randint(1, 3),), bias=False),
+            Conv(1, (kernel,), (1,), pad, bias=False),
+            ConvTranspose(1, (kernel + stride,), (stride,), choose.choice(["same", ((1, 2),)])),
+            MaxPool((kernel,), (stride,), pad, ceil=choose.random() < 0.5),
+            MaxPool((kernel,), (stride,), pad, dilation=(2,)),
+            AvgPool((kernel,), (stride,), pad, ceil=choose.random() < 0.5),
+            L2Pool((kernel,), (stride,)),
+            Upsample((choose.randint(1, 4),)),
+            Subsample((stride,)),
+            Relu(),
+        ]
+    )
 
 
-@pytest.mark.parametrize("seed", range(25))
-def test_random_networks_against_sets_of_positions(seed):
+def seen_by_impulses(graph, node):
+    """For each input position, at which positions of a node a one there is not lost."""
+    ones = {name: np.ones(parameter.shape) for name, parameter in graph.parameters().items()}
+    graph.outputs = {"y": node.name}
+    samples = np.vstack([np.eye(SIZE), np.zeros(SIZE)])[:, None]
+    response = run_graph(graph, ones, {"image": samples}, "float64")["y"]
+    return (response[:-1] != response[-1]).any(1)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_networks_against_impulses(seed):
+    """Every field holds what is seen, and where no border is near, no more."""
     choose = random.Random(seed)
-    size = 400
-    graph, x = start((1, size))
-    seen = [{i} for i in range(size)]
-    for layer in range(choose.randint(2, 6)):
-        stride = choose.choice([1, 1, 2, 3])
-        branches = []
-        for branch in range(choose.randint(1, 3)):
-            kernel, dilation = choose.choice([1, 3, 5]), choose.randint(1, 2)
-            op = Conv(1, (kernel,), (stride,), "same", (dilation,))
-            branches.append(follow(graph, x, seen, f"{layer}.{branch}", op))
-        x, seen = branches[0]
-        if len(branches) > 1:
-            x = put(graph, f"{layer}.add", Add(), *(node for node, _ in branches))
-            seen = [set().union(*parts) for parts in zip(*(s for _, s in branches), strict=True)]
+    graph, x = start((1, SIZE), "image")
+    for layer in range(choose.randint(1, 5)):
+        ops = [random_layer(choose) for _ in range(choose.choice([1, 1, 2]))]
+        try:
+            nodes = [put(graph, f"{layer}.{i}", op, x) for i, op in enumerate(ops)]
+            x = nodes[0] if len(nodes) == 1 else put(graph, f"{layer}.add", Add(), *nodes)
+        except OperatorError:
+            x = nodes[0]
+    seen = seen_by_impulses(graph, x)
     (field,) = receptive_fields(graph)[x.name]
-    for position, positions in enumerate(seen):
-        start_ = -field.padding + position * field.stride
-        end = start_ + field.size - 1
-        assert start_ <= min(positions)
-        assert max(positions) <= end
-        if start_ >= 0 and end < size:
-            assert (min(positions), max(positions)) == (start_, end)
+    for position in range(seen.shape[1]):
+        first, last = field.at(position)
+        (found,) = seen[:, position].nonzero()
+        if len(found):
+            assert first <= found[0]
+            assert found[-1] <= last
+        if first >= 0 and last < SIZE - TAIL:
+            assert (first, last) == (found[0], found[-1])
+
+
+@pytest.mark.parametrize(
+    ("layers", "size"),
+    [
+        ((AvgPool((4,)), Upsample((4,)), Conv(1, (3,))), 8),
+        ((AvgPool((2,)), Upsample((2,)), Conv(1, (2,), pad="valid")), 4),
+        ((Conv(1, (3,), (8,)), ConvTranspose(1, (16,), (8,), ((4, 4),)), Conv(1, (3,))), 19),
+    ],
+)
+def test_sizes_behind_enlarging_layers(layers, size):
+    """The last: two neighbours, 8 apart, of the first layer reach all but a few positions."""
+    graph, x = start((1, 64))
+    x = chain(graph, "", x, *layers)
+    (field,) = receptive_fields(graph)[x.name]
+    assert field.size == size
+
+
+def test_a_field_that_hardly_repeats_is_bounded():
+    graph, x = start((1, 64))
+    x = chain(graph, "", x, Conv(1, (5,)), Upsample((5000,)), Conv(1, (3,)))
+    (field,) = receptive_fields(graph)[x.name]
+    assert field.size in (6, 7)
+    assert field.stride == Fraction(1, 5000)
 
 
 def test_pooling_and_subsampling_count_as_windows():

@@ -98,6 +98,8 @@ def test_what_cannot_be_converted_leaves_no_file(call, tmp_path):
 
 def test_inspect_tells_of_crops_and_gridding(call, tmp_path):
     (tmp_path / "sliding.cnn").write_text(SLIDING)
+    assert "W0206" in call("check", "sliding.cnn").out
+    assert "W0206" in call("compile", "sliding.cnn", "--seed", "0").err
     plain = call("inspect", "sliding.cnn")
     assert "crops" not in plain.out
     assert "W0206" in plain.err

@@ -7,12 +7,14 @@ one sample, parameters by role).
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from cnndsl.ir import operators as ops
+from cnndsl.ir.formula import Formula
 from cnndsl.ir.operator import Operator
 from cnndsl.runtime.module import Array
 from tests.operators.brute_windows import (
@@ -46,9 +48,31 @@ def each(value: Callable[..., float]) -> Callable[..., Array]:
     return brute
 
 
-def batch_norm(op: ops.BatchNorm, x: float, c: int, p: dict[str, Array]) -> float:
-    deviation = math.sqrt(p["running_var"][c] + op.eps)
-    return p["weight"][c] * (x - p["running_mean"][c]) / deviation + p["bias"][c]
+PLAIN = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "negative": operator.neg,
+    "absolute": abs,
+    "maximum": max,
+    "minimum": min,
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "tanh": math.tanh,
+    "erf": math.erf,
+    "select": lambda a, b, c, d: c if a >= b else d,
+}
+
+
+def formula(op: ops.Elementwise, x: float, channel: int, params: dict[str, Array]) -> float:
+    def leaf(part: Formula) -> float:
+        if part.function == "parameter":
+            return float(params[str(part.value)][channel])
+        return x if part.function == "x" else float(part.value)
+
+    return op.formula.compute(leaf, lambda part, values: PLAIN[part.function](*values))
 
 
 def columns(value: Callable[[Any, list[float]], list[float]]) -> Callable[..., Array]:
@@ -146,17 +170,9 @@ def channel_value(values: tuple[float, ...], channel: int) -> float:
     return values[channel] if len(values) > 1 else values[0]
 
 
-def logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-def hard_logistic(x: float) -> float:
-    return min(max(x + 3, 0), 6) / 6
-
-
 BRUTE: dict[type[Operator], Callable[..., Array]] = {
+    **{op: each(formula) for op in ops.OPERATORS if issubclass(op, ops.Elementwise)},
     ops.Input: lambda op, operands, params: None,
-    ops.Identity: each(lambda op, x, c, p: x),
     ops.Conv: conv,
     ops.Depthwise: depthwise,
     ops.ConvTranspose: conv_transpose,
@@ -170,27 +186,13 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.GlobalMaxPool: adaptive(max),
     ops.AdaptiveAvgPool: adaptive(mean),
     ops.AdaptiveMaxPool: adaptive(max),
-    ops.BatchNorm: each(batch_norm),
     ops.LocalResponseNorm: columns(lrn),
-    ops.Affine: each(lambda op, x, c, p: p["weight"][c] * x + p["bias"][c]),
-    ops.Scale: each(
-        lambda op, x, c, p: channel_value(op.factor, c) * x + channel_value(op.shift, c)
-    ),
     ops.Normalize: each(
         lambda op, x, c, p: (x - channel_value(op.mean, c)) / channel_value(op.std, c)
     ),
     ops.FullyConnected: dense(fully_connected),
     ops.RadialBasis: dense(radial_basis),
     ops.Flatten: dense(lambda x, i, p: x[i]),
-    ops.Relu: each(lambda op, x, c, p: max(x, 0.0)),
-    ops.Relu6: each(lambda op, x, c, p: min(max(x, 0.0), 6.0)),
-    ops.LeakyRelu: each(lambda op, x, c, p: x if x >= 0 else op.slope * x),
-    ops.PRelu: each(lambda op, x, c, p: x if x >= 0 else p["weight"][c] * x),
-    ops.Sigmoid: each(lambda op, x, c, p: logistic(x)),
-    ops.Tanh: each(lambda op, x, c, p: 2 * logistic(2 * x) - 1),
-    ops.Silu: each(lambda op, x, c, p: x * logistic(x)),
-    ops.HardSigmoid: each(lambda op, x, c, p: hard_logistic(x)),
-    ops.HardSwish: each(lambda op, x, c, p: x * hard_logistic(x)),
     ops.Softmax: columns(softmax),
     ops.Maxout: columns(maxout),
     ops.ChannelMax: columns(lambda op, x: [max(x)]),
@@ -210,6 +212,4 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
         lambda op, a, n: n * axis_value(op.factor, a),
         lambda op, a, j: j // axis_value(op.factor, a),
     ),
-    ops.Dropout: each(lambda op, x, c, p: x),
-    ops.StochasticDepth: each(lambda op, x, c, p: op.survival * x),
 }

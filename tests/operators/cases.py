@@ -236,13 +236,17 @@ def _poolings() -> list[Case]:
 def _pointwise() -> list[Case]:
     cases = []
     plain = ("identity", "relu", "relu6", "sigmoid", "tanh", "silu", "hard_sigmoid", "hard_swish")
-    for name in (*plain, "leaky_relu", "prelu", "softmax", "channel_max", "affine", "bn", "lrn",
-                 "dropout", "scale"):  # fmt: skip
+    for name in (*plain, "leaky_relu", "prelu", "elu", "gelu", "softplus", "softmax", "channel_max",
+                 "affine", "bn", "lrn", "dropout", "scale"):  # fmt: skip
         shapes = {"vector": (6,), "1d": SIGNAL, "": IMAGE, "3d": VOLUME}
         cases += [_case(label, name, shape, spread=4.0) for label, shape in shapes.items()]
     return [
         *cases,
         _case("slope", "leaky_relu", IMAGE, slope=-0.3),
+        _case("", "clamp", IMAGE, low=-1.5, high=3, spread=4.0),
+        _case("alpha", "elu", IMAGE, alpha=0.5, spread=4.0),
+        _case("tanh", "gelu", IMAGE, tanh=True, spread=4.0),
+        _case("beta", "softplus", IMAGE, beta=3, spread=4.0),
         _case("eps", "bn", IMAGE, eps=0.5),
         _case("wide", "lrn", (7, 3, 4), size=3, alpha=0.3, beta=0.5, k=1.5, spread=4.0),
         _case("all", "lrn", (3, 2), size=9, alpha=0.1),

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from cnndsl.ir.attributes import build
+from cnndsl.ir.attributes import build, required_attributes
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import OperatorError
-from cnndsl.ir.operators import BY_NAME, Input
+from cnndsl.ir.operators import BY_NAME, OPERATORS, Activation, Input
 from cnndsl.runtime.module import Array
 from tests.operators.cases import apply
 from tests.passes.values import nasty_values
@@ -26,7 +26,9 @@ from tests.passes.values import nasty_values
 LARGEST = 1200
 """Elements of a tensor."""
 
-ACTIVATIONS = ("relu", "relu6", "leaky_relu", "prelu", "sigmoid", "tanh", "silu", "hard_swish")
+ACTIVATIONS = [
+    op.name for op in OPERATORS if issubclass(op, Activation) and not required_attributes(op)
+]
 JOINS = ("add", "mul", "max", "average")
 
 

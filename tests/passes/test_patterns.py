@@ -150,14 +150,14 @@ class PatternGrower(Grower):
 
     def shuffled(self) -> None:
         """A shuffle between convolutions, depthwise ones and elementwise operators."""
-        x = self.some_conv(self.map(), 6, 1, groups=self.draw(st.sampled_from([1, 2])))
+        x = self.some_conv(self.map(), 6, 1, groups=self.draw(st.sampled_from([1, 2, 2])))
         x = self.maybe(x, "prelu", "bn", "maxpool2")
         x = self.maybe(x, "depthwise3")
         x = self.add("shuffle", x, groups=self.draw(st.sampled_from([2, 3])))
         x = self.maybe(x, "depthwise3", "avgpool2")
         x = self.maybe(x, "relu", "scale", "bn")
-        if self.draw(st.booleans()):
-            self.some_conv(x, 2, groups=self.draw(st.sampled_from([1, 2])))
+        if self.draw(st.sampled_from([True, True, False])):
+            self.some_conv(x, 2, groups=self.draw(st.sampled_from([1, 2, 2])))
         else:
             self.add("fc", x, units=2)
 

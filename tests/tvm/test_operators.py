@@ -5,27 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnndsl.backends.native.prepare import REPLACED
-from cnndsl.backends.native.steps import is_step
-from cnndsl.backends.tvm.kernels import FAMILIES
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.operators import INTERNAL, OPERATORS, Input
+from cnndsl.ir.operators import Input
 from cnndsl.runtime.module import Array
 from tests.onnx.support import start, then
 from tests.operators.cases import CASES, Case, apply, parameter_values
 from tests.tvm.support import assert_agrees, compiled
 
 NAMES = sorted({case.operator.name for case in CASES})
-
-
-def test_every_operator_has_a_kernel():
-    operators = (*OPERATORS, *INTERNAL)
-    lacking = [op.name for op in operators if op not in (*FAMILIES, *REPLACED, Input)]
-    assert [name for name in lacking if not is_step_by_name(name)] == []
-
-
-def is_step_by_name(name: str) -> bool:
-    return any(is_step(case.operator) for case in CASES if case.operator.name == name)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cnndsl.backends.numpy.kernels.types import Kernel, per_channel
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     ChannelMax,
+    Clamp,
+    Elu,
+    Gelu,
     HardSigmoid,
     HardSwish,
     LeakyRelu,
@@ -18,6 +23,7 @@ from cnndsl.ir.operators import (
     Sigmoid,
     Silu,
     Softmax,
+    Softplus,
     Tanh,
 )
 from cnndsl.runtime.module import Array
@@ -33,6 +39,23 @@ def prelu(op: PRelu, inputs: list[Array], params: dict[str, Array]) -> Array:
     """The slope below zero is a parameter of each channel."""
     (x,) = inputs
     return np.where(x >= 0, x, per_channel(params["weight"], x) * x)
+
+
+def elu(op: Elu, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Saturates at -alpha below zero."""
+    (x,) = inputs
+    return np.where(x >= 0, x, op.alpha * np.expm1(x))
+
+
+def gelu(op: Gelu, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """x times the normal distribution's share below it."""
+    (x,) = inputs
+    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+    inner = np.tanh(inner) if op.tanh else _erf(x * math.sqrt(0.5)).astype(x.dtype)
+    return np.asarray(x / 2 * (1 + inner))
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def sigmoid(x: Array) -> Array:
@@ -67,6 +90,10 @@ def channel_max(op: ChannelMax, inputs: list[Array], params: dict[str, Array]) -
 
 
 KERNELS: dict[type[Operator], Kernel] = {
+    Clamp: lambda op, inputs, params: np.clip(inputs[0], op.low, op.high),
+    Elu: elu,
+    Gelu: gelu,
+    Softplus: lambda op, inputs, params: np.logaddexp(op.beta * inputs[0], 0) / op.beta,
     Relu: lambda op, inputs, params: np.maximum(inputs[0], 0),
     Relu6: lambda op, inputs, params: np.clip(inputs[0], 0, 6),
     LeakyRelu: leaky_relu,

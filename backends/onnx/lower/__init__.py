@@ -19,13 +19,13 @@ from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import SqueezeExcite
 
 LOWERINGS: dict[type[Operator], Lowering] = {
+    **activation.LOWERINGS,
     **structure.LOWERINGS,
     **convolution.LOWERINGS,
     **local.LOWERINGS,
     **pooling.LOWERINGS,
     **normalisation.LOWERINGS,
     **dense.LOWERINGS,
-    **activation.LOWERINGS,
     **join.LOWERINGS,
     **shape.LOWERINGS,
 }

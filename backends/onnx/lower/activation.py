@@ -1,11 +1,19 @@
-"""Activations."""
+"""Functions of single elements: by ONNX's operator where there is one, else by their formula."""
 
 from __future__ import annotations
 
+from itertools import count
+
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowerings, native, per_channel
-from cnndsl.ir.operators.activation import (
+from cnndsl.ir.formula import Formula
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import (
+    OPERATORS,
     ChannelMax,
+    Clamp,
+    Elementwise,
+    Elu,
     HardSigmoid,
     HardSwish,
     LeakyRelu,
@@ -16,20 +24,62 @@ from cnndsl.ir.operators.activation import (
     Sigmoid,
     Silu,
     Softmax,
+    Softplus,
     Tanh,
 )
 
+FUNCTIONS = {
+    "add": "Add",
+    "subtract": "Sub",
+    "multiply": "Mul",
+    "divide": "Div",
+    "negative": "Neg",
+    "absolute": "Abs",
+    "maximum": "Max",
+    "minimum": "Min",
+    "exp": "Exp",
+    "log": "Log",
+    "sqrt": "Sqrt",
+    "tanh": "Tanh",
+    "erf": "Erf",
+    "select": "Where",
+}
+"""ONNX's names of the functions of formulas."""
 
-def _relu6(site: Site, op: Relu6) -> None:
-    site.emit("Clip", site.input, site.floats("min", 0.0), site.floats("max", 6.0))
+
+def lower_formula(site: Site, op: Operator) -> None:
+    """Nodes named after what they compute, numbered; numbers are scalars."""
+    formula = op.formula
+    assert formula
+    numbers = count()
+
+    def leaf(part: Formula) -> str:
+        if part.function == "parameter":
+            return per_channel(site, str(part.value))
+        return site.input if part.function == "x" else site.floats("number", float(part.value))
+
+    def made(part: Formula, operands: list[str]) -> str:
+        role = f"{part.function}{next(numbers)}"
+        if part.function == "select":
+            a, b, *operands = operands
+            operands.insert(0, site.step(f"{role}.at_least", "GreaterOrEqual", a, b))
+        if part is formula:
+            site.emit(FUNCTIONS[part.function], *operands)
+            return site.tensor
+        return site.step(role, FUNCTIONS[part.function], *operands)
+
+    formula.compute(leaf, made)
 
 
-def _leaky_relu(site: Site, op: LeakyRelu) -> None:
-    site.emit("LeakyRelu", site.input, alpha=op.slope)
+def _limits(site: Site, low: float, high: float) -> None:
+    site.emit("Clip", site.input, site.floats("min", low), site.floats("max", high))
 
 
-def _prelu(site: Site, op: PRelu) -> None:
-    site.emit("PRelu", site.input, per_channel(site, "weight"))
+def _softplus(site: Site, op: Softplus) -> None:
+    if op.beta == 1:
+        site.emit("Softplus", site.input)
+    else:
+        lower_formula(site, op)
 
 
 def _silu(site: Site, op: Silu) -> None:
@@ -60,10 +110,14 @@ def _channel_max(site: Site, op: ChannelMax) -> None:
 
 
 LOWERINGS: Lowerings = {
+    **{op: lower_formula for op in OPERATORS if issubclass(op, Elementwise)},
     Relu: native("Relu"),
-    Relu6: _relu6,
-    LeakyRelu: _leaky_relu,
-    PRelu: _prelu,
+    Relu6: lambda site, op: _limits(site, 0.0, 6.0),
+    Clamp: lambda site, op: _limits(site, op.low, op.high),
+    LeakyRelu: lambda site, op: site.emit("LeakyRelu", site.input, alpha=op.slope),
+    PRelu: lambda site, op: site.emit("PRelu", site.input, per_channel(site, "weight")),
+    Elu: lambda site, op: site.emit("Elu", site.input, alpha=op.alpha),
+    Softplus: _softplus,
     Sigmoid: native("Sigmoid"),
     Tanh: native("Tanh"),
     Silu: _silu,
@@ -73,3 +127,4 @@ LOWERINGS: Lowerings = {
     Maxout: _maxout,
     ChannelMax: _channel_max,
 }
+"""ONNX's own operators for some functions of single elements, the formula for the others."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowerings, fixed_shape, per_channel
 from cnndsl.ir.operators.constant import Scale
-from cnndsl.ir.operators.normalisation import Affine, BatchNorm, LocalResponseNorm
-from cnndsl.ir.operators.training import StochasticDepth
+from cnndsl.ir.operators.normalisation import BatchNorm, LocalResponseNorm
 
 
 def _batch_norm(site: Site, op: BatchNorm) -> None:
@@ -32,11 +31,6 @@ def _lrn(site: Site, op: LocalResponseNorm) -> None:
     site.emit("Reshape", y, shape)
 
 
-def _affine(site: Site, op: Affine) -> None:
-    scaled = site.step("scaled", "Mul", site.input, per_channel(site, "weight"))
-    site.emit("Add", scaled, per_channel(site, "bias"))
-
-
 def _scale(site: Site, op: Scale) -> None:
     factor = per_channel(site, "factor")
     if any(op.shift):
@@ -46,14 +40,8 @@ def _scale(site: Site, op: Scale) -> None:
         site.emit("Mul", site.input, factor)
 
 
-def _stochastic_depth(site: Site, op: StochasticDepth) -> None:
-    site.emit("Mul", site.input, site.floats("survival", op.survival))
-
-
 LOWERINGS: Lowerings = {
     BatchNorm: _batch_norm,
     LocalResponseNorm: _lrn,
-    Affine: _affine,
     Scale: _scale,
-    StochasticDepth: _stochastic_depth,
 }

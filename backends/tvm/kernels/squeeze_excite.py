@@ -16,7 +16,7 @@ from typing import Any
 from cnndsl.backends.tvm.expressions import Expr, load, split, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.steps import ACTIVATIONS
+from cnndsl.backends.tvm.steps import apply_step
 from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
@@ -41,12 +41,12 @@ def squeeze_excite(call: Call[SqueezeExcite]) -> Kernel:
         _squeeze(body)
         with code.parallel(x.batch, hidden_blocks) as (n, block):
             total = _layer(body, "1", block, n * (x.blocks * lanes), x.channels)
-            value = ACTIVATIONS[type(activation)](activation, total, lanes)
+            value = apply_step(activation, total, lanes)
             code.store(body.scratch, means + (n * hidden_blocks + block) * lanes, value, lanes)
 
         def factors(n: Expr, block: Expr) -> Expr:
             total = _layer(body, "2", block, means + n * (hidden_blocks * lanes), op.width)
-            return ACTIVATIONS[type(gate)](gate, total, lanes)
+            return apply_step(gate, total, lanes)
 
         _scale(body, factors)
 

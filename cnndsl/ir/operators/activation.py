@@ -2,41 +2,108 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
-from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec
+from cnndsl.ir.formula import (
+    Formula,
+    X,
+    clip,
+    erf,
+    exp,
+    log,
+    maximum,
+    parameter,
+    rectified,
+    tanh,
+)
+from cnndsl.ir.operator import OperatorError, ParameterSpec, Reads, Sign
+from cnndsl.ir.operators.bases import Elementwise, Pointwise
 from cnndsl.ir.types import TensorType
 
 
+class Activation(Elementwise):
+    """A function of single elements that is not linear."""
+
+
 @dataclass(frozen=True)
-class Relu(Operator):
+class Relu(Activation):
     """Rectified linear unit: y = max(x, 0). Source: Nair and Hinton (2010)."""
 
     name: ClassVar[str] = "relu"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.RESULT
+    formula = maximum(X, 0)
 
 
 @dataclass(frozen=True)
-class Relu6(Operator):
+class Relu6(Activation):
     """Rectified linear unit with a ceiling: y = min(max(x, 0), 6). Source: Howard et al. (2017)."""
 
     name: ClassVar[str] = "relu6"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.RESULT
+    formula = clip(X, 0, 6)
 
 
 @dataclass(frozen=True)
-class LeakyRelu(Operator):
+class Clamp(Activation):
+    """y = min(max(x, low), high). Source: Collobert (2004), who calls that of -1 to 1 hardtanh."""
+
+    name: ClassVar[str] = "clamp"
+    foreign = ("clip", "hardtanh")
+    gradient = Reads.RESULT
+
+    low: float = attribute(kind.NUMBER)
+    high: float = attribute(kind.NUMBER)
+
+    def bind(self, inputs: Sequence[TensorType]) -> Self:
+        """As it is. Raises OperatorError if low is over high."""
+        if self.low > self.high:
+            raise OperatorError(
+                "E0309", f"low {self.low:g} is over high {self.high:g}", attribute="low"
+            )
+        return self
+
+    @property
+    def sign(self) -> Sign:
+        """That of the limits."""
+        if self.low >= 0:
+            return Sign.NONNEGATIVE
+        return Sign.KEPT if self.high >= 0 else Sign.ANY
+
+    @property
+    def formula(self) -> Formula:
+        """Between the limits."""
+        return clip(X, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class LeakyRelu(Activation):
     """y = x for x >= 0, slope * x below. Source: Maas et al. (2013)."""
 
     name: ClassVar[str] = "leaky_relu"
+    sign = Sign.KEPT
 
     slope: float = attribute(kind.NUMBER, 0.01)
 
+    @property
+    def gradient(self) -> Reads:
+        """The result tells the side, unless the slope turns the sign."""
+        return Reads.RESULT if self.slope >= 0 else Reads.OPERANDS
+
+    @property
+    def formula(self) -> Formula:
+        """The slope below zero is an attribute."""
+        return rectified(X, X * self.slope)
+
 
 @dataclass(frozen=True)
-class PRelu(Operator):
+class PRelu(Activation):
     """y[c] = x[c] for x[c] >= 0, weight[c] * x[c] below, the slopes learned.
 
     Source: He et al. (2015), Delving deep into rectifiers, section 2.1. Parameters: weight
@@ -44,6 +111,9 @@ class PRelu(Operator):
     """
 
     name: ClassVar[str] = "prelu"
+    sign = Sign.KEPT
+    gradient = Reads.OPERANDS
+    formula = rectified(X, X * parameter("weight"))
 
     def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
         """One slope for each channel."""
@@ -51,67 +121,147 @@ class PRelu(Operator):
 
 
 @dataclass(frozen=True)
-class Sigmoid(Operator):
+class Elu(Activation):
+    """Exponential linear unit: y = x for x >= 0, alpha * (exp(x) - 1) below.
+
+    Source: Clevert et al. (2016).
+    """
+
+    name: ClassVar[str] = "elu"
+    sign = Sign.KEPT
+    gradient = Reads.RESULT
+
+    alpha: float = attribute(kind.POSITIVE, 1.0)
+
+    @property
+    def formula(self) -> Formula:
+        """The exponential saturates below zero."""
+        return rectified(X, (exp(X) - 1) * self.alpha)
+
+
+@dataclass(frozen=True)
+class Softplus(Activation):
+    """Smooth rectifier: y = log(1 + exp(beta * x)) / beta. Source: Glorot et al. (2011)."""
+
+    name: ClassVar[str] = "softplus"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.RESULT
+
+    beta: float = attribute(kind.POSITIVE, 1.0)
+
+    @property
+    def formula(self) -> Formula:
+        """Without overflow: the exponential is at most 1."""
+        x = X * self.beta
+        return (maximum(x, 0) + log(exp(-abs(x)) + 1)) / self.beta
+
+
+@dataclass(frozen=True)
+class Sigmoid(Activation):
     """Logistic function: y = 1 / (1 + exp(-x))."""
 
     name: ClassVar[str] = "sigmoid"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.RESULT
+    formula = 1 / (exp(-X) + 1)
 
 
 @dataclass(frozen=True)
-class Tanh(Operator):
+class Tanh(Activation):
     """Hyperbolic tangent: y = tanh(x)."""
 
     name: ClassVar[str] = "tanh"
+    sign = Sign.KEPT
+    gradient = Reads.RESULT
+    formula = tanh(X)
 
 
 @dataclass(frozen=True)
-class Silu(Operator):
+class Silu(Activation):
     """Sigmoid-weighted linear unit, or swish: y = x / (1 + exp(-x)).
 
     Source: Elfwing et al. (2018).
     """
 
     name: ClassVar[str] = "silu"
+    foreign = ("swish",)
+    sign = Sign.KEPT
+    gradient = Reads.OPERANDS
+    formula = X / (exp(-X) + 1)
 
 
 @dataclass(frozen=True)
-class HardSigmoid(Operator):
+class Gelu(Activation):
+    """Gaussian error linear unit: y = x/2 * (1 + erf(x / sqrt(2))).
+
+    With `tanh` its approximation y = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))).
+    Source: Hendrycks and Gimpel (2016).
+    """
+
+    name: ClassVar[str] = "gelu"
+    sign = Sign.KEPT
+    gradient = Reads.OPERANDS
+
+    tanh: bool = attribute(kind.FLAG, False)
+
+    @property
+    def formula(self) -> Formula:
+        """x times the share of a normal distribution that lies below it."""
+        if self.tanh:
+            inner = (X * X * X * 0.044715 + X) * math.sqrt(2 / math.pi)
+            return X * 0.5 * (tanh(inner) + 1)
+        return X * 0.5 * (erf(X * math.sqrt(0.5)) + 1)
+
+
+@dataclass(frozen=True)
+class HardSigmoid(Activation):
     """Piecewise linear sigmoid: y = min(max(x + 3, 0), 6) / 6.
 
     Source: Howard et al. (2019), Searching for MobileNetV3, section 5.2.
     """
 
     name: ClassVar[str] = "hard_sigmoid"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.RESULT
+    formula = clip(X + 3, 0, 6) * (1 / 6)
 
 
 @dataclass(frozen=True)
-class HardSwish(Operator):
+class HardSwish(Activation):
     """Piecewise swish: y = x * min(max(x + 3, 0), 6) / 6.
 
     Source: Howard et al. (2019), Searching for MobileNetV3, section 5.2.
     """
 
     name: ClassVar[str] = "hard_swish"
+    sign = Sign.KEPT
+    gradient = Reads.OPERANDS
+    formula = X * (clip(X + 3, 0, 6) * (1 / 6))
 
 
 @dataclass(frozen=True)
-class Softmax(Operator):
+class Softmax(Pointwise):
     """Softmax over the channels, at each position: y[c] = exp(x[c]) / sum_j exp(x[j]).
 
     NaN in all channels if one is NaN or plus infinity, or all are minus infinity.
     """
 
     name: ClassVar[str] = "softmax"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.RESULT
 
 
 @dataclass(frozen=True)
-class Maxout(Operator):
+class Maxout(Pointwise):
     """Largest of each run of `pieces` channels: y[c] = max_{0<=j<p} x[c*p + j].
 
     Source: Goodfellow et al. (2013), Maxout networks.
     """
 
     name: ClassVar[str] = "maxout"
+    selects = True
+    sign = Sign.KEPT
+    gradient = Reads.BOTH
 
     pieces: int = attribute(kind.COUNT)
 
@@ -129,28 +279,14 @@ class Maxout(Operator):
 
 
 @dataclass(frozen=True)
-class ChannelMax(Operator):
+class ChannelMax(Pointwise):
     """Largest channel at each position, as a map of one channel: y[0] = max_c x[c]."""
 
     name: ClassVar[str] = "channel_max"
+    selects = True
+    sign = Sign.KEPT
+    gradient = Reads.BOTH
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[1, *spatial]."""
         return TensorType((1, *inputs[0].spatial))
-
-
-ACTIVATIONS = (
-    HardSigmoid,
-    HardSwish,
-    LeakyRelu,
-    PRelu,
-    Relu,
-    Relu6,
-    Sigmoid,
-    Silu,
-    Tanh,
-)
-"""Functions of single elements: y[i] depends on x[i] alone, and on the channel for prelu."""
-
-PLAIN_ACTIVATIONS = tuple(op for op in ACTIVATIONS if op not in (LeakyRelu, PRelu))
-"""Those without attributes and parameters."""

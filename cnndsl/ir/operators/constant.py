@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Self
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
-from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.ir.formula import X, parameter
+from cnndsl.ir.operator import OperatorError, Reads
+from cnndsl.ir.operators.bases import ChannelMap, Shorthand
 from cnndsl.ir.types import TensorType
 
 LARGEST = 2**16
@@ -16,7 +18,7 @@ LARGEST = 2**16
 
 
 @dataclass(frozen=True)
-class Scale(Operator):
+class Scale(ChannelMap):
     """Constant scale and shift: y[c] = factor[c] * x[c] + shift[c].
 
     Each is one number, or a list with one for each channel. They reach backends as the
@@ -24,6 +26,9 @@ class Scale(Operator):
     """
 
     name: ClassVar[str] = "scale"
+    foreign = ("rescaling",)
+    gradient = Reads.NOTHING
+    formula = X * parameter("factor") + parameter("shift")
 
     factor: tuple[float, ...] = attribute(kind.NUMBERS, (1.0,))
     shift: tuple[float, ...] = attribute(kind.NUMBERS, (0.0,))
@@ -38,15 +43,20 @@ class Scale(Operator):
         """The factor and the shift of each channel."""
         return {"factor": self.factor, "shift": self.shift}
 
+    def is_identity(self, x: TensorType) -> bool:
+        """By 1, with nothing added."""
+        return set(self.factor) == {1.0} and set(self.shift) == {0.0}
+
 
 @dataclass(frozen=True)
-class Normalize(Operator):
+class Normalize(Shorthand):
     """Constant normalisation of the input: y[c] = (x[c] - mean[c]) / std[c].
 
     Each is one number, or a list with one for each channel. Stands for scale(1/std, -mean/std).
     """
 
     name: ClassVar[str] = "normalize"
+    foreign = ("norm",)
 
     mean: tuple[float, ...] = attribute(kind.NUMBERS)
     std: tuple[float, ...] = attribute(kind.POSITIVES)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Padding, Sizes, attribute, nested_shape
-from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec
+from cnndsl.ir.operator import OperatorError, ParameterSpec
+from cnndsl.ir.operators.bases import Linear, Shorthand, Windowed
 from cnndsl.ir.types import TensorType
-from cnndsl.ir.windows import Pads, output_sizes, per_axis, require_spatial, resolve_pads
 
 
 @dataclass(frozen=True)
-class Conv(Operator):
+class Conv(Windowed, Linear):
     """Convolution as networks mean it, which is cross-correlation.
 
     Z[i,j,k] = b[i] + sum_{l,m,n} V[l, j*s1+m*r1, k*s2+n*r2] * K[i,l,m,n], stride s, dilation r,
@@ -42,24 +42,13 @@ class Conv(Operator):
     table: tuple[tuple[int, ...], ...] | None = attribute(kind.optional(kind.TABLE), None)
     weight: Any = attribute(kind.optional(kind.VALUES), None)
 
-    @property
-    def pads(self) -> Pads:
-        """(before, after) for each axis, once bound."""
-        assert not isinstance(self.pad, str)
-        return self.pad
-
     def bind(self, inputs: Sequence[TensorType]) -> Self:
         """Expand sizes and padding to every axis; check groups, table and constant weights."""
-        (x,) = inputs
-        require_spatial(self.name, x)
-        kernel = per_axis(self.kernel, x.rank, "kernel")
-        stride = per_axis(self.stride, x.rank, "stride")
-        dilation = per_axis(self.dilation, x.rank, "dilation")
-        pads = resolve_pads(self.pad, x.spatial, kernel, stride, dilation)
-        bound = replace(self, kernel=kernel, stride=stride, dilation=dilation, pad=pads)
-        check_groups(self.groups, x.channels, self.filters)
-        bound._check_table(x.channels)
-        bound._check_weight(x.channels)
+        bound = super().bind(inputs)
+        channels = inputs[0].channels
+        check_groups(self.groups, channels, self.filters)
+        bound._check_table(channels)
+        bound._check_weight(channels)
         return bound
 
     def _check_table(self, channels: int) -> None:
@@ -98,9 +87,7 @@ class Conv(Operator):
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[filters, floor((n + pads - k_eff)/stride) + 1 for each axis]."""
-        (x,) = inputs
-        sizes = output_sizes(self.name, x, self.kernel, self.stride, self.dilation, self.pads)
-        return TensorType((self.filters, *sizes))
+        return TensorType((self.filters, *self.sizes(inputs[0])))
 
     def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
         """The weight, unless it is constant, and the bias."""
@@ -131,7 +118,7 @@ class Conv(Operator):
 
 
 @dataclass(frozen=True)
-class Depthwise(Operator):
+class Depthwise(Shorthand):
     """Depthwise convolution: every input channel has `multiplier` filters of its own.
 
     Z[i,j,k] = b[i] + sum_{m,n} V[i // multiplier, j*s1+m*r1, k*s2+n*r2] * K[i,0,m,n]. Stands
@@ -141,6 +128,7 @@ class Depthwise(Operator):
     """
 
     name: ClassVar[str] = "depthwise"
+    foreign = ("depthwiseconv",)
 
     kernel: Sizes = attribute(kind.SIZES)
     multiplier: int = attribute(kind.COUNT, 1)

@@ -8,12 +8,21 @@ from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
-from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec
+from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec, Reads, Sign, Windows
+from cnndsl.ir.operators.bases import Linear, Mover
 from cnndsl.ir.types import TensorType
 
 
+class Flattening(Operator):
+    """Reads its operand flattened, a map as a vector."""
+
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """All positions."""
+        return None
+
+
 @dataclass(frozen=True)
-class FullyConnected(Operator):
+class FullyConnected(Flattening, Linear):
     """Fully connected layer: y[i] = b[i] + sum_j W[i,j] x[j].
 
     x is the input flattened channel by channel (last axis fastest). Parameters: weight
@@ -21,6 +30,7 @@ class FullyConnected(Operator):
     """
 
     name: ClassVar[str] = "fc"
+    foreign = ("dense", "fullyconnected", "innerproduct", "linear")
 
     units: int = attribute(kind.COUNT)
     bias: bool = attribute(kind.FLAG, True)
@@ -44,7 +54,7 @@ class FullyConnected(Operator):
 
 
 @dataclass(frozen=True)
-class RadialBasis(Operator):
+class RadialBasis(Flattening):
     """Radial basis function units: y[i] = sum_j (x[j] - centres[i,j])^2.
 
     x is the input flattened channel by channel. The class of the nearest centre is the answer.
@@ -53,7 +63,9 @@ class RadialBasis(Operator):
     """
 
     name: ClassVar[str] = "rbf"
-    smaller_is_better: ClassVar[bool] = True
+    smaller_is_better = True
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.OPERANDS
 
     units: int = attribute(kind.COUNT)
 
@@ -70,7 +82,7 @@ class RadialBasis(Operator):
 
 
 @dataclass(frozen=True)
-class Flatten(Operator):
+class Flatten(Flattening, Mover):
     """The input as a vector, channel by channel (last axis fastest)."""
 
     name: ClassVar[str] = "flatten"

@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.ir.formula import OTHER, X, maximum
+from cnndsl.ir.operator import OperatorError, Reads, Sign
+from cnndsl.ir.operators.bases import Mover, Pointwise
 from cnndsl.ir.types import TensorType
 
 
-@dataclass(frozen=True)
-class Elementwise(Operator):
-    """Base of the joins of equal shapes; a vector [C] also joins any [C, *spatial]."""
+class Join(Pointwise):
+    """Operands of equal shapes, element by element; a vector [C] also joins any [C, *spatial].
+
+    Those with a formula take their operands one after another, X being the value so far.
+    """
 
     operands: ClassVar[int | None] = None
+    in_place = True
+    sign = Sign.KEPT
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """The shape of the operands, vectors left aside unless all are."""
@@ -33,41 +39,51 @@ class Elementwise(Operator):
 
 
 @dataclass(frozen=True)
-class Add(Elementwise):
+class Add(Join):
     """Sum of the operands: y = x1 + x2 + ..., a vector [C] being added at every position."""
 
     name: ClassVar[str] = "add"
+    gradient = Reads.NOTHING
+    formula = X + OTHER
 
 
 @dataclass(frozen=True)
-class Mul(Elementwise):
+class Mul(Join):
     """Product of the operands: y = x1 * x2 * ..., a vector [C] scaling every position.
 
     With a vector this is the excitation of Hu et al. (2018), Squeeze-and-excitation networks.
     """
 
     name: ClassVar[str] = "mul"
+    foreign = ("multiply",)
+    gradient = Reads.OPERANDS
+    formula = X * OTHER
 
 
 @dataclass(frozen=True)
-class Max(Elementwise):
+class Max(Join):
     """Largest of the operands, element by element: y = max(x1, x2, ...)."""
 
     name: ClassVar[str] = "max"
+    foreign = ("maximum",)
+    gradient = Reads.BOTH
+    formula = maximum(X, OTHER)
 
 
 @dataclass(frozen=True)
-class Average(Elementwise):
+class Average(Join):
     """Mean of the operands, element by element: y = (x1 + ... + xn) / n."""
 
     name: ClassVar[str] = "average"
+    gradient = Reads.NOTHING
 
 
 @dataclass(frozen=True)
-class Concat(Operator):
+class Concat(Pointwise, Mover):
     """The operands' channels one after another."""
 
     name: ClassVar[str] = "concat"
+    foreign = ("cat", "concatenate")
     operands: ClassVar[int | None] = None
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
@@ -86,7 +102,7 @@ class Concat(Operator):
 
 
 def _hint(a: TensorType, b: TensorType) -> str | None:
-    """What would make two operands fit, as far as their shapes tell."""
+    """What would make two operands of a join fit, as far as their shapes tell."""
     if a.rank != b.rank:
         return None
     if a.is_open or b.is_open:

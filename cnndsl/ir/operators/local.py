@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Padding, Sizes, attribute
-from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec
+from cnndsl.ir.operator import OperatorError, ParameterSpec
+from cnndsl.ir.operators.bases import Linear, Windowed
 from cnndsl.ir.types import TensorType
-from cnndsl.ir.windows import Pads, output_sizes, per_axis, require_spatial, resolve_pads
 
 
-class _PositionalConv(Operator, ABC):
+class _PositionalConv(Windowed, Linear):
     """A convolution with a set of kernels; the output position picks one of them."""
 
     filters: int
-    kernel: Sizes
-    stride: Sizes
-    pad: Padding
-    bias: bool
-
-    @property
-    def pads(self) -> Pads:
-        """(before, after) for each axis, once bound."""
-        assert not isinstance(self.pad, str)
-        return self.pad
-
-    def bind(self, inputs: Sequence[TensorType]) -> Self:
-        """Expand sizes and padding to every axis."""
-        (x,) = inputs
-        require_spatial(self.name, x)
-        kernel = per_axis(self.kernel, x.rank, "kernel")
-        stride = per_axis(self.stride, x.rank, "stride")
-        pads = resolve_pads(self.pad, x.spatial, kernel, stride, (1,) * x.rank)
-        expanded: dict[str, Any] = {"kernel": kernel, "stride": stride, "pad": pads}
-        return replace(self, **expanded)
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[filters, floor((n + pads - kernel)/stride) + 1 for each axis]."""
-        (x,) = inputs
-        ones = (1,) * x.rank
-        sizes = output_sizes(self.name, x, self.kernel, self.stride, ones, self.pads)
-        return TensorType((self.filters, *sizes))
+        return TensorType((self.filters, *self.sizes(inputs[0])))
 
     @abstractmethod
     def tiles(self, inputs: Sequence[TensorType]) -> Sizes:
@@ -78,6 +55,7 @@ class LocalConv(_PositionalConv):
     """
 
     name: ClassVar[str] = "local_conv"
+    foreign = ("locallyconnected",)
 
     filters: int = attribute(kind.COUNT)
     kernel: Sizes = attribute(kind.SIZES)

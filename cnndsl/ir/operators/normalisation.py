@@ -8,12 +8,14 @@ from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
-from cnndsl.ir.operator import Operator, ParameterSpec
+from cnndsl.ir.formula import Formula, X, parameter, sqrt
+from cnndsl.ir.operator import ParameterSpec, Reads, Sign
+from cnndsl.ir.operators.bases import ChannelMap, Pointwise
 from cnndsl.ir.types import TensorType
 
 
 @dataclass(frozen=True)
-class BatchNorm(Operator):
+class BatchNorm(ChannelMap):
     """Batch normalisation at inference, with the running statistics of the training.
 
     y[c] = weight[c] * (x[c] - running_mean[c]) / sqrt(running_var[c] + eps) + bias[c].
@@ -23,8 +25,17 @@ class BatchNorm(Operator):
     """
 
     name: ClassVar[str] = "bn"
+    foreign = ("batchnorm",)
+    gradient = Reads.OPERANDS
 
     eps: float = attribute(kind.POSITIVE, 1e-5)
+
+    @property
+    def formula(self) -> Formula:
+        """Scale and shift by the statistics."""
+        deviation = sqrt(parameter("running_var") + self.eps)
+        scaled = (X - parameter("running_mean")) / deviation
+        return scaled * parameter("weight") + parameter("bias")
 
     def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
         """Scale, shift and the statistics; neutral when initialised."""
@@ -38,7 +49,7 @@ class BatchNorm(Operator):
 
 
 @dataclass(frozen=True)
-class LocalResponseNorm(Operator):
+class LocalResponseNorm(Pointwise):
     """Local response normalisation across `size` neighbouring channels.
 
     y[c] = x[c] / (k + alpha * sum_{j=max(0, c-h)}^{min(C-1, c+h)} x[j]^2)^beta with
@@ -48,6 +59,9 @@ class LocalResponseNorm(Operator):
     """
 
     name: ClassVar[str] = "lrn"
+    foreign = ("localresponsenorm",)
+    sign = Sign.KEPT
+    gradient = Reads.BOTH
 
     size: int = attribute(kind.ODD, 5)
     alpha: float = attribute(kind.POSITIVE, 1e-4)
@@ -56,7 +70,7 @@ class LocalResponseNorm(Operator):
 
 
 @dataclass(frozen=True)
-class Affine(Operator):
+class Affine(ChannelMap):
     """Learned scale and shift of each channel: y[c] = weight[c] * x[c] + bias[c].
 
     The coefficients of LeNet-5's subsampling layers (LeCun et al. 1998, section II.B).
@@ -64,6 +78,8 @@ class Affine(Operator):
     """
 
     name: ClassVar[str] = "affine"
+    gradient = Reads.OPERANDS
+    formula = X * parameter("weight") + parameter("bias")
 
     def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
         """Scale and shift; neutral when initialised."""

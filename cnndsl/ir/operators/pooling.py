@@ -3,56 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Padding, Sizes, attribute
 from cnndsl.ir.dims import Dim
-from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.ir.operator import POINT, OperatorError, Reads, Sign, Window, Windows
+from cnndsl.ir.operators.bases import Channelwise, Spatial, Windowed
 from cnndsl.ir.types import TensorType
-from cnndsl.ir.windows import Pads, extent, output_sizes, per_axis, require_spatial, resolve_pads
+from cnndsl.ir.windows import extent, require_spatial
 
 
 @dataclass(frozen=True)
-class Pool(Operator):
+class Pool(Windowed, Channelwise):
     """Base of the pooling operators with a sliding window.
 
     A stride that is not given is the kernel. `ceil` rounds the output size up; windows then may
     reach beyond the padded input, but never start behind the input.
     """
 
+    sign = Sign.KEPT
+    selects = True
+
     kernel: Sizes = attribute(kind.SIZES)
     stride: Sizes | None = attribute(kind.optional(kind.SIZES), None)
     pad: Padding = attribute(kind.PADDING, "valid")
     ceil: bool = attribute(kind.FLAG, False)
 
-    @property
-    def strides(self) -> Sizes:
-        """The stride of each axis, once bound."""
-        assert self.stride is not None
-        return self.stride
-
-    @property
-    def pads(self) -> Pads:
-        """(before, after) for each axis, once bound."""
-        assert not isinstance(self.pad, str)
-        return self.pad
-
-    @property
-    def dilations(self) -> Sizes:
-        """The dilation of each axis, once bound."""
-        return (1,) * len(self.kernel)
-
     def bind(self, inputs: Sequence[TensorType]) -> Self:
         """Expand sizes and padding to every axis; no window may lie in the padding alone."""
-        (x,) = inputs
-        require_spatial(self.name, x)
-        kernel = per_axis(self.kernel, x.rank, "kernel")
-        stride = per_axis(self.stride or kernel, x.rank, "stride")
-        sized = replace(self, kernel=kernel, stride=stride)._bind_dilation(x.rank)
-        pads = resolve_pads(self.pad, x.spatial, kernel, stride, sized.dilations)
-        for k, r, pad in zip(kernel, sized.dilations, pads, strict=True):
+        bound = super().bind(inputs)
+        for k, r, pad in zip(bound.kernel, bound.dilations, bound.pads, strict=True):
             if max(pad) >= extent(k, r):
                 raise OperatorError(
                     "E0314",
@@ -61,7 +43,7 @@ class Pool(Operator):
                     hint=f"pad at most {extent(k, r) - 1}",
                     attribute="pad",
                 )
-        return replace(sized, pad=pads)
+        return bound
 
     @property
     def least_sizes(self) -> Sizes:
@@ -93,15 +75,10 @@ class Pool(Operator):
                     show_operands=True,
                 )
 
-    def _bind_dilation(self, rank: int) -> Self:
-        return self
-
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[channels, floor or ceil((n + pads - k_eff)/stride) + 1 for each axis]."""
         (x,) = inputs
-        sizes = output_sizes(
-            self.name, x, self.kernel, self.strides, self.dilations, self.pads, ceil=self.ceil
-        )
+        sizes = self.sizes(x, ceil=self.ceil)
         self._check_taps(x, sizes)
         return TensorType((x.channels, *sizes))
 
@@ -114,16 +91,9 @@ class MaxPool(Pool):
     """
 
     name: ClassVar[str] = "maxpool"
+    gradient = Reads.BOTH
 
     dilation: Sizes = attribute(kind.SIZES, (1,))
-
-    @property
-    def dilations(self) -> Sizes:
-        """The dilation of each axis, once bound."""
-        return self.dilation
-
-    def _bind_dilation(self, rank: int) -> Self:
-        return replace(self, dilation=per_axis(self.dilation, rank, "dilation"))
 
 
 @dataclass(frozen=True)
@@ -136,6 +106,7 @@ class AvgPool(Pool):
     """
 
     name: ClassVar[str] = "avgpool"
+    gradient = Reads.NOTHING
 
     include_pad: bool = attribute(kind.FLAG, False)
 
@@ -145,6 +116,10 @@ class L2Pool(Pool):
     """Euclidean norm of each window: Z[i,j,k] = sqrt(sum_{m,n} V[i, j*s1+m, k*s2+n]^2)."""
 
     name: ClassVar[str] = "l2pool"
+    foreign = ("lppool",)
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.BOTH
+    selects = False
 
 
 @dataclass(frozen=True)
@@ -159,13 +134,17 @@ class DistanceAvgPool(Pool):
     """
 
     name: ClassVar[str] = "distance_avgpool"
+    gradient = Reads.NOTHING
 
     sigma: float = attribute(kind.POSITIVE, 1.0)
 
 
 @dataclass(frozen=True)
-class GlobalPool(Operator):
+class GlobalPool(Channelwise):
     """Base of the operators that reduce every channel's whole map to one number."""
+
+    sign = Sign.KEPT
+    selects = True
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """The vector [channels]."""
@@ -173,12 +152,18 @@ class GlobalPool(Operator):
         require_spatial(self.name, x)
         return TensorType((x.channels,))
 
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """All positions."""
+        return None
+
 
 @dataclass(frozen=True)
 class GlobalAvgPool(GlobalPool):
     """Mean of each channel, a vector. Source: Lin et al. (2014), Network in network, 3.2."""
 
     name: ClassVar[str] = "global_avgpool"
+    foreign = ("gap",)
+    gradient = Reads.NOTHING
 
 
 @dataclass(frozen=True)
@@ -186,22 +171,20 @@ class GlobalMaxPool(GlobalPool):
     """Largest element of each channel, a vector."""
 
     name: ClassVar[str] = "global_maxpool"
+    gradient = Reads.BOTH
 
 
 @dataclass(frozen=True)
-class AdaptivePool(Operator):
+class AdaptivePool(Spatial, Channelwise):
     """Base of the pooling operators that are given the output size o instead of a window.
 
     Window i of an axis of size n covers floor(i*n/o) up to, not including, ceil((i+1)*n/o).
     """
 
-    size: Sizes = attribute(kind.SIZES)
+    sign = Sign.KEPT
+    selects = True
 
-    def bind(self, inputs: Sequence[TensorType]) -> Self:
-        """Expand the size to every axis."""
-        (x,) = inputs
-        require_spatial(self.name, x)
-        return replace(self, size=per_axis(self.size, x.rank, "size"))
+    size: Sizes = attribute(kind.SIZES)
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[channels, *size]. Raises OperatorError if the input's size is open."""
@@ -214,6 +197,12 @@ class AdaptivePool(Operator):
                 show_operands=True,
             )
         return TensorType((x.channels, *self.size))
+
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """From j*n // o up to ((j+1)*n - 1) // o."""
+        sizes = [n for n in inputs[0].spatial if isinstance(n, int)]
+        axes = zip(sizes, self.size, strict=True)
+        return tuple(POINT if n == o else Window(n, 0, n - 1, o) for n, o in axes)
 
     @staticmethod
     def window(index: int, n: int, outputs: int) -> tuple[int, int]:
@@ -230,6 +219,7 @@ class AdaptiveAvgPool(AdaptivePool):
     """
 
     name: ClassVar[str] = "adaptive_avgpool"
+    gradient = Reads.NOTHING
 
 
 @dataclass(frozen=True)
@@ -240,3 +230,4 @@ class AdaptiveMaxPool(AdaptivePool):
     """
 
     name: ClassVar[str] = "adaptive_maxpool"
+    gradient = Reads.BOTH

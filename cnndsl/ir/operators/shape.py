@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Sizes, attribute
-from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.ir.operator import OperatorError, Window, Windows
+from cnndsl.ir.operators.bases import Channelwise, Mover, Pointwise, Spatial
 from cnndsl.ir.operators.convolution import check_groups
 from cnndsl.ir.types import TensorType
-from cnndsl.ir.windows import per_axis, require_spatial
 
 
 @dataclass(frozen=True)
-class Slice(Operator):
+class Slice(Pointwise, Mover):
     """The channels from `start` up to, not including, `stop`: y = x[start:stop]."""
 
     name: ClassVar[str] = "slice"
@@ -38,13 +38,14 @@ class Slice(Operator):
 
 
 @dataclass(frozen=True)
-class Shuffle(Operator):
+class Shuffle(Pointwise, Mover):
     """Channel shuffle: reshape the channels to (groups, C/groups), transpose, flatten.
 
     y[i*groups + g] = x[g*(C/groups) + i]. Source: Zhang et al. (2018), ShuffleNet, section 3.1.
     """
 
     name: ClassVar[str] = "shuffle"
+    foreign = ("channelshuffle",)
 
     groups: int = attribute(kind.COUNT)
 
@@ -53,9 +54,13 @@ class Shuffle(Operator):
         check_groups(self.groups, inputs[0].channels, self.groups)
         return inputs[0]
 
+    def is_identity(self, x: TensorType) -> bool:
+        """Of one group, or groups of one channel."""
+        return self.groups in (1, x.channels)
+
 
 @dataclass(frozen=True)
-class PadChannels(Operator):
+class PadChannels(Pointwise, Mover):
     """Zero channels appended up to `channels` in all.
 
     With subsample this is shortcut option A of He et al. (2016), section 3.3.
@@ -79,18 +84,12 @@ class PadChannels(Operator):
 
 
 @dataclass(frozen=True)
-class Subsample(Operator):
+class Subsample(Spatial, Channelwise, Mover):
     """Every stride-th position, from the first: y[c,j,k] = x[c, j*s1, k*s2]."""
 
     name: ClassVar[str] = "subsample"
 
     stride: Sizes = attribute(kind.SIZES)
-
-    def bind(self, inputs: Sequence[TensorType]) -> Self:
-        """Expand the stride to every axis."""
-        (x,) = inputs
-        require_spatial(self.name, x)
-        return replace(self, stride=per_axis(self.stride, x.rank, "stride"))
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[channels, ceil(n/stride) for each axis]."""
@@ -98,23 +97,26 @@ class Subsample(Operator):
         sizes = ((n - 1) // s + 1 for n, s in zip(x.spatial, self.stride, strict=True))
         return TensorType((x.channels, *sizes))
 
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """One position."""
+        return tuple(Window(s) for s in self.stride)
+
 
 @dataclass(frozen=True)
-class Upsample(Operator):
+class Upsample(Spatial, Channelwise, Mover):
     """Nearest-neighbour enlargement by whole factors: y[c,j,k] = x[c, j // f1, k // f2]."""
 
     name: ClassVar[str] = "upsample"
+    foreign = ("interpolate", "upsampling", "upsamplingnearest")
 
     factor: Sizes = attribute(kind.SIZES)
-
-    def bind(self, inputs: Sequence[TensorType]) -> Self:
-        """Expand the factor to every axis."""
-        (x,) = inputs
-        require_spatial(self.name, x)
-        return replace(self, factor=per_axis(self.factor, x.rank, "factor"))
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[channels, n*factor for each axis]."""
         (x,) = inputs
         sizes = (n * f for n, f in zip(x.spatial, self.factor, strict=True))
         return TensorType((x.channels, *sizes))
+
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """One position."""
+        return tuple(Window(each=f) for f in self.factor)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
-from cnndsl.ir.operator import Operator, ParameterSpec
-from cnndsl.ir.operators.activation import PLAIN_ACTIVATIONS
+from cnndsl.ir.operator import Operator, ParameterSpec, Reads, Sign, Windows
+from cnndsl.ir.operators import activation
+from cnndsl.ir.operators.activation import Activation
+from cnndsl.ir.operators.bases import family
 from cnndsl.ir.operators.dense import FullyConnected
 from cnndsl.ir.operators.pooling import GlobalAvgPool
 from cnndsl.ir.types import TensorType
 from cnndsl.ir.windows import require_spatial
 
-FUNCTIONS = {op.name: op for op in PLAIN_ACTIVATIONS}
+FUNCTIONS = {
+    op.name: op
+    for op in family(activation)
+    if issubclass(op, Activation) and not fields(op) and not op().formula.roles()
+}
+"""Activations without attributes and parameters."""
 FUNCTION = kind.choice(*FUNCTIONS)
 
 
@@ -38,6 +45,10 @@ class SqueezeExcite(Operator):
     """
 
     name: ClassVar[str] = "squeeze_excite"
+    internal = True
+    in_place = True
+    sign = Sign.ANY
+    gradient = Reads.BOTH
 
     width: int = attribute(kind.COUNT)
     activation: str = attribute(FUNCTION, "relu")
@@ -48,6 +59,10 @@ class SqueezeExcite(Operator):
         (x,) = inputs
         require_spatial(self.name, x)
         return x
+
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """All positions."""
+        return None
 
     def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
         """Weights and biases of both layers."""

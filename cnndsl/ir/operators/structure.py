@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cnndsl.ir.attributes import Kind, attribute
-from cnndsl.ir.operator import Operator
+from cnndsl.ir.formula import X
+from cnndsl.ir.operator import Operator, Reads, Sign, Windows
+from cnndsl.ir.operators.bases import Elementwise, Mover
 from cnndsl.ir.types import Shape, TensorType
 
 
@@ -16,6 +18,8 @@ class Input(Operator):
     """A value that the caller provides, [batch, *shape]. Written `input NAME [C, H, W]`."""
 
     name: ClassVar[str] = "input"
+    sign = Sign.ANY
+    gradient = Reads.NOTHING
     operands: ClassVar[int | None] = 0
 
     shape: Shape = attribute(Kind("a list of sizes", tuple))
@@ -24,9 +28,14 @@ class Input(Operator):
         """The declared shape."""
         return TensorType(self.shape)
 
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """It reads nothing."""
+        return None
+
 
 @dataclass(frozen=True)
-class Identity(Operator):
+class Identity(Mover, Elementwise):
     """y = x. The meaning of an empty branch."""
 
     name: ClassVar[str] = "identity"
+    formula = X

@@ -1,4 +1,7 @@
-"""Operators that act in training; their meaning here is that at inference."""
+"""Operators that act in training; their meaning here is that at inference.
+
+Gradients read nothing: the masks come from their seeds.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,26 @@ from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
-from cnndsl.ir.operator import Operator
+from cnndsl.ir.formula import Formula, X
+from cnndsl.ir.operator import Reads, Sign
+from cnndsl.ir.operators.bases import Elementwise, Mover
 
 
 @dataclass(frozen=True)
-class Dropout(Operator):
+class Dropout(Mover, Elementwise):
     """Training: elements are zeroed with probability `rate`, the others grow by 1/(1-rate).
 
     Inference: y = x. Source: Srivastava et al. (2014).
     """
 
     name: ClassVar[str] = "dropout"
+    formula = X
 
     rate: float = attribute(kind.PROBABILITY, 0.5)
 
 
 @dataclass(frozen=True)
-class StochasticDepth(Operator):
+class StochasticDepth(Elementwise):
     """Training: zero with probability 1 - `survival`, drawn once for each mini-batch, else y = x.
 
     Inference: y = survival * x. Put at the end of a residual branch. Layers called drop path draw
@@ -32,5 +38,13 @@ class StochasticDepth(Operator):
     """
 
     name: ClassVar[str] = "stochastic_depth"
+    foreign = ("droppath",)
+    sign = Sign.KEPT
+    gradient = Reads.NOTHING
 
     survival: float = attribute(kind.PROBABILITY)
+
+    @property
+    def formula(self) -> Formula:
+        """The expected value."""
+        return X * self.survival

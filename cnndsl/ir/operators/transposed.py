@@ -10,14 +10,15 @@ from typing import ClassVar, Self
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Padding, Sizes, attribute
 from cnndsl.ir.dims import Dim, OpenDim
-from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec
+from cnndsl.ir.operator import OperatorError, ParameterSpec, Window, Windows
+from cnndsl.ir.operators.bases import Linear, Spatial, Windowed
 from cnndsl.ir.operators.convolution import check_groups
 from cnndsl.ir.types import TensorType
-from cnndsl.ir.windows import Pads, extent, per_axis, require_spatial, resolve_pads
+from cnndsl.ir.windows import Pads, extent, resolve_pads
 
 
 @dataclass(frozen=True)
-class ConvTranspose(Operator):
+class ConvTranspose(Windowed, Linear):
     """Transposed convolution: the gradient of a strided convolution with respect to its input.
 
     Z[i,j,k] = b[i] + sum of V[l,j',k'] * K[l,i,m,n] over all j'*s1 + m*r1 - before = j and
@@ -33,6 +34,7 @@ class ConvTranspose(Operator):
     """
 
     name: ClassVar[str] = "conv_transpose"
+    foreign = ("deconv",)
 
     filters: int = attribute(kind.COUNT)
     kernel: Sizes = attribute(kind.SIZES)
@@ -43,20 +45,11 @@ class ConvTranspose(Operator):
     groups: int = attribute(kind.COUNT, 1)
     bias: bool = attribute(kind.FLAG, True)
 
-    @property
-    def pads(self) -> Pads:
-        """(before, after) that are cropped from each axis, once bound."""
-        assert not isinstance(self.pad, str)
-        return self.pad
-
     def bind(self, inputs: Sequence[TensorType]) -> Self:
         """Expand sizes and padding to every axis; check groups and output_pad."""
         (x,) = inputs
-        require_spatial(self.name, x)
-        kernel = per_axis(self.kernel, x.rank, "kernel")
-        stride = per_axis(self.stride, x.rank, "stride")
-        dilation = per_axis(self.dilation, x.rank, "dilation")
-        output_pad = per_axis(self.output_pad, x.rank, "output_pad")
+        sized = Spatial.bind(self, inputs)
+        output_pad, stride, dilation = sized.output_pad, sized.stride, sized.dilation
         check_groups(self.groups, x.channels, self.filters)
         if any(o >= max(s, r) for o, s, r in zip(output_pad, stride, dilation, strict=True)):
             raise OperatorError(
@@ -73,12 +66,15 @@ class ConvTranspose(Operator):
                     hint="give the padding as numbers",
                     attribute="output_pad",
                 )
-            pads, output_pad = _same(self.pad, kernel, stride, dilation)
+            pads, output_pad = _same(self.pad, sized.kernel, stride, dilation)
         else:
-            pads = resolve_pads(self.pad, x.spatial, kernel, stride, dilation)
-        return replace(
-            self, kernel=kernel, stride=stride, dilation=dilation, pad=pads, output_pad=output_pad
-        )
+            pads = resolve_pads(self.pad, x.spatial, sized.kernel, stride, dilation)
+        return replace(sized, pad=pads, output_pad=output_pad)
+
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """Input i reaches the outputs i*stride - before + m*dilation of all kernel positions m."""
+        axes = zip(self.kernel, self.stride, self.dilation, self.pads, strict=True)
+        return tuple(Window(1, b - extent(k, r) + s, b, s) for k, s, r, (b, _) in axes)
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[filters, (n-1)*stride + k_eff - before - after + output_pad for each axis]."""

@@ -1,0 +1,112 @@
+"""Formulas of functions of single elements, which every backend writes in its own words.
+
+Formulas are made by arithmetic from the operand X, the second operand OTHER, numbers and
+parameters with one number for each channel. NaN goes through all functions, `maximum` and
+`minimum` among them, and `select` compares as IEEE 754 does: nothing is at least NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+FUNCTIONS = (
+    *("add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum"),
+    *("exp", "log", "sqrt", "tanh", "erf", "select"),
+)
+"""What backends have to provide, by numpy's names; select(a, b, c, d) is c where a >= b, else d."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A function of formulas, or one of the leaves: x, other, number, parameter.
+
+    `value` is the number, or the role of the parameter.
+    """
+
+    function: str
+    operands: tuple[Formula, ...] = ()
+    value: float | str = ""
+
+    def __add__(self, other: Formula | float) -> Formula:
+        return _made("add", self, other)
+
+    def __sub__(self, other: Formula | float) -> Formula:
+        return _made("subtract", self, other)
+
+    def __mul__(self, other: Formula | float) -> Formula:
+        return _made("multiply", self, other)
+
+    def __truediv__(self, other: Formula | float) -> Formula:
+        return _made("divide", self, other)
+
+    def __rtruediv__(self, other: float) -> Formula:
+        return _made("divide", other, self)
+
+    def __neg__(self) -> Formula:
+        return _made("negative", self)
+
+    def __abs__(self) -> Formula:
+        return _made("absolute", self)
+
+    def compute(
+        self, leaf: Callable[[Formula], Value], made: Callable[[Formula, list[Value]], Value]
+    ) -> Value:
+        """The value in a backend's terms, of leaves and of functions of values.
+
+        What occurs twice is made once.
+        """
+        known: dict[Formula, Value] = {}
+
+        def value(part: Formula) -> Value:
+            if part not in known:
+                operands = [value(operand) for operand in part.operands]
+                known[part] = made(part, operands) if operands else leaf(part)
+            return known[part]
+
+        return value(self)
+
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the parameters, each once, in the order in which they occur."""
+        return tuple(dict.fromkeys(self._roles()))
+
+    def _roles(self) -> Iterator[str]:
+        if self.function == "parameter":
+            yield str(self.value)
+        for operand in self.operands:
+            yield from operand._roles()
+
+
+X = Formula("x")
+OTHER = Formula("other")
+
+
+def parameter(role: str) -> Formula:
+    """The number of a parameter for the channel."""
+    return Formula("parameter", (), role)
+
+
+def _made(function: str, *operands: Formula | float) -> Formula:
+    return Formula(
+        function,
+        tuple(o if isinstance(o, Formula) else Formula("number", (), float(o)) for o in operands),
+    )
+
+
+maximum, minimum = partial(_made, "maximum"), partial(_made, "minimum")
+exp, log, sqrt = partial(_made, "exp"), partial(_made, "log"), partial(_made, "sqrt")
+tanh, erf = partial(_made, "tanh"), partial(_made, "erf")
+
+
+def clip(a: Formula, low: float, high: float) -> Formula:
+    """min(max(a, low), high)."""
+    return minimum(maximum(a, low), high)
+
+
+def rectified(a: Formula, below: Formula) -> Formula:
+    """a where it is at least 0, `below` elsewhere."""
+    return _made("select", a, 0.0, a, below)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cnndsl.api import Network, check, compile, load, parse, zoo
+    from cnndsl.api import Network, check, compile, load, open_model, parse, zoo
     from cnndsl.diagnostics import CnnError
 
-__all__ = ["CnnError", "Network", "check", "compile", "load", "parse", "zoo"]
+__all__ = ["CnnError", "Network", "check", "compile", "load", "open_model", "parse", "zoo"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnndsl.analysis.gridding import gridding
-from cnndsl.diagnostics import CnnError, Diagnostic
+from cnndsl.diagnostics import CnnError, Diagnostic, Source
 from cnndsl.language.elaborate import elaborate, in_order, raise_errors
 from cnndsl.language.loader import choose_network, load_unit
-from cnndsl.language.sources import locate, zoo
+from cnndsl.language.locate import is_text, locate
+from cnndsl.language.sources import is_file, zoo
 from cnndsl.language.units import is_concrete
 from cnndsl.language.values import given_settings
 from cnndsl.network import Network
 
 if TYPE_CHECKING:
+    from cnndsl.runtime.backend import Backend
     from cnndsl.runtime.module import Array, Module
 
-__all__ = ["Network", "check", "compile", "load", "parse", "zoo"]
+__all__ = ["Network", "check", "compile", "load", "open_model", "parse", "zoo"]
 
 
 def parse(
@@ -36,7 +38,7 @@ def parse(
     declared one, it becomes a convolution with the same parameters, and the result a map. Raises
     CnnError with all findings.
     """
-    source, name = locate(str(spec))
+    source, name = _located(spec)
     unit = load_unit(source)
     raise_errors(unit.all_findings())
     given = given_settings(settings or {})
@@ -49,7 +51,7 @@ def check(spec: str | PathLike[str]) -> list[Diagnostic]:
 
     Raises CnnError only if the file cannot be read.
     """
-    source, name = locate(str(spec))
+    source, name = _located(spec)
     unit = load_unit(source)
     findings = unit.all_findings()
     concrete = [item for item in unit.own_networks() if is_concrete(item)]
@@ -121,15 +123,55 @@ def _require_options(options: Mapping[str, Any]) -> None:
 
 def load(path: str | PathLike[str], threads: int | None = None) -> Module:
     """A module from an artefact that `Module.save` wrote. Raises CnnError."""
-    from cnndsl.runtime.backend import backends
     from cnndsl.runtime.options import whole_number
 
     threads = whole_number("threads", threads, 1)
-    file = Path(path)
-    for candidate in backends().values():
-        if file.suffix == candidate.suffix:
-            if not file.is_file():
-                raise CnnError.of("E0601", f"no file {file}")
-            return candidate.load(file, threads)
-    known = ", ".join(dict.fromkeys(candidate.suffix for candidate in backends().values()))
-    raise CnnError.of("E0605", f"{file} is not an artefact by its name", hint=f"endings: {known}")
+    owner = _owner(path)
+    if owner is None:
+        endings = f"endings: {', '.join(_endings())}"
+        raise CnnError.of("E0605", f"{path} is not an artefact by its name", hint=endings)
+    if not is_file(Path(path)):
+        raise CnnError.of("E0601", f"no file {path}")
+    return owner.load(Path(path), threads)
+
+
+def open_model(
+    spec: str | PathLike[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    threads: int | None = None,
+) -> Network | Module:
+    """What a user names: the module of an artefact, known by its ending, or else a network.
+
+    `settings` and `input_shapes` are for networks, see `parse`; `threads` for artefacts, see
+    `load`. Raises CnnError.
+    """
+    if is_artefact(spec):
+        return load(spec, threads)
+    return parse(spec, settings=settings, input_shapes=input_shapes)
+
+
+def is_artefact(spec: str | PathLike[str]) -> bool:
+    """Whether something is named like a compiled file rather than like a network."""
+    return _owner(spec) is not None
+
+
+def _owner(spec: str | PathLike[str]) -> Backend | None:
+    """The backend that makes files with the ending of a path."""
+    suffix = "" if is_text(str(spec)) else Path(spec).suffix
+    return _endings().get(suffix) if suffix.partition(":")[0] not in ("", ".cnn") else None
+
+
+def _endings() -> dict[str, Backend]:
+    from cnndsl.runtime.backend import backends
+
+    return {found.suffix: found for found in backends().values()}
+
+
+def _located(spec: str | PathLike[str]) -> tuple[Source, str | None]:
+    """See `locate`. Raises CnnError for an artefact, too."""
+    if is_artefact(spec) and is_file(Path(spec)):
+        message = f"{spec} is a compiled module; this command takes a network"
+        raise CnnError.of("E0603", message, file=str(spec))
+    return locate(str(spec))

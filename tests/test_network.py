@@ -59,9 +59,8 @@ def test_an_edit_shows_in_the_hash_of_the_source():
     plain, edited = cnndsl.parse(TEXT), with_tanh(cnndsl.parse(TEXT))
     assert not plain.edited
     assert edited.edited
-    assert (
-        len({plain.source_hash, edited.source_hash, cnndsl.Network(plain.graph).source_hash}) == 3
-    )
+    built = cnndsl.Network(plain.graph)
+    assert len({network.source_hash for network in (plain, edited, built)}) == 3
 
 
 def test_a_plain_network_is_opened_and_an_edited_one_is_not():

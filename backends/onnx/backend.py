@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from cnndsl.backends.onnx.limit import SUFFIX, check_graph
 from cnndsl.backends.onnx.options import OnnxOptions
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import Backend, CompileOptions
@@ -16,7 +17,7 @@ class OnnxBackend:
 
     target = "onnx"
     description = "an ONNX model of standard operators, run by onnxruntime"
-    suffix = ".onnx"
+    suffix = SUFFIX
     fusions: frozenset[str] = frozenset()
     options: type[CompileOptions] = OnnxOptions
 
@@ -32,8 +33,6 @@ class OnnxBackend:
 
     def check_size(self, graph: Graph) -> None:
         """See `cnndsl.runtime.backend.Limited`."""
-        from cnndsl.backends.onnx.limit import check_graph
-
         check_graph(graph)
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What an ONNX file can hold."""
+"""What an ONNX file is called, and can hold."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 
+SUFFIX = ".onnx"
 LARGEST_FILE = 2**31 - 1
 """Bytes in a protobuf message, at most."""
 

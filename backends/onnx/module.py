@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnndsl.backends.onnx.backend import OnnxBackend
+from cnndsl.backends.onnx.limit import SUFFIX
 from cnndsl.backends.onnx.sizes import check_sizes, from_metadata
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import Dim, OpenDim
@@ -128,7 +128,7 @@ class OnnxModule(Module):
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file, atomically."""
-        check_suffix(path, OnnxBackend.suffix)
+        check_suffix(path, SUFFIX)
         with atomic_write(path) as file:
             if isinstance(self._model, bytes):
                 file.write(self._model)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from cnndsl import __version__
-from cnndsl.backends import native, tvm
 from cnndsl.backends.tvm.build import c_object, link, object_code
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.runtime import available_cores
@@ -101,8 +100,8 @@ def compiler() -> tuple[str, ...]:
     The C compiler is known by its file.
     """
     sources = hashlib.sha256()
-    for package in (native, tvm):
-        folder = Path(package.__path__[0])
+    own = Path(__file__).parent
+    for folder in (own.parent / "native", own):
         for path in sorted(folder.rglob("*.[pch]*")):
             content = path.read_bytes()
             sources.update(f"{path.relative_to(folder)}:{len(content)}:".encode() + content)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cnndsl.analysis.cost import graph_cost
 from cnndsl.diagnostics.units import si
+from cnndsl.ir.described import Described
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import ConvTranspose
 from cnndsl.ir.types import TensorType
-
-if TYPE_CHECKING:
-    from cnndsl.api import Network
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Crops:
         return f"with approximate results: {first}{rest} see where a crop ends"
 
 
-def crops(network: Network) -> Crops | None:
+def crops(network: Described) -> Crops | None:
     """The crops, or None unless fully connected layers slide; then an output is a map of them."""
     if network.declared is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnndsl import __version__
 from cnndsl.analysis.cost import Cost, node_costs, total
@@ -12,15 +12,13 @@ from cnndsl.analysis.crops import crops
 from cnndsl.analysis.gridding import gridding
 from cnndsl.analysis.receptive_field import Fields, receptive_fields
 from cnndsl.diagnostics import Diagnostic, Span
+from cnndsl.ir.described import Described
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.types import TensorType
 
-if TYPE_CHECKING:
-    from cnndsl.api import Network
 
-
-def report(network: Network) -> dict[str, Any]:
+def report(network: Described) -> dict[str, Any]:
     """The network as JSON-ready data.
 
     `macs` counts convolutions and fully connected layers for one sample, auxiliary heads
@@ -67,7 +65,7 @@ def stage_row(label: str, result: TensorType) -> list[Any]:
     return [label, *sizes, *([1, 1] if len(sizes) == 1 else [])]
 
 
-def _crops(network: Network) -> dict[str, Any] | None:
+def _crops(network: Described) -> dict[str, Any] | None:
     found = crops(network)
     if found is None:
         return None

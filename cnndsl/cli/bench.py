@@ -10,10 +10,8 @@ import click
 from cnndsl.cli.common import (
     Names,
     code_options,
-    is_artefact,
-    load_network,
     network_options,
-    only_for_networks,
+    open_model,
     print_json,
     print_table,
     progress_bar,
@@ -102,17 +100,16 @@ def command(
 
 
 def _module(model: str, options: dict[str, Any]) -> Module:
-    if is_artefact(model):
-        from cnndsl.api import load
-
-        only_for_networks(model, options.keys() - {"batch", "threads"})
-        return load(model, threads=options["threads"])
+    from cnndsl.api import Network
     from cnndsl.api import compile as compile_network
 
     settings, input_shapes = options.pop("settings"), options.pop("input_shapes")
-    network = load_network(model, settings, input_shapes)
+    only_networks = options.keys() - {"batch", "threads"}
+    found = open_model(model, settings, input_shapes, only_networks, options["threads"])
+    if not isinstance(found, Network):
+        return found
     with progress_bar() as progress:
-        module = compile_network(network, progress=progress, **random_weights(options))
+        module = compile_network(found, progress=progress, **random_weights(options))
     show(module.warnings)
     return module
 

@@ -21,6 +21,7 @@ from cnndsl.runtime.options import silent
 if TYPE_CHECKING:
     from cnndsl.api import Network
     from cnndsl.diagnostics import CnnError, Diagnostic
+    from cnndsl.runtime.module import Module
     from cnndsl.runtime.options import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -288,13 +289,26 @@ def load_network(
     return network
 
 
-def is_artefact(model: str) -> bool:
-    """Whether a model is named like a compiled file rather than like a network."""
-    suffix = Path(model).suffix
-    return bool(suffix) and suffix != ".cnn" and not suffix.startswith(".cnn:")
+def open_model(
+    spec: str,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+    network_options: Collection[str],
+    threads: int | None = None,
+) -> Network | Module:
+    """What the user means: the module of an artefact, or a network, its warnings shown.
+
+    Raises UsageError if an option for networks was given with an artefact.
+    """
+    from cnndsl.api import is_artefact, load
+
+    if not is_artefact(spec):
+        return load_network(spec, settings, input_shapes)
+    _only_for_networks(spec, {"settings", "input_shapes", *network_options})
+    return load(spec, threads)
 
 
-def only_for_networks(model: str, names: Collection[str]) -> None:
+def _only_for_networks(model: str, names: Collection[str]) -> None:
     """Raise UsageError if one of these parameters was given with a model that is compiled."""
     context = click.get_current_context()
     for item in context.command.params:

@@ -108,7 +108,7 @@ def command(
 def _files(network: str) -> list[str]:
     """The files that make up a network."""
     from cnndsl.language.loader import load_unit
-    from cnndsl.language.sources import locate
+    from cnndsl.language.locate import locate
 
     return [unit.source.name for unit in load_unit(locate(network)[0]).all_units()]
 

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli.common import (
-    is_artefact,
     is_terminal,
-    load_network,
     network_options,
-    only_for_networks,
+    open_model,
     print_json,
     print_table,
 )
@@ -22,6 +20,7 @@ from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
+    from cnndsl.runtime.module import Module
 
 
 @click.command(
@@ -52,22 +51,22 @@ def command(
     **view: Any,
 ) -> int:
     """Show blocks, shapes and costs of a network; of an artefact, its inputs and outputs."""
-    if is_artefact(model):
-        only_for_networks(model, ("settings", "input_shapes", "depth", *view))
+    from cnndsl.api import Network
+
+    found = open_model(model, settings, input_shapes, ("depth", *view))
+    if not isinstance(found, Network):
         if kernels or source:
-            _inspect_kernels(model, source, as_json)
+            _inspect_kernels(model, found, source, as_json)
         else:
-            _inspect_artefact(model, as_json)
-        return 0
-    if kernels or source:
+            _inspect_artefact(found, as_json)
+    elif kernels or source:
         raise click.UsageError(f"{model} is not compiled; kernels are in artefacts")
-    network = load_network(model, settings, input_shapes)
-    if wants_memory(view):
-        show_memory(network, view, as_json)
+    elif wants_memory(view):
+        show_memory(found, view, as_json)
     elif wants_view(view):
-        show_view(network, view, as_json)
+        show_view(found, view, as_json)
     else:
-        _inspect_network(network, as_json, depth)
+        _inspect_network(found, as_json, depth)
     return 0
 
 
@@ -91,10 +90,7 @@ def _inspect_network(network: Network, as_json: bool, depth: int) -> None:
         click.echo(str(saved))
 
 
-def _inspect_artefact(path: str, as_json: bool) -> None:
-    from cnndsl.api import load
-
-    module = load(path)
+def _inspect_artefact(module: Module, as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -110,13 +106,11 @@ def _inspect_artefact(path: str, as_json: bool) -> None:
     print_table(rows)
 
 
-def _inspect_kernels(path: str, source: bool, as_json: bool) -> None:
+def _inspect_kernels(path: str, module: Module, source: bool, as_json: bool) -> None:
     from dataclasses import asdict, fields
 
-    from cnndsl.api import load
     from cnndsl.runtime.kernels import KernelReport, WithKernels
 
-    module = load(path)
     if not isinstance(module, WithKernels):
         raise click.UsageError(f"{path} does not show its kernels; those of the target cuda do")
     if source:

@@ -12,10 +12,8 @@ import click
 from cnndsl.cli.common import (
     NamedPath,
     code_options,
-    is_artefact,
-    load_network,
     network_options,
-    only_for_networks,
+    open_model,
     print_json,
     print_table,
     progress_bar,
@@ -71,6 +69,8 @@ def command(
     Without --output the results are printed: the best classes of a vector, the range of
     anything else.
     """
+    from cnndsl.api import Network
+    from cnndsl.api import compile as compile_network
     from cnndsl.diagnostics.units import si
     from cnndsl.runtime.files import check_suffix
 
@@ -81,18 +81,14 @@ def command(
     if len({path.resolve() for _, path in outputs}) < len(outputs):
         raise click.UsageError("one file is given as several outputs")
     with stage("load"):
-        if is_artefact(model):
-            from cnndsl.api import load
-
-            only_for_networks(model, {"settings", "input_shapes", *options} - {"threads"})
-            module = load(model, threads=options["threads"])
-        else:
-            from cnndsl.api import compile as compile_network
-
-            network = load_network(model, settings, input_shapes)
+        only_networks = options.keys() - {"threads"}
+        found = open_model(model, settings, input_shapes, only_networks, options["threads"])
+        if isinstance(found, Network):
             with progress_bar() as progress:
-                module = compile_network(network, progress=progress, **options)
+                module = compile_network(found, progress=progress, **options)
             show(module.warnings)
+        else:
+            module = found
     names = _class_names(labels)
     arrays = read_inputs(module, inputs, image)
     with stage("run"):

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli.common import (
-    is_artefact,
     load_network,
     log,
     network_options,
-    only_for_networks,
+    open_model,
     print_json,
     print_table,
     show,
@@ -101,15 +100,12 @@ def _graph(
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> Graph:
     """The graph of a network, or of the one that an artefact was made from."""
-    if not is_artefact(model):
-        return load_network(model, settings, input_shapes).graph
-    from cnndsl.api import load
+    from cnndsl.api import Network
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.layers import Portable
 
-    only_for_networks(model, ("settings", "input_shapes"))
-    module = load(model)
-    if not isinstance(module, Portable):
+    module = open_model(model, settings, input_shapes, ())
+    if not isinstance(module, Network | Portable):
         raise CnnError.of(
             "E0417",
             f"{model} does not keep the parameters of its network",

@@ -19,7 +19,7 @@ from cnndsl.format.formatter import format_source
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.language.elaborate import elaborate
 from cnndsl.language.loader import choose_network, load_unit
-from cnndsl.language.sources import locate
+from cnndsl.language.locate import locate
 from cnndsl.language.values import Settings, given_settings
 from cnndsl.runtime.module import Array
 from cnndsl.weights.bind import bind

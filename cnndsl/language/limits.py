@@ -5,6 +5,9 @@ from __future__ import annotations
 FILE_BYTES = 250_000
 """Size of one source file."""
 
+FILES_BESIDE = 500
+"""Files of a folder that are searched for a network."""
+
 NESTING = 64
 """Depth of brackets in the text, of one expression, and of blocks inside blocks."""
 

@@ -155,7 +155,7 @@ class _Loader:
                 path = (folder / name).resolve()
                 if path.is_file():
                     return path
-            except (OSError, ValueError):
+            except (OSError, ValueError, RuntimeError):  # a link to itself is a RuntimeError
                 continue
         return None
 

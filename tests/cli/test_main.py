@@ -37,7 +37,7 @@ def test_wrong_calls_exit_with_2_and_say_why_on_stderr(call, arguments):
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("chekc", "did you mean 'check' or"), ("--hepl", "--help"), ("nothing", "No such command")],
+    [("chekc", "did you mean 'check'?"), ("--hepl", "--help"), ("nothing", "No such command")],
 )
 def test_a_misspelt_verb_gets_a_hint(call, word, hint):
     result = call(word, "small.cnn")

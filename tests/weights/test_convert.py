@@ -191,7 +191,7 @@ def test_auto_takes_the_rules_of_other_networks_that_fit():
     network = cnndsl.parse(text.replace("network resnet50(", "network mine("))
     shapes = recorded("torchvision")["resnet50"]
     arrays = {n: np.full(s, i, np.float32) for i, (n, s) in enumerate(sorted(shapes.items()))}
-    expected = convert(arrays, "resnet50", "torchvision").values
+    expected = convert(arrays, cnndsl.parse("resnet50"), "torchvision").values
     values = convert(arrays, network).values
     assert all(np.array_equal(values[name], expected[name]) for name in expected)
 
@@ -248,7 +248,7 @@ def test_unknown_sources_and_networks():
         convert({}, network, "caffe")
     assert caught.value.diagnostics[0].code == "E0604"
     with pytest.raises(CnnError, match="no rules from torchvision") as caught:
-        convert({}, "googlenet", "torchvision")
+        convert({}, cnndsl.parse("googlenet"), "torchvision")
     assert caught.value.diagnostics[0].code == "E0413"
     assert "googlenet_torchvision" in caught.value.diagnostics[0].hint
 

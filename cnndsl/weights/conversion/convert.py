@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.described import Described
 from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.graph import Graph
 from cnndsl.weights.bind import Bound, bind, with_slopes
@@ -21,9 +22,6 @@ from cnndsl.weights.conversion.maps import all_rules, index, zoo_rules
 from cnndsl.weights.conversion.match import match
 from cnndsl.weights.rename import Rules
 
-if TYPE_CHECKING:
-    from cnndsl.api import Network
-
 Array = NDArray[Any]
 
 SOURCES = ("torchvision", "timm", "keras", "auto")
@@ -32,13 +30,12 @@ COUNTER = "num_batches_tracked"
 
 def convert(
     arrays: Mapping[str, Array],
-    network: Network | str,
+    network: Described,
     source: str = "auto",
     rules: Rules | None = None,
 ) -> Bound:
     """The float32 arrays of all the network's parameters, out of a framework's, by name.
 
-    `network` may be anything that `cnndsl.parse` takes.
     `torchvision` and `timm` rename by the zoo's rules (`networks/weights`). `keras` brings Keras'
     layouts into this project's and goes by names, kinds and shapes (see `match`), and so does
     `auto` unless the arrays have the network's names, or get them by rules of the zoo. Where
@@ -50,10 +47,6 @@ def convert(
     """
     if source not in SOURCES:
         raise CnnError.of("E0604", f"no source {source!r}", hint=f"sources: {', '.join(SOURCES)}")
-    if isinstance(network, str):
-        from cnndsl.api import parse
-
-        network = parse(network)
     graph = network.declared or network.graph
     parameters = graph.parameters()
     remarks = arrays.warnings if isinstance(arrays, Weights) else ()

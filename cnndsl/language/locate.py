@@ -1,0 +1,58 @@
+"""What the name of a network refers to: a path, a network of the zoo, or a text itself."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from pathlib import Path
+
+from cnndsl.diagnostics import CnnError, Source
+from cnndsl.diagnostics.spelling import did_you_mean
+from cnndsl.language import limits
+from cnndsl.language.loader import concrete_networks
+from cnndsl.language.sources import is_file, networks_in, read_source, zoo
+
+
+def locate(spec: str) -> tuple[Source, str | None]:
+    """The source that a network's name refers to, and the network in it if one is named.
+
+    A spec is a path, `path:network`, the name of a zoo network, or source text (recognised by a
+    brace). A path `folder/NAME.cnn` that does not exist means the network NAME of another file
+    in that folder. Raises CnnError.
+    """
+    if is_text(spec):
+        return Source("<text>", spec), None
+    path, _, name = spec.partition(":") if ".cnn:" in spec else (spec, "", "")
+    if is_file(Path(path)):
+        return read_source(Path(path)), name or None
+    if not path.endswith(".cnn") and "/" not in path and path in zoo():
+        return read_source(zoo()[path]), path
+    what = "file" if path.endswith(".cnn") or "/" in path else "network or file"
+    if what == "file" and os.path.lexists(path):
+        return read_source(Path(path)), name or None
+    for sibling in _beside(path) if path.endswith(".cnn") and not name else ():
+        if Path(path).stem in networks_in(sibling):
+            return read_source(sibling), Path(path).stem
+    raise CnnError.of("E0601", f"no {what} {path!r}", hint=_nearest(path, name), file=path)
+
+
+def is_text(spec: str) -> bool:
+    """Whether a spec is the text of a network, rather than a name."""
+    return "{" in spec or "\n" in spec
+
+
+def _nearest(path: str, name: str) -> str | None:
+    """A hint with files and networks called nearly so; of the zoo's, those that can be built."""
+    networks = concrete_networks(zoo())
+    same_file = [n for n in networks if zoo()[n].name == Path(path).name]
+    if name in same_file:
+        return f"did you mean {name!r}?"
+    if same_file:
+        shown = ", ".join(same_file[:8]) + (", …" if len(same_file) > 8 else "")
+        return f"{Path(path).name} of the zoo holds {shown}: name one without the file"
+    return did_you_mean(path, [*networks, *map(str, _beside(path))])
+
+
+def _beside(path: str) -> list[Path]:
+    """The first `.cnn` files in the folder of a path."""
+    return sorted(islice(Path(path).parent.glob("*.cnn"), limits.FILES_BESIDE))

@@ -7,9 +7,14 @@
 
 from __future__ import annotations
 
+import os.path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_clone = os.path.dirname(__path__[0])
+if os.path.isfile(os.path.join(_clone, "grammars", "cnn.lark")):
+    __path__.append(_clone)  # in a clone backends, grammars and networks stand beside this folder
 
 if TYPE_CHECKING:
     from cnndsl.api import Network, check, compile, load, open_model, parse, zoo

@@ -65,3 +65,36 @@ print(cnndsl.parse("resnet50").graph.name)
         [sys.executable, "-c", code], cwd=unpacked, capture_output=True, text=True, check=True
     )
     assert done.stdout == "resnet50\n"
+
+
+def test_a_clone_beside_a_script_does_not_hide_the_editable_install(tmp_path):
+    """A folder `cnndsl` in the script's folder is no package, and must not pass for one."""
+    build = "from setuptools.build_meta import build_editable as b; import sys; b(sys.argv[1])"
+    clone = tmp_path / "cnndsl"
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone)
+    subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)], cwd=clone, check=True, capture_output=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import site, sys\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'Editable' not in getattr(f, '__name__', '')]\n"
+        "sys.path = [p for p in sys.path if p != sys.argv[2]]\n"
+        "site.addsitedir(sys.argv[1])\n"
+        "import cnndsl\n"
+        "from cnndsl.backends import numpy, onnx\n"
+        "print(cnndsl.parse('resnet50').graph.name, cnndsl.__file__, numpy.__file__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "site"), str(ROOT)],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    name, *files = done.stdout.split()
+    assert name == "resnet50"
+    assert all(file.startswith(str(clone)) for file in files)

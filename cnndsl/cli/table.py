@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
@@ -9,6 +10,8 @@ from itertools import zip_longest
 GAP = "  "
 NARROWEST = 12
 """Columns of a terminal that a column of words keeps."""
+SHAPE = re.compile("[0-9x]*")
+"""What is never cut although it is aligned like words."""
 
 
 def table_lines(
@@ -21,7 +24,11 @@ def table_lines(
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if width is not None:
-        words = [index for index in range(len(widths)) if index not in numbers]
+        words = [
+            index
+            for index in range(len(widths))
+            if index not in numbers and not all(SHAPE.fullmatch(row[index]) for row in rows[1:])
+        ]
         _narrow(widths, words, width - len(GAP) * (len(widths) - 1))
     for row in rows:
         wrapped = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]

@@ -60,3 +60,8 @@ def test_words_that_are_too_long_end_in_an_ellipsis_and_numbers_are_whole():
         for shown, whole in ((name, "resnet50_v1_5"), (file, path)):
             assert shown == whole or (shown[-1] == "…" and whole.startswith(shown[:-1]))
             assert len(shown) >= 12
+
+
+def test_shapes_are_whole():
+    rows = [["layer", "shape"], ["a_layer_of_a_net", "1024x1024x3x3"], ["b", ""]]
+    assert list(table_lines(rows, [], 9))[1] == "a_layer_of_…  1024x1024x3x3"

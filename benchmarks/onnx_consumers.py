@@ -225,12 +225,8 @@ def _export_networks(folder: Path, opset: int | None) -> Iterator[Path]:
         weights = calibrated_weights(network.graph)
         module = cnndsl.compile(network, weights=weights, batch=1, opset=opset)
         rng = np.random.default_rng(0)
-        inputs = {
-            port.name: rng.normal(
-                size=(1, *(n for n in port.type.shape if isinstance(n, int)))
-            ).astype(np.float32)
-            for port in module.inputs
-        }
+        sizes = {port.name: [1, *map(int, str(port.type).split("x"))] for port in module.inputs}
+        inputs = {n: rng.normal(size=shape).astype(np.float32) for n, shape in sizes.items()}
         path = folder / f"net_{name}.onnx"
         module.save(path)
         _write_arrays(path, inputs, run_graph(inference_graph(network.graph), weights, inputs))
@@ -256,9 +252,9 @@ def judge(path: Path, run: Callable[[Path, Arrays], list[Any]]) -> str:
     for ours, theirs in zip(expected, found, strict=False):
         if np.squeeze(ours).shape != np.squeeze(theirs).shape:
             return f"differs: shape {theirs.shape} for {ours.shape}"
-        apart = np.abs(np.squeeze(ours) - np.squeeze(theirs)).max() / np.abs(ours).max()
-        if not apart <= TOLERANCE:
-            return f"differs: error {apart:.1e}"
+        largest = np.abs(np.squeeze(ours) - np.squeeze(theirs)).max() / np.abs(ours).max()
+        if not largest <= TOLERANCE:
+            return f"differs: error {largest:.1e}"
     return "" if len(found) == len(expected) else f"differs: {len(found)} outputs"
 
 

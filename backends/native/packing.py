@@ -12,14 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnndsl.ir.expressions import Expression, Parameter, parameters_of
+from cnndsl.ir.algebra import pad, reshape, slice_axis, transpose
+from cnndsl.ir.expressions import Apply, Expression, Parameter, parameters_of
 from cnndsl.runtime.module import Array
-from cnndsl.weights.evaluate import Evaluator
+from cnndsl.weights.evaluate import Evaluator, evaluate
 
 FLOAT = 4
 """Bytes of a float32."""
 ALIGNMENT = 64
 """Bytes: where arrays start that kernels read or write vectors of."""
+PIECE = 1 << 22
+"""Numbers of a large weight that are evaluated at a time."""
 HUGE_PAGE = 2 << 20
 """Bytes: x86's huge page, and that of Arm with small pages of 4 KiB."""
 
@@ -67,15 +70,53 @@ class Packing:
             groups.setdefault(name.partition(":")[0], []).append(entry)
 
         def fill(group: list[tuple[Weight, int]]) -> None:
-            evaluate = Evaluator(values)
+            evaluated = Evaluator(values)
             for weight, offset in group:
-                array = evaluate(weight.expression, weight.dtype)
+                shape = weight.expression.shape
                 numbers = block[offset : offset + weight.size].view(weight.dtype)
-                numbers[: array.size] = array.ravel()
+                target = numbers[: math.prod(shape)].reshape(shape)
+                if math.prod(shape) > PIECE and _rows(weight.expression, 0, 1):
+                    _fill_by_rows(target, weight, values)
+                else:
+                    target[...] = evaluated(weight.expression, weight.dtype)
 
         with ThreadPoolExecutor() as pool:
             deque(pool.map(fill, groups.values()), maxlen=0)
         return block
+
+
+def _fill_by_rows(target: Array, weight: Weight, values: Mapping[str, Array]) -> None:
+    """Evaluate a weight a few rows at a time, so that no copy of all of it is made."""
+    count = max(1, PIECE // math.prod(target.shape[1:]))
+    for first in range(0, len(target), count):
+        stop = min(first + count, len(target))
+        part = _rows(weight.expression, first, stop)
+        assert part
+        target[first:stop] = evaluate(part, values, weight.dtype)
+
+
+def _rows(whole: Expression, first: int, stop: int) -> Expression | None:
+    """Rows of an expression as one of rows of a parameter, which is only moved; None if it is not.
+
+    Rows are what lies along the first axis.
+    """
+    if isinstance(whole, Parameter):
+        return slice_axis(whole, 0, first, stop)
+    if not isinstance(whole, Apply) or not whole.shape:
+        return None
+    inner, settings = whole.arguments[0], dict(whole.settings)
+    if whole.function == "reshape" and inner.shape and inner.shape[0] % whole.shape[0] == 0:
+        each = inner.shape[0] // whole.shape[0]
+        rows = _rows(inner, first * each, stop * each)
+        return rows and reshape(rows, (stop - first, *whole.shape[1:]))
+    if whole.function == "transpose" and settings["axes"][0] == 0:
+        rows = _rows(inner, first, stop)
+        return rows and transpose(rows, settings["axes"])
+    if whole.function == "pad" and settings["pads"][0][0] == 0:
+        begin, end = (min(index, inner.shape[0]) for index in (first, stop))
+        rows, missing = _rows(inner, begin, end), stop - first - (end - begin)
+        return rows and pad(rows, ((0, missing), *settings["pads"][1:]))
+    return None
 
 
 def pack(steps: Iterable[tuple[str, Mapping[str, Weight | Expression]]]) -> Packing:

@@ -112,6 +112,11 @@ def error_function(value: Expr, lanes: int) -> Expr:
     return tirx.Select(value >= vector(0.0, lanes), found, vector(0.0, lanes) - found)
 
 
+def cast(value: Expr, dtype: str, lanes: int) -> Expr:
+    """The nearest numbers of another type."""
+    return tirx.Cast(_type(dtype, lanes), value)
+
+
 def _type(name: str, lanes: int) -> str:
     return name if lanes == 1 else f"{name}x{lanes}"
 
@@ -131,10 +136,10 @@ def load(buffer: Any, index: Expr, lanes: int = 1) -> Expr:
     return tirx.BufferLoad(buffer, [span(index, lanes)])
 
 
-def floats(name: str, size: int) -> Any:
-    """A buffer of float32 that lies on a multiple of 64 bytes if it starts an allocation."""
+def floats(name: str, size: int, dtype: str = "float32") -> Any:
+    """A buffer of numbers that lies on a multiple of 64 bytes if it starts an allocation."""
     return tirx.decl_buffer(
-        (size,), "float32", name=name, scope="global", layout=None, data_alignment=64
+        (size,), dtype, name=name, scope="global", layout=None, data_alignment=64
     )
 
 

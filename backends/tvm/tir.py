@@ -81,9 +81,9 @@ class Code:
         """Write `lanes` neighbouring floats."""
         self._statements.append(tirx.BufferStore(buffer, value, [span(index, lanes)]))
 
-    def register(self, initial: Expr, lanes: int = 1) -> Register:
+    def register(self, initial: Expr, lanes: int = 1, dtype: str = "float32") -> Register:
         """A new register; `initial` is a vector already."""
-        register = Register(floats("register", lanes), lanes)
+        register = Register(floats("register", lanes, dtype), lanes)
         self._statements.append(tirx.AllocBuffer(register.buffer))
         self.set(register, initial)
         return register

@@ -79,8 +79,7 @@ class Evaluator:
             key = (item.function, tuple(map(id, arrays)), item.settings)
         if key not in self._by_value:
             if isinstance(item, Parameter):
-                value = self._value(item)
-                result = value.astype(np.promote_types(value.dtype, np.float64), copy=False)
+                result = self._value(item)
             elif isinstance(item, Constant):
                 result = np.array(item.values, dtype=np.float64)
             else:
@@ -110,12 +109,22 @@ def _embed_table(weight: Array, table: Sequence[Sequence[int]], channels: int) -
     return dense
 
 
+def _wide(function: Callable[..., Array]) -> Callable[..., Array]:
+    """The function of its operands in float64, or a longer type of theirs."""
+
+    def computed(*operands: Array, **settings: Any) -> Array:
+        wide = [a.astype(np.promote_types(a.dtype, np.float64), copy=False) for a in operands]
+        return function(*wide, **settings)
+
+    return computed
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
-    "add": np.add,
-    "subtract": np.subtract,
-    "multiply": np.multiply,
-    "divide": np.divide,
-    "sqrt": np.sqrt,
+    "add": _wide(np.add),
+    "subtract": _wide(np.subtract),
+    "multiply": _wide(np.multiply),
+    "divide": _wide(np.divide),
+    "sqrt": _wide(np.sqrt),
     "broadcast": np.broadcast_to,
     "reshape": np.reshape,
     "transpose": np.transpose,
@@ -124,8 +133,11 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "concat": lambda *parts, axis: np.concatenate(parts, axis),
     "pad": lambda a, pads: np.pad(a, pads),
     "take": lambda a, axis, indices: np.take(a, np.array(indices, dtype=np.intp), axis),
-    "sum_axes": lambda a, axes: np.add.reduce(a, axes),
-    "einsum": lambda *operands, spec: np.einsum(spec, *operands, optimize=True),
+    "sum_axes": _wide(lambda a, axes: np.add.reduce(a, axes)),
+    "einsum": _wide(lambda *operands, spec: np.einsum(spec, *operands, optimize=True)),
     "embed_table": _embed_table,
 }
-"""What `Apply.function` names; the settings are keyword arguments. See `cnndsl.ir.algebra`."""
+"""What `Apply.function` names; the settings are keyword arguments. See `cnndsl.ir.algebra`.
+
+What only moves numbers leaves them in their type: large weights are not copied to be made longer.
+"""

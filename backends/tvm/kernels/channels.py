@@ -21,6 +21,7 @@ from cnndsl.backends.tvm.expressions import (
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.family import Makers
 from cnndsl.backends.tvm.layout import Place
+from cnndsl.backends.tvm.sums import Range, Total, summed
 from cnndsl.backends.tvm.tir import Code, Register
 from cnndsl.ir.operators import ChannelMax, LocalResponseNorm, Maxout, Softmax
 
@@ -89,25 +90,30 @@ def _softmax_vectors(body: Body) -> None:
 
     with code.parallel(y.layout.batch, *y.layout.spatial) as (n, *position):
         largest = code.register(vector(LOWEST, lanes), lanes)
-        total = code.register(vector(0.0, lanes), lanes)
-
-        def add_up(block: Expr, last: bool) -> None:
-            place = Place(n, block, tuple(position))
-            power = code.register(exponential(x.load(place) - largest.value, lanes), lanes)
-            y.store(code, place, power.value)
-            code.set(total, total.value + kept(power.value, 0.0, last))
+        total = Total(code, lanes)
 
         def compare(block: Expr, last: bool) -> None:
             value = kept(x.load(Place(n, block, tuple(position))), LOWEST, last)
             code.set(largest, larger(value, largest.value, lanes))
 
-        for step, combine in ((compare, partial(larger, lanes=lanes)), (add_up, add)):
+        def add_up(block: Expr, last: bool) -> None:
+            place = Place(n, block, tuple(position))
+            power = code.register(exponential(x.load(place) - largest.value, lanes), lanes)
+            y.store(code, place, power.value)
+            total.add(kept(power.value, 0.0, last))
+
+        def each_block(step: Callable[[Expr, bool], None]) -> None:
             with code.loop(whole) as block:
                 step(block, False)
             if rest:
                 step(whole, True)
-            _across_lanes(code, largest if step is compare else total, combine)
-        factor = code.register(vector(1.0, lanes) / total.value, lanes)
+
+        each_block(compare)
+        _across_lanes(code, largest, partial(larger, lanes=lanes))
+        each_block(add_up)
+        sums = code.register(total.value, lanes)
+        _across_lanes(code, sums, add)
+        factor = code.register(vector(1.0, lanes) / sums.value, lanes)
         with code.loop(blocks) as block:
             place = Place(n, block, tuple(position))
             body.write(place, y.load(place) * factor.value)
@@ -129,10 +135,9 @@ def _softmax_scalars(body: Body) -> None:
         largest = code.register(number(LOWEST))
         with code.loop(layout.channels) as c:
             code.set(largest, larger(x.channel(n, c, position), largest.value, 1))
-        total = code.register(number(0.0))
+        total = Total(code, 1)
         with code.loop(layout.channels) as c:
-            power = exponential(x.channel(n, c, position) - largest.value, 1)
-            code.set(total, total.value + power)
+            total.add(exponential(x.channel(n, c, position) - largest.value, 1))
         factor = code.register(number(1.0) / total.value)
         with code.loop(layout.blocks) as block, code.loop(layout.block) as lane:
             c = code.name(block * layout.block + lane)
@@ -152,6 +157,9 @@ def local_response_norm(call: Call[LocalResponseNorm]) -> Kernel:
         base = vector(op.k, width) + vector(op.alpha, width) * total
         return value * negative_power(base, op.beta, width)
 
+    def square(value: Expr) -> Expr:
+        return value * value
+
     def write_vectors(body: Body) -> None:
         with body.vectors() as place:
             squares = _neighbours(body, place)
@@ -165,13 +173,13 @@ def local_response_norm(call: Call[LocalResponseNorm]) -> Kernel:
         (x,) = body.inputs
         code = body.code
         with body.scalars() as (place, channel):
-            total = code.register(number(0.0))
             first = code.name(tirx.max(channel - reach, 0))
             last = code.name(tirx.min(channel + reach, x.layout.channels - 1))
-            with code.loop(last - first + 1) as j:
-                value = x.channel(place.n, first + j, place.position)
-                code.set(total, total.value + value * value)
-            body.write(place, normalised(x.load(place), total.value, 1))
+            near = Range(first, code.name(last - first + 1), op.size)
+            total = summed(
+                code, 1, [near], lambda at: square(x.channel(place.n, at[0], place.position))
+            )
+            body.write(place, normalised(x.load(place), total, 1))
 
     return Kernel("channels", call.step_weights(), write_vectors if aligned else write_scalars)
 

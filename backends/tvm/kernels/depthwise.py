@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.tvm.expressions import Expr, all_of, load, vector
+from cnndsl.backends.tvm.kernels.products import LONG, apart
 from cnndsl.backends.tvm.layout import Tensor
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.tiles import Pieces
@@ -107,9 +108,10 @@ class Depthwise:
         taps = math.prod(self.op.kernel)
         for index, number in kernel_rows(code, self.op, self.x, n, block, corner):
             weights = code.base((block * taps + number) * lanes)
-            for position, outputs in reached_outputs(self.op, columns):
-                value = load(self.x.buffer, index + position * lanes, lanes)
-                for column, tap in outputs:
-                    weight = load(self.weight, weights + tap * lanes, lanes)
-                    code.set(totals[column], totals[column].value + value * weight)
+            with apart(code, totals, taps > LONG) as sums:
+                for position, outputs in reached_outputs(self.op, columns):
+                    value = load(self.x.buffer, index + position * lanes, lanes)
+                    for column, tap in outputs:
+                        weight = load(self.weight, weights + tap * lanes, lanes)
+                        code.set(sums[column], sums[column].value + value * weight)
         return totals

@@ -20,9 +20,18 @@ from cnndsl.backends.tvm.expressions import (
 )
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.blocking import Blocking, Grid, starts_with_sum
-from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE, Ahead, Totals, add_products
+from cnndsl.backends.tvm.kernels.products import (
+    FLOATS_OF_LINE,
+    LONG,
+    SHORT,
+    Ahead,
+    Totals,
+    add_in_parts,
+    add_products,
+)
 from cnndsl.backends.tvm.kernels.windows import Window
 from cnndsl.backends.tvm.layout import Layout, Place, Tensor
+from cnndsl.backends.tvm.sums import Range
 from cnndsl.backends.tvm.tiles import Tile
 from cnndsl.backends.tvm.tir import Register
 
@@ -120,11 +129,11 @@ class DirectTiles:
         with code.when(task.is_first):
             for place, total in self._outputs(body, task, first, totals):
                 code.set(total, self._initial(body, place))
-        with code.when(negated(task.is_first)):
-            for place, total in self._outputs(body, task, first, totals):
-                code.set(total, y.load(place))
         start, step = self._input(task, first)
         self._products(body, task, code.name(start), step, totals)
+        with code.when(negated(task.is_first)):
+            for place, total in self._outputs(body, task, first, totals):
+                code.set(total, total.value + y.load(place))
         with code.when(task.is_last):
             for place, total in self._outputs(body, task, first, totals):
                 y.store(code, place, body.finished(total.value, place, self._started))
@@ -200,12 +209,13 @@ class DirectTiles:
         asked = code.name(weights + part_start * block_size + task.asked)
         whole, rest = divmod(channels, window.block)
         start_block, count = part_start, minimum(task.blocking.depth, whole - part_start)
+        most = min(task.blocking.depth, whole)
         if window.groups > 1 and window.run == 1:
             begin, end = window.reads(task.chunk)
             start_block = code.name(begin - window.first_block(task.chunk))
-            count = end - begin
+            count, most = end - begin, window.inner
 
-        def add(block: Expr, lanes: int, offsets: Sequence[Expr]) -> None:
+        def add(sums: Totals, block: Expr, lanes: int, offsets: Sequence[Expr]) -> None:
             index = start + self._block_start(task, first + block)
             tap: Expr = 0
             axes = zip(offsets, kernel, window.dilation, self.x.strides, strict=True)
@@ -215,20 +225,29 @@ class DirectTiles:
             row = code.name(weights + block * block_size + tap * (block_size // taps))
             ahead = self._ahead(body, task, asked, (block - part_start) * taps + tap, row)
             inputs, packed = (task.x.buffer, code.name(index)), (body.weights["weight"], row)
-            add_products(code, totals, inputs, step, packed, lanes, blocks, ahead)
+            add_products(code, sums, inputs, step, packed, lanes, blocks, ahead)
 
-        positions = [range(size) for size in kernel]
+        def add_few(sums: Totals, offsets: Sequence[Expr]) -> None:
+            for block in range(channels):
+                add(sums, block, 1, offsets)
+
+        def add_whole(sums: Totals, index: Sequence[Expr]) -> None:
+            add(sums, start_block + index[0], window.block, index[1:])
+
+        def add_rest(sums: Totals, offsets: Sequence[Expr]) -> None:
+            add(sums, whole, rest, offsets)
+
+        positions = [Range.whole(size) for size in kernel]
+        longest = SHORT if len(totals) == 1 else LONG
         if task.x.layout.block == 1 and channels < FLOATS_OF_LINE:
-            with code.box(positions) as offsets:
-                for block in range(channels):
-                    add(block, 1, offsets)
+            add_in_parts(code, totals, positions, channels, longest, add_few)
             return
         if whole:
-            with code.loop(count) as block, code.box(positions) as offsets:
-                add(start_block + block, window.block, offsets)
+            axes = [Range(0, count, most), *positions]
+            add_in_parts(code, totals, axes, window.block, longest, add_whole)
         if rest:
-            with code.when(task.is_last), code.box(positions) as offsets:
-                add(whole, rest, offsets)
+            with code.when(task.is_last):
+                add_in_parts(code, totals, positions, rest, longest, add_rest)
 
     def _ahead(self, body: Body, task: Task, asked: Expr, done: Expr, row: Expr) -> Ahead | None:
         """The weights to ask for with the products of an input block and a kernel position.

@@ -19,7 +19,7 @@ from cnndsl.backends.native.task import dense_weight
 from cnndsl.backends.tvm.expressions import Expr, load, mod, shuffled, vector
 from cnndsl.backends.tvm.kernel import Body, Call
 from cnndsl.backends.tvm.kernels.depthwise import kernel_rows, reached_outputs
-from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE
+from cnndsl.backends.tvm.kernels.products import FLOATS_OF_LINE, LONG, apart
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.slabs import Slabs
 from cnndsl.backends.tvm.tiles import Pieces
@@ -123,13 +123,14 @@ class NarrowGroups:
                     value = shuffled([value], interleaved(width, lanes))
                     code.store(buffer, inputs + position * lanes, value, lanes)
             first = (corner.block * taps + number) * (width * lanes)
-            for j in self._channels(code):
-                weights = code.base(first + j * lanes)
-                for position, outputs in reached:
-                    value = self._inputs(code, buffer, inputs + position * lanes, j)
-                    for column, tap in outputs:
-                        factor = load(weight, weights + tap * (width * lanes), lanes)
-                        code.set(totals[column], totals[column].value + value * factor)
+            with apart(code, totals, taps * width > LONG) as sums:
+                for j in self._channels(code):
+                    weights = code.base(first + j * lanes)
+                    for position, outputs in reached:
+                        value = self._inputs(code, buffer, inputs + position * lanes, j)
+                        for column, tap in outputs:
+                            factor = load(weight, weights + tap * (width * lanes), lanes)
+                            code.set(sums[column], sums[column].value + value * factor)
         if not self._is_interleaved:
             return [total.value for total in totals]
         back = interleaved(lanes // width, lanes)

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from cnndsl.backends.native.task import dense_weight
-from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, mod, number
+from cnndsl.backends.tvm.expressions import Expr, all_of, div, load, mod
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.family import Makers
 from cnndsl.backends.tvm.layout import Place
-from cnndsl.backends.tvm.tir import Code, Register
+from cnndsl.backends.tvm.sums import Total
+from cnndsl.backends.tvm.tir import Code
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import (
     Conv,
@@ -22,8 +23,8 @@ from cnndsl.ir.operators import (
     TiledConv,
 )
 
-Accumulate = Callable[[Body, Place, Expr, Register], None]
-"""Adds all products for one output channel at a place to a register."""
+Accumulate = Callable[[Body, Place, Expr, Total], None]
+"""Adds all products for one output channel at a place to a sum."""
 
 
 def _weighted(call: Call[Any], weight: Expression, accumulate: Accumulate) -> Kernel:
@@ -36,11 +37,11 @@ def _weighted(call: Call[Any], weight: Expression, accumulate: Accumulate) -> Ke
     def write(body: Body) -> None:
         code = body.code
         with body.scalars() as (place, channel):
-            total = code.register(number(0.0))
+            total = Total(code, 1)
             accumulate(body, place, channel, total)
             if bias is not None:
                 index = flat((channel, *_tile(call, place.position)), bias.shape)
-                code.set(total, total.value + load(body.weights["bias"], index))
+                total.add(load(body.weights["bias"], index))
             body.write(place, total.value)
 
     return Kernel("plain", weights, write)
@@ -63,7 +64,7 @@ def _tile(call: Call[Any], position: Sequence[Expr]) -> tuple[Expr, ...]:
 
 
 def _add_product(
-    body: Body, n: Expr, channel: Expr, position: Sequence[Expr], weight: Expr, total: Register
+    body: Body, n: Expr, channel: Expr, position: Sequence[Expr], weight: Expr, total: Total
 ) -> None:
     """total += x * weight if the position lies in the input."""
     x, code = body.inputs[0], body.code
@@ -72,7 +73,7 @@ def _add_product(
         place = Place(
             n, div(channel, x.layout.block), tuple(position), mod(channel, x.layout.block)
         )
-        code.set(total, total.value + body.read(place) * load(body.weights["weight"], weight))
+        total.add(body.read(place) * load(body.weights["weight"], weight))
 
 
 def conv(call: Call[Conv]) -> Kernel:
@@ -81,7 +82,7 @@ def conv(call: Call[Conv]) -> Kernel:
     weight = dense_weight(call)
     inner, filters = call.x.channels // op.groups, op.filters // op.groups
 
-    def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:
+    def accumulate(body: Body, place: Place, channel: Expr, total: Total) -> None:
         code = body.code
         first = code.name(div(channel, filters) * inner)
         with code.loop(inner) as c, code.box([range(k) for k in op.kernel]) as offsets:
@@ -111,7 +112,7 @@ def local_conv(call: Call[LocalConv | TiledConv]) -> Kernel:
     weight = call.weight
     ones = (1,) * len(op.kernel)
 
-    def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:
+    def accumulate(body: Body, place: Place, channel: Expr, total: Total) -> None:
         code = body.code
         with code.loop(call.x.channels) as c, code.box([range(k) for k in op.kernel]) as offsets:
             position = _window(code, place, offsets, op.stride, ones, op.pads)
@@ -128,7 +129,7 @@ def conv_transpose(call: Call[ConvTranspose]) -> Kernel:
     weight = call.weight
     inner, filters = call.x.channels // op.groups, op.filters // op.groups
 
-    def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:
+    def accumulate(body: Body, place: Place, channel: Expr, total: Total) -> None:
         code = body.code
         first = code.name(div(channel, filters) * inner)
         with code.box([range(k) for k in op.kernel]) as offsets:
@@ -148,7 +149,7 @@ def fully_connected(call: Call[Any]) -> Kernel:
     """W x + b on the input channel by channel."""
     weight = call.weight
 
-    def accumulate(body: Body, place: Place, channel: Expr, total: Register) -> None:
+    def accumulate(body: Body, place: Place, channel: Expr, total: Total) -> None:
         with _elements(body, call) as (c, position, element):
             index = channel * weight.shape[1] + element
             _add_product(body, place.n, c, position, index, total)
@@ -163,11 +164,11 @@ def radial_basis(call: Call[Any]) -> Kernel:
     def write(body: Body) -> None:
         code, x = body.code, body.inputs[0]
         with body.scalars() as (place, channel):
-            total = code.register(number(0.0))
+            total = Total(code, 1)
             with _elements(body, call) as (c, position, element):
                 centre = load(body.weights["centres"], channel * centres.shape[1] + element)
                 distance = code.register(x.channel(place.n, c, position) - centre)
-                code.set(total, total.value + distance.value * distance.value)
+                total.add(distance.value * distance.value)
             body.write(place, total.value)
 
     return Kernel("plain", {"centres": centres, **call.step_weights()}, write)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import mul
 from typing import Any
 
 from cnndsl.backends.tvm import tirx
-from cnndsl.backends.tvm.expressions import LOWEST, Expr, all_of, div, larger, number, vector
+from cnndsl.backends.tvm.expressions import LOWEST, Expr, all_of, div, larger, load, number, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.kernels.family import Makers
 from cnndsl.backends.tvm.layout import Layout, Place
-from cnndsl.backends.tvm.tir import Code, Register
+from cnndsl.backends.tvm.sums import Range, positions, summed
+from cnndsl.backends.tvm.tir import Code
+from cnndsl.ir.algebra import constant
+from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -25,52 +29,52 @@ from cnndsl.ir.operators import (
 )
 from cnndsl.ir.operators.pooling import Pool
 
-Window = list[tuple[Expr, Expr]]
-"""For each axis where a window starts and how many positions it has."""
-
-
-def _sum(code: Code, total: Register, value: Expr) -> None:
-    code.set(total, total.value + value)
-
-
-def _max(code: Code, total: Register, value: Expr) -> None:
-    code.set(total, larger(value, total.value, total.lanes))
-
-
-def _sum_of_squares(code: Code, total: Register, value: Expr) -> None:
-    code.set(total, total.value + value * value)
+Window = list[Range]
+"""The positions of a window on each axis."""
 
 
 def _pooling(
     call: Call[Any],
     window: Callable[[Code, Place], Window],
-    combine: Callable[[Code, Register, Expr], None],
+    combined: Callable[[Body, Place, Window], Expr],
     finish: Callable[[Expr, Place, Window], Expr] = lambda value, place, window: value,
-    start: float = 0.0,
+    weights: Mapping[str, Expression] | None = None,
 ) -> Kernel:
     """The elements of a window without gaps combined into one."""
-    lanes = call.output.block
 
     def write(body: Body) -> None:
-        code = body.code
         with body.vectors() as place:
-            total = code.register(vector(start, lanes), lanes)
-            sides = window(code, place)
-            with _positions(code, sides) as position:
-                combine(code, total, body.read(Place(place.n, place.block, position)))
-            body.write(place, finish(total.value, place, sides))
+            sides = window(body.code, place)
+            body.write(place, finish(combined(body, place, sides), place, sides))
 
-    return Kernel("pooling", call.step_weights(), write)
+    return Kernel("pooling", {**(weights or {}), **call.step_weights()}, write)
 
 
-@contextmanager
-def _positions(code: Code, window: Window) -> Iterator[tuple[Expr, ...]]:
-    if not window:
-        yield ()
-        return
-    (first, count), *rest = window
-    with code.loop(count) as offset, _positions(code, rest) as inner:
-        yield (code.name(first + offset), *inner)
+def _largest(body: Body, place: Place, sides: Window) -> Expr:
+    code, lanes = body.code, body.call.output.block
+    found = code.register(vector(LOWEST, lanes), lanes)
+    with positions(code, sides) as position:
+        value = body.read(Place(place.n, place.block, position))
+        code.set(found, larger(value, found.value, lanes))
+    return found.value
+
+
+def _sum(body: Body, place: Place, sides: Window) -> Expr:
+    return _sum_of(lambda value: value)(body, place, sides)
+
+
+def _sum_of(function: Callable[[Expr], Expr]) -> Callable[[Body, Place, Window], Expr]:
+    """The sum of a function of the elements."""
+
+    def combined(body: Body, place: Place, sides: Window) -> Expr:
+        lanes = body.call.output.block
+
+        def term(position: tuple[Expr, ...]) -> Expr:
+            return function(body.read(Place(place.n, place.block, position)))
+
+        return summed(body.code, lanes, sides, term)
+
+    return combined
 
 
 def _clipped(op: Pool, x: Layout) -> Callable[[Code, Place], Window]:
@@ -81,18 +85,19 @@ def _clipped(op: Pool, x: Layout) -> Callable[[Code, Place], Window]:
         axes = zip(place.position, x.spatial, op.kernel, op.strides, op.pads, strict=True)
         for index, size, kernel, stride, (before, _) in axes:
             low = index * stride - before
-            first = code.name(_largest(low, 0))
-            sides.append((first, code.name(_smallest(low + kernel, size) - first)))
+            first = code.name(_at_least(low, 0))
+            count = code.name(_at_most(low + kernel, size) - first)
+            sides.append(Range(first, count, min(kernel, size)))
         return sides
 
     return window
 
 
-def _largest(a: Expr, b: int) -> Expr:
+def _at_least(a: Expr, b: int) -> Expr:
     return max(a, b) if isinstance(a, int) else tirx.max(a, b)
 
 
-def _smallest(a: Expr, b: int) -> Expr:
+def _at_most(a: Expr, b: int) -> Expr:
     return min(a, b) if isinstance(a, int) else tirx.min(a, b)
 
 
@@ -101,7 +106,7 @@ def maxpool(call: Call[MaxPool]) -> Kernel:
     op = call.op
     if any(d > 1 for d in op.dilations):
         return _dilated_maxpool(call, op)
-    return _pooling(call, _clipped(op, call.x), _max, start=LOWEST)
+    return _pooling(call, _clipped(op, call.x), _largest)
 
 
 def _dilated_maxpool(call: Call[Any], op: MaxPool) -> Kernel:
@@ -119,7 +124,8 @@ def _dilated_maxpool(call: Call[Any], op: MaxPool) -> Kernel:
                 )
                 inside = zip(position, call.x.spatial, strict=True)
                 with code.when(all_of([c for p, n in inside for c in (p >= 0, p < n)])):
-                    _max(code, total, body.read(Place(place.n, place.block, position)))
+                    value = body.read(Place(place.n, place.block, position))
+                    code.set(total, larger(value, total.value, lanes))
             body.write(place, total.value)
 
     return Kernel("pooling", call.step_weights(), write)
@@ -131,11 +137,11 @@ def avgpool(call: Call[AvgPool]) -> Kernel:
     lanes = call.output.block
 
     def finish(value: Expr, place: Place, sides: Window) -> Expr:
-        counts = [count for _, count in sides]
+        counts = [side.count for side in sides]
         if op.include_pad:
             axes = zip(place.position, call.x.spatial, op.kernel, op.strides, op.pads, strict=True)
             counts = [
-                _smallest(i * s - before + k, n + after) - (i * s - before)
+                _at_most(i * s - before + k, n + after) - (i * s - before)
                 for i, n, k, s, (before, after) in axes
             ]
         return value * vector(number(1.0) / _as_float(counts), lanes)
@@ -153,48 +159,49 @@ def _as_float(counts: list[Expr]) -> Expr:
 def l2pool(call: Call[L2Pool]) -> Kernel:
     """Euclidean norm of each window."""
     op = call.op
+    squares = _sum_of(lambda value: value * value)
     return _pooling(
-        call, _clipped(op, call.x), _sum_of_squares, lambda value, place, sides: tirx.sqrt(value)
+        call, _clipped(op, call.x), squares, lambda value, place, sides: tirx.sqrt(value)
     )
 
 
 def distance_avgpool(call: Call[DistanceAvgPool]) -> Kernel:
-    """Mean weighted by a Gaussian of the distance from the window's centre."""
-    op = call.op
-    lanes = call.output.block
-    centre = [(k - 1) / 2 for k in op.kernel]
+    """Mean weighted by a Gaussian of the distance from the window's centre.
 
-    def write(body: Body) -> None:
-        code = body.code
-        with body.vectors() as place:
-            total = code.register(vector(0.0, lanes), lanes)
-            weights = code.register(number(0.0))
-            for offset in _offsets(op.kernel):
-                squares = sum((o - c) ** 2 for o, c in zip(offset, centre, strict=True))
-                weight = math.exp(-squares / (2 * op.sigma**2))
-                axes = zip(place.position, offset, op.strides, op.pads, strict=True)
-                position = tuple(code.name(i * s + o - before) for i, o, s, (before, _) in axes)
-                inside = zip(position, call.x.spatial, strict=True)
-                with code.when(all_of([c for p, n in inside for c in (p >= 0, p < n)])):
-                    value = body.read(Place(place.n, place.block, position))
-                    code.set(total, total.value + value * vector(weight, lanes))
-                    code.set(weights, weights.value + number(weight))
-            body.write(place, total.value / vector(weights.value, lanes))
+    The weight is a product of one for each axis, and so is the sum of the weights of a box.
+    """
+    op, lanes = call.op, call.output.block
+    gaussian = {
+        f"gaussian{axis}": constant([_bell(o - (k - 1) / 2, op.sigma) for o in range(k)])
+        for axis, k in enumerate(op.kernel)
+    }
 
-    return Kernel("pooling", call.step_weights(), write)
+    def weight(body: Body, place: Place, axis: int, position: Expr) -> Expr:
+        start = place.position[axis] * op.strides[axis] - op.pads[axis][0]
+        return load(body.weights[f"gaussian{axis}"], position - start)
+
+    def mean(body: Body, place: Place, sides: Window) -> Expr:
+        def factor(axis: int, side: Range) -> Expr:
+            return summed(body.code, 1, [side], lambda at: weight(body, place, axis, at[0]))
+
+        factors = [factor(axis, side) for axis, side in enumerate(sides)]
+
+        def term(position: tuple[Expr, ...]) -> Expr:
+            weights = [weight(body, place, axis, index) for axis, index in enumerate(position)]
+            value = body.read(Place(place.n, place.block, position))
+            return value * vector(reduce(mul, weights), lanes)
+
+        return summed(body.code, lanes, sides, term) / vector(reduce(mul, factors), lanes)
+
+    return _pooling(call, _clipped(op, call.x), mean, weights=gaussian)
 
 
-def _offsets(kernel: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    if not kernel:
-        yield ()
-        return
-    for first in range(kernel[0]):
-        for rest in _offsets(kernel[1:]):
-            yield (first, *rest)
+def _bell(distance: float, sigma: float) -> float:
+    return math.exp(-(distance**2) / (2 * sigma**2))
 
 
 def _whole(call: Call[Any]) -> Callable[[Code, Place], Window]:
-    return lambda code, place: [(0, size) for size in call.x.spatial]
+    return lambda code, place: [Range.whole(size) for size in call.x.spatial]
 
 
 def global_avgpool(call: Call[Any]) -> Kernel:
@@ -206,7 +213,7 @@ def global_avgpool(call: Call[Any]) -> Kernel:
 
 def global_maxpool(call: Call[Any]) -> Kernel:
     """Largest element of each map."""
-    return _pooling(call, _whole(call), _max, start=LOWEST)
+    return _pooling(call, _whole(call), _largest)
 
 
 def _adaptive(call: Call[Any]) -> Callable[[Code, Place], Window]:
@@ -218,7 +225,8 @@ def _adaptive(call: Call[Any]) -> Callable[[Code, Place], Window]:
         for index, size, outputs in axes:
             first = code.name(div(index * size, outputs))
             end = div((index + 1) * size + outputs - 1, outputs)
-            sides.append((first, code.name(end - first)))
+            most = min(size, -(-size // outputs) + 1)
+            sides.append(Range(first, code.name(end - first), most))
         return sides
 
     return window
@@ -229,14 +237,14 @@ def adaptive_avgpool(call: Call[Any]) -> Kernel:
     lanes = call.output.block
 
     def finish(value: Expr, place: Place, sides: Window) -> Expr:
-        return value / vector(_as_float([count for _, count in sides]), lanes)
+        return value / vector(_as_float([side.count for side in sides]), lanes)
 
     return _pooling(call, _adaptive(call), _sum, finish)
 
 
 def adaptive_maxpool(call: Call[Any]) -> Kernel:
     """Largest element of each adaptive window."""
-    return _pooling(call, _adaptive(call), _max, start=LOWEST)
+    return _pooling(call, _adaptive(call), _largest)
 
 
 FAMILIES: Makers = {

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from cnndsl.backends.tvm.expressions import Expr, load, vector
+from cnndsl.backends.tvm.expressions import Expr, div, load, minimum, vector
+from cnndsl.backends.tvm.sums import Range, positions
 from cnndsl.backends.tvm.tiles import largest_divisor
 from cnndsl.backends.tvm.tir import Code, Register
 
 FLOATS_OF_LINE = 16
 """What moves between caches together."""
+LONG, SHORT = 512, 64
+"""Products that are added up in one register where it is one of many, and where weights are read
+from memory for a single output: in the latter case more sums of parts take no more time.
+"""
 UNROLLED = 64
 """Multiply-adds in the body of the loop, about."""
 
@@ -78,3 +85,53 @@ def add_products(
                 scalar = vector(load(x, first + read + (inner + column * step)), lanes)
                 for weight, total in zip(vectors, registers, strict=True):
                     code.set(total, total.value + scalar * weight)
+
+
+def add_in_parts(
+    code: Code,
+    totals: Totals,
+    axes: Sequence[Range],
+    products: int,
+    longest: int,
+    add: Callable[[Totals, Sequence[Expr]], None],
+) -> None:
+    """add(sums, index) for each position of a box, which adds so many products to each sum.
+
+    Where there are more than `longest` in all, sums of parts are formed in registers of their own.
+    """
+    if products * math.prod(axis.most for axis in axes) <= longest:
+        with positions(code, axes) as index:
+            add(totals, index)
+        return
+    axis, *inner = axes
+    within = products * math.prod(axis.most for axis in inner)
+    group = max(1, longest // within)
+    exact = group == 1 or (isinstance(axis.count, int) and axis.count % group == 0)
+
+    def add_group(sums: Totals, index: Sequence[Expr]) -> None:
+        start = code.name(index[0] * group)
+        part = Range(start, group if exact else minimum(group, axis.count - start), group)
+        blocks = len(sums[0])
+        with apart(code, [total for column in sums for total in column]) as registers:
+            own = [registers[i : i + blocks] for i in range(0, len(registers), blocks)]
+            with positions(code, [part]) as outer:
+                add_in_parts(
+                    code, own, inner, products, longest, lambda to, rest: add(to, (*outer, *rest))
+                )
+
+    groups = Range(0, div(axis.count + (group - 1), group), -(-axis.most // group))
+    add_in_parts(code, totals, [groups], 1, longest, add_group)
+
+
+@contextmanager
+def apart(
+    code: Code, totals: Sequence[Register], condition: bool = True
+) -> Iterator[list[Register]]:
+    """Registers for sums that are added to the totals in the end; those themselves if not so."""
+    if not condition:
+        yield list(totals)
+        return
+    own = [code.register(vector(0.0, total.lanes), total.lanes) for total in totals]
+    yield own
+    for total, part in zip(totals, own, strict=True):
+        code.set(total, total.value + part.value)

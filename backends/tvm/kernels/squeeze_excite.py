@@ -8,23 +8,19 @@ from the hidden layer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import reduce
-from operator import add
+from collections.abc import Callable
 from typing import Any
 
 from cnndsl.backends.tvm.expressions import Expr, load, split, vector
 from cnndsl.backends.tvm.kernel import Body, Call, Kernel
 from cnndsl.backends.tvm.layout import Place
 from cnndsl.backends.tvm.steps import apply_step
-from cnndsl.backends.tvm.tir import Code, Register
+from cnndsl.backends.tvm.sums import Range, summed
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import SqueezeExcite
 
-SUMS = 4
-"""Sums that are formed side by side, since each addition waits for the one before."""
 TASKS_PER_CORE = 4
 """Tasks to make of the scaling, if the map has enough rows."""
 
@@ -76,16 +72,10 @@ def _packed(weight: Expression, lanes: int) -> Expression:
 def _squeeze(body: Body) -> None:
     """The mean of each channel into scratch memory, [batch, blocks, lanes]."""
     x, code, lanes = body.call.x, body.code, body.call.x.block
-    *outer, columns = x.spatial
     with code.parallel(x.batch, x.blocks) as (n, block):
-        sums = _zeros(code, min(SUMS, columns), lanes)
-        with code.box([range(size) for size in outer]) as row:
-
-            def element(column: Expr) -> Expr:
-                return body.read(Place(n, block, (*row, column)))
-
-            _add_up(code, sums, columns, element)
-        mean = _total(sums) * vector(1 / math.prod(x.spatial), lanes)
+        axes = [Range.whole(size) for size in x.spatial]
+        total = summed(code, lanes, axes, lambda at: body.read(Place(n, block, at)))
+        mean = total * vector(1 / math.prod(x.spatial), lanes)
         code.store(body.scratch, (n * x.blocks + block) * lanes, mean, lanes)
 
 
@@ -93,14 +83,13 @@ def _layer(body: Body, number: str, block: Expr, start: Expr, inputs: int) -> Ex
     """W x + b for a block of outputs; x lies in scratch memory from `start` on."""
     code, lanes = body.code, body.call.output.block
     weight, bias = body.weights[f"w{number}"], body.weights[f"b{number}"]
-    sums = _zeros(code, min(SUMS, inputs), lanes)
 
     def product(channel: Expr) -> Expr:
         scalar = vector(load(body.scratch, start + channel), lanes)
         return scalar * load(weight, (block * inputs + channel) * lanes, lanes)
 
-    _add_up(code, sums, inputs, product)
-    return _total(sums) + load(bias, block * lanes, lanes)
+    total = summed(code, lanes, [Range.whole(inputs)], lambda at: product(*at))
+    return total + load(bias, block * lanes, lanes)
 
 
 def _scale(body: Body, factors: Callable[[Expr, Expr], Expr]) -> None:
@@ -123,27 +112,6 @@ def _scale(body: Body, factors: Callable[[Expr, Expr], Expr]) -> None:
 def _divisor(number: int, least: int) -> int:
     """The smallest divisor from `least` on, or the number itself."""
     return next((d for d in range(least, number) if number % d == 0), number)
-
-
-def _zeros(code: Code, count: int, lanes: int) -> list[Register]:
-    return [code.register(vector(0.0, lanes), lanes) for _ in range(count)]
-
-
-def _add_up(code: Code, sums: Sequence[Register], count: int, term: Callable[[Expr], Expr]) -> None:
-    """Add term(0), term(1), ... term(count - 1) to the sums in turn."""
-
-    def add_terms(first: Expr, registers: Sequence[Register]) -> None:
-        for offset, register in enumerate(registers):
-            code.set(register, register.value + term(first + offset))
-
-    together = len(sums)
-    with code.loop(count // together) as group:
-        add_terms(group * together, sums)
-    add_terms(count - count % together, sums[: count % together])
-
-
-def _total(sums: Sequence[Register]) -> Expr:
-    return reduce(add, (register.value for register in sums))
 
 
 FAMILIES: dict[type[Operator], Callable[[Call[Any]], Kernel]] = {SqueezeExcite: squeeze_excite}

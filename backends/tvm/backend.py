@@ -34,8 +34,8 @@ class CpuBackend:
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
         """A module from an inference graph and the arrays of all its parameters by name.
 
-        Raises CnnError: E0611 if a size is open, E0721 without a C compiler, E0724 if
-        variants are to be timed that this CPU cannot run.
+        Raises CnnError: E0602 without room for temporary files, E0611 if a size is open, E0721
+        without TVM or a C compiler, E0724 if variants are to be timed that this CPU cannot run.
         """
         from cnndsl.backends.tvm.compile import compile_module
 
@@ -58,9 +58,9 @@ class CpuBackend:
     def load(self, path: Path, threads: int | None = None) -> Module:
         """A module from a `.cnnmod` file.
 
-        Raises CnnError: E0601 if the file cannot be read, E0603 if it is not a module or is
-        damaged, E0723 if this CPU lacks features that the code needs, E0725 if the system does not
-        load the code.
+        Its code is loaded by the first call. Raises CnnError: E0601 if the file cannot be read,
+        E0603 if it is not a module or is damaged, E0723 if this CPU lacks features that the code
+        needs.
         """
         from cnndsl.backends.native.load import load_module
 
@@ -71,7 +71,7 @@ class CpuBackend:
         from cnndsl.backends.tvm.module import CpuModule
 
         module = CpuModule(artefact, threads)
-        module.prepare()
+        module.require_cpu()
         return module
 
 

@@ -68,7 +68,6 @@ def _call_compiler(arguments: Sequence[str], text: str = "") -> None:
             "E0721", "no C compiler to link the module with", hint="install gcc or clang as `cc`"
         ) from None
     if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise CnnError.of(
-            "E0721", f"the C compiler failed: {lines[-1] if lines else 'no reason given'}"
-        )
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        reason = next((line for line in lines if "error" in line), lines[-1])
+        raise CnnError.of("E0721", f"the C compiler failed: {reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import GRAPH, graph_text
@@ -19,6 +20,7 @@ from cnndsl.backends.tvm.options import CpuOptions
 from cnndsl.backends.tvm.runtime import available_cores
 from cnndsl.backends.tvm.tables import describe
 from cnndsl.backends.tvm.tune import tune_program
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.layers import Build
@@ -91,6 +93,9 @@ def _machine(graph: Graph, options: CpuOptions, machine: Machine | None = None) 
 
     Its cores are as many as the threads that are asked for.
     """
+    if find_spec("tvm") is None:
+        hint = "pip install 'cnndsl[tvm]'; to run compiled modules it is not needed"
+        raise CnnError.of("E0721", "TVM, which makes native code, is not installed", hint=hint)
     require_known_sizes(graph)
     if machine is None:
         found = find_machine(options.mcpu)

@@ -46,11 +46,25 @@ class CpuModule(NativeModule):
 
     @cached_property
     def _library(self) -> Library:
-        """The code, loaded when it is first needed: it may be meant for another CPU.
+        """The code, loaded when it is first called: it may be meant for another CPU.
 
         Raises CnnError: E0723 if this CPU lacks features that it needs, E0725 if the system does
-        not load it. Raises ValueError if it is not what the artefact says.
+        not load it, E0603 if it is not what the artefact says.
         """
+        self.require_cpu()
+        try:
+            library = Library(self._artefact.code[LIBRARY], self._threads)
+            self._require(library.facts)
+        except ValueError as error:
+            raise CnnError.of(
+                "E0603",
+                f"the module's code is not what its manifest says: {error}",
+                hint="make it anew with `cnndsl compile`",
+            ) from None
+        return library
+
+    def require_cpu(self) -> None:
+        """Raise CnnError (E0723) if this CPU lacks features that the code needs."""
         missing = missing_features(self._features)
         if missing:
             raise CnnError.of(
@@ -58,9 +72,6 @@ class CpuModule(NativeModule):
                 f"the module needs a CPU with {', '.join(missing)}, which this one lacks",
                 hint="compile it for this machine, or with a smaller --mcpu such as x86-64-v3",
             )
-        library = Library(self._artefact.code[LIBRARY], self._threads)
-        self._require(library.facts)
-        return library
 
     def _require(self, facts: Facts) -> None:
         """Raise ValueError unless a library is what the artefact says."""
@@ -75,7 +86,7 @@ class CpuModule(NativeModule):
         for name, wanted in asdict(expected).items():
             found = getattr(facts, name)
             if found != wanted:
-                raise ValueError(f"the {name} of its code are {found}, not {wanted}")
+                raise ValueError(f"{name} {found}, not {wanted}")
         for tensor in self._tensors:
             tensor.require(facts.arena, facts.steps)
 
@@ -87,10 +98,6 @@ class CpuModule(NativeModule):
     def arena_bytes(self) -> int:
         """Memory for all intermediate tensors of one call."""
         return self._arena_floats * FLOAT
-
-    def prepare(self) -> None:
-        """Load the code now. Raises CnnError and ValueError as a call does."""
-        assert self._library is not None
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; without a fixed batch size one sample after another."""

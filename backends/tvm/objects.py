@@ -17,8 +17,12 @@ from cnndsl import __version__
 from cnndsl.backends.tvm.build import c_object, link, object_code
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.runtime import available_cores
+from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.cache import Store
 from cnndsl.runtime.options import Progress, silent
+
+ROOM = 1 << 23
+"""Bytes that there has to be room for: LLVM ends the process where it cannot write an object."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,21 @@ def make_library(
 ) -> tuple[bytes, int]:
     """The shared library of some units, and how many of them came from the cache.
 
-    Raises CnnError (E0721) without a C compiler.
+    Raises CnnError: E0721 without TVM or a C compiler, E0602 without room for temporary files.
     """
-    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-        objects, hits = make_objects(units, machine, Path(folder), progress)
-        library = Path(folder) / "library.so"
-        link(objects, library)
-        return library.read_bytes(), hits
+    try:
+        with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+            library = Path(folder) / "library.so"
+            library.write_bytes(bytes(ROOM))
+            objects, hits = make_objects(units, machine, Path(folder), progress)
+            link(objects, library)
+            return library.read_bytes(), hits
+    except OSError as error:
+        raise CnnError.of(
+            "E0602",
+            f"cannot write object code in {tempfile.gettempdir()}: {error.strerror or error}",
+            hint="TMPDIR can name another folder",
+        ) from None
 
 
 def make_objects(

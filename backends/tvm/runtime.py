@@ -133,18 +133,16 @@ def _open(content: bytes) -> ctypes.CDLL:
     if hasattr(os, "memfd_create"):
         with suppress(OSError):
             return _open_memory(content)
-    folder = ""
     try:
         with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
             path = Path(folder) / "library.so"
             path.write_bytes(content)
             return ctypes.CDLL(str(path))
     except OSError as error:
-        place = Path(folder).parent if folder else "a temporary folder"
         raise CnnError.of(
             "E0725",
-            f"cannot load native code in {place}: {error}",
-            hint="TMPDIR can name a folder whose files may be executed and that is not full",
+            f"cannot load native code by way of {tempfile.gettempdir()}: {error}",
+            hint="let TMPDIR name a folder that is not full and whose files may be executed",
         ) from None
 
 

@@ -7,6 +7,7 @@ internal error, 130 interrupted, 141 the reader of the output is gone.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -148,5 +149,6 @@ def _give_up_output() -> None:
 
 
 def run() -> None:
-    """The `cnndsl` command."""
+    """The `cnndsl` command. It removes its temporary files when it is told to end."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,11 @@ import json
 import multiprocessing
 import os
 import pickle
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -18,10 +23,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import cnndsl
+from cnndsl.backends.tvm import runtime
+from cnndsl.cli.main import commands
 from cnndsl.diagnostics import CnnError
-from cnndsl.runtime.module import Array
+from cnndsl.runtime.module import Array, Module
 
 TEXT = """
 network n {
@@ -32,7 +40,7 @@ network n {
 IMAGE = np.random.default_rng(0).normal(size=(2, 3, 16, 16)).astype(np.float32)
 pytestmark = pytest.mark.filterwarnings("ignore:.*is multi-threaded:DeprecationWarning")
 FORK = multiprocessing.get_context("fork")
-PATIENCE = 60
+PATIENCE = 300
 """Seconds that a child may take before it counts as hanging."""
 
 
@@ -61,6 +69,10 @@ def in_child(work: Callable[[], Array]) -> Array:
     finally:
         process.kill()
         process.join()
+
+
+def call_as_declared(module: Module) -> None:
+    module(*(np.zeros((port.batch or 2, *port.type.shape), np.float32) for port in module.inputs))
 
 
 def tasks() -> int:
@@ -276,6 +288,85 @@ def test_what_a_manifest_says_is_compared_with_the_code(file: Path, tmp_path: Pa
     with zipfile.ZipFile(tmp_path / "lie.cnnmod", "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(CnnError, match="is not a compiled module, or damaged") as caught:
-        cnndsl.load(tmp_path / "lie.cnnmod")
+    with pytest.raises(CnnError, match=r"damaged|not what its manifest says") as caught:
+        call_as_declared(cnndsl.load(tmp_path / "lie.cnnmod"))
     assert caught.value.diagnostics[0].code == "E0603"
+
+
+def test_nothing_of_tvm_is_needed(file: Path, tmp_path: Path, expected: Array):
+    np.savez(tmp_path / "arrays.npz", image=IMAGE, expected=expected)
+    program = f"""
+import sys
+sys.modules["tvm"] = sys.modules["tvm_ffi"] = None
+import cnndsl, numpy as np
+arrays = np.load({str(tmp_path / "arrays.npz")!r})
+module = cnndsl.load({str(file)!r})
+np.testing.assert_array_equal(module(arrays["image"]), arrays["expected"])
+try:
+    cnndsl.compile("network n {{ input x [3, 4, 4]\\n relu }}", "cpu")
+except cnndsl.CnnError as error:
+    assert "pip install" in str(error)
+else:
+    raise SystemExit("compiled without a compiler")
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_inspect_runs_no_code_of_a_module(file: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(content: bytes) -> None:
+        raise AssertionError("native code is loaded")
+
+    monkeypatch.setattr(runtime, "_open", refuse)
+    assert CliRunner().invoke(commands, ["inspect", str(file)]).exit_code == 0
+    module = cnndsl.load(file)
+    with pytest.raises(AssertionError, match="is loaded"):
+        module(IMAGE)
+
+
+def test_code_is_loaded_from_memory(
+    file: Path, expected: Array, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    np.testing.assert_array_equal(cnndsl.load(file)(IMAGE), expected)
+
+
+def test_without_such_memory_the_folder_of_temporary_files_is_named(
+    file: Path, expected: Array, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.delattr(os, "memfd_create")
+    np.testing.assert_array_equal(cnndsl.load(file)(IMAGE), expected)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(CnnError, match=rf"{tmp_path}/none.*\n.*TMPDIR") as caught:
+        cnndsl.load(file)(IMAGE)
+    assert caught.value.diagnostics[0].code == "E0725"
+
+
+def test_no_room_for_object_code_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(CnnError, match=rf"{tmp_path}: File too large\n.*TMPDIR"):
+            cnndsl.compile(TEXT, "cpu", seed=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_compilation_that_is_told_to_end_leaves_nothing(tmp_path: Path):
+    folder, network = tmp_path / "temporary", tmp_path / "net.cnn"
+    folder.mkdir()
+    network.write_text(TEXT)
+    output = tmp_path / "net.cnnmod"
+    command = ["compile", str(network), "--target", "cpu", "--seed", "0", "-o", str(output)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnndsl", *command],
+        env=os.environ | {"TMPDIR": str(folder), "CNNDSL_CACHE": "off"},
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not list(folder.glob("cnndsl-*")):
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+    assert list(folder.iterdir()) == []
+    assert not output.exists()

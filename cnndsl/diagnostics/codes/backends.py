@@ -36,8 +36,9 @@ ENTRIES: dict[str, Entry] = {
         "The CPU to compile for is `native`, or a name that LLVM knows, such as `x86-64-v3`.",
     ),
     "E0721": Entry(
-        "cannot link",
-        "A native module is linked by the C compiler `cc`, which is missing or failed.",
+        "native compiler missing or failed",
+        "A native module is made by TVM, which `pip install 'cnndsl[tvm]'` brings, and by the C\n"
+        "compiler `cc`. To run modules neither is needed.",
     ),
     "E0723": Entry(
         "CPU lacks features",

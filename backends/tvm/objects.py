@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cnndsl import __version__
+from cnndsl import __version__, ir
 from cnndsl.backends.tvm.build import c_object, link, object_code
 from cnndsl.backends.tvm.machine import Machine
 from cnndsl.backends.tvm.runtime import available_cores
@@ -21,6 +21,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.cache import Store
 from cnndsl.runtime.options import Progress, silent
 
+SOURCES = {".py", ".c", ".h"}
 ROOM = 1 << 23
 """Bytes that there has to be room for: LLVM ends the process where it cannot write an object."""
 
@@ -107,14 +108,17 @@ def _key(unit: Unit, machine: Machine) -> str:
 
 @cache
 def compiler() -> tuple[str, ...]:
-    """Versions of all that makes object code, down to the sources of this backend.
+    """Versions of all that makes object code, down to the sources of this backend
+    and of the operators' formulas.
 
     The C compiler is known by its file.
     """
     sources = hashlib.sha256()
     own = Path(__file__).parent
-    for folder in (own.parent / "native", own):
-        for path in sorted(folder.rglob("*.[pch]*")):
+    for folder in (own.parent / "native", own, Path(ir.__path__[0])):
+        for path in sorted(folder.rglob("*.*")):
+            if path.suffix not in SOURCES:
+                continue
             content = path.read_bytes()
             sources.update(f"{path.relative_to(folder)}:{len(content)}:".encode() + content)
     cc = Path(shutil.which("cc") or "cc").resolve()

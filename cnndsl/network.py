@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnndsl import __version__
+from cnndsl.analysis.cost import graph_cost
 from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.types import TensorType
 from cnndsl.language.elaborate import Elaborated
 
 
@@ -64,6 +66,26 @@ class Network:
 
         text = json.dumps(to_json(self.graph), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def params(self) -> int:
+        """How many numbers are learned."""
+        return graph_cost(self.graph).params
+
+    @property
+    def macs(self) -> int | None:
+        """Multiply-adds of one sample; None if they depend on an open size."""
+        return graph_cost(self.graph).macs
+
+    @property
+    def inputs(self) -> dict[str, TensorType]:
+        """The types of the inputs by name, without the batch axis."""
+        return {name: self.graph[name].type for name in self.graph.inputs}
+
+    @property
+    def outputs(self) -> dict[str, TensorType]:
+        """The types of the outputs by name, without the batch axis."""
+        return {name: self.graph[node].type for name, node in self.graph.outputs.items()}
 
     def summary(self, depth: int = 2) -> str:
         """A table of the blocks down to a depth: shapes, parameters, MACs, activation bytes."""

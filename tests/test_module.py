@@ -144,7 +144,7 @@ def test_what_is_no_sample_or_no_float32_is_refused(target):
 
 @pytest.mark.parametrize("target", ["reference", "onnx"])
 def test_an_open_size_of_nothing_is_refused(target):
-    module = cnndsl.compile(SMALL, target, seed=0)
+    module = cnndsl.compile(SMALL.replace("8, 8", "H, W"), target, seed=0)
     with pytest.raises(CnnError, match=r"E0604.*is empty: 2x3x0x8"):
         module(np.ones((2, 3, 0, 8)))
 
@@ -169,3 +169,14 @@ def test_reprs_are_short_and_say_what_it_is(target):
     assert SMALL not in repr(error)
     assert "<text>:4:25" in repr(error)
     assert len(repr(error)) < 400
+
+
+def test_what_a_network_tells_of_itself():
+    """18 * 9 + 6 weights and biases, 12 of bn, 6 * 4 + 4 behind it; a product for each weight."""
+    network = cnndsl.parse(SMALL)
+    assert network.params == 18 * 9 + 6 + 12 + 28
+    assert network.macs == 64 * 18 * 9 + 24
+    assert {n: str(t) for n, t in network.inputs.items()} == {"image": "3x8x8"}
+    assert {n: str(t) for n, t in network.outputs.items()} == {"output": "4"}
+    assert repr(network) == "Network('small', 6 nodes, <text>)"
+    assert cnndsl.parse(SMALL.replace("8, 8", "H, W")).macs is None

@@ -34,12 +34,10 @@ NETWORKS = (
 )
 
 CHANGED = {
-    "hard_swish": ["+1 HardSigmoid, -1 HardSwish, +1 Mul"],
     "avgpool": ["", "-1 Pad"],
     "l2pool": ["", "-1 Pad"],
 }
-"""Operators that onnxruntime has no kernel for, and replaces by their definition; and padding
-that counts, which it puts into the pooling: its older versions then divide wrongly."""
+"""Padding that counts onnxruntime puts into the pooling."""
 
 
 def exported(network: str, level: int = 2, batch: int | None = None) -> bytes:

@@ -17,9 +17,6 @@ from cnndsl.runtime.module import Module
 from tests.onnx.support import BACKEND, assert_close, compiled, model_of, reference, start, then
 from tests.operators.cases import CASES, Case, parameter_values
 
-NEWER = {"hard_swish": 14}
-"""Operators whose ONNX form is newer than 11."""
-
 
 def opset_of(module: Module) -> int:
     assert isinstance(module, OnnxModule)
@@ -33,7 +30,7 @@ def opset_of(module: Module) -> int:
 def test_operators_need_an_old_opset_and_run_in_newer_ones(case: Case):
     graph, values, inputs = case.graph(), case.values(), case.inputs()
     over_channels_of_maps = case.operator.name == "softmax" and len(case.shapes[0]) > 1
-    oldest = 13 if over_channels_of_maps else NEWER.get(case.operator.name, 11)
+    oldest = 13 if over_channels_of_maps else 11
     expected = reference(graph, values, inputs)["y"]
     assert opset_of(BACKEND.compile(graph, values, CompileOptions())) == oldest
     module = BACKEND.compile(graph, values, OnnxOptions(opset=21))

@@ -86,6 +86,12 @@ def _silu(site: Site, op: Silu) -> None:
     site.emit("Mul", site.input, site.step("sigmoid", "Sigmoid", site.input))
 
 
+def _hard_swish(site: Site, op: HardSwish) -> None:
+    """By its definition: HardSwish came with opset 14, and onnxruntime has no kernel for it."""
+    gate = site.step("gate", "HardSigmoid", site.input, alpha=1 / 6, beta=0.5)
+    site.emit("Mul", site.input, gate)
+
+
 def _softmax(site: Site, op: Softmax) -> None:
     """Over the last axis it means the same in every opset."""
     site.emit("Softmax", site.input, axis=1 if site.input_type.rank else -1)
@@ -122,7 +128,7 @@ LOWERINGS: Lowerings = {
     Tanh: native("Tanh"),
     Silu: _silu,
     HardSigmoid: native("HardSigmoid", alpha=1 / 6, beta=0.5),
-    HardSwish: native("HardSwish"),
+    HardSwish: _hard_swish,
     Softmax: _softmax,
     Maxout: _maxout,
     ChannelMax: _channel_max,

@@ -108,8 +108,7 @@ def _key(unit: Unit, machine: Machine) -> str:
 
 @cache
 def compiler() -> tuple[str, ...]:
-    """Versions of all that makes object code, down to the sources of this backend
-    and of the operators' formulas.
+    """Versions of all that makes object code, down to the sources of backend and operators.
 
     The C compiler is known by its file.
     """

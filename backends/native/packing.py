@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.algebra import pad, reshape, slice_axis, transpose
 from cnndsl.ir.expressions import Apply, Expression, Parameter, parameters_of
 from cnndsl.runtime.module import Array
@@ -159,17 +160,27 @@ def aligned(size: int) -> Array:
     """An array of that many float32 zeros that starts at a multiple of ALIGNMENT.
 
     A large one lies in huge pages where the system has them: kernels walk many places of it at a
-    time, more than the CPU can tell the pages of.
+    time, more than the CPU can tell the pages of. Raises CnnError (E0711) if there is no memory.
     """
     is_large = FLOAT * size >= HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE")
     alignment = HUGE_PAGE if is_large else ALIGNMENT
-    if is_large:
-        pages = mmap.mmap(-1, FLOAT * size + alignment, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with suppress(OSError):
-            pages.madvise(mmap.MADV_HUGEPAGE)
-        raw = np.frombuffer(pages, np.uint8)
-    else:
-        raw = np.zeros(FLOAT * size + alignment, np.uint8)
+    length = FLOAT * size + alignment
+    try:
+        raw = _huge_pages(length) if is_large else np.zeros(length, np.uint8)
+    except (OSError, MemoryError, OverflowError):
+        raise CnnError.of(
+            "E0711",
+            f"not enough memory: {FLOAT * size:,} bytes are needed for weights or all tensors",
+            hint="use a smaller batch or input",
+        ) from None
     start = -raw.ctypes.data % alignment
     array: Array = raw[start : start + FLOAT * size].view(np.float32)
     return array
+
+
+def _huge_pages(length: int) -> Array:
+    """So many bytes."""
+    pages = mmap.mmap(-1, length, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)

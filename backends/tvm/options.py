@@ -18,7 +18,9 @@ class CpuOptions(CompileOptions):
 
     mcpu: str = option("native", "The CPU to make code for.")
     winograd: bool = option(
-        True, "Winograd convolutions, faster and a little less exact.", choices=("auto", "off")
+        True,
+        "Winograd convolutions, faster, less exact beside large numbers; off is exact there.",
+        choices=("auto", "off"),
     )
     tune: int = option(0, "Variants of each kernel to time at most; the fastest is taken.")
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cnndsl.backends.native import packing
-from cnndsl.backends.native.packing import Weight, pack
+from cnndsl.backends.native.packing import Weight, aligned, pack
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.algebra import concat, multiply, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression, Parameter
 from cnndsl.weights.evaluate import evaluate
@@ -49,3 +50,9 @@ def test_memory_beside_the_packed_weights():
     tracemalloc.stop()
     assert packed.sum(dtype=np.float64) == rows * columns
     assert peak < packed.nbytes
+
+
+@pytest.mark.parametrize("size", [1 << 50, 1 << 62])
+def test_no_memory_names_the_bytes(size: int):
+    with pytest.raises(CnnError, match=f"{4 * size:,} bytes"):
+        aligned(size)

@@ -9,6 +9,8 @@ from cnndsl.analysis.report import first_span
 from cnndsl.analysis.tree import Block, Leaf
 from cnndsl.diagnostics.units import exact, si
 from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import BY_NAME
+from cnndsl.ir.text import operator_label
 
 
 def family(op: Operator) -> str:
@@ -21,6 +23,15 @@ def block_label(block: Block) -> str:
     if not block.kind or block.name.startswith(block.kind):
         return block.name
     return f"{block.name}: {block.kind}"
+
+
+def leaf_label(leaf: Leaf) -> str:
+    """The operator with its attributes, `name: operator` where the network names it."""
+    op, label = leaf.node.op, operator_label(leaf.node.op)
+    if op.operands == 0:
+        return f"{op.name} {leaf.name}"
+    given = leaf.name.rstrip("0123456789") not in BY_NAME
+    return f"{leaf.name}: {label}" if given else label
 
 
 def tooltip(part: Block | Leaf) -> str:

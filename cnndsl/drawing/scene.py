@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
-from cnndsl.drawing.labels import block_label, family, tooltip
+from cnndsl.drawing.labels import block_label, family, leaf_label, tooltip
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.text import operator_label
 
 EXPANDED = 80
 """Networks up to this many nodes are shown in full unless a depth is asked for."""
@@ -29,13 +29,17 @@ class Edge:
 
 @dataclass
 class Box:
-    """An operator, a closed block, or an open block with its children and their edges."""
+    """An operator, closed blocks, or an open block with its children and their edges.
+
+    A box of several equal blocks has the key of the first; `others` are the keys of the rest.
+    """
 
     key: str
     title: str
     subtitle: str
     family: str
     tooltip: str
+    others: tuple[str, ...] = ()
     children: list[Box] = field(default_factory=list)
     edges: dict[Edge, None] = field(default_factory=dict)
 
@@ -82,16 +86,38 @@ def _links(
 
 def _open_block(graph: Graph, block: Block, depth: int) -> Box:
     box = Box(block.path, block_label(block), "", "block", tooltip(block))
-    box.children = [_box(graph, child, depth - 1) for child in block.children]
+    if depth > 1:
+        box.children = [_box(graph, child, depth - 1) for child in block.children]
+    else:
+        runs = groupby(block.children, key=_sort)
+        box.children = [_closed(graph, list(run)) for _, run in runs]
+    return box
+
+
+def _sort(part: Block | Leaf) -> tuple[str, ...]:
+    """What neighbours have in common to be drawn as one: blocks of the same operators."""
+    if isinstance(part, Leaf):
+        return (part.path,)
+    return (part.kind, *(node.op.name for node in part.nodes()))
+
+
+def _closed(graph: Graph, run: Sequence[Block | Leaf]) -> Box:
+    """A part as a box without children; several equal blocks as one box that tells how many."""
+    box = _box(graph, run[0], 0)
+    if len(run) > 1:
+        first, last = run[0], run[-1]
+        types = ", ".join(map(str, result_types(graph, last))).replace("x", "×")
+        box.title = f"{len(run)} × {first.kind or 'block'}"
+        box.subtitle = f"{first.name} to {last.name}, {types}"
+        box.others = tuple(f"{part.path}." for part in run[1:])
+        box.tooltip = "\n\n".join(map(tooltip, run))
     return box
 
 
 def _box(graph: Graph, part: Block | Leaf, depth: int) -> Box:
     types = ", ".join(map(str, result_types(graph, part))).replace("x", "×")
     if isinstance(part, Leaf):
-        op = part.node.op
-        title = f"{op.name} {part.name}" if op.operands == 0 else operator_label(op)
-        return Box(part.path, title, types, family(op), tooltip(part))
+        return Box(part.path, leaf_label(part), types, family(part.node.op), tooltip(part))
     if depth < 1:
         nodes = sum(1 for _ in part.nodes())
         subtitle = f"{nodes} node{'s' * (nodes != 1)}, {types}"
@@ -112,7 +138,7 @@ def _shown_boxes(root: Box) -> dict[str, list[Box]]:
         if box.children:
             stack.extend([*trail, child] for child in box.children)
         else:
-            shown[box.key] = trail
+            shown.update(dict.fromkeys((box.key, *box.others), trail))
     return shown
 
 

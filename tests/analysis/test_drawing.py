@@ -3,10 +3,11 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+import cnndsl
 from cnndsl.diagnostics import Source, Span
 from cnndsl.drawing.dot import dot
 from cnndsl.drawing.layout import lay_out
-from cnndsl.drawing.scene import scene
+from cnndsl.drawing.scene import connections, scene
 from cnndsl.drawing.svg import svg
 from cnndsl.ir.graph import Auxiliary
 from cnndsl.ir.operators import Add, Conv, FullyConnected, MaxPool, Relu
@@ -80,6 +81,34 @@ def test_deep_blocks_are_closed_boxes():
     assert not any("conv 1×1" in word for word in words)
     assert texts(ElementTree.fromstring(svg(sketch.graph))) == words
     assert any("conv 1×1" in word for word in texts(ElementTree.fromstring(svg(sketch.graph, 3))))
+
+
+REPEATED = """
+block unit(width) { conv(width, 3) -> relu }
+network repeated {
+    input image [4, 8, 8]
+    stem: conv(8, 3) -> relu
+    tail: for i in range(5) { unit(8 + i) }
+    wide: { add { unit(6) | unit(6) | unit(6) | conv(6, 1) } }
+}
+"""
+
+
+def test_equal_closed_blocks_are_drawn_once():
+    graph = cnndsl.parse(REPEATED).graph
+    words = texts(ElementTree.fromstring(svg(graph, 2)))
+    assert {"5 × unit", "0 to 4, 12×8×8", "3 × unit"} <= set(words)
+    links = connections(graph, scene(graph, 2))
+    inside = {pair for pair in links if "tail" in "".join(pair)}
+    assert inside == {("relu1", "tail.0."), ("tail.0.", "wide.unit1."), ("tail.0.", "wide.conv1")}
+    opened = texts(ElementTree.fromstring(svg(graph, 3)))
+    assert not any("×" in word and "unit" in word for word in opened)
+
+
+def test_the_names_that_a_network_gives_are_shown():
+    words = texts(ElementTree.fromstring(svg(cnndsl.parse(REPEATED).graph)))
+    assert "stem: conv 3×3, 8" in words
+    assert not any(word.startswith(("relu1", "conv1")) for word in words)
 
 
 def test_the_same_graph_gives_the_same_bytes():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from cnndsl.backends.native.steps import is_step
 from cnndsl.ir.algebra import embed_table, flip, pad
 from cnndsl.ir.expressions import Expression
+from cnndsl.ir.formula import X
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, Identity
@@ -89,6 +89,11 @@ def dense_weight(task: Task[Conv, Layout]) -> Expression:
     if task.op.table is not None:
         weight = embed_table(weight, task.op.table, task.x.channels)
     return flip(weight, range(2, len(weight.shape))) if task.op.flip else weight
+
+
+def is_step(op: Operator) -> bool:
+    """Whether an operator can come before or after a core: it has a formula that is not x."""
+    return op.formula not in (None, X)
 
 
 Parts = tuple[tuple[Part[Operator], ...], Part[Operator], tuple[Part[Operator], ...]]

@@ -12,7 +12,7 @@ values grow beyond the square root of the number of terms that are added up.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
@@ -22,45 +22,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnndsl.ir.expressions import Constant, Expression, Parameter
+from cnndsl.ir.formula import Formula
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
+    Activation,
     Add,
     Average,
     BatchNorm,
     ChannelMax,
     Concat,
     Conv,
-    ConvTranspose,
-    FullyConnected,
-    HardSigmoid,
-    HardSwish,
     Input,
     L2Pool,
-    LeakyRelu,
-    LocalConv,
+    Linear,
     LocalResponseNorm,
     Max,
     Maxout,
     Mul,
     PadChannels,
-    PRelu,
     RadialBasis,
-    Relu,
-    Relu6,
     Scale,
-    Sigmoid,
-    Silu,
     Softmax,
     StochasticDepth,
-    Tanh,
-    TiledConv,
 )
 from cnndsl.ir.types import TensorType
 from cnndsl.weights.initialise import Start, variance
 
 Array = NDArray[np.float64]
 
-WEIGHTED = (Conv, ConvTranspose, FullyConnected, LocalConv, TiledConv)
 SMALLEST = 1e-6
 """What a variance is taken for at least."""
 
@@ -105,14 +94,14 @@ class _Starts:
         if isinstance(op, Input):
             return UNIT
         x = operands[0]
-        if isinstance(op, WEIGHTED):
+        if isinstance(op, Linear):
             return self._weighted(node, types[0], x)
         if isinstance(op, BatchNorm):
             return self._normalised(node, op, x)
         if isinstance(op, Concat):
             return _mixed(operands, [x.channels for x in types])
-        if type(op) in FUNCTIONS:
-            return _of_normal(x, lambda values: FUNCTIONS[type(op)](op, values))
+        if isinstance(op, Activation):
+            return _of_normal(x, lambda values: _activated(op, values))
         if len(operands) > 1:
             return _joined(node, operands, [x.name for x in graph.producers(node)])
         return _other(node, types[0], x)
@@ -252,21 +241,22 @@ def _window(node: Node, x: TensorType) -> float:
     return max(math.prod(sizes) / math.prod(results), 1.0)
 
 
-FUNCTIONS: Mapping[type, Callable[[Any, Array], Array]] = {
-    Relu: lambda op, x: np.maximum(x, 0),
-    Relu6: lambda op, x: np.clip(x, 0, 6),
-    LeakyRelu: lambda op, x: np.where(x < 0, op.slope * x, x),
-    PRelu: lambda op, x: np.where(x < 0, 0.25 * x, x),
-    Sigmoid: lambda op, x: _logistic(x),
-    Tanh: lambda op, x: np.tanh(x),
-    Silu: lambda op, x: x * _logistic(x),
-    HardSigmoid: lambda op, x: np.clip(x / 6 + 0.5, 0, 1),
-    HardSwish: lambda op, x: x * np.clip(x / 6 + 0.5, 0, 1),
-}
+def _activated(op: Activation, x: Array) -> Array:
+    """Its values, with learned slopes as they start."""
 
+    def leaf(part: Formula) -> Any:
+        return x if part.function == "x" else 0.25 if part.roles() else part.value
 
-def _logistic(x: Array) -> Array:
-    return 0.5 * (1 + np.tanh(x / 2))
+    def made(part: Formula, operands: list[Any]) -> Any:
+        if part.function == "select":
+            a, b, yes, no = operands
+            return np.where(a >= b, yes, no)
+        if part.function == "erf":
+            return np.vectorize(math.erf)(*operands)
+        return getattr(np, part.function)(*operands)
+
+    with np.errstate(over="ignore"):
+        return np.asarray(op.formula.compute(leaf, made))
 
 
 @cache

@@ -10,7 +10,7 @@ import pytest
 from cnndsl.backends.cuda.kernels import FAMILIES as GPU
 from cnndsl.backends.cuda.steps import FUNCTIONS as CUDA
 from cnndsl.backends.native.prepare import REPLACED
-from cnndsl.backends.native.steps import is_step
+from cnndsl.backends.native.task import is_step
 from cnndsl.backends.numpy import run_graph
 from cnndsl.backends.numpy.kernels import KERNELS
 from cnndsl.backends.onnx.lower import LOWERINGS

@@ -38,7 +38,6 @@ class StochasticDepth(Elementwise):
     """
 
     name: ClassVar[str] = "stochastic_depth"
-    foreign = ("droppath",)
     sign = Sign.KEPT
     gradient = Reads.NOTHING
 

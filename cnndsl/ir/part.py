@@ -26,7 +26,7 @@ class Part(Generic[Op]):
     """
 
     op: Op
-    params: Mapping[str, Expression] = field(compare=False)
+    params: Mapping[str, Expression] = field(compare=False, repr=False)
     inputs: tuple[TensorType, ...]
     output: TensorType
 

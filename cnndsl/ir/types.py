@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.dims import Dim, OpenDim, Symbol
 
 Shape: TypeAlias = tuple[Dim, ...]
 
@@ -55,4 +55,9 @@ class TensorType:
 
 
 def _is_sum(dim: Dim) -> bool:
-    return isinstance(dim, OpenDim) and len(dim.terms) + bool(dim.constant) > 1
+    """Whether a size is written with a sign; a symbol may be named like one."""
+    if not isinstance(dim, OpenDim):
+        return False
+    return len(dim.terms) + bool(dim.constant) > 1 or any(
+        isinstance(atom, Symbol) and " " in atom.name for atom, _ in dim.terms
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
-from cnndsl.passes.pipeline import optimise
+from cnndsl.passes.pipeline import inference_graph, optimise
 from cnndsl.runtime.backend import CompileOptions, backend
 from cnndsl.runtime.layers import Portable
 from cnndsl.runtime.module import Module
 from cnndsl.weights.bind import bind
+from cnndsl.weights.moments import starts
 
 ONNX = "onnx"
 SEED = 0
@@ -48,5 +49,6 @@ def onnx_twin(module: Module, batch: int) -> Module:
         raise CnnError.of("E0734", f"a module of the target {target} does not keep its network")
     chosen = backend(ONNX)
     graph, _ = optimise(module.graph, fusions=chosen.fusions)
-    values = bind(graph.parameters(), None, seed=SEED).values
+    known = starts(inference_graph(module.graph))
+    values = bind(graph.parameters(), None, seed=SEED, starts=known).values
     return chosen.compile(graph, values, CompileOptions(batch=batch))

@@ -53,7 +53,7 @@ def test_the_last_of_several_nodes_has_the_name():
     x = then(graph, "scale", "affine", x)
     graph.outputs = {"y": "scale"}
     model = model_of(compiled(graph)).graph
-    assert names(model.node) == ["pool/mean", "pool", "scale/scaled", "scale"]
+    assert names(model.node) == ["pool/mean", "pool", "scale/multiply0", "scale"]
     assert sorted(names(model.initializer)) == ["scale.bias", "scale.weight"]
 
 

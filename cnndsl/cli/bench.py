@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import (
     Names,
     code_options,
@@ -37,7 +38,7 @@ MEGABYTE = 1e6
         "bench resnet50.cnnmod --layers --top 10",
     ),
 )
-@click.argument("model")
+@click.argument("model", shell_complete=completion.networks)
 @click.option(
     "--against", type=Names(), default=(), help="Other runtimes: onnxruntime, openvino, torch."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import OUTPUT_FORMAT, log, network_text, output_format_option, show
 from cnndsl.cli.verb import Verb
 
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
         "check - --output-format json < my_net.cnn",
     ),
 )
-@click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
+@click.argument(
+    "networks",
+    nargs=-1,
+    required=True,
+    metavar="NETWORK...",
+    shell_complete=completion.networks,
+)
 @output_format_option
 @click.pass_context
 def command(ctx: click.Context, networks: Sequence[str]) -> int:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from cnndsl.cli import completion
 from cnndsl.cli.table import table_lines
 from cnndsl.runtime.options import silent
 
@@ -149,6 +151,10 @@ class NamedPath(click.ParamType[tuple[str | None, Path]]):
 
     name = "[name=]file"
 
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
+        """Any file."""
+        return completion.files(ctx, param, incomplete)
+
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str | None, Path]:
         """The name, or None, and the path."""
         name, equals, path = str(value).partition("=")
@@ -179,6 +185,7 @@ def network_options(command: Command) -> Command:
         "--input-shape",
         "input_shapes",
         type=InputShape(),
+        shell_complete=completion.input_shapes,
         multiple=True,
         help="Replace an input's declared shape.",
     )(command)
@@ -186,6 +193,7 @@ def network_options(command: Command) -> Command:
         "--set",
         "settings",
         type=Setting(),
+        shell_complete=completion.settings,
         multiple=True,
         help="Give a parameter of the network another value.",
     )(command)
@@ -193,9 +201,13 @@ def network_options(command: Command) -> Command:
 
 def target_option(command: Command) -> Command:
     """--target."""
-    return click.option("--target", default="onnx", show_default=True, help="What to compile to.")(
-        command
-    )
+    return click.option(
+        "--target",
+        default="onnx",
+        show_default=True,
+        shell_complete=completion.targets,
+        help="What to compile to.",
+    )(command)
 
 
 def code_options(command: Command, *, without: str = "") -> Command:
@@ -244,11 +256,17 @@ def weights_options(command: Command) -> Command:
     command = click.option(
         "--seed", type=click.IntRange(0, 2**63 - 1), help="Make missing weights from this seed."
     )(command)
-    command = click.option("--weights-map", metavar="FILE", help="Rename rules for the weights.")(
-        command
-    )
+    command = click.option(
+        "--weights-map",
+        metavar="FILE",
+        shell_complete=completion.files,
+        help="Rename rules for the weights.",
+    )(command)
     return click.option(
-        "--weights", metavar="FILE", help="A .safetensors, .npz, .pt or .pth file."
+        "--weights",
+        metavar="FILE",
+        shell_complete=completion.files,
+        help="A .safetensors, .npz, .pt or .pth file.",
     )(command)
 
 

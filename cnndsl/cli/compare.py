@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import (
     NamedPath,
     Names,
@@ -42,9 +43,10 @@ TOLERANCE, TOLERANCE_WITHOUT_WINOGRAD = 1e-4, 1e-5
         "compare my_net.cnn --weights my_net.pth --image photo.jpg",
     ),
 )
-@click.argument("network")
+@click.argument("network", shell_complete=completion.networks)
 @click.option(
     "--targets",
+    shell_complete=completion.targets,
     type=Names(),
     default="reference,onnx,cpu",
     show_default=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import (
     code_options,
     load_network,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         "compile my_net.cnn --set classes=10 --target cpu --seed 0 -o my_net.cnnmod",
     ),
 )
-@click.argument("network")
+@click.argument("network", shell_complete=completion.networks)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME and suffix.")
 @code_options
 @level_options

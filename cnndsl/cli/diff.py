@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, print_json
 from cnndsl.cli.passes import STAGES, fusions_option, level_options, optimised
 from cnndsl.cli.verb import Verb
@@ -20,8 +21,8 @@ from cnndsl.cli.verb import Verb
         "diff vgg16 vgg16_bn --stage optimised",
     ),
 )
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", shell_complete=completion.networks)
+@click.argument("second", shell_complete=completion.networks)
 @click.option("--stage", type=click.Choice(STAGES[:2]), default="parsed", show_default=True)
 @fusions_option
 @click.option("--json", "as_json", is_flag=True, help="The names of nodes, for machines.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.verb import Verb
@@ -21,7 +22,7 @@ from cnndsl.cli.verb import Verb
         "draw my_net.cnn -o - > my_net.svg",
     ),
 )
-@click.argument("network")
+@click.argument("network", shell_complete=completion.networks)
 @click.option(
     "-o",
     "--output",

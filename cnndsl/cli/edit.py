@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import log, network_options, show
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.verb import Verb
@@ -39,7 +40,7 @@ class Edit(click.ParamType[tuple[str, str]]):
         "--output-weights low.safetensors",
     ),
 )
-@click.argument("network")
+@click.argument("network", shell_complete=completion.networks)
 @click.option(
     "--factorise",
     "edits",
@@ -51,7 +52,12 @@ class Edit(click.ParamType[tuple[str, str]]):
 )
 @click.option("--between", metavar="CHAIN", help="What stands between new layers: 'bn -> relu'.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-@click.option("--weights", metavar="FILE", help="Trained weights of the network.")
+@click.option(
+    "--weights",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Trained weights of the network.",
+)
 @click.option("--output-weights", type=click.Path(path_type=Path), help="Weights of the new one.")
 @network_options
 def command(

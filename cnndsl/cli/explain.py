@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import print_table
 from cnndsl.cli.list import default_text, signature
 from cnndsl.cli.verb import Verb
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         "explain",
     ),
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.explained)
 def command(name: str | None) -> int:
     """Explain a finding's code such as E0203, an operator such as conv, or a pass.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import (
     is_terminal,
     network_options,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         "inspect densenet121 --memory --svg memory.svg",
     ),
 )
-@click.argument("model")
+@click.argument("model", shell_complete=completion.networks)
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--kernels", is_flag=True, help="Of an artefact: its kernels and what they need.")

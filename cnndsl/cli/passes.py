@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import Command, print_json, print_table
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def level_options(command: Command) -> Command:
         "--disable",
         multiple=True,
         metavar="PASS",
+        shell_complete=completion.passes,
         callback=_check_passes,
         help="Leave a pass out (`cnndsl list passes`).",
     )(command)
@@ -45,6 +47,7 @@ def fusions_option(command: Command) -> Command:
     """--target of verbs that compile nothing."""
     return click.option(
         "--target",
+        shell_complete=completion.targets,
         callback=_check_target,
         help="Fuse as this target does; by default all that is possible.",
     )(command)
@@ -62,9 +65,19 @@ def view_options(command: Command) -> Command:
     """The views of the optimiser, and the target whose fusions they show."""
     for option in (
         fusions_option,
-        click.option("--print-after", metavar="PASS", help="The graph after a pass."),
+        click.option(
+            "--print-after",
+            metavar="PASS",
+            shell_complete=completion.passes,
+            help="The graph after a pass.",
+        ),
         click.option("--stage", type=click.Choice(STAGES), help="The graph at a stage."),
-        click.option("--explain", metavar="PASS", help="What a pass did where, or why it did not."),
+        click.option(
+            "--explain",
+            metavar="PASS",
+            shell_complete=completion.passes,
+            help="What a pass did where, or why it did not.",
+        ),
         click.option("--passes", is_flag=True, help="What each pass did, and its time."),
         level_options,
     ):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import (
     NamedPath,
     code_options,
@@ -40,7 +41,7 @@ Files = Sequence[tuple[str | None, Path]]
         "run unet.cnn --weights unet.pth --input left=l.npy --input right=r.npy --output all.npz",
     ),
 )
-@click.argument("model")
+@click.argument("model", shell_complete=completion.networks)
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option("--output", "outputs", type=NamedPath(), multiple=True, help=".npy or .npz, to write")
 @click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import (
     code_options,
     load_network,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     cls=Verb,
     examples=("tune resnet50 --threads 2",),
 )
-@click.argument("network")
+@click.argument("network", shell_complete=completion.networks)
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @click.option(
     "--tune",
@@ -43,7 +44,13 @@ if TYPE_CHECKING:
 )
 @partial(code_options, without="tune")
 @level_options
-@click.option("--target", default="cpu", show_default=True, help="What to tune for: cpu or cuda.")
+@click.option(
+    "--target",
+    default="cpu",
+    show_default=True,
+    help="What to tune for: cpu or cuda.",
+    shell_complete=completion.targets,
+)
 @threads_option
 @network_options
 def command(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.cli import completion
 from cnndsl.cli.common import (
     load_network,
     log,
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from cnndsl.ir.graph import Graph
 
 weights_map_option = click.option(
-    "--weights-map", metavar="FILE", help="Rename rules for the weights."
+    "--weights-map",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Rename rules for the weights.",
 )
 
 
@@ -38,7 +42,7 @@ def command() -> None:
     cls=Verb,
     examples=("weights list resnet50",),
 )
-@click.argument("network")
+@click.argument("network", shell_complete=completion.networks)
 @click.option("--json", "as_json", is_flag=True, help="The same, for machines.")
 @network_options
 def list_parameters(
@@ -70,8 +74,8 @@ def list_parameters(
     cls=Verb,
     examples=("weights check resnet50 resnet50.safetensors",),
 )
-@click.argument("network")
-@click.argument("file")
+@click.argument("network", shell_complete=completion.networks)
+@click.argument("file", shell_complete=completion.files)
 @weights_map_option
 @network_options
 def check_file(
@@ -104,14 +108,14 @@ def _graph(
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.layers import Portable
 
-    module = open_model(model, settings, input_shapes, ())
-    if not isinstance(module, Network | Portable):
+    found = open_model(model, settings, input_shapes, ())
+    if not isinstance(found, Network | Portable):
         raise CnnError.of(
             "E0417",
             f"{model} does not keep the parameters of its network",
             hint="give the network that it was compiled from",
         )
-    return module.graph
+    return found.graph
 
 
 @command.command(
@@ -122,7 +126,7 @@ def _graph(
         "weights convert last.pt --network my_net.cnn --weights-map names.map -o my.safetensors",
     ),
 )
-@click.argument("file")
+@click.argument("file", shell_complete=completion.files)
 @click.option(
     "--from",
     "source",
@@ -131,7 +135,12 @@ def _graph(
     metavar="torchvision|timm|keras|auto",
     help="The framework that the file comes from.",
 )
-@click.option("--network", required=True, help="The network that the weights are for.")
+@click.option(
+    "--network",
+    required=True,
+    shell_complete=completion.networks,
+    help="The network that the weights are for.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.safetensors.")
 @weights_map_option
 @network_options

@@ -16,6 +16,8 @@ Paint: TypeAlias = Callable[[str, str], str]
 FORMATS = ("text", "json", "github")
 TAB = 4
 LONGEST_LINE = 200
+MOST = 100
+"""Findings that are shown as text; JSON and annotations have all."""
 LEAD = 60
 """Columns shown before the span when a line is longer than LONGEST_LINE."""
 
@@ -31,10 +33,13 @@ def render(
     return text(diagnostics, paint)
 
 
-def text(diagnostics: Iterable[Diagnostic], paint: Paint | None = None) -> str:
-    """Each diagnostic with its line of source, carets below the span, notes, trail and hint."""
+def text(diagnostics: Sequence[Diagnostic], paint: Paint | None = None) -> str:
+    """The first diagnostics with their lines of source, carets, notes, trails and hints."""
     use = paint or (lambda content, role: content)
-    return "\n\n".join("\n".join(_paragraph(item, use)) for item in diagnostics)
+    shown = ["\n".join(_paragraph(item, use)) for item in diagnostics[:MOST]]
+    if (more := len(diagnostics) - MOST) > 0:
+        shown.append(f"{more:,} more findings are not shown (--output-format json has all)")
+    return "\n\n".join(shown)
 
 
 def _paragraph(item: Diagnostic, paint: Paint) -> Iterator[str]:

@@ -26,7 +26,8 @@ class Source:
     def line(self, number: int) -> str:
         """The text of a line (from 1), without its line break."""
         start = self._line_starts[number - 1]
-        return self.text[start:].split("\n", 1)[0].rstrip("\r")
+        end = self.text.find("\n", start)
+        return self.text[start : end if end >= 0 else None].rstrip("\r")
 
 
 @dataclass(frozen=True)

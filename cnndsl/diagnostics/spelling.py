@@ -21,7 +21,8 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
     for known in candidates:
         if abs(len(known) - len(name)) <= longer:
             matcher.set_seq1(known)
-            found[known] = matcher.ratio()
+            if matcher.quick_ratio() >= ALIKE:
+                found[known] = matcher.ratio()
     best = max(found.values(), default=0)
     if best < ALIKE:
         return None

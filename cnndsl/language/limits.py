@@ -14,6 +14,9 @@ NESTING = 64
 SYNTAX_ERRORS = 50
 """Syntax errors shown for one file."""
 
+HINTS = 200
+"""Findings of one file for whose names others that are spelt so are looked for."""
+
 RECOVERY = 5_000_000
 """Characters read again in search of further syntax errors."""
 

@@ -6,14 +6,16 @@ that are passed as parameters) is found when a network is elaborated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache, partial
 from itertools import takewhile
 from typing import Any, TypeAlias
 
 from cnndsl.diagnostics import Diagnostic, Note
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import BY_NAME
+from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES, Function, Size
 from cnndsl.language.messages import Problem, meant
@@ -86,7 +88,7 @@ class _Resolver:
     def __init__(self, unit: Unit):
         self.unit = unit
         self.used: set[str] = set()
-        self.definition: ast.Definition | None = None
+        self.labels: Callable[[], set[str]] = set
 
     def report(self, code: str, message: str, place: ast.Tree, **more: Any) -> None:
         self.unit.findings.append(Diagnostic(code, message, place.span, **more))
@@ -95,7 +97,7 @@ class _Resolver:
         scope = Scope()
         match item:
             case ast.Definition():
-                self.definition = item
+                self.labels = cache(partial(_labels, item))
                 for parameter in item.parameters:
                     if parameter.default is not None:
                         self.expression(parameter.default, scope)
@@ -307,8 +309,10 @@ class _Resolver:
     def hint(self, name: str, scope: Scope) -> str | None:
         if name in self.unit.networks:
             return "it is a network; a step is an operator or a block"
-        if self.definition and name in _labels(self.definition):
+        if name in self.labels():
             return f"a label names an instance; to use its value later: let {name} = …"
+        if len(self.unit.findings) > limits.HINTS:
+            return None
         seen = [known for s in scope.chain() for known in s.locals]
         return meant(name, [*seen, *self.unit.blocks, *_BUILT_IN])
 
@@ -328,12 +332,15 @@ class _Resolver:
             self.unit.findings.append(problem.diagnostic)
 
 
-def _labels(tree: ast.Tree) -> Iterator[str]:
+def _labels(tree: ast.Tree) -> set[str]:
     """The labels without expressions in a tree."""
-    if isinstance(tree, ast.Label) and len(tree.parts) == 1 and isinstance(tree.parts[0], str):
-        yield tree.parts[0]
-    for child in _children(tree):
-        yield from _labels(child)
+    found, pending = set(), [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Label) and len(node.parts) == 1 and isinstance(node.parts[0], str):
+            found.add(node.parts[0])
+        pending += _children(node)
+    return found
 
 
 def _children(node: ast.Tree) -> Iterator[Any]:

@@ -73,3 +73,14 @@ class Unit:
 def is_concrete(item: NetworkItem) -> bool:
     """Whether a network can be built without further arguments."""
     return isinstance(item, ast.Alias) or all(p.default is not None for p in item.parameters)
+
+
+def definition_of(unit: Unit, item: NetworkItem) -> ast.Definition | None:
+    """The definition that a network is a call of, or is itself; None if there is none."""
+    seen: list[NetworkItem] = []
+    while isinstance(item, ast.Alias) and item not in seen:
+        seen.append(item)
+        callee = item.call.callee if isinstance(item.call, ast.Call) else item.call
+        name = callee.text if isinstance(callee, ast.Name) else ""
+        unit, item = unit.networks.get(name, (unit, item))
+    return item if isinstance(item, ast.Definition) else None

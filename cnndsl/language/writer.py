@@ -65,7 +65,7 @@ class GraphWriter:
 
     def stand_in(self, node: Node) -> Node:
         """A doubtful copy of a value, in place of the result of a step that failed."""
-        name = f"{node.name}?{len(self.graph)}"
+        name = f"{node.name.partition('?')[0]}?{len(self.graph)}"
         self.doubtful.add(name)
         return self.graph.add(name, Identity(), [node], spans=node.spans)
 

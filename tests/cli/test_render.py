@@ -186,3 +186,14 @@ def test_an_error_as_text_has_places_and_hints():
         "error[E0604]: no input 'x'\n"
         "  = hint: inputs: image"
     )
+
+
+def test_of_very_many_findings_the_first_are_shown_as_text_and_all_as_json():
+    found = [
+        Diagnostic("E0201", f"unknown name 'n{number}'", span("relu")) for number in range(150)
+    ]
+    shown = render(found, "text")
+    assert shown.count("error[E0201]") == 100
+    assert shown.endswith("50 more findings are not shown (--output-format json has all)")
+    assert "more findings" not in render(found[:100], "text")
+    assert len(json.loads(render(found, "json"))) == 150

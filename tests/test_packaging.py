@@ -84,8 +84,8 @@ def test_a_clone_beside_a_script_does_not_hide_the_editable_install(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import site, sys\n"
-        "hooks = [f for f in sys.meta_path if 'Editable' not in getattr(f, '__name__', '')]\n"
-        "sys.meta_path = hooks\n"
+        "hooks = [f for f in sys.meta_path if 'Editable' in getattr(f, '__name__', '')]\n"
+        "sys.meta_path = [f for f in sys.meta_path if f not in hooks]\n"
         "sys.path = [p for p in sys.path if p != sys.argv[2]]\n"
         "site.addsitedir(sys.argv[1])\n"
         "import cnndsl\n"

@@ -67,7 +67,15 @@ class AttributeValueError(ValueError):
         self.name = name
         shown = "true" if value is True else "false" if value is False else str(value)
         shown = shown if len(shown) <= 40 else shown[:37] + "..."
-        super().__init__(f"{name} takes {says}, not {shown}")
+        most = f" (at most {LARGEST:,})" if _too_large(value) else ""
+        super().__init__(f"{name} takes {says}, not {shown}{most}")
+
+
+def _too_large(value: Any) -> bool:
+    """Whether there is a whole number in a value that no attribute takes."""
+    if isinstance(value, list | tuple):
+        return any(map(_too_large, value))
+    return isinstance(value, int) and value > LARGEST
 
 
 def _whole(least: int) -> Callable[[Any], int]:

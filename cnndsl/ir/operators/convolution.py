@@ -77,7 +77,7 @@ class Conv(Windowed, Linear):
     def _check_weight(self, channels: int) -> None:
         expected = (self.filters, channels // self.groups, *self.kernel)
         if self.weight is not None and nested_shape(self.weight) != expected:
-            given = "x".join(map(str, nested_shape(self.weight)))
+            given = "x".join(map(str, nested_shape(self.weight))) or "one number"
             raise OperatorError(
                 "E0311",
                 f"the constant weight is {given}, the convolution needs "

@@ -35,7 +35,7 @@ BACKENDS = {
     "numpy": set(),
     "onnx": set(),
     "native": set(),
-    "tvm": {"native"},
+    "cpu": {"native"},
     "cuda": {"native"},
 }
 """Rooms beside the API, with those of one another that they know."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cpu.test_operators import together
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE, assert_agrees
 from tests.operators.cases import CASES, parameter_values
-from tests.tvm.test_operators import together
 
 NAMES = sorted({case.operator.name for case in CASES})
 WITH_PRODUCTS = ("conv", "depthwise", "fc")

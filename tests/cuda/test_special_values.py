@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from tests.cpu.test_operators import together
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE
 from tests.operators.cases import CASES, parameter_values
 from tests.operators.special import assert_same
-from tests.tvm.test_operators import together
 
 CHOOSING = (
     "maxpool",

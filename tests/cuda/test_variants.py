@@ -18,11 +18,11 @@ from cnndsl.backends.cuda.lower import Step, lower
 from cnndsl.backends.cuda.machine import find_machine
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Input
+from tests.cpu.test_operators import together
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE, assert_agrees
 from tests.onnx.support import then
 from tests.operators.cases import CASES, parameter_values
-from tests.tvm.test_operators import together
 
 FORMS = {
     "add": ("elementwise", (37, 23, 25), "add", {}),

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
+from cnndsl.backends.cpu.codegen.steps import _functions
+from cnndsl.backends.cpu.kernels import FAMILIES as CPU
 from cnndsl.backends.cuda.kernels import FAMILIES as GPU
 from cnndsl.backends.cuda.steps import FUNCTIONS as CUDA
 from cnndsl.backends.native.prepare import REPLACED
@@ -15,8 +17,6 @@ from cnndsl.backends.numpy import run_graph
 from cnndsl.backends.numpy.kernels import KERNELS
 from cnndsl.backends.onnx.lower import LOWERINGS
 from cnndsl.backends.onnx.lower.activation import FUNCTIONS as ONNX
-from cnndsl.backends.tvm.kernels import FAMILIES as CPU
-from cnndsl.backends.tvm.steps import _functions
 from cnndsl.ir.formula import FUNCTIONS
 from cnndsl.ir.operator import Reads, Sign
 from cnndsl.ir.operators import (

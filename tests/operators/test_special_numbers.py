@@ -16,9 +16,9 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Activation, Input, Join
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array
+from tests.cpu.support import compiled
 from tests.cuda.emulator import Emulator, use_emulated_driver
 from tests.operators.cases import CASES, apply, parameter_values
-from tests.tvm.support import compiled
 
 NUMBERS = np.array(
     [np.nan, np.inf, -np.inf, 0, -0.0, 1e-40, -1e-40, 0.7, 88.5, -88.5, 104, -104, 3e38, -3e38],

@@ -1,0 +1,1 @@
+"""From TensorIR to object code: the room that knows TVM."""

@@ -1,0 +1,206 @@
+"""How a tensor lies in memory: [batch, channels/block, *(spatial + halo), block] floats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnndsl.backends.cpu.codegen.expressions import Expr, all_of, div, load, mod, vector
+from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.ir.types import TensorType
+
+Halo = tuple[tuple[int, int], ...]
+CACHE_LINE = 16
+"""Floats; every tensor starts at a multiple of it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`block` neighbouring channels lie side by side; `halo` zeros surround each map.
+
+    `block` 1 without a halo is the plain layout NCHW. Lanes of the last block that hold no
+    channel hold any finite number. `batch_stride` is the distance of two samples in floats; it
+    is larger than a sample if the tensor is a part of a larger one.
+    """
+
+    channels: int
+    spatial: tuple[int, ...]
+    batch: int
+    block: int
+    halo: Halo
+    batch_stride: int
+
+    @classmethod
+    def of(cls, tensor: TensorType, batch: int, block: int = 1, halo: Halo | None = None) -> Layout:
+        """A layout whose samples follow one another."""
+        spatial = tuple(n for n in tensor.spatial if isinstance(n, int))
+        halo = halo or ((0, 0),) * len(spatial)
+        layout = cls(tensor.channels, spatial, batch, block, halo, 0)
+        return cls(tensor.channels, spatial, batch, block, halo, layout.blocks * layout.plane)
+
+    @property
+    def rank(self) -> int:
+        """Number of spatial axes."""
+        return len(self.spatial)
+
+    @property
+    def blocks(self) -> int:
+        """Number of channel blocks."""
+        return -(-self.channels // self.block)
+
+    @property
+    def padded(self) -> tuple[int, ...]:
+        """Spatial sizes with the halo."""
+        return tuple(n + sum(h) for n, h in zip(self.spatial, self.halo, strict=True))
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the positions of a map follow one another without gaps."""
+        return not any(map(any, self.halo))
+
+    @property
+    def plane(self) -> int:
+        """Floats of one channel block."""
+        return math.prod(self.padded) * self.block
+
+    @property
+    def size(self) -> int:
+        """Floats of the whole tensor, up to a multiple of the cache line."""
+        used = self.batch_stride * self.batch
+        return -(-used // CACHE_LINE) * CACHE_LINE
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Distance of neighbouring positions on each axis in floats."""
+        padded = self.padded
+        return tuple(math.prod(padded[axis + 1 :]) * self.block for axis in range(len(padded)))
+
+    @property
+    def origin(self) -> int:
+        """Index of the first position of a channel block, behind the halo."""
+        return sum(
+            before * stride for (before, _), stride in zip(self.halo, self.strides, strict=True)
+        )
+
+    def index(self, n: Expr, block: Expr, position: Sequence[Expr]) -> Expr:
+        """Index of the first lane; positions may reach into the halo."""
+        spatial = sum(p * s for p, s in zip(position, self.strides, strict=True))
+        start = n * self.batch_stride if self.batch > 1 else 0
+        return start + block * self.plane + spatial + self.origin
+
+
+@dataclass(frozen=True)
+class Thinned(Layout):
+    """Of each axis of the maps of a `whole` layout some positions, at equal distances.
+
+    `first` are the numbers of the first ones, `steps` the distances.
+    """
+
+    whole: Layout
+    first: tuple[int, ...]
+    steps: tuple[int, ...]
+
+    @classmethod
+    def thin(cls, whole: Layout, axes: Sequence[tuple[int, int, int]]) -> Thinned:
+        """First position, distance and number of those of each axis."""
+        first, steps, sizes = zip(*axes, strict=True)
+        none = ((0, 0),) * whole.rank
+        rest = (whole.batch, whole.block, none, whole.batch_stride, whole)
+        return cls(whole.channels, sizes, *rest, first, steps)
+
+    @property
+    def is_dense(self) -> bool:
+        """Not if positions are left out."""
+        return False
+
+    @property
+    def plane(self) -> int:
+        """Floats of one channel block of the whole."""
+        return self.whole.plane
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Distance of neighbouring positions on each axis in floats."""
+        return tuple(n * step for n, step in zip(self.whole.strides, self.steps, strict=True))
+
+    @property
+    def origin(self) -> int:
+        """Index of the first position of a channel block."""
+        distances = zip(self.first, self.whole.strides, strict=True)
+        return self.whole.origin + sum(first * stride for first, stride in distances)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value belongs: the sample, the channel block, the position.
+
+    `lane` picks one channel of the block, for scalar values; None stands for all of them.
+    """
+
+    n: Expr
+    block: Expr
+    position: tuple[Expr, ...]
+    lane: Expr | None = None
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A buffer that a kernel reads or writes, with its layout."""
+
+    buffer: Any
+    layout: Layout
+
+    def load(self, place: Place) -> Expr:
+        """The vector of a channel block, or one lane of it, at a position.
+
+        A tensor of one vector for each sample, [channels], has the same value at all positions.
+        """
+        layout = self.layout
+        position = place.position if layout.spatial else ()
+        index = layout.index(place.n, place.block, position)
+        if place.lane is None:
+            return load(self.buffer, index, layout.block)
+        return load(self.buffer, index + place.lane)
+
+    def channel(self, n: Expr, c: Expr, position: Sequence[Expr]) -> Expr:
+        """One number."""
+        block = self.layout.block
+        if not self.layout.spatial:
+            position = ()
+        if block == 1:
+            return load(self.buffer, self.layout.index(n, c, position))
+        index = self.layout.index(n, div(c, block), position)
+        return load(self.buffer, index + mod(c, block))
+
+    def store(self, code: Code, place: Place, value: Expr) -> None:
+        """Write the vector of a channel block, or one lane of it."""
+        index = self.layout.index(place.n, place.block, place.position)
+        if place.lane is None:
+            code.store(self.buffer, index, value, self.layout.block)
+        else:
+            code.store(self.buffer, index + place.lane, value)
+
+    def clear_halo_once(self, code: Code, n: Expr, block: Expr, outer: Sequence[Expr]) -> None:
+        """Clear the halo of a channel block if `outer` are the indices of its first row."""
+        if any(map(any, self.layout.halo)):
+            first = [index == 0 for index in outer if not isinstance(index, int)]
+            with code.when(all_of(first)):
+                self.clear_halo(code, n, block)
+
+    def clear_halo(self, code: Code, n: Expr, block: Expr) -> None:
+        """Write the zeros around the maps of one channel block."""
+        layout = self.layout
+        zero = vector(0.0, layout.block)
+        before: list[range] = []
+        for axis, (n_axis, halo) in enumerate(zip(layout.spatial, layout.halo, strict=True)):
+            inner = zip(layout.spatial[axis + 1 :], layout.halo[axis + 1 :], strict=True)
+            whole = [range(-b, size + a) for size, (b, a) in inner]
+            for side in (range(-halo[0], 0), range(n_axis, n_axis + halo[1])):
+                box = [*before, side, *whole]
+                if math.prod(map(len, box)):
+                    with code.box(box) as position:
+                        index = layout.index(n, block, position)
+                        code.store(self.buffer, index, zero, layout.block)
+            before.append(range(n_axis))

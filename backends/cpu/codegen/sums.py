@@ -1,0 +1,103 @@
+"""Sums of many terms, within 1e-6 of themselves.
+
+A number in float32 has 24 bits: one that is added to a sum of a thousand of its kind loses ten of
+them. So parts of a long sum are added up by themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cnndsl.backends.cpu.codegen.expressions import Expr, cast, div, minimum, vector
+from cnndsl.backends.cpu.codegen.tir import Code
+
+TOGETHER = 16
+"""Terms of a part whose sum is formed in float32; parts are added up in float64."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """`count` neighbouring indices, at most `most`, from `first` on."""
+
+    first: Expr
+    count: Expr
+    most: int
+
+    @classmethod
+    def whole(cls, size: int) -> Range:
+        """All indices of an axis."""
+        return cls(0, size, size)
+
+
+class Total:
+    """A sum in float64 of vectors in float32."""
+
+    def __init__(self, code: Code, lanes: int):
+        self._code, self._lanes = code, lanes
+        zero = cast(vector(0.0, lanes), "float64", lanes)
+        self._register = code.register(zero, lanes, "float64")
+
+    def add(self, value: Expr) -> None:
+        """Add a vector."""
+        wide = cast(value, "float64", self._lanes)
+        self._code.set(self._register, self._register.value + wide)
+
+    @property
+    def value(self) -> Expr:
+        """The sum so far, rounded to float32."""
+        return cast(self._register.value, "float32", self._lanes)
+
+
+@contextmanager
+def positions(code: Code, ranges: Sequence[Range]) -> Iterator[tuple[Expr, ...]]:
+    """Nested loops over the positions of a box."""
+    if not ranges:
+        yield ()
+        return
+    axis, *rest = ranges
+    with code.loop(axis.count) as offset, positions(code, rest) as inner:
+        yield (code.name(axis.first + offset), *inner)
+
+
+def summed(
+    code: Code, lanes: int, ranges: Sequence[Range], term: Callable[[tuple[Expr, ...]], Expr]
+) -> Expr:
+    """The sum of the terms of all positions of a box."""
+    if math.prod(axis.most for axis in ranges) <= TOGETHER:
+        return _short_sum(code, lanes, ranges, term)
+    *outer, last = ranges
+    total = Total(code, lanes)
+    with positions(code, outer) as before:
+        for part in _parts(code, last):
+            value = _short_sum(code, lanes, [part], lambda index: term((*before, *index)))
+            total.add(value)
+    return total.value
+
+
+def _short_sum(
+    code: Code, lanes: int, ranges: Sequence[Range], term: Callable[[tuple[Expr, ...]], Expr]
+) -> Expr:
+    part = code.register(vector(0.0, lanes), lanes)
+    with positions(code, ranges) as position:
+        code.set(part, part.value + term(position))
+    return part.value
+
+
+def _parts(code: Code, axis: Range) -> Iterator[Range]:
+    """The parts of an axis, in loops."""
+    if axis.most <= TOGETHER:
+        yield axis
+    elif isinstance(axis.count, int):
+        whole, rest = divmod(axis.count, TOGETHER)
+        with code.loop(whole) as index:
+            yield Range(axis.first + index * TOGETHER, TOGETHER, TOGETHER)
+        if rest:
+            yield Range(axis.first + whole * TOGETHER, rest, rest)
+    else:
+        with code.loop(div(axis.count + (TOGETHER - 1), TOGETHER)) as index:
+            start = code.name(index * TOGETHER)
+            count = code.name(minimum(TOGETHER, axis.count - start))
+            yield Range(axis.first + start, count, TOGETHER)

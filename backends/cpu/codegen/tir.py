@@ -1,0 +1,235 @@
+"""Writing TensorIR: statements nest by `with`, indices and values are plain expressions.
+
+Values are vectors of `lanes` floats; one lane is a scalar. Every function that is made here has
+the C interface `int32_t name(float *p0, float *p1, ..., int32_t core, int32_t cores, int32_t
+*flags)`: all cores call it, each with its number, and meet between its parallel loops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cnndsl.backends.cpu.codegen import tirx
+from cnndsl.backends.cpu.codegen.expressions import (
+    Expr,
+    address,
+    div,
+    floats,
+    load,
+    minimum,
+    span,
+    split,
+    whole_number,
+)
+
+MEET = "cnndsl_meet"
+"""The function of the runtime by which the cores wait for one another."""
+SUCCESS = 0
+C_INTERFACE = 1
+"""The value of the attribute `calling_conv` that keeps a function's parameters as they are."""
+
+
+@dataclass(frozen=True)
+class Register:
+    """A local vector that can be changed: a buffer of its own, so that it stays in a register."""
+
+    buffer: Any
+    lanes: int
+
+    @property
+    def value(self) -> Expr:
+        """What it holds."""
+        return load(self.buffer, 0, self.lanes)
+
+
+@dataclass(frozen=True)
+class Team:
+    """What a function knows of the cores that run it together.
+
+    `core` is the number of its own, `flags` a buffer by which they meet.
+    """
+
+    core: Expr
+    cores: Expr
+    flags: Any
+
+    @classmethod
+    def of_parameters(cls) -> Team:
+        """Variables for the last parameters of a function."""
+        flags = tirx.decl_buffer((1,), "int32", name="flags", scope="global", layout=None)
+        return cls(whole_number("core"), whole_number("cores"), flags)
+
+    @property
+    def arguments(self) -> list[Expr]:
+        """What a function that is called is given."""
+        return [self.core, self.cores, address(self.flags, 0)]
+
+
+class Code:
+    """Collects the statements of a function for each core of a team."""
+
+    def __init__(self, team: Team | None = None) -> None:
+        self._team = team or Team.of_parameters()
+        self._statements: list[Any] = []
+        self._meetings: list[Any] = []
+
+    def store(self, buffer: Any, index: Expr, value: Expr, lanes: int = 1) -> None:
+        """Write `lanes` neighbouring floats."""
+        self._statements.append(tirx.BufferStore(buffer, value, [span(index, lanes)]))
+
+    def register(self, initial: Expr, lanes: int = 1, dtype: str = "float32") -> Register:
+        """A new register; `initial` is a vector already."""
+        register = Register(floats("register", lanes, dtype), lanes)
+        self._statements.append(tirx.AllocBuffer(register.buffer))
+        self.set(register, initial)
+        return register
+
+    def set(self, register: Register, value: Expr) -> None:
+        """Change a register."""
+        self.store(register.buffer, 0, value, register.lanes)
+
+    def name(self, value: Expr) -> Expr:
+        """A whole number computed here, once, for use in what follows."""
+        if isinstance(value, int):
+            return value
+        variable = tirx.Var("index", "int32")
+        self._statements.append(tirx.Bind(variable, value))
+        return variable
+
+    def base(self, value: Expr) -> Expr:
+        """An index computed here, once, as 64 bits: what is added to it becomes an offset.
+
+        Of 32 bits, LLVM has to allow for an overflow and computes every sum by itself.
+        """
+        variable = tirx.Var("base", "int64")
+        wide = tirx.const(value, "int64") if isinstance(value, int) else tirx.Cast("int64", value)
+        self._statements.append(tirx.Bind(variable, wide))
+        return variable
+
+    @contextmanager
+    def loop(self, extent: Expr) -> Iterator[Expr]:
+        """Statements for 0, 1, ..., extent - 1; a single round needs no loop."""
+        if isinstance(extent, int) and extent == 1:
+            yield 0
+            return
+        variable = tirx.Var("i", "int32")
+        with self._nested() as body:
+            yield variable
+        if body:
+            serial = tirx.ForKind.SERIAL
+            self._statements.append(tirx.For(variable, 0, extent, serial, tirx.stmt_seq(*body)))
+
+    @contextmanager
+    def parallel(self, *extents: int) -> Iterator[list[Expr]]:
+        """One task for each index tuple, the last index fastest; tasks must be independent.
+
+        Each core does neighbouring tasks. What follows begins when all are done.
+        """
+        total, team = math.prod(extents), self._team
+        if total == 1:
+            with self.when(team.core == 0):
+                yield [0] * len(extents)
+        else:
+            share = div(team.cores + (total - 1), team.cores)
+            # TVM tests the signs of what it divides unless it knows them. Of such tests for many
+            # columns LLVM 22 makes `vmovmskps` of registers that it cannot encode, and the code
+            # reads another one.
+            first = self.name(tirx.max(team.core * share, 0))
+            with self.loop(self.name(minimum(share, total - first))) as index:
+                task = self.name(first + index)
+                yield [self.name(index) for index in split(task, extents)]
+        self.meet()
+
+    def meet(self) -> None:
+        """Wait until all cores are here."""
+        self.call(MEET, [])
+        self._meetings.append(self._statements[-1])
+
+    @contextmanager
+    def share(self, cores: int, *extents: int) -> Iterator[list[Expr]]:
+        """The same, with neighbouring tasks on one of `cores`, whose number comes first."""
+        total = math.prod(extents)
+        share = -(-total // cores)
+        with self.parallel(cores) as (core,), self.loop(share) as index:
+            task = self.name(core * share + index)
+            with self.when(total % cores == 0 or task < total):
+                yield [core, *(self.name(index) for index in split(task, extents))]
+
+    @contextmanager
+    def box(self, sides: Sequence[range]) -> Iterator[list[Expr]]:
+        """Nested loops over the positions of a box, the last axis fastest."""
+        with ExitStack() as loops:
+            yield [side.start + loops.enter_context(self.loop(len(side))) for side in sides]
+
+    @contextmanager
+    def when(self, condition: Expr) -> Iterator[None]:
+        """Statements under a condition; a condition known to hold needs no test."""
+        if condition is True:
+            yield
+            return
+        with self._nested() as body:
+            yield
+        if body and condition is not False:
+            self._statements.append(tirx.IfThenElse(condition, tirx.stmt_seq(*body), None))
+
+    def prefetch(self, buffer: Any, index: Expr) -> None:
+        """Ask for the cache line of an index, which may lie behind the buffer's end."""
+        place = tirx.address_of(tirx.BufferLoad(buffer, [index]))
+        read, near, data = (tirx.const(value, "int32") for value in (0, 2, 1))
+        call = tirx.call_intrin("void", "tirx.prefetch", place, read, near, data)
+        self._statements.append(tirx.Evaluate(call))
+
+    def call(self, symbol: str, arguments: Sequence[Expr]) -> None:
+        """Let the team call another function."""
+        call = tirx.call_extern("int32", symbol, *arguments, *self._team.arguments)
+        self._statements.append(tirx.Evaluate(call))
+
+    @contextmanager
+    def _nested(self) -> Iterator[list[Any]]:
+        outer, self._statements = self._statements, []
+        body = self._statements
+        try:
+            yield body
+        finally:
+            self._statements = outer
+
+    def function(self, name: str, buffers: Sequence[Any], *, noalias: bool = True) -> Any:
+        """The function of pointers to the buffers, and what it has to know of the team.
+
+        Its caller lets the cores meet in the end. `noalias` says that no two of the buffers share
+        memory of which one is written. It is not said where cores meet in between, since LLVM would
+        conclude that no other function, and so no other core, writes the memory meanwhile.
+        """
+        from tvm.ir import PrimType
+
+        meets = len(self._meetings)
+        if self._meetings and self._statements[-1].same_as(self._meetings[-1]):
+            self._statements.pop()
+            meets -= 1
+        flags = self._team.flags
+        pointers, declared = _declared([*buffers, flags])
+        parameters = [*pointers[:-1], self._team.core, self._team.cores, pointers[-1]]
+        end = tirx.Return(tirx.const(SUCCESS, "int32"))
+        body = tirx.stmt_seq(*declared, *self._statements, end)
+        function = tirx.PrimFunc(parameters, body, ret_type=PrimType("int32"))
+        attributes = {"tirx.noalias": noalias and not meets, "calling_conv": C_INTERFACE}
+        return function.with_attr({"global_symbol": name, **attributes})
+
+
+def _declared(buffers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Parameters that are pointers to buffers, and statements that declare these."""
+    from tvm.ir import PointerType, PrimType
+
+    pointers = [
+        tirx.Var(buffer.name, PointerType(PrimType(str(buffer.dtype)), "global"))
+        for buffer in buffers
+    ]
+    declared = [
+        tirx.DeclBuffer(buffer, data=pointer)
+        for buffer, pointer in zip(buffers, pointers, strict=True)
+    ]
+    return pointers, declared

@@ -1,0 +1,70 @@
+"""Which kernels compute an operator: one file for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cnndsl.backends.cpu.kernels import (
+    channels,
+    elementwise,
+    moves,
+    plain,
+    pooling,
+    squeeze_excite,
+    transposed,
+)
+from cnndsl.backends.cpu.kernels.direct import family as direct
+from cnndsl.backends.cpu.kernels.family import Candidate, Family, Makers, by_turns
+from cnndsl.backends.cpu.kernels.grouped import family as grouped
+from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
+from cnndsl.backends.cpu.kernels.winograd import family as winograd_family
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Conv, ConvTranspose, FullyConnected
+
+FAMILIES: Makers = {
+    **elementwise.FAMILIES,
+    **channels.FAMILIES,
+    **moves.FAMILIES,
+    **pooling.FAMILIES,
+    **plain.FAMILIES,
+    **squeeze_excite.FAMILIES,
+}
+
+
+FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
+    Conv: ((grouped.FAMILY,), (winograd_family.FAMILY, direct.FAMILY)),
+    ConvTranspose: ((transposed.FAMILY,),),
+    FullyConnected: ((direct.FAMILY,),),
+}
+"""Faster families, each of which may decline: those of the first group that takes a call serve it.
+
+Within a group the first that prefers its kernel comes first.
+"""
+
+
+def candidates(call: Call[Any]) -> Iterator[Candidate]:
+    """The faster kernels for a call, the one first that the cost models choose; there may be none.
+
+    Families that serve a call equally well take turns.
+    """
+    for group in FAST.get(type(call.op), ()):
+        families = sorted(group, key=lambda family: not family.prefers(call))
+        found = False
+        for candidate in by_turns([family.candidates(call) for family in families]):
+            found = True
+            yield candidate
+        if found:
+            return
+
+
+def has_variants(call: Call[Any]) -> bool:
+    """Whether the operator has faster kernels to choose from."""
+    return type(call.op) in FAST
+
+
+def choose(call: Call[Any]) -> Kernel:
+    """The kernel for a call: its variant, if it names one, else that of the cost models."""
+    named = (c for c in candidates(call) if c.name == call.variant) if call.variant else iter(())
+    best = next(named, None) or next(candidates(call), None)
+    return best.make() if best else FAMILIES[type(call.op)](call)

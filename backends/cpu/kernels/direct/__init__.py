@@ -1,0 +1,1 @@
+"""Direct convolution and fully connected layers, by register tiles."""

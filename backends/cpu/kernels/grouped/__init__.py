@@ -1,0 +1,1 @@
+"""Convolutions in groups of whole vectors, depthwise ones among them."""

@@ -1,0 +1,217 @@
+"""What a kernel is: a call to be computed, packed weights, and the code that is written for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cnndsl.backends.cpu.codegen.expressions import Expr, floats, load, vector
+from cnndsl.backends.cpu.codegen.gather import gathered, shuffle_source
+from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor
+from cnndsl.backends.cpu.codegen.slabs import Slabs
+from cnndsl.backends.cpu.codegen.steps import apply_step
+from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.native.packing import packed_size
+from cnndsl.backends.native.task import Task
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Conv, Shuffle, Subsample
+from cnndsl.ir.part import Op, Part
+
+
+@dataclass(frozen=True)
+class Call(Task[Op, Layout]):
+    """One node of the graph, on a CPU.
+
+    With `in_place` the result may lie where an operand of a join lies. `variant` names the kernel
+    to take; without a name it is that of the cost models.
+    """
+
+    machine: Machine
+    in_place: bool = False
+    variant: str = ""
+
+    @property
+    def is_shuffled(self) -> bool:
+        """Whether the prologue is a shuffle, which reads several blocks for one."""
+        return any(isinstance(part.op, Shuffle) for part in self.prologue)
+
+    @property
+    def depthwise(self) -> Conv | None:
+        """The depthwise convolution that the prologue starts with, if there is one."""
+        first = self.prologue[0].op if self.prologue else None
+        return first if isinstance(first, Conv) else None
+
+    @property
+    def subsample(self) -> Subsample | None:
+        """What thins out the operand, if the prologue starts with that."""
+        first = self.prologue[0].op if self.prologue else None
+        return first if isinstance(first, Subsample) else None
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """Sizes of the windows of which the epilogue keeps the largest element."""
+        return self.pool.kernel if self.pool else (1,) * len(self.output.spatial)
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether such windows have more than one element."""
+        return any(size > 1 for size in self.window)
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """Sizes of the core's result."""
+        return tuple(n * k for n, k in zip(self.output.spatial, self.window, strict=True))
+
+    def key(self) -> str:
+        """Equal for calls that the same code serves."""
+        parts = [
+            (label, part.op, sorted((role, e.shape) for role, e in part.params.items()))
+            for label, part in self.labelled()
+        ]
+        return repr((parts, self.inputs, self.output, self.machine, self.in_place, self.variant))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A way to compute a call: the weights in the form that the code reads, and the code.
+
+    `scratch` is the number of floats that it needs besides, while it runs.
+    """
+
+    family: str
+    weights: Mapping[str, Expression]
+    write: Callable[[Body], None]
+    scratch: int = 0
+
+
+class Body:
+    """The code of a kernel while it is written, and the buffers that it may use."""
+
+    def __init__(self, call: Call[Any], kernel: Kernel):
+        self.call = call
+        self.code = Code()
+        self.output = Tensor(floats("y", call.output.size), call.output)
+        self.inputs = [
+            Tensor(floats(f"x{index}", layout.size), layout)
+            for index, layout in enumerate(call.inputs)
+        ]
+        self.weights = {
+            name: floats(name.replace(".", "_"), packed_size(expression))
+            for name, expression in kernel.weights.items()
+        }
+        self.scratch = floats("scratch", kernel.scratch) if kernel.scratch else None
+
+    def computing(self, call: Call[Any]) -> Body:
+        """The same for a call that is put another way, with the same operands and parameters."""
+        body = copy(self)
+        body.call = call
+        return body
+
+    def function(self, name: str) -> Any:
+        """The finished function of (y, inputs, weights, scratch)."""
+        buffers = [self.output.buffer, *(x.buffer for x in self.inputs), *self.weights.values()]
+        if self.scratch is not None:
+            buffers.append(self.scratch)
+        return self.code.function(name, buffers, noalias=not self.call.in_place)
+
+    def read(self, place: Place) -> Expr:
+        """What the core reads from its first operand at a place: the prologue is applied.
+
+        If the prologue is a shuffle, the place's block must be a number, or its lane given.
+        """
+        if self.call.is_shuffled:
+            return self._shuffled(place)
+        source = place
+        if self.call.subsample:
+            stride = self.call.subsample.stride
+            position = [i * s for i, s in zip(place.position, stride, strict=True)]
+            source = replace(place, position=tuple(position))
+        return self.started(self.inputs[0].load(source), place)
+
+    def _shuffled(self, place: Place) -> Expr:
+        (part,) = self.call.prologue
+        op = part.op
+        assert isinstance(op, Shuffle)
+        x, block, channels = self.inputs[0], self.call.x.block, self.call.x.channels
+        if place.lane is not None or block == 1:
+            channel = place.block * block + (place.lane or 0)
+            return x.channel(place.n, shuffle_source(op, channels, channel), place.position)
+        sources = [(0, shuffle_source(op, channels, c)) for c in range(channels)]
+        return gathered([x], place, sources, block)
+
+    def started(self, value: Expr, place: Place, begun: int = 0) -> Expr:
+        """A value of the first operand after the prologue, of which `begun` steps are done."""
+        return self._steps("prologue", self.call.prologue, self.call.x, value, place, begun)
+
+    def finished(self, value: Expr, place: Place, begun: int = 0) -> Expr:
+        """A value of the core after the epilogue, of which the first `begun` steps are done."""
+        return self._steps("epilogue", self.call.epilogue, self.call.output, value, place, begun)
+
+    def write(self, place: Place, value: Expr) -> None:
+        """Apply the epilogue to a value of the core and store it."""
+        self.output.store(self.code, place, self.finished(value, place))
+
+    def _steps(
+        self,
+        label: str,
+        steps: tuple[Part[Operator], ...],
+        layout: Layout,
+        value: Expr,
+        place: Place,
+        begun: int = 0,
+    ) -> Expr:
+        lanes = layout.block if place.lane is None else 1
+        others = iter(self.inputs[len(self.inputs) - self.call.joins :])
+
+        def parameter(name: str) -> Expr:
+            index = place.block * layout.block + (0 if place.lane is None else place.lane)
+            return load(self.weights[name], index, lanes)
+
+        for index, part in enumerate(steps):
+            other = next(others).load(place) if len(part.inputs) > 1 else None
+            if index < begun:
+                continue
+            value = apply_step(part.op, value, lanes, f"{label}{index}", parameter, other)
+        return value
+
+    @contextmanager
+    def vectors(self) -> Iterator[Place]:
+        """Every place of the output, in parallel; its halo is cleared on the way."""
+        layout, code = self.output.layout, self.code
+        columns = (layout.spatial or (1,))[-1]
+        with self.rows(layout) as (n, block, outer):
+            self.clear_halo(n, block, outer)
+            with code.loop(columns) as column:
+                yield Place(n, block, (*outer, column) if layout.spatial else ())
+
+    @contextmanager
+    def rows(self, layout: Layout) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
+        """Sample, channel block and all but the last index of every row, in parallel."""
+        slabs = Slabs(layout, self.call.machine.cores)
+        with (
+            self.code.parallel(*slabs.tasks) as (n, slab, block),
+            slabs.rows(self.code, slab) as row,
+        ):
+            yield n, block, row
+
+    @contextmanager
+    def scalars(self) -> Iterator[tuple[Place, Expr]]:
+        """Every channel at every place of the output, and the number of the channel."""
+        layout, code = self.output.layout, self.code
+        with self.vectors() as place:
+            if layout.channels % layout.block:
+                self.output.store(code, place, vector(0.0, layout.block))
+            with code.loop(layout.block) as lane:
+                channel = code.name(place.block * layout.block + lane)
+                inside = layout.channels % layout.block == 0 or channel < layout.channels
+                with code.when(inside):
+                    yield Place(place.n, place.block, place.position, lane), channel
+
+    def clear_halo(self, n: Expr, block: Expr, outer: list[Expr]) -> None:
+        """Clear the halo of a channel block if `outer` is its first row."""
+        self.output.clear_halo_once(self.code, n, block, outer)

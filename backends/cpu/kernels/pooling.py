@@ -1,0 +1,268 @@
+"""Pooling: one vector of channels at a time, windows clipped to the input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import mul
+from typing import Any
+
+from cnndsl.backends.cpu.codegen import tirx
+from cnndsl.backends.cpu.codegen.expressions import (
+    LOWEST,
+    Expr,
+    all_of,
+    div,
+    larger,
+    load,
+    number,
+    vector,
+)
+from cnndsl.backends.cpu.codegen.layout import Layout, Place
+from cnndsl.backends.cpu.codegen.sums import Range, positions, summed
+from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.kernels.family import Makers
+from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
+from cnndsl.ir.algebra import constant
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operators import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    DistanceAvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    L2Pool,
+    MaxPool,
+)
+from cnndsl.ir.operators.pooling import Pool
+
+Window = list[Range]
+"""The positions of a window on each axis."""
+
+
+def _pooling(
+    call: Call[Any],
+    window: Callable[[Code, Place], Window],
+    combined: Callable[[Body, Place, Window], Expr],
+    finish: Callable[[Expr, Place, Window], Expr] = lambda value, place, window: value,
+    weights: Mapping[str, Expression] | None = None,
+) -> Kernel:
+    """The elements of a window without gaps combined into one."""
+
+    def write(body: Body) -> None:
+        with body.vectors() as place:
+            sides = window(body.code, place)
+            body.write(place, finish(combined(body, place, sides), place, sides))
+
+    return Kernel("pooling", {**(weights or {}), **call.step_weights()}, write)
+
+
+def _largest(body: Body, place: Place, sides: Window) -> Expr:
+    code, lanes = body.code, body.call.output.block
+    found = code.register(vector(LOWEST, lanes), lanes)
+    with positions(code, sides) as position:
+        value = body.read(Place(place.n, place.block, position))
+        code.set(found, larger(value, found.value, lanes))
+    return found.value
+
+
+def _sum(body: Body, place: Place, sides: Window) -> Expr:
+    return _sum_of(lambda value: value)(body, place, sides)
+
+
+def _sum_of(function: Callable[[Expr], Expr]) -> Callable[[Body, Place, Window], Expr]:
+    """The sum of a function of the elements."""
+
+    def combined(body: Body, place: Place, sides: Window) -> Expr:
+        lanes = body.call.output.block
+
+        def term(position: tuple[Expr, ...]) -> Expr:
+            return function(body.read(Place(place.n, place.block, position)))
+
+        return summed(body.code, lanes, sides, term)
+
+    return combined
+
+
+def _clipped(op: Pool, x: Layout) -> Callable[[Code, Place], Window]:
+    """The part of a window that lies in the input."""
+
+    def window(code: Code, place: Place) -> Window:
+        sides: Window = []
+        axes = zip(place.position, x.spatial, op.kernel, op.strides, op.pads, strict=True)
+        for index, size, kernel, stride, (before, _) in axes:
+            low = index * stride - before
+            first = code.name(_at_least(low, 0))
+            count = code.name(_at_most(low + kernel, size) - first)
+            sides.append(Range(first, count, min(kernel, size)))
+        return sides
+
+    return window
+
+
+def _at_least(a: Expr, b: int) -> Expr:
+    return max(a, b) if isinstance(a, int) else tirx.max(a, b)
+
+
+def _at_most(a: Expr, b: int) -> Expr:
+    return min(a, b) if isinstance(a, int) else tirx.min(a, b)
+
+
+def maxpool(call: Call[MaxPool]) -> Kernel:
+    """Largest element of each window."""
+    op = call.op
+    if any(d > 1 for d in op.dilations):
+        return _dilated_maxpool(call, op)
+    return _pooling(call, _clipped(op, call.x), _largest)
+
+
+def _dilated_maxpool(call: Call[Any], op: MaxPool) -> Kernel:
+    """Windows with gaps: each position is tested."""
+    lanes = call.output.block
+
+    def write(body: Body) -> None:
+        code = body.code
+        with body.vectors() as place:
+            total = code.register(vector(LOWEST, lanes), lanes)
+            with code.box([range(k) for k in op.kernel]) as offsets:
+                axes = zip(place.position, offsets, op.strides, op.dilations, op.pads, strict=True)
+                position = tuple(
+                    code.name(i * s + o * d - before) for i, o, s, d, (before, _) in axes
+                )
+                inside = zip(position, call.x.spatial, strict=True)
+                with code.when(all_of([c for p, n in inside for c in (p >= 0, p < n)])):
+                    value = body.read(Place(place.n, place.block, position))
+                    code.set(total, larger(value, total.value, lanes))
+            body.write(place, total.value)
+
+    return Kernel("pooling", call.step_weights(), write)
+
+
+def avgpool(call: Call[AvgPool]) -> Kernel:
+    """Mean of each window: of its elements in the input, or in the padded input."""
+    op = call.op
+    lanes = call.output.block
+
+    def finish(value: Expr, place: Place, sides: Window) -> Expr:
+        counts = [side.count for side in sides]
+        if op.include_pad:
+            axes = zip(place.position, call.x.spatial, op.kernel, op.strides, op.pads, strict=True)
+            counts = [
+                _at_most(i * s - before + k, n + after) - (i * s - before)
+                for i, n, k, s, (before, after) in axes
+            ]
+        return value * vector(number(1.0) / _as_float(counts), lanes)
+
+    return _pooling(call, _clipped(op, call.x), _sum, finish)
+
+
+def _as_float(counts: list[Expr]) -> Expr:
+    product: Expr = 1
+    for count in counts:
+        product = product * count
+    return number(product) if isinstance(product, int) else product.astype("float32")
+
+
+def l2pool(call: Call[L2Pool]) -> Kernel:
+    """Euclidean norm of each window."""
+    op = call.op
+    squares = _sum_of(lambda value: value * value)
+    return _pooling(
+        call, _clipped(op, call.x), squares, lambda value, place, sides: tirx.sqrt(value)
+    )
+
+
+def distance_avgpool(call: Call[DistanceAvgPool]) -> Kernel:
+    """Mean weighted by a Gaussian of the distance from the window's centre.
+
+    The weight is a product of one for each axis, and so is the sum of the weights of a box.
+    """
+    op, lanes = call.op, call.output.block
+    gaussian = {
+        f"gaussian{axis}": constant([_bell(o - (k - 1) / 2, op.sigma) for o in range(k)])
+        for axis, k in enumerate(op.kernel)
+    }
+
+    def weight(body: Body, place: Place, axis: int, position: Expr) -> Expr:
+        start = place.position[axis] * op.strides[axis] - op.pads[axis][0]
+        return load(body.weights[f"gaussian{axis}"], position - start)
+
+    def mean(body: Body, place: Place, sides: Window) -> Expr:
+        def factor(axis: int, side: Range) -> Expr:
+            return summed(body.code, 1, [side], lambda at: weight(body, place, axis, at[0]))
+
+        factors = [factor(axis, side) for axis, side in enumerate(sides)]
+
+        def term(position: tuple[Expr, ...]) -> Expr:
+            weights = [weight(body, place, axis, index) for axis, index in enumerate(position)]
+            value = body.read(Place(place.n, place.block, position))
+            return value * vector(reduce(mul, weights), lanes)
+
+        return summed(body.code, lanes, sides, term) / vector(reduce(mul, factors), lanes)
+
+    return _pooling(call, _clipped(op, call.x), mean, weights=gaussian)
+
+
+def _bell(distance: float, sigma: float) -> float:
+    return math.exp(-(distance**2) / (2 * sigma**2))
+
+
+def _whole(call: Call[Any]) -> Callable[[Code, Place], Window]:
+    return lambda code, place: [Range.whole(size) for size in call.x.spatial]
+
+
+def global_avgpool(call: Call[Any]) -> Kernel:
+    """Mean of each map."""
+    factor = 1 / math.prod(call.x.spatial)
+    lanes = call.output.block
+    return _pooling(call, _whole(call), _sum, lambda value, *_: value * vector(factor, lanes))
+
+
+def global_maxpool(call: Call[Any]) -> Kernel:
+    """Largest element of each map."""
+    return _pooling(call, _whole(call), _largest)
+
+
+def _adaptive(call: Call[Any]) -> Callable[[Code, Place], Window]:
+    """Window i of n elements and o outputs: floor(i*n/o) up to ceil((i+1)*n/o)."""
+
+    def window(code: Code, place: Place) -> Window:
+        sides: Window = []
+        axes = zip(place.position, call.x.spatial, call.output.spatial, strict=True)
+        for index, size, outputs in axes:
+            first = code.name(div(index * size, outputs))
+            end = div((index + 1) * size + outputs - 1, outputs)
+            most = min(size, -(-size // outputs) + 1)
+            sides.append(Range(first, code.name(end - first), most))
+        return sides
+
+    return window
+
+
+def adaptive_avgpool(call: Call[Any]) -> Kernel:
+    """Mean of each adaptive window."""
+    lanes = call.output.block
+
+    def finish(value: Expr, place: Place, sides: Window) -> Expr:
+        return value / vector(_as_float([side.count for side in sides]), lanes)
+
+    return _pooling(call, _adaptive(call), _sum, finish)
+
+
+def adaptive_maxpool(call: Call[Any]) -> Kernel:
+    """Largest element of each adaptive window."""
+    return _pooling(call, _adaptive(call), _largest)
+
+
+FAMILIES: Makers = {
+    MaxPool: maxpool,
+    AvgPool: avgpool,
+    L2Pool: l2pool,
+    DistanceAvgPool: distance_avgpool,
+    GlobalAvgPool: global_avgpool,
+    GlobalMaxPool: global_maxpool,
+    AdaptiveAvgPool: adaptive_avgpool,
+    AdaptiveMaxPool: adaptive_maxpool,
+}

@@ -1,0 +1,1 @@
+"""Winograd convolution: fewer products, on transformed tiles."""

@@ -1,0 +1,148 @@
+"""The cost model of Winograd convolution: which tiles, and how many of them at a time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import cache
+
+from cnndsl.backends.cpu.machine import Machine
+
+SIZES = {1: (1,), 2: (2, 4), 3: (2, 4), 5: (2, 4), 7: (2, 4)}
+"""Outputs of a tile on an axis by the size of the kernel, where the rounding error stays small."""
+LARGEST = 36
+"""Products of a tile at most: more lose too much by rounding if both axes are transformed."""
+SHARED_CACHE = 8 * 2**20
+"""Bytes that the cache holds which all cores share."""
+PRIVATE, SHARED, PANELS = MODES = "private", "shared", "panels"
+"""Each core has chunks of its own; or all share the phases of a chunk; or each computes panels of
+output blocks of a chunk, whose weights it transforms on one axis."""
+STOPPED = 1.2
+"""What products take longer by where sums are stored and loaded again every few input channels."""
+TRANSFORM = 0.4
+"""Cycles for each point that a vector of weights is transformed to, times the points of a row."""
+PASSING = 1.5
+"""Bytes in a cache for each of a transformed tile, as maps and weights pass by; not on AMD's CPUs,
+whose shared cache is near."""
+PANEL = 4
+"""Output blocks of a panel, about."""
+MEETING = 8000
+"""Cycles until all cores have begun a phase and ended it."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A convolution with stride 1: sizes of the kernel and the output, channels of a group."""
+
+    kernel: tuple[int, ...]
+    spatial: tuple[int, ...]
+    channels: int
+    filters: int
+    groups: int
+    samples: int
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of an input and an output channel."""
+        return self.channels * self.filters * self.groups
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """`tiles` of a chunk, and how cores share the work; see the modes."""
+
+    mode: str
+    tiles: int
+
+
+def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
+    """Outputs of the cheapest tile by axis, or None if direct convolution is cheaper."""
+    best = next(iter(ranked_transforms(shape, machine)), None)
+    if best is None:
+        return None
+    taps = math.prod(shape.kernel)
+    products = shape.samples * math.prod(shape.spatial) * taps * shape.pairs
+    weights = taps * shape.pairs * 4
+    direct = products / (2 * machine.lanes) / machine.cores
+    direct += weights / bytes_per_cycle(weights, machine) / machine.cores + MEETING
+    return best if cycles(shape, best, machine) < direct else None
+
+
+@cache
+def ranked_transforms(shape: Shape, machine: Machine) -> tuple[tuple[int, ...], ...]:
+    """Outputs of all tiles by axis, the cheapest first."""
+    if max(shape.kernel) == 1 or any(size not in SIZES for size in shape.kernel):
+        return ()
+    tiles = [
+        tile
+        for tile in itertools.product(*(SIZES[size] for size in shape.kernel))
+        if 1 in shape.kernel or _points(shape, tile) <= LARGEST
+    ]
+    return tuple(sorted(tiles, key=lambda tile: cycles(shape, tile, machine)))
+
+
+@cache
+def ranked_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> tuple[Chunks, ...]:
+    """How the tiles can be divided, the cheapest way first: by panels if each core has one."""
+    total = _count(shape, tile)
+    sizes = {-(-total // parts) for parts in range(1, total + 1)}
+    enough = shape.filters * shape.groups >= PANEL * machine.lanes * machine.cores
+    modes = MODES if enough else (PRIVATE, SHARED)
+    choices = [Chunks(mode, size) for size in sizes for mode in modes]
+
+    def cost(chunks: Chunks) -> tuple[float, int]:
+        return _cycles(shape, tile, chunks, machine), chunks.tiles
+
+    return tuple(sorted(choices, key=cost))
+
+
+def cycles(shape: Shape, tile: tuple[int, ...], machine: Machine) -> float:
+    """Cycles until all cores are done with the cheapest chunks."""
+    return _cycles(shape, tile, ranked_chunks(shape, tile, machine)[0], machine)
+
+
+def _cycles(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machine) -> float:
+    """Cycles until all cores are done: products, as they are divided, transforms, memory."""
+    points, cores, lanes = _points(shape, tile), machine.cores, machine.lanes
+    number = -(-_count(shape, tile) // chunks.tiles)
+    inputs = points * shape.channels * shape.groups * chunks.tiles
+    outputs = points * shape.filters * shape.groups * chunks.tiles
+    each = 2 + sum(m + r - 1 for m, r in zip(tile, shape.kernel, strict=True)) / 3
+    kept = 4 * (inputs + outputs) * (1 if machine.is_amd else PASSING)
+    moved = 8 / bytes_per_cycle(kept, machine)
+    start, end = inputs * (each / lanes + moved), outputs * (each / lanes + moved)
+    multiply = points * shape.pairs * chunks.tiles / (2 * lanes)
+    read = 4 * points * shape.pairs
+    if chunks.mode == PANELS:
+        across = tile[1] + shape.kernel[1] - 1
+        multiply *= STOPPED
+        multiply += points * shape.pairs / lanes * across * TRANSFORM
+        passes = shape.filters / (PANEL * lanes)
+        multiply += passes * 4 * inputs / bytes_per_cycle(4 * inputs, machine)
+        read = read // across * shape.kernel[1]
+        start *= cores
+    wait = read / bytes_per_cycle(read, machine)
+    inner = multiply + wait if read <= machine.caches[1] else math.hypot(multiply, wait)
+    work = start + inner + end
+    if chunks.mode == PRIVATE:
+        return -(-number // cores) * work + MEETING
+    meetings = 1 if chunks.mode == PANELS else 3 * number
+    return number * work / cores + meetings * MEETING
+
+
+def bytes_per_cycle(size: float, machine: Machine) -> float:
+    """What a core reads from the cache that holds so many bytes, or from memory, about."""
+    if size <= machine.caches[1]:
+        return 32
+    shared, memory = (16, 8) if machine.is_amd else (8, 4)
+    return shared if size <= SHARED_CACHE else memory
+
+
+def _points(shape: Shape, tile: tuple[int, ...]) -> int:
+    return math.prod(m + r - 1 for m, r in zip(tile, shape.kernel, strict=True))
+
+
+def _count(shape: Shape, tile: tuple[int, ...]) -> int:
+    """Tiles of all samples."""
+    return shape.samples * math.prod(-(-n // m) for n, m in zip(shape.spatial, tile, strict=True))

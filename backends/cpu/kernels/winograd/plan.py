@@ -1,0 +1,227 @@
+"""What a Winograd convolution is cut into, and its transformed weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnndsl.backends.cpu.codegen.expressions import Expr, minimum
+from cnndsl.backends.cpu.kernels.direct.blocking import far, near
+from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
+from cnndsl.backends.cpu.kernels.kernel import Call
+from cnndsl.backends.cpu.kernels.tiles import Tile, evenly
+from cnndsl.backends.cpu.kernels.winograd.cost import PANELS, SHARED, Chunks, Shape, best_transforms
+from cnndsl.backends.cpu.kernels.winograd.transforms import Transform, transform
+from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.native.task import dense_weight
+from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operators import Conv
+
+FEWEST_CHANNELS, FEWEST_FILTERS = 16, 8
+LONGEST_RUN = 4
+"""Points of a row whose weights a core transforms together, at most."""
+
+
+def output_tile(
+    op: Conv, channels: int, spatial: Sequence[int], batch: int, machine: Machine
+) -> tuple[int, ...] | None:
+    """Outputs of the cheapest tile by axis, or None if direct convolution is cheaper or needed."""
+    shape = shape_of(op, channels, spatial, batch, machine)
+    return best_transforms(shape, machine) if shape else None
+
+
+def shape_of(
+    op: Conv, channels: int, spatial: Sequence[int], batch: int, machine: Machine
+) -> Shape | None:
+    """A convolution as the cost model sees it, or None if it needs direct convolution."""
+    lanes, ones = machine.lanes, (1, 1)
+    width, filters = channels // op.groups, op.filters // op.groups
+    fits = len(op.kernel) == 2 and op.stride == ones and op.dilation == ones
+    whole_blocks = op.groups == 1 or (width % lanes == 0 and filters % lanes == 0)
+    enough = width >= FEWEST_CHANNELS and filters >= FEWEST_FILTERS
+    if not (fits and whole_blocks and enough and machine.winograd and lanes > 1):
+        return None
+    filters = -(-filters // lanes) * lanes
+    return Shape(op.kernel, tuple(spatial), width, filters, op.groups, batch)
+
+
+def read_halo(op: Conv, spatial: Sequence[int], tile: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """The zeros that whole tiles need around an input; `spatial` is the output's size."""
+    return tuple(
+        (before, after + (-n % m))
+        for n, m, (before, after) in zip(spatial, tile, op.pads, strict=True)
+    )
+
+
+def is_whole(tile: Sequence[int], window: Sequence[int]) -> bool:
+    """Whether a tile of outputs consists of whole windows."""
+    return not any(m % k for m, k in zip(tile, window, strict=True))
+
+
+@dataclass(frozen=True)
+class WinogradPlan:
+    """A sample has `down` times `across` tiles.
+
+    `inputs` and `outputs` count blocks of channels, outputs up to a multiple of the register
+    `tile`: the blocks of a panel. `span` input blocks belong to one group, and are summed up in
+    parts of `depth`. `streams` says that the weights are larger than a core's cache.
+    """
+
+    transforms: tuple[Transform, ...]
+    samples: int
+    down: int
+    across: int
+    chunks: Chunks
+    inputs: int
+    span: int
+    outputs: int
+    groups: int
+    lanes: int
+    cores: int
+    tile: Tile
+    depth: int
+    streams: bool
+
+    @classmethod
+    def of(
+        cls, call: Call[Any], op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile
+    ) -> WinogradPlan:
+        """The plan for tiles of `output`, chunks of them, and a register tile of the products."""
+        transforms = tuple(transform(m, r) for m, r in zip(output, op.kernel, strict=True))
+        y, machine = call.output, call.machine
+        down, across = (-(-n // m) for n, m in zip(call.spatial, output, strict=True))
+        inputs = call.x.blocks
+        outputs = -(-y.blocks // tile.blocks) * tile.blocks
+        span = inputs // op.groups
+        row = 4 * machine.lanes**2 * tile.blocks
+        weights = row * span * (outputs // tile.blocks) * math.prod(t.size for t in transforms)
+        if chunks.mode == PANELS:
+            depth = evenly(span, machine.caches[0] / 3 / (row * _run(transforms[1].size)))
+        elif chunks.tiles <= tile.columns:
+            depth = span
+        else:
+            depth = evenly(span, near(machine) / row)
+        return cls(
+            transforms, y.batch, down, across, chunks, inputs, span, outputs, op.groups,
+            machine.lanes, machine.cores, tile, depth, weights > far(machine),
+        )  # fmt: skip
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all cores share the phases of a chunk."""
+        return self.chunks.mode == SHARED
+
+    @property
+    def is_by_panels(self) -> bool:
+        """Whether each core works on panels of its own, whose weights it transforms."""
+        return self.chunks.mode == PANELS
+
+    @property
+    def count(self) -> int:
+        """Chunks."""
+        return -(-self.samples * self.down * self.across // self.chunks.tiles)
+
+    @property
+    def points(self) -> int:
+        """Products of a tile for each pair of channels."""
+        return math.prod(t.size for t in self.transforms)
+
+    @property
+    def panels(self) -> int:
+        """Panels of all groups."""
+        return self.outputs // self.tile.blocks
+
+    @property
+    def parts(self) -> int:
+        """Parts of the input blocks."""
+        return -(-self.span // self.depth)
+
+    def depth_of(self, first: Expr) -> Expr:
+        """Input blocks of the part that starts with a block."""
+        return minimum(self.depth, self.span - first) if self.span % self.depth else self.depth
+
+    @property
+    def row(self) -> int:
+        """Floats of the weights of a panel for one input block and one point."""
+        return self.lanes**2 * self.tile.blocks
+
+    @property
+    def runs(self) -> list[range]:
+        """The points of a row whose weights are transformed together."""
+        size, run = self.transforms[1].size, _run(self.transforms[1].size)
+        return [range(start, min(start + run, size)) for start in range(0, size, run)]
+
+    @property
+    def channel(self) -> int:
+        """Floats of the weights of a panel for an input channel and a row of points, by panels."""
+        return self.transforms[1].r * self.tile.blocks * self.lanes
+
+    @property
+    def input_distance(self) -> int:
+        """Floats from a point of the transformed inputs to the next: an odd number of vectors.
+
+        So the points of one tile do not compete for the same places in a cache.
+        """
+        return (self.inputs * self.chunks.tiles | 1) * self.lanes
+
+    @property
+    def output_distance(self) -> int:
+        """Floats from a point of the products to the next."""
+        kept = self.tile.blocks if self.is_by_panels else self.outputs
+        return (kept * self.chunks.tiles | 1) * self.lanes
+
+    @property
+    def weight_distance(self) -> int:
+        """Floats from a point to the next of the weights that a core has transformed."""
+        return (self.depth * self.row // self.lanes | 1) * self.lanes
+
+    @property
+    def products_start(self) -> int:
+        """Where the products of a chunk begin, behind its transformed inputs."""
+        return self.points * self.input_distance
+
+    @property
+    def weights_start(self) -> int:
+        """Where the weights that a core has transformed begin."""
+        return self.products_start + self.points * self.output_distance
+
+    @property
+    def chunk_scratch(self) -> int:
+        """Floats of scratch memory for a chunk."""
+        own = max(map(len, self.runs)) * self.weight_distance if self.is_by_panels else 0
+        return -(-(self.weights_start + own) // FLOATS_OF_LINE) * FLOATS_OF_LINE
+
+    @property
+    def scratch(self) -> int:
+        """Floats of all chunks that are in work at a time."""
+        return self.chunk_scratch * (1 if self.is_shared else self.cores)
+
+    def packed(self, call: Call[Any]) -> Expression:
+        """G g G^T as [points, panels, channels/lanes, lanes, panel].
+
+        By panels it is G g as [panels, rows of points, channels, columns of the kernel, panel].
+        """
+        weight, width, inner = (
+            dense_weight(call),
+            self.tile.blocks * self.lanes,
+            self.span * self.lanes,
+        )
+        filters, channels, *_ = weight.shape
+        missing = ((0, self.outputs * self.lanes - filters), (0, inner - channels), (0, 0), (0, 0))
+        weight = pad(weight, missing)
+        down, across = (constant(t.weight) for t in self.transforms)
+        if self.is_by_panels:
+            half = einsum("ai,ocij->aocj", down, weight)
+            shape = (half.shape[0], self.panels, width, *half.shape[2:])
+            return transpose(reshape(half, shape), (1, 0, 3, 4, 2))
+        full = einsum("ai,ocij,bj->aboc", down, weight, across)
+        shape = (self.points, self.panels, width, self.span, self.lanes)
+        return transpose(reshape(full, shape), (0, 1, 3, 4, 2))
+
+
+def _run(size: int) -> int:
+    """Points of a run of a row that is cut evenly."""
+    return evenly(size, LONGEST_RUN)

@@ -1,0 +1,141 @@
+"""What a CPU can do, as far as kernels depend on it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from cnndsl.backends.cpu.features import LLVM_NAMES, host_caches, host_model
+from cnndsl.backends.cpu.runtime.library import available_cores
+from cnndsl.diagnostics import CnnError
+from cnndsl.runtime.cache import Store
+
+LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
+    "avx512": (("avx512f", "avx512vl", "avx512bw", "avx512dq"), 16, 32),
+    "avx2": (("avx2", "fma"), 8, 16),
+    "neon": (("neon",), 4, 32),
+    "scalar": ((), 1, 16),
+}
+"""Vector extensions, the widest first: the features that they need, floats in a vector, vector
+registers."""
+CACHES = (32 * 1024, 512 * 1024)
+"""Bytes of a core's first-level and second-level cache, where they are not known."""
+SCHEDULED_AS = "sapphirerapids"
+"""The CPU by whose latencies LLVM orders AVX-512 code, but for AMD's CPUs.
+
+By those of Skylake and Ice Lake, which it takes for `x86-64-v4` too, it loads operands so early
+that sums no longer fit the registers: in one of eight loops over products, up to twice as slow.
+"""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A target CPU: LLVM's name for it, the vector extension in use, cores that share the work.
+
+    `features` are those of LLVM that the code may use and a CPU can lack. `triple` is LLVM's
+    target triple, empty for this machine. `winograd` says whether kernels may use that algorithm.
+    `caches` are the bytes of a core's first-level and second-level data cache.
+    """
+
+    cpu: str
+    extension: str
+    features: tuple[str, ...]
+    cores: int
+    triple: str = ""
+    winograd: bool = True
+    caches: tuple[int, int] = CACHES
+
+    @property
+    def lanes(self) -> int:
+        """Floats in a vector."""
+        return LEVELS[self.extension][1]
+
+    @property
+    def registers(self) -> int:
+        """Vector registers."""
+        return LEVELS[self.extension][2]
+
+    @property
+    def weights_are_far(self) -> bool:
+        """Whether weights may lie in the second-level cache while inputs pass by.
+
+        They may where it gives a whole line of 64 bytes in a cycle, as in CPUs with vectors of that
+        size.
+        """
+        return self.lanes * 4 >= 64
+
+    @property
+    def is_x86(self) -> bool:
+        """Whether it is a CPU of that kind, else one of Arm's."""
+        name = self.triple.split("-")[0] or platform.machine()
+        return name.lower() in ("x86_64", "amd64", "i686")
+
+    @property
+    def is_amd(self) -> bool:
+        """Whether it is one of AMD's CPUs since Zen, by LLVM's names."""
+        return self.cpu.startswith("znver")
+
+    def target(self) -> Any:
+        """TVM's description of the machine."""
+        from tvm.target import Target
+
+        settings: dict[str, Any] = {"kind": "llvm", "mcpu": self.cpu, "num-cores": self.cores}
+        if self.triple:
+            settings["mtriple"] = self.triple
+        if self.extension == "avx512" and not self.is_amd:
+            lacking = _llvm_features(SCHEDULED_AS) - _llvm_features(self.cpu)
+            settings |= {"mcpu": SCHEDULED_AS, "mattr": [f"-{name}" for name in sorted(lacking)]}
+        target = Target(settings)
+        return target.with_host(target)
+
+
+def find_machine(cpu: str = "native") -> Machine:
+    """The machine of an LLVM CPU name; `native` is this one.
+
+    LLVM's answer is kept in the cache. Raises CnnError (E0720) for a name that LLVM does not know.
+    """
+    store = Store("machines")
+    key = repr((cpu, platform.machine(), host_model(), version("apache-tvm"), LLVM_NAMES, LEVELS))
+    known = store.get(key) if host_model() else None
+    if known is not None:
+        name, extension, features = json.loads(known)
+    else:
+        name, extension, features = _ask_llvm(cpu)
+        store.put(key, json.dumps([name, extension, features]).encode())
+    sizes = host_caches() if cpu == "native" else None
+    caches = (sizes[0], sizes[1]) if sizes and len(sizes) > 1 else CACHES
+    return Machine(name, extension, tuple(features), available_cores(), caches=caches)
+
+
+def _ask_llvm(cpu: str) -> tuple[str, str, list[str]]:
+    """The name of a CPU, its vector extension and its features."""
+    from tvm.target import codegen
+
+    name = codegen.llvm_get_system_cpu() if cpu == "native" else cpu
+    triple = codegen.llvm_get_system_triple()
+    if not codegen.llvm_is_valid_cpu(name, triple) or _is_too_small(name, triple):
+        raise CnnError.of(
+            "E0720", f"unknown CPU {cpu!r}", hint="for example: native, x86-64-v3, x86-64-v4"
+        )
+    found = _llvm_features(name)
+    extension = next(key for key, (needed, _, _) in LEVELS.items() if found.issuperset(needed))
+    return name, extension, sorted(found & set(LLVM_NAMES.values()))
+
+
+def _is_too_small(cpu: str, triple: str) -> bool:
+    """Whether it is a 32-bit CPU, for whose 64-bit features LLVM would end the process."""
+    small = "i686-unknown-linux-gnu"
+    return triple.startswith("x86_64") and "64bit" not in _llvm_features(cpu, mtriple=small)
+
+
+@cache
+def _llvm_features(cpu: str, **settings: str) -> frozenset[str]:
+    """What LLVM takes a CPU of that name for."""
+    from tvm.target import Target, codegen
+
+    target = Target({"kind": "llvm", "mcpu": cpu, **settings})
+    return frozenset(codegen.llvm_get_cpu_features(target))

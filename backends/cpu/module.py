@@ -1,0 +1,168 @@
+"""The compiled module of the target `cpu`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+
+import numpy as np
+
+from cnndsl.backends.cpu.features import missing_features
+from cnndsl.backends.cpu.program.tables import read_layers, read_tensors
+from cnndsl.backends.cpu.runtime.library import Facts, Library, available_cores
+from cnndsl.backends.native.artefact import Artefact
+from cnndsl.backends.native.module import NativeModule
+from cnndsl.backends.native.packing import FLOAT, aligned
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.types import TensorType
+from cnndsl.runtime.layers import Peak
+from cnndsl.runtime.module import Array, Port
+
+LIBRARY = "library.so"
+"""The file of an artefact that holds the code."""
+
+
+class CpuModule(NativeModule):
+    """Runs a compiled program in float32, on `threads` threads or on all cores.
+
+    Several Python threads may call it at a time; each call has an arena. Calls that run while
+    `set_weights` does finish with the old weights. Raises ValueError, KeyError or TypeError for an
+    artefact that is none of a CPU.
+    """
+
+    KEPT = (*NativeModule.KEPT, "_threads")
+
+    def __init__(self, artefact: Artefact, threads: int | None = None):
+        super().__init__(artefact)
+        self._features = tuple(map(str, artefact.program["features"]))
+        self._arena_floats = int(artefact.program["arena"])
+        self.layers = read_layers(artefact.program)
+        self._tensors = read_tensors(artefact.program)
+        self._threads = threads
+        self._arenas: list[Array] = []
+
+    @cached_property
+    def _library(self) -> Library:
+        """The code, loaded when it is first called: it may be meant for another CPU.
+
+        Raises CnnError: E0723 if this CPU lacks features that it needs, E0725 if the system does
+        not load it, E0603 if it is not what the artefact says.
+        """
+        self.require_cpu()
+        try:
+            library = Library(self._artefact.code[LIBRARY], self._threads)
+            self._require(library.facts)
+        except ValueError as error:
+            raise CnnError.of(
+                "E0603",
+                f"the module's code is not what its manifest says: {error}",
+                hint="make it anew with `cnndsl compile`",
+            ) from None
+        return library
+
+    def require_cpu(self) -> None:
+        """Raise CnnError (E0723) if this CPU lacks features that the code needs."""
+        missing = missing_features(self._features)
+        if missing:
+            raise CnnError.of(
+                "E0723",
+                f"the module needs a CPU with {', '.join(missing)}, which this one lacks",
+                hint="compile it for this machine, or with a smaller --mcpu such as x86-64-v3",
+            )
+
+    def _require(self, facts: Facts) -> None:
+        """Raise ValueError unless a library is what the artefact says."""
+        expected = Facts(
+            self._arena_floats,
+            self._artefact.packing.size,
+            self._sizes(self.inputs),
+            self._sizes(self.outputs),
+            len(self.layers),
+            self._features,
+        )
+        for name, wanted in asdict(expected).items():
+            found = getattr(facts, name)
+            if found != wanted:
+                raise ValueError(f"{name} {found}, not {wanted}")
+        for tensor in self._tensors:
+            tensor.require(facts.arena, facts.steps)
+
+    def _sizes(self, ports: Sequence[Port]) -> tuple[int, ...]:
+        """Floats of a batch of each port."""
+        return tuple(self._batch * math.prod(_known(port.type)) for port in ports)
+
+    @property
+    def arena_bytes(self) -> int:
+        """Memory for all intermediate tensors of one call."""
+        return self._arena_floats * FLOAT
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute all outputs; without a fixed batch size one sample after another."""
+        results = self._empty_results(arrays)
+        for buffers in self._calls(arrays, results):
+            self._library.run(buffers)
+        return results
+
+    def trace(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """See `cnndsl.runtime.layers.Traceable`."""
+        parts: dict[str, list[Array]] = {tensor.node: [] for tensor in self._tensors}
+        for buffers in self._calls(arrays, self._empty_results(arrays)):
+            done = 0
+            for tensor in self._tensors:
+                self._library.run(buffers, done, tensor.after)
+                done = tensor.after
+                parts[tensor.node].append(tensor.read(buffers[0]))
+        return {node: np.concatenate(samples) for node, samples in parts.items()}
+
+    def time_layers(self, arrays: Mapping[str, Array]) -> list[float]:
+        """See `cnndsl.runtime.layers.Layered`."""
+        calls = self._calls(arrays, self._empty_results(arrays))
+        buffers = next(calls)
+        seconds = []
+        for step in range(len(self.layers)):
+            start = time.perf_counter()
+            self._library.run(buffers, step, step + 1)
+            seconds.append(time.perf_counter() - start)
+        calls.close()
+        return seconds
+
+    def measure_peak(self) -> Peak:
+        """See `cnndsl.runtime.layers.Layered`. This needs the compiler."""
+        from cnndsl.backends.cpu.tuning.peak import measure_peak
+
+        return measure_peak(self._threads or available_cores())
+
+    def _empty_results(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        count = len(next(iter(arrays.values())))
+        return {
+            port.name: np.empty((count, *_known(port.type)), np.float32) for port in self.outputs
+        }
+
+    def _calls(
+        self, arrays: Mapping[str, Array], results: Mapping[str, Array]
+    ) -> Generator[list[Array]]:
+        """The buffers of one call of the library after the other, until all samples are done.
+
+        They share an arena, which is kept for later calls.
+        """
+        inputs = [np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs]
+        outputs = [results[port.name] for port in self.outputs]
+        weights = self._artefact.weights
+        try:
+            arena = self._arenas.pop()
+        except IndexError:
+            arena = aligned(self._arena_floats)
+        try:
+            for start in range(0, len(inputs[0]), self._batch):
+                part = slice(start, start + self._batch)
+                yield [arena, weights, *(array[part] for array in (*inputs, *outputs))]
+        finally:
+            self._arenas.append(arena)
+
+
+def _known(tensor: TensorType) -> tuple[int, ...]:
+    """The shape of a tensor without open sizes."""
+    return tuple(size for size in tensor.shape if isinstance(size, int))

@@ -1,0 +1,1 @@
+"""From a graph to calls of kernels in order, in memory."""

@@ -1,0 +1,207 @@
+"""From a graph to a program: kernel calls in order, and where everything they use lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cnndsl.backends.cpu.codegen.layout import Layout
+from cnndsl.backends.cpu.kernels import choose, has_variants
+from cnndsl.backends.cpu.kernels.direct.bands import pays
+from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
+from cnndsl.backends.cpu.kernels.winograd.plan import is_whole, output_tile
+from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.cpu.program.assignment import assign_layouts
+from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
+from cnndsl.backends.native.prepare import prepare
+from cnndsl.backends.native.task import parts_of
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Shuffle
+from cnndsl.memory import Options, Plan, Use, plan
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Memory that a kernel is given: floats behind the start of a region.
+
+    `region` is `arena`, or the name of an input or output of the prepared graph.
+    """
+
+    region: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel call: the node that it computes, where the result and the operands lie."""
+
+    node: str
+    call: Call[Any]
+    kernel: Kernel
+    output: Slot
+    inputs: tuple[Slot, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """All calls of a network, and the floats that the arena needs, scratch included.
+
+    `graph` is the prepared graph, whose inputs and outputs the caller's arrays stand for.
+    `options` are what the memory `plan` was asked for. `scratch` is where scratch memory starts
+    in the arena.
+    """
+
+    graph: Graph
+    layouts: Mapping[str, Layout]
+    options: Options
+    plan: Plan
+    steps: tuple[Step, ...]
+    arena: int
+    scratch: int
+
+
+def models_choose(call: Call[Any]) -> str:
+    """No variant is named: the cost models choose."""
+    return ""
+
+
+def lower(
+    graph: Graph,
+    batch: int,
+    machine: Machine,
+    variant_of: Callable[[Call[Any]], str] = models_choose,
+) -> Program:
+    """The program of an inference graph; `variant_of` names the kernel for a call.
+
+    Raises ValueError if a size is open.
+    """
+    prepared = prepare(
+        graph,
+        lambda node: takes_prologue(node, batch, machine),
+        takes_pool=lambda node: takes_pool(node, batch, machine),
+    )
+    layouts = assign_layouts(prepared, batch, machine)
+    options, memory = _plan(prepared, layouts, batch, machine)
+    placed = _placed(prepared, layouts, memory)
+    steps = [
+        _step(prepared, prepared[name], placed, memory, machine, variant_of)
+        for name in memory.schedule
+        if name not in prepared.inputs and memory.use(name) is not Use.VIEW
+    ]
+    planned = -(-memory.arena_bytes // ALIGNMENT) * ALIGNMENT // FLOAT
+    scratch = max((step.kernel.scratch for step in steps), default=0)
+    return Program(prepared, placed, options, memory, tuple(steps), planned + scratch, planned)
+
+
+def takes_prologue(node: Node, batch: int, machine: Machine) -> bool:
+    """Whether the kernels of a fused node compute its prologue themselves.
+
+    A depthwise convolution they compute where it pays. Those of grouped convolutions compute only
+    shuffles, unless a group is narrower than a vector; those of transposed ones, and Winograd's,
+    compute none.
+    """
+    op, first = node.op, node.prologue[0].op
+    if isinstance(first, Conv):
+        positions = node.type.elements // node.type.channels
+        return pays(node.params["weight"].shape, positions, machine)
+    if not isinstance(op, Conv):
+        return not isinstance(op, ConvTranspose)
+    width = node.params["weight"].shape[1]
+    if op.groups > 1:
+        return isinstance(first, Shuffle) and width >= machine.lanes
+    spatial = [n for n in node.type.spatial if isinstance(n, int)]
+    return output_tile(op, width, spatial, batch, machine) is None
+
+
+def takes_pool(node: Node, batch: int, machine: Machine) -> bool:
+    """Whether the kernel of a fused node computes the max pool that its epilogue ends with.
+
+    Those of Winograd do where the tiles of outputs consist of whole windows.
+    """
+    assert node.pool
+    op = node.op
+    if node.prologue or not isinstance(op, Conv) or op.table is not None:
+        return False
+    channels = node.params["weight"].shape[1] * op.groups
+    spatial = [n for n in node.core.output.spatial if isinstance(n, int)]
+    tile = output_tile(op, channels, spatial, batch, machine)
+    return tile is not None and is_whole(tile, node.pool.kernel)
+
+
+def _plan(
+    graph: Graph, layouts: Mapping[str, Layout], batch: int, machine: Machine
+) -> tuple[Options, Plan]:
+    """The memory plan, and what was asked for."""
+    options = Options(
+        batch=batch,
+        sample_bytes=lambda node: layouts[node.name].batch_stride * FLOAT,
+        layout=lambda node: (layouts[node.name].block, layouts[node.name].halo),
+        channel_block=machine.lanes,
+        external=frozenset({*graph.inputs, *graph.outputs.values()}),
+    )
+    return options, plan(graph, options)
+
+
+def _placed(graph: Graph, layouts: Mapping[str, Layout], memory: Plan) -> dict[str, Layout]:
+    """The layouts with the distances of samples that follow from the plan."""
+    placed = dict(layouts)
+    if memory.batch > 1:
+        for name in memory.places:
+            stride = memory.sample_stride(name) // FLOAT
+            placed[name] = replace(placed[name], batch_stride=stride)
+    return placed
+
+
+def _step(
+    graph: Graph,
+    node: Node,
+    layouts: Mapping[str, Layout],
+    memory: Plan,
+    machine: Machine,
+    variant_of: Callable[[Call[Any]], str],
+) -> Step:
+    operands = graph.producers(node)
+    call = make_call(node, [layouts[x.name] for x in operands], layouts[node.name], machine)
+    call = replace(call, in_place=memory.use(node.name) in (Use.OVER, Use.APPEND))
+    if has_variants(call):
+        call = replace(call, variant=variant_of(call))
+
+    def slot(name: str) -> Slot:
+        if name in memory.places:
+            return Slot("arena", memory.address(name) // FLOAT)
+        return Slot(name, 0)
+
+    output, *inputs = (slot(x.name) for x in (node, *operands))
+    if isinstance(node.op, Concat) and call.in_place:
+        call, output, inputs = _appended(call, output, inputs)
+    return Step(node.name, call, choose(call), output, tuple(inputs))
+
+
+def _appended(
+    call: Call[Any], output: Slot, inputs: list[Slot]
+) -> tuple[Call[Any], Slot, list[Slot]]:
+    """A concat that begins with its first operand, from the block on that it writes first.
+
+    The operand is what it has of that block; nothing if it ends with the block before.
+    """
+    blocks = call.x.channels // call.x.block
+    channels, distance = blocks * call.x.block, blocks * call.x.plane
+    output, first = (Slot(s.region, s.offset + distance) for s in (output, inputs[0]))
+    layouts, slots = [*call.inputs[1:]], inputs[1:]
+    if channels < call.x.channels:
+        layouts, slots = [_behind(call.x, channels), *layouts], [first, *slots]
+    whole = _behind(call.output, channels)
+    return replace(call, inputs=tuple(layouts), output=whole), output, slots
+
+
+def _behind(layout: Layout, channels: int) -> Layout:
+    """The layout of the channels behind some blocks of a tensor."""
+    rest = replace(layout, channels=layout.channels - channels)
+    return rest if layout.batch > 1 else replace(rest, batch_stride=rest.blocks * rest.plane)
+
+
+def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call[Any]:
+    """A node as a task for a kernel: functions of single elements follow an identity."""
+    prologue, core, epilogue = parts_of(node)
+    return Call(core, prologue, epilogue, tuple(inputs), output, machine)

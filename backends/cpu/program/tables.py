@@ -1,0 +1,114 @@
+"""What a program tells of itself in the artefact: its steps, and where its tensors lie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnndsl.backends.native.packing import FLOAT, packed_size
+from cnndsl.ir.text import operator_text
+from cnndsl.runtime.layers import Layer
+from cnndsl.runtime.module import Array
+
+if TYPE_CHECKING:
+    from cnndsl.backends.cpu.codegen.layout import Layout
+    from cnndsl.backends.cpu.program.lower import Program, Step
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a node's result lies in the arena once the first `after` steps have run.
+
+    It is [batch, blocks, *spatial, block] floats from `offset` on, `strides` floats apart; of
+    the blocks only the first `channels` channels count.
+    """
+
+    node: str
+    after: int
+    offset: int
+    channels: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def require(self, arena: int, steps: int) -> None:
+        """Raise ValueError unless it lies inside an arena of so many floats, after a known step."""
+        spans = zip(self.shape, self.strides, strict=True)
+        end = self.offset + 1 + sum((size - 1) * stride for size, stride in spans)
+        channels = self.shape[1] * self.shape[-1]
+        known = 0 <= self.after <= steps and 0 < self.channels <= channels
+        if min(*self.shape, *self.strides, self.offset + 1) < 1 or end > arena or not known:
+            raise ValueError(f"{self.node} lies where there is nothing")
+
+    def read(self, arena: Array) -> Array:
+        """A copy of the result as [batch, channels, *spatial]."""
+        strides = [stride * FLOAT for stride in self.strides]
+        stored: Array = np.ndarray(self.shape, np.float32, arena.data, self.offset * FLOAT, strides)
+        batch, blocks, *spatial, block = self.shape
+        channels = np.moveaxis(stored, -1, 2).reshape(batch, blocks * block, *spatial)
+        return channels[:, : self.channels].copy()
+
+
+def describe(program: Program) -> dict[str, Any]:
+    """Both tables as values of JSON."""
+    return {
+        "steps": [asdict(_layer(program, step)) for step in program.steps],
+        "tensors": [asdict(tensor) for tensor in _tensors(program)],
+    }
+
+
+def read_layers(program: Mapping[str, Any]) -> tuple[Layer, ...]:
+    """The steps. Raises KeyError or TypeError if the table is broken."""
+    return tuple(Layer(**{**row, "shape": tuple(row["shape"])}) for row in program["steps"])
+
+
+def read_tensors(program: Mapping[str, Any]) -> tuple[Stored, ...]:
+    """The tensors in the order in which they are made. Raises KeyError or TypeError likewise."""
+    return tuple(
+        Stored(**{**row, "shape": tuple(row["shape"]), "strides": tuple(row["strides"])})
+        for row in program["tensors"]
+    )
+
+
+def _layer(program: Program, step: Step) -> Layer:
+    node = program.graph[step.node]
+    weights = sum(map(packed_size, step.kernel.weights.values()))
+    return Layer(
+        step.node,
+        operator_text(node),
+        step.kernel.family,
+        _shape(program.layouts[step.node]),
+        node.macs * step.call.output.batch,
+        (sum(map(_floats, step.call.inputs)) + weights) * FLOAT,
+        _floats(step.call.output) * FLOAT,
+    )
+
+
+def _tensors(program: Program) -> list[Stored]:
+    run = {step.node for step in program.steps}
+    done = 0
+    found = []
+    for name in program.plan.schedule:
+        done += name in run
+        if name in program.plan.places:
+            found.append(_stored(name, done, program))
+    return found
+
+
+def _stored(name: str, after: int, program: Program) -> Stored:
+    layout = program.layouts[name]
+    offset = program.plan.address(name) // FLOAT + layout.origin
+    shape = (layout.batch, layout.blocks, *layout.spatial, layout.block)
+    strides = (layout.batch_stride, layout.plane, *layout.strides, 1)
+    return Stored(name, after, offset, layout.channels, shape, strides)
+
+
+def _shape(layout: Layout) -> tuple[int, ...]:
+    return (layout.batch, layout.channels, *layout.spatial)
+
+
+def _floats(layout: Layout) -> int:
+    return math.prod(_shape(layout))

@@ -1,0 +1,1 @@
+"""Running a program: the part in C, and how Python calls it."""

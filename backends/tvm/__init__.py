@@ -1,5 +1,0 @@
-"""The target `cpu`: native code through TVM. Nothing outside this folder knows TVM."""
-
-from cnndsl.backends.tvm.backend import BACKEND
-
-__all__ = ["BACKEND"]

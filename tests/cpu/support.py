@@ -1,0 +1,62 @@
+"""How the tests of the cpu target compile and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from cnndsl.backends.cpu.compile import compile_module
+from cnndsl.backends.cpu.machine import CACHES, Machine, find_machine
+from cnndsl.backends.cpu.module import CpuModule
+from cnndsl.backends.numpy import run_graph
+from cnndsl.ir.graph import Graph
+from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.module import Array
+
+EXACT = 1e-5
+"""Largest error, relative to the largest output, of kernels that compute sums as they stand."""
+WINOGRAD = 1e-4
+
+
+def machine(extension: str) -> Machine:
+    """Two cores of this CPU with common caches and another vector width.
+
+    LLVM splits or widens the vectors that do not fit.
+    """
+    return replace(find_machine(), extension=extension, cores=2, caches=CACHES)
+
+
+def compiled(
+    graph: Graph,
+    values: Mapping[str, Array],
+    *,
+    batch: int | None = None,
+    threads: int | None = 2,
+    extension: str | None = None,
+    target: Machine | None = None,
+) -> CpuModule:
+    """The module of a graph, for this machine or one of another vector width, or for `target`."""
+    options = CompileOptions(batch=batch, threads=threads)
+    if extension:
+        target = machine(extension)
+    return compile_module(graph, values, options, target)
+
+
+def assert_agrees(
+    module: CpuModule,
+    graph: Graph,
+    values: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    tolerance: float = EXACT,
+) -> None:
+    """Every output within the tolerance of the float64 reference."""
+    expected = run_graph(graph, values, inputs)
+    actual = module.run(inputs)
+    assert actual.keys() == expected.keys()
+    for name, wanted in expected.items():
+        assert actual[name].dtype == np.float32
+        assert actual[name].shape == wanted.shape
+        scale = max(np.abs(wanted).max(), 1e-30)
+        assert np.abs(actual[name] - wanted).max() <= tolerance * scale, name

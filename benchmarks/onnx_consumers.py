@@ -83,8 +83,9 @@ def run_mnn(path: Path, inputs: Arrays) -> list[Any]:
     names = _output_names(path)
     with tempfile.TemporaryDirectory() as folder:
         converted = Path(folder) / "model.mnn"
-        tool = Path(sys.executable).with_name("mnnconvert")
-        _call(tool, "-f", "ONNX", "--modelFile", path, "--MNNModel", converted, "--bizCode", "x")
+        # The command `mnnconvert` installs a package and reports what it converts.
+        tool = (sys.executable, "-c", "import sys, _tools; _tools.mnnconvert(sys.argv)")
+        _call(*tool, "-f", "ONNX", "--modelFile", path, "--MNNModel", converted, "--bizCode", "x")
         net = MNN.nn.load_module_from_file(str(converted), list(inputs), names)
         given = [_mnn_variable(MNN.expr, array) for array in inputs.values()]
         results = net.forward(given)

@@ -51,12 +51,17 @@ def assert_agrees(
     inputs: Mapping[str, Array],
     tolerance: float = EXACT,
 ) -> None:
-    """Every output within the tolerance of the float64 reference."""
+    """Every output within the tolerance of the float64 reference.
+
+    What a network makes of float32's rounding, as numpy's float32 shows it, comes on top.
+    """
     expected = run_graph(graph, values, inputs)
+    rounded = run_graph(graph, values, inputs, "float32") if tolerance > EXACT else expected
     actual = module.run(inputs)
     assert actual.keys() == expected.keys()
     for name, wanted in expected.items():
         assert actual[name].dtype == np.float32
         assert actual[name].shape == wanted.shape
         scale = max(np.abs(wanted).max(), 1e-30)
-        assert np.abs(actual[name] - wanted).max() <= tolerance * scale, name
+        allowed = tolerance * scale + 8 * np.abs(rounded[name] - wanted).max()
+        assert np.abs(actual[name] - wanted).max() <= allowed, name

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnndsl.backends.numpy.kernels import KERNELS
-from cnndsl.ir.expressions import Parameter
-from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import BatchNorm, Input
+from cnndsl.backends.numpy.calibrate import calibrated
+from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import inference_graph
 from cnndsl.runtime.module import Array
-from cnndsl.weights.evaluate import Evaluator
 from cnndsl.weights.initialise import initialise
 
 
@@ -28,35 +25,15 @@ def lively_weights(graph: Graph, seed: int = 0) -> dict[str, Array]:
 
 
 def calibrated_weights(graph: Graph, seed: int = 0) -> dict[str, Array]:
-    """Lively weights in float32 whose bn statistics are about those of a random input.
+    """Lively weights in float32 with which every layer makes numbers of unit size.
 
     So activations keep their size however deep the network is, as in a trained one. The graph's
-    sizes are known; it is computed once if it has a bn.
+    sizes are known; it is computed once.
     """
     values = {name: a.astype(np.float32) for name, a in lively_weights(graph, seed).items()}
-    plain = inference_graph(graph)
-    if not any(isinstance(node.op, BatchNorm) for node in plain.nodes()):
-        return values
     rng = np.random.default_rng(seed)
-    tensors: dict[str, Array] = {}
-    for node in plain.nodes():
-        operands = [tensors[producer.name] for producer in plain.producers(node)]
-        if isinstance(node.op, Input):
-            sizes = [size for size in node.type.shape if isinstance(size, int)]
-            tensors[node.name] = rng.normal(size=(1, *sizes)).astype(np.float32)
-            continue
-        if isinstance(node.op, BatchNorm):
-            _calibrate(node, operands[0], values)
-        evaluate = Evaluator(values)
-        params = {role: evaluate(e, "float32") for role, e in node.params.items()}
-        tensors[node.name] = KERNELS[type(node.op)](node.op, operands, params)
-    return values
-
-
-def _calibrate(node: Node, operand: Array, values: dict[str, Array]) -> None:
-    """Move the statistics to the operand's over all channels, which small maps suffice for."""
-    names = {role: e.name for role, e in node.params.items() if isinstance(e, Parameter)}
-    deviation = operand.std()
-    values[names["running_var"]] *= deviation**2
-    values[names["running_mean"]] *= deviation
-    values[names["running_mean"]] += operand.mean()
+    inputs = {}
+    for name in graph.inputs:
+        sizes = [size for size in graph[name].type.shape if isinstance(size, int)]
+        inputs[name] = rng.standard_normal((1, *sizes), np.float32)
+    return calibrated(inference_graph(graph), values, inputs)

@@ -14,7 +14,7 @@ from cnndsl.backends.cuda.machine import SIZES, Machine
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.backends.native.task import parts_of
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import AvgPool, Concat, GlobalAvgPool, Identity
+from cnndsl.ir.operators import AvgPool, Concat, GlobalAvgPool, Identity, SqueezeExcite
 from cnndsl.ir.part import Part
 from cnndsl.memory import Options, Plan, Use, plan
 
@@ -74,14 +74,16 @@ def lower(
 
     Raises ValueError if a size is open.
     """
-    prepared = prepare(graph, takes_prologue, squeezes=False)
+    prepared = prepare(graph, takes)
     lowering = _Lowering(prepared, batch, machine, variant_of)
     return Program(prepared, lowering.options, lowering.plan, tuple(lowering.steps()))
 
 
-def takes_prologue(node: Node) -> bool:
-    """Whether the kernels of a fused node compute its prologue themselves."""
-    return isinstance(node.op, AvgPool | GlobalAvgPool)
+def takes(node: Node) -> bool:
+    """Whether one kernel computes a node: prologues those of average pools do, max pools none."""
+    if node.pool or isinstance(node.op, SqueezeExcite):
+        return False
+    return not node.prologue or isinstance(node.op, AvgPool | GlobalAvgPool)
 
 
 class _Lowering:

@@ -27,32 +27,27 @@ REPLACED = (ChannelMap, Dropout, Average)
 """Operators that a prepared graph has no nodes of, but for affine."""
 
 
-def prepare(
-    graph: Graph,
-    takes_prologue: Callable[[Node], bool],
-    *,
-    takes_pool: Callable[[Node], bool] = lambda node: False,
-    squeezes: bool = True,
-) -> Graph:
+def prepare(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
     """A copy of an inference graph with fewer operators that computes the same.
 
-    Per-channel maps become affine, the mean of several operands a sum and a map. Where
-    `takes_prologue` says that the kernels of a fused node do not compute its prologue themselves,
-    it becomes a node of its own: an operator with an epilogue. So does a max pool at the end of an
-    epilogue where `takes_pool` says it. Unless there is a kernel that `squeezes`,
-    squeeze-and-excitation blocks are taken apart. Each input is followed and each output preceded
-    by an identity, which moves it between the caller's layout and that of the kernels.
+    Per-channel maps become affine, the mean of several operands a sum and a map. `takes` says
+    whether one kernel computes a node with a prologue, with a max pool at the end of its epilogue,
+    or of squeeze-and-excitation. If not, the prologue becomes a node of its own: an operator with
+    an epilogue; so does the pool; and the block is taken apart. Each input is followed and each
+    output preceded by an identity, which moves it between the caller's layout and that of the
+    kernels.
     """
     result = graph.copy()
     for node in list(result.nodes()):
         _simplify(result, node)
-        if node.prologue and not takes_prologue(node):
+        if node.prologue and not takes(replace(node, epilogue=())):
             _split_prologue(result, node)
         node = result[node.name]
-        if node.pool and not takes_pool(node):
+        if node.pool and not takes(node):
             _split_pool(result, node, node.pool)
-        if not squeezes:
-            _take_apart(result, result[node.name])
+        node = result[node.name]
+        if isinstance(node.op, SqueezeExcite) and not takes(node):
+            _take_apart(result, node, node.op)
     for name in list(result.inputs):
         result.insert_after(result[name], _free(result, f"{name}.in"), Identity())
     for output, name in list(result.outputs.items()):
@@ -103,13 +98,11 @@ def _split_pool(graph: Graph, node: Node, pool: MaxPool) -> None:
     graph.redefine(node, pool, [whole], {}, node.spans)
 
 
-def _take_apart(graph: Graph, node: Node) -> None:
+def _take_apart(graph: Graph, node: Node, block: SqueezeExcite) -> None:
     """Compute the factors of a squeeze-and-excitation block by nodes of their own."""
-    if not isinstance(node.op, SqueezeExcite):
-        return
     x, *others = graph.producers(node)
     factors = x
-    for step in node.op.factor_parts(x.type.channels):
+    for step in block.factor_parts(x.type.channels):
         own = {role: node.params[name] for role, name in step.roles.items()}
         name = _free(graph, f"{node.name}.{step.label}")
         factors = graph.add(name, step.op, [factors], own, node.spans)

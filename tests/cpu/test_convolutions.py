@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 import pytest
 
 from cnndsl.backends.cpu import BACKEND
-from cnndsl.backends.cpu.kernels import candidates
+from cnndsl.backends.cpu.kernels import candidates, family_of, read_halo
+from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.kernels.winograd.cost import MODES, Chunks, Shape, ranked_chunks
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.cpu.program.lower import lower
@@ -138,6 +140,20 @@ def test_all_forms(batch: int, extension: str):
         assert_agrees(module, graph, values, inputs, tolerance)
 
 
+def test_the_family_chosen_before_layouts_computes_the_node():
+    """All that is fused with it, with the zeros around its operand that were asked for."""
+    target = machine("avx2")
+    for item in FORMS:
+        program = lower(graph_of(item), 2, target)
+        for step in program.steps:
+            call = Call.blocked(program.graph[step.node], 2, target)
+            family = family_of(call)
+            if family is not None:
+                assert step.kernel.family == next(family.candidates(step.call)).make().family
+            pairs = zip(chain(*read_halo(call)), chain(*step.call.x.halo), strict=False)
+            assert all(needed <= there for needed, there in pairs)
+
+
 def test_many_channels_without_vectors():
     item = form("scalar", "direct", (40, 5, 6), "relu", filters=24, kernel=3)
     graph = graph_of(item)
@@ -229,7 +245,7 @@ def test_a_depthwise_convolution_in_bands(
     batch: int, extension: str, monkeypatch: pytest.MonkeyPatch
 ):
     """Right also where it would not pay."""
-    monkeypatch.setattr("cnndsl.backends.cpu.program.lower.pays", lambda *_: True)
+    monkeypatch.setattr("cnndsl.backends.cpu.kernels.direct.family.pays", lambda *_: True)
     for shape, attributes, filters in SEPARABLE:
         graph = separable(shape, attributes, filters)
         steps = {step.node: step for step in lower(graph, batch, machine(extension)).steps}

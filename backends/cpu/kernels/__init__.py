@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cnndsl.backends.cpu.codegen.layout import Halo
 from cnndsl.backends.cpu.kernels import (
     channels,
     elementwise,
@@ -56,6 +57,18 @@ def candidates(call: Call[Any]) -> Iterator[Candidate]:
             yield candidate
         if found:
             return
+
+
+def family_of(call: Call[Any]) -> Family | None:
+    """The faster family that is the best for a call, its prologue and its pool, if there is one."""
+    families = (family for group in FAST.get(type(call.op), ()) for family in group)
+    return next((family for family in families if family.prefers(call)), None)
+
+
+def read_halo(call: Call[Any]) -> Halo:
+    """The zeros that the kernel for a call needs around its first operand; () if none."""
+    family = family_of(call)
+    return family.halo(call) if family else ()
 
 
 def has_variants(call: Call[Any]) -> bool:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
+from cnndsl.backends.cpu.codegen.layout import Halo
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Conv
 
 FARTHEST = 12
 """How far down the lists of the cost model variants are looked for, in all."""
@@ -26,16 +28,27 @@ class Candidate:
     make: Callable[[], Kernel]
 
 
+def read_pads(call: Call[Any]) -> Halo:
+    """The padding of a convolution that reads the operand; () if none does.
+
+    A prologue is applied to a copy of the operand, unless it starts with the convolution.
+    """
+    first = call.parts[0].op
+    return first.pads if isinstance(first, Conv) else ()
+
+
 @dataclass(frozen=True)
 class Family:
     """Kernels of one kind.
 
     `candidates` gives those that can compute a call, the best of the cost model first, or none.
-    `prefers` tells whether that one is better than what other families have.
+    `prefers` tells whether that one is better than what other families have, for the prologue and
+    the pool of the call too, wherever the operand has the zeros around it that `halo` tells.
     """
 
     candidates: Callable[[Call[Any]], Iterator[Candidate]]
-    prefers: Callable[[Call[Any]], bool] = lambda call: True
+    prefers: Callable[[Call[Any]], bool]
+    halo: Callable[[Call[Any]], Halo] = read_pads
 
 
 def by_rank(*choosers: Callable[..., Sequence[Any]]) -> Iterator[tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
@@ -16,8 +16,9 @@ from cnndsl.backends.cpu.codegen.steps import apply_step
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.packing import packed_size
-from cnndsl.backends.native.task import Task
+from cnndsl.backends.native.task import Task, parts_of
 from cnndsl.ir.expressions import Expression
+from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, Shuffle, Subsample
 from cnndsl.ir.part import Op, Part
@@ -34,6 +35,21 @@ class Call(Task[Op, Layout]):
     machine: Machine
     in_place: bool = False
     variant: str = ""
+
+    @classmethod
+    def of(
+        cls, node: Node, inputs: Sequence[Layout], output: Layout, machine: Machine
+    ) -> Call[Any]:
+        """A node as a call: functions of single elements follow an identity."""
+        prologue, core, epilogue = parts_of(node)
+        return Call(core, prologue, epilogue, tuple(inputs), output, machine)
+
+    @classmethod
+    def blocked(cls, node: Node, batch: int, machine: Machine) -> Call[Any]:
+        """A node as long as all is blocked, without a halo; of its operands, the first."""
+        types = node.parts[0].inputs[0], node.type
+        x, output = (Layout.of(each, batch, machine.lanes) for each in types)
+        return cls.of(node, (x,), output, machine)
 
     @property
     def is_shuffled(self) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout, Tensor, Thinned
@@ -63,40 +63,41 @@ def _phase(
     return Phase(first, count, taps, dilation, (reach - shift, count - inputs + shift))
 
 
-def is_fast(op: ConvTranspose, spatial: tuple[int, ...]) -> bool:
-    """Whether ordinary convolutions compute a result of these sizes."""
+def _is_fast(call: Call[ConvTranspose]) -> bool:
+    """Whether ordinary convolutions compute the result, from the operand as it is."""
+    op = call.op
+    if call.prologue or call.is_pooled:
+        return False
     strided = any(s > 1 and d > 1 for s, d in zip(op.stride, op.dilation, strict=True))
-    return not strided and all(phase.taps for axis in phases(op, spatial) for phase in axis)
-
-
-def read_halo(op: ConvTranspose, spatial: tuple[int, ...]) -> Halo:
-    """The zeros around the operand that are read for a result of these sizes."""
-    if not is_fast(op, spatial):
-        return ((0, 0),) * len(spatial)
-    return tuple(
-        (max(0, *(p.pads[0] for p in axis)), max(0, *(p.pads[1] for p in axis)))
-        for axis in phases(op, spatial)
-    )
+    reached = (phase.taps for axis in phases(op, call.output.spatial) for phase in axis)
+    return not strided and all(reached)
 
 
 def candidates(call: Call[ConvTranspose]) -> Iterator[Candidate]:
-    """One kernel that computes a phase after another; none if a prologue is left to it."""
-    op = call.op
-    if call.prologue or not is_fast(op, call.output.spatial):
+    """One kernel that computes a phase after another."""
+    if not _is_fast(call):
         return
+    op = call.op
     parts = []
     for chosen in product(*phases(op, call.output.spatial)):
         part = _convolution(call, op, chosen)
-        found = next(grouped.FAMILY.candidates(part), None) or next(
-            direct.FAMILY.candidates(part), None
-        )
+        offers = (family.candidates(part) for family in (grouped.FAMILY, direct.FAMILY))
+        found = next(chain.from_iterable(offers), None)
         if found is None:
             return
         parts.append((part, found))
     yield Candidate("phases", partial(_kernel, parts))
 
 
-FAMILY = Family(candidates)
+def _read_halo(call: Call[ConvTranspose]) -> Halo:
+    """The zeros around the operand that any phase reads."""
+    return tuple(
+        (max(0, *(p.pads[0] for p in axis)), max(0, *(p.pads[1] for p in axis)))
+        for axis in phases(call.op, call.output.spatial)
+    )
+
+
+FAMILY = Family(candidates, _is_fast, _read_halo)
 
 
 def _convolution(call: Call[Any], op: ConvTranspose, chosen: tuple[Phase, ...]) -> Call[Any]:

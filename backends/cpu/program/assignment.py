@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
-from cnndsl.backends.cpu.kernels import transposed
-from cnndsl.backends.cpu.kernels.winograd import plan as winograd_plan
+from cnndsl.backends.cpu.kernels import read_halo
+from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Slice
+from cnndsl.ir.operators import Concat, Conv, Slice
 
 
 def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layout]:
@@ -60,26 +60,8 @@ def _needed(graph: Graph, node: Node, batch: int, machine: Machine) -> Halo:
     """The zeros that the readers of a node's tensor need around it."""
     none = ((0, 0),) * node.type.rank
     readers = [reader for reader, index in graph.consumers(node) if index == 0]
-    return _union([none, *(read_halo(reader, node, batch, machine) or none for reader in readers)])
-
-
-def read_halo(reader: Node, x: Node, batch: int, machine: Machine) -> Halo:
-    """The zeros that a node's kernel needs around its first operand; () if none.
-
-    A prologue is applied to a copy of the operand, which then has the zeros, unless the prologue
-    starts with a convolution.
-    """
-    op = reader.op
-    if reader.prologue:
-        first = reader.prologue[0].op
-        return first.pads if isinstance(first, Conv) else ()
-    spatial = tuple(n for n in reader.core.output.spatial if isinstance(n, int))
-    if isinstance(op, ConvTranspose):
-        return transposed.read_halo(op, spatial)
-    if not isinstance(op, Conv):
-        return ()
-    tile = winograd_plan.output_tile(op, x.type.channels, spatial, batch, machine)
-    return winograd_plan.read_halo(op, spatial, tile) if tile else op.pads
+    calls = [Call.blocked(reader, batch, machine) for reader in readers]
+    return _union([none, *(read_halo(call) or none for call in calls)])
 
 
 def _union(halos: list[Halo]) -> Halo:

@@ -7,17 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Layout
-from cnndsl.backends.cpu.kernels import choose, has_variants
-from cnndsl.backends.cpu.kernels.direct.bands import pays
+from cnndsl.backends.cpu.kernels import choose, family_of, has_variants
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
-from cnndsl.backends.cpu.kernels.winograd.plan import is_whole, output_tile
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.cpu.program.assignment import assign_layouts
 from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
 from cnndsl.backends.native.prepare import prepare
-from cnndsl.backends.native.task import parts_of
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Concat, Conv, ConvTranspose, Shuffle
+from cnndsl.ir.operators import Concat
 from cnndsl.memory import Options, Plan, Use, plan
 
 
@@ -76,11 +73,7 @@ def lower(
 
     Raises ValueError if a size is open.
     """
-    prepared = prepare(
-        graph,
-        lambda node: takes_prologue(node, batch, machine),
-        takes_pool=lambda node: takes_pool(node, batch, machine),
-    )
+    prepared = prepare(graph, lambda node: takes(node, batch, machine))
     layouts = assign_layouts(prepared, batch, machine)
     options, memory = _plan(prepared, layouts, batch, machine)
     placed = _placed(prepared, layouts, memory)
@@ -94,39 +87,14 @@ def lower(
     return Program(prepared, placed, options, memory, tuple(steps), planned + scratch, planned)
 
 
-def takes_prologue(node: Node, batch: int, machine: Machine) -> bool:
-    """Whether the kernels of a fused node compute its prologue themselves.
-
-    A depthwise convolution they compute where it pays. Those of grouped convolutions compute only
-    shuffles, unless a group is narrower than a vector; those of transposed ones, and Winograd's,
-    compute none.
-    """
-    op, first = node.op, node.prologue[0].op
-    if isinstance(first, Conv):
-        positions = node.type.elements // node.type.channels
-        return pays(node.params["weight"].shape, positions, machine)
-    if not isinstance(op, Conv):
-        return not isinstance(op, ConvTranspose)
-    width = node.params["weight"].shape[1]
-    if op.groups > 1:
-        return isinstance(first, Shuffle) and width >= machine.lanes
-    spatial = [n for n in node.type.spatial if isinstance(n, int)]
-    return output_tile(op, width, spatial, batch, machine) is None
-
-
-def takes_pool(node: Node, batch: int, machine: Machine) -> bool:
-    """Whether the kernel of a fused node computes the max pool that its epilogue ends with.
-
-    Those of Winograd do where the tiles of outputs consist of whole windows.
-    """
-    assert node.pool
-    op = node.op
-    if node.prologue or not isinstance(op, Conv) or op.table is not None:
-        return False
-    channels = node.params["weight"].shape[1] * op.groups
-    spatial = [n for n in node.core.output.spatial if isinstance(n, int)]
-    tile = output_tile(op, channels, spatial, batch, machine)
-    return tile is not None and is_whole(tile, node.pool.kernel)
+def takes(node: Node, batch: int, machine: Machine) -> bool:
+    """Whether the kernels that are best for a node's core compute what is fused with it too."""
+    call = Call.blocked(node, batch, machine)
+    if not has_variants(call):
+        return not call.is_pooled
+    core = Call.blocked(replace(node, prologue=(), epilogue=()), batch, machine)
+    family = family_of(call)
+    return family is not None and family is family_of(core)
 
 
 def _plan(
@@ -162,7 +130,7 @@ def _step(
     variant_of: Callable[[Call[Any]], str],
 ) -> Step:
     operands = graph.producers(node)
-    call = make_call(node, [layouts[x.name] for x in operands], layouts[node.name], machine)
+    call = Call.of(node, [layouts[x.name] for x in operands], layouts[node.name], machine)
     call = replace(call, in_place=memory.use(node.name) in (Use.OVER, Use.APPEND))
     if has_variants(call):
         call = replace(call, variant=variant_of(call))
@@ -199,9 +167,3 @@ def _behind(layout: Layout, channels: int) -> Layout:
     """The layout of the channels behind some blocks of a tensor."""
     rest = replace(layout, channels=layout.channels - channels)
     return rest if layout.batch > 1 else replace(rest, batch_stride=rest.blocks * rest.plane)
-
-
-def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call[Any]:
-    """A node as a task for a kernel: functions of single elements follow an identity."""
-    prologue, core, epilogue = parts_of(node)
-    return Call(core, prologue, epilogue, tuple(inputs), output, machine)

@@ -17,7 +17,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, choose
 from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor
-from cnndsl.backends.cpu.kernels.direct.bands import Bands, is_heavy
+from cnndsl.backends.cpu.kernels.direct.bands import Bands, is_heavy, pays
 from cnndsl.backends.cpu.kernels.direct.blocking import Blocking, Cut, Grid
 from cnndsl.backends.cpu.kernels.direct.division import prefers_bands
 from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
@@ -31,8 +31,8 @@ from cnndsl.ir.part import Part
 
 
 def candidates(call: Call[Any]) -> Iterator[Candidate]:
-    """Kernels with other tiles, parts and divisions; none for plain or pooled outputs."""
-    if call.output.block != call.machine.lanes or call.is_pooled:
+    """Kernels with other tiles, parts and divisions."""
+    if not _takes(call):
         return
 
     def depths(tiles: DirectTiles) -> list[int]:
@@ -48,7 +48,22 @@ def candidates(call: Call[Any]) -> Iterator[Candidate]:
         yield Candidate(name, partial(_kernel, tiles, blocking))
 
 
-FAMILY = Family(candidates)
+def _takes(call: Call[Any]) -> bool:
+    """Whether the outputs are blocked and not pooled, and the prologue is better done here.
+
+    A depthwise convolution is if bands pay; before groups a shuffle is, if vectors lie in groups.
+    """
+    op, lanes = call.op, call.machine.lanes
+    if call.output.block != lanes or call.is_pooled:
+        return False
+    if call.depthwise:
+        return pays(call.weight.shape, math.prod(call.output.spatial), call.machine)
+    if call.prologue and isinstance(op, Conv) and op.groups > 1:
+        return call.is_shuffled and call.x.channels // op.groups >= lanes
+    return True
+
+
+FAMILY = Family(candidates, _takes)
 
 
 def _tiles(call: Call[Any]) -> list[DirectTiles]:

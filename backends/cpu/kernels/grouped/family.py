@@ -18,22 +18,27 @@ from cnndsl.ir.operators import Conv
 
 
 def candidates(call: Call[Conv]) -> Iterator[Candidate]:
-    """Kernels with tiles of different widths; none unless blocks read the blocks of their number.
-
-    They do if the groups have as many inputs as outputs and divide the vector width.
-    """
-    op, lanes = call.op, call.machine.lanes
-    width = call.x.channels // op.groups
-    same_blocks = call.x.block == call.output.block == lanes
-    fits = op.groups > 1 and op.filters == call.x.channels and lanes % width == 0
-    if not fits or not same_blocks or call.prologue or call.is_pooled:
+    """Kernels with tiles of different widths."""
+    if not _fits(call):
         return
+    op, width = call.op, call.x.channels // call.op.groups
     kernel = _depthwise if width == 1 else _narrow
     for pieces in _pieces(call, op, width):
         yield Candidate(f"grouped {pieces.width}", partial(kernel, call, op, pieces))
 
 
-FAMILY = Family(candidates)
+def _fits(call: Call[Conv]) -> bool:
+    """Whether blocks read the blocks of their number, as they are.
+
+    They do if the groups have as many inputs as outputs and divide the vector width.
+    """
+    op, lanes, channels = call.op, call.machine.lanes, call.x.channels
+    if call.prologue or call.is_pooled or not call.x.block == call.output.block == lanes:
+        return False
+    return op.groups > 1 and op.filters == channels and lanes % (channels // op.groups) == 0
+
+
+FAMILY = Family(candidates, _fits)
 
 
 def _pieces(call: Call[Any], op: Conv, width: int) -> list[Pieces]:

@@ -56,6 +56,7 @@ class Chunks:
     tiles: int
 
 
+@cache
 def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
     """Outputs of the cheapest tile by axis, or None if direct convolution is cheaper."""
     best = next(iter(ranked_transforms(shape, machine)), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo
@@ -20,8 +21,10 @@ from cnndsl.backends.cpu.kernels.winograd.cost import (
     ranked_transforms,
 )
 from cnndsl.backends.cpu.kernels.winograd.panels import PanelsCode
-from cnndsl.backends.cpu.kernels.winograd.plan import WinogradPlan, is_whole, read_halo, shape_of
+from cnndsl.backends.cpu.kernels.winograd.plan import WinogradPlan
 from cnndsl.ir.operators import Conv
+
+FEWEST_CHANNELS, FEWEST_FILTERS = 16, 8
 
 
 def candidates(call: Call[Conv]) -> Iterator[Candidate]:
@@ -36,12 +39,8 @@ def candidates(call: Call[Conv]) -> Iterator[Candidate]:
 
     def outputs() -> list[tuple[int, ...]]:
         ranked = ranked_transforms(shape, machine)
-        return [
-            tile
-            for tile in ranked
-            if is_whole(tile, call.window)
-            and _reaches(read_halo(op, call.spatial, tile), call.x.halo)
-        ]
+        whole = [tile for tile in ranked if _is_whole(tile, call.window)]
+        return [tile for tile in whole if _reaches(_halo(call, tile), call.x.halo)]
 
     def modes(output: tuple[int, ...]) -> list[str]:
         ranked = ranked_chunks(shape, output, machine)
@@ -63,29 +62,56 @@ def candidates(call: Call[Conv]) -> Iterator[Candidate]:
         yield Candidate(name, partial(_kernel, call, op, output, part, tile))
 
 
-def _prefers(call: Call[Any]) -> bool:
+def _best(call: Call[Conv]) -> tuple[int, ...] | None:
+    """Outputs of the cheapest tile by axis, or None if direct convolution is cheaper or needed."""
     shape = _shape(call)
-    return shape is not None and best_transforms(shape, call.machine) is not None
+    return best_transforms(shape, call.machine) if shape else None
 
 
-FAMILY = Family(candidates, _prefers)
+def _prefers(call: Call[Conv]) -> bool:
+    """Whether the cheapest tile is cheaper than direct convolution, and consists of windows."""
+    tile = _best(call)
+    return tile is not None and _is_whole(tile, call.window)
+
+
+def _read_halo(call: Call[Conv]) -> Halo:
+    """That of the cheapest tile."""
+    return _halo(call, _best(call) or ())
+
+
+FAMILY = Family(candidates, _prefers, _read_halo)
 
 
 def _shape(call: Call[Conv]) -> Shape | None:
     """A call as the cost model sees it, or None if it needs direct convolution."""
-    op, lanes, y = call.op, call.machine.lanes, call.output
-    if call.prologue or not call.x.block == y.block == lanes or call.x.rank != 2:
+    op, lanes, y, ones = call.op, call.machine.lanes, call.output, (1, 1)
+    if call.prologue or not call.machine.winograd or not 1 < lanes == call.x.block == y.block:
         return None
-    return shape_of(op, call.x.channels, call.spatial, y.batch, call.machine)
+    width, filters = call.x.channels // op.groups, op.filters // op.groups
+    fits = len(op.kernel) == 2 and op.stride == ones and op.dilation == ones
+    whole_blocks = op.groups == 1 or (width % lanes == 0 and filters % lanes == 0)
+    if not (fits and whole_blocks and width >= FEWEST_CHANNELS and filters >= FEWEST_FILTERS):
+        return None
+    filters = -(-filters // lanes) * lanes
+    return Shape(op.kernel, call.spatial, width, filters, op.groups, y.batch)
+
+
+def _is_whole(tile: Sequence[int], window: Sequence[int]) -> bool:
+    """Whether a tile of outputs consists of whole windows."""
+    return not any(m % k for m, k in zip(tile, window, strict=True))
+
+
+def _halo(call: Call[Conv], tile: Sequence[int]) -> Halo:
+    """The zeros that whole tiles need around the operand."""
+    return tuple(
+        (before, after + (-n % m))
+        for n, m, (before, after) in zip(call.spatial, tile, call.op.pads, strict=True)
+    )
 
 
 def _reaches(needed: Halo, halo: Halo) -> bool:
     """Whether a halo is as wide as what is needed."""
-    return all(
-        there >= width
-        for sides in zip(needed, halo, strict=True)
-        for width, there in zip(*sides, strict=True)
-    )
+    return all(a <= b for a, b in zip(chain(*needed), chain(*halo), strict=True))
 
 
 def _kernel(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,53 +11,15 @@ from cnndsl.backends.cpu.kernels.direct.blocking import far, near
 from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.kernels.tiles import Tile, evenly
-from cnndsl.backends.cpu.kernels.winograd.cost import PANELS, SHARED, Chunks, Shape, best_transforms
+from cnndsl.backends.cpu.kernels.winograd.cost import PANELS, SHARED, Chunks
 from cnndsl.backends.cpu.kernels.winograd.transforms import Transform, transform
-from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
 
-FEWEST_CHANNELS, FEWEST_FILTERS = 16, 8
 LONGEST_RUN = 4
 """Points of a row whose weights a core transforms together, at most."""
-
-
-def output_tile(
-    op: Conv, channels: int, spatial: Sequence[int], batch: int, machine: Machine
-) -> tuple[int, ...] | None:
-    """Outputs of the cheapest tile by axis, or None if direct convolution is cheaper or needed."""
-    shape = shape_of(op, channels, spatial, batch, machine)
-    return best_transforms(shape, machine) if shape else None
-
-
-def shape_of(
-    op: Conv, channels: int, spatial: Sequence[int], batch: int, machine: Machine
-) -> Shape | None:
-    """A convolution as the cost model sees it, or None if it needs direct convolution."""
-    lanes, ones = machine.lanes, (1, 1)
-    width, filters = channels // op.groups, op.filters // op.groups
-    fits = len(op.kernel) == 2 and op.stride == ones and op.dilation == ones
-    whole_blocks = op.groups == 1 or (width % lanes == 0 and filters % lanes == 0)
-    enough = width >= FEWEST_CHANNELS and filters >= FEWEST_FILTERS
-    if not (fits and whole_blocks and enough and machine.winograd and lanes > 1):
-        return None
-    filters = -(-filters // lanes) * lanes
-    return Shape(op.kernel, tuple(spatial), width, filters, op.groups, batch)
-
-
-def read_halo(op: Conv, spatial: Sequence[int], tile: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """The zeros that whole tiles need around an input; `spatial` is the output's size."""
-    return tuple(
-        (before, after + (-n % m))
-        for n, m, (before, after) in zip(spatial, tile, op.pads, strict=True)
-    )
-
-
-def is_whole(tile: Sequence[int], window: Sequence[int]) -> bool:
-    """Whether a tile of outputs consists of whole windows."""
-    return not any(m % k for m, k in zip(tile, window, strict=True))
 
 
 @dataclass(frozen=True)

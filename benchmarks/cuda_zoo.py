@@ -27,11 +27,11 @@ from rich.progress import track
 import cnndsl
 from benchmarks.zoo import networks
 from cnndsl.backends.cuda import BACKEND
-from cnndsl.backends.cuda.code import Code, make_code
 from cnndsl.backends.cuda.lower import Program, lower
 from cnndsl.backends.cuda.machine import find_machine
-from cnndsl.backends.cuda.program import packing_of
+from cnndsl.backends.cuda.objects import Code, make_code
 from cnndsl.backends.cuda.source import kernels
+from cnndsl.backends.cuda.tables import packing_of
 from cnndsl.backends.cuda.toolchain import cubin_arch
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.operators import Conv, FullyConnected

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from cnndsl.backends.cpu.features import LLVM_NAMES, host_caches, host_model
+from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.cpu.runtime.library import available_cores
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.cache import Store
 
 LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
@@ -69,12 +73,6 @@ class Machine:
         return self.lanes * 4 >= 64
 
     @property
-    def is_x86(self) -> bool:
-        """Whether it is a CPU of that kind, else one of Arm's."""
-        name = self.triple.split("-")[0] or platform.machine()
-        return name.lower() in ("x86_64", "amd64", "i686")
-
-    @property
     def is_amd(self) -> bool:
         """Whether it is one of AMD's CPUs since Zen, by LLVM's names."""
         return self.cpu.startswith("znver")
@@ -109,6 +107,22 @@ def find_machine(cpu: str = "native") -> Machine:
     sizes = host_caches() if cpu == "native" else None
     caches = (sizes[0], sizes[1]) if sizes and len(sizes) > 1 else CACHES
     return Machine(name, extension, tuple(features), available_cores(), caches=caches)
+
+
+def machine_for(graph: Graph, options: CpuOptions, machine: Machine | None = None) -> Machine:
+    """The machine of some options, or the given one, if code for the graph can be made.
+
+    Its cores are as many as the threads that are asked for. Raises CnnError: E0611 if a size is
+    open, E0720 for an unknown CPU, E0721 without TVM.
+    """
+    if find_spec("tvm") is None:
+        hint = "pip install 'cnndsl[tvm]'; to run compiled modules it is not needed"
+        raise CnnError.of("E0721", "TVM, which makes native code, is not installed", hint=hint)
+    require_known_sizes(graph)
+    if machine is None:
+        found = find_machine(options.mcpu)
+        machine = replace(found, cores=options.threads or found.cores)
+    return replace(machine, winograd=options.winograd)
 
 
 def _ask_llvm(cpu: str) -> tuple[str, str, list[str]]:

@@ -11,13 +11,12 @@ from functools import cached_property
 import numpy as np
 
 from cnndsl.backends.cpu.features import missing_features
-from cnndsl.backends.cpu.program.tables import read_layers, read_tensors
+from cnndsl.backends.cpu.program.tables import read_tensors
 from cnndsl.backends.cpu.runtime.library import Facts, Library, available_cores
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import NativeModule
 from cnndsl.backends.native.packing import FLOAT, aligned
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.types import TensorType
 from cnndsl.runtime.layers import Peak
 from cnndsl.runtime.module import Array, Port
 
@@ -38,8 +37,6 @@ class CpuModule(NativeModule):
     def __init__(self, artefact: Artefact, threads: int | None = None):
         super().__init__(artefact)
         self._features = tuple(map(str, artefact.program["features"]))
-        self._arena_floats = int(artefact.program["arena"])
-        self.layers = read_layers(artefact.program)
         self._tensors = read_tensors(artefact.program)
         self._threads = threads
         self._arenas: list[Array] = []
@@ -76,7 +73,7 @@ class CpuModule(NativeModule):
     def _require(self, facts: Facts) -> None:
         """Raise ValueError unless a library is what the artefact says."""
         expected = Facts(
-            self._arena_floats,
+            self.arena_bytes // FLOAT,
             self._artefact.packing.size,
             self._sizes(self.inputs),
             self._sizes(self.outputs),
@@ -92,12 +89,7 @@ class CpuModule(NativeModule):
 
     def _sizes(self, ports: Sequence[Port]) -> tuple[int, ...]:
         """Floats of a batch of each port."""
-        return tuple(self._batch * math.prod(_known(port.type)) for port in ports)
-
-    @property
-    def arena_bytes(self) -> int:
-        """Memory for all intermediate tensors of one call."""
-        return self._arena_floats * FLOAT
+        return tuple(math.prod(self.batch_shape(port)) for port in ports)
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; without a fixed batch size one sample after another."""
@@ -135,12 +127,6 @@ class CpuModule(NativeModule):
 
         return measure_peak(self._threads or available_cores())
 
-    def _empty_results(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        count = len(next(iter(arrays.values())))
-        return {
-            port.name: np.empty((count, *_known(port.type)), np.float32) for port in self.outputs
-        }
-
     def _calls(
         self, arrays: Mapping[str, Array], results: Mapping[str, Array]
     ) -> Generator[list[Array]]:
@@ -148,21 +134,16 @@ class CpuModule(NativeModule):
 
         They share an arena, which is kept for later calls.
         """
-        inputs = [np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs]
-        outputs = [results[port.name] for port in self.outputs]
+        given = {
+            port.name: np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs
+        }
         weights = self._artefact.weights
         try:
             arena = self._arenas.pop()
         except IndexError:
-            arena = aligned(self._arena_floats)
+            arena = aligned(self.arena_bytes // FLOAT)
         try:
-            for start in range(0, len(inputs[0]), self._batch):
-                part = slice(start, start + self._batch)
-                yield [arena, weights, *(array[part] for array in (*inputs, *outputs))]
+            for inputs, outputs in self._batches(given, results):
+                yield [arena, weights, *inputs.values(), *outputs.values()]
         finally:
             self._arenas.append(arena)
-
-
-def _known(tensor: TensorType) -> tuple[int, ...]:
-    """The shape of a tensor without open sizes."""
-    return tuple(size for size in tensor.shape if isinstance(size, int))

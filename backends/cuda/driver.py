@@ -6,10 +6,13 @@ Source: CUDA driver API reference. Names with _v2 are what its headers make of t
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from ctypes import c_char_p, c_int, c_size_t, c_uint, c_void_p
 from typing import Any
 
+from cnndsl.backends.cuda.machine import require_arch
 from cnndsl.diagnostics import CnnError
 
 LIBRARY = "libcuda.so.1"
@@ -30,7 +33,10 @@ Stream = c_void_p
 
 
 class Driver:
-    """The library, with errors as CnnError: E0742 no driver, E0744 memory, E0745 any other."""
+    """The library, with errors as CnnError: E0742 no driver, E0744 memory, E0745 any other.
+
+    What is made is given back when `held` is closed.
+    """
 
     def __init__(self) -> None:
         try:
@@ -84,7 +90,7 @@ class Driver:
         return values[0], values[1]
 
     def allocate(self, size: int) -> int:
-        """Device memory."""
+        """Device memory, until it is freed."""
         address = ctypes.c_uint64()
         self.call("cuMemAlloc_v2", ctypes.byref(address), c_size_t(max(size, 1)))
         return address.value
@@ -93,15 +99,12 @@ class Driver:
         """Give device memory back."""
         self.call("cuMemFree_v2", ctypes.c_uint64(address))
 
-    def allocate_host(self, size: int) -> int:
+    def allocate_host(self, size: int, held: ExitStack) -> int:
         """Memory of the host that the GPU can copy by itself."""
         address = c_void_p()
         self.call("cuMemAllocHost_v2", ctypes.byref(address), c_size_t(max(size, 1)))
+        held.callback(self.call, "cuMemFreeHost", address)
         return address.value or 0
-
-    def free_host(self, address: int) -> None:
-        """Give such memory back."""
-        self.call("cuMemFreeHost", c_void_p(address))
 
     def clear(self, address: int, size: int) -> None:
         """Zeros in device memory."""
@@ -125,10 +128,11 @@ class Driver:
             stream,
         )
 
-    def load(self, cubin: bytes) -> c_void_p:
+    def load(self, cubin: bytes, held: ExitStack) -> c_void_p:
         """Device code, ready to run."""
         module = c_void_p()
         self.call("cuModuleLoadData", ctypes.byref(module), cubin)
+        held.callback(self.call, "cuModuleUnload", module)
         return module
 
     def function(self, module: c_void_p, name: str) -> Function:
@@ -137,24 +141,17 @@ class Driver:
         self.call("cuModuleGetFunction", ctypes.byref(function), module, name.encode())
         return function
 
-    def unload(self, module: c_void_p) -> None:
-        """Give the memory of loaded code back."""
-        self.call("cuModuleUnload", module)
-
     def allow_shared(self, function: Function, size: int) -> None:
         """Let launches of a kernel have that many bytes of shared memory."""
         if size > STATIC_SHARED:
             self.call("cuFuncSetAttribute", function, c_int(MAX_DYNAMIC_SHARED), c_int(size))
 
-    def stream(self) -> Stream:
+    def stream(self, held: ExitStack) -> Stream:
         """A stream of its own."""
         stream = Stream()
         self.call("cuStreamCreate", ctypes.byref(stream), c_uint(NON_BLOCKING))
+        held.callback(self.call, "cuStreamDestroy_v2", stream)
         return stream
-
-    def destroy_stream(self, stream: Stream) -> None:
-        """Give a stream back."""
-        self.call("cuStreamDestroy_v2", stream)
 
     def launch(
         self,
@@ -201,15 +198,12 @@ class Driver:
         """Wait for the whole device: streams of their own do not wait for copies outside them."""
         self.call("cuCtxSynchronize")
 
-    def event(self) -> c_void_p:
+    def event(self, held: ExitStack) -> c_void_p:
         """A mark in a stream that has a time."""
         event = c_void_p()
         self.call("cuEventCreate", ctypes.byref(event), c_uint(0))
+        held.callback(self.call, "cuEventDestroy_v2", event)
         return event
-
-    def destroy_event(self, event: c_void_p) -> None:
-        """Give a mark back."""
-        self.call("cuEventDestroy_v2", event)
 
     def record(self, event: c_void_p, stream: Stream) -> None:
         """Put a mark behind what the stream has been given."""
@@ -220,3 +214,30 @@ class Driver:
         milliseconds = ctypes.c_float()
         self.call("cuEventElapsedTime", ctypes.byref(milliseconds), first, last)
         return milliseconds.value / 1e3
+
+
+class Device:
+    """The first GPU, and a stream on it. What it `held` is given back when nothing refers to it.
+
+    Raises CnnError: E0742 without a GPU, E0743 if code for the architecture does not run there.
+    """
+
+    def __init__(self, arch: str):
+        self._driver = driver = Driver()
+        self._context = driver.context()
+        driver.enter(self._context)
+        require_arch(arch, driver.capability())
+        self._held = ExitStack()
+        weakref.finalize(self, _release, driver, self._context, self._held)
+        self.stream = driver.stream(self._held)
+
+    def _allocate(self, size: int) -> int:
+        """Device memory that is held."""
+        address = self._driver.allocate(size)
+        self._held.callback(self._driver.free, address)
+        return address
+
+
+def _release(driver: Driver, context: c_void_p, held: ExitStack) -> None:
+    driver.enter(context)
+    held.close()

@@ -9,12 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cnndsl.backends.cuda.disassembly import machine_products
 from cnndsl.backends.cuda.dlpack import DeviceArray, View, is_on_gpu, view
-from cnndsl.backends.cuda.program import read_layers, read_resources, read_tasks
 from cnndsl.backends.cuda.session import Session
+from cnndsl.backends.cuda.tables import read_resources, read_tasks
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import NativeModule
 from cnndsl.diagnostics import CnnError
@@ -38,9 +36,7 @@ class CudaModule(NativeModule):
         self._regions = {str(port): str(region) for region, port in program["regions"].items()}
         self._tasks = read_tasks(program)
         self.arch = str(program["arch"])
-        self.layers = read_layers(program)
         self.resources = read_resources(program)
-        self.arena_bytes = int(program["arena"])
         self.cubins = {task.symbol: artefact.code[f"{task.symbol}{CUBIN}"] for task in self._tasks}
 
     @property
@@ -78,40 +74,29 @@ class CudaModule(NativeModule):
         Raises CnnError: E0742 without a GPU, E0743 if the code is for another one, E0744 if its
         memory is too small.
         """
+        ports = (*self.inputs, *self.outputs)
         return Session(
             self.cubins,
             self.arch,
             self._tasks,
             self.arena_bytes,
             self._artefact.weights,
-            {self._regions[port.name]: self._bytes(port) for port in self._ports()},
+            self._by_region({port.name: self._bytes(port) for port in ports}),
             bool(self._artefact.program["graph"]),
         )
-
-    def _ports(self) -> tuple[Port, ...]:
-        return (*self.inputs, *self.outputs)
 
     def _bytes(self, port: Port) -> int:
         return math.prod(self.batch_shape(port)) * 4
 
-    def batch_shape(self, port: Port) -> tuple[int, ...]:
-        """The shape of one batch of an input or output as the kernels are made for it."""
-        return (self._batch, *(n for n in port.type.shape if isinstance(n, int)))
-
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; without a fixed batch size one sample after another."""
-        count = len(next(iter(arrays.values())))
-        results = {
-            port.name: np.empty((count, *self.batch_shape(port)[1:]), np.float32)
-            for port in self.outputs
-        }
-        for start in range(0, count, self._batch):
-            part = slice(start, start + self._batch)
-            self.session.run(
-                {self._regions[port.name]: arrays[port.name][part] for port in self.inputs},
-                {self._regions[name]: array[part] for name, array in results.items()},
-            )
+        results = self._empty_results(arrays)
+        for batch in self._batches(arrays, results):
+            self.session.run(*map(self._by_region, batch))
         return results
+
+    def _by_region(self, of_ports: Mapping[str, Any]) -> dict[str, Any]:
+        return {self._regions[name]: value for name, value in of_ports.items()}
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         """As `Module.__call__`; tensors on the GPU are used where they are.
@@ -149,7 +134,7 @@ class CudaModule(NativeModule):
 
         `addresses` are where they start; see `cnndsl.runtime.layers.OnDevice`.
         """
-        self.session.run_on_device({self._regions[name]: a for name, a in addresses.items()})
+        self.session.run_on_device(self._by_region(addresses))
 
     def time_layers(self, arrays: Mapping[str, Array]) -> list[float]:
         """See `cnndsl.runtime.layers.Layered`."""

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from ctypes import c_void_p
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from cnndsl.backends.cuda.driver import Driver, Function, Stream
-from cnndsl.backends.cuda.machine import require_arch
-from cnndsl.backends.cuda.program import WEIGHTS, Task
+from cnndsl.backends.cuda.driver import Device, Driver, Function
+from cnndsl.backends.cuda.tables import WEIGHTS, Task
 from cnndsl.runtime.module import Array
 
 GRAPHS = 16
 """Graphs that are kept, for as many sets of buffers."""
 
 
-class Session:
+class Session(Device):
     """Everything is allocated when a session is made; calls come one after another.
 
     `cubins` are the device code of the tasks' kernels by name,
@@ -38,35 +38,18 @@ class Session:
         sizes: Mapping[str, int],
         graph: bool,
     ):
-        self._driver = driver = Driver()
-        self._context = driver.context()
-        driver.enter(self._context)
-        require_arch(arch, driver.capability())
+        super().__init__(arch)
+        driver = self._driver
         self._tasks = tuple(tasks)
         self._lock = threading.Lock()
         self._captures = graph
         self._graphs: dict[tuple[tuple[str, int], ...], c_void_p] = {}
-        self._modules: list[c_void_p] = []
         self._functions: dict[str, Function] = {}
-        self.stream = driver.stream()
-        self._memory: dict[str, int] = {}
-        self._staging: dict[str, Array] = {}
-        weakref.finalize(
-            self,
-            _release,
-            driver,
-            self._context,
-            self.stream,
-            self._graphs,
-            self._modules,
-            self._memory,
-            self._staging,
-        )
         self._load(cubins)
-        for name, size in {"arena": arena, WEIGHTS: weights.nbytes, **sizes}.items():
-            self._memory[name] = driver.allocate(size)
-        for name, size in sizes.items():
-            self._staging[name] = _host_array(driver, size)
+        regions = {"arena": arena, WEIGHTS: weights.nbytes, **sizes}
+        self._memory = {name: self._allocate(size) for name, size in regions.items()}
+        self._staging = {name: self._host_array(size) for name, size in sizes.items()}
+        self._held.callback(_destroy, driver, self._graphs)
         driver.clear(self._memory["arena"], arena)
         self.set_weights(weights)
 
@@ -74,10 +57,17 @@ class Session:
         """Make functions of the device code, with the shared memory that their launches need."""
         driver = self._driver
         for name, cubin in cubins.items():
-            self._modules.append(driver.load(cubin))
-            self._functions[name] = driver.function(self._modules[-1], name)
+            module = driver.load(cubin, self._held)
+            self._functions[name] = driver.function(module, name)
         for task in self._tasks:
             driver.allow_shared(self._functions[task.symbol], task.launch.shared)
+
+    def _host_array(self, size: int) -> Array:
+        """Numbers of the host that the GPU can copy by itself."""
+        address = self._driver.allocate_host(size, self._held)
+        memory = (ctypes.c_ubyte * size).from_address(address)
+        array: Array = np.ctypeslib.as_array(memory).view(np.float32)
+        return array
 
     def set_weights(self, weights: Array) -> None:
         """Copy the packed weights to the device."""
@@ -124,19 +114,16 @@ class Session:
 
     def time_tasks(self) -> list[float]:
         """Seconds of each launch in one pass over whatever the buffers hold."""
-        with self._lock:
-            driver = self._driver
+        driver = self._driver
+        with self._lock, ExitStack() as held:
             driver.enter(self._context)
-            marks = [driver.event() for _ in range(len(self._tasks) + 1)]
+            marks = [driver.event(held) for _ in range(len(self._tasks) + 1)]
             driver.record(marks[0], self.stream)
             for task, mark in zip(self._tasks, marks[1:], strict=True):
                 self._launch(task, self._memory)
                 driver.record(mark, self.stream)
             driver.synchronise(self.stream)
-            times = [driver.seconds(first, last) for first, last in pairwise(marks)]
-            for mark in marks:
-                driver.destroy_event(mark)
-            return times
+            return [driver.seconds(first, last) for first, last in pairwise(marks)]
 
     def _compute(self, addresses: Mapping[str, int]) -> None:
         """All launches, as a graph if there is one for these buffers or there may be."""
@@ -166,28 +153,6 @@ class Session:
         )
 
 
-def _release(
-    driver: Driver,
-    context: c_void_p,
-    stream: Stream,
-    graphs: Mapping[tuple[tuple[str, int], ...], c_void_p],
-    modules: Sequence[c_void_p],
-    memory: Mapping[str, int],
-    staging: Mapping[str, Array],
-) -> None:
-    driver.enter(context)
+def _destroy(driver: Driver, graphs: Mapping[Any, c_void_p]) -> None:
     for graph in graphs.values():
         driver.destroy_graph(graph)
-    driver.destroy_stream(stream)
-    for module in modules:
-        driver.unload(module)
-    for address in memory.values():
-        driver.free(address)
-    for array in staging.values():
-        driver.free_host(array.ctypes.data)
-
-
-def _host_array(driver: Driver, size: int) -> Array:
-    memory = (ctypes.c_ubyte * size).from_address(driver.allocate_host(size))
-    array: Array = np.ctypeslib.as_array(memory).view(np.float32)
-    return array

@@ -27,7 +27,7 @@ from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_memb
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Port
 
-FORMAT = 6
+FORMAT = 7
 MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
 DTYPES = {"float32": ("F32", 4), "float16": ("F16", 2)}
 """Types of packed weights: safetensors' name, bytes of a number."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnndsl.backends.native.artefact import Artefact, write_artefact
-from cnndsl.backends.native.packing import as_aligned
+from cnndsl.backends.native.packing import Packing, as_aligned
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import from_json, to_json
-from cnndsl.runtime.layers import Build
-from cnndsl.runtime.module import Array, Module
+from cnndsl.runtime.layers import Build, Layer
+from cnndsl.runtime.module import Array, Module, Port, graph_ports
+from cnndsl.runtime.options import CompileOptions
 from cnndsl.weights.bind import bind
 from cnndsl.weights.rename import read_weights
 
@@ -21,15 +24,41 @@ GRAPH = "graph.json"
 """The file of an artefact that holds the network."""
 
 
-def graph_text(graph: Graph) -> bytes:
-    """The content of the file GRAPH."""
-    return json.dumps(to_json(graph), separators=(",", ":"), allow_nan=False).encode()
+def make_artefact(
+    target: str,
+    graph: Graph,
+    values: Mapping[str, Array],
+    options: CompileOptions,
+    packing: Packing,
+    program: Mapping[str, Any],
+    code: Mapping[str, bytes],
+    **metadata: str,
+) -> Artefact:
+    """The artefact of a graph; `values` are the arrays of the network's parameters by name.
+
+    `program` and `code` are what NativeModule needs, and what else its subclass does; `metadata`
+    is added to that of the options.
+    """
+    inputs, outputs = graph_ports(graph, options.batch)
+    source = to_json(options.source or graph)
+    return Artefact(
+        target,
+        inputs,
+        outputs,
+        {**options.metadata, **metadata},
+        {"batch": options.batch or 1, **program},
+        {**code, GRAPH: json.dumps(source, separators=(",", ":"), allow_nan=False).encode()},
+        packing,
+        packing.evaluate(values),
+    )
 
 
 class NativeModule(Module):
     """A module that is made of an artefact, which it can write. Subclasses implement `run`.
 
     It can be copied and pickled: KEPT are the attributes that do not follow from the artefact.
+
+    The program of the artefact has the batch, the arena's bytes, and the layers.
 
     `build` is how it was made, if this process did. Raises ValueError, KeyError or TypeError for
     an artefact whose program has not the batch of all its ports.
@@ -44,6 +73,10 @@ class NativeModule(Module):
         batches = {port.batch or 1 for port in (*self.inputs, *self.outputs)}
         if batches != {self._batch} or not self.inputs or not self.outputs:
             raise ValueError("its inputs and outputs are not those of its program")
+        self.arena_bytes = int(artefact.program["arena"])
+        self.layers = tuple(
+            Layer(**{**row, "shape": tuple(row["shape"])}) for row in artefact.program["layers"]
+        )
         self.build: Build | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -58,6 +91,23 @@ class NativeModule(Module):
     def weight_bytes(self) -> int:
         """Memory of the packed weights."""
         return self._artefact.weights.nbytes
+
+    def batch_shape(self, port: Port) -> tuple[int, ...]:
+        """The shape of one batch of an input or output as the kernels are made for it."""
+        return (self._batch, *(n for n in port.type.shape if isinstance(n, int)))
+
+    def _empty_results(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        count = len(next(iter(arrays.values())))
+        return {
+            port.name: np.empty((count, *self.batch_shape(port)[1:]), np.float32)
+            for port in self.outputs
+        }
+
+    def _batches(self, *ports: Mapping[str, Array]) -> Iterator[list[dict[str, Array]]]:
+        """Parts of arrays by name, one batch after the other; without a fixed one, of a sample."""
+        for start in range(0, len(next(iter(ports[0].values()))), self._batch):
+            part = slice(start, start + self._batch)
+            yield [{name: array[part] for name, array in arrays.items()} for arrays in ports]
 
     def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
         """See `Module`."""

@@ -9,7 +9,7 @@ import pytest
 
 import cnndsl
 from cnndsl.backends.cpu import BACKEND
-from cnndsl.backends.cpu.codegen.build import assembly
+from cnndsl.backends.cpu.codegen.toolchain import assembly
 from cnndsl.backends.cpu.machine import find_machine
 from cnndsl.backends.cpu.program.functions import kernels
 from cnndsl.backends.cpu.program.lower import Program, lower

@@ -193,7 +193,7 @@ def test_a_truncated_file_is_an_error(saved: Path, share: float):
         {"inputs": [1]},
         {"program": {"arena": "x"}},
         {"program": {"features": [], "batch": math.inf}},
-        {"program": {"features": [], "batch": 1, "arena": 1, "steps": [{}], "tensors": []}},
+        {"program": {"features": [], "batch": 1, "arena": 4, "layers": [{}], "tensors": []}},
         {"metadata": {"a": 1}},
         {"metadata": []},
         {"target": "reference"},

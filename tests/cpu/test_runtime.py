@@ -259,7 +259,7 @@ def test_what_becomes_of_the_file_does_not_matter(file: Path, expected: Array, t
         "inputs.0.2=3",
         "outputs.0.2=3",
         "program.features=[]",
-        "program.steps=[]",
+        "program.layers=[]",
         "program.tensors.0.offset=1000000",
         "program.tensors.0.offset=-1",
         "program.tensors.0.after=99",

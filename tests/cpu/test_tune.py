@@ -20,7 +20,7 @@ from cnndsl.backends.cpu.machine import find_machine
 from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.cpu.program.lower import Step, lower
 from cnndsl.backends.cpu.tuning import tune
-from cnndsl.backends.cpu.tuning.choices import Choices
+from cnndsl.backends.native.tuning import Choices
 from cnndsl.cli.main import main
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph

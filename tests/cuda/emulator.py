@@ -15,8 +15,8 @@ import pytest
 
 from cnndsl.backends.cuda import compile as compiling
 from cnndsl.backends.cuda import driver
-from cnndsl.backends.cuda.code import Code
 from cnndsl.backends.cuda.module import CudaModule
+from cnndsl.backends.cuda.objects import Code
 from cnndsl.backends.cuda.options import CudaOptions
 from cnndsl.backends.cuda.source import PARTS, Source, part
 from cnndsl.backends.cuda.toolchain import Resources

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import math
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from cnndsl.backends.cuda import BACKEND, driver, toolchain
-from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.kernel import Launch
 from cnndsl.backends.cuda.machine import runs_on
 from cnndsl.backends.cuda.module import CudaModule
+from cnndsl.backends.cuda.objects import make_code
 from cnndsl.backends.cuda.options import CudaOptions
 from cnndsl.backends.cuda.source import Source
 from cnndsl.cli.main import main
@@ -264,7 +265,7 @@ def test_too_little_memory_is_an_error(saved: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_kernel_that_is_not_there_is_an_error(module: CudaModule):
     found = driver.Driver()
-    loaded_code = found.load(next(iter(module.cubins.values())))
+    loaded_code = found.load(next(iter(module.cubins.values())), ExitStack())
     with pytest.raises(CnnError, match="cuModuleGetFunction failed: named symbol not found"):
         found.function(loaded_code, "none")
 

@@ -12,13 +12,13 @@ import pytest
 import cnndsl
 from benchmarks.cuda_zoo import TENSOR, compile_form
 from cnndsl.backends.cuda import BACKEND, tiles, toolchain
-from cnndsl.backends.cuda.code import make_code
 from cnndsl.backends.cuda.disassembly import machine_products
 from cnndsl.backends.cuda.kernel import kernel_text
 from cnndsl.backends.cuda.kernels import candidates, choose
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
 from cnndsl.backends.cuda.module import CudaModule
+from cnndsl.backends.cuda.objects import make_code
 from cnndsl.backends.cuda.source import Source, kernels
 from cnndsl.backends.cuda.toolchain import cubin_arch, find_tool
 from cnndsl.cli.main import main

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 import cnndsl
-from cnndsl.backends.cuda import BACKEND, driver, timing
-from cnndsl.backends.cuda import tune as tuning
-from cnndsl.backends.cuda.choices import fastest_variant
-from cnndsl.backends.cuda.code import Code
+from cnndsl.backends.cuda import BACKEND, driver
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
+from cnndsl.backends.cuda.objects import Code
 from cnndsl.backends.cuda.source import Source
 from cnndsl.backends.cuda.toolchain import Resources
+from cnndsl.backends.cuda.tuning import timing
+from cnndsl.backends.cuda.tuning import tune as tuning
 from cnndsl.cli.main import main
 from cnndsl.passes.pipeline import optimise
 from tests.cuda.emulator import Emulator
@@ -40,7 +40,7 @@ def test_the_fastest_variant_is_taken_from_then_on(capsys: pytest.CaptureFixture
     assert main([*COMMAND, "--json"]) == 0
     rows = {row["node"]: row for row in json.loads(capsys.readouterr().out)}
     model = lower(graph, 1, machine)
-    tuned = lower(graph, 1, machine, fastest_variant)
+    tuned = lower(graph, 1, machine, tuning.choices_of_gpus().variant_of)
     faster = set()
     for before, after in zip(model.steps, tuned.steps, strict=True):
         if before.node not in rows:
@@ -66,10 +66,15 @@ def test_what_spills_registers_is_not_timed(
         return {name: replace(code, resources=spilled) for name, code in made.items()}, hits
 
     monkeypatch.setattr(tuning, "make_code", spilling)
+    timed: list[str] = []
+    monkeypatch.setattr(
+        timing.Timer, "seconds", lambda _, cubin, step: timed.append(step.kernel.variant) or 1.0
+    )
     assert main([*COMMAND, "--tune", "2", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {row["variants"] for row in rows} == {1}
+    assert {row["variants"] for row in rows} == {2}
     assert all(row["fastest"] == row["default"] for row in rows)
+    assert timed == [row["default"] for row in rows]
 
 
 def test_what_is_hardly_faster_is_not_taken(
@@ -84,6 +89,16 @@ def test_what_is_hardly_faster_is_not_taken(
     assert min(gains) == 0
     assert max(gains) >= 0.03
     assert not any(0 < gain < 0.03 for gain in gains)
+
+
+def test_what_is_known_is_not_measured_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert main([*COMMAND, "--tune", "3", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    monkeypatch.delattr(timing.Timer, "seconds")
+    assert main([*COMMAND, "--tune", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == rows
 
 
 def test_a_table_for_people(capsys: pytest.CaptureFixture[str]):

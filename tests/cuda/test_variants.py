@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnndsl.backends.cuda import compile as compiling
-from cnndsl.backends.cuda.choices import fastest_variant, keep_fastest
 from cnndsl.backends.cuda.kernel import Call, nearest
 from cnndsl.backends.cuda.kernels import candidates, choose
 from cnndsl.backends.cuda.lower import Step, lower
 from cnndsl.backends.cuda.machine import find_machine
+from cnndsl.backends.cuda.tuning.tune import choices_of_gpus
+from cnndsl.backends.native.tuning import Choices, Measured
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Input
 from tests.cpu.test_operators import together
@@ -120,7 +120,8 @@ def test_every_variant_is_right(
     for step in steps_of(forms_graph(1), precision, in_turn()):
         assert step.kernel.family == FORMS[form_of(step)][0]
         assert {(form_of(step), name) for name in names_of(step.call)} <= taken
-    monkeypatch.setattr(compiling, "fastest_variant", in_turn())
+    variant_of = in_turn()
+    monkeypatch.setattr(Choices, "variant_of", lambda _, call: variant_of(call))
     values = parameter_values(graph, 1)
     rng = np.random.default_rng(2)
     inputs = {name: rng.normal(size=(2, *graph[name].type.shape)) for name in graph.inputs}
@@ -149,15 +150,17 @@ def test_no_two_variants_have_the_same_name():
 def test_a_kept_choice_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CNNDSL_CACHE", str(tmp_path))
     graph = forms_graph(1)
-    default = steps_of(graph, "f16", fastest_variant)
+    default = steps_of(graph, "f16", choices_of_gpus().variant_of)
     for step in default:
-        keep_fastest(step.call, names_of(step.call)[-1])
-    kept = steps_of(graph, "f16", fastest_variant)
+        names = names_of(step.call)
+        measured = Measured(tuple(names), names[0], 1.0, names[-1], 0.5)
+        choices_of_gpus().keep(step.call, measured)
+    kept = steps_of(graph, "f16", choices_of_gpus().variant_of)
     for before, after in zip(default, kept, strict=True):
         assert before.kernel.variant == names_of(before.call)[0]
         assert after.kernel.variant == names_of(before.call)[-1]
         assert after.symbol != before.symbol
-    other = steps_of(graph, "f32", fastest_variant)
+    other = steps_of(graph, "f32", choices_of_gpus().variant_of)
     assert [step.kernel.variant for step in other] == [names_of(step.call)[0] for step in other]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cnndsl import __version__, ir
-from cnndsl.backends.cpu.codegen.build import c_object, link, object_code
+from cnndsl.backends.cpu.codegen.toolchain import c_object, link, object_code
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.cpu.runtime.library import available_cores
 from cnndsl.diagnostics import CnnError

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from cnndsl.backends.cpu.codegen.build import RUNTIME
 from cnndsl.backends.cpu.codegen.objects import Unit
+from cnndsl.backends.cpu.codegen.toolchain import RUNTIME
 from cnndsl.backends.cpu.kernels.kernel import Body
-from cnndsl.backends.cpu.program.driver import Driver
+from cnndsl.backends.cpu.program.call_table import CallTable
 from cnndsl.backends.cpu.program.lower import Step
 
 
@@ -28,10 +28,10 @@ def kernels(steps: Iterable[Step]) -> list[Unit]:
     ]
 
 
-def glue(driver: Driver) -> list[Unit]:
+def glue(table: CallTable) -> list[Unit]:
     """What a library needs besides kernels: the table of its steps, and the runtime."""
-    table = driver.source()
-    return [Unit("program", table, lambda: table), Unit("runtime", "", RUNTIME.read_text)]
+    text = table.source()
+    return [Unit("program", text, lambda: text), Unit("runtime", "", RUNTIME.read_text)]
 
 
 def _key(step: Step) -> str:

@@ -53,20 +53,16 @@ class Stored:
 
 
 def describe(program: Program) -> dict[str, Any]:
-    """Both tables as values of JSON."""
+    """The arena's bytes, the steps and the tensors as values of JSON."""
     return {
-        "steps": [asdict(_layer(program, step)) for step in program.steps],
+        "arena": program.arena * FLOAT,
+        "layers": [asdict(_layer(program, step)) for step in program.steps],
         "tensors": [asdict(tensor) for tensor in _tensors(program)],
     }
 
 
-def read_layers(program: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """The steps. Raises KeyError or TypeError if the table is broken."""
-    return tuple(Layer(**{**row, "shape": tuple(row["shape"])}) for row in program["steps"])
-
-
 def read_tensors(program: Mapping[str, Any]) -> tuple[Stored, ...]:
-    """The tensors in the order in which they are made. Raises KeyError or TypeError likewise."""
+    """The tensors in the order in which they are made. Raises KeyError or TypeError."""
     return tuple(
         Stored(**{**row, "shape": tuple(row["shape"]), "strides": tuple(row["strides"])})
         for row in program["tensors"]

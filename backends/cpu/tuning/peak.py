@@ -10,7 +10,7 @@ from cnndsl.backends.cpu.codegen.expressions import floats, load, vector
 from cnndsl.backends.cpu.codegen.objects import Unit, make_library
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.machine import Machine, find_machine
-from cnndsl.backends.cpu.program.driver import Driver
+from cnndsl.backends.cpu.program.call_table import CallTable
 from cnndsl.backends.cpu.program.functions import glue
 from cnndsl.backends.cpu.program.lower import Slot
 from cnndsl.backends.cpu.runtime.library import Library
@@ -92,9 +92,9 @@ def sums_of(size: int, lanes: int, tasks: int) -> Any:
 def library_of(function: Any, machine: Machine, threads: int, arrays: list[Array]) -> Library:
     """A library that calls a kernel on such arrays."""
     regions = tuple((f"array{index}", len(array)) for index, array in enumerate(arrays))
-    driver = Driver(regions, ((KERNEL, tuple(Slot(name, 0) for name, _ in regions)),))
+    table = CallTable(regions, ((KERNEL, tuple(Slot(name, 0) for name, _ in regions)),))
     key = repr((str(function), regions))
-    content, _ = make_library([Unit(KERNEL, key, lambda: [function]), *glue(driver)], machine)
+    content, _ = make_library([Unit(KERNEL, key, lambda: [function]), *glue(table)], machine)
     return Library(content, threads)
 
 

@@ -13,7 +13,7 @@ from cnndsl.backends.cpu.codegen.objects import make_library
 from cnndsl.backends.cpu.kernels import choose
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine
-from cnndsl.backends.cpu.program.driver import Driver
+from cnndsl.backends.cpu.program.call_table import CallTable
 from cnndsl.backends.cpu.program.functions import glue, kernels, symbol_of
 from cnndsl.backends.cpu.program.lower import Slot, Step
 from cnndsl.backends.cpu.runtime.library import Library
@@ -49,10 +49,10 @@ class Timer:
     def __init__(self, steps: Sequence[Step], threads: int, weights: int):
         call = steps[0].call
         copies = [_copy(layout, call.machine) for layout in (*call.inputs, call.output)]
-        driver = _driver(copies, steps)
+        table = _table(copies, steps)
         self._operands = len(call.inputs)
-        self._library = _library([*copies, *steps], driver, call.machine, threads)
-        sizes = dict(driver.regions)
+        self._library = _library([*copies, *steps], table, call.machine, threads)
+        sizes = dict(table.regions)
         size = sizes.pop("weights")
         regions = {name: _filled(floats) for name, floats in sizes.items()}
         self._arguments = cycle(
@@ -83,7 +83,7 @@ class Timer:
         return self._run(self._operands + 1, self._operands + 2)
 
     def _run(self, first: int, last: int) -> float:
-        """Seconds of some calls of the driver."""
+        """Seconds of some calls of the table."""
         arrays = next(self._arguments)
         begin = time.perf_counter()
         self._library.run(arrays, first, last)
@@ -102,7 +102,7 @@ def _copy(layout: Layout, machine: Machine) -> Step:
     return Step("", call, choose(call), Slot("", 0), ())
 
 
-def _driver(copies: Sequence[Step], steps: Sequence[Step]) -> Driver:
+def _table(copies: Sequence[Step], steps: Sequence[Step]) -> CallTable:
     """Calls copies, which write the operands and the result, the reader, then all kernels.
 
     Each kernel is followed by the reader.
@@ -132,11 +132,11 @@ def _driver(copies: Sequence[Step], steps: Sequence[Step]) -> Driver:
         calls += [(symbol_of(step), tuple(slots)), reader]
     scratch = max(1, *(step.kernel.scratch for step in steps))
     regions = {"arena": scratch, "weights": largest, **tensors, **others}
-    return Driver(tuple(regions.items()), tuple(calls))
+    return CallTable(tuple(regions.items()), tuple(calls))
 
 
-def _library(steps: Sequence[Step], driver: Driver, machine: Machine, threads: int) -> Library:
-    content, _ = make_library([*kernels(steps), *glue(driver)], machine)
+def _library(steps: Sequence[Step], table: CallTable, machine: Machine, threads: int) -> Library:
+    content, _ = make_library([*kernels(steps), *glue(table)], machine)
     return Library(content, threads)
 
 

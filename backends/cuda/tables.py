@@ -83,11 +83,6 @@ def read_tasks(program: Mapping[str, Any]) -> tuple[Task, ...]:
     )
 
 
-def read_layers(program: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """What the launches compute. Raises KeyError or TypeError if the table is broken."""
-    return tuple(Layer(**{**row, "shape": tuple(row["shape"])}) for row in program["layers"])
-
-
 def read_resources(program: Mapping[str, Any]) -> dict[str, Resources]:
     """What the kernels need. Raises KeyError or TypeError if the table is broken."""
     return {str(name): Resources(**used) for name, used in program["kernels"].items()}

@@ -10,7 +10,7 @@ from cnndsl.backends.native.packing import Packing
 
 
 @dataclass(frozen=True)
-class Driver:
+class CallTable:
     """The steps of a program: of each the kernel's symbol and the memory that it is given.
 
     `regions` are the names of the blocks of memory, and their floats: the arena, the weights, so
@@ -25,8 +25,8 @@ class Driver:
     @classmethod
     def of(
         cls, program: Program, symbols: Sequence[str], packing: Packing, features: tuple[str, ...]
-    ) -> Driver:
-        """The driver of a program; `symbols` names the kernel of each step."""
+    ) -> CallTable:
+        """The table of a program; `symbols` names the kernel of each step."""
         names = [*program.graph.inputs, *program.graph.outputs.values()]
         ports = [(name, program.layouts[name]) for name in names]
         calls = []

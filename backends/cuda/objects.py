@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
@@ -19,6 +19,7 @@ from cnndsl.backends.cuda.toolchain import (
     versions,
 )
 from cnndsl.runtime.cache import Store
+from cnndsl.runtime.options import Progress, silent
 
 CHUNK = 16
 """Kernels at most that nvcc translates in one go: it reads what they share once."""
@@ -33,13 +34,13 @@ class Code:
 
 
 def make_code(
-    sources: Mapping[str, Source], progress: Callable[[int], None] = lambda done: None
+    sources: Mapping[str, Source], progress: Progress = silent
 ) -> tuple[dict[str, Code], int]:
     """The code of kernels by name from their sources, and how many came from the cache.
 
     The others are compiled on all cores. Code in the cache is used if this machine's compiler
-    made it, or if there is no compiler here. `progress` is told how many kernels are done, each
-    time some are. Raises CnnError (E0741) if a compiler is needed, and missing or fails.
+    made it, or if there is no compiler here. Raises CnnError (E0741) if a compiler is needed, and
+    missing or fails.
     """
     store, compiler = Store("kernels"), versions()
     found = {
@@ -48,7 +49,7 @@ def make_code(
         if (code := _read(store.get(_key(source)), compiler)) is not None
     }
     hits = len(found)
-    progress(hits)
+    progress("compiling", hits, len(sources))
     missing = {name: source for name, source in sources.items() if name not in found}
     if missing:
         require_compiler()
@@ -56,7 +57,7 @@ def make_code(
         for name, code in made.items():
             store.put(_key(sources[name]), _written(code, compiler))
         found |= made
-        progress(len(found))
+        progress("compiling", len(found), len(sources))
     if missing:
         store.trim()
     return found, hits

@@ -1,0 +1,1 @@
+"""Which of several kernels is the fastest here."""

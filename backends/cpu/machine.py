@@ -17,6 +17,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.cache import Store
+from cnndsl.runtime.module import require_float32
 
 LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
     "avx512": (("avx512f", "avx512vl", "avx512bw", "avx512dq"), 16, 32),
@@ -119,6 +120,7 @@ def machine_for(graph: Graph, options: CpuOptions, machine: Machine | None = Non
         hint = "pip install 'cnndsl[tvm]'; to run compiled modules it is not needed"
         raise CnnError.of("E0721", "TVM, which makes native code, is not installed", hint=hint)
     require_known_sizes(graph)
+    require_float32(graph)
     if machine is None:
         found = find_machine(options.mcpu)
         machine = replace(found, cores=options.threads or found.cores)

@@ -16,7 +16,7 @@ from cnndsl.backends.native.module import make_artefact
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.layers import Build
-from cnndsl.runtime.module import Array
+from cnndsl.runtime.module import Array, require_float32
 from cnndsl.runtime.options import CompileOptions
 
 
@@ -30,6 +30,7 @@ def compile_module(
     """
     options = CudaOptions.of(options)
     require_known_sizes(graph)
+    require_float32(graph)
     machine = find_machine(options.arch, options.precision)
     choices = choices_of_gpus()
     batch = options.batch or 1

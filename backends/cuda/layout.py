@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from cnndsl.backends.cuda.machine import SIZES, Precision
-from cnndsl.ir.types import TensorType
+from cnndsl.backends.cuda.machine import TYPES, Precision
+from cnndsl.ir.types import FLOAT32, DType, TensorType
 
 Axes = tuple[int, int, int]
 
@@ -20,7 +20,7 @@ class Layout:
     lanes of the last block that hold no channel hold any finite number.
     """
 
-    type: str
+    dtype: DType
     batch: int
     channels: int
     sizes: Axes
@@ -35,7 +35,7 @@ class Layout:
         sizes = _sizes(tensor)
         pixel = -(-tensor.channels // precision.block) * precision.block
         layout = cls(
-            precision.type, batch, tensor.channels, sizes, precision.block, 0, 1, (0, 0, 0)
+            precision.dtype, batch, tensor.channels, sizes, precision.block, 0, 1, (0, 0, 0)
         )
         return layout.placed(pixel, pixel * math.prod(sizes))
 
@@ -46,7 +46,7 @@ class Layout:
         plane = math.prod(sizes)
         strides = (sizes[1] * sizes[2], sizes[2], 1)
         return cls(
-            "float", batch, tensor.channels, sizes, 1, plane * tensor.channels, plane, strides
+            FLOAT32, batch, tensor.channels, sizes, 1, plane * tensor.channels, plane, strides
         )
 
     def placed(self, pixel: int, sample: int) -> Layout:
@@ -66,6 +66,11 @@ class Layout:
         return replace(self, sizes=sizes, strides=(0, 0, 0))
 
     @property
+    def type(self) -> str:
+        """The type of a number in the CUDA text."""
+        return TYPES[self.dtype]
+
+    @property
     def positions(self) -> int:
         """Positions of a map."""
         return math.prod(self.sizes)
@@ -83,12 +88,12 @@ class Layout:
     @property
     def sample_bytes(self) -> int:
         """Bytes of one dense sample."""
-        return self.positions * self.padded * SIZES[self.type]
+        return self.positions * self.padded * self.dtype.bytes
 
     @property
     def bytes(self) -> int:
         """Bytes of the numbers that count, of all samples."""
-        return self.batch * self.channels * self.positions * SIZES[self.type]
+        return self.batch * self.channels * self.positions * self.dtype.bytes
 
     def struct(self, name: str) -> str:
         """The struct of the CUDA text.

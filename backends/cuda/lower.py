@@ -10,7 +10,7 @@ from typing import Any
 from cnndsl.backends.cuda.kernel import Call, Kernel, kernel_text
 from cnndsl.backends.cuda.kernels import choose
 from cnndsl.backends.cuda.layout import Layout
-from cnndsl.backends.cuda.machine import SIZES, Machine
+from cnndsl.backends.cuda.machine import Machine
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.backends.native.task import parts_of
 from cnndsl.ir.graph import Graph, Node
@@ -124,7 +124,7 @@ class _Lowering:
         """
         if name not in self.plan.places:
             return layout
-        sample = self.plan.sample_stride(name) // SIZES[layout.type]
+        sample = self.plan.sample_stride(name) // layout.dtype.bytes
         return layout.placed(sample // layout.positions, sample)
 
     def _slot(self, name: str) -> Slot:
@@ -157,7 +157,7 @@ class _Lowering:
             if index in self.plan.places[name].operands:
                 last = index == len(operands) - 1
                 channels = output.padded - start if last else x.type.channels
-                offset = slot.offset + start * SIZES[output.type]
+                offset = slot.offset + start * output.dtype.bytes
                 identity = Node(name, Part.of(Identity(), [x.type]))
                 part = output.part(channels)
                 yield self._step(name, [x.name], part, Slot(slot.region, offset), identity)

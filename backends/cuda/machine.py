@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.types import FLOAT16, FLOAT32, DType
 
 VECTOR = 16
 """Bytes of a vector: what a thread reads, writes or copies at a time."""
@@ -13,28 +14,28 @@ VECTOR = 16
 
 @dataclass(frozen=True)
 class Precision:
-    """How numbers are stored between kernels (a type of the CUDA text), and how multiplied.
+    """How numbers are stored between kernels, and how multiplied.
 
     By name: `f16` multiplies halves and `tf32` floats rounded to it, both on tensor cores. Sums
     are always float32.
     """
 
     name: str
-    type: str
+    dtype: DType
 
     @property
     def block(self) -> int:
         """Channels in a vector."""
-        return VECTOR // SIZES[self.type]
+        return VECTOR // self.dtype.bytes
 
 
-SIZES = {"float": 4, "Half": 2}
-"""Bytes of the types of the CUDA text."""
+TYPES = {FLOAT32: "float", FLOAT16: "Half"}
+"""Number formats in the CUDA text."""
 
 PRECISIONS = {
-    "f32": Precision("f32", "float"),
-    "tf32": Precision("tf32", "float"),
-    "f16": Precision("f16", "Half"),
+    "f32": Precision("f32", FLOAT32),
+    "tf32": Precision("tf32", FLOAT32),
+    "f16": Precision("f16", FLOAT16),
 }
 
 

@@ -86,7 +86,7 @@ class CudaModule(NativeModule):
         )
 
     def _bytes(self, port: Port) -> int:
-        return math.prod(self.batch_shape(port)) * 4
+        return math.prod(self.batch_shape(port)) * port.type.dtype.bytes
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs; without a fixed batch size one sample after another."""

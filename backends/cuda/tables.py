@@ -9,8 +9,9 @@ from typing import Any
 from cnndsl.backends.cuda.kernel import Launch
 from cnndsl.backends.cuda.lower import Program, Slot, Step
 from cnndsl.backends.cuda.toolchain import Resources
-from cnndsl.backends.native.packing import Packing, Weight, pack
+from cnndsl.backends.native.packing import FLOAT, Packing, Weight, pack
 from cnndsl.ir.text import operator_text
+from cnndsl.ir.types import FLOAT16, FLOAT32
 from cnndsl.runtime.layers import Layer
 
 WEIGHTS = "weights"
@@ -35,7 +36,7 @@ def weights_of(step: Step) -> dict[str, Weight]:
     """The weights of a kernel as they lie in memory."""
     halves = step.kernel.halves
     return {
-        role: Weight(expression, "float16" if role in halves else "float32")
+        role: Weight(expression, FLOAT16 if role in halves else FLOAT32)
         for role, expression in step.kernel.weights.items()
     }
 
@@ -56,14 +57,14 @@ def describe(
 
 
 def _task(step: Step, offsets: tuple[int, ...]) -> Task:
-    weights = (Slot(WEIGHTS, offset * 4) for offset in offsets)
+    weights = (Slot(WEIGHTS, offset * FLOAT) for offset in offsets)
     return Task(step.symbol, step.kernel.launch, (step.output, *step.inputs, *weights))
 
 
 def _layer(program: Program, step: Step) -> Layer:
     node, output = program.graph[step.node], step.call.output
     macs = node.macs * output.batch
-    weights = sum(weight.size for weight in weights_of(step).values()) * 4
+    weights = sum(weight.bytes for weight in weights_of(step).values())
     read = sum(x.bytes for x in step.call.inputs) + weights
     shape = (output.batch, *(n for n in node.type.shape if isinstance(n, int)))
     return Layer(

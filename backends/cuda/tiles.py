@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnndsl.backends.cuda.machine import SIZES, Machine
+from cnndsl.backends.cuda.machine import Machine
+from cnndsl.ir.types import FLOAT32
 
 LATENCY = 700
 """Cycles until a copy from global memory has arrived."""
@@ -64,7 +65,7 @@ class Tile:
     def shared(self, stages: int) -> int:
         """Bytes of shared memory: tiles on their way, or the sums."""
         copied = stages * (self.rows * self.row + self.columns * self.weight_row)
-        return max(copied, self.rows * (self.columns + 4) * 4)
+        return max(copied, self.rows * (self.columns + 4) * FLOAT32.bytes)
 
     def ahead(self, stages: int) -> int:
         """Steps whose copies are on their way while one is multiplied, and by wgmma another."""
@@ -176,7 +177,7 @@ def make_choice(product: Product, tile: Tile, split: int, machine: Machine) -> C
 
 def cycles(choice: Choice, machine: Machine) -> float:
     """The time of a product in the model."""
-    tile, arch, size = choice.tile, machine.arch, SIZES[machine.precision.type]
+    tile, arch, size = choice.tile, machine.arch, machine.precision.dtype.bytes
     blocks = choice.grid[0] * choice.grid[1] * choice.grid[2]
     waves = -(-blocks // (arch.processors * choice.resident))
     together = min(choice.resident, -(-blocks // arch.processors))

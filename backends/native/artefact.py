@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cnndsl.backends.native import SUFFIX
-from cnndsl.backends.native.packing import Packing, Weight, aligned
+from cnndsl.backends.native.packing import FLOAT, Packing, Weight, aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.serialise import expressions_from_json, expressions_to_json
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import DTYPES, FLOAT16, FLOAT32, TensorType
 from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_member
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Port
 
 FORMAT = 7
 MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
-DTYPES = {"float32": ("F32", 4), "float16": ("F16", 2)}
-"""Types of packed weights: safetensors' name, bytes of a number."""
+CODES = {FLOAT32: "F32", FLOAT16: "F16"}
+"""What safetensors calls the number formats of packed weights."""
 Result = TypeVar("Result")
 
 
@@ -81,7 +81,7 @@ def _recipe(packing: Packing) -> dict[str, Any]:
     expressions = {name: weight.expression for name, (weight, _) in packing.entries.items()}
     return {
         **expressions_to_json(expressions),
-        "dtypes": [weight.dtype for weight, _ in packing.entries.values()],
+        "dtypes": [weight.dtype.name for weight, _ in packing.entries.values()],
         "offsets": [offset for _, offset in packing.entries.values()],
         "size": packing.size,
     }
@@ -93,10 +93,10 @@ def _header(packing: Packing) -> bytes:
     spans = zip(packing.entries.items(), pairwise([*offsets, packing.size]), strict=True)
     tensors = {}
     for (name, (weight, _)), (first, stop) in spans:
-        dtype, length = DTYPES[weight.dtype]
-        numbers = (stop - first) * 4 // length
-        span = [first * 4, stop * 4]
-        tensors[name] = {"dtype": dtype, "shape": [numbers], "data_offsets": span}
+        span = [first * FLOAT, stop * FLOAT]
+        numbers = (span[1] - span[0]) // weight.dtype.bytes
+        code = CODES[weight.dtype]
+        tensors[name] = {"dtype": code, "shape": [numbers], "data_offsets": span}
     text = json_bytes(tensors)
     return struct.pack("<Q", len(text)) + text
 
@@ -138,7 +138,7 @@ def _weights(
     info = archive.getinfo(WEIGHTS)
     with archive.open(info) as member:
         (length,) = struct.unpack("<Q", member.read(8))
-    size = packing.size * 4
+    size = packing.size * FLOAT
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != 8 + length + size:
         raise ValueError(f"{WEIGHTS} has not the size that {RECIPE} asks for")
     file.seek(info.header_offset + 26)
@@ -157,9 +157,10 @@ def _weights(
 
 def _packing(recipe: dict[str, Any]) -> Packing:
     expressions = expressions_from_json(recipe)
-    if not set(recipe["dtypes"]) <= set(DTYPES):
+    dtypes = [DTYPES[name] for name in recipe["dtypes"]]
+    if not set(dtypes) <= set(CODES):
         raise ValueError("its weights are of an unknown type")
-    rows = zip(expressions.items(), recipe["dtypes"], recipe["offsets"], strict=True)
+    rows = zip(expressions.items(), dtypes, recipe["offsets"], strict=True)
     entries = {
         name: (Weight(expression, dtype), int(offset)) for (name, expression), dtype, offset in rows
     }

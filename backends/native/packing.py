@@ -15,11 +15,12 @@ import numpy as np
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.algebra import pad, reshape, slice_axis, transpose
 from cnndsl.ir.expressions import Apply, Expression, Parameter, parameters_of
+from cnndsl.ir.types import FLOAT32, DType
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import Evaluator, evaluate
 
-FLOAT = 4
-"""Bytes of a float32."""
+FLOAT = FLOAT32.bytes
+"""Bytes of a word, in which weights and the arena of a CPU are counted."""
 ALIGNMENT = 64
 """Bytes: where arrays start that kernels read or write vectors of."""
 PIECE = 1 << 22
@@ -33,21 +34,25 @@ class Weight:
     """What a kernel reads as it lies in memory; `dtype` is float32 or float16."""
 
     expression: Expression
-    dtype: str = "float32"
+    dtype: DType = FLOAT32
+
+    @property
+    def bytes(self) -> int:
+        """Up to a multiple of the alignment."""
+        used = math.prod(self.expression.shape) * self.dtype.bytes
+        return max(1, -(-used // ALIGNMENT)) * ALIGNMENT
 
     @property
     def size(self) -> int:
-        """Words of 4 bytes, up to a multiple of the alignment."""
-        words = math.prod(self.expression.shape) * np.dtype(self.dtype).itemsize / 4
-        line = ALIGNMENT // 4
-        return max(1, math.ceil(words / line)) * line
+        """The same in words."""
+        return self.bytes // FLOAT
 
 
 @dataclass(frozen=True)
 class Packing:
     """The packed weights of a program.
 
-    `entries` maps a name to a packed weight and to its offset in words of 4 bytes; `offsets` lists
+    `entries` maps a name to a packed weight and to its offset in words; `offsets` lists
     for each step where its weights lie, in the order of its kernel. Equal weights are stored once.
     """
 
@@ -74,12 +79,12 @@ class Packing:
             evaluated = Evaluator(values)
             for weight, offset in group:
                 shape = weight.expression.shape
-                numbers = block[offset : offset + weight.size].view(weight.dtype)
+                numbers = block[offset : offset + weight.size].view(weight.dtype.name)
                 target = numbers[: math.prod(shape)].reshape(shape)
                 if math.prod(shape) > PIECE and _rows(weight.expression, 0, 1):
                     _fill_by_rows(target, weight, values)
                 else:
-                    target[...] = evaluated(weight.expression, weight.dtype)
+                    target[...] = evaluated(weight.expression, weight.dtype.name)
 
         with ThreadPoolExecutor() as pool:
             deque(pool.map(fill, groups.values()), maxlen=0)
@@ -93,7 +98,7 @@ def _fill_by_rows(target: Array, weight: Weight, values: Mapping[str, Array]) ->
         stop = min(first + count, len(target))
         part = _rows(weight.expression, first, stop)
         assert part
-        target[first:stop] = evaluate(part, values, weight.dtype)
+        target[first:stop] = evaluate(part, values, weight.dtype.name)
 
 
 def _rows(whole: Expression, first: int, stop: int) -> Expression | None:

@@ -12,7 +12,7 @@ from cnndsl.backends.numpy.options import ReferenceOptions
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
-from cnndsl.runtime.module import Array
+from cnndsl.runtime.module import Array, require_float32
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,11 @@ class ReferenceBackend:
     ) -> ReferenceModule:
         """A module from an inference graph and the arrays of all its parameters by name.
 
-        Raises CnnError (E0710) for a dtype other than float32 and float64.
+        Raises CnnError (E0710) for a dtype other than float32 and float64, or a tensor that is
+        not float32.
         """
         asked = ReferenceOptions.of(options)
+        require_float32(graph)
         if asked.dtype not in ("float32", "float64"):
             raise CnnError.of(
                 "E0710",

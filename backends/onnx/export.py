@@ -19,7 +19,7 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.part import Part
 from cnndsl.ir.types import TensorType
-from cnndsl.runtime.module import Array, graph_ports
+from cnndsl.runtime.module import Array, graph_ports, require_float32
 from cnndsl.runtime.options import CompileOptions
 
 SMALL = 1024
@@ -31,6 +31,7 @@ def compile_module(
 ) -> OnnxModule:
     """A module for the graph; see `cnndsl.runtime.backend.Backend.compile`."""
     options = OnnxOptions.of(options)
+    require_float32(graph)
     metadata = {
         "network": graph.name,
         "version": cnndsl.__version__,

@@ -6,6 +6,7 @@ import math
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.types import FLOAT32
 
 SUFFIX = ".onnx"
 LARGEST_FILE = 2**31 - 1
@@ -15,7 +16,7 @@ LARGEST_FILE = 2**31 - 1
 def check_graph(graph: Graph) -> None:
     """Raise CnnError (E0701) if a graph's weights, which need not exist yet, are too large."""
     weights = {weight for node in graph.nodes() for weight in node.params.values()}
-    check_bytes(sum(4 * math.prod(weight.shape) for weight in weights))
+    check_bytes(sum(FLOAT32.bytes * math.prod(weight.shape) for weight in weights))
 
 
 def check_bytes(weights: int) -> None:

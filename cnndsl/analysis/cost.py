@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from cnndsl.ir.expressions import parameters_of
 from cnndsl.ir.graph import Graph, Node
-
-FLOAT32 = 4
-"""Bytes of one number."""
+from cnndsl.ir.types import FLOAT32
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Cost:
 
     `params` counts learned numbers, `unlearned` running statistics and fixed centres; a
     parameter shared by several nodes counts at the first of them. `macs` counts multiply-adds
-    of convolutions and fully connected layers, `bytes` the float32 results. Both are None if
+    of convolutions and fully connected layers, `bytes` the results. Both are None if
     they depend on an open size.
     """
 
@@ -31,7 +29,7 @@ class Cost:
     @property
     def weight_bytes(self) -> int:
         """Bytes of all parameters as float32."""
-        return (self.params + self.unlearned) * FLOAT32
+        return (self.params + self.unlearned) * FLOAT32.bytes
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -62,7 +60,7 @@ def node_costs(graph: Graph) -> dict[str, Cost]:
                 if parameter.name not in counted:
                     counted.add(parameter.name)
                     sizes[parameter.learned] += math.prod(parameter.shape)
-        activation = None if node.type.is_open else node.type.elements * FLOAT32
+        activation = None if node.type.is_open else node.type.bytes
         costs[node.name] = Cost(sizes[True], sizes[False], _macs(node), activation)
     return costs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from cnndsl import __version__
@@ -15,7 +14,8 @@ from cnndsl.diagnostics import Diagnostic, Span
 from cnndsl.ir.described import Described
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.operator import attribute_values
+from cnndsl.ir.types import DType, TensorType
 
 
 def report(network: Described) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _node(graph: Graph, node: Node, costs: Mapping[str, Cost]) -> dict[str, Any]
     return {
         "name": node.name,
         "op": node.op.name,
-        "attributes": {f.name: _plain(getattr(node.op, f.name)) for f in fields(node.op)},
+        "attributes": {name: _plain(value) for name, value in attribute_values(node.op).items()},
         "inputs": [producer.name for producer in graph.producers(node)],
         "shape": _sizes(node.type),
         "params": cost.params,
@@ -127,6 +127,6 @@ def _sizes(tensor: TensorType) -> list[int | str]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, OpenDim):
+    if isinstance(value, OpenDim | DType):
         return str(value)
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

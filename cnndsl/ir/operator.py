@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import Enum, Flag
 from typing import Any, ClassVar
 
 from cnndsl.ir.formula import Formula
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import FLOAT32, DType, TensorType
 
 
 class Sign(Enum):
@@ -93,7 +93,8 @@ class Operator(ABC):
 
     Operators that read the input's rank first `bind` to their operands, which expands sizes to
     one for each axis and paddings to numbers. `infer`, `parameters` and `macs`, and all
-    backends, see bound operators only. `bind` and `infer` raise OperatorError.
+    backends, see bound operators only. `bind` and `infer` raise OperatorError. `infer` is about
+    shapes alone: `output_type` adds the dtype.
     """
 
     name: ClassVar[str]
@@ -130,7 +131,7 @@ class Operator(ABC):
 
     def is_identity(self, x: TensorType) -> bool:
         """Whether y = x for a single operand of this type, once bound."""
-        same = self.selects and self.infer([x]) == x
+        same = self.selects and self.output_type([x]) == x
         return same and set(self.windows([x]) or (POINT,)) == {POINT}
 
     def bind(self, inputs: Sequence[TensorType]) -> Operator:
@@ -140,9 +141,27 @@ class Operator(ABC):
         """
         return self
 
+    @property
+    def dtype(self) -> DType | None:
+        """The dtype of the result, if it is not that of the operands."""
+        return None
+
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        """The type of the result."""
+        """The shape of the result; the dtype does not count."""
         return inputs[0]
+
+    def output_type(self, inputs: Sequence[TensorType]) -> TensorType:
+        """The type of the result: the inferred shape, of the operands' dtype or the operator's own.
+
+        Raises OperatorError if the operator cannot take the operands, or (E0315) they have
+        different dtypes.
+        """
+        dtypes = [x.dtype for x in inputs]
+        if len(set(dtypes)) > 1:
+            shown = " and ".join(map(str, dtypes))
+            message = f"{self.name} needs operands of one dtype, not {shown}"
+            raise OperatorError("E0315", message, show_operands=True)
+        return replace(self.infer(inputs), dtype=self.dtype or dtypes[0])
 
     def takes(self, count: int) -> bool:
         """Whether the operator can join that many operands."""
@@ -159,3 +178,9 @@ class Operator(ABC):
     def macs(self, inputs: Sequence[TensorType], output: TensorType) -> int:
         """Multiply-adds for one sample, of convolutions and fully connected layers only."""
         return 0
+
+
+def attribute_values(op: Operator) -> dict[str, Any]:
+    """The attributes by name, without the dtype where it is float32, as it is unless declared."""
+    values = {f.name: getattr(op, f.name) for f in fields(op)}
+    return {name: value for name, value in values.items() if value != FLOAT32}

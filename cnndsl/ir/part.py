@@ -51,7 +51,7 @@ class Part(Generic[Op]):
     ) -> Part[Operator]:
         """An operator bound to its operands. Raises OperatorError if it cannot take them."""
         bound = op.bind(inputs)
-        return Part(bound, dict(params or {}), tuple(inputs), bound.infer(inputs))
+        return Part(bound, dict(params or {}), tuple(inputs), bound.output_type(inputs))
 
 
 class Chain(Generic[Op]):

@@ -7,15 +7,15 @@ listed once each, arguments first, and referred to by their index.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from cnndsl.ir.attributes import VALUES, attribute_kinds, build, required_attributes
 from cnndsl.ir.dims import Atom, Dim, OpenDim, Quotient, Symbol
 from cnndsl.ir.expressions import Apply, Constant, Expression, Parameter
 from cnndsl.ir.graph import Auxiliary, Graph, Node
-from cnndsl.ir.operator import Operator
+from cnndsl.ir.operator import Operator, attribute_values
 from cnndsl.ir.operators import BY_NAME, Input, SqueezeExcite
+from cnndsl.ir.types import DType
 
 PLAIN: dict[str, type[Operator]] = {**BY_NAME, SqueezeExcite.name: SqueezeExcite}
 """Operators whose attributes are plain values."""
@@ -79,10 +79,10 @@ def expressions_from_json(data: Mapping[str, Any]) -> dict[str, Expression]:
 
 
 def _attributes(op: Operator) -> dict[str, Any]:
-    values = {f.name: getattr(op, f.name) for f in fields(op)}
+    values = attribute_values(op)
     if isinstance(op, Input):
         values["shape"] = [_dim_to_json(dim) for dim in op.shape]
-    return values
+    return {n: value.name if isinstance(value, DType) else value for n, value in values.items()}
 
 
 class _ExpressionTable:

@@ -12,13 +12,31 @@ Shape: TypeAlias = tuple[Dim, ...]
 
 
 @dataclass(frozen=True)
+class DType:
+    """A format of numbers by numpy's name, and the bytes of one number."""
+
+    name: str
+    bytes: int
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int32": 4, "int8": 1, "uint8": 1}
+DTYPES = {name: DType(name, size) for name, size in _BYTES.items()}
+"""All formats that tensors can have."""
+FLOAT32, FLOAT16 = DTYPES["float32"], DTYPES["float16"]
+
+
+@dataclass(frozen=True)
 class TensorType:
-    """The shape of one sample, channels first; the batch axis in front is implied.
+    """The shape of one sample, channels first, and its numbers' format; the batch axis is implied.
 
     `(C,)` is a vector, `(C, L)` a 1-D signal, `(C, H, W)` an image, `(C, D, H, W)` a volume.
     """
 
     shape: Shape
+    dtype: DType = FLOAT32
 
     @property
     def channels(self) -> int:
@@ -48,10 +66,16 @@ class TensorType:
             raise ValueError(f"{self} has an open size")
         return math.prod(d for d in self.shape if isinstance(d, int))
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of one sample, dense. Raises ValueError if a size is open."""
+        return self.elements * self.dtype.bytes
+
     def __str__(self) -> str:
         shown = [str(d) for d in self.shape]
         between = " x " if "(" in "".join(shown) else "x"
-        return between.join(f"({d})" if _is_sum(d) else str(d) for d in self.shape)
+        sizes = between.join(f"({d})" if _is_sum(d) else str(d) for d in self.shape)
+        return sizes if self.dtype == FLOAT32 else f"{sizes} {self.dtype}"
 
 
 def _is_sum(dim: Dim) -> bool:

@@ -9,9 +9,9 @@ from enum import StrEnum
 from cnndsl.ir.graph import Node
 
 
-def float32_bytes(node: Node) -> int:
+def dense_bytes(node: Node) -> int:
     """Bytes of one sample of a node's result, dense. Raises ValueError if a size is open."""
-    return node.type.elements * 4
+    return node.type.bytes
 
 
 def one_layout(node: Node) -> Hashable:
@@ -41,7 +41,7 @@ class Options:
     """
 
     batch: int = 1
-    sample_bytes: Callable[[Node], int] = float32_bytes
+    sample_bytes: Callable[[Node], int] = dense_bytes
     layout: Callable[[Node], Hashable] = one_layout
     channel_block: int = 1
     interleaved: bool = False

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Reads
 from cnndsl.ir.operators import Activation, BatchNorm, Concat, Flatten, Identity, Slice
-from cnndsl.memory.model import float32_bytes
+from cnndsl.memory.model import dense_bytes
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class TrainingMemory:
 
 
 def training_memory(
-    graph: Graph, batch: int = 1, sample_bytes: Callable[[Node], int] = float32_bytes
+    graph: Graph, batch: int = 1, sample_bytes: Callable[[Node], int] = dense_bytes
 ) -> TrainingMemory:
     """What to keep for one step with a graph as it is trained, auxiliary outputs included.
 

@@ -91,7 +91,7 @@ def _merged(
     assert isinstance(first.op, Conv)
     kernels = [_Kernel.of(term, first.op, x) for term in terms]
     op = _union(first.op, kernels)
-    if node.type != op.infer([x.type]):
+    if node.type != op.output_type([x.type]):
         raise Reject(f"{first.name} and the others do not read the same positions")
     width = x.type.channels // op.groups
     after = op.filters * width * math.prod(op.kernel)

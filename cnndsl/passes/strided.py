@@ -52,7 +52,7 @@ def _move(graph: Graph, node: Node) -> str | None:
         raise Reject(f"{describe(node)} is not pointwise")
     if not any(isinstance(reader.op, Subsample) for reader in readers) and not _ends(graph, node):
         raise Reject("no convolution before it would do less")
-    smaller = Subsample(stride).infer([node.type])
+    smaller = Subsample(stride).output_type([node.type])
     if isinstance(node.op, Conv | Subsample):
         product = tuple(s * t for s, t in zip(node.op.stride, stride, strict=True))
         node = graph.update(node, op=replace(node.op, stride=product), output=smaller)

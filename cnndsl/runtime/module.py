@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.ir.dims import Dim
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import FLOAT32, TensorType
 
 Array = NDArray[Any]
 
@@ -40,6 +40,13 @@ def graph_ports(graph: Graph, batch: int | None) -> tuple[tuple[Port, ...], tupl
     inputs = tuple(Port(name, graph[name].type, batch) for name in graph.inputs)
     outputs = tuple(Port(name, graph[node].type, batch) for name, node in graph.outputs.items())
     return inputs, outputs
+
+
+def require_float32(graph: Graph) -> None:
+    """Raise CnnError (E0710) if a tensor is not float32: no backend has kernels for others."""
+    for node in graph.nodes():
+        if node.type.dtype != FLOAT32:
+            raise CnnError.of("E0710", f"{node.name} is {node.type}: modules have float32 alone")
 
 
 class Module(ABC):
@@ -129,7 +136,7 @@ class Module(ABC):
         for name, text in re.findall(r"(\w+)=([1-9]\d{0,8}(?:x[1-9]\d{0,8})*)", declared):
             shape = tuple(map(int, text.split("x")))
             if name == port.name and _fits(shape, port.type.shape):
-                return TensorType(shape)
+                return replace(port.type, shape=shape)
         return port.type
 
     def by_name(self, arrays: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:

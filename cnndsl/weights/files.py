@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.types import FLOAT32
 from cnndsl.runtime.arrays import is_npz, read_npz
 from cnndsl.runtime.files import DamagedError, atomic_write
 from cnndsl.weights import torch_files
@@ -135,7 +136,7 @@ def save_safetensors(
         header["__metadata__"] = dict(sorted(metadata.items()))
     end = 0
     for name, array in sorted(arrays.items()):
-        start, end = end, end + 4 * array.size
+        start, end = end, end + FLOAT32.bytes * array.size
         header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (start, end)}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

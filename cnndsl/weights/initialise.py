@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.expressions import Parameter
+from cnndsl.ir.types import FLOAT32
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -36,7 +37,7 @@ def initialise(
 
     Raises CnnError (E0416) if they do not fit into memory.
     """
-    size = sum(4 * math.prod(parameter.shape) for parameter in parameters.values())
+    size = sum(FLOAT32.bytes * math.prod(parameter.shape) for parameter in parameters.values())
     if size > _memory():
         raise _too_large(size)
 

@@ -12,6 +12,7 @@ from cnndsl.backends.native.packing import Weight, aligned, pack
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.algebra import concat, multiply, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression, Parameter
+from cnndsl.ir.types import DTYPES
 from cnndsl.weights.evaluate import evaluate
 
 PARAMETER = Parameter("w", (37, 24), "he")
@@ -32,7 +33,7 @@ def test_parts_give_the_same_numbers(name: str, dtype: str, monkeypatch: pytest.
     monkeypatch.setattr(packing, "PIECE", 100)
     expression: Expression = EXPRESSIONS[name]
     values = {"w": np.random.default_rng(0).normal(size=(37, 24)).astype(np.float32)}
-    packed = pack([("node", {"weight": Weight(expression, dtype)})]).evaluate(values)
+    packed = pack([("node", {"weight": Weight(expression, DTYPES[dtype])})]).evaluate(values)
     expected = evaluate(expression, values, dtype)
     found = packed.view(dtype)[: expected.size].reshape(expected.shape)
     np.testing.assert_array_equal(found, expected)

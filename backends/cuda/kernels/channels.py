@@ -17,6 +17,7 @@ from cnndsl.ir.operators import (
     Slice,
     Softmax,
 )
+from cnndsl.ir.types import FLOAT32
 
 SHARING = (32, 64, 128, 256, 512, 1024)
 """Threads of a block to choose from that share the channels of a position."""
@@ -90,7 +91,7 @@ def softmax(call: Call[Any]) -> Iterator[Kernel]:
     positions = call.output.batch * call.output.positions
     busy = [n for n in SHARING if n < 2 * call.x.channels or n == SHARING[0]]
     for threads in nearest(min(busy[-1], 256), busy):
-        launch = Launch((positions, 1, 1), threads, threads * 4, cooperative=True)
+        launch = Launch((positions, 1, 1), threads, threads * FLOAT32.bytes, cooperative=True)
         constants = {"PADDED": call.output.padded}
         yield Kernel(
             "softmax", f"{threads} threads", "softmax", launch, call.step_weights(), constants

@@ -17,6 +17,7 @@ from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, FullyConnected
+from cnndsl.ir.types import FLOAT16
 
 MERGED = 16
 FAMILY_OF = {"fma": "sgemm", "mma": "gemm", "wgmma": "wgmma"}
@@ -116,7 +117,7 @@ def _product(call: Call[Any], windows: Windows, choice: Choice) -> Kernel:
             "VECTORS": _vectors(call, windows),
         },
         f"  typedef {tile.math} Math;\n",
-        frozenset({"weight"} if precision.type == "Half" else ()),
+        frozenset({"weight"} if precision.dtype == FLOAT16 else ()),
         specific=tile.unit == "wgmma",
     )
 

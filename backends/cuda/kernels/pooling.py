@@ -21,6 +21,7 @@ from cnndsl.ir.operators import (
     MaxPool,
 )
 from cnndsl.ir.operators.pooling import Pool
+from cnndsl.ir.types import FLOAT32
 
 LOWEST = -math.inf
 SUM = "v[i] += u[i];"
@@ -145,7 +146,7 @@ def _whole(call: Call[Any], combine: str, start: float, factor: float) -> Iterat
     )
     for threads, group in product(nearest(usual, SHARING), GROUPS):
         blocks = -(-call.output.blocks // group) * call.output.batch
-        shared = threads * call.output.block * 4
+        shared = threads * call.output.block * FLOAT32.bytes
         yield Kernel(
             "reduce",
             f"{threads} threads / {group}",

@@ -11,7 +11,6 @@ from itertools import cycle
 from cnndsl.backends.cuda.driver import Device, Function
 from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.lower import Step
-from cnndsl.backends.cuda.machine import SIZES
 from cnndsl.backends.cuda.tables import weights_of
 
 LAUNCHES, ROUNDS = 32, 5
@@ -51,7 +50,7 @@ class Timer(Device):
             driver.clear(address, size)
             return address
 
-        sizes = [weight.size * 4 for weight in weights_of(step).values()]
+        sizes = [weight.bytes for weight in weights_of(step).values()]
         copies = max(1, min(LAUNCHES, COLD // max(1, sum(sizes))))
         tensors = [zeros(_span(layout)) for layout in (step.call.output, *step.call.inputs)]
         arguments = [[*tensors, *map(zeros, sizes)] for _ in range(copies)]
@@ -89,4 +88,4 @@ class Timer(Device):
 def _span(layout: Layout) -> int:
     """Bytes from the first number of a tensor to behind its last."""
     numbers = layout.sample_stride * layout.batch + layout.channel_stride * layout.padded
-    return numbers * SIZES[layout.type]
+    return numbers * layout.dtype.bytes

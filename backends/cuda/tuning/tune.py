@@ -18,6 +18,7 @@ from cnndsl.backends.native.tuning import Choices, Trial, run_trials, trials_of
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.memory import require_known_sizes
+from cnndsl.runtime.module import require_float32
 from cnndsl.runtime.tuning import Tuned
 
 
@@ -33,6 +34,7 @@ def tune(graph: Graph, options: CudaOptions) -> tuple[Tuned, ...]:
     without a CUDA compiler, E0742 to E0745 as modules on the GPU do.
     """
     require_known_sizes(graph)
+    require_float32(graph)
     machine = find_machine(options.arch, options.precision)
     program = lower(graph, options.batch or 1, machine)
     trials = trials_of(

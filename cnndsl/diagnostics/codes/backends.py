@@ -24,7 +24,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0710": Entry(
         "unknown number type",
-        "The reference backend computes in float32 or float64.",
+        "The reference backend computes in float32 or float64, the others in float32. All take\n"
+        "networks of float32 tensors alone.",
     ),
     "E0711": Entry(
         "out of memory",

@@ -94,4 +94,8 @@ ENTRIES: dict[str, Entry] = {
         body("maxpool(2, pad=2)"),
         body("maxpool(2, pad=1)"),
     ),
+    "E0315": Entry(
+        "number formats do not join",
+        "All operands of an operator hold numbers of one format, such as float32.",
+    ),
 }

@@ -10,7 +10,13 @@ from cnndsl.ir.attributes import Kind, attribute
 from cnndsl.ir.formula import X
 from cnndsl.ir.operator import Operator, Reads, Sign, Windows
 from cnndsl.ir.operators.bases import Elementwise, Mover
-from cnndsl.ir.types import Shape, TensorType
+from cnndsl.ir.types import DTYPES, FLOAT32, DType, Shape, TensorType
+
+
+def _dtype(name: str) -> DType:
+    if name not in DTYPES:
+        raise ValueError
+    return DTYPES[name]
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class Input(Operator):
     operands: ClassVar[int | None] = 0
 
     shape: Shape = attribute(Kind("a list of sizes", tuple))
+    dtype: DType = attribute(Kind(f"one of {', '.join(DTYPES)}", _dtype), FLOAT32)
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """The declared shape."""

@@ -15,6 +15,7 @@ from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.cpu.runtime.library import available_cores
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.types import FLOAT32
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.cache import Store
 from cnndsl.runtime.module import require_float32
@@ -71,7 +72,7 @@ class Machine:
         They may where it gives a whole line of 64 bytes in a cycle, as in CPUs with vectors of that
         size.
         """
-        return self.lanes * 4 >= 64
+        return self.lanes * FLOAT32.bytes >= 64
 
     @property
     def is_amd(self) -> bool:

@@ -17,6 +17,7 @@ from cnndsl.backends.cpu.kernels.grouped.depthwise import Depthwise, packed, row
 from cnndsl.backends.cpu.kernels.kernel import Body, Call
 from cnndsl.backends.cpu.kernels.tiles import evenly
 from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.native.packing import FLOAT
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.expressions import Expression
 
@@ -34,7 +35,7 @@ def is_heavy(weight: tuple[int, ...], machine: Machine) -> bool:
 
     It does if it reads so many weights for each position.
     """
-    return 4 * math.prod(weight) >= far(machine)
+    return FLOAT * math.prod(weight) >= far(machine)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Bands:
         What single elements are computed from should stay there with it.
         """
         vectors = (1 if self.call.depthwise else 2) * self.grid.pieces.width * self.x.blocks
-        return evenly(self._share, far(self.call.machine) / (4 * vectors * self.x.block))
+        return evenly(self._share, far(self.call.machine) / (FLOAT * vectors * self.x.block))
 
     @property
     def scratch(self) -> Layout:

@@ -13,6 +13,7 @@ from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.kernels.tiles import PER_CYCLE, Pieces, Tile, evenly
 from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.native.packing import FLOAT
 from cnndsl.ir.operators import Add
 
 DEPTHS = (1, 1 / 2, 2, 1 / 4, 4)
@@ -114,7 +115,7 @@ class Cut:
     @property
     def _panel(self) -> int:
         """Bytes of the weights of an input block for one tile."""
-        return 4 * self.window.panel(self.tile.blocks)
+        return FLOAT * self.window.panel(self.tile.blocks)
 
     def depths(self) -> list[int]:
         """Input blocks of a part: as many as the cache holds, then fewer and more."""
@@ -131,7 +132,7 @@ class Cut:
     def blockings(self, depth: int) -> list[Blocking]:
         """Those with parts of so many input blocks, the best first."""
         machine, grid, x, rows = self.call.machine, self.grid, self.x, self.rows
-        whole = x.plane * x.blocks * 4 / grid.rows
+        whole = x.plane * x.blocks * FLOAT / grid.rows
         row_bytes = whole * min(1, depth * self.window.block / (x.blocks * x.block))
         y = self.call.output
         work = Work(
@@ -139,8 +140,8 @@ class Cut:
             samples=self.samples,
             chunks=self._chunks,
             cycles=_row_cycles(self.call, self.window, grid),
-            read=4 * x.plane * x.blocks * rows // grid.rows,
-            written=4 * y.plane * y.blocks * rows // grid.rows,
+            read=FLOAT * x.plane * x.blocks * rows // grid.rows,
+            written=FLOAT * y.plane * y.blocks * rows // grid.rows,
             weights=self._inner * self._panel * self._chunks,
         )
         if self.one_task:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cnndsl.backends.cpu.kernels.tiles import PER_CYCLE
 from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.native.packing import FLOAT
 
 TASK = 300
 """Cycles to begin a task."""
@@ -91,7 +92,7 @@ def prefers_bands(weight: tuple[int, ...], positions: int, machine: Machine) -> 
     the filters and reads the whole operand, which is stored after its prologue.
     """
     filters, channels = weight[:2]
-    cores, operand = machine.cores, 4 * positions * channels
+    cores, operand = machine.cores, FLOAT * positions * channels
     multiplies = positions * channels * filters / machine.lanes
     work = Work(
         rows=cores,
@@ -99,8 +100,8 @@ def prefers_bands(weight: tuple[int, ...], positions: int, machine: Machine) -> 
         chunks=cores,
         cycles=multiplies / PER_CYCLE / cores,
         read=operand,
-        written=4 * positions * filters,
-        weights=4 * filters * channels,
+        written=FLOAT * positions * filters,
+        weights=FLOAT * filters * channels,
     )
     apart = _cycles(work, cores, 1, machine) + operand / speeds_of(machine).foreign
     return _cycles(work, 1, cores, machine) <= apart

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.native.packing import FLOAT
 
 SIZES = {1: (1,), 2: (2, 4), 3: (2, 4), 5: (2, 4), 7: (2, 4)}
 """Outputs of a tile on an axis by the size of the kernel, where the rounding error stays small."""
@@ -64,7 +65,7 @@ def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
         return None
     taps = math.prod(shape.kernel)
     products = shape.samples * math.prod(shape.spatial) * taps * shape.pairs
-    weights = taps * shape.pairs * 4
+    weights = taps * shape.pairs * FLOAT
     direct = products / (2 * machine.lanes) / machine.cores
     direct += weights / bytes_per_cycle(weights, machine) / machine.cores + MEETING
     return best if cycles(shape, best, machine) < direct else None
@@ -110,17 +111,17 @@ def _cycles(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machin
     inputs = points * shape.channels * shape.groups * chunks.tiles
     outputs = points * shape.filters * shape.groups * chunks.tiles
     each = 2 + sum(m + r - 1 for m, r in zip(tile, shape.kernel, strict=True)) / 3
-    kept = 4 * (inputs + outputs) * (1 if machine.is_amd else PASSING)
+    kept = FLOAT * (inputs + outputs) * (1 if machine.is_amd else PASSING)
     moved = 8 / bytes_per_cycle(kept, machine)
     start, end = inputs * (each / lanes + moved), outputs * (each / lanes + moved)
     multiply = points * shape.pairs * chunks.tiles / (2 * lanes)
-    read = 4 * points * shape.pairs
+    read = FLOAT * points * shape.pairs
     if chunks.mode == PANELS:
         across = tile[1] + shape.kernel[1] - 1
         multiply *= STOPPED
         multiply += points * shape.pairs / lanes * across * TRANSFORM
         passes = shape.filters / (PANEL * lanes)
-        multiply += passes * 4 * inputs / bytes_per_cycle(4 * inputs, machine)
+        multiply += passes * FLOAT * inputs / bytes_per_cycle(FLOAT * inputs, machine)
         read = read // across * shape.kernel[1]
         start *= cores
     wait = read / bytes_per_cycle(read, machine)

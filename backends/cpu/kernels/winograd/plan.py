@@ -13,6 +13,7 @@ from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.kernels.tiles import Tile, evenly
 from cnndsl.backends.cpu.kernels.winograd.cost import PANELS, SHARED, Chunks
 from cnndsl.backends.cpu.kernels.winograd.transforms import Transform, transform
+from cnndsl.backends.native.packing import FLOAT
 from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
@@ -57,7 +58,7 @@ class WinogradPlan:
         inputs = call.x.blocks
         outputs = -(-y.blocks // tile.blocks) * tile.blocks
         span = inputs // op.groups
-        row = 4 * machine.lanes**2 * tile.blocks
+        row = FLOAT * machine.lanes**2 * tile.blocks
         weights = row * span * (outputs // tile.blocks) * math.prod(t.size for t in transforms)
         if chunks.mode == PANELS:
             depth = evenly(span, machine.caches[0] / 3 / (row * _run(transforms[1].size)))

@@ -1,5 +1,7 @@
 """Photos as inputs, against an antialiased triangle filter written out in float64."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -149,8 +151,9 @@ def test_damaged_files(tmp_path, noise):
         assert caught.value.diagnostics[0].code == "E0606", name
 
 
-@pytest.mark.parametrize("name", ["missing.png", "."])
+@pytest.mark.parametrize("name", ["missing.png", ".", "pipe.png"])
 def test_unreadable_paths(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe.png")  # which nobody writes to
     with pytest.raises(CnnError, match="E0606"):
         load_image(tmp_path / name, OPEN)
 

@@ -5,6 +5,7 @@ This module imports Pillow; import it only where an image is read.
 
 from __future__ import annotations
 
+import stat
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,8 @@ def _open(path: Path, mode: str) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise OSError("it is no regular file")
             with Image.open(path, formats=FORMATS) as file:
                 return _convert(ImageOps.exif_transpose(file), mode)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -17,6 +17,7 @@ braces mention.
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -127,6 +128,8 @@ def load_rules(path: str | PathLike[str]) -> Rules:
     """The rules in a file. Raises CnnError: E0601 if it cannot be read, E0407 for its lines."""
     path = Path(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise CnnError.of("E0601", f"cannot read {path}: it is no regular file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         text = content.decode()

@@ -1,5 +1,7 @@
 """Rename rules: what they match, what comes out, and where a mistake is."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,7 +139,8 @@ def test_files(tmp_path):
     path.write_bytes(b"#" * (2 << 20))
     with pytest.raises(CnnError, match=r"E0601.*more than 1 MiB"):
         load_rules(path)
-    for missing in (tmp_path, tmp_path / "missing"):
+    os.mkfifo(tmp_path / "pipe")  # which nobody writes to
+    for missing in (tmp_path, tmp_path / "missing", tmp_path / "pipe"):
         with pytest.raises(CnnError, match="E0601"):
             load_rules(missing)
 

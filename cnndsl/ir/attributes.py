@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
+from cnndsl.ir.dims import OpenDim
+
 Sizes: TypeAlias = tuple[int, ...]
 """One whole number for each spatial axis; a single one stands for every axis until bound."""
 
@@ -65,10 +67,19 @@ class AttributeValueError(ValueError):
 
     def __init__(self, name: str, says: str, value: Any):
         self.name = name
-        shown = "true" if value is True else "false" if value is False else str(value)
+        shown = _written(value)
         shown = shown if len(shown) <= 40 else shown[:37] + "..."
         most = f" (at most {LARGEST:,})" if _too_large(value) else ""
         super().__init__(f"{name} takes {says}, not {shown}{most}")
+
+
+def _written(value: Any) -> str:
+    """A number, text, size or list as the language writes it; operators and values have no text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    return str(value) if isinstance(value, int | float | str | OpenDim) else "another kind of value"
 
 
 def _too_large(value: Any) -> bool:

@@ -183,3 +183,19 @@ def test_some_axes_stay_open_and_names_of_the_text_do() -> None:
 def test_independent_errors_are_all_found_and_consequences_are_not() -> None:
     body = "let a = conv(4, 3, groups=5)\n a -> relu\n conv(0, 3) -> fc(3)\n dropout(2)"
     assert findings(body) == ["E0302", "E0309", "E0309"]
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        ("conv(relu, 3)", "another kind of value"),
+        ("conv(4, [3, relu])", "[3, another kind of value]"),
+        ("conv(4, x)", "another kind of value"),
+        ("conv([true, 2], 3)", "[true, 2]"),
+    ],
+)
+def test_wrong_attributes_are_shown_as_the_language_writes_them(body: str, value: str) -> None:
+    with pytest.raises(cnndsl.CnnError) as caught:
+        cnndsl.parse(f"network n {{ input x [3, 8, 8]\n {body} }}")
+    [finding] = caught.value.diagnostics
+    assert (finding.code, finding.message.rpartition("not ")[2]) == ("E0309", value)

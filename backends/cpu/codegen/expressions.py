@@ -131,9 +131,9 @@ def shuffled(vectors: Sequence[Expr], order: Sequence[int]) -> Expr:
     return tirx.Shuffle(list(vectors), [tirx.const(lane, "int32") for lane in order])
 
 
-def load(buffer: Any, index: Expr, lanes: int = 1) -> Expr:
-    """`lanes` neighbouring numbers of a buffer, from an index on."""
-    return tirx.BufferLoad(buffer, [span(index, lanes)])
+def load(buffer: Any, index: Expr, lanes: int = 1, step: int = 1) -> Expr:
+    """`lanes` numbers of a buffer from an index on, `step` apart."""
+    return tirx.BufferLoad(buffer, [span(index, lanes, step)])
 
 
 def floats(name: str, size: int, dtype: str = "float32") -> Any:
@@ -143,11 +143,12 @@ def floats(name: str, size: int, dtype: str = "float32") -> Any:
     )
 
 
-def span(index: Expr, lanes: int) -> Expr:
-    """The indices of `lanes` neighbouring numbers."""
+def span(index: Expr, lanes: int, step: int = 1) -> Expr:
+    """The indices of `lanes` numbers, `step` apart."""
     if lanes == 1:
         return index
-    return tirx.Ramp(index, 1 if isinstance(index, int) else tirx.const(1, index.ty.dtype), lanes)
+    step = step if isinstance(index, int) else tirx.const(step, index.ty.dtype)
+    return tirx.Ramp(index, step, lanes)
 
 
 def whole_number(name: str) -> Any:

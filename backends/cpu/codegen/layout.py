@@ -136,13 +136,21 @@ class Thinned(Layout):
 class Place:
     """Where a value belongs: the sample, the channel block, the position.
 
-    `lane` picks one channel of the block, for scalar values; None stands for all of them.
+    `lane` picks one channel of the block, for scalar values; None stands for all of them. In
+    blocks of one channel a place can be that of `width` columns, `step` positions apart on the
+    last axis, the first of which `position` names.
     """
 
     n: Expr
     block: Expr
     position: tuple[Expr, ...]
     lane: Expr | None = None
+    width: int = 1
+    step: int = 1
+
+    def lanes(self, layout: Layout) -> int:
+        """Numbers of the vector that lies there."""
+        return self.width if self.lane is not None else self.width * layout.block
 
 
 @dataclass(frozen=True)
@@ -153,13 +161,17 @@ class Tensor:
     layout: Layout
 
     def load(self, place: Place) -> Expr:
-        """The vector of a channel block, or one lane of it, at a position.
+        """The vector of a channel block, or one lane of it, at a position; or that of columns.
 
         A tensor of one vector for each sample, [channels], has the same value at all positions.
         """
         layout = self.layout
         position = place.position if layout.spatial else ()
         index = layout.index(place.n, place.block, position)
+        if place.width > 1:
+            if not layout.spatial:
+                return vector(load(self.buffer, index), place.width)
+            return load(self.buffer, index, place.width, place.step)
         if place.lane is None:
             return load(self.buffer, index, layout.block)
         return load(self.buffer, index + place.lane)
@@ -178,7 +190,7 @@ class Tensor:
         """Write the vector of a channel block, or one lane of it."""
         index = self.layout.index(place.n, place.block, place.position)
         if place.lane is None:
-            code.store(self.buffer, index, value, self.layout.block)
+            code.store(self.buffer, index, value, place.lanes(self.layout))
         else:
             code.store(self.buffer, index + place.lane, value)
 

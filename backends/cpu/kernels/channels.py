@@ -161,7 +161,7 @@ def local_response_norm(call: Call[LocalResponseNorm]) -> Kernel:
         return value * value
 
     def write_vectors(body: Body) -> None:
-        with body.vectors() as place:
+        for place in body.vectors():
             squares = _neighbours(body, place)
             total = body.code.register(vector(0.0, lanes), lanes)
             for shift in range(-reach, reach + 1):

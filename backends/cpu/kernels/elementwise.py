@@ -6,22 +6,23 @@ Activations, per-channel maps and joins are an identity with an epilogue.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from cnndsl.backends.cpu.codegen.expressions import Expr, div, load
+from cnndsl.backends.cpu.codegen.expressions import Expr, div, shuffled
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.operators import Identity, Subsample, Upsample
 
 
-def _kernel(call: Call[Any], source: Callable[[int, Expr], Expr]) -> Kernel:
-    """y[position] = x[source of the index on each axis]."""
+def _kernel(call: Call[Any], source: Callable[[int, Expr], Expr], step: int = 1) -> Kernel:
+    """y[position] = x[source of the index on each axis]; columns come from `step` apart."""
 
     def write(body: Body) -> None:
-        with body.vectors() as place:
+        for place in body.vectors():
             position = tuple(source(axis, index) for axis, index in enumerate(place.position))
-            body.write(place, body.read(Place(place.n, place.block, position)))
+            body.write(place, body.read(replace(place, position=position, step=step)))
 
     def write_between_layouts(body: Body) -> None:
         (x,) = body.inputs
@@ -34,36 +35,37 @@ def _kernel(call: Call[Any], source: Callable[[int, Expr], Expr]) -> Kernel:
 
 def identity(call: Call[Any]) -> Kernel:
     """y = x, also from one layout to another."""
-    if call.x.block == call.output.block == 1 and not call.epilogue and call.output.rank:
-        return Kernel("elementwise", {}, _copy_rows)
     return _kernel(call, lambda axis, index: index)
-
-
-def _copy_rows(body: Body) -> None:
-    """y = x, both plain: whole vectors of neighbouring columns, then what is left."""
-    code, x, y, lanes = body.code, body.inputs[0], body.output, body.call.machine.lanes
-    *outer, columns = y.layout.spatial
-    vectors, rest = divmod(columns, lanes)
-    with code.parallel(y.layout.batch, y.layout.channels, *outer) as (n, c, *row):
-        body.clear_halo(n, c, row)
-        source, target = (t.layout.index(n, c, (*row, 0)) for t in (x, y))
-        for first, count, width in ((0, vectors, lanes), (vectors * lanes, rest, 1)):
-            with code.loop(count) as index:
-                offset = first + index * width
-                value = load(x.buffer, source + offset, width)
-                code.store(y.buffer, target + offset, value, width)
 
 
 def subsample(call: Call[Subsample]) -> Kernel:
     """Every stride-th position."""
     stride = call.op.stride
-    return _kernel(call, lambda axis, index: index * stride[axis])
+    return _kernel(call, lambda axis, index: index * stride[axis], stride[-1])
 
 
 def upsample(call: Call[Upsample]) -> Kernel:
     """Every position `factor` times on each axis."""
     factor = call.op.factor
+    if call.x.block == call.output.block == 1:
+        return Kernel("elementwise", call.step_weights(), _repeat_columns)
     return _kernel(call, lambda axis, index: div(index, factor[axis]))
+
+
+def _repeat_columns(body: Body) -> None:
+    """Upsampling of plain maps: each vector of columns gives `factor` vectors."""
+    code, x, y, factor = body.code, body.inputs[0], body.output, body.call.op.factor
+    with body.rows(y.layout) as (n, block, outer):
+        body.clear_halo(n, block, outer)
+        row = [div(index, times) for index, times in zip(outer, factor[:-1], strict=True)]
+        for column, width in body.pieces(x.layout.spatial[-1]):
+            source = Place(n, block, (*row, column), width=width)
+            value = code.register(x.load(source), width).value
+            for part in range(factor[-1]):
+                first = column * factor[-1] + part * width
+                order = [(part * width + lane) // factor[-1] for lane in range(width)]
+                repeated = shuffled([value], order) if width > 1 else value
+                body.write(replace(source, position=(*outer, first)), repeated)
 
 
 FAMILIES: Makers = {Identity: identity, Subsample: subsample, Upsample: upsample}

@@ -181,11 +181,13 @@ class Body:
         place: Place,
         begun: int = 0,
     ) -> Expr:
-        lanes = layout.block if place.lane is None else 1
+        lanes = place.lanes(layout)
         others = iter(self.inputs[len(self.inputs) - self.call.joins :])
 
         def parameter(name: str) -> Expr:
             index = place.block * layout.block + (0 if place.lane is None else place.lane)
+            if place.width > 1:
+                return vector(load(self.weights[name], index), lanes)
             return load(self.weights[name], index, lanes)
 
         for index, part in enumerate(steps):
@@ -195,15 +197,36 @@ class Body:
             value = apply_step(part.op, value, lanes, f"{label}{index}", parameter, other)
         return value
 
-    @contextmanager
-    def vectors(self) -> Iterator[Place]:
-        """Every place of the output, in parallel; its halo is cleared on the way."""
-        layout, code = self.output.layout, self.code
-        columns = (layout.spatial or (1,))[-1]
+    def vectors(self, inner: range | None = None) -> Iterator[Place]:
+        """Every place of the output, in parallel; its halo is cleared on the way.
+
+        In a plain output vectors are of columns, of those in `inner`; all unless it is given.
+        What follows is written once for each kind of place.
+        """
+        layout = self.output.layout
         with self.rows(layout) as (n, block, outer):
             self.clear_halo(n, block, outer)
-            with code.loop(columns) as column:
-                yield Place(n, block, (*outer, column) if layout.spatial else ())
+            for column, width in self.pieces((layout.spatial or (1,))[-1], inner):
+                position = (*outer, column) if layout.spatial else ()
+                yield Place(n, block, position, width=width)
+
+    def pieces(self, columns: int, inner: range | None = None) -> Iterator[tuple[Expr, int]]:
+        """The first and the number of the columns that are computed together, in loops.
+
+        One, but in a plain output a vector of those in `inner`, all unless it is given.
+        """
+        lanes = self.call.machine.lanes if self.output.layout.block == 1 else 1
+        inner = range(columns) if inner is None or lanes == 1 else inner
+        vectors, start = len(inner) // lanes, inner.start
+        end = start + vectors * lanes
+        for first, count, width in (
+            (0, start, 1),
+            (start, vectors, lanes),
+            (end, columns - end, 1),
+        ):
+            if count:
+                with self.code.loop(count) as index:
+                    yield first + index * width, width
 
     @contextmanager
     def rows(self, layout: Layout) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
@@ -219,14 +242,18 @@ class Body:
     def scalars(self) -> Iterator[tuple[Place, Expr]]:
         """Every channel at every place of the output, and the number of the channel."""
         layout, code = self.output.layout, self.code
-        with self.vectors() as place:
-            if layout.channels % layout.block:
-                self.output.store(code, place, vector(0.0, layout.block))
-            with code.loop(layout.block) as lane:
-                channel = code.name(place.block * layout.block + lane)
-                inside = layout.channels % layout.block == 0 or channel < layout.channels
-                with code.when(inside):
-                    yield Place(place.n, place.block, place.position, lane), channel
+        columns = (layout.spatial or (1,))[-1]
+        with self.rows(layout) as (n, block, outer):
+            self.clear_halo(n, block, outer)
+            with code.loop(columns) as column:
+                place = Place(n, block, (*outer, column) if layout.spatial else ())
+                if layout.channels % layout.block:
+                    self.output.store(code, place, vector(0.0, layout.block))
+                with code.loop(layout.block) as lane:
+                    channel = code.name(place.block * layout.block + lane)
+                    inside = layout.channels % layout.block == 0 or channel < layout.channels
+                    with code.when(inside):
+                        yield replace(place, lane=lane), channel
 
     def clear_halo(self, n: Expr, block: Expr, outer: list[Expr]) -> None:
         """Clear the halo of a channel block if `outer` is its first row."""

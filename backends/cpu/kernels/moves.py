@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cnndsl.backends.cpu.codegen import tirx
-from cnndsl.backends.cpu.codegen.expressions import Expr, div, mod, number, split, vector
+from cnndsl.backends.cpu.codegen.expressions import Expr, div, mod, split, vector
 from cnndsl.backends.cpu.codegen.gather import Source, gathered, shuffle_source
 from cnndsl.backends.cpu.codegen.layout import Place, Tensor
 from cnndsl.backends.cpu.kernels.family import Makers
@@ -22,16 +23,28 @@ def _moved(
 ) -> Kernel:
     """Each output channel is a channel of the operand; None is zero.
 
-    `value` gives the same for one number, by the channel, where vectors do not serve.
+    `value` gives the same by the number of the channel where vectors do not serve: for one number,
+    or for the columns of plain maps.
     """
     if _are_vectors(call):
         return _in_vectors(call, sources)
 
     def write(body: Body) -> None:
+        if call.x.block == call.output.block == 1:
+            for place in body.vectors():
+                body.write(place, value(body.inputs[0], place, place.block))
+            return
         with body.scalars() as (place, channel):
             body.write(place, value(body.inputs[0], place, channel))
 
     return Kernel("moves", call.step_weights(), write)
+
+
+def _at(x: Tensor, place: Place, channel: Expr) -> Expr:
+    """Another channel at a place: one number, or those of its columns."""
+    if place.width > 1:
+        return x.load(replace(place, block=channel))
+    return x.channel(place.n, channel, place.position)
 
 
 def _are_vectors(call: Call[Any]) -> bool:
@@ -60,9 +73,7 @@ def take_slice(call: Call[Slice]) -> Kernel:
     """A range of the channels."""
     op = call.op
     sources = [(0, op.start + c) for c in range(call.output.channels)]
-    return _moved(
-        call, sources, lambda x, place, c: x.channel(place.n, c + op.start, place.position)
-    )
+    return _moved(call, sources, lambda x, place, c: _at(x, place, c + op.start))
 
 
 def shuffle(call: Call[Shuffle]) -> Kernel:
@@ -75,7 +86,7 @@ def shuffle(call: Call[Shuffle]) -> Kernel:
     return _moved(
         call,
         [(0, source(c)) for c in range(call.x.channels)],
-        lambda x, place, c: x.channel(place.n, source(c), place.position),
+        lambda x, place, c: _at(x, place, source(c)),
     )
 
 
@@ -85,8 +96,8 @@ def pad_channels(call: Call[Any]) -> Kernel:
 
     def value(x: Tensor, place: Place, c: Expr) -> Expr:
         inside = tirx.min(c, call.x.channels - 1)
-        given = x.channel(place.n, inside, place.position)
-        return tirx.Select(c < call.x.channels, given, number(0.0))
+        given = _at(x, place, inside)
+        return tirx.Select(c < call.x.channels, given, vector(0.0, place.width))
 
     return _moved(call, [*((0, c) for c in range(call.x.channels)), *[None] * missing], value)
 
@@ -139,6 +150,14 @@ def _prepare_blocks(body: Body) -> None:
 
 def _copy_blocks(body: Body, x: Tensor, start: int) -> None:
     code, layout = body.code, x.layout
+    if layout.block == 1 and layout.rank:
+        *outer, columns = layout.spatial
+        with code.parallel(layout.batch, layout.blocks, *outer) as (n, block, *row):
+            for column, width in body.pieces(columns):
+                place = Place(n, block, (*row, column), width=width)
+                target = replace(place, block=block + start)
+                body.output.store(code, target, x.load(place))
+        return
     with code.parallel(layout.batch, layout.blocks, *layout.spatial) as (n, block, *position):
         value = x.load(Place(n, block, tuple(position)))
         body.output.store(code, Place(n, block + start, tuple(position)), value)

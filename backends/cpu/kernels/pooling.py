@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import reduce
 from operator import mul
 from typing import Any
@@ -52,18 +53,36 @@ def _pooling(
     """The elements of a window without gaps combined into one."""
 
     def write(body: Body) -> None:
-        with body.vectors() as place:
+        for place in body.vectors(_unclipped(call)):
             sides = window(body.code, place)
             body.write(place, finish(combined(body, place, sides), place, sides))
 
     return Kernel("pooling", {**(weights or {}), **call.step_weights()}, write)
 
 
+def _unclipped(call: Call[Any]) -> range:
+    """The columns of the output whose windows lie in the input and at equal distances."""
+    op = call.op
+    if not isinstance(op, Pool) or not call.output.rank:
+        return range(0)
+    reach = (op.kernel[-1] - 1) * getattr(op, "dilations", (1,))[-1]
+    before, stride, columns = op.pads[-1][0], op.strides[-1], call.output.spatial[-1]
+    end = (call.x.spatial[-1] - 1 - reach + before) // stride + 1
+    first = min(-(-before // stride), columns)
+    return range(first, max(first, min(end, columns)))
+
+
+def _read(body: Body, place: Place, position: tuple[Expr, ...]) -> Expr:
+    """The operand at one position of the windows of a place."""
+    step = body.call.op.strides[-1] if place.width > 1 else 1
+    return body.read(replace(place, position=position, step=step))
+
+
 def _largest(body: Body, place: Place, sides: Window) -> Expr:
-    code, lanes = body.code, body.call.output.block
+    code, lanes = body.code, place.lanes(body.call.output)
     found = code.register(vector(LOWEST, lanes), lanes)
     with positions(code, sides) as position:
-        value = body.read(Place(place.n, place.block, position))
+        value = _read(body, place, position)
         code.set(found, larger(value, found.value, lanes))
     return found.value
 
@@ -76,10 +95,10 @@ def _sum_of(function: Callable[[Expr], Expr]) -> Callable[[Body, Place, Window],
     """The sum of a function of the elements."""
 
     def combined(body: Body, place: Place, sides: Window) -> Expr:
-        lanes = body.call.output.block
+        lanes = place.lanes(body.call.output)
 
         def term(position: tuple[Expr, ...]) -> Expr:
-            return function(body.read(Place(place.n, place.block, position)))
+            return function(_read(body, place, position))
 
         return summed(body.code, lanes, sides, term)
 
@@ -87,13 +106,16 @@ def _sum_of(function: Callable[[Expr], Expr]) -> Callable[[Body, Place, Window],
 
 
 def _clipped(op: Pool, x: Layout) -> Callable[[Code, Place], Window]:
-    """The part of a window that lies in the input."""
+    """The part of a window that lies in the input; all of the windows of several columns do."""
 
     def window(code: Code, place: Place) -> Window:
         sides: Window = []
         axes = zip(place.position, x.spatial, op.kernel, op.strides, op.pads, strict=True)
-        for index, size, kernel, stride, (before, _) in axes:
+        for axis, (index, size, kernel, stride, (before, _)) in enumerate(axes):
             low = index * stride - before
+            if place.width > 1 and axis == x.rank - 1:
+                sides.append(Range(code.name(low), kernel, kernel))
+                continue
             first = code.name(_at_least(low, 0))
             count = code.name(_at_most(low + kernel, size) - first)
             sides.append(Range(first, count, min(kernel, size)))
@@ -120,11 +142,11 @@ def maxpool(call: Call[MaxPool]) -> Kernel:
 
 def _dilated_maxpool(call: Call[Any], op: MaxPool) -> Kernel:
     """Windows with gaps: each position is tested."""
-    lanes = call.output.block
 
     def write(body: Body) -> None:
         code = body.code
-        with body.vectors() as place:
+        for place in body.vectors(_unclipped(call)):
+            lanes = place.lanes(call.output)
             total = code.register(vector(LOWEST, lanes), lanes)
             with code.box([range(k) for k in op.kernel]) as offsets:
                 axes = zip(place.position, offsets, op.strides, op.dilations, op.pads, strict=True)
@@ -133,7 +155,7 @@ def _dilated_maxpool(call: Call[Any], op: MaxPool) -> Kernel:
                 )
                 inside = zip(position, call.x.spatial, strict=True)
                 with code.when(all_of([c for p, n in inside for c in (p >= 0, p < n)])):
-                    value = body.read(Place(place.n, place.block, position))
+                    value = _read(body, place, position)
                     code.set(total, larger(value, total.value, lanes))
             body.write(place, total.value)
 
@@ -143,9 +165,9 @@ def _dilated_maxpool(call: Call[Any], op: MaxPool) -> Kernel:
 def avgpool(call: Call[AvgPool]) -> Kernel:
     """Mean of each window: of its elements in the input, or in the padded input."""
     op = call.op
-    lanes = call.output.block
 
     def finish(value: Expr, place: Place, sides: Window) -> Expr:
+        lanes = place.lanes(call.output)
         counts = [side.count for side in sides]
         if op.include_pad:
             axes = zip(place.position, call.x.spatial, op.kernel, op.strides, op.pads, strict=True)
@@ -179,7 +201,7 @@ def distance_avgpool(call: Call[DistanceAvgPool]) -> Kernel:
 
     The weight is a product of one for each axis, and so is the sum of the weights of a box.
     """
-    op, lanes = call.op, call.output.block
+    op = call.op
     gaussian = {
         f"gaussian{axis}": constant([_bell(o - (k - 1) / 2, op.sigma) for o in range(k)])
         for axis, k in enumerate(op.kernel)
@@ -190,6 +212,8 @@ def distance_avgpool(call: Call[DistanceAvgPool]) -> Kernel:
         return load(body.weights[f"gaussian{axis}"], position - start)
 
     def mean(body: Body, place: Place, sides: Window) -> Expr:
+        lanes = place.lanes(call.output)
+
         def factor(axis: int, side: Range) -> Expr:
             return summed(body.code, 1, [side], lambda at: weight(body, place, axis, at[0]))
 
@@ -197,7 +221,7 @@ def distance_avgpool(call: Call[DistanceAvgPool]) -> Kernel:
 
         def term(position: tuple[Expr, ...]) -> Expr:
             weights = [weight(body, place, axis, index) for axis, index in enumerate(position)]
-            value = body.read(Place(place.n, place.block, position))
+            value = _read(body, place, position)
             return value * vector(reduce(mul, weights), lanes)
 
         return summed(body.code, lanes, sides, term) / vector(reduce(mul, factors), lanes)

@@ -3,39 +3,98 @@
 from __future__ import annotations
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
-from cnndsl.backends.cpu.kernels import read_halo
+from cnndsl.backends.cpu.kernels import pooling, read_halo
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.native.task import is_step
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Concat, Conv, Slice
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import (
+    Concat,
+    Conv,
+    Flatten,
+    FullyConnected,
+    Identity,
+    PadChannels,
+    Shuffle,
+    Slice,
+    Subsample,
+    Upsample,
+)
+
+NARROW = 4
+"""Channels of the widest maps that lie channel by channel."""
+KEEPING: tuple[type[Operator], ...] = (
+    *pooling.FAMILIES,
+    *(Concat, Identity, PadChannels, Shuffle, Slice, Subsample, Upsample),
+)
+"""Operators whose kernels serve plain tensors as well as blocked ones."""
 
 
 def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layout]:
     """The layout of every node of a prepared graph.
 
-    Inputs and outputs of the network are plain. All else is blocked by the vector width, but
-    images of few channels, with the halo that its readers need; tensors that share memory as
-    parts of another one share its halo.
+    Inputs and outputs of the network are plain, and so are maps of few channels where all that
+    makes and reads them serves it, with the halo that their readers need. All else is blocked by
+    the vector width; tensors that share memory as parts of another one share its halo.
     """
     borders = {*graph.inputs, *graph.outputs.values()}
-    halos = _halos(graph, batch, machine)
+    plain, halos = _plain(graph, borders, machine), _halos(graph, batch, machine)
     return {
         node.name: Layout.of(node.type, batch)
         if node.name in borders
-        else Layout.of(node.type, batch, _block(graph, node, machine), halos[node.name])
+        else Layout.of(
+            node.type, batch, 1 if node.name in plain else machine.lanes, halos[node.name]
+        )
         for node in graph.nodes()
     }
 
 
-def _block(graph: Graph, node: Node, machine: Machine) -> int:
-    """Channels side by side: one in an image that convolutions alone read, else a vector."""
+def _plain(graph: Graph, borders: set[str], machine: Machine) -> set[str]:
+    """Nodes whose tensors lie channel by channel: blocks would be empty for the most part."""
+    plain = {node.name for node in graph.nodes() if _is_narrow(graph, node, machine)} - borders
+    changed = True
+    while changed:
+        unfit = {name for name in plain if not _fits(graph, graph[name], plain, borders)}
+        plain -= unfit
+        changed = bool(unfit)
+    return plain
+
+
+def _is_narrow(graph: Graph, node: Node, machine: Machine) -> bool:
+    """Whether at most half a vector is filled, or not all of it by an image for convolutions."""
+    if node.type.channels <= min(NARROW, machine.lanes // 2):
+        return True
     is_image = any(operand.name in graph.inputs for operand in graph.producers(node))
     few = node.type.channels < machine.lanes and bool(node.type.rank)
-    plain = is_image and few and all(_takes_plain(*reading) for reading in graph.consumers(node))
-    return 1 if plain else machine.lanes
+    return is_image and few and all(_is_dense_conv(*use) for use in graph.consumers(node))
+
+
+def _fits(graph: Graph, node: Node, plain: set[str], borders: set[str]) -> bool:
+    """Whether a node's kernel writes a plain tensor, and those of its readers read it."""
+    if not (_keeps_layout(node) and all(x.name in plain | borders for x in graph.producers(node))):
+        return False
+    return all(
+        _takes_plain(reader, index)
+        or reader.name in borders
+        or (reader.name in plain and _keeps_layout(reader))
+        for reader, index in graph.consumers(node)
+    )
+
+
+def _keeps_layout(node: Node) -> bool:
+    """Whether a node's kernel takes operands and result as they are, blocked or plain."""
+    return isinstance(node.op, KEEPING) or (is_step(node.op) and not node.prologue)
 
 
 def _takes_plain(reader: Node, index: int) -> bool:
+    """Whether a node's kernel reads a plain operand, whatever its result."""
+    return _is_dense_conv(reader, index) or (
+        isinstance(reader.op, FullyConnected | Flatten) and index == 0 and not reader.prologue
+    )
+
+
+def _is_dense_conv(reader: Node, index: int) -> bool:
     """Whether a node's operand is that of a convolution in one group, without a prologue."""
     is_single = isinstance(reader.op, Conv) and reader.op.groups == 1
     return is_single and index == 0 and not reader.prologue

@@ -1,0 +1,75 @@
+"""Maps of few channels on the cpu target: they lie channel by channel, and agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnndsl.backends.cpu.program.lower import lower
+from cnndsl.ir.graph import Graph
+from tests.cpu.support import assert_agrees, compiled, machine
+from tests.onnx.support import start, then
+from tests.operators.cases import parameter_values
+
+
+def _net(channels: int, *size: int) -> Graph:
+    """Operators of every family on maps of few channels, some with readers that need a halo."""
+    graph, x = start(channels, *size)
+    x = then(graph, "scaled", "affine", x)
+    outputs = {
+        "up": then(graph, "up", "upsample", x, factor=(2, 3)),
+        "sub": then(graph, "sub", "subsample", x, stride=2),
+        "max": then(graph, "max", "maxpool", x, kernel=3, stride=2, pad=1),
+        "gaps": then(graph, "gaps", "maxpool", x, kernel=3, stride=1, pad=2, dilation=2),
+        "mean": then(graph, "mean", "avgpool", x, kernel=2, stride=1),
+        "l2": then(graph, "l2", "l2pool", x, kernel=2, stride=3),
+        "adaptive": then(graph, "adaptive", "adaptive_avgpool", x, size=(3, 5)),
+        "global": then(graph, "global", "global_maxpool", x),
+        "slice": then(graph, "slice", "slice", x, start=channels - 1, stop=channels),
+        "wider": then(graph, "wider", "pad_channels", x, channels=4),
+    }
+    joined = then(graph, "joined", "add", x, then(graph, "act", "sigmoid", x))
+    outputs["conv"] = then(graph, "conv", "conv", joined, filters=5, kernel=3)
+    outputs["deep"] = then(
+        graph, "deep", "conv", then(graph, "two", "upsample", joined, factor=2), filters=9, kernel=5
+    )
+    outputs["both"] = then(graph, "both", "concat", joined, outputs["slice"])
+    outputs["shuffled"] = then(graph, "shuffled", "shuffle", joined, groups=channels)
+    outputs["fc"] = then(graph, "fc", "fc", outputs["sub"], units=3)
+    outputs["softmax"] = then(graph, "softmax", "softmax", outputs["up"])
+    graph.outputs = {name: node.name for name, node in outputs.items()}
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("channels", "batch", "extension"),
+    [(1, None, "avx2"), (2, 2, "avx2"), (3, None, "avx512"), (4, 2, "avx2")],
+)
+def test_agrees_with_the_reference(channels: int, batch: int | None, extension: str):
+    graph = _net(channels, 11, 37)
+    values = parameter_values(graph, 0)
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((batch or 1, channels, 11, 37)).astype(np.float32)
+    module = compiled(graph, values, batch=batch, extension=extension)
+    assert_agrees(module, graph, values, {"image": image})
+
+
+@pytest.mark.parametrize("extension", ["avx2", "avx512"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("operator", "attributes"),
+    [
+        ("upsample", {"factor": 2}),
+        ("maxpool", {"kernel": 2, "stride": 2}),
+        ("avgpool", {"kernel": 3, "stride": 1, "pad": 1}),
+        ("sigmoid", {}),
+    ],
+)
+def test_memory_is_that_of_the_numbers(
+    operator: str, attributes: dict[str, object], channels: int, extension: str
+):
+    graph, x = start(channels, 64, 64)
+    y = then(graph, "y", operator, x, **attributes)
+    graph.outputs = {"out": "y"}
+    arena = lower(graph, 1, machine(extension)).arena * 4
+    assert arena <= 4 * (x.type.elements + y.type.elements)

@@ -84,8 +84,9 @@ class CpuModule(NativeModule):
             found = getattr(facts, name)
             if found != wanted:
                 raise ValueError(f"{name} {found}, not {wanted}")
+        regions = (facts.arena, facts.weights, *facts.inputs, *facts.outputs)
         for tensor in self._tensors:
-            tensor.require(facts.arena, facts.steps)
+            tensor.require(regions, facts.steps)
 
     def _sizes(self, ports: Sequence[Port]) -> tuple[int, ...]:
         """Floats of a batch of each port."""
@@ -106,7 +107,7 @@ class CpuModule(NativeModule):
             for tensor in self._tensors:
                 self._library.run(buffers, done, tensor.after)
                 done = tensor.after
-                parts[tensor.node].append(tensor.read(buffers[0]))
+                parts[tensor.node].append(tensor.read(buffers))
         return {node: np.concatenate(samples) for node, samples in parts.items()}
 
     def time_layers(self, arrays: Mapping[str, Array]) -> list[float]:

@@ -75,6 +75,7 @@ def lower(
     """
     prepared = prepare(graph, lambda node: takes(node, batch, machine))
     layouts = assign_layouts(prepared, batch, machine)
+    _drop_copies(prepared, layouts)
     options, memory = _plan(prepared, layouts, batch, machine)
     placed = _placed(prepared, layouts, memory)
     steps = [
@@ -85,6 +86,19 @@ def lower(
     planned = -(-memory.arena_bytes // ALIGNMENT) * ALIGNMENT // FLOAT
     scratch = max((step.kernel.scratch for step in steps), default=0)
     return Program(prepared, placed, options, memory, tuple(steps), planned + scratch, planned)
+
+
+def _drop_copies(graph: Graph, layouts: Mapping[str, Layout]) -> None:
+    """Let kernels use the caller's arrays where a copy of them would lie in the same way."""
+    for x in [graph[name] for name in graph.inputs]:
+        for copied, _ in graph.consumers(x):
+            if layouts[copied.name] == layouts[x.name]:
+                graph.bypass(copied, x)
+    for copied in [graph[name] for name in graph.outputs.values()]:
+        (result,) = graph.producers(copied)
+        is_own = result.name in {*graph.inputs, *graph.outputs.values()}
+        if not is_own and layouts[result.name] == layouts[copied.name]:
+            graph.bypass(copied, result)
 
 
 def takes(node: Node, batch: int, machine: Machine) -> bool:

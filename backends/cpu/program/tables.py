@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a node's result lies in the arena once the first `after` steps have run.
+    """Where a node's result lies once the first `after` steps have run.
 
     It is [batch, blocks, *spatial, block] floats from `offset` on, `strides` floats apart; of
-    the blocks only the first `channels` channels count.
+    the blocks only the first `channels` channels count. `region` is the number of the block of
+    memory: 0 is the arena, 1 the weights, then come inputs and outputs.
     """
 
     node: str
@@ -33,20 +34,23 @@ class Stored:
     channels: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    region: int = 0
 
-    def require(self, arena: int, steps: int) -> None:
-        """Raise ValueError unless it lies inside an arena of so many floats, after a known step."""
+    def require(self, regions: Sequence[int], steps: int) -> None:
+        """Raise ValueError unless it lies inside a region of so many floats, after a known step."""
         spans = zip(self.shape, self.strides, strict=True)
         end = self.offset + 1 + sum((size - 1) * stride for size, stride in spans)
         channels = self.shape[1] * self.shape[-1]
         known = 0 <= self.after <= steps and 0 < self.channels <= channels
-        if min(*self.shape, *self.strides, self.offset + 1) < 1 or end > arena or not known:
+        fits = 0 <= self.region < len(regions) and end <= regions[self.region]
+        if min(*self.shape, *self.strides, self.offset + 1) < 1 or not fits or not known:
             raise ValueError(f"{self.node} lies where there is nothing")
 
-    def read(self, arena: Array) -> Array:
+    def read(self, regions: Sequence[Array]) -> Array:
         """A copy of the result as [batch, channels, *spatial]."""
         strides = [stride * FLOAT for stride in self.strides]
-        stored: Array = np.ndarray(self.shape, np.float32, arena.data, self.offset * FLOAT, strides)
+        memory, start = regions[self.region].data, self.offset * FLOAT
+        stored: Array = np.ndarray(self.shape, np.float32, memory, start, strides)
         batch, blocks, *spatial, block = self.shape
         channels = np.moveaxis(stored, -1, 2).reshape(batch, blocks * block, *spatial)
         return channels[:, : self.channels].copy()
@@ -89,17 +93,22 @@ def _tensors(program: Program) -> list[Stored]:
     found = []
     for name in program.plan.schedule:
         done += name in run
-        if name in program.plan.places:
+        if name in program.plan.places or name in run:
             found.append(_stored(name, done, program))
     return found
 
 
 def _stored(name: str, after: int, program: Program) -> Stored:
     layout = program.layouts[name]
-    offset = program.plan.address(name) // FLOAT + layout.origin
+    region, start = 0, 0
+    if name in program.plan.places:
+        start = program.plan.address(name) // FLOAT
+    else:
+        region = 2 + [*program.graph.inputs, *program.graph.outputs.values()].index(name)
+    offset = start + layout.origin
     shape = (layout.batch, layout.blocks, *layout.spatial, layout.block)
     strides = (layout.batch_stride, layout.plane, *layout.strides, 1)
-    return Stored(name, after, offset, layout.channels, shape, strides)
+    return Stored(name, after, offset, layout.channels, shape, strides, region)
 
 
 def _shape(layout: Layout) -> tuple[int, ...]:

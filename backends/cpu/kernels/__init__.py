@@ -22,6 +22,7 @@ from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.backends.cpu.kernels.winograd import family as winograd_family
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, ConvTranspose, FullyConnected
+from cnndsl.ir.part import Chain
 
 FAMILIES: Makers = {
     **elementwise.FAMILIES,
@@ -71,9 +72,9 @@ def read_halo(call: Call[Any]) -> Halo:
     return family.halo(call) if family else ()
 
 
-def has_variants(call: Call[Any]) -> bool:
-    """Whether the operator has faster kernels to choose from."""
-    return type(call.op) in FAST
+def has_variants(node: Chain[Any]) -> bool:
+    """Whether the core of a node or a call has faster kernels to choose from."""
+    return type(node.op) in FAST
 
 
 def choose(call: Call[Any]) -> Kernel:

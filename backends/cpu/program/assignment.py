@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
-from cnndsl.backends.cpu.kernels import pooling, read_halo
+from cnndsl.backends.cpu.kernels import has_variants, pooling, read_halo
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.task import is_step
@@ -119,7 +119,7 @@ def _needed(graph: Graph, node: Node, batch: int, machine: Machine) -> Halo:
     """The zeros that the readers of a node's tensor need around it."""
     none = ((0, 0),) * node.type.rank
     readers = [reader for reader, index in graph.consumers(node) if index == 0]
-    calls = [Call.blocked(reader, batch, machine) for reader in readers]
+    calls = [Call.blocked(r, batch, machine) for r in readers if has_variants(r)]
     return _union([none, *(read_halo(call) or none for call in calls)])
 
 

@@ -103,12 +103,11 @@ def _drop_copies(graph: Graph, layouts: Mapping[str, Layout]) -> None:
 
 def takes(node: Node, batch: int, machine: Machine) -> bool:
     """Whether the kernels that are best for a node's core compute what is fused with it too."""
-    call = Call.blocked(node, batch, machine)
-    if not has_variants(call):
-        return not call.is_pooled
-    core = Call.blocked(replace(node, prologue=(), epilogue=()), batch, machine)
-    family = family_of(call)
-    return family is not None and family is family_of(core)
+    if not has_variants(node):
+        return not node.pool
+    core = replace(node, prologue=(), epilogue=())
+    whole, best = (family_of(Call.blocked(each, batch, machine)) for each in (node, core))
+    return whole is not None and whole is best
 
 
 def _plan(

@@ -15,11 +15,11 @@ from cnndsl.backends.cpu.kernels import (
     squeeze_excite,
     transposed,
 )
-from cnndsl.backends.cpu.kernels.direct import family as direct
+from cnndsl.backends.cpu.kernels.direct.family import FAMILY as DIRECT
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, Makers, by_turns
-from cnndsl.backends.cpu.kernels.grouped import family as grouped
+from cnndsl.backends.cpu.kernels.grouped.family import FAMILY as GROUPED
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
-from cnndsl.backends.cpu.kernels.winograd import family as winograd_family
+from cnndsl.backends.cpu.kernels.winograd.family import FAMILY as WINOGRAD
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, ConvTranspose, FullyConnected
 from cnndsl.ir.part import Chain
@@ -35,9 +35,9 @@ FAMILIES: Makers = {
 
 
 FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
-    Conv: ((grouped.FAMILY,), (winograd_family.FAMILY, direct.FAMILY)),
+    Conv: ((GROUPED,), (WINOGRAD, DIRECT)),
     ConvTranspose: ((transposed.FAMILY,),),
-    FullyConnected: ((direct.FAMILY,),),
+    FullyConnected: ((DIRECT,),),
 }
 """Faster families, each of which may decline: those of the first group that takes a call serve it.
 

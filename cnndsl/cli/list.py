@@ -120,7 +120,7 @@ def _ops() -> Rows:
                     "name": field.name,
                     "takes": field.metadata["kind"].says,
                     "required": field.default is MISSING,
-                    "default": None if field.default is MISSING else field.default,
+                    "default": None if field.default is MISSING else plain(field.default),
                 }
                 for field in fields(operator)
             ],
@@ -142,6 +142,13 @@ def _argument(field: Any) -> str:
     if field.default is None:
         return f"[{field.name}]"
     return f"{field.name}={default_text(field.default)}"
+
+
+def plain(value: Any) -> Any:
+    """A default for JSON, which knows a number's format by its name."""
+    from cnndsl.ir.types import DType
+
+    return value.name if isinstance(value, DType) else value
 
 
 def default_text(value: Any) -> str:

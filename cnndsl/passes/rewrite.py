@@ -54,11 +54,19 @@ nodes, so what was read from the graph before it is stale.
 
 
 def rewrite_each(
-    graph: Graph, kinds: type[Operator] | tuple[type[Operator], ...], rewrite: Rewrite
+    graph: Graph,
+    kinds: type[Operator] | tuple[type[Operator], ...],
+    rewrite: Rewrite,
+    *,
+    backwards: bool = False,
 ) -> Report:
-    """Try a rewrite at every node of some operators, producers first."""
+    """Try a rewrite at every node of some operators, producers first, or last if `backwards`.
+
+    The report lists them in the order in which they were tried.
+    """
     report = Report()
-    for name in [node.name for node in graph.nodes() if isinstance(node.op, kinds)]:
+    names = [node.name for node in graph.nodes() if isinstance(node.op, kinds)]
+    for name in reversed(names) if backwards else names:
         if name not in graph:
             continue
         try:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from cnndsl.ir.attributes import Sizes
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, Pointwise, Subsample
-from cnndsl.passes.rewrite import Fate, Reject, Report, describe, require_inner
+from cnndsl.passes.rewrite import Reject, Report, describe, require_inner, rewrite_each
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,7 @@ class StridedConv:
 
     def run(self, graph: Graph) -> Report:
         """Move strides towards the inputs, last readers first."""
-        report = Report()
-        for name in [node.name for node in reversed(list(graph.nodes()))]:
-            if name not in graph:
-                continue
-            try:
-                done = _move(graph, graph[name])
-            except Reject as reason:
-                report.rejected.append(Fate(name, str(reason)))
-            else:
-                if done is not None:
-                    report.matched.append(Fate(name, done))
+        report = rewrite_each(graph, Operator, _move, backwards=True)
         return Report(report.matched[::-1], report.rejected[::-1])
 
 

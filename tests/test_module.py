@@ -1,5 +1,8 @@
 """What a module takes, and the size at which a photo enters a network whose sizes are open."""
 
+import copy
+from pickle import dumps, loads
+
 import numpy as np
 import pytest
 
@@ -121,6 +124,29 @@ def test_other_weights(target, arrays, tmp_path):
     np.testing.assert_array_equal(module(image), expected[0])
 
 
+@TARGETS
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda m: loads(dumps(m))])
+def test_copies_are_modules_of_their_own(target, again, arrays):
+    image = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    module = cnndsl.compile(SMALL, target, weights=arrays[0], progress=lambda *_: None)
+    expected = module(image)
+    twin = again(module)
+    twin.set_weights(arrays[1])
+    assert not np.array_equal(twin(image), expected)
+    np.testing.assert_array_equal(module(image), expected)
+    np.testing.assert_array_equal(again(module)(image), expected)
+
+
+def test_the_copy_of_a_loaded_model_needs_no_file(arrays, tmp_path):
+    image = np.ones((3, 8, 8), np.float32)
+    path = tmp_path / "small.onnx"
+    cnndsl.compile(SMALL, "onnx", weights=arrays[0]).save(path)
+    module = cnndsl.load(path)
+    pickled = dumps(module)
+    path.unlink()
+    np.testing.assert_array_equal(loads(pickled)(image), module(image))
+
+
 def test_the_file_of_a_model_takes_no_other_weights(arrays, tmp_path):
     cnndsl.compile(SMALL, "onnx", weights=arrays[0]).save(tmp_path / "small.onnx")
     with pytest.raises(CnnError, match="E0417"):
@@ -163,6 +189,9 @@ def test_reprs_are_short_and_say_what_it_is(target):
     )
     assert repr(network.graph) == "Graph('small', 6 nodes)"
     assert repr(network.graph["conv1"]) == "Node('conv1', conv, 6x8x8)"
+    assert repr(network.inputs) == "{'image': TensorType(3x8x8)}"
+    assert repr(Port("image", OPEN, 2)) == "Port(image 2x3xHxW)"
+    assert repr(OPEN.shape) == "(3, H, W)"
     with pytest.raises(CnnError) as caught:
         cnndsl.parse(SMALL.replace("relu", "rleu"))
     (error,) = caught.value.diagnostics

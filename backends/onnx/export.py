@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
@@ -20,7 +22,7 @@ from cnndsl.ir.operator import Operator
 from cnndsl.ir.part import Part
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array, graph_ports, require_float32
-from cnndsl.runtime.options import CompileOptions
+from cnndsl.runtime.options import CompileOptions, silent
 
 SMALL = 1024
 """Arrays up to this length can be shapes and axes, which shape inference has to see."""
@@ -39,7 +41,8 @@ def compile_module(
         **options.metadata,
         **to_metadata(smallest_sizes(graph)),
     }
-    recipe = Recipe(graph.parameters(), lambda arrays: export(graph, arrays, options, metadata))
+    kept = replace(options, progress=silent, source=None)
+    recipe = Recipe(graph.parameters(), partial(export, graph, options=kept, metadata=metadata))
     ports = graph_ports(graph, options.batch)
     return OnnxModule(recipe.export(values), *ports, metadata, options.threads, recipe)
 

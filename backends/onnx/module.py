@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,8 @@ class OnnxModule(Module):
     """A model in memory (`bytes`) or in a file. The session is made when it first runs.
 
     `threads` bounds the threads inside an operator; None leaves the choice to onnxruntime. Only
-    with a `recipe`, that is, in the process that compiled it, it can take other weights.
+    with a `recipe`, that is, if it was compiled and not loaded, it can take other weights. It can
+    be copied and pickled, with the model's bytes and without the session.
     Raises ValueError if the metadata is broken.
     """
 
@@ -59,6 +60,10 @@ class OnnxModule(Module):
         self.formats: dict[str, str] = {}
         self._threads = threads
         self._smallest_sizes = from_metadata(self.metadata)
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {name: value for name, value in vars(self).items() if name != "session"}
+        return {**kept, "_model": self.serialized}
 
     @cached_property
     def session(self) -> InferenceSession:

@@ -110,6 +110,9 @@ class OpenDim:
             parts.append(str(self.constant))
         return " + ".join(parts).replace("+ -", "- ")
 
+    def __repr__(self) -> str:
+        return str(self)
+
 
 Dim: TypeAlias = int | OpenDim
 

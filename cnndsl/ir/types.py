@@ -21,6 +21,9 @@ class DType:
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        return f"DType({self})"
+
 
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int32": 4, "int8": 1, "uint8": 1}
 DTYPES = {name: DType(name, size) for name, size in _BYTES.items()}
@@ -76,6 +79,9 @@ class TensorType:
         between = " x " if "(" in "".join(shown) else "x"
         sizes = between.join(f"({d})" if _is_sum(d) else str(d) for d in self.shape)
         return sizes if self.dtype == FLOAT32 else f"{sizes} {self.dtype}"
+
+    def __repr__(self) -> str:
+        return f"TensorType({self})"
 
 
 def _is_sum(dim: Dim) -> bool:

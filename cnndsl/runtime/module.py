@@ -34,6 +34,9 @@ class Port:
     def __str__(self) -> str:
         return f"{self.name} {'batch' if self.batch is None else self.batch}x{self.type}"
 
+    def __repr__(self) -> str:
+        return f"Port({self})"
+
 
 def graph_ports(graph: Graph, batch: int | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """The inputs and the outputs of a graph."""

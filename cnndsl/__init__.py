@@ -18,17 +18,27 @@ if os.path.isfile(os.path.join(_clone, "grammars", "cnn.lark")):
 
 if TYPE_CHECKING:
     from cnndsl.api import Network, check, compile, load, open_model, parse, zoo
-    from cnndsl.diagnostics import CnnError
+    from cnndsl.diagnostics import CnnError, CnnWarning
 
-__all__ = ["CnnError", "Network", "check", "compile", "load", "open_model", "parse", "zoo"]
+__all__ = [
+    "CnnError",
+    "CnnWarning",
+    "Network",
+    "check",
+    "compile",
+    "load",
+    "open_model",
+    "parse",
+    "zoo",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Import the API when it is first used, so that `import cnndsl` costs next to nothing."""
-    if name == "CnnError":
-        from cnndsl.diagnostics import CnnError
+    if name in ("CnnError", "CnnWarning"):
+        from cnndsl import diagnostics
 
-        return CnnError
+        return getattr(diagnostics, name)
     if name in __all__:
         from cnndsl import api
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from os import PathLike
@@ -82,12 +83,14 @@ def compile(
     rules of `weights_map`; `seed` makes what they lack. `level` says how much is optimised, 0 to
     3, without the passes that `disable` names. The other keywords, such as `batch` and `threads`,
     are options of the target, subclasses of `cnndsl.runtime.options.CompileOptions`; None stands
-    for the default. Raises CnnError, and TypeError for a keyword that there is not.
+    for the default. Raises CnnError, and TypeError for a keyword that there is not. Warns
+    (CnnWarning) of names in the weights that the network does not have, and of parameters that
+    start from the seed although there are weights.
     """
     from cnndsl.passes.pipeline import inference_graph, optimise
     from cnndsl.runtime.backend import Limited, backend, given_options
     from cnndsl.runtime.options import whole_number
-    from cnndsl.weights.bind import bind
+    from cnndsl.weights.bind import bind, warn_of
     from cnndsl.weights.moments import starts
     from cnndsl.weights.rename import read_weights
 
@@ -109,6 +112,7 @@ def compile(
     asked = replace(asked, metadata=network.metadata(target), source=plain)
     module = chosen.compile(graph, bound.values, asked)
     module.warnings = bound.warnings
+    warn_of(bound)
     return module
 
 
@@ -131,7 +135,8 @@ def load(path: str | PathLike[str], threads: int | None = None) -> Module:
         endings = f"endings: {', '.join(_endings())}"
         raise CnnError.of("E0605", f"{path} is not an artefact by its name", hint=endings)
     if not is_file(Path(path)):
-        raise CnnError.of("E0601", f"no file {path}")
+        problem = "it is no regular file" if os.path.lexists(path) else "it does not exist"
+        raise CnnError.of("E0601", f"cannot read {path}: {problem}")
     return owner.load(Path(path), threads)
 
 

@@ -1,6 +1,7 @@
 """What a module takes, and the size at which a photo enters a network whose sizes are open."""
 
 import copy
+import os
 from pickle import dumps, loads
 
 import numpy as np
@@ -112,7 +113,8 @@ def test_other_weights(target, arrays, tmp_path):
     expected = [cnndsl.compile(SMALL, target, weights=w)(image) for w in arrays]
     module = cnndsl.compile(SMALL, target, weights=arrays[0])
     module(image)
-    module.set_weights({**arrays[1], "stranger": np.zeros(2)})
+    with pytest.warns(cnndsl.CnnWarning, match="unexpected: stranger"):
+        module.set_weights({**arrays[1], "stranger": np.zeros(2)})
     assert [warning.code for warning in module.warnings] == ["W0204"]
     np.testing.assert_array_equal(module(image), expected[1])
     save_safetensors(tmp_path / "w.safetensors", arrays[0])
@@ -145,6 +147,26 @@ def test_the_copy_of_a_loaded_model_needs_no_file(arrays, tmp_path):
     pickled = dumps(module)
     path.unlink()
     np.testing.assert_array_equal(loads(pickled)(image), module(image))
+
+
+def test_weights_that_do_not_fit_quite_are_told_as_the_command_does(arrays):
+    lacking = {"stranger": np.zeros(2), **dict(list(arrays[0].items())[1:])}
+    with pytest.warns(cnndsl.CnnWarning) as caught:
+        module = cnndsl.compile(SMALL, weights=lacking, seed=0)
+    assert [str(w.message)[:14] for w in caught] == ["warning[W0204]", "warning[W0205]"]
+    assert {w.filename for w in caught} == {__file__}
+    assert len(module.warnings) == 2
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".cnnmod", ".cnnref"])
+def test_pipes_and_folders_are_no_artefacts(suffix, tmp_path):
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    (tmp_path / f"folder{suffix}").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(CnnError, match=r"E0601.*cannot read .*: it is no regular file"):
+            cnndsl.load(tmp_path / f"{name}{suffix}")
+    with pytest.raises(CnnError, match=r"E0601.*cannot read .*: it does not exist"):
+        cnndsl.load(tmp_path / f"none{suffix}")
 
 
 def test_the_file_of_a_model_takes_no_other_weights(arrays, tmp_path):

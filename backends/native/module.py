@@ -17,7 +17,7 @@ from cnndsl.ir.serialise import from_json, to_json
 from cnndsl.runtime.layers import Build, Layer
 from cnndsl.runtime.module import Array, Module, Port, graph_ports
 from cnndsl.runtime.options import CompileOptions
-from cnndsl.weights.bind import bind
+from cnndsl.weights.bind import bind, warn_of
 from cnndsl.weights.rename import read_weights
 
 GRAPH = "graph.json"
@@ -115,6 +115,7 @@ class NativeModule(Module):
         bound = bind(packing.parameters(), read_weights(weights, None), seed=None)
         self._artefact = replace(self._artefact, weights=packing.evaluate(bound.values))
         self.warnings = bound.warnings
+        warn_of(bound)
 
     def save(self, path: str | Path) -> None:
         """Write a `.cnnmod` file, atomically; equal modules give equal bytes."""

@@ -9,7 +9,7 @@ from cnndsl.backends.numpy.artefact import write_artefact
 from cnndsl.backends.numpy.run import evaluate_params, run_nodes
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array, Module, graph_ports
-from cnndsl.weights.bind import bind
+from cnndsl.weights.bind import bind, warn_of
 from cnndsl.weights.rename import read_weights
 
 
@@ -41,6 +41,7 @@ class ReferenceModule(Module):
         bound = bind(self.graph.parameters(), read_weights(weights, None), seed=None)
         self._params = evaluate_params(self.graph, bound.values, self.dtype)
         self.values, self.warnings = bound.values, bound.warnings
+        warn_of(bound)
 
     @property
     def weight_bytes(self) -> int:

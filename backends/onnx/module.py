@@ -19,7 +19,7 @@ from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Module, Port
-from cnndsl.weights.bind import bind
+from cnndsl.weights.bind import bind, warn_of
 from cnndsl.weights.rename import read_weights
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class OnnxModule(Module):
         self._model = self._recipe.export(bound.values)
         self.warnings = bound.warnings
         self.__dict__.pop("session", None)
+        warn_of(bound)
 
     def number_format(self, name: str) -> str:
         """See `Module`."""

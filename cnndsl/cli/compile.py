@@ -55,17 +55,18 @@ def command(
     from cnndsl.api import compile as compile_network
     from cnndsl.diagnostics.units import exact, si
     from cnndsl.runtime.backend import backend
-    from cnndsl.runtime.files import check_suffix
     from cnndsl.runtime.layers import Built
 
     target = backend(options["target"])
+    weights = (options["weights"], options["weights_map"])
+    if output:
+        check_output(output, (network, *weights), target.suffix)
     with stage("parse") as facts:
         parsed = load_network(network, settings, input_shapes)
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
-    sources = (parsed.file, options["weights"], options["weights_map"])
-    path = check_output(output or Path(f"{parsed.name}{target.suffix}"), sources)
-    check_suffix(path, target.suffix)
+    path = output or Path(f"{parsed.name}{target.suffix}")
+    check_output(path, (parsed.file, *weights), target.suffix)
     with stage("compile") as facts, progress_bar() as progress:
         module = compile_network(parsed, progress=progress, **options)
         facts.append(target.description)

@@ -55,6 +55,8 @@ def command(
             f"cannot draw into {output}: pictures are .svg or .dot",
             hint="an SVG becomes a PNG with rsvg-convert, Inkscape or a browser",
         )
+    if output and not to_stdout:
+        check_output(output, [network])
     parsed = load_network(network, settings, input_shapes)
     path = check_output(output or Path(f"{parsed.name}.svg"), [parsed.file])
     if path.suffix == ".dot":

@@ -77,7 +77,7 @@ def command(
     """
     from cnndsl.edit.factorise import factorisation
     from cnndsl.edit.network import factorise
-    from cnndsl.runtime.files import atomic_write, check_suffix
+    from cnndsl.runtime.files import atomic_write
     from cnndsl.weights.files import load_weights, save_safetensors
 
     if (weights is None) != (output_weights is None):
@@ -87,8 +87,7 @@ def command(
     sources = [*_files(network), weights]
     check_output(output, sources, network_text=True)
     if output_weights is not None:
-        check_output(output_weights, sources)
-        check_suffix(output_weights, ".safetensors")
+        check_output(output_weights, sources, ".safetensors")
     chosen = [(pattern, factorisation(text)) for pattern, text in edits]
     edited = factorise(
         network,

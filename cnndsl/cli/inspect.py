@@ -16,6 +16,7 @@ from cnndsl.cli.common import (
     print_table,
 )
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
+from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import show_view, view_options, wants_view
 from cnndsl.cli.verb import Verb
 
@@ -54,6 +55,8 @@ def command(
     """Show blocks, shapes and costs of a network; of an artefact, its inputs and outputs."""
     from cnndsl.api import Network
 
+    if view["svg"]:
+        check_output(view["svg"], [model], ".svg")
     found = open_model(model, settings, input_shapes, ("depth", *view))
     if not isinstance(found, Network):
         if kernels or source:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -68,10 +69,12 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; returns its exit code."""
-        from cnndsl.diagnostics import CnnError
+        from cnndsl.diagnostics import CnnError, CnnWarning
 
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CnnWarning)  # verbs show them as findings
+                return super().invoke(ctx)
         except CnnError as error:
             show_error(error)
             return USAGE if error.usage else FINDINGS

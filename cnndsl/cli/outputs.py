@@ -8,16 +8,19 @@ from pathlib import Path
 
 
 def check_output(
-    path: Path, sources: Iterable[str | Path | None], *, network_text: bool = False
+    path: Path,
+    sources: Iterable[str | Path | None],
+    *suffixes: str,
+    network_text: bool = False,
 ) -> Path:
     """The path of an output, before anything is computed for it.
 
     `sources` are the files that the command reads, or what may be files. Raises CnnError: E0612
     if the path is one of them, or a `.cnn` file that would become something else than a
-    `network_text`, E0602 if nothing can be written there.
+    `network_text`, E0613 if it has none of the suffixes, E0602 if nothing can be written there.
     """
     from cnndsl.diagnostics import CnnError
-    from cnndsl.runtime.files import check_place
+    from cnndsl.runtime.files import check_place, check_suffix
 
     if any(_same_file(path, source) for source in sources if source is not None):
         raise CnnError.of(
@@ -27,6 +30,8 @@ def check_output(
     if not network_text and any(name.suffix.lower() == ".cnn" for name in names):
         problem = f"{path} is named like a network, and the output is none"
         raise CnnError.of("E0612", problem, hint="write to another file")
+    if suffixes:
+        check_suffix(path, *suffixes)
     check_place(path)
     return path
 

@@ -73,12 +73,10 @@ def command(
     from cnndsl.api import Network
     from cnndsl.api import compile as compile_network
     from cnndsl.diagnostics.units import si
-    from cnndsl.runtime.files import check_suffix
 
     sources = (model, image, labels, options["weights"], options["weights_map"])
     for _, path in outputs:
-        check_output(path, [*sources, *(file for _, file in inputs)])
-        check_suffix(path, ".npy", ".npz")
+        check_output(path, [*sources, *(file for _, file in inputs)], ".npy", ".npz")
     if len({path.resolve() for _, path in outputs}) < len(outputs):
         raise click.UsageError("one file is given as several outputs")
     with stage("load"):

@@ -155,17 +155,18 @@ def convert_file(
 ) -> int:
     """Give the arrays of another framework the names and layouts of a network."""
     from cnndsl.diagnostics.units import si
-    from cnndsl.runtime.files import check_suffix
     from cnndsl.weights.conversion import convert
     from cnndsl.weights.files import load_weights, save_safetensors
     from cnndsl.weights.rename import load_rules
 
+    if output:
+        check_output(output, [file, network], ".safetensors")
     parsed = load_network(network, settings, input_shapes)
+    path = output or Path(f"{parsed.name}.safetensors")
+    check_output(path, [file, parsed.file], ".safetensors")
     rules = load_rules(weights_map) if weights_map is not None else None
     bound = convert(load_weights(file), parsed, source, rules)
     show(bound.warnings)
-    path = check_output(output or Path(f"{parsed.name}.safetensors"), [file, parsed.file])
-    check_suffix(path, ".safetensors")
     save_safetensors(path, bound.values, {"network": parsed.name})
     log(f"{file} has all {len(bound.values)} parameters of {parsed.name}")
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")

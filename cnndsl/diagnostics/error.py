@@ -8,6 +8,10 @@ from cnndsl.diagnostics.diagnostic import Diagnostic, Note
 from cnndsl.diagnostics.render import text
 
 
+class CnnWarning(UserWarning):
+    """A remark on what a call was given; the command shows it as a finding instead."""
+
+
 class CnnError(Exception):
     """Every error that a user can cause; carries all the diagnostics of the attempt.
 

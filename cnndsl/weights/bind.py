@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnndsl.diagnostics import CnnError, Diagnostic, Note
+from cnndsl.diagnostics import CnnError, CnnWarning, Diagnostic, Note
+from cnndsl.diagnostics.render import text
 from cnndsl.ir.expressions import Parameter
 from cnndsl.weights.buffers import Weights
 from cnndsl.weights.initialise import Start, initialise
@@ -74,8 +76,14 @@ def bind(
     values = {name: array.astype(np.float32, copy=False) for name, array in known.items()}
     values.update(initialise(missing, seed or 0))
     remarks = arrays.warnings if isinstance(arrays, Weights) else ()
-    warnings = (*remarks, *_warnings(unexpected, missing))
-    return Bound({name: values[name] for name in parameters}, warnings)
+    remarks = (*remarks, *_warnings(unexpected, missing))
+    return Bound({name: values[name] for name in parameters}, remarks)
+
+
+def warn_of(bound: Bound) -> None:
+    """Python warnings (CnnWarning) at who called the caller, one for each remark."""
+    for remark in bound.warnings:
+        warnings.warn(text([remark]), CnnWarning, stacklevel=3)
 
 
 def with_slopes(array: Array, parameter: Parameter) -> Array:
@@ -144,17 +152,17 @@ def _suggestion(name: str, shape: Sequence[int], unexpected: Mapping[str, Array]
 def _warnings(
     unexpected: Mapping[str, Array], missing: Mapping[str, Parameter]
 ) -> tuple[Diagnostic, ...]:
-    warnings = []
+    found = []
     if unexpected:
         message = f"{len(unexpected)} names in the weights are not parameters of the network"
         notes = tuple(map(Note, _unexpected_lines(unexpected)))
-        warnings.append(Diagnostic("W0204", message, notes=notes))
+        found.append(Diagnostic("W0204", message, notes=notes))
     if missing:
         message = f"{len(missing)} parameters are not in the weights and start from the seed"
         lines = [f"initialised: {name} {_shape(p.shape)}" for name, p in _first(missing)]
         notes = tuple(map(Note, lines + _rest("initialised", missing)))
-        warnings.append(Diagnostic("W0205", message, notes=notes))
-    return tuple(warnings)
+        found.append(Diagnostic("W0205", message, notes=notes))
+    return tuple(found)
 
 
 def _unexpected_lines(unexpected: Mapping[str, Array]) -> list[str]:

@@ -122,6 +122,9 @@ def test_several_outputs_go_into_several_files(call, tmp_path):
         ("inspect", "small.cnn", "--svg", "y.png"),
         ("edit", "small.cnn", "--factorise", "*=lowrank:6", "-o", "new.cnn",
          "--weights", "small.safetensors", "--output-weights", "new.npz"),
+        ("compile", "not_even_looked_for", "-o", "x.jpg"),
+        ("weights", "convert", "no.pth", "--network", "not_even_looked_for", "-o", "w.pth"),
+        ("inspect", "not_even_looked_for", "--svg", "y.png"),
     ],
 )  # fmt: skip
 def test_an_output_is_what_its_name_says(call, files, arguments):

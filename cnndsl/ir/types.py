@@ -63,11 +63,16 @@ class TensorType:
         return any(isinstance(d, OpenDim) for d in self.shape)
 
     @property
-    def elements(self) -> int:
-        """Numbers in one sample. Raises ValueError if a size is open."""
+    def sizes(self) -> tuple[int, ...]:
+        """The shape of known sizes. Raises ValueError if one is open."""
         if self.is_open:
             raise ValueError(f"{self} has an open size")
-        return math.prod(d for d in self.shape if isinstance(d, int))
+        return tuple(d for d in self.shape if isinstance(d, int))
+
+    @property
+    def elements(self) -> int:
+        """Numbers in one sample. Raises ValueError if a size is open."""
+        return math.prod(self.sizes)
 
     @property
     def bytes(self) -> int:

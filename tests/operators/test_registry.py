@@ -24,6 +24,7 @@ from cnndsl.ir.operators import (
     BY_NAME,
     Channelwise,
     Concat,
+    Gathering,
     Input,
     Shorthand,
     SqueezeExcite,
@@ -88,6 +89,25 @@ def test_what_a_case_declares_is_so(case: Case):
     check_windows(case, inputs, result)
     if len(inputs) == 1 and op.is_identity(case.graph()["x0"].type):
         np.testing.assert_array_equal(result, inputs["x0"])
+
+
+MOVED = [case for case in COMPUTED if isinstance(case.operator, Gathering)]
+
+
+@pytest.mark.parametrize("case", MOVED, ids=lambda case: case.id)
+def test_moved_elements_come_from_where_the_operator_says(case: Case):
+    """Their indices, within their bounds; what is outside of the operand is the fill."""
+    graph, (x,) = case.graph(), case.inputs().values()
+    op, result = graph["y"].op, run(case, {"x0": x})
+    source = op.source(graph["x0"].type)
+    for at in np.ndindex(*result.shape[1:]):
+        place = tuple(index.compute(at) for index in source)
+        bounds = [index.bounds(result.shape[1:]) for index in source]
+        assert all(low <= i <= high for i, (low, high) in zip(place, bounds, strict=True))
+        inside = all(0 <= i < n for i, n in zip(place, x.shape[1:], strict=True))
+        assert inside or op.fill is not None
+        expected = x[(slice(None), *place)] if inside else op.fill
+        np.testing.assert_array_equal(result[(slice(None), *at)], expected)
 
 
 def check_channels(case: Case, inputs: Mapping[str, Array], result: Array) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from cnndsl.backends.cpu.codegen import tirx
+from cnndsl.ir.index import WORDS
 
 Expr: TypeAlias = Any
 """An expression of TensorIR, or a Python number."""
@@ -187,6 +188,15 @@ def mod(index: Expr, divisor: int) -> Expr:
 def minimum(a: Expr, b: Expr) -> Expr:
     """The smaller of two whole numbers."""
     return min(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.min(a, b)
+
+
+def maximum(a: Expr, b: Expr) -> Expr:
+    """The larger of two whole numbers."""
+    return max(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.max(a, b)
+
+
+INDICES = {**WORDS, "divide": div, "remainder": mod, "maximum": maximum, "minimum": minimum}
+"""The functions of formulas of indices."""
 
 
 def choose(condition: Expr, yes: Expr, no: Expr) -> Expr:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cnndsl.backends.cpu.codegen.expressions import Expr, div, mod, shuffled, vector
+from cnndsl.backends.cpu.codegen.expressions import Expr, shuffled, vector
 from cnndsl.backends.cpu.codegen.layout import Place, Tensor
-from cnndsl.ir.operators import Shuffle
 
 Source = tuple[int, int]
 """Number of a tensor, channel."""
@@ -37,8 +36,3 @@ def gathered(
     if order == list(range(lanes)):
         return vectors[0]
     return shuffled(vectors, order)
-
-
-def shuffle_source(op: Shuffle, channels: int, channel: Expr) -> Expr:
-    """The channel that a channel of a shuffle's result is."""
-    return mod(channel, op.groups) * (channels // op.groups) + div(channel, op.groups)

@@ -8,8 +8,8 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cnndsl.backends.cpu.codegen.expressions import Expr, floats, load, vector
-from cnndsl.backends.cpu.codegen.gather import gathered, shuffle_source
+from cnndsl.backends.cpu.codegen.expressions import INDICES, Expr, floats, load, vector
+from cnndsl.backends.cpu.codegen.gather import gathered
 from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor
 from cnndsl.backends.cpu.codegen.slabs import Slabs
 from cnndsl.backends.cpu.codegen.steps import apply_step
@@ -151,13 +151,13 @@ class Body:
 
     def _shuffled(self, place: Place) -> Expr:
         (part,) = self.call.prologue
-        op = part.op
-        assert isinstance(op, Shuffle)
+        assert isinstance(part.op, Shuffle)
         x, block, channels = self.inputs[0], self.call.x.block, self.call.x.channels
+        source = part.op.source(part.inputs[0])[0]
         if place.lane is not None or block == 1:
             channel = place.block * block + (place.lane or 0)
-            return x.channel(place.n, shuffle_source(op, channels, channel), place.position)
-        sources = [(0, shuffle_source(op, channels, c)) for c in range(channels)]
+            return x.channel(place.n, source.compute([channel], INDICES), place.position)
+        sources = [(0, source.compute([c])) for c in range(channels)]
         return gathered([x], place, sources, block)
 
     def started(self, value: Expr, place: Place, begun: int = 0) -> Expr:

@@ -1,50 +1,149 @@
-"""Operators that move channels: each channel of the result is one of an operand, or zero."""
+"""Operators that move elements: each one of the result is one of an operand, or a number."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 from typing import Any
 
 from cnndsl.backends.cpu.codegen import tirx
-from cnndsl.backends.cpu.codegen.expressions import Expr, div, mod, split, vector
-from cnndsl.backends.cpu.codegen.gather import Source, gathered, shuffle_source
+from cnndsl.backends.cpu.codegen.expressions import (
+    INDICES,
+    Expr,
+    all_of,
+    div,
+    maximum,
+    minimum,
+    mod,
+    shuffled,
+    vector,
+)
+from cnndsl.backends.cpu.codegen.gather import Source, gathered
 from cnndsl.backends.cpu.codegen.layout import Place, Tensor
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.ir.operators import Concat, Flatten, PadChannels, Shuffle, Slice
+from cnndsl.ir.index import Index, axis
+from cnndsl.ir.operators import ALL, Concat, Gathering, Upsample
 
 MOST_BLOCKS = 32
 """Output blocks that are written out one by one."""
 
 
-def _moved(
-    call: Call[Any], sources: Sequence[Source | None], value: Callable[[Tensor, Place, Expr], Expr]
-) -> Kernel:
-    """Each output channel is a channel of the operand; None is zero.
+@dataclass(frozen=True)
+class Move:
+    """The kernel of an operator whose results lie at the indices `source` of the operand."""
 
-    `value` gives the same by the number of the channel where vectors do not serve: for one number,
-    or for the columns of plain maps.
-    """
-    if _are_vectors(call):
-        return _in_vectors(call, sources)
+    call: Call[Gathering]
+    source: tuple[Index, ...]
 
-    def write(body: Body) -> None:
-        if call.x.block == call.output.block == 1:
-            for place in body.vectors():
-                body.write(place, value(body.inputs[0], place, place.block))
-            return
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether channels stay, all at the same positions."""
+        channel, *position = self.source
+        same = channel == axis(0) and self.call.x.channels == self.call.output.channels
+        return same and all(0 not in index.axes for index in position)
+
+    @property
+    def moves_channels(self) -> bool:
+        """Whether the channel depends on the channel alone, and positions stay."""
+        channel, *position = self.source
+        same = [axis(1 + number) for number in range(self.call.output.rank)]
+        return channel.axes <= {0} and position == same and self.call.op.fill in (None, 0.0)
+
+    def kernel(self) -> Kernel:
+        """By vectors where these can be read as such, else number by number."""
+        call = self.call
+        alike = call.x.block == call.output.block
+        if alike and (call.x.block == 1 or self.keeps_channels):
+            return Kernel("elementwise", call.step_weights(), self._write_vectors)
+        if self.moves_channels and _are_vectors(call):
+            return _in_vectors(call, self._channels())
+        return Kernel("moves", call.step_weights(), self._write_numbers)
+
+    def _channels(self) -> list[Source | None]:
+        """The channel that each one of the result is."""
+        given = range(self.call.x.channels)
+        found = (self.source[0].compute([c]) for c in range(self.call.output.channels))
+        return [(0, c) if c in given else None for c in found]
+
+    def _write_vectors(self, body: Body) -> None:
+        """Vectors of a block's channels, or of the columns that lie at equal distances."""
+        columns, step = self._columns()
+        for place in body.vectors(columns):
+            body.write(place, self._element(body, replace(place, step=step), place.block))
+
+    def _write_numbers(self, body: Body) -> None:
         with body.scalars() as (place, channel):
-            body.write(place, value(body.inputs[0], place, channel))
+            body.write(place, self._element(body, place, channel))
 
-    return Kernel("moves", call.step_weights(), write)
+    def _columns(self) -> tuple[range, int]:
+        """The longest run of a row's columns that are columns of one row, and their distance."""
+        rank, none = self.call.output.rank, range(0)
+        *others, last = self.source
+        if not rank or not self.call.x.rank or last.axes != {rank}:
+            return none, 1
+        if any(rank in index.axes for index in others):
+            return none, 1
+        size, count = self.call.x.spatial[-1], self.call.output.spatial[-1]
+        found = [last.compute([0] * rank + [column]) for column in range(count)]
+        steps = [b - a if a >= 0 and b < size else 0 for a, b in pairwise(found)]
+        best = none, 1
+        for step, run in groupby(range(count - 1), key=steps.__getitem__):
+            columns = [*run]
+            if step > 0 and len(columns) >= len(best[0]):
+                best = range(columns[0], columns[-1] + 2), step
+        return best
+
+    def _element(self, body: Body, place: Place, channel: Expr) -> Expr:
+        """What belongs at a place, whose channel is given: that of a block that moves as one."""
+        (x, *_), layout, fill = body.inputs, self.call.x, self.call.op.fill
+        extents = self.call.core.output.sizes
+        inside, found = [], []
+        for index, size in zip(self.source, (layout.channels, *layout.spatial), strict=True):
+            value = index.compute([channel, *place.position], INDICES)
+            low, high = index.bounds(extents)
+            of_columns = place.width > 1 and len(found) == layout.rank
+            if fill is not None and not of_columns and (low < 0 or high >= size):
+                inside += [value >= 0] * (low < 0) + [value < size] * (high >= size)
+                value = maximum(minimum(value, size - 1), 0)
+            found.append(value)
+        if place.lane is None:
+            given = x.load(replace(place, block=found[0], position=tuple(found[1:])))
+        else:
+            given = x.channel(place.n, found[0], found[1:])
+        condition = all_of(inside)
+        if condition is True:
+            return given
+        return tirx.Select(condition, given, vector(fill, place.lanes(self.call.output)))
 
 
-def _at(x: Tensor, place: Place, channel: Expr) -> Expr:
-    """Another channel at a place: one number, or those of its columns."""
-    if place.width > 1:
-        return x.load(replace(place, block=channel))
-    return x.channel(place.n, channel, place.position)
+def gather(call: Call[Gathering]) -> Kernel:
+    """Each result is the element at `source`, or `fill` where there is none."""
+    return Move(call, call.op.source(call.core.inputs[0])).kernel()
+
+
+def upsample(call: Call[Upsample]) -> Kernel:
+    """Every position `factor` times on each axis."""
+    if call.x.block == call.output.block == 1:
+        return Kernel("elementwise", call.step_weights(), _repeat_columns)
+    return gather(call)
+
+
+def _repeat_columns(body: Body) -> None:
+    """Upsampling of plain maps: each vector of columns gives `factor` vectors."""
+    code, x, y, factor = body.code, body.inputs[0], body.output, body.call.op.factor
+    with body.rows(y.layout) as (n, block, outer):
+        body.clear_halo(n, block, outer)
+        row = [div(index, times) for index, times in zip(outer, factor[:-1], strict=True)]
+        for column, width in body.pieces(x.layout.spatial[-1]):
+            source = Place(n, block, (*row, column), width=width)
+            value = code.register(x.load(source), width).value
+            for part in range(factor[-1]):
+                first = column * factor[-1] + part * width
+                order = [(part * width + lane) // factor[-1] for lane in range(width)]
+                repeated = shuffled([value], order) if width > 1 else value
+                body.write(replace(source, position=(*outer, first)), repeated)
 
 
 def _are_vectors(call: Call[Any]) -> bool:
@@ -65,51 +164,6 @@ def _in_vectors(call: Call[Any], sources: Sequence[Source | None]) -> Kernel:
                 with code.loop(columns) as column:
                     place = Place(n, block, (*row, column) if y.spatial else ())
                     body.write(place, gathered(body.inputs, place, sources, y.block))
-
-    return Kernel("moves", call.step_weights(), write)
-
-
-def take_slice(call: Call[Slice]) -> Kernel:
-    """A range of the channels."""
-    op = call.op
-    sources = [(0, op.start + c) for c in range(call.output.channels)]
-    return _moved(call, sources, lambda x, place, c: _at(x, place, c + op.start))
-
-
-def shuffle(call: Call[Shuffle]) -> Kernel:
-    """y[i*groups + g] = x[g*(C/groups) + i]."""
-    op = call.op
-
-    def source(c: Expr) -> Expr:
-        return shuffle_source(op, call.x.channels, c)
-
-    return _moved(
-        call,
-        [(0, source(c)) for c in range(call.x.channels)],
-        lambda x, place, c: _at(x, place, source(c)),
-    )
-
-
-def pad_channels(call: Call[Any]) -> Kernel:
-    """Zero channels at the end."""
-    missing = call.output.channels - call.x.channels
-
-    def value(x: Tensor, place: Place, c: Expr) -> Expr:
-        inside = tirx.min(c, call.x.channels - 1)
-        given = _at(x, place, inside)
-        return tirx.Select(c < call.x.channels, given, vector(0.0, place.width))
-
-    return _moved(call, [*((0, c) for c in range(call.x.channels)), *[None] * missing], value)
-
-
-def flatten(call: Call[Any]) -> Kernel:
-    """Channel by channel, the last axis fastest."""
-    sizes = (call.x.channels, *call.x.spatial)
-
-    def write(body: Body) -> None:
-        with body.scalars() as (place, number_of):
-            channel, *position = split(number_of, sizes)
-            body.write(place, body.inputs[0].channel(place.n, channel, position))
 
     return Kernel("moves", call.step_weights(), write)
 
@@ -173,9 +227,7 @@ def _copy_channels(body: Body, x: Tensor, start: int) -> None:
 
 
 FAMILIES: Makers = {
-    Slice: take_slice,
-    Shuffle: shuffle,
-    PadChannels: pad_channels,
-    Flatten: flatten,
+    **{op: gather for op in ALL if issubclass(op, Gathering)},
+    Upsample: upsample,
     Concat: concat,
 }

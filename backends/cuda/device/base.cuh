@@ -31,6 +31,9 @@ template <int V, class T> DEVICE void store(T *to, const float (&v)[V]) {
   *reinterpret_cast<Vector<T, V> *>(to) = given;
 }
 
+DEVICE int larger(int a, int b) { return a > b ? a : b; }
+DEVICE int smaller(int a, int b) { return a < b ? a : b; }
+
 // One number; 0 for a channel that there is not.
 template <class L> DEVICE float pick(const typename L::T *from, const Place &p) {
   return p.c < L::C ? to_float(from[at<L>(p)]) : 0.0f;

@@ -1,4 +1,4 @@
-"""Operators that move channels, or combine those of one position."""
+"""Operators that combine the channels of one position."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from cnndsl.backends.cuda.kernel import Call, Families, Kernel, Launch, elementa
 from cnndsl.backends.cuda.steps import number
 from cnndsl.ir.operators import (
     ChannelMax,
-    Flatten,
     LocalResponseNorm,
     Maxout,
-    PadChannels,
-    Shuffle,
-    Slice,
     Softmax,
 )
 from cnndsl.ir.types import FLOAT32
@@ -23,36 +19,10 @@ SHARING = (32, 64, 128, 256, 512, 1024)
 """Threads of a block to choose from that share the channels of a position."""
 
 
-def _moved(call: Call[Any], channel: str) -> Iterator[Kernel]:
-    """Each output channel c is one channel of the operand at the same position."""
-    return _each(call, f"q.c = {channel}; return pick<X0>(a.x0, q);")
-
-
 def _each(call: Call[Any], body: str) -> Iterator[Kernel]:
     """Statements that return the value of channel c; `q` is a place to read from."""
     core = f"each_channel<Y>(v, p, [&](int c) {{ Place q = p; {body} }});"
     return elementary("channels", call, core)
-
-
-def take_slice(call: Call[Slice]) -> Iterator[Kernel]:
-    """A range of the channels."""
-    return _moved(call, f"c + {call.op.start}")
-
-
-def shuffle(call: Call[Shuffle]) -> Iterator[Kernel]:
-    """y[i*groups + g] = x[g*(C/groups) + i]."""
-    groups = call.op.groups
-    return _moved(call, f"c % {groups} * {call.x.channels // groups} + c / {groups}")
-
-
-def pad_channels(call: Call[Any]) -> Iterator[Kernel]:
-    """Zero channels at the end."""
-    return _moved(call, "c")
-
-
-def flatten(call: Call[Any]) -> Iterator[Kernel]:
-    """Channel by channel, the last axis fastest."""
-    return _each(call, "q = element<X0>(p.n, c); return pick<X0>(a.x0, q);")
 
 
 def maxout(call: Call[Maxout]) -> Iterator[Kernel]:
@@ -99,10 +69,6 @@ def softmax(call: Call[Any]) -> Iterator[Kernel]:
 
 
 FAMILIES: Families = {
-    Slice: take_slice,
-    Shuffle: shuffle,
-    PadChannels: pad_channels,
-    Flatten: flatten,
     Maxout: maxout,
     ChannelMax: channel_max,
     Softmax: softmax,

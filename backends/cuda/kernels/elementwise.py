@@ -1,4 +1,4 @@
-"""Element by element, with positions that are picked: identity, subsample, upsample.
+"""Each number is one of the operand: identity, and operators that move elements.
 
 Activations, per-channel maps and joins are an identity with an epilogue.
 """
@@ -9,34 +9,58 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnndsl.backends.cuda.kernel import Call, Families, Kernel, elementary
+from cnndsl.backends.cuda.steps import number
 from cnndsl.backends.cuda.windows import three
-from cnndsl.ir.operators import Identity, Subsample, Upsample
+from cnndsl.ir.index import axis
+from cnndsl.ir.operators import ALL, Gathering, Identity
 
 EACH = (1, 2, 4)
 """Vectors of outputs in a thread to choose from: their operands are read together."""
-
-
-def _kernel(call: Call[Any], z: str, y: str, x: str) -> Iterator[Kernel]:
-    """The operand's number at a position that depends on the output's."""
-    core = f"const Place q = {{p.n, p.c, {z}, {y}, {x}}}; fetch<X0>(v, a.x0, q); begin(v, a, q);"
-    return elementary("elementwise", call, core, each=EACH)
+TEXTS = {
+    "add": "({} + {})",
+    "multiply": "({} * {})",
+    "divide": "({} / {})",
+    "remainder": "({} % {})",
+    "maximum": "larger({}, {})",
+    "minimum": "smaller({}, {})",
+}
+INDICES = {word: text.format for word, text in TEXTS.items()}
+"""The functions of formulas of indices."""
 
 
 def identity(call: Call[Any]) -> Iterator[Kernel]:
     """y = x, also from one layout to another."""
-    return _kernel(call, "p.z", "p.y", "p.x")
+    return elementary("elementwise", call, "fetch<X0>(v, a.x0, p); begin(v, a, p);", each=EACH)
 
 
-def subsample(call: Call[Subsample]) -> Iterator[Kernel]:
-    """Every stride-th position."""
-    z, y, x = three(call.op.stride, 1)
-    return _kernel(call, f"p.z * {z}", f"p.y * {y}", f"p.x * {x}")
+def gather(call: Call[Gathering]) -> Iterator[Kernel]:
+    """Each result is the element at `source`, or `fill` where there is none."""
+    (x,), output, fill = call.core.inputs, call.core.output, call.op.fill
+    source = call.op.source(x)
+    channel, *position = source
+    together = channel == axis(0) and x.channels == output.channels
+    together = together and all(0 not in index.axes for index in position)
+    axes = ["p.c" if together else "c", *(f"p.{name}" for name in "zyx"[3 - output.rank :])]
+    found = [index.compute(axes, INDICES) for index in source]
+    place = "{" + ", ".join(map(str, ("p.n", found[0], *three(found[1:], 0)))) + "}"
+    inside = [
+        f"0 <= {text} && {text} < {size}"
+        for text, index, size in zip(found, source, x.sizes, strict=True)
+        if fill is not None and not _fits(index.bounds(output.sizes), size)
+    ]
+    condition, value = " && ".join(inside) or "true", number(fill or 0.0)
+    if together:
+        core = f"if ({condition}) {{ const Place q = {place}; fetch<X0>(v, a.x0, q); }} "
+        return elementary("elementwise", call, f"{core}else fill(v, {value});", each=EACH)
+    core = f"if (!({condition})) return {value}; const Place q = {place}; return pick<X0>(a.x0, q);"
+    return elementary("moves", call, f"each_channel<Y>(v, p, [&](int c) {{ {core} }});")
 
 
-def upsample(call: Call[Upsample]) -> Iterator[Kernel]:
-    """Every position `factor` times on each axis."""
-    z, y, x = three(call.op.factor, 1)
-    return _kernel(call, f"p.z / {z}", f"p.y / {y}", f"p.x / {x}")
+def _fits(bounds: tuple[int, int], size: int) -> bool:
+    return bounds[0] >= 0 and bounds[1] < size
 
 
-FAMILIES: Families = {Identity: identity, Subsample: subsample, Upsample: upsample}
+FAMILIES: Families = {
+    Identity: identity,
+    **{op: gather for op in ALL if issubclass(op, Gathering)},
+}

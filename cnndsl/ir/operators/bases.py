@@ -11,6 +11,7 @@ from typing import Any, Self
 from cnndsl.ir.attributes import Padding, Sizes
 from cnndsl.ir.dims import Dim
 from cnndsl.ir.formula import Formula
+from cnndsl.ir.index import Index
 from cnndsl.ir.operator import POINT, Operator, Reads, Sign, Window, Windows
 from cnndsl.ir.types import TensorType
 from cnndsl.ir.windows import Pads, extent, output_sizes, per_axis, require_spatial, resolve_pads
@@ -67,6 +68,19 @@ class Mover(Operator):
     sign = Sign.KEPT
     gradient = Reads.NOTHING
     selects = True
+
+
+class Gathering(Mover):
+    """Each result is one element of the operand, or `fill` where there is no such element."""
+
+    fill: float | None = None
+
+    @abstractmethod
+    def source(self, x: TensorType) -> tuple[Index, ...]:
+        """The index of that element on each axis of an operand of known size, once bound.
+
+        With a `fill` it may lie outside of the operand.
+        """
 
 
 class Shorthand(Operator):

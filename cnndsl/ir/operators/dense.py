@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
+from cnndsl.ir.index import Index, axis, unflat
 from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec, Reads, Sign, Windows
-from cnndsl.ir.operators.bases import Linear, Mover
+from cnndsl.ir.operators.bases import Gathering, Linear
 from cnndsl.ir.types import TensorType
 
 
@@ -82,7 +83,7 @@ class RadialBasis(Flattening):
 
 
 @dataclass(frozen=True)
-class Flatten(Flattening, Mover):
+class Flatten(Flattening, Gathering):
     """The input as a vector, channel by channel (last axis fastest)."""
 
     name: ClassVar[str] = "flatten"
@@ -91,6 +92,10 @@ class Flatten(Flattening, Mover):
         """The vector of all elements. Raises OperatorError if the input's size is open."""
         require_known(self.name, inputs[0])
         return TensorType((inputs[0].elements,))
+
+    def source(self, x: TensorType) -> tuple[Index, ...]:
+        """The element with the number of the channel."""
+        return unflat(axis(0), x.sizes)
 
 
 def require_known(operator: str, x: TensorType) -> None:

@@ -8,14 +8,15 @@ from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Sizes, attribute
+from cnndsl.ir.index import Index, axis
 from cnndsl.ir.operator import OperatorError, Window, Windows
-from cnndsl.ir.operators.bases import Channelwise, Mover, Pointwise, Spatial
+from cnndsl.ir.operators.bases import Channelwise, Gathering, Pointwise, Spatial
 from cnndsl.ir.operators.convolution import check_groups
 from cnndsl.ir.types import TensorType
 
 
 @dataclass(frozen=True)
-class Slice(Pointwise, Mover):
+class Slice(Pointwise, Gathering):
     """The channels from `start` up to, not including, `stop`: y = x[start:stop]."""
 
     name: ClassVar[str] = "slice"
@@ -36,9 +37,13 @@ class Slice(Pointwise, Mover):
             )
         return TensorType((self.stop - self.start, *x.spatial))
 
+    def source(self, x: TensorType) -> tuple[Index, ...]:
+        """`start` channels further on."""
+        return (axis(0) + self.start, *_same(x))
+
 
 @dataclass(frozen=True)
-class Shuffle(Pointwise, Mover):
+class Shuffle(Pointwise, Gathering):
     """Channel shuffle: reshape the channels to (groups, C/groups), transpose, flatten.
 
     y[i*groups + g] = x[g*(C/groups) + i]. Source: Zhang et al. (2018), ShuffleNet, section 3.1.
@@ -58,15 +63,21 @@ class Shuffle(Pointwise, Mover):
         """Of one group, or groups of one channel."""
         return self.groups in (1, x.channels)
 
+    def source(self, x: TensorType) -> tuple[Index, ...]:
+        """Channel c is number c // groups of group c % groups."""
+        c, groups = axis(0), self.groups
+        return (c % groups * (x.channels // groups) + c // groups, *_same(x))
+
 
 @dataclass(frozen=True)
-class PadChannels(Pointwise, Mover):
+class PadChannels(Pointwise, Gathering):
     """Zero channels appended up to `channels` in all.
 
     With subsample this is shortcut option A of He et al. (2016), section 3.3.
     """
 
     name: ClassVar[str] = "pad_channels"
+    fill = 0.0
 
     channels: int = attribute(kind.COUNT)
 
@@ -82,9 +93,13 @@ class PadChannels(Pointwise, Mover):
             )
         return TensorType((self.channels, *x.spatial))
 
+    def source(self, x: TensorType) -> tuple[Index, ...]:
+        """The same, or outside."""
+        return (axis(0), *_same(x))
+
 
 @dataclass(frozen=True)
-class Subsample(Spatial, Channelwise, Mover):
+class Subsample(Spatial, Channelwise, Gathering):
     """Every stride-th position, from the first: y[c,j,k] = x[c, j*s1, k*s2]."""
 
     name: ClassVar[str] = "subsample"
@@ -101,9 +116,13 @@ class Subsample(Spatial, Channelwise, Mover):
         """One position."""
         return tuple(Window(s) for s in self.stride)
 
+    def source(self, x: TensorType) -> tuple[Index, ...]:
+        """`stride` times as far."""
+        return (axis(0), *(i * s for i, s in zip(_same(x), self.stride, strict=True)))
+
 
 @dataclass(frozen=True)
-class Upsample(Spatial, Channelwise, Mover):
+class Upsample(Spatial, Channelwise, Gathering):
     """Nearest-neighbour enlargement by whole factors: y[c,j,k] = x[c, j // f1, k // f2]."""
 
     name: ClassVar[str] = "upsample"
@@ -120,3 +139,12 @@ class Upsample(Spatial, Channelwise, Mover):
     def windows(self, inputs: Sequence[TensorType]) -> Windows:
         """One position."""
         return tuple(Window(each=f) for f in self.factor)
+
+    def source(self, x: TensorType) -> tuple[Index, ...]:
+        """`factor` times as near."""
+        return (axis(0), *(i // f for i, f in zip(_same(x), self.factor, strict=True)))
+
+
+def _same(x: TensorType) -> tuple[Index, ...]:
+    """The position of the result, on each axis of the operand."""
+    return tuple(axis(1 + number) for number in range(x.rank))

@@ -59,6 +59,10 @@ def _comments(tree: ast.File) -> list[str]:
     return sorted(comment_text(comment) for comment in tree.comments)
 
 
+def _names(names: Sequence[ast.Name]) -> str:
+    return ", ".join(name.text for name in names)
+
+
 class _Printer:
     """Turns the nodes of one file into documents."""
 
@@ -79,8 +83,7 @@ class _Printer:
     def _item(self, node: ast.Item) -> Doc:
         match node:
             case ast.Import():
-                names = ", ".join(name.text for name in node.names)
-                return f"import {names} from {node.path.text}"
+                return f"import {_names(node.names)} from {node.path.text}"
             case ast.Alias():
                 return (f"network {node.name.text} = ", self._expression(node.call))
             case ast.Defaults():
@@ -107,7 +110,9 @@ class _Printer:
             case ast.InputDeclaration():
                 return (f"input {node.name.text} ", self._expression(node.shape))
             case ast.Let():
-                return (f"let {node.name.text} = ", self._chain(node.chain))
+                return (f"let {_names(node.names)} = ", self._chain(node.chain))
+            case ast.Assign():
+                return (f"{_names(node.names)} = ", self._chain(node.chain))
             case ast.LayerDeclaration():
                 return (f"layer {node.name.text} = ", self._expression(node.call))
             case ast.OutputDeclaration():
@@ -159,8 +164,7 @@ class _Printer:
             case ast.If():
                 return Group(self._if(node), self._breaks(node))
             case ast.For():
-                names = ", ".join(name.text for name in node.names)
-                header: Doc = (f"for {names} in ", self._expression(node.values), " ")
+                header: Doc = (f"for {_names(node.names)} in ", self._expression(node.values), " ")
                 return (header, Group(self._body(node.body), self._breaks(node.body)))
             case ast.Repeat():
                 header = ("repeat ", self._expression(node.count), " ")

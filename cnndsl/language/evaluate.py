@@ -13,7 +13,7 @@ from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.functions import Function, Size
 from cnndsl.language.messages import Consequence, Fatal, Problem
-from cnndsl.language.resolve import Local
+from cnndsl.language.scopes import Local
 from cnndsl.language.signatures import match_arguments, signature_of
 from cnndsl.language.values import POISON, Frame, Given, Layer, Recipe, kind_of
 

@@ -7,18 +7,17 @@ that are passed as parameters) is found when a network is elaborated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import cache, partial
-from itertools import takewhile
 from typing import Any, TypeAlias
 
-from cnndsl.diagnostics import Diagnostic, Note
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES, Function, Size
 from cnndsl.language.messages import Problem, meant
+from cnndsl.language.scopes import Local, Names, Scope
 from cnndsl.language.signatures import (
     Signature,
     definition_signature,
@@ -26,42 +25,6 @@ from cnndsl.language.signatures import (
     signature_of,
 )
 from cnndsl.language.units import BlockValue, Unit
-
-
-@dataclass(eq=False)
-class Local:
-    """A name that is declared between braces.
-
-    `reads` are the scopes in which it is read; `hiding` are names that hid it, each with the
-    scope around the braces that they ended with.
-    """
-
-    name: ast.Name
-    what: str
-    scope: Scope
-    reads: list[Scope] = field(default_factory=list)
-    hiding: list[tuple[ast.Name, Scope]] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Scope:
-    """The names inside a pair of braces, in the order of their declaration."""
-
-    outer: Scope | None = None
-    is_loop: bool = False
-    locals: dict[str, Local] = field(default_factory=dict)
-    hiding: list[tuple[Local, ast.Name]] = field(default_factory=list)
-
-    def chain(self) -> Iterator[Scope]:
-        """This scope and those around it, innermost first."""
-        scope: Scope | None = self
-        while scope is not None:
-            yield scope
-            scope = scope.outer
-
-    def find(self, name: str) -> Local | None:
-        """What a name stands for here, if it was declared."""
-        return next((s.locals[name] for s in self.chain() if name in s.locals), None)
 
 
 Meaning: TypeAlias = Local | BlockValue | type[Operator] | str | Size | Function
@@ -89,9 +52,8 @@ class _Resolver:
         self.unit = unit
         self.used: set[str] = set()
         self.labels: Callable[[], set[str]] = set
-
-    def report(self, code: str, message: str, place: ast.Tree, **more: Any) -> None:
-        self.unit.findings.append(Diagnostic(code, message, place.span, **more))
+        self.names = Names(unit.meanings, unit.findings)
+        self.report = self.names.report
 
     def item(self, item: ast.Item) -> None:
         scope = Scope()
@@ -101,9 +63,9 @@ class _Resolver:
                 for parameter in item.parameters:
                     if parameter.default is not None:
                         self.expression(parameter.default, scope)
-                    self.declare(parameter.name, scope, "parameter")
+                    self.names.declare(parameter.name, scope, "parameter")
                 self.body(item.body, scope)
-                self.unused(scope)
+                self.names.unused(scope)
             case ast.Alias():
                 self.alias(item, scope)
             case ast.Defaults():
@@ -128,46 +90,12 @@ class _Resolver:
         if name.text not in self.unit.missing:
             self.report("E0201", f"unknown {what} {name.text!r}", name, hint=hint)
 
-    def unused(self, scope: Scope) -> None:
-        for text, local in scope.locals.items():
-            if not local.reads and local.what != "input" and not text.startswith("_"):
-                message = f"the {local.what} {text!r} is never used"
-                hint = "remove it, or start its name with an underscore"
-                self.report("W0201", message, local.name, hint=hint)
-
     def unused_imports(self) -> None:
         for item in self.unit.tree.items:
             for name in item.names if isinstance(item, ast.Import) else ():
                 known = {*self.unit.blocks, *self.unit.networks}
                 if name.text in known and name.text not in self.used:
                     self.report("W0203", f"{name.text!r} is imported and never used", name)
-
-    # Declarations
-
-    def declare(self, name: ast.Name, scope: Scope, what: str) -> None:
-        known = scope.locals.get(name.text)
-        if known:
-            first = Note("first declared here", known.name.span)
-            self.report("E0202", f"{name.text!r} is declared twice", name, notes=(first,))
-        scope.locals[name.text] = self.unit.meanings[id(name)] = Local(name, what, scope)
-
-    def let(self, name: ast.Name, scope: Scope) -> None:
-        """Declare a kept value. It hides one of the same name, which stays as it is."""
-        outer = scope.find(name.text)
-        if outer is not None and scope.outer is not None and outer.scope is not scope:
-            inside = takewhile(lambda s: s is not outer.scope, scope.chain())
-            loops = [s for s in inside if s.is_loop]
-            if loops and any(loops[-1] in read.chain() for read in outer.reads):
-                self.hidden(outer, name, "every round starts with the outer one again")
-            elif loops and loops[-1].outer is not None:
-                loops[-1].outer.hiding.append((outer, name))
-        self.declare(name, scope, "value")
-
-    def hidden(self, outer: Local, name: ast.Name, remark: str) -> None:
-        message = f"this is another {name.text!r}, which ends with its braces: {remark}"
-        notes = (Note(f"the {outer.what} of that name stays as it is", outer.name.span),)
-        hint = "what goes on from round to round is the value at hand; or choose another name"
-        self.report("W0209", message, name, notes=notes, hint=hint)
 
     # Statements
 
@@ -180,10 +108,10 @@ class _Resolver:
     ) -> None:
         scope = Scope(outer, is_loop)
         for name in names:
-            self.declare(name, scope, "name")
+            self.names.declare(name, scope, "name")
             scope.locals[name.text].reads.append(scope)
         self.body(body, scope)
-        self.unused(scope)
+        self.names.unused(scope)
 
     def statement(self, statement: ast.Statement, scope: Scope) -> None:
         match statement:
@@ -193,13 +121,18 @@ class _Resolver:
                 for size in statement.shape.items:
                     if not isinstance(size, ast.Name) or scope.find(size.text):
                         self.expression(size, scope)
-                self.declare(statement.name, scope, "input")
+                self.names.declare(statement.name, scope, "input")
             case ast.Let():
                 self.chain(statement.chain, scope)
-                self.let(statement.name, scope)
+                for name in statement.names:
+                    self.names.let(name, scope)
+            case ast.Assign():
+                self.chain(statement.chain, scope)
+                for name in statement.names:
+                    self.assign(name, scope)
             case ast.LayerDeclaration():
                 self.expression(statement.call, scope)
-                self.declare(statement.name, scope, "layer")
+                self.names.declare(statement.name, scope, "layer")
             case ast.OutputDeclaration():
                 self.chain(statement.chain, scope)
             case ast.AuxiliaryDeclaration():
@@ -208,6 +141,19 @@ class _Resolver:
                 self.chain(statement.chain, scope)
             case ast.Defaults():
                 self.defaults(statement, scope)
+
+    def assign(self, name: ast.Name, scope: Scope) -> None:
+        if self.names.assign(name, scope):
+            return
+        known = self.unit.blocks.get(name.text) or _BUILT_IN.get(name.text)
+        if known is None:
+            seen = [local for s in scope.chain() for local in s.locals]
+            hint = meant(name.text, seen) or f"let {name.text} = … keeps a new value"
+            self.unknown(name, "name", hint)
+        else:
+            hint = f"let {name.text} = … hides it up to the end of the braces"
+            message = f"{name.text!r} is part of the language or of the file, no kept value"
+            self.report("E0222", message, name, hint=hint)
 
     def defaults(self, statement: ast.Defaults, scope: Scope) -> None:
         for default in statement.defaults:
@@ -258,9 +204,7 @@ class _Resolver:
                 self.braces(element.body, scope)
             case _:
                 self.expression(element, scope)
-        for outer, name in scope.hiding:
-            outer.hiding.append((name, scope))
-        scope.hiding.clear()
+        self.names.leave(scope)
 
     def join(self, operator: ast.Name) -> None:
         if operator.text in JOINS:
@@ -297,7 +241,7 @@ class _Resolver:
     def name(self, node: ast.Name, scope: Scope) -> None:
         local = scope.find(node.text)
         if local is not None:
-            self.read(local, scope)
+            self.names.read(local, scope)
         elif node.text in self.unit.blocks:
             self.used.add(node.text)
         meaning = local or self.unit.blocks.get(node.text) or _BUILT_IN.get(node.text)
@@ -315,13 +259,6 @@ class _Resolver:
             return None
         seen = [known for s in scope.chain() for known in s.locals]
         return meant(name, [*seen, *self.unit.blocks, *_BUILT_IN])
-
-    def read(self, local: Local, scope: Scope) -> None:
-        local.reads.append(scope)
-        for name, around in list(local.hiding):
-            if around in scope.chain():
-                local.hiding.remove((name, around))
-                self.hidden(local, name, "behind the loop the outer one is read")
 
     def match(
         self, signature: Signature, arguments: Sequence[ast.Argument], place: ast.Tree

@@ -187,9 +187,17 @@ class InputDeclaration(Tree):
 
 @dataclass(frozen=True)
 class Let(Tree):
-    """let name = chain: keeps a value for later; the current value stays as it was."""
+    """let name = chain: keeps a value for later; several names take the values of a list."""
 
-    name: Name
+    names: tuple[Name, ...]
+    chain: Chain
+
+
+@dataclass(frozen=True)
+class Assign(Tree):
+    """name = chain: gives another value to a name that is declared already."""
+
+    names: tuple[Name, ...]
     chain: Chain
 
 
@@ -237,6 +245,7 @@ Statement: TypeAlias = (
     Chain
     | InputDeclaration
     | Let
+    | Assign
     | LayerDeclaration
     | OutputDeclaration
     | AuxiliaryDeclaration

@@ -11,7 +11,8 @@ from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.language import tree as ast
-from cnndsl.language.resolve import Local, Meaning
+from cnndsl.language.resolve import Meaning
+from cnndsl.language.scopes import Local
 from cnndsl.language.units import BlockValue, Unit
 
 if TYPE_CHECKING:
@@ -97,8 +98,10 @@ class Frame:
         return self.unit.meanings.get(id(name))
 
     def keep(self, name: ast.Name, value: Any) -> None:
-        """Give a declared name its value."""
-        self.values[self.unit.meanings[id(name)]] = value
+        """Give a name its value, unless it was found that it cannot have one."""
+        local = self.meaning(name)
+        if isinstance(local, Local):
+            self.values[local] = value
 
     def kept(self, node: ast.Tree) -> Any:
         """The value of a declared name; None for anything else."""

@@ -22,7 +22,7 @@ from cnndsl.language.evaluate import AXES, Evaluator
 from cnndsl.language.findings import Findings
 from cnndsl.language.messages import Consequence, Fatal, Problem
 from cnndsl.language.paths import Path
-from cnndsl.language.resolve import Local
+from cnndsl.language.scopes import Local
 from cnndsl.language.signatures import check_complete, definition_signature, signature_of
 from cnndsl.language.units import BlockValue, NetworkItem, Unit
 from cnndsl.language.values import (
@@ -109,8 +109,8 @@ class Walk:
                 flow = self._statement(statement, frame.reading(flow), flow)
             except Problem as problem:
                 self.findings.report(problem, frame.trail)
-                if isinstance(statement, ast.Let | ast.LayerDeclaration | ast.InputDeclaration):
-                    frame.keep(statement.name, POISON)
+                for name in _kept_names(statement):
+                    frame.keep(name, POISON)
                 if isinstance(statement, ast.Chain | ast.InputDeclaration):
                     flow = POISON
         return flow
@@ -121,8 +121,8 @@ class Walk:
                 return self.run_chain(statement, frame, flow)
             case ast.InputDeclaration():
                 return self._input(statement, frame)
-            case ast.Let():
-                frame.keep(statement.name, self._let(statement, frame, flow))
+            case ast.Let() | ast.Assign():
+                self._let(statement, frame, flow)
             case ast.LayerDeclaration():
                 self._layer(statement, frame)
             case ast.OutputDeclaration() | ast.AuxiliaryDeclaration():
@@ -196,18 +196,32 @@ class Walk:
                 )
         return tuple(sizes)
 
-    def _let(self, statement: ast.Let, frame: Frame, flow: Flow) -> Any:
+    def _let(self, statement: ast.Let | ast.Assign, frame: Frame, flow: Flow) -> None:
+        value = self._value(statement.chain, frame, flow)
+        if len(statement.names) == 1:
+            frame.keep(statement.names[0], value)
+            return
+        values = [value] * len(statement.names) if isinstance(value, Poison) else value
+        if not isinstance(values, list) or len(values) != len(statement.names):
+            length = f" of {len(value)}" if isinstance(value, list) else ""
+            names, what = len(statement.names), kind_of(value)
+            message = f"there are {names} names, what they are to keep is {what}{length}"
+            raise Problem("E0223", message, statement.chain.span)
+        for name, item in zip(statement.names, values, strict=True):
+            frame.keep(name, item)
+
+    def _value(self, chain: ast.Chain, frame: Frame, flow: Flow) -> Any:
         """A number, string or list is kept as it is; a chain is applied to the value at hand."""
-        steps = statement.chain.steps
+        steps = chain.steps
         element = steps[0].element
         joins = ast.Join | ast.If | ast.For | ast.Repeat | ast.Group
         if len(steps) == 1 and steps[0].label is None and not isinstance(element, joins):
             value = self.evaluator.evaluate(element, frame)
             if not isinstance(value, Recipe | Layer | Node):
                 return value
-        result = self.run_chain(statement.chain, frame, flow)
+        result = self.run_chain(chain, frame, flow)
         if result is None:
-            raise Problem("E0210", "there is no value yet", statement.span)
+            raise Problem("E0210", "there is no value yet", chain.span)
         return result
 
     def _layer(self, statement: ast.LayerDeclaration, frame: Frame) -> None:
@@ -464,6 +478,16 @@ class Walk:
         given = {**recipe.defaults.get(block.name, {}), **recipe.given}
         self.bind_parameters(definition, given, inner, span)
         return self.run_body(definition.body, inner, flow)
+
+
+def _kept_names(statement: ast.Statement) -> tuple[ast.Name, ...]:
+    """The names that a statement gives values to."""
+    match statement:
+        case ast.Let() | ast.Assign():
+            return statement.names
+        case ast.LayerDeclaration() | ast.InputDeclaration():
+            return (statement.name,)
+    return ()
 
 
 def _single_call(body: ast.Body) -> ast.Expression | None:

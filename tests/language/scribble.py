@@ -43,7 +43,9 @@ def tokens(node: ast.Tree) -> list[str]:
         case ast.InputDeclaration():
             return ["input", node.name.text, *tokens(node.shape)]
         case ast.Let():
-            return ["let", node.name.text, "=", *tokens(node.chain)]
+            return ["let", *_joined(node.names), "=", *tokens(node.chain)]
+        case ast.Assign():
+            return [*_joined(node.names), "=", *tokens(node.chain)]
         case ast.LayerDeclaration():
             return ["layer", node.name.text, "=", *tokens(node.call)]
         case ast.OutputDeclaration():

@@ -148,7 +148,8 @@ class Grower:
         name = self.name()
         others: list[Callable[[], ast.Statement]] = [
             lambda: ast.InputDeclaration(NOWHERE, name, self.listed()),
-            lambda: ast.Let(NOWHERE, name, self.chain()),
+            lambda: ast.Let(NOWHERE, self.several(self.name, least=1), self.chain()),
+            lambda: ast.Assign(NOWHERE, self.several(self.name, least=1), self.chain()),
             lambda: ast.LayerDeclaration(NOWHERE, name, self.expression()),
             lambda: ast.OutputDeclaration(NOWHERE, name, self.chain()),
             lambda: ast.AuxiliaryDeclaration(NOWHERE, name, self.arguments(), self.chain()),

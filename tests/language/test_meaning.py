@@ -41,6 +41,38 @@ def test_lets_of_numbers_lists_and_texts() -> None:
     assert shapes('let mode = "valid"\n conv(4, 3, pad=mode)') == ["4x6x6"]
 
 
+def test_an_assignment_changes_the_name_from_outside_and_leaves_the_value_at_hand() -> None:
+    body = """let total = scale(0)
+        let k = 1
+        for _round in range(3) { total = add { total | conv(3, k) }
+            k = k + 2
+            if k == 5 { tanh } }
+        concat { total | identity }"""
+    found = graph(body)
+    kernels = [n.op.kernel[0] for n in found.nodes() if n.name.startswith("conv")]  # type: ignore[attr-defined]
+    assert kernels == [1, 3, 5]
+    producers = {n.name: [p.name for p in found.producers(n)] for n in found.nodes()}
+    assert producers["add1"] == ["scale1", "conv1"]
+    assert producers["add3"] == ["add2", "conv3"]
+    assert producers["conv3"] == ["tanh1"]
+    assert producers["concat1"] == ["add3", "tanh1"]
+
+
+def test_an_assignment_in_a_block_is_that_instance_s_own() -> None:
+    before = "block wide(width) { width = 2 * width\n conv(width, 1) }"
+    assert shapes("let width = 3\n wide(width) -> wide(width)\n conv(width, 1)", before) == [
+        "6x8x8",
+        "6x8x8",
+        "3x8x8",
+    ]
+
+
+def test_several_names_take_the_items_of_a_list() -> None:
+    body = "let a, b = [relu, 4]\n a -> conv(b, 3)\n a, b = [tanh, b + 1]\n a -> conv(b, 3)"
+    assert shapes(body) == ["3x8x8", "4x8x8", "4x8x8", "5x8x8"]
+    assert findings("let a, b = [1, 2, 3]\n conv(a, b)") == ["E0223"]
+
+
 def test_names_end_with_their_braces() -> None:
     assert findings("if true { let n = 4\n conv(n, 3) }\n conv(n, 3)") == ["E0201"]
     assert findings("let n = 4\n if true { let n = 5\n conv(n, 3) }\n conv(n, 1)") == []

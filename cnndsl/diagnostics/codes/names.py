@@ -150,4 +150,17 @@ ENTRIES: dict[str, Entry] = {
         body("layer shared = conv(8, 3)", "shared -> shared"),
         body("layer shared = conv(3, 3)", "shared -> shared"),
     ),
+    "E0222": entry(
+        "cannot be given another value",
+        "`name = …` changes what `let`, a parameter or a loop declared. Inputs, layers, blocks\n"
+        "and operators stay what they are.",
+        body("layer shared = conv(3, 3)", "shared = conv(3, 1)", "shared"),
+        body("let kept = conv(3, 3)", "kept = kept -> relu", "kept"),
+    ),
+    "E0223": entry(
+        "another number of values",
+        "`let a, b = …` takes the two items of a list.",
+        body("let a, b = [8, 16, 32]", "conv(a, 3) -> conv(b, 3)"),
+        body("let a, b = [8, 16]", "conv(a, 3) -> conv(b, 3)"),
+    ),
 }

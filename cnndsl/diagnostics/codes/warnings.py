@@ -55,12 +55,16 @@ ENTRIES: dict[str, Entry] = {
         "value hidden, not changed",
         "A `let` in a loop declares a name of its own, which ends with the round. One of the\n"
         "same name from outside stays as it is: every round starts with it again, and behind\n"
-        "the loop it has its old value. What goes on from round to round is the value at hand.",
+        "the loop it has its old value. Without `let`, the outer one gets the new value.",
         body(
             "let total = conv(8, 1)",
             "for k in [1, 3] { let total = add { total | conv(8, k) } -> relu }",
             "total",
         ),
-        body("for k in [1, 3] { add { identity | conv(3, k) } -> relu }"),
+        body(
+            "let total = conv(8, 1)",
+            "for k in [1, 3] { total = add { total | conv(8, k) } -> relu }",
+            "total",
+        ),
     ),
 }

@@ -84,6 +84,12 @@ class TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def let(self, meta: Meta, children: list[Any]) -> ast.Let:
         return ast.Let(self._span(meta), *children)
 
+    def assign(self, meta: Meta, children: list[Any]) -> ast.Assign:
+        return ast.Assign(self._span(meta), *children)
+
+    def names(self, meta: Meta, children: list[Any]) -> tuple[Any, ...]:
+        return tuple(children)
+
     def layer(self, meta: Meta, children: list[Any]) -> ast.LayerDeclaration:
         return ast.LayerDeclaration(self._span(meta), *children)
 

@@ -14,7 +14,7 @@ _OPERATORS = {
     *("PLUS", "MINUS", "STAR", "SLASH", "DOUBLE_SLASH", "PERCENT", "DOUBLE_STAR"),
     *("EQ", "NE", "LT", "LE", "GT", "GE", "AND", "OR", "IF"),
 }
-_HINTS = {"EQUAL": "let name = … keeps a value, == compares"}
+_HINTS = {"EQUAL": "name = … stands on a line of its own, == compares"}
 _SPELLING = {
     "LPAR": "'('",
     "RPAR": "')'",
@@ -128,6 +128,8 @@ def _expected(accepted: set[str]) -> str:
         accepted -= {"LPAR", "LSQB", "LBRACE"}
     elif "NETWORK" in accepted:
         accepted -= {"EQUAL", "$END"}
+    if accepted >= {"EQUAL", "_ARROW"}:
+        accepted -= {"EQUAL", "COMMA"}
     closing: list[str] = [
         t for t in ("RPAR", "RSQB", "COMMA", "VBAR", "_ARROW", "RBRACE") if t in accepted
     ]

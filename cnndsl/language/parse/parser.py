@@ -26,7 +26,7 @@ from cnndsl.language.parse.tables import load_parser
 
 _ITEM_START = re.compile(
     r"^(?:(?P<keyword>import|defaults|block|network)\b"
-    r"|(?!(?:input|let|layer|output|auxiliary|if|else|for|repeat|not)\b)"
+    r"|(?!(?:input|let|layer|output|auxiliary|return|if|else|for|repeat|not)\b)"
     r"[A-Za-z_]\w*[ \t]+(?!(?:if|else|and|or|in|from)\b)[A-Za-z_])",
     re.MULTILINE,
 )

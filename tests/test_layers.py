@@ -17,6 +17,7 @@ ORDER = """
     ir
     language
     format
+    decompile
     passes
     runtime
     weights

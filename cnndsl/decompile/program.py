@@ -1,0 +1,191 @@
+"""Programs: networks as calls, joins and loops, between the flat graph and the syntax tree.
+
+A chain is a list of items, each of which takes the value that the one before it left. Arguments are
+values: literals as the language writes them, symbols (parameters and names of loops), and terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
+
+from cnndsl.decompile.calls import default_of
+from cnndsl.ir.operator import Operator
+
+
+@dataclass(eq=False)
+class Symbol:
+    """A name in a program. `hint` is what it would like to be called."""
+
+    hint: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Term:
+    """left operator right, of literals, symbols and names of sizes such as `channels`."""
+
+    operator: str
+    left: Any
+    right: Any
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size of the value at hand."""
+
+    name: str
+
+
+CHANNELS = Size("channels")
+
+Value: TypeAlias = Any
+"""None (left out), a literal (number, truth, mode, nested tuples), a Symbol, Size or Term."""
+
+
+@dataclass(eq=False)
+class Block:
+    """A block; `defaults` are those of its last parameters, None for one without."""
+
+    parameters: list[Symbol]
+    body: list[Item]
+    defaults: list[Value] = field(default_factory=list)
+    name: str = ""
+
+
+@dataclass(eq=False)
+class Call:
+    """An operator or block with a value for each of its attributes or parameters.
+
+    `channels` are those of the value at hand.
+    """
+
+    callee: type[Operator] | Block
+    arguments: list[Value]
+    channels: int = 0
+    scope: str = ""
+
+
+@dataclass(eq=False)
+class Layer:
+    """A use of a shared layer."""
+
+    symbol: Symbol
+
+
+@dataclass(eq=False)
+class Ref:
+    """A kept value."""
+
+    symbol: Symbol
+
+
+@dataclass(eq=False)
+class Join:
+    """Branches from the value at hand, and the operator that joins them."""
+
+    operator: type[Operator]
+    branches: list[list[Item]]
+    channels: int
+
+
+@dataclass(eq=False)
+class Loop:
+    """A body for each row of values; without symbols, the rows are the count."""
+
+    symbols: list[Symbol]
+    rows: Value
+    body: list[Item]
+
+
+@dataclass(eq=False)
+class Let:
+    """Keeps what a chain makes of the value at hand, which stays."""
+
+    symbol: Symbol
+    chain: list[Item]
+
+
+@dataclass(eq=False)
+class Output:
+    """An output, with a loss weight if it is for training only."""
+
+    name: str
+    chain: list[Item]
+    weight: float | None = None
+
+
+Item: TypeAlias = Call | Layer | Ref | Join | Loop | Let | Output
+
+
+@dataclass(eq=False)
+class Program:
+    """A network: inputs with their shapes, shared layers, blocks in the order of their definition.
+
+    `defaults` are values by operator and attribute that hold in the place of the operator's own.
+    """
+
+    name: str
+    inputs: list[tuple[Symbol, tuple[Any, ...]]]
+    layers: list[tuple[Symbol, Call]]
+    body: list[Item]
+    blocks: list[Block] = field(default_factory=list)
+    defaults: dict[type[Operator], dict[str, Value]] = field(default_factory=dict)
+
+    def chains(self) -> Iterator[list[Item]]:
+        """Every chain, inner ones after those around them."""
+        pending = [self.body, *(block.body for block in self.blocks)]
+        while pending:
+            chain = pending.pop()
+            yield chain
+            pending += [inner for item in chain for inner in inside(item)]
+
+
+def inside(item: Item) -> Sequence[list[Item]]:
+    """The chains directly inside an item."""
+    match item:
+        case Join():
+            return item.branches
+        case Loop():
+            return (item.body,)
+        case Let() | Output():
+            return (item.chain,)
+    return ()
+
+
+def statements(chain: Sequence[Item]) -> list[list[Item]]:
+    """A chain cut into statements: sizes that are read are those where the statement starts.
+
+    Loops and kept values are statements of their own.
+    """
+    found: list[list[Item]] = []
+    joined = False
+    for item in chain:
+        single = isinstance(item, Loop | Let | Output)
+        if joined and not single and not isinstance(item, Ref):
+            found[-1].append(item)
+        else:
+            found.append([item])
+        joined = not single
+    return found
+
+
+def names_of(callee: type[Operator] | Block) -> list[str]:
+    """The names of the arguments of a callee."""
+    if isinstance(callee, Block):
+        return [symbol.name for symbol in callee.parameters]
+    return [attribute.name for attribute in fields(callee)]
+
+
+def defaults_of(callee: type[Operator] | Block, arguments: Sequence[Value]) -> list[Value]:
+    """What each argument is if it is left out, None if it cannot be.
+
+    A stride that is not given is the kernel.
+    """
+    if isinstance(callee, Block):
+        return callee.defaults
+    return [
+        arguments[0] if f.name == "stride" and f.default is None else default_of(f)
+        for f in fields(callee)
+    ]

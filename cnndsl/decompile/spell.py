@@ -1,0 +1,316 @@
+"""Programs to syntax trees, and these to canonical text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cnndsl.decompile.program import (
+    Block,
+    Call,
+    Item,
+    Join,
+    Layer,
+    Let,
+    Loop,
+    Output,
+    Program,
+    Ref,
+    Size,
+    Symbol,
+    Term,
+    Value,
+    defaults_of,
+    names_of,
+    statements,
+)
+from cnndsl.diagnostics import Source, Span
+from cnndsl.format.formatter import format_source
+from cnndsl.ir.dims import OpenDim
+from cnndsl.language import tree as ast
+from cnndsl.language.functions import CONSTANTS
+
+_NOWHERE = Span(Source("<decompiled>", ""), 0, 0)
+
+
+def text_of(program: Program) -> str:
+    """The canonical text of a program whose symbols and blocks have names."""
+    return format_source(_file(_Speller(program).file()))
+
+
+class _Speller:
+    """Makes the syntax tree of one program."""
+
+    def __init__(self, program: Program):
+        self.program = program
+
+    def file(self) -> ast.File:
+        """The whole file."""
+        program = self.program
+        inputs = [
+            ast.InputDeclaration(_NOWHERE, _name(symbol.name), ast.ListOf(_NOWHERE, shape))
+            for symbol, sizes in program.inputs
+            for shape in [tuple(map(_value, sizes))]
+        ]
+        layers = [
+            ast.LayerDeclaration(_NOWHERE, _name(symbol.name), self.call(call))
+            for symbol, call in program.layers
+        ]
+        body = ast.Body(_NOWHERE, (*inputs, *layers, *self.body(program.body).statements))
+        network = ast.Definition(_NOWHERE, "network", _name(program.name), (), body)
+        blocks = [self.block(block) for block in program.blocks]
+        return ast.File(_NOWHERE, _NOWHERE.source, (*self.defaults(), *blocks, network))
+
+    def defaults(self) -> list[ast.Item]:
+        """The values that hold in the whole file."""
+        found = [
+            ast.Default(
+                _NOWHERE,
+                _name(operator.name),
+                tuple(_keyword(name, value) for name, value in values.items()),
+            )
+            for operator, values in self.program.defaults.items()
+            if values
+        ]
+        return [ast.Defaults(_NOWHERE, tuple(found))] if found else []
+
+    def block(self, block: Block) -> ast.Definition:
+        """The definition of a block."""
+        parameters = tuple(
+            ast.ParameterDeclaration(
+                _NOWHERE, _name(symbol.name), None if default is None else _value(default)
+            )
+            for symbol, default in zip(block.parameters, block.defaults, strict=True)
+        )
+        return ast.Definition(
+            _NOWHERE, "block", _name(block.name), parameters, self.body(block.body)
+        )
+
+    def body(self, chain: Sequence[Item]) -> ast.Body:
+        """A chain between braces or bars."""
+        return ast.Body(_NOWHERE, tuple(self.statement(part) for part in statements(chain)))
+
+    def branch(self, chain: Sequence[Item]) -> ast.Body:
+        """A branch of a join; one without steps is the identity."""
+        return self.body(chain) if chain else ast.Body(_NOWHERE, (self.chain(chain),))
+
+    def statement(self, items: Sequence[Item]) -> ast.Statement:
+        """Items that stand in one statement."""
+        match items[0]:
+            case Let():
+                return ast.Let(_NOWHERE, _name(items[0].symbol.name), self.chain(items[0].chain))
+            case Output(weight=None):
+                return ast.OutputDeclaration(
+                    _NOWHERE, _name(items[0].name), self.chain(items[0].chain)
+                )
+            case Output():
+                arguments = (_keyword("weight", items[0].weight),)
+                return ast.AuxiliaryDeclaration(
+                    _NOWHERE, _name(items[0].name), arguments, self.chain(items[0].chain)
+                )
+        return self.chain(items)
+
+    def chain(self, items: Sequence[Item]) -> ast.Chain:
+        """Items one after another; nothing at all is the identity."""
+        elements = [self.element(item) for item in items] or [_name("identity")]
+        return ast.Chain(_NOWHERE, tuple(ast.Step(_NOWHERE, None, e) for e in elements))
+
+    def element(self, item: Item) -> ast.Element:
+        """One item of a chain."""
+        match item:
+            case Call():
+                return self.call(item)
+            case Layer() | Ref():
+                return _name(item.symbol.name)
+            case Join():
+                branches = tuple(self.branch(branch) for branch in item.branches)
+                return ast.Join(_NOWHERE, _name(item.operator.name), branches)
+            case Loop(symbols=[]):
+                return ast.Repeat(_NOWHERE, _value(item.rows), self.body(item.body))
+            case Loop():
+                names = tuple(_name(symbol.name) for symbol in item.symbols)
+                return ast.For(_NOWHERE, names, _value(item.rows), self.body(item.body))
+        raise TypeError(f"{item} is a statement")
+
+    def call(self, call: Call) -> ast.Expression:
+        """An operator or block with the arguments that differ from its defaults."""
+        callee, defaults = call.callee, self.defaults_at(call)
+        arguments = []
+        by_position = True
+        for name, value, default in zip(names_of(callee), call.arguments, defaults, strict=True):
+            if value is None or (default is not None and value == default):
+                by_position = False
+            elif by_position and (default is None or isinstance(callee, Block)):
+                arguments.append(ast.Argument(_NOWHERE, None, _value(value)))
+            else:
+                arguments.append(_keyword(name, value))
+        name = _name(callee.name)
+        return ast.Call(_NOWHERE, name, tuple(arguments)) if arguments else name
+
+    def defaults_at(self, call: Call) -> list[Value]:
+        """The defaults of the arguments of a call, of the file or of the callee."""
+        callee = call.callee
+        found = defaults_of(callee, call.arguments)
+        if isinstance(callee, Block):
+            return found
+        own = self.program.defaults.get(callee, {})
+        return [own.get(n, v) for n, v in zip(names_of(callee), found, strict=True)]
+
+
+# Values
+
+
+def _name(text: str) -> ast.Name:
+    return ast.Name(_NOWHERE, text)
+
+
+def _keyword(name: str, value: Value) -> ast.Argument:
+    return ast.Argument(_NOWHERE, _name(name), _value(value))
+
+
+def _value(value: Value) -> ast.Expression:
+    match value:
+        case Symbol() | Size():
+            return _name(value.name)
+        case OpenDim():
+            return _name(str(value))
+        case str():
+            return (
+                _name(value) if value in CONSTANTS else ast.Literal(_NOWHERE, value, f'"{value}"')
+            )
+        case bool():
+            return ast.Literal(_NOWHERE, value, str(value).lower())
+        case int() | float() if value < 0:
+            return ast.Unary(_NOWHERE, "-", _value(-value))
+        case int() | float():
+            return ast.Literal(_NOWHERE, value, _number(value))
+        case tuple():
+            return ast.ListOf(_NOWHERE, tuple(map(_value, value)))
+        case Term():
+            left, right = (
+                ast.Parenthesised(_NOWHERE, _value(side))
+                if isinstance(side, Term)
+                else _value(side)
+                for side in (value.left, value.right)
+            )
+            return ast.Binary(_NOWHERE, value.operator, left, right)
+    raise TypeError(f"{value!r} cannot be written")
+
+
+def _side(value: Value) -> ast.Expression:
+    written = _value(value)
+    return ast.Parenthesised(_NOWHERE, written) if isinstance(value, Term) else written
+
+
+def _number(value: float) -> str:
+    """A number as the language reads it: without the zeros of 1e-05."""
+    digits, mark, exponent = repr(value).partition("e")
+    return digits + (f"e{int(exponent)}" if mark else "")
+
+
+# Trees to text. Lines end with statements; the formatter breaks those that are too long.
+
+
+def _file(tree: ast.File) -> str:
+    return "\n\n".join(map(_item, tree.items)) + "\n"
+
+
+def _item(node: ast.Item) -> str:
+    match node:
+        case ast.Definition():
+            parameters = _listed("()", map(_parameter, node.parameters)) if node.parameters else ""
+            return f"{node.keyword} {node.name.text}{parameters} {_braces(node.body)}"
+        case ast.Defaults():
+            return _statement(node)
+    raise TypeError(f"{node} is not written")
+
+
+def _parameter(node: ast.ParameterDeclaration) -> str:
+    default = "" if node.default is None else f"={_expression(node.default)}"
+    return node.name.text + default
+
+
+def _statement(node: ast.Statement) -> str:
+    match node:
+        case ast.Chain():
+            return _chain(node)
+        case ast.InputDeclaration():
+            return f"input {node.name.text} {_expression(node.shape)}"
+        case ast.Let():
+            return f"let {node.name.text} = {_chain(node.chain)}"
+        case ast.LayerDeclaration():
+            return f"layer {node.name.text} = {_expression(node.call)}"
+        case ast.OutputDeclaration():
+            return f"output {node.name.text} = {_chain(node.chain)}"
+        case ast.AuxiliaryDeclaration():
+            arguments = _listed("()", map(_argument, node.arguments))
+            return f"auxiliary {node.name.text}{arguments} = {_chain(node.chain)}"
+        case ast.Defaults():
+            calls = (
+                d.name.text + _listed("()", map(_argument, d.arguments)) for d in node.defaults
+            )
+            return f"defaults {', '.join(calls)}"
+
+
+def _default(node: ast.Default) -> str:
+    return node.name.text + _listed("()", map(_argument, node.arguments))
+
+
+def _chain(node: ast.Chain) -> str:
+    return " -> ".join(_element(step.element) for step in node.steps)
+
+
+def _element(node: ast.Element) -> str:
+    match node:
+        case ast.Join():
+            branches = " | ".join(map(_lines, node.branches))
+            return f"{node.operator.text} {{ {branches} }}"
+        case ast.If():
+            otherwise = f" else {_braces(node.otherwise)}" if node.otherwise else ""
+            return f"if {_expression(node.condition)} {_braces(node.then)}{otherwise}"
+        case ast.For():
+            names = ", ".join(name.text for name in node.names)
+            return f"for {names} in {_expression(node.values)} {_braces(node.body)}"
+        case ast.Repeat():
+            return f"repeat {_expression(node.count)} {_braces(node.body)}"
+        case ast.Group():
+            return _braces(node.body)
+    return _expression(node)
+
+
+def _braces(body: ast.Body) -> str:
+    lines = _lines(body)
+    return f"{{\n{lines}\n}}" if "\n" in lines else f"{{ {lines} }}"
+
+
+def _lines(body: ast.Body) -> str:
+    return "\n".join(map(_statement, body.statements))
+
+
+def _expression(node: ast.Expression) -> str:
+    match node:
+        case ast.Name() | ast.Literal():
+            return node.text
+        case ast.ListOf():
+            return _listed("[]", map(_expression, node.items))
+        case ast.Unary():
+            return f"{node.operator} {_expression(node.operand)}"
+        case ast.Binary():
+            return f"{_expression(node.left)} {node.operator} {_expression(node.right)}"
+        case ast.Parenthesised():
+            return f"({_expression(node.inner)})"
+        case ast.Index():
+            return f"{_expression(node.values)}[{_expression(node.position)}]"
+        case ast.Conditional():
+            parts = map(_expression, (node.then, node.condition, node.otherwise))
+            return "{} if {} else {}".format(*parts)
+        case ast.Call():
+            return _expression(node.callee) + _listed("()", map(_argument, node.arguments))
+
+
+def _argument(node: ast.Argument) -> str:
+    value = _expression(node.value)
+    return value if node.name is None else f"{node.name.text}={value}"
+
+
+def _listed(brackets: str, items: Iterable[str]) -> str:
+    return brackets[0] + ", ".join(items) + brackets[1]

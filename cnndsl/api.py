@@ -109,7 +109,10 @@ def compile(
         chosen.check_size(graph)
     arrays = read_weights(weights, weights_map)
     bound = bind(plain.parameters(), arrays, seed=seed, starts=None if arrays else starts(plain))
-    asked = replace(asked, metadata=network.metadata(target), source=plain)
+    passes = [f"level={level}"] * (level != 2) + [f"disable={','.join(disable)}"] * bool(disable)
+    changed = " ".join([*passes, *asked.changed])
+    metadata = network.metadata(target) | ({"options": changed} if changed else {})
+    asked = replace(asked, metadata=metadata, source=plain)
     module = chosen.compile(graph, bound.values, asked)
     module.warnings = bound.warnings
     warn_of(bound)

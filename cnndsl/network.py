@@ -123,6 +123,7 @@ class Network:
             "source_hash": self.source_hash,
             "target": target,
             "input_shapes": ",".join(f"{n}={self.graph[n].type}" for n in self.graph.inputs),
+            "parameters": str(self.params),
             **({"smaller_is_better": ",".join(distances)} if distances else {}),
         }
 

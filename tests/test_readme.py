@@ -1,6 +1,7 @@
 """What the documentation shows is true of the repository."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import cnndsl
@@ -14,6 +15,14 @@ def test_the_network_at_the_top_is_resnet50():
     shown, zoo = cnndsl.parse(text).graph, cnndsl.parse("resnet50").graph
     assert shown.parameters() == zoo.parameters()
     assert [(n.name, n.op) for n in shown.nodes()] == [(n.name, n.op) for n in zoo.nodes()]
+
+
+def test_files_that_the_examples_write_are_ignored():
+    ignored = (ROOT / ".gitignore").read_text().split()
+    written = re.findall(r"(?:-o|--svg|writes) (\S+\.\w+)", README)
+    assert written
+    for name in [*written, *re.findall(r'save\("(.*?)"\)', README)]:
+        assert any(fnmatch(f"/{name}", pattern) for pattern in ignored), name
 
 
 def test_the_code_map_names_every_folder():

@@ -60,6 +60,11 @@ class CpuModule(NativeModule):
             ) from None
         return library
 
+    @property
+    def facts(self) -> dict[str, int | str]:
+        """See `Module`."""
+        return {**super().facts, "features": ",".join(self._features)}
+
     def require_cpu(self) -> None:
         """Raise CnnError (E0723) if this CPU lacks features that the code needs."""
         missing = missing_features(self._features)

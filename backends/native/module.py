@@ -92,6 +92,11 @@ class NativeModule(Module):
         """Memory of the packed weights."""
         return self._artefact.weights.nbytes
 
+    @property
+    def facts(self) -> dict[str, int | str]:
+        """See `Module`."""
+        return {**super().facts, "arena_bytes": self.arena_bytes, "steps": len(self.layers)}
+
     def batch_shape(self, port: Port) -> tuple[int, ...]:
         """The shape of one batch of an input or output as the kernels are made for it."""
         return (self._batch, *(n for n in port.type.shape if isinstance(n, int)))

@@ -49,6 +49,11 @@ class ReferenceModule(Module):
         parts = (part for parts in self._params.values() for part in parts)
         return sum(array.nbytes for part in parts for array in part.values())
 
+    @property
+    def facts(self) -> dict[str, int | str]:
+        """See `Module`."""
+        return {**super().facts, "dtype": self.dtype, "nodes": len(self.graph)}
+
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs from batched, checked arrays by input name."""
         kept = self.graph.outputs.values()

@@ -82,6 +82,13 @@ class OnnxModule(Module):
 
         return initializer_bytes(self.serialized)
 
+    @property
+    def facts(self) -> dict[str, int | str]:
+        """See `Module`."""
+        from cnndsl.backends.onnx.trace import model_facts
+
+        return {**super().facts, **model_facts(self.serialized)}
+
     def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
         """See `Module`."""
         if self._recipe is None:

@@ -1,4 +1,4 @@
-"""ONNX models that show the results of all nodes."""
+"""ONNX models that show the results of all nodes, and what they are made of."""
 
 from __future__ import annotations
 
@@ -28,3 +28,10 @@ def initializer_bytes(serialized: bytes) -> int:
         math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
         for tensor in ModelProto.FromString(serialized).graph.initializer
     )
+
+
+def model_facts(serialized: bytes) -> dict[str, int]:
+    """The standard operator set that a model needs, and how many nodes it has."""
+    model = ModelProto.FromString(serialized)
+    opset = next((used.version for used in model.opset_import if not used.domain), 0)
+    return {"opset": opset, "nodes": len(model.graph.node)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,7 +53,7 @@ def command(
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **view: Any,
 ) -> int:
-    """Show blocks, shapes and costs of a network; of an artefact, its inputs and outputs."""
+    """Show blocks, shapes and costs of a network; of an artefact, what it takes and needs."""
     from cnndsl.api import Network
 
     if view["svg"]:
@@ -62,7 +63,7 @@ def command(
         if kernels or source:
             _inspect_kernels(model, found, source, as_json)
         else:
-            _inspect_artefact(found, as_json)
+            _inspect_artefact(found, Path(model).stat().st_size, as_json)
     elif kernels or source:
         raise click.UsageError(f"{model} is not compiled; kernels are in artefacts")
     elif wants_memory(view):
@@ -94,17 +95,24 @@ def _inspect_network(network: Network, as_json: bool, depth: int) -> None:
         click.echo(str(saved))
 
 
-def _inspect_artefact(module: Module, as_json: bool) -> None:
+def _inspect_artefact(module: Module, size: int, as_json: bool) -> None:
+    from cnndsl.diagnostics.units import si
+
+    facts = {"file_bytes": size, **module.facts}
     if as_json:
         print_json(
             {
                 "metadata": module.metadata,
+                "facts": facts,
                 "inputs": [_port(port) for port in module.inputs],
                 "outputs": [_port(port) for port in module.outputs],
             }
         )
         return
     rows = [[key, value] for key, value in sorted(module.metadata.items())]
+    for name, fact in facts.items():
+        of_bytes = name.endswith("_bytes") and isinstance(fact, int)
+        rows.append([name.removesuffix("_bytes"), si(fact, "B") if of_bytes else str(fact)])
     for what, ports in (("input", module.inputs), ("output", module.outputs)):
         rows += [[f"{what} {port.name}", str(port).partition(" ")[2]] for port in ports]
     print_table(rows)

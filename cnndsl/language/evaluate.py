@@ -249,8 +249,10 @@ class Evaluator:
         self._sized(values, node.span)
         try:
             result = function.call(*values)
-        except (TypeError, ValueError):
+        except TypeError:
             raise Problem("E0208", f"wrong arguments, it is {usage}", node.span) from None
+        except ValueError as error:
+            raise Problem("E0208", str(error), node.span) from None
         except OverflowError:
             raise Problem(
                 "E0502", f"the result of {function.name} is too large", node.span

@@ -22,7 +22,8 @@ class Size:
 class Function:
     """What a function does, and how it is called.
 
-    It raises TypeError, ValueError or OverflowError.
+    It raises TypeError for other arguments than it takes, ValueError with a message for numbers
+    that it has no value for, or OverflowError.
     """
 
     usage: str
@@ -64,9 +65,17 @@ def _limited(values: Iterable[Any]) -> list[Any]:
     return found
 
 
+def _square_root(value: Any) -> float:
+    if _real(value) < 0:
+        raise ValueError(f"{value} has no real square root")
+    return math.sqrt(value)
+
+
 def _range(*bounds: Any) -> list[Any]:
     if not 1 <= len(bounds) <= 3 or any(type(b) is not int for b in bounds):
         raise TypeError
+    if bounds[2:] == (0,):
+        raise ValueError("a range needs a step other than 0")
     return _limited(range(*bounds))
 
 
@@ -91,7 +100,7 @@ FUNCTIONS = {
         Function("range(stop), range(start, stop) or range(start, stop, step)", _range),
         Function("reversed(list)", lambda v: list(reversed(_list(v)))),
         Function("round(number)", lambda x: round(_real(x))),
-        Function("sqrt(number)", lambda x: math.sqrt(_real(x))),
+        Function("sqrt(number)", _square_root),
         Function("sum(list)", lambda v: sum(_numbers((_list(v),)) if v else [])),
         Function("zip(list, list…)", lambda *v: list(map(list, zip(*map(_list, v), strict=False)))),
     )

@@ -33,10 +33,11 @@ class Path:
         return text
 
     def number(self, kind: str, span: Span) -> str:
-        """Take the next free numbered name of a kind: conv1, conv2, …"""
+        """Take the next free numbered name of a kind: conv1, conv2, …; relu6_1."""
+        stem = f"{kind}_" if kind[-1].isdigit() else kind
         while True:
             self.counters[kind] = self.counters.get(kind, 0) + 1
-            text = f"{kind}{self.counters[kind]}"
+            text = f"{stem}{self.counters[kind]}"
             if text not in self.taken:
                 self.taken[text] = span
                 return text

@@ -55,7 +55,8 @@ def require_float32(graph: Graph) -> None:
 class Module(ABC):
     """A network that can run. Subclasses implement `run`, `save` and `weight_bytes`.
 
-    `metadata` holds at least: network, version (of cnndsl), source_hash, target, input_shapes.
+    `metadata` holds at least: network, version (of cnndsl), source_hash, target, input_shapes,
+    parameters; options if other ones than the defaults were asked for.
     `warnings` are remarks from its compilation.
     """
 
@@ -76,6 +77,11 @@ class Module(ABC):
     @abstractmethod
     def weight_bytes(self) -> int:
         """Memory of the weights in the form in which they are used."""
+
+    @property
+    def facts(self) -> dict[str, int | str]:
+        """Figures of its form that tell what it takes to run; names of bytes end in `_bytes`."""
+        return {"weights_bytes": self.weight_bytes}
 
     @abstractmethod
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:

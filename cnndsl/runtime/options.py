@@ -65,6 +65,15 @@ class CompileOptions:
             return asked
         return cls(**{item.name: getattr(asked, item.name) for item in fields(CompileOptions)})
 
+    @property
+    def changed(self) -> list[str]:
+        """What the artefact depends on, other than the defaults: `batch=2`, `winograd=off`."""
+        return [
+            f"{item.name}={_written(item, getattr(self, item.name))}"
+            for item in user_fields(type(self))
+            if item.name not in ("threads", "progress") and getattr(self, item.name) != item.default
+        ]
+
     def __post_init__(self) -> None:
         for item in user_fields(type(self)):
             value, choices = getattr(self, item.name), item.metadata["choices"]
@@ -110,6 +119,13 @@ def whole_number(name: str, value: Any, least: int) -> int | None:
     if not is_whole or index(value) < least:
         raise wrong(name, f"a whole number from {least} on", value)
     return index(value)
+
+
+def _written(item: Field[Any], value: Any) -> str:
+    """The value of an option as the command line takes it."""
+    if isinstance(value, bool):
+        return str(item.metadata["choices"][not value])
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def wrong(name: str, wanted: str, value: Any) -> CnnError:

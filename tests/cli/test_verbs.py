@@ -114,6 +114,29 @@ def test_inspect_json_is_the_report(call):
     assert found["macs"] == 6 * 3 * 9 * 64 + 24
 
 
+@pytest.mark.parametrize(
+    ("target", "suffix", "options", "fact"),
+    [
+        ("onnx", "onnx", "--opset 13 --dynamic height,width", "opset"),
+        ("cpu", "cnnmod", "--batch 2 --winograd off", "arena_bytes"),
+        ("reference", "cnnref", "--batch 3", "dtype"),
+    ],
+)
+def test_inspect_tells_how_an_artefact_was_made(call, tmp_path, target, suffix, options, fact):
+    made = call("compile", "small.cnn", "--seed", 0, "--target", target, *options.split())
+    assert made.code == 0
+    found = json.loads(call("inspect", f"small.{suffix}", "--json").out)
+    asked = options.replace("--", "").split()
+    pairs = sorted("=".join(pair) for pair in zip(asked[::2], asked[1::2], strict=True))
+    assert sorted(found["metadata"]["options"].split()) == pairs
+    assert found["metadata"]["parameters"] == str(6 * 3 * 9 + 6 + 6 * 4 + 4)
+    assert found["facts"]["file_bytes"] == (tmp_path / f"small.{suffix}").stat().st_size
+    assert found["facts"]["weights_bytes"] >= 4 * (6 * 3 * 9 + 6 + 6 * 4 + 4)
+    assert fact in found["facts"]
+    text = call("inspect", f"small.{suffix}").out
+    assert re.search(r"weights +\d.* k?B\n", text)
+
+
 def test_inspect_text(call):
     result = call("inspect", "small.cnn", "--set", "classes=5", "--depth", 1)
     assert result.code == 0

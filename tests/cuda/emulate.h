@@ -44,6 +44,7 @@ struct Barrier {
 struct Copy {
   void *to;
   const void *from;
+  int bytes;
 };
 
 struct Warp {
@@ -265,11 +266,13 @@ DEVICE const float *cluster_shared(const float *own, int rank) {
   return (const float *)(aligned_shared(emulator::blocks[rank]) + ((const char *)own - base));
 }
 
-DEVICE void copy_start(void *shared, const void *global, bool valid) {
-  if ((size_t)shared % 16 || (valid && (size_t)global % 16)) emulator::fail("a copy is not aligned");
+template <class T> DEVICE T *hidden(T *address) { return address; }
+
+DEVICE void copy_start(void *shared, const void *global, int bytes) {
+  if ((size_t)shared % 16 || (bytes && (size_t)global % 16)) emulator::fail("a copy is not aligned");
   std::memset(shared, 0xff, 16);
   exposed(shared) = false;
-  emulator::current->open.push_back({shared, valid ? global : nullptr});
+  emulator::current->open.push_back({shared, global, bytes});
 }
 
 DEVICE void copy_commit() {
@@ -281,10 +284,8 @@ template <int PENDING> DEVICE void copy_wait() {
   auto &groups = emulator::current->groups;
   while ((int)groups.size() > PENDING) {
     for (const emulator::Copy &copy : groups.front()) {
-      if (copy.from)
-        std::memcpy(copy.to, copy.from, 16);
-      else
-        std::memset(copy.to, 0, 16);
+      std::memset(copy.to, 0, 16);
+      if (copy.bytes) std::memcpy(copy.to, copy.from, copy.bytes);
       emulator::current->arrived.push_back(copy.to);
     }
     groups.erase(groups.begin());

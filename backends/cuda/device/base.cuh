@@ -39,7 +39,7 @@ template <class L> DEVICE float pick(const typename L::T *from, const Place &p) 
   return p.c < L::C ? to_float(from[at<L>(p)]) : 0.0f;
 }
 
-// V channels from p.c on. Lanes without a channel hold any finite number.
+// V channels from p.c on. Lanes without a channel hold any number, NaN and infinities among them.
 template <class L, int V> DEVICE void fetch(float (&v)[V], const typename L::T *from, Place p) {
   if constexpr (V == 1) {
     v[0] = pick<L>(from, p);
@@ -54,6 +54,60 @@ template <class L, int V> DEVICE void fetch(float (&v)[V], const typename L::T *
 template <class L, int V> DEVICE void put(typename L::T *to, const Place &p, const float (&v)[V]) {
   static_assert(V == 1 || L::BLOCK >= V, "vectors of an output lie side by side");
   store(to + at<L>(p), v);
+}
+
+// A sum of many numbers, in two: `low` is what `high` loses by rounding, NaN from where that is
+// infinite (Knuth 1997, The Art of Computer Programming 2, section 4.2.2).
+struct Total {
+  float high = 0.0f, low = 0.0f;
+
+  __device__ __forceinline__ void add(float value) {
+    const float sum = high + value, given = sum - high;
+    low += (high - (sum - given)) + (value - given);
+    high = sum;
+  }
+
+  __device__ __forceinline__ float value() const { return low == low ? high + low : high; }
+};
+
+// Terms of a part of a long sum that is formed in one number.
+constexpr int TOGETHER = 16;
+
+// A sum of many terms, part by part.
+struct LongSum {
+  Total total;
+  float part = 0.0f;
+  int terms = 0;
+
+  __device__ __forceinline__ void add(float term) {
+    part += term;
+    if (++terms == TOGETHER) close();
+  }
+
+  __device__ __forceinline__ void close() {
+    total.add(part);
+    part = 0.0f, terms = 0;
+  }
+
+  __device__ __forceinline__ float value() {
+    close();
+    return total.value();
+  }
+};
+
+// Adds parts of sums to their totals; they begin anew.
+template <int V> DEVICE void collect(Total *totals, float (&parts)[V]) {
+#pragma unroll
+  for (int i = 0; i < V; ++i) {
+    totals[i].add(parts[i]);
+    parts[i] = 0.0f;
+  }
+}
+
+// Gives sums what has been collected of them.
+template <int V> DEVICE void take(float (&sums)[V], const Total *totals) {
+#pragma unroll
+  for (int i = 0; i < V; ++i) sums[i] = totals[i].value();
 }
 
 template <int V> DEVICE void fill(float (&v)[V], float value) {

@@ -36,7 +36,7 @@ template <class K> struct Rows {
     }
   }
 
-  // Starts the copies of one step.
+  // Starts the copies of one step: zeros where there is no channel.
   __device__ __forceinline__ void copy(char *tile, int step) const {
     const int vector = step * WIDTH + column;
     const int offset = vector / K::VECTORS, c = vector % K::VECTORS * V;
@@ -44,6 +44,7 @@ template <class K> struct Rows {
     const int dz = offset / (K::KX * K::KY) * K::DZ;
     const Place shift = {0, c, dz, dy, dx};
     const typename X::Index distance = at<X>(shift);
+    const int left = (K::INNER - c) * (int)sizeof(T), bytes = left < VECTOR ? left : VECTOR;
     tile += K::Math::place(threadIdx.x / WIDTH, column);
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) {
@@ -51,7 +52,8 @@ template <class K> struct Rows {
       const bool valid = offset < K::TAPS && (unsigned)(z[i] + dz) < X::NZ &&
                          (unsigned)(y[i] + dy) < X::NY && (unsigned)(x[i] + dx) < X::NX;
       if (K::BM % EACH_PASS == 0 || row < K::BM)
-        copy_start(tile + i * EACH_PASS * K::Math::ROW, start[i] + (valid ? distance : 0), valid);
+        copy_start(tile + i * EACH_PASS * K::Math::ROW, start[i] + (valid ? distance : 0),
+                   valid ? bytes : 0);
     }
   }
 };
@@ -65,11 +67,11 @@ template <class K> DEVICE void copy_weights(char *tile, const char *weights) {
   for (int i = 0; i < (count + K::THREADS - 1) / K::THREADS; ++i) {
     const int pass = i * K::THREADS;
     if (count % K::THREADS == 0 || threadIdx.x + pass < count)
-      copy_start(tile + K::Math::weight_place(pass), weights + pass * VECTOR, true);
+      copy_start(tile + K::Math::weight_place(pass), weights + pass * VECTOR, VECTOR);
   }
 }
 
-// Adds all products of the steps [first, last) to the sums. The products of RUNNING steps are still
+// Sums gets all products of the steps [first, last), collected every K::COLLECTED steps. The products of RUNNING steps are still
 // being computed when the next ones are started, so that copies may overwrite only earlier tiles.
 template <class K, class Sums>
 DEVICE void add_products(Sums &sums, char *memory, const Rows<K> &rows, const char *weights,
@@ -78,6 +80,8 @@ DEVICE void add_products(Sums &sums, char *memory, const Rows<K> &rows, const ch
   constexpr int left = K::BM * Math::ROW, stage = left + Math::WEIGHT_BYTES;
   constexpr int ahead = K::STAGES - 1 - Math::RUNNING;
   static_assert(ahead > 0, "the copies of a step need a tile that nothing reads");
+  constexpr bool collects = K::PART > K::COLLECTED;
+  Total kept[collects ? Sums::SIZE : 1], *totals = collects ? hidden(kept) : kept;
   auto copy = [&](int step) {
     if (step < last) {
       char *tile = memory + (step - first) % K::STAGES * stage;
@@ -96,8 +100,17 @@ DEVICE void add_products(Sums &sums, char *memory, const Rows<K> &rows, const ch
     copy(step + ahead);
     const char *tile = memory + (step - first) % K::STAGES * stage;
     sums.multiply(tile, tile + left);
+    if (collects && (step - first) % K::COLLECTED == K::COLLECTED - 1) {
+      sums.finish();
+      collect(totals, sums.all());
+      sums.begin();
+    }
   }
   sums.finish();
+  if constexpr (collects) {
+    collect(totals, sums.all());
+    take(sums.all(), totals);
+  }
   copy_wait<0>();
   barrier();
 }

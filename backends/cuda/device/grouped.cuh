@@ -2,7 +2,7 @@
 //
 // Groups have as many outputs as inputs, and their width divides the vector: lane l of an output
 // vector needs the channels l / WIDTH * WIDTH to l / WIDTH * WIDTH + WIDTH - 1 of the same vector
-// of inputs. Weights are [kernel, width, channels].
+// of inputs. Weights are [kernel, width, channels]. LONG sums are collected after each row.
 
 template <class K> DEVICE void grouped(const typename K::Arguments &a) {
   typedef typename K::X0 X;
@@ -17,6 +17,7 @@ template <class K> DEVICE void grouped(const typename K::Arguments &a) {
   const Place p = {number / (runs * Y::NY * Y::NZ), c, number / (runs * Y::NY) % Y::NZ,
                    number / runs % Y::NY, number % runs * K::RUN};
   float sums[K::RUN][V];
+  Total totals[K::RUN][V];
 #pragma unroll
   for (int r = 0; r < K::RUN; ++r) fill(sums[r], 0.0f);
 #pragma unroll 1
@@ -47,9 +48,13 @@ template <class K> DEVICE void grouped(const typename K::Arguments &a) {
             sums[r][l] +=
                 to_float(inputs[r * K::SX + i * K::DX].v[l / K::WIDTH * K::WIDTH + j]) * w[l];
       }
+    if (K::LONG)
+#pragma unroll
+      for (int r = 0; r < K::RUN; ++r) collect(totals[r], sums[r]);
   }
 #pragma unroll
   for (int r = 0; r < K::RUN; ++r) {
+    if (K::LONG) take(sums[r], totals[r]);
     Place q = p;
     q.x += r;
     if (q.x >= Y::NX) continue;

@@ -16,7 +16,7 @@ template <class K> DEVICE float convolve(const typename K::Arguments &a, const P
   typedef typename K::X0 X;
   const float *weight = a.weight + (c * K::TILES + K::tile(p)) * (K::INNER * K::TAPS);
   const int first = c / K::FILTERS * K::INNER;
-  float total = 0.0f;
+  LongSum total;
   for (int k = 0; k < K::KZ; ++k)
     for (int j = 0; j < K::KY; ++j)
       for (int i = 0; i < K::KX; ++i) {
@@ -25,10 +25,10 @@ template <class K> DEVICE float convolve(const typename K::Arguments &a, const P
         const int offset = (k * K::KY + j) * K::KX + i;
         for (int l = 0; l < K::INNER; ++l) {
           q.c = first + l;
-          total += pick<X>(a.x0, q) * weight[l * K::TAPS + offset];
+          total.add(pick<X>(a.x0, q) * weight[l * K::TAPS + offset]);
         }
       }
-  return total;
+  return total.value();
 }
 
 // The input index whose kernel reaches output `index` with an offset; -1 if none does.
@@ -41,7 +41,7 @@ DEVICE int source(int index, int offset, int stride, int dilation, int before, i
 template <class K> DEVICE float convolve_back(const typename K::Arguments &a, const Place &p, int c) {
   typedef typename K::X0 X;
   const int first = c / K::FILTERS * K::INNER;
-  float total = 0.0f;
+  LongSum total;
   for (int k = 0; k < K::KZ; ++k)
     for (int j = 0; j < K::KY; ++j)
       for (int i = 0; i < K::KX; ++i) {
@@ -52,21 +52,21 @@ template <class K> DEVICE float convolve_back(const typename K::Arguments &a, co
         const int offset = (k * K::KY + j) * K::KX + i;
         for (int l = 0; l < K::INNER; ++l) {
           q.c = first + l;
-          total += pick<X>(a.x0, q) *
-                   a.weight[(q.c * K::FILTERS + c % K::FILTERS) * K::TAPS + offset];
+          total.add(pick<X>(a.x0, q) *
+                    a.weight[(q.c * K::FILTERS + c % K::FILTERS) * K::TAPS + offset]);
         }
       }
-  return total;
+  return total.value();
 }
 
 // Squared distance of a sample from centre c.
 template <class K> DEVICE float distance(const typename K::Arguments &a, const Place &p, int c) {
   typedef typename K::X0 X;
   constexpr int elements = X::C * X::NZ * X::NY * X::NX;
-  float total = 0.0f;
+  LongSum total;
   for (int i = 0; i < elements; ++i) {
     const float d = pick<X>(a.x0, element<X>(p.n, i)) - a.weight[c * elements + i];
-    total += d * d;
+    total.add(d * d);
   }
-  return total;
+  return total.value();
 }

@@ -30,6 +30,12 @@ DEVICE char *shared_memory() {
   return memory;
 }
 
+// The same address, of which the compiler does not know that: what lies there takes no registers.
+template <class T> DEVICE T *hidden(T *address) {
+  asm volatile("" : "+l"(address)::"memory");
+  return address;
+}
+
 DEVICE void barrier() { __syncthreads(); }
 
 // A barrier of all threads in a cluster of blocks, and a block's view of another one's memory.
@@ -52,10 +58,10 @@ DEVICE unsigned shared_address(const void *pointer) {
   return (unsigned)__cvta_generic_to_shared(pointer);
 }
 
-// Starts a copy of 16 bytes into shared memory, or of zeros.
-DEVICE void copy_start(void *shared, const void *global, bool valid) {
+// Starts a copy of `bytes` into shared memory, filled up with zeros to 16.
+DEVICE void copy_start(void *shared, const void *global, int bytes) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
-               "l"(global), "r"(valid ? 16 : 0)
+               "l"(global), "r"(bytes)
                : "memory");
 }
 

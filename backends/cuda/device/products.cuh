@@ -52,14 +52,12 @@ struct TensorCores : WeightRows<PaddedRows> {
   static_assert(TN % 2 == 0, "columns are loaded in pairs of tiles");
 
   struct Sums {
+    static constexpr int SIZE = TM * TN * 4;
     float d[TM][TN][4];
 
-    __device__ __forceinline__ Sums() {
-#pragma unroll
-      for (int i = 0; i < TM; ++i)
-#pragma unroll
-        for (int j = 0; j < TN; ++j) fill(d[i][j], 0.0f);
-    }
+    __device__ __forceinline__ Sums() { begin(); }
+    __device__ __forceinline__ void begin() { fill(all(), 0.0f); }
+    __device__ __forceinline__ float (&all())[SIZE] { return (float (&)[SIZE])d; }
 
     __device__ __forceinline__ void multiply(const char *left, const char *right) {
       const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -107,20 +105,21 @@ template <class K, int BM, int BN, int COUNT> struct Warpgroups : WeightRows<Swi
   static constexpr int WEIGHT_BYTES = BN * ROW, TM = BM / COUNT / 64;
 
   struct Sums {
+    static constexpr int SIZE = TM * (BN / 2);
     float d[TM][BN / 2];
     const int own;  // where this warpgroup's rows begin
 
-    __device__ __forceinline__ Sums() : own(warpgroup() * (TM * 64 * ROW)) {
-#pragma unroll
-      for (int i = 0; i < TM; ++i) fill(d[i], 0.0f);
+    __device__ __forceinline__ Sums() : own(warpgroup() * (TM * 64 * ROW)) { begin(); }
+    __device__ __forceinline__ float (&all())[SIZE] { return (float (&)[SIZE])d; }
+
+    __device__ __forceinline__ void begin() {
+      fill(all(), 0.0f);
       hold();
     }
 
     __device__ __forceinline__ void hold() {
 #pragma unroll
-      for (int i = 0; i < TM; ++i)
-#pragma unroll
-        for (int j = 0; j < BN / 2; ++j) ::hold(d[i][j]);
+      for (int i = 0; i < SIZE; ++i) ::hold(all()[i]);
     }
 
     __device__ __forceinline__ void multiply(const char *left, const char *right) {
@@ -161,14 +160,12 @@ template <class K, int BM, int BN, int TM, int TN> struct Scalar : PaddedRows {
   DEVICE int weight_place(int vector) { return vector * VECTOR; }
 
   struct Sums {
+    static constexpr int SIZE = TM * RUNS * 4;
     float d[TM][RUNS][4];
 
-    __device__ __forceinline__ Sums() {
-#pragma unroll
-      for (int i = 0; i < TM; ++i)
-#pragma unroll
-        for (int j = 0; j < RUNS; ++j) fill(d[i][j], 0.0f);
-    }
+    __device__ __forceinline__ Sums() { begin(); }
+    __device__ __forceinline__ void begin() { fill(all(), 0.0f); }
+    __device__ __forceinline__ float (&all())[SIZE] { return (float (&)[SIZE])d; }
 
     __device__ __forceinline__ void multiply(const char *left, const char *right) {
       const char *a = left + threadIdx.x / COLUMNS * ROW;

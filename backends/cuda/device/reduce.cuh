@@ -1,6 +1,6 @@
 // Whole maps or all channels reduced by the threads of a block together.
 
-// Whole maps: K::GROUP threads side by side take vectors of channels, the others share positions.
+// Whole maps, LONG of them sums: K::GROUP threads side by side take vectors of channels, the others share positions.
 template <class K> DEVICE void reduce_maps(const typename K::Arguments &a) {
   typedef typename K::X0 X;
   constexpr int V = K::V, slices = K::THREADS / K::GROUP, vectors = (X::C + V - 1) / V;
@@ -10,6 +10,8 @@ template <class K> DEVICE void reduce_maps(const typename K::Arguments &a) {
   const int vector = blockIdx.x % blocks * K::GROUP + thread % K::GROUP;
   const Place p = {(int)blockIdx.x / blocks, vector * V, 0, 0, 0};
   float v[V];
+  Total totals[V], all[V];
+  int terms = 0;
   fill(v, K::START);
   if (vector < vectors)
     for (int i = slice; i < positions; i += slices) {
@@ -19,14 +21,24 @@ template <class K> DEVICE void reduce_maps(const typename K::Arguments &a) {
       fetch<X>(u, a.x0, q);
       K::begin(u, a, q);
       K::combine(v, u, p, q);
+      if (K::LONG && ++terms % TOGETHER == 0) collect(totals, v);
     }
+  if (K::LONG) {
+    collect(totals, v);
+    take(v, totals);
+  }
   for (int i = 0; i < V; ++i) partial[thread * V + i] = v[i];
   barrier();
   if (slice == 0 && vector < vectors) {
     for (int other = 1; other < slices; ++other) {
       float u[V];
       for (int i = 0; i < V; ++i) u[i] = partial[(thread + other * K::GROUP) * V + i];
+      if (K::LONG) collect(all, v);
       K::combine(v, u, p, p);
+    }
+    if (K::LONG) {
+      collect(all, v);
+      take(v, all);
     }
     K::scale(v);
     K::finish(v, a, p);
@@ -61,11 +73,12 @@ template <class K> DEVICE void softmax(const typename K::Arguments &a) {
   typedef typename K::X0 X;
   float *partial = (float *)shared_memory();
   Place p = position<X>(blockIdx.x);
-  float largest = -INFINITY, total = 0.0f;
+  float largest = -INFINITY;
+  LongSum total;
   for (p.c = threadIdx.x; p.c < X::C; p.c += K::THREADS) largest = maximum(largest, pick<X>(a.x0, p));
   largest = together<Largest, K::THREADS>(largest, partial);
-  for (p.c = threadIdx.x; p.c < X::C; p.c += K::THREADS) total += expf(pick<X>(a.x0, p) - largest);
-  const float factor = 1.0f / together<Sum, K::THREADS>(total, partial);
+  for (p.c = threadIdx.x; p.c < X::C; p.c += K::THREADS) total.add(expf(pick<X>(a.x0, p) - largest));
+  const float factor = 1.0f / together<Sum, K::THREADS>(total.value(), partial);
   for (p.c = threadIdx.x; p.c < K::PADDED; p.c += K::THREADS) {
     float v[1] = {p.c < X::C ? expf(pick<X>(a.x0, p) - largest) * factor : 0.0f};
     K::finish(v, a, p);

@@ -25,10 +25,13 @@ DEVICE float counted(int start, int kernel, int before, int end) {
 
 DEVICE float counted(const Range &r) { return (float)(r.end - r.first); }
 
-// v combined with each element of a window by K::combine(v, element, place of the element).
+// v combined with each element of a window by K::combine(v, element, place of the element). LONG
+// are sums of many terms.
 template <class K, int V>
 DEVICE void pool(float (&v)[V], const typename K::Arguments &a, const Place &p, const Range &z,
                  const Range &y, const Range &x) {
+  Total totals[V];
+  int terms = 0;
   for (int k = z.first; k < z.end; k += z.step)
     for (int j = y.first; j < y.end; j += y.step)
       for (int i = x.first; i < x.end; i += x.step) {
@@ -37,5 +40,10 @@ DEVICE void pool(float (&v)[V], const typename K::Arguments &a, const Place &p, 
         fetch<typename K::X0>(u, a.x0, q);
         K::begin(u, a, q);
         K::combine(v, u, p, q);
+        if (K::LONG && ++terms % TOGETHER == 0) collect(totals, v);
       }
+  if (K::LONG) {
+    collect(totals, v);
+    take(v, totals);
+  }
 }

@@ -49,9 +49,9 @@ def local_response_norm(call: Call[LocalResponseNorm]) -> Iterator[Kernel]:
     reach = op.size // 2
     return _each(
         call,
-        f"float total = 0.0f; for (q.c = c < {reach} ? 0 : c - {reach}; q.c <= c + {reach}; ++q.c) "
-        "{ const float x = pick<X0>(a.x0, q); total += x * x; } q.c = c; "
-        f"return pick<X0>(a.x0, q) * powf({number(op.k)} + {number(op.alpha)} * total, "
+        f"LongSum total; for (q.c = c < {reach} ? 0 : c - {reach}; q.c <= c + {reach}; ++q.c) "
+        "{ const float x = pick<X0>(a.x0, q); total.add(x * x); } q.c = c; "
+        f"return pick<X0>(a.x0, q) * powf({number(op.k)} + {number(op.alpha)} * total.value(), "
         f"{number(-op.beta)});",
     )
 

@@ -20,6 +20,8 @@ from cnndsl.ir.operators import Conv, FullyConnected
 from cnndsl.ir.types import FLOAT16
 
 MERGED = 16
+COLLECTED = {"fma": 512, "mma": 8192, "wgmma": 8192}
+"""Products of a part of a sum by instruction; those of rounded operands are less exact anyway."""
 FAMILY_OF = {"fma": "sgemm", "mma": "gemm", "wgmma": "wgmma"}
 """The family of a kernel by the instruction that multiplies."""
 
@@ -123,6 +125,7 @@ def _product(call: Call[Any], windows: Windows, choice: Choice) -> Kernel:
 
 
 def _constants(call: Call[Any], windows: Windows, choice: Choice) -> dict[str, int]:
+    size = call.machine.precision.dtype.bytes
     return {
         "M": call.output.batch * call.output.positions,
         "INNER": windows.weight.shape[1],
@@ -133,6 +136,7 @@ def _constants(call: Call[Any], windows: Windows, choice: Choice) -> dict[str, i
         "STEPS": choice.steps,
         "SPLIT": choice.split,
         "PART": choice.part,
+        "COLLECTED": COLLECTED[choice.tile.unit] * size // choice.tile.step,
     }
 
 

@@ -17,6 +17,8 @@ RUNS = (8, 4, 2, 1)
 """Neighbouring outputs in a thread to choose from."""
 USUAL, MOST = 12, 20
 """Vectors of inputs and sums that a thread usually has in registers, and that it can have."""
+LONG = 64
+"""Products of a sum from which on parts of it are collected."""
 
 
 def grouped(call: Call[Conv]) -> Iterator[Kernel]:
@@ -35,7 +37,8 @@ def grouped(call: Call[Conv]) -> Iterator[Kernel]:
     depth, height, columns = call.output.sizes
     rows = call.output.batch * depth * height * call.output.blocks
     extent = (constants["KX"] - 1) * constants["DX"] + 1
-    runs = _runs(columns, constants["SX"], extent)
+    long = constants["TAPS"] * width > LONG
+    runs = [1] if long else _runs(columns, constants["SX"], extent)
     for run, threads in [(run, THREADS[0]) for run in runs] + [(runs[0], n) for n in THREADS[1:]]:
         launch = flat_launch(rows * -(-columns // run), threads)
         launch = replace(launch, resident=int(run != runs[0]))
@@ -45,7 +48,7 @@ def grouped(call: Call[Conv]) -> Iterator[Kernel]:
             "grouped",
             launch,
             weights,
-            {**constants, "RUN": run, "WIDTH": width},
+            {**constants, "RUN": run, "WIDTH": width, "LONG": int(long)},
         )
 
 

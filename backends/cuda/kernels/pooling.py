@@ -24,6 +24,8 @@ from cnndsl.ir.operators.pooling import Pool
 from cnndsl.ir.types import FLOAT32
 
 LOWEST = -math.inf
+TOGETHER = 16
+"""Terms of a part of a sum, as in device/base.cuh."""
 SUM = "v[i] += u[i];"
 LARGEST = "v[i] = maximum(v[i], u[i]);"
 AXES = "zyx"
@@ -33,9 +35,14 @@ GROUPS = (8, 4, 16)
 """Vectors of channels in such a block to choose from, the usual number first."""
 
 
-def _combine(statement: str) -> str:
-    """The member that adds element u at place q to the result v of the window of output p."""
+def _combine(statement: str, terms: int) -> str:
+    """The member that adds element u at place q to the result v of the window of output p.
+
+    Another one says whether these are sums of so many terms that parts of them are collected.
+    """
+    long = terms > TOGETHER and statement != LARGEST
     return (
+        f"  enum {{ LONG = {int(long)} }};\n"
         "  template <int V>\n"
         "  DEVICE void combine(float (&v)[V], const float (&u)[V], const Place &p,\n"
         "                      const Place &q) {\n"
@@ -46,18 +53,19 @@ def _combine(statement: str) -> str:
 def _pooling(
     call: Call[Any],
     windows: list[str],
+    terms: int,
     combine: str,
     finish: str = "",
     start: float = 0.0,
     members: str = "",
     **constants: int,
 ) -> Iterator[Kernel]:
-    """The elements of windows combined; `windows` are ranges of z, y, x in terms of output p."""
+    """At most `terms` elements of windows combined, which are ranges of z, y, x for output p."""
     ranges = " ".join(
         f"const Range {axis} = {window};" for axis, window in zip(AXES, windows, strict=True)
     )
     core = f"{ranges} fill(v, {number(start)}); pool<SELF>(v, a, p, z, y, x); {finish}"
-    return elementary("pooling", call, core, members + _combine(combine), constants)
+    return elementary("pooling", call, core, members + _combine(combine, terms), constants)
 
 
 def _sliding(
@@ -70,7 +78,8 @@ def _sliding(
         f"X0::N{axis.upper()})"
         for axis in AXES
     ]
-    return _pooling(call, windows, combine, finish, start, members, **constants)
+    terms = constants["TAPS"]
+    return _pooling(call, windows, terms, combine, finish, start, members, **constants)
 
 
 def maxpool(call: Call[Any]) -> Iterator[Kernel]:
@@ -115,31 +124,37 @@ def distance_avgpool(call: Call[DistanceAvgPool]) -> Iterator[Kernel]:
         f"    return expf(({squares}) * {number(-0.5 / op.sigma**2)});\n  }}\n"
     )
     total = (
-        "float total = 0.0f; Place q = p; for (q.z = z.first; q.z < z.end; ++q.z) "
+        "Total total; Place q = p; for (q.z = z.first; q.z < z.end; ++q.z) "
         "for (q.y = y.first; q.y < y.end; ++q.y) for (q.x = x.first; q.x < x.end; ++q.x) "
-        "total += weight(p, q); "
+        "total.add(weight(p, q)); "
     )
-    return _sliding(call, "v[i] += u[i] * weight(p, q);", total + _divided("total"), 0.0, weight)
+    return _sliding(
+        call, "v[i] += u[i] * weight(p, q);", total + _divided("total.value()"), 0.0, weight
+    )
 
 
-def _adaptive(call: Call[Any]) -> list[str]:
-    return [f"adaptive_window(p.{axis}, X0::N{axis.upper()}, Y::N{axis.upper()})" for axis in AXES]
+def _adaptive(call: Call[Any]) -> tuple[list[str], int]:
+    windows = [
+        f"adaptive_window(p.{axis}, X0::N{axis.upper()}, Y::N{axis.upper()})" for axis in AXES
+    ]
+    sizes = zip(call.x.sizes, call.output.sizes, strict=True)
+    return windows, math.prod(-(-size // count) + 1 for size, count in sizes)
 
 
 def adaptive_avgpool(call: Call[Any]) -> Iterator[Kernel]:
     """Mean of each adaptive window."""
-    return _pooling(call, _adaptive(call), SUM, _divided("counted(z) * counted(y) * counted(x)"))
+    return _pooling(call, *_adaptive(call), SUM, _divided("counted(z) * counted(y) * counted(x)"))
 
 
 def adaptive_maxpool(call: Call[Any]) -> Iterator[Kernel]:
     """Largest element of each adaptive window."""
-    return _pooling(call, _adaptive(call), LARGEST, start=LOWEST)
+    return _pooling(call, *_adaptive(call), LARGEST, start=LOWEST)
 
 
 def _whole(call: Call[Any], combine: str, start: float, factor: float) -> Iterator[Kernel]:
     """Each map reduced by threads that share its positions."""
     usual = 256 if call.x.positions >= 32 else 64
-    members = _combine(combine) + (
+    members = _combine(combine, call.x.positions) + (
         f"  static constexpr float START = {number(start)};\n"
         "  template <int V>\n  DEVICE void scale(float (&v)[V]) {\n"
         f"    for (int i = 0; i < V; ++i) v[i] *= {number(factor)};\n  }}\n"

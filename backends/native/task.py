@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from cnndsl.ir.algebra import embed_table, flip, pad
+from cnndsl.ir.algebra import constant, embed_table, flip, pad
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.formula import X
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, Identity
+from cnndsl.ir.operators import Conv, Identity, Resize
 from cnndsl.ir.part import Chain, Op, Part
+from cnndsl.ir.types import TensorType
 
 
 class Blocked(Protocol):
@@ -89,6 +90,21 @@ def dense_weight(task: Task[Conv, Layout]) -> Expression:
     if task.op.table is not None:
         weight = embed_table(weight, task.op.table, task.x.channels)
     return flip(weight, range(2, len(weight.shape))) if task.op.flip else weight
+
+
+def tap_tables(
+    op: Resize, x: TensorType, y: TensorType
+) -> tuple[dict[str, Expression], tuple[int, ...]]:
+    """The taps of a resize: `places0`, `weights0`, ... of each axis, and how many a result has."""
+    tables: dict[str, Expression] = {}
+    counts = []
+    for axis, (n, results) in enumerate(zip(x.sizes[1:], y.sizes[1:], strict=True)):
+        taps = op.taps(axis, n, results)
+        counts.append(len(taps[0]))
+        tables[f"places{axis}"] = constant([place for own in taps for place, _ in own])
+        if counts[-1] > 1:
+            tables[f"weights{axis}"] = constant([weight for own in taps for _, weight in own])
+    return tables, tuple(counts)
 
 
 def is_step(op: Operator) -> bool:

@@ -159,6 +159,13 @@ def _numbers(one: Callable[[Any], float]) -> Callable[[Any], tuple[float, ...]]:
     return convert
 
 
+def _factors(value: Any) -> tuple[float, ...]:
+    factors = _numbers(_positive)(value)
+    if len(factors) > 3:
+        raise ValueError
+    return factors
+
+
 def _odd(value: Any) -> int:
     number = _whole(1)(value)
     if number % 2 == 0:
@@ -219,6 +226,7 @@ COUNT = Kind("a whole number from 1", _whole(1))
 INDEX = Kind("a whole number from 0", _whole(0))
 ODD = Kind("an odd whole number", _odd)
 SIZES = Kind("a whole number from 1, or a list with one for each axis", _sizes(1), True)
+FACTORS = Kind("a number over 0, or a list with one for each axis", _factors, True)
 EXTENTS = Kind("a whole number from 0, or a list with one for each axis", _sizes(0), True)
 PADDING = Kind(
     "same, valid, full, same_upper, same_lower, a whole number from 0, or a list with a number "

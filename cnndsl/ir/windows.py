@@ -7,6 +7,7 @@ Source: Dumoulin and Visin, A guide to convolution arithmetic for deep learning 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from cnndsl.ir.attributes import Padding, Sizes
 from cnndsl.ir.dims import Dim, OpenDim
@@ -14,6 +15,7 @@ from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.types import TensorType
 
 Pads = tuple[tuple[int, int], ...]
+Size = TypeVar("Size", int, float)
 
 
 def require_spatial(operator: str, x: TensorType) -> None:
@@ -27,7 +29,7 @@ def require_spatial(operator: str, x: TensorType) -> None:
         )
 
 
-def per_axis(sizes: Sizes, rank: int, attribute: str) -> Sizes:
+def per_axis(sizes: tuple[Size, ...], rank: int, attribute: str) -> tuple[Size, ...]:
     """One size for each spatial axis; a single size serves all axes."""
     if len(sizes) == rank:
         return sizes

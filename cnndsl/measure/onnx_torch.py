@@ -30,6 +30,9 @@ TRANSPOSED = (
 MAX_POOLS = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)
 AVERAGE_POOLS = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
 
+NEAREST = (b"nearest", b"asymmetric", b"floor")
+"""Mode, coordinates and rounding of PyTorch's nearest."""
+
 
 class OnnxModule(nn.Module):
     """Computes a model node by node: tensors in the order of its inputs, a list of outputs.
@@ -166,9 +169,28 @@ def _gather(x: Tensor, indices: Tensor, axis: int) -> Tensor:
     return x.index_select(axis, indices.flatten()).reshape(shape)
 
 
-def _resize(x: Tensor, _: Any, scales: Sequence[float], **how: Any) -> Tensor:
-    """To the nearest neighbour; `how` says how ONNX rounds, which for whole scales is the same."""
-    return functional.interpolate(x, scale_factor=list(scales[2:]), mode="nearest")
+def _resize(
+    x: Tensor,
+    _: Any,
+    scales: Sequence[float],
+    *,
+    mode: bytes,
+    coordinate_transformation_mode: bytes,
+    nearest_mode: bytes = b"",
+    cubic_coeff_a: float = -0.75,
+) -> Tensor:
+    """By `interpolate`, in the modes that it has; whole scales to the nearest are alike in all."""
+    whole = mode == b"nearest" and all(scale % 1 == 0 for scale in scales)
+    if whole or (mode, coordinate_transformation_mode, nearest_mode) == NEAREST:
+        return functional.interpolate(x, scale_factor=list(scales[2:]), mode="nearest")
+    corners = {b"half_pixel": False, b"align_corners": True}.get(coordinate_transformation_mode)
+    names = {b"linear": ("linear", "bilinear", "trilinear"), b"cubic": ("", "bicubic", "")}
+    if mode not in names or corners is None or cubic_coeff_a != -0.75:
+        raise NotImplementedError(f"no translation of Resize, {mode.decode()}, to PyTorch")
+    name = names[mode][_rank(x) - 1]
+    return functional.interpolate(
+        x, scale_factor=list(scales[2:]), mode=name, align_corners=corners
+    )
 
 
 def _gemm(a: Tensor, b: Tensor, c: Tensor | None = None, *, transB: int = 0) -> Tensor:  # noqa: N803

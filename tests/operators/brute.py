@@ -162,7 +162,61 @@ def positions(
     return brute
 
 
-def axis_value(values: tuple[int, ...], axis: int) -> int:
+def resize(op: ops.Resize, operands: list[Array], params: dict[str, Array]) -> Array:
+    """Every result as a sum over all positions of the input, by the kernel's value at each."""
+    (x,) = operands
+    rows = []
+    for axis, n in enumerate(x.shape[1:]):
+        scale = op.factor and axis_value(op.factor, axis)
+        results = axis_value(op.size, axis) if op.size else math.floor(round(n * scale, 9))
+        places = [resized_from(op, n, results, scale or results / n, j) for j in range(results)]
+        rows.append([[spread(op, n, q, p) for q in range(n)] for p in places])
+    result = np.zeros((len(x), *map(len, rows)))
+    for c, *at in np.ndindex(*result.shape):
+        result[(c, *at)] = sum(
+            x[(c, *q)] * math.prod(row[j][k] for row, j, k in zip(rows, at, q, strict=True))
+            for q in np.ndindex(*x.shape[1:])
+        )
+    return result
+
+
+def resized_from(op: ops.Resize, n: int, results: int, scale: float, j: int) -> float:
+    """Where result j lies."""
+    if op.coordinates == "align_corners":
+        return j * (n - 1) / (results - 1) if results > 1 else 0.0
+    if op.coordinates == "asymmetric":
+        return j / scale
+    if op.coordinates == "pytorch_half_pixel" and results == 1:
+        return 0.0
+    return (j + 0.5) / scale - 0.5
+
+
+def spread(op: ops.Resize, n: int, q: int, p: float) -> float:
+    """The weight at p of position q, which stands for what is beyond it if it is the last."""
+    beyond = range(-3, 1) if q == 0 else range(q, q + 1)
+    beyond = range(beyond[0], n + 4) if q == n - 1 else beyond
+    return sum(nearness(op, p, k) for k in beyond)
+
+
+def nearness(op: ops.Resize, p: float, k: int) -> float:
+    d, a = abs(p - k), op.cubic_coeff
+    if op.mode == "linear":
+        return max(1 - d, 0.0)
+    if op.mode == "cubic":
+        if d < 1:
+            return (a + 2) * d**3 - (a + 3) * d**2 + 1
+        return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0.0
+    p = round(p, 9)  # of a fraction's last bits none tells
+    nearest = {
+        "floor": lambda: p // 1,
+        "ceil": lambda: -(-p // 1),
+        "round_prefer_floor": lambda: p // 1 if p % 1 <= 0.5 else p // 1 + 1,
+        "round_prefer_ceil": lambda: p // 1 if p % 1 < 0.5 else p // 1 + 1,
+    }[op.rounding]()
+    return float(k == nearest)
+
+
+def axis_value(values: tuple[Any, ...], axis: int) -> Any:
     return values[axis] if len(values) > 1 else values[0]
 
 
@@ -204,6 +258,7 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.Slice: columns(lambda op, x: [x[c] for c in range(op.start, op.stop)]),
     ops.Shuffle: columns(shuffle),
     ops.PadChannels: columns(lambda op, x: x + [0.0] * (op.channels - len(x))),
+    ops.Resize: resize,
     ops.Subsample: positions(
         lambda op, a, n: len(range(0, n, axis_value(op.stride, a))),
         lambda op, a, j: j * axis_value(op.stride, a),

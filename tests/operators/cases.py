@@ -318,7 +318,39 @@ def _shapes() -> list[Case]:
         _case("", "upsample", IMAGE, factor=2),
         _case("1d", "upsample", SIGNAL, factor=3),
         _case("3d", "upsample", VOLUME, factor=[1, 2, 3]),
+        *_resizes(),
     ]
+
+
+def _resizes() -> list[Case]:
+    coordinates = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
+    roundings = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+    return [
+        *(
+            _case(f"{mode}_{place}", "resize", (3, 5, 4), size=[7, 3], mode=mode, coordinates=place)
+            for mode in ("linear", "cubic")
+            for place in coordinates
+        ),
+        *(
+            _case(f"{rounding}_{place}", "resize", (3, 7, 5), size=[3, 10], coordinates=place,
+                  rounding=rounding)
+            for rounding in roundings
+            for place in coordinates
+        ),
+        _case("factor", "resize", IMAGE, factor=[1.7, 0.5], mode="linear"),
+        _case("factor_nearest", "resize", IMAGE, factor=1.3),
+        _case("single", "resize", (9, 4, 3), size=1, mode="linear",
+              coordinates="pytorch_half_pixel"),
+        _case("corner", "resize", (3, 4, 3), size=[1, 2], mode="linear",
+              coordinates="align_corners"),
+        _case("cubic", "resize", (9, 3, 4), factor=2, mode="cubic", cubic_coeff=-0.5),
+        _case("same", "resize", (2, 3, 4), size=[3, 4], mode="cubic"),
+        _case("1d", "resize", SIGNAL, factor=2.5, mode="linear"),
+        _case("1d_cubic", "resize", SIGNAL, size=6, mode="cubic", coordinates="align_corners"),
+        _case("1d_nearest", "resize", SIGNAL, size=25),
+        _case("3d", "resize", (4, 2, 3, 4), size=[3, 2, 6], mode="linear"),
+        _case("3d_nearest", "resize", (4, 2, 3, 4), factor=[1, 2, 0.5], rounding="ceil"),
+    ]  # fmt: skip
 
 
 CASES: tuple[Case, ...] = (

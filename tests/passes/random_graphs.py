@@ -220,7 +220,11 @@ class Grower:
             ("pad_channels", {"channels": channels + self.draw(st.integers(0, 2))}),
             ("subsample", {"stride": self.draw(st.integers(1, 2))}),
             ("upsample", {"factor": self.draw(st.integers(1, 2))}),
-        ]
+            ("resize", {
+                "size": self.draw(st.integers(1, 6)),
+                "mode": self.draw(st.sampled_from(["nearest", "linear"])),
+            }),
+        ]  # fmt: skip
         name, attributes = self.draw(st.sampled_from(options))
         self.add(name, x, **attributes)
 

@@ -12,6 +12,7 @@ from cnndsl.backends.cpu.kernels import (
     moves,
     plain,
     pooling,
+    resize,
     squeeze_excite,
     transposed,
 )
@@ -30,6 +31,7 @@ FAMILIES: Makers = {
     **moves.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,
+    **resize.FAMILIES,
     **squeeze_excite.FAMILIES,
 }
 

@@ -99,7 +99,8 @@ class Move:
         """What belongs at a place, whose channel is given: that of a block that moves as one."""
         (x, *_), layout, fill = body.inputs, self.call.x, self.call.op.fill
         extents = self.call.core.output.sizes
-        inside, found = [], []
+        inside: list[Expr] = []
+        found: list[Expr] = []
         for index, size in zip(self.source, (layout.channels, *layout.spatial), strict=True):
             value = index.compute([channel, *place.position], INDICES)
             low, high = index.bounds(extents)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
 from cnndsl.backends.cpu.kernels import has_variants, pooling, read_halo
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.task import is_step
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Concat,
     Conv,
     Flatten,
     FullyConnected,
+    Gathering,
     Identity,
-    PadChannels,
-    Shuffle,
+    Resize,
     Slice,
-    Subsample,
-    Upsample,
 )
 
 NARROW = 4
 """Channels of the widest maps that lie channel by channel."""
-KEEPING: tuple[type[Operator], ...] = (
+KEEPING: tuple[type[Any], ...] = (
     *pooling.FAMILIES,
-    *(Concat, Identity, PadChannels, Shuffle, Slice, Subsample, Upsample),
+    *(Concat, Gathering, Identity, Resize),
 )
 """Operators whose kernels serve plain tensors as well as blocked ones."""
 

@@ -11,8 +11,9 @@ from typing import Any
 from cnndsl.backends.cuda.kernel import Call, Families, Kernel, elementary
 from cnndsl.backends.cuda.steps import number
 from cnndsl.backends.cuda.windows import three
+from cnndsl.backends.native.task import tap_tables
 from cnndsl.ir.index import axis
-from cnndsl.ir.operators import ALL, Gathering, Identity
+from cnndsl.ir.operators import ALL, Gathering, Identity, Resize
 
 EACH = (1, 2, 4)
 """Vectors of outputs in a thread to choose from: their operands are read together."""
@@ -60,7 +61,27 @@ def _fits(bounds: tuple[int, int], size: int) -> bool:
     return bounds[0] >= 0 and bounds[1] < size
 
 
+def resize(call: Call[Resize]) -> Iterator[Kernel]:
+    """Weighted sums of the vectors at the taps, which tables hold."""
+    (x,), output = call.core.inputs, call.core.output
+    tables, counts = tap_tables(call.op, x, output)
+    loops, position, weight = "", [], "1.0f"
+    for number_of, (count, name) in enumerate(zip(counts, "zyx"[3 - x.rank :], strict=True)):
+        tap = f"p.{name} * {count} + {name}"
+        loops += f"for (int {name} = 0; {name} < {count}; ++{name}) "
+        position.append(f"(int)a.places{number_of}[{tap}]")
+        weight += f" * a.weights{number_of}[{tap}]" if count > 1 else ""
+    place = ", ".join(map(str, ("p.n", "p.c", *three(position, "0"))))
+    core = (
+        f"float w[V]; fill(v, 0.0f); {loops}{{ const Place q = {{{place}}}; "
+        f"fetch<X0>(w, a.x0, q); const float f = {weight};\n#pragma unroll\n    "
+        "EACH v[i] += f * w[i]; }"
+    )
+    return elementary("resize", call, core, weights=tables)
+
+
 FAMILIES: Families = {
+    Resize: resize,
     Identity: identity,
     **{op: gather for op in ALL if issubclass(op, Gathering)},
 }

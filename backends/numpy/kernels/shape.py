@@ -10,11 +10,13 @@ from cnndsl.ir.operators import (
     Dropout,
     Identity,
     PadChannels,
+    Resize,
     Shuffle,
     Slice,
     Subsample,
     Upsample,
 )
+from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
 
 
@@ -52,6 +54,23 @@ def upsample(op: Upsample, inputs: list[Array], params: dict[str, Array]) -> Arr
     return x
 
 
+def resize(op: Resize, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Axis by axis the weighted sum of the elements at the taps."""
+    (x,) = inputs
+    _, *sizes = op.output_type([TensorType(x.shape[1:])]).sizes
+    for axis, results in enumerate(sizes):
+        taps = op.taps(axis, x.shape[2 + axis], results)
+        places, weights = np.moveaxis(np.array(taps), 2, 0)
+        along = (-1, *(1,) * (x.ndim - 3 - axis))
+        terms = (
+            np.take(x, places[:, tap].astype(int), 2 + axis)
+            * weights[:, tap].astype(x.dtype).reshape(along)
+            for tap in range(places.shape[1])
+        )
+        x = sum(terms, np.zeros((), x.dtype))
+    return x
+
+
 KERNELS: dict[type[Operator], Kernel] = {
     Identity: identity,
     Dropout: identity,
@@ -60,4 +79,5 @@ KERNELS: dict[type[Operator], Kernel] = {
     PadChannels: pad_channels,
     Subsample: subsample,
     Upsample: upsample,
+    Resize: resize,
 }

@@ -10,6 +10,7 @@ from cnndsl.backends.onnx.lower import (
     local,
     normalisation,
     pooling,
+    resize,
     shape,
     squeeze_excite,
     structure,
@@ -27,6 +28,7 @@ LOWERINGS: dict[type[Operator], Lowering] = {
     **normalisation.LOWERINGS,
     **dense.LOWERINGS,
     **join.LOWERINGS,
+    **resize.LOWERINGS,
     **shape.LOWERINGS,
 }
 LOWERINGS[SqueezeExcite] = squeeze_excite.squeeze_excite_lowering(LOWERINGS)

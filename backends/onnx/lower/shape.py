@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowerings, fixed_shape
-from cnndsl.ir.operators.shape import PadChannels, Shuffle, Slice, Subsample, Upsample
+from cnndsl.ir.operators.shape import PadChannels, Shuffle, Slice, Subsample
 
 
 def _slice(site: Site, op: Slice) -> None:
@@ -41,23 +41,9 @@ def _subsample(site: Site, op: Subsample) -> None:
     site.emit("AveragePool", site.input, kernel_shape=ones, strides=op.stride)
 
 
-def _upsample(site: Site, op: Upsample) -> None:
-    """Resize with the nearest position before; its unused operand is empty."""
-    site.emit(
-        "Resize",
-        site.input,
-        site.floats("roi", []),
-        site.floats("scales", [1, 1, *op.factor]),
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
-
-
 LOWERINGS: Lowerings = {
     Slice: _slice,
     Shuffle: _shuffle,
     PadChannels: _pad_channels,
     Subsample: _subsample,
-    Upsample: _upsample,
 }

@@ -126,7 +126,7 @@ class Upsample(Spatial, Channelwise, Gathering):
     """Nearest-neighbour enlargement by whole factors: y[c,j,k] = x[c, j // f1, k // f2]."""
 
     name: ClassVar[str] = "upsample"
-    foreign = ("interpolate", "upsampling", "upsamplingnearest")
+    foreign = ("upsampling", "upsamplingnearest")
 
     factor: Sizes = attribute(kind.SIZES)
 

@@ -15,12 +15,13 @@ syntax match cnnCall /\<\h\w*\ze\s*(/
 syntax match cnnJoin /\<\%(add\|mul\|concat\|max\|average\)\ze\s*{/
 syntax match cnnParameter /\<\h\w*\ze\s*==\@!/
 syntax match cnnName /\h\w*/ contained
-syntax match cnnLabel /\<\h\w*\%({[^{}#]*}\w*\)*\ze\s*:/
+syntax match cnnLabel /\%(\<\h\w*\|{[^{}#]*}\w*\)\%({[^{}#]*}\w*\)*\ze\s*:/
+syntax match cnnLabel /\%(\<\h\w*\)\?\%({[^{}#]*}\w*\)\+\ze\s*==\@!/
 
 " A keyword wins over a match.
 syntax keyword cnnDeclaration block network input let layer output auxiliary
       \ nextgroup=cnnName skipwhite
-syntax keyword cnnKeyword import from defaults if else for in repeat
+syntax keyword cnnKeyword import from defaults if else for in repeat return
 syntax keyword cnnWordOperator and or not
 syntax keyword cnnBoolean true false
 

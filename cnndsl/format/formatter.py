@@ -116,7 +116,11 @@ class _Printer:
             case ast.LayerDeclaration():
                 return (f"layer {node.name.text} = ", self._expression(node.call))
             case ast.OutputDeclaration():
-                return (f"output {node.name.text} = ", self._chain(node.chain))
+                names = (n.text if isinstance(n, ast.Name) else self._label(n) for n in node.names)
+                return (f"output {', '.join(names)} = ", self._chain(node.chain))
+            case ast.Return():
+                chains = (part for chain in node.chains for part in (", ", self._chain(chain)))
+                return ("return ", *tuple(chains)[1:])
             case ast.AuxiliaryDeclaration():
                 start, end = node.name.span.end, node.chain.span.start
                 arguments = self._arguments(node.arguments, start, end)
@@ -145,17 +149,17 @@ class _Printer:
 
     def _step(self, node: ast.Step) -> Doc:
         element = self._element(node.element)
-        return (self._label(node.label), element) if node.label else element
+        return (self._label(node.label), ": ", element) if node.label else element
 
     def _label(self, node: ast.Label) -> str:
-        """The label with its colon; it cannot break, so its expressions have no margin."""
+        """A name with expressions in it; it cannot break, so they have no margin."""
         parts = (
             part
             if isinstance(part, str)
             else "{" + render(self._expression(part, tight=True), sys.maxsize) + "}"
             for part in node.parts
         )
-        return "".join(parts) + ": "
+        return "".join(parts)
 
     def _element(self, node: ast.Element) -> Doc:
         match node:
@@ -213,18 +217,21 @@ class _Printer:
         parts: list[Doc] = []
         closing: Doc = " }"
         for branch in node.branches:
-            behind = branch.statements[-1].span.end if branch.statements else start
+            statements = branch.statements if isinstance(branch, ast.Body) else (branch,)
+            behind = statements[-1].span.end if statements else start
             space = _SPACE_AND_COMMENTS.match(self._text, behind)
             end = space.end() if space else behind
             closing = (HARD, "}") if self._comments.pending(behind, end) else " }"
-            show = partial(self._branch_statement, alone=len(branch.statements) == 1)
-            content = self._comments.sequence(branch.statements, show, start, end)
+            show = partial(self._branch_statement, alone=len(statements) == 1)
+            content = self._comments.sequence(statements, show, start, end)
             parts += [Line(), "|", (" ", Align(content)) if content else ""]
             start = end + 1
         bars = ("{", *parts[2:], closing)
         return (f"{node.operator.text} ", Align(Group(bars, self._breaks(node))))
 
-    def _branch_statement(self, node: ast.Statement, alone: bool) -> Doc:
+    def _branch_statement(self, node: ast.Statement | ast.Each, alone: bool) -> Doc:
+        if isinstance(node, ast.Each):
+            return self._each(node)
         if isinstance(node, ast.Chain):
             return self._chain(node, indented=not alone)
         return self._statement(node)
@@ -237,7 +244,8 @@ class _Printer:
                 return node.text
             case ast.ListOf():
                 start, end = node.span.start + 1, node.span.end - 1
-                return self._comments.listed("[]", node.items, self._expression, start, end)
+                comma = not any(isinstance(item, ast.Each) for item in node.items)
+                return self._comments.listed("[]", node.items, self._listed, start, end, comma)
             case ast.Parenthesised():
                 start, end = node.span.start + 1, node.span.end - 1
                 return self._comments.listed(
@@ -264,6 +272,22 @@ class _Printer:
                 start, end = node.callee.span.end, node.span.end - 1
                 callee = self._expression(node.callee)
                 return (callee, self._arguments(node.arguments, start, end))
+
+    def _listed(self, node: ast.Listed) -> Doc:
+        match node:
+            case ast.Each():
+                return self._each(node)
+            case ast.Chain():
+                return self._chain(node)
+        return self._expression(node)
+
+    def _each(self, node: ast.Each) -> Doc:
+        rounds = node.rounds
+        made, values = self._listed(node.what), self._expression(rounds.values)
+        condition: Doc = ""
+        if rounds.condition is not None:
+            condition = (" if ", self._expression(rounds.condition))
+        return (made, f" for {_names(rounds.names)} in ", values, condition)
 
     def _binary(self, node: ast.Binary, tight: bool) -> Doc:
         number, name = isinstance(node.left, ast.Literal), isinstance(node.right, ast.Name)

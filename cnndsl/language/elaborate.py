@@ -11,6 +11,7 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators.structure import Input
 from cnndsl.language import tree as ast
 from cnndsl.language.convolutional import Windows, declared_windows
+from cnndsl.language.interface import Opened
 from cnndsl.language.messages import Consequence, Fatal, Problem, meant
 from cnndsl.language.paths import Path
 from cnndsl.language.signatures import (
@@ -21,7 +22,7 @@ from cnndsl.language.signatures import (
 )
 from cnndsl.language.units import NetworkItem, Unit
 from cnndsl.language.values import Flow, Given, Poison, Settings
-from cnndsl.language.walk import Opened, Walk
+from cnndsl.language.walk import Walk
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Shapes of one sample by input name, in the place of declared ones."""
@@ -108,8 +109,8 @@ def _walk(
     owner = next(owner for owner, found in unit.networks.values() if found is item)
     try:
         owner, definition, given = _definition(walk, owner, item, settings)
-        frame = replace(walk.frame(owner, definition, Path()), network=True, trail=trail)
-        walk.bind_parameters(definition, given, frame, definition.name.span)
+        frame = replace(walk.instances.frame(owner, definition, Path()), network=True, trail=trail)
+        walk.instances.bind_parameters(definition, given, frame, definition.name.span)
         _finish(walk, walk.run_body(definition.body, frame, None), definition)
     except Fatal as problem:
         walk.findings.add(replace(problem.diagnostic, trail=trail))
@@ -134,7 +135,7 @@ def _definition(
         callee, arguments = _call_parts(item.call)
         if callee.text not in unit.networks:
             raise Consequence(callee.span)
-        frame = walk.frame(unit, item, Path())
+        frame = walk.instances.frame(unit, item, Path())
         unit, target = unit.networks[callee.text]
         if isinstance(target, ast.Definition):
             signature = definition_signature(target)
@@ -171,6 +172,10 @@ def _finish(walk: Walk, end: Flow, definition: ast.Definition) -> None:
         graph.outputs["output"] = end.name
     if isinstance(end, Poison) or walk.findings.failed:
         return
+    if isinstance(end, list) and not graph.outputs:
+        last = definition.body.statements[-1].span
+        hint = "name the outputs: output a, b = …"
+        raise Problem("E0223", f"the network ends with {len(end)} values", last, hint=hint)
     if not graph.outputs:
         message = f"network {definition.name.text} has no output"
         hint = "a network starts with: input image [3, 224, 224]"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cnndsl.diagnostics import Span
@@ -11,37 +10,34 @@ from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
+from cnndsl.language.arithmetic import calculated, checked_number, negated
 from cnndsl.language.functions import Function, Size
 from cnndsl.language.messages import Consequence, Fatal, Problem
 from cnndsl.language.scopes import Local
 from cnndsl.language.signatures import match_arguments, signature_of
-from cnndsl.language.values import POISON, Frame, Given, Layer, Recipe, kind_of
+from cnndsl.language.values import (
+    POISON,
+    Flow,
+    Frame,
+    Given,
+    Layer,
+    Recipe,
+    at_hand,
+    kind_of,
+)
 
-_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "**": operator.pow,
-}
-_COMPARISON: dict[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 """What the spatial axes of a map are called, by their number."""
 
 
 class Evaluator:
-    """Evaluates expressions and counts the steps of one elaboration."""
+    """Evaluates expressions and counts the steps of one elaboration.
 
-    def __init__(self) -> None:
+    `chain` applies a chain that is an item of a list to the value at hand.
+    """
+
+    def __init__(self, chain: Callable[[ast.Chain, Frame], Any]) -> None:
+        self.chain = chain
         self.steps = 0
 
     def count(self, span: Span) -> None:
@@ -61,7 +57,8 @@ class Evaluator:
             case ast.Parenthesised():
                 return self.evaluate(node.inner, frame)
             case ast.ListOf():
-                return self._sized([self.evaluate(item, frame) for item in node.items], node.span)
+                values = [value for item in node.items for value in self._listed(item, frame)]
+                return self._sized(values, node.span)
             case ast.Unary():
                 return self._unary(node, frame)
             case ast.Binary(operator="and" | "or"):
@@ -69,7 +66,9 @@ class Evaluator:
                 decided = left if node.operator == "or" else not left
                 return left if decided else self.condition(node.right, frame)
             case ast.Binary():
-                return self._binary(node, frame)
+                left, right = self.evaluate(node.left, frame), self.evaluate(node.right, frame)
+                value = calculated(node.operator, left, right, node.span)
+                return self._sized(value, node.span) if isinstance(value, list) else value
             case ast.Conditional():
                 holds = self.condition(node.condition, frame)
                 return self.evaluate(node.then if holds else node.otherwise, frame)
@@ -95,8 +94,63 @@ class Evaluator:
             raise Problem("E0208", f"{what} is a whole number from 0, not {shown}", node.span)
         return value
 
-    def items(self, node: ast.Expression, frame: Frame) -> list[Any]:
-        """A list. Raises Problem."""
+    def text(self, label: ast.Label, frame: Frame) -> str:
+        """A name with the values of the expressions in its braces. Raises Problem."""
+        text = ""
+        for part in label.parts:
+            value = part if isinstance(part, str) else self.evaluate(part, frame)
+            if isinstance(value, bool) or not isinstance(value, int | str):
+                message = f"a label is made of names and whole numbers, not {kind_of(value)}"
+                raise Problem("E0212", message, label.span)
+            text += str(value)
+        if not text.replace("_", "a").isalnum() or not text.isascii() or len(text) > 100:
+            raise Problem("E0212", f"{text[:40]!r} cannot be a name", label.span)
+        return text
+
+    def rounds(
+        self, loop: ast.For | ast.Repeat | ast.Rounds, frame: Frame
+    ) -> Iterator[dict[Local, Any]]:
+        """The names that each round of a loop sets. Raises Problem."""
+        if isinstance(loop, ast.Repeat):
+            count = self.whole(loop.count, frame, "the count of repeat")
+            if count > limits.LOOP_COUNT:
+                message = f"a loop runs at most {limits.LOOP_COUNT:,} times"
+                raise Problem("E0502", message, loop.count.span)
+            return iter([{}] * count)
+        names = [frame.unit.meanings[id(name)] for name in loop.names]
+        rounds = []
+        for item in self._items(loop.values, frame):
+            values = [item] if len(names) == 1 else item
+            if not isinstance(values, list) or len(values) != len(names):
+                length = f" of {len(item)}" if isinstance(item, list) else ""
+                raise Problem(
+                    "E0208",
+                    f"the loop has {len(names)} names, an item is {kind_of(item)}{length}",
+                    loop.values.span,
+                    hint="for i, x in enumerate(values) counts the items",
+                )
+            rounds.append(dict(zip(names, values, strict=True)))
+        return iter(rounds)
+
+    def each(self, rounds: ast.Rounds, frame: Frame) -> Iterator[None]:
+        """Set the names of each round for which the condition holds. Raises Problem."""
+        for names in self.rounds(rounds, frame):
+            self.count(rounds.span)
+            frame.values.update(names)
+            if rounds.condition is None or self.condition(rounds.condition, frame):
+                yield
+
+    def _listed(self, item: ast.Listed, frame: Frame) -> list[Any]:
+        """The values that an item of a list brings."""
+        if isinstance(item, ast.Each):
+            return [
+                v for _ in self.each(item.rounds, frame) for v in self._listed(item.what, frame)
+            ]
+        if isinstance(item, ast.Chain):
+            return [self.chain(item, frame)]
+        return [self.evaluate(item, frame)]
+
+    def _items(self, node: ast.Expression, frame: Frame) -> list[Any]:
         value = self.evaluate(node, frame)
         if not isinstance(value, list):
             hint = "for i in range(n), or repeat n" if isinstance(value, int) else None
@@ -123,9 +177,8 @@ class Evaluator:
                 return meaning
         return Recipe(meaning, {}, dict(frame.defaults))
 
-    def _size(self, name: str, at: Node | None, span: Span) -> Any:
-        if at is None:
-            raise Problem("E0210", f"there is no value yet whose {name} could be read", span)
+    def _size(self, name: str, flow: Flow, span: Span) -> Any:
+        at = at_hand(flow, span, f" whose {name} could be read")
         if name == "channels":
             return at.type.channels
         axes = AXES.get(at.type.rank, ())
@@ -137,71 +190,7 @@ class Evaluator:
     def _unary(self, node: ast.Unary, frame: Frame) -> Any:
         if node.operator == "not":
             return not self.condition(node.operand, frame)
-        value = self.evaluate(node.operand, frame)
-        if isinstance(value, bool) or not isinstance(value, int | float | OpenDim):
-            raise Problem("E0208", f"cannot negate {kind_of(value)}", node.span)
-        return -value
-
-    def _binary(self, node: ast.Binary, frame: Frame) -> Any:
-        left = self.evaluate(node.left, frame)
-        right = self.evaluate(node.right, frame)
-        if node.operator in _COMPARISON:
-            return self._compare(node, left, right)
-        if isinstance(left, list) and node.operator in "+*":
-            return self._lists(node, left, right)
-        for value in (left, right):
-            if isinstance(value, bool) or not isinstance(value, int | float | OpenDim):
-                raise Problem(
-                    "E0208",
-                    f"cannot calculate {kind_of(left)} {node.operator} {kind_of(right)}",
-                    node.span,
-                )
-        if node.operator == "**" and abs(right) > 1024:
-            raise Problem("E0502", "the exponent is too large", node.span)
-        try:
-            result = _ARITHMETIC[node.operator](left, right)
-        except ZeroDivisionError:
-            raise Problem("E0207", "division by zero", node.span) from None
-        except OverflowError:
-            raise Problem("E0502", "the number is too large", node.span) from None
-        except TypeError:
-            raise Problem(
-                "E0214", f"{node.operator} does not work on open sizes", node.span
-            ) from None
-        return checked_number(result, node.span)
-
-    def _compare(self, node: ast.Binary, left: Any, right: Any) -> bool:
-        if isinstance(left, OpenDim) or isinstance(right, OpenDim):
-            raise Problem(
-                "E0214",
-                "this depends on a size that is open",
-                node.span,
-                hint="declare the input with numbers, or give --input-shape",
-            )
-        equality = node.operator in ("==", "!=")
-        numbers = all(isinstance(v, int | float) for v in (left, right))
-        if not equality and not numbers:
-            raise Problem(
-                "E0208",
-                f"cannot compare {kind_of(left)} {node.operator} {kind_of(right)}",
-                node.span,
-            )
-        if equality and isinstance(left, Recipe) and isinstance(right, Recipe):
-            left, right = left.target, right.target
-        return bool(_COMPARISON[node.operator](left, right))
-
-    def _lists(self, node: ast.Binary, left: list[Any], right: Any) -> list[Any]:
-        if node.operator == "+" and isinstance(right, list):
-            length = len(left) + len(right)
-        elif node.operator == "*" and type(right) is int:
-            length = len(left) * max(right, 0)
-        else:
-            raise Problem(
-                "E0208", f"cannot calculate a list {node.operator} {kind_of(right)}", node.span
-            )
-        if length > limits.LOOP_COUNT:
-            raise Problem("E0502", f"the list has more than {limits.LOOP_COUNT:,} items", node.span)
-        return self._sized(_ARITHMETIC[node.operator](left, right), node.span)
+        return negated(self.evaluate(node.operand, frame), node.span)
 
     def _index(self, node: ast.Index, frame: Frame) -> Any:
         values = self.evaluate(node.values, frame)
@@ -273,12 +262,3 @@ class Evaluator:
             stack += [item for item in top if isinstance(item, list)]
         self.steps += items
         return values
-
-
-def checked_number(value: Any, span: Span) -> Any:
-    """The value itself, unless it is a number beyond all bounds. Raises Problem."""
-    if isinstance(value, complex):
-        raise Problem("E0208", "the result is not a real number", span)
-    if isinstance(value, int | float) and not abs(value) <= limits.MAGNITUDE:
-        raise Problem("E0502", "the number is too large", span)
-    return value

@@ -11,7 +11,7 @@ from cnndsl.diagnostics import CnnError, Diagnostic, Severity
 from cnndsl.ir.graph import Graph
 from cnndsl.language.elaborate import Elaborated
 from cnndsl.language.evaluate import AXES
-from cnndsl.language.walk import Opened
+from cnndsl.language.interface import Opened
 
 
 def open_graph(declared: Elaborated, axes: Collection[str]) -> Graph:

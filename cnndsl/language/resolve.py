@@ -26,7 +26,6 @@ from cnndsl.language.signatures import (
 )
 from cnndsl.language.units import BlockValue, Unit
 
-
 Meaning: TypeAlias = Local | BlockValue | type[Operator] | str | Size | Function
 
 JOINS = {name: operator for name, operator in BY_NAME.items() if operator.operands is None}
@@ -52,6 +51,7 @@ class _Resolver:
         self.unit = unit
         self.used: set[str] = set()
         self.labels: Callable[[], set[str]] = set
+        self.last: tuple[ast.Statement, ...] = ()
         self.names = Names(unit.meanings, unit.findings)
         self.report = self.names.report
 
@@ -60,6 +60,7 @@ class _Resolver:
         match item:
             case ast.Definition():
                 self.labels = cache(partial(_labels, item))
+                self.last = item.body.statements[-1:] if item.keyword == "block" else ()
                 for parameter in item.parameters:
                     if parameter.default is not None:
                         self.expression(parameter.default, scope)
@@ -108,8 +109,7 @@ class _Resolver:
     ) -> None:
         scope = Scope(outer, is_loop)
         for name in names:
-            self.names.declare(name, scope, "name")
-            scope.locals[name.text].reads.append(scope)
+            self.names.declare(name, scope, "name").reads.append(scope)
         self.body(body, scope)
         self.names.unused(scope)
 
@@ -120,7 +120,7 @@ class _Resolver:
             case ast.InputDeclaration():
                 for size in statement.shape.items:
                     if not isinstance(size, ast.Name) or scope.find(size.text):
-                        self.expression(size, scope)
+                        self.listed(size, scope)
                 self.names.declare(statement.name, scope, "input")
             case ast.Let():
                 self.chain(statement.chain, scope)
@@ -135,12 +135,30 @@ class _Resolver:
                 self.names.declare(statement.name, scope, "layer")
             case ast.OutputDeclaration():
                 self.chain(statement.chain, scope)
+                self.outputs(statement, scope)
+            case ast.Return():
+                for chain in statement.chains:
+                    self.chain(chain, scope)
+                if not any(statement is last for last in self.last):
+                    hint = "a network names its outputs: output name = …"
+                    message = "return stands at the end of a block, outside of inner braces"
+                    self.report("E0211", message, statement, hint=hint if not self.last else None)
             case ast.AuxiliaryDeclaration():
                 for argument in statement.arguments:
                     self.expression(argument.value, scope)
                 self.chain(statement.chain, scope)
             case ast.Defaults():
                 self.defaults(statement, scope)
+
+    def outputs(self, statement: ast.OutputDeclaration, scope: Scope) -> None:
+        """An output can be read behind its declaration, unless its name means something else."""
+        for name in statement.names:
+            if isinstance(name, ast.Label):
+                self.label(name, scope)
+            elif not (scope.find(name.text) or name.text in self.unit.blocks) and (
+                name.text not in _BUILT_IN
+            ):
+                self.names.declare(name, scope, "output")
 
     def assign(self, name: ast.Name, scope: Scope) -> None:
         if self.names.assign(name, scope):
@@ -178,17 +196,21 @@ class _Resolver:
 
     def chain(self, chain: ast.Chain, scope: Scope) -> None:
         for step in chain.steps:
-            for part in step.label.parts if step.label else ():
-                if not isinstance(part, str):
-                    self.expression(part, scope)
+            if step.label:
+                self.label(step.label, scope)
             self.element(step.element, scope)
 
-    def element(self, element: ast.Element, scope: Scope) -> None:
+    def label(self, label: ast.Label, scope: Scope) -> None:
+        for part in label.parts:
+            if not isinstance(part, str):
+                self.expression(part, scope)
+
+    def element(self, element: ast.Element | ast.Chain, scope: Scope) -> None:
         match element:
             case ast.Join():
                 self.join(element.operator)
                 for branch in element.branches:
-                    self.braces(branch, scope)
+                    self.branch(branch, scope, alone=len(element.branches) == 1)
             case ast.If():
                 self.expression(element.condition, scope)
                 self.braces(element.then, scope)
@@ -202,9 +224,35 @@ class _Resolver:
                 self.braces(element.body, scope, is_loop=True)
             case ast.Group():
                 self.braces(element.body, scope)
+            case ast.Chain():
+                self.chain(element, scope)
             case _:
                 self.expression(element, scope)
         self.names.leave(scope)
+
+    def branch(self, branch: ast.Body | ast.Each, scope: Scope, *, alone: bool) -> None:
+        if isinstance(branch, ast.Each):
+            self.each(branch, scope)
+            return
+        loop = None if alone else ast.only_loop(branch)
+        if loop is not None:
+            message = "this loop could be one branch, or a branch for each round"
+            head = _text(loop[1]).partition("{")[0].rstrip()
+            hint = f"one: {{ {head} {{ … }} }}; one for each round: … {head}"
+            self.report("E0206", message, loop[1], hint=hint)
+        self.braces(branch, scope)
+
+    def each(self, each: ast.Each, outer: Scope) -> None:
+        """What is made in rounds sees their names, though it is written before them."""
+        rounds = each.rounds
+        self.expression(rounds.values, outer)
+        scope = Scope(outer, is_loop=True)
+        for name in rounds.names:
+            self.names.declare(name, scope, "name").reads.append(scope)
+        if rounds.condition is not None:
+            self.expression(rounds.condition, scope)
+        self.element(each.what, scope)
+        self.names.unused(scope)
 
     def join(self, operator: ast.Name) -> None:
         if operator.text in JOINS:
@@ -226,9 +274,18 @@ class _Resolver:
                 target = self.unit.meanings.get(id(node.callee))
                 if isinstance(target, BlockValue | type):
                     self.match(signature_of(target), node.arguments, node)
+            case ast.ListOf():
+                for item in node.items:
+                    self.listed(item, scope)
             case _:
                 for child in _children(node):
                     self.expression(child, scope)
+
+    def listed(self, item: ast.Listed, scope: Scope) -> None:
+        if isinstance(item, ast.Each):
+            self.each(item, scope)
+        else:
+            self.element(item, scope)
 
     def callee(self, node: ast.Expression, scope: Scope) -> None:
         """What is called; `max` is a function there, and an operator elsewhere."""
@@ -267,6 +324,10 @@ class _Resolver:
             match_arguments(signature, arguments, place.span, set())
         except Problem as problem:
             self.unit.findings.append(problem.diagnostic)
+
+
+def _text(node: ast.Tree) -> str:
+    return node.span.source.text[node.span.start : node.span.end]
 
 
 def _labels(tree: ast.Tree) -> set[str]:

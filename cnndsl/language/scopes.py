@@ -1,4 +1,4 @@
-"""Names between braces: what declares, reads, changes and hides them, and what is wrong with that."""
+"""Names between braces: what declares, reads, changes and hides them, with what is wrong."""
 
 from __future__ import annotations
 

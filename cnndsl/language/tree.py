@@ -38,9 +38,26 @@ class Literal(Tree):
 
 @dataclass(frozen=True)
 class ListOf(Tree):
-    """[a, b, c]."""
+    """[a, b, c], or [a for x in values]."""
 
-    items: tuple[Expression, ...]
+    items: tuple[Listed, ...]
+
+
+@dataclass(frozen=True)
+class Rounds(Tree):
+    """for a, b in values if condition, behind what is made in each round."""
+
+    names: tuple[Name, ...]
+    values: Expression
+    condition: Expression | None
+
+
+@dataclass(frozen=True)
+class Each(Tree):
+    """An item of a list, or a branch of a join, for each round of a loop."""
+
+    what: Expression | Chain
+    rounds: Rounds
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,8 @@ class Call(Tree):
 Expression: TypeAlias = (
     Name | Literal | ListOf | Unary | Binary | Conditional | Parenthesised | Index | Call
 )
+Listed: TypeAlias = "Expression | Chain | Each"
+"""An item of a list: a chain is applied to the value at hand."""
 
 
 # Elements of a chain
@@ -113,7 +132,7 @@ class Join(Tree):
     """add { a | b }: every branch starts from the same value; the operator joins the results."""
 
     operator: Name
-    branches: tuple[Body, ...]
+    branches: tuple[Body | Each, ...]
 
 
 @dataclass(frozen=True)
@@ -211,10 +230,17 @@ class LayerDeclaration(Tree):
 
 @dataclass(frozen=True)
 class OutputDeclaration(Tree):
-    """output name = chain; with a loss weight: auxiliary name(weight=0.3) = chain."""
+    """output name = chain; several names take the values of a block with several results."""
 
-    name: Name
+    names: tuple[Name | Label, ...]
     chain: Chain
+
+
+@dataclass(frozen=True)
+class Return(Tree):
+    """return a, b at the end of a block: the values that it leaves."""
+
+    chains: tuple[Chain, ...]
 
 
 @dataclass(frozen=True)
@@ -248,6 +274,7 @@ Statement: TypeAlias = (
     | Assign
     | LayerDeclaration
     | OutputDeclaration
+    | Return
     | AuxiliaryDeclaration
     | Defaults
 )
@@ -258,6 +285,20 @@ class Body(Tree):
     """Statements between braces or bars, in order."""
 
     statements: tuple[Statement, ...]
+
+
+def only_step(body: Body) -> Step | None:
+    """The step that is all of a body, or None."""
+    match body.statements:
+        case (Chain(steps=(step,)),):
+            return step
+    return None
+
+
+def only_loop(branch: Body) -> tuple[Label | None, For] | None:
+    """The `for` that is all of a branch, with its label, or None."""
+    step = only_step(branch)
+    return (step.label, step.element) if step and isinstance(step.element, For) else None
 
 
 # Items of a file

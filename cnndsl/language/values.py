@@ -11,6 +11,7 @@ from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.language import tree as ast
+from cnndsl.language.messages import Consequence, Problem
 from cnndsl.language.resolve import Meaning
 from cnndsl.language.scopes import Local
 from cnndsl.language.units import BlockValue, Unit
@@ -66,8 +67,11 @@ class Poison:
 
 
 POISON = Poison()
-Flow: TypeAlias = Node | Poison | None
-"""The value at hand: a node, the result of a failure, or nothing before the first input."""
+Flow: TypeAlias = Node | Poison | list[Any] | None
+"""The value at hand: a node, the result of a failure, or nothing before the first input.
+
+It is a list behind a block with several results; nothing can be applied to that.
+"""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Frame:
     values: dict[Local, Any]
     defaults: dict[str, Settings]
     path: Path
-    at: Node | None = None
+    at: Flow = None
     trail: tuple[Note, ...] = ()
     items: tuple[ast.Definition | ast.Alias, ...] = ()
     network: bool = False
@@ -108,9 +112,22 @@ class Frame:
         local = self.unit.meanings.get(id(node))
         return self.values.get(local, POISON) if isinstance(local, Local) else None
 
-    def reading(self, flow: object) -> Frame:
-        """The frame in which the sizes of a value, if it is one, can be read."""
-        return replace(self, at=flow if isinstance(flow, Node) else None)
+    def reading(self, flow: Flow) -> Frame:
+        """The frame in which a value is at hand, and its sizes can be read."""
+        return replace(self, at=flow)
+
+
+def at_hand(flow: Flow, span: Span, purpose: str = "") -> Node:
+    """The one value at hand. Raises Problem if there is none, or several."""
+    if isinstance(flow, Node):
+        return flow
+    if isinstance(flow, Poison):
+        raise Consequence(span)
+    if flow is None:
+        hint = "a network starts with: input image [3, 224, 224]"
+        raise Problem("E0210", f"there is no value yet{purpose}", span, hint=hint)
+    message = f"there are {len(flow)} values at hand, not one{purpose}"
+    raise Problem("E0223", message, span, hint="keep them and use one: let a, b = …")
 
 
 def kind_of(value: Any) -> str:

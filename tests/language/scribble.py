@@ -49,7 +49,14 @@ def tokens(node: ast.Tree) -> list[str]:
         case ast.LayerDeclaration():
             return ["layer", node.name.text, "=", *tokens(node.call)]
         case ast.OutputDeclaration():
-            return ["output", node.name.text, "=", *tokens(node.chain)]
+            return ["output", *_joined(node.names), "=", *tokens(node.chain)]
+        case ast.Return():
+            return ["return", *_joined(node.chains)]
+        case ast.Each():
+            return [*tokens(node.what), *tokens(node.rounds)]
+        case ast.Rounds():
+            condition = ["if", *tokens(node.condition)] if node.condition else []
+            return ["for", *_joined(node.names), "in", *tokens(node.values), *condition]
         case ast.AuxiliaryDeclaration():
             arguments = ["(", *_joined(node.arguments), ")"]
             return ["auxiliary", node.name.text, *arguments, "=", *tokens(node.chain)]
@@ -60,14 +67,20 @@ def tokens(node: ast.Tree) -> list[str]:
         case ast.Chain():
             return _joined(node.steps, "->")
         case ast.Step():
-            return [*(tokens(node.label) if node.label else []), *tokens(node.element)]
+            label = [f"{''.join(tokens(node.label))}:"] if node.label else []
+            return [*label, *tokens(node.element)]
         case ast.Label():
             parts = (p if isinstance(p, str) else f"{{{' '.join(tokens(p))}}}" for p in node.parts)
-            return ["".join(parts) + ":"]
+            return ["".join(parts)]
         case ast.Body():
             return ["{", *_joined(node.statements, SEPARATOR), "}"]
         case ast.Join():
-            branches = [_joined(branch.statements, SEPARATOR) for branch in node.branches]
+            branches = [
+                _joined(branch.statements, SEPARATOR)
+                if isinstance(branch, ast.Body)
+                else tokens(branch)
+                for branch in node.branches
+            ]
             bars = [token for branch in branches for token in ("|", *branch)][1:]
             return [node.operator.text, "{", *bars, "}"]
         case ast.If():

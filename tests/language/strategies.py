@@ -57,7 +57,21 @@ class Grower:
         return ast.Literal(NOWHERE, value, "true" if value else "false")
 
     def listed(self) -> ast.ListOf:
-        return ast.ListOf(NOWHERE, self.several(self.smaller().expression))
+        low = self.smaller()
+        if self.chance():
+            return ast.ListOf(NOWHERE, (low.each(low.member()),))
+        return ast.ListOf(NOWHERE, self.several(low.member))
+
+    def member(self) -> ast.Expression | ast.Chain:
+        chain = self.chain() if self.chance() else None
+        if chain is None or (len(chain.steps) == 1 and not chain.steps[0].label):
+            return self.expression()
+        return chain
+
+    def each(self, what: ast.Expression | ast.Chain) -> ast.Each:
+        names = self.several(self.name, least=1)
+        condition = self.operation(0) if self.random.random() < 0.5 else None
+        return ast.Each(NOWHERE, what, ast.Rounds(NOWHERE, names, self.operation(0), condition))
 
     def expression(self) -> ast.Expression:
         if self.chance():
@@ -113,16 +127,21 @@ class Grower:
 
     def label(self) -> ast.Label:
         parts: list[str | ast.Expression] = [self.random.choice(NAMES)]
-        while self.chance():
+        return ast.Label(NOWHERE, (*parts, *self.braced(self.chance())))
+
+    def braced(self, more: bool) -> tuple[str | ast.Expression, ...]:
+        parts: list[str | ast.Expression] = []
+        while more:
+            more = self.chance()
             operator = self.random.choice(ROWS[-1] + ROWS[-2])
             part = ast.Binary(NOWHERE, operator, self.name(), self.number())
             parts += [part, *self.random.sample(["_x", "2"], self.random.randrange(2))]
-        return ast.Label(NOWHERE, tuple(parts))
+        return tuple(parts)
 
     def element(self) -> ast.Element:
         low = self.smaller()
         if self.chance():
-            return ast.Join(NOWHERE, self.name(), self.several(low.body, least=1))
+            return ast.Join(NOWHERE, self.name(), self.several(low.branch, least=1))
         if self.chance():
             return low.branching()
         if self.chance():
@@ -133,6 +152,9 @@ class Grower:
         if self.chance():
             return ast.Group(NOWHERE, low.body())
         return low.expression()
+
+    def branch(self) -> ast.Body | ast.Each:
+        return self.each(self.chain()) if self.chance() else self.body()
 
     def branching(self) -> ast.If:
         otherwise = self.body() if self.random.random() < 0.5 else None
@@ -151,11 +173,17 @@ class Grower:
             lambda: ast.Let(NOWHERE, self.several(self.name, least=1), self.chain()),
             lambda: ast.Assign(NOWHERE, self.several(self.name, least=1), self.chain()),
             lambda: ast.LayerDeclaration(NOWHERE, name, self.expression()),
-            lambda: ast.OutputDeclaration(NOWHERE, name, self.chain()),
+            lambda: ast.OutputDeclaration(NOWHERE, self.output_names(), self.chain()),
+            lambda: ast.Return(NOWHERE, self.several(self.chain, least=1)),
             lambda: ast.AuxiliaryDeclaration(NOWHERE, name, self.arguments(), self.chain()),
             self.defaults,
         ]
         return self.random.choice(others)() if self.chance() else self.chain()
+
+    def output_names(self) -> tuple[ast.Name | ast.Label, ...]:
+        if self.chance():
+            return (ast.Label(NOWHERE, self.braced(True)),)
+        return self.several(self.name, least=1)
 
     def defaults(self) -> ast.Defaults:
         def default() -> ast.Default:

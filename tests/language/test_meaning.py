@@ -125,6 +125,71 @@ def test_an_empty_branch_is_the_identity() -> None:
     assert [n.name for n in found.producers(found["add1"])] == ["conv1", "x"]
 
 
+BRANCHES = [
+    "concat { relu | conv(3 + r, r) for r in [1, 3] }",
+    "concat { relu | conv(3 + r, r) for r in [1, 2, 3] if r != 2 }",
+    "let made = [conv(3 + r, r) -> identity for r in [1, 3]]\n concat { relu | made }",
+    "let a = [relu -> identity, conv(4, 1) -> identity, conv(6, 3) -> identity]\n concat { a }",
+    "concat { for r in [0, 1, 3] { if r == 0 { relu } else { conv(r + 3, r) } } }",
+    "for r in [1] { concat { relu | side(r) } }",
+]
+SIDE = "block side(r) { return conv(3 + r, r), conv(5 + r, 3) }"
+
+
+@pytest.mark.parametrize("body", BRANCHES)
+def test_branches_made_by_loops_lists_and_blocks_with_several_results(body: str) -> None:
+    found = graph(body, SIDE)
+    producers = found.producers(found["concat1"])
+    assert [p.type.channels for p in producers] == [3, 4, 6]
+    assert all([q.name for q in found.producers(p)] == ["x"] for p in producers)
+
+
+def test_a_loop_that_makes_one_branch_makes_no_join() -> None:
+    assert nodes("add { relu for i in range(1) }\n tanh") == ["relu1", "tanh1"]
+    assert nodes("add { identity | relu for i in [] }\n tanh") == ["tanh1"]
+
+
+def test_rounds_of_a_labelled_loop_of_branches_are_its_parts() -> None:
+    body = "concat { rate: for r in [1, 2] { conv(4, 3, dilation=r) -> relu } }"
+    assert nodes(body)[::2] == ["rate.0.conv1", "rate.1.conv1", "concat1"]
+    assert nodes("concat { rate{r}: relu for r in [1, 2] }") == ["rate1", "rate2", "concat1"]
+
+
+def test_branches_of_a_loop_carry_values_too() -> None:
+    body = "let n = 0\n concat { for r in [1, 2] { n = n + r\n conv(n, 1) } }"
+    assert shapes(body) == ["1x8x8", "3x8x8", "4x8x8"]
+
+
+def test_lists_of_numbers_are_made_in_rounds() -> None:
+    assert (
+        value("sum([a * b for a, b in [[1, 2], [3, 4]] if a > 1]) + len([0 for i in range(5)])")
+        == 17
+    )
+
+
+def test_blocks_leave_several_values() -> None:
+    before = """block two(x) { x -> conv(4, 3)
+            return relu, tanh -> maxpool(2) }
+        block again(xs) { return xs }"""
+    body = "let a, b = two(x)\n let all = again([a, b])\n all[1] -> scale(len(all))\n"
+    found = graph(f"{body} output up, down = two(all[0])\n output low = b", before)
+    assert found.outputs == {"up": "two2.relu1", "down": "two2.maxpool1", "low": "two1.maxpool1"}
+    assert [p.name for p in found.producers(found["scale1"])] == ["two1.maxpool1"]
+
+
+def test_outputs_are_read_by_their_names_unless_these_mean_something_else() -> None:
+    found = graph("output a = conv(4, 3)\n output relu = relu\n a -> relu\n output c = relu")
+    assert found.outputs == {"a": "conv1", "relu": "relu1", "c": "relu3"}
+    assert [p.name for p in found.producers(found["relu2"])] == ["conv1"]
+    kept = graph("let a = tanh\n output a = a -> conv(4, 3)\n a -> relu\n output b = identity")
+    assert [p.name for p in kept.producers(kept["relu1"])] == ["tanh1"]
+
+
+def test_outputs_in_loops_have_values_in_their_names() -> None:
+    body = 'for n in ["a", "b"] { for i in range(2) { output {n}{i+1}_x = conv(i + 1, 1) } }'
+    assert list(graph(body).outputs) == ["a1_x", "a2_x", "b1_x", "b2_x"]
+
+
 def test_the_last_value_is_the_output_unless_outputs_are_named() -> None:
     assert graph("conv(4, 3) -> relu").outputs == {"output": "relu1"}
     named = graph("output maps = conv(4, 3)\n relu -> fc(2)\n output classes = identity")

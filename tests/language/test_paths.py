@@ -26,7 +26,7 @@ UNIT = "block unit(width) { conv(width, 3) -> relu }"
         ("unit(4) -> unit(4)", ["unit1.conv1", "unit1.relu1", "unit2.conv1", "unit2.relu1"]),
         ("last: unit(4)", ["last.conv1", "last.relu1"]),
         ("for i in range(2) { c{i+2}_x: conv(4, 3) }", ["c2_x", "c3_x"]),
-        ('for n in ["a", "b"] { {n}: relu }', None),
+        ('for n in ["a", "b"] { {n}: relu }', ["a", "b"]),
         ("add { identity | conv(3, 3) }", ["conv1", "add1"]),
         ("total: add { side: conv(3, 3) | relu }", ["side", "relu1", "total"]),
         ("if true { relu } -> b: if true { relu }", ["relu1", "b.relu1"]),

@@ -44,7 +44,8 @@ ENTRIES: dict[str, Entry] = {
     "E0206": entry(
         "wrong number of arguments or branches",
         "There are more values than parameters, a parameter is given twice, or a join has\n"
-        "fewer than two branches.",
+        "fewer than two branches. A loop beside other branches of a join could be one of them\n"
+        "or a branch for each round: `{ for … { … } }` is one, `… for x in list` several.",
         body("fc(10, true, 3)"),
         body("fc(10, true)"),
     ),
@@ -78,8 +79,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0211": entry(
         "input or output inside a block",
-        "Inputs, outputs and auxiliary outputs stand in a network; a block takes the value\n"
-        "at hand and leaves one.",
+        "Inputs, outputs and auxiliary outputs stand in a network; a block takes the value at\n"
+        "hand and leaves one, or what `return` at its end names.",
         with_block("block stem { output features = conv(8, 3) }", "stem"),
         with_block("block stem { conv(8, 3) }", "stem", "output features = identity"),
     ),
@@ -159,7 +160,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0223": entry(
         "another number of values",
-        "`let a, b = …` takes the two items of a list.",
+        "`let a, b = …` takes the two items of a list, or what a block with two results returns.\n"
+        "Of several values none can be the operand of a step: keep them first.",
         body("let a, b = [8, 16, 32]", "conv(a, 3) -> conv(b, 3)"),
         body("let a, b = [8, 16]", "conv(a, 3) -> conv(b, 3)"),
     ),

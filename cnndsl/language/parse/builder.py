@@ -94,7 +94,15 @@ class TreeBuilder(Transformer_NonRecursive[Token, Any]):
         return ast.LayerDeclaration(self._span(meta), *children)
 
     def output(self, meta: Meta, children: list[Any]) -> ast.OutputDeclaration:
-        return ast.OutputDeclaration(self._span(meta), *children)
+        names, chain = children
+        listed = (names,) if isinstance(names, ast.Label) else names
+        return ast.OutputDeclaration(self._span(meta), listed, chain)
+
+    def template(self, meta: Meta, children: list[Token]) -> ast.Label:
+        return self._template(children[0], str(children[0]))
+
+    def return_(self, meta: Meta, children: list[Any]) -> ast.Return:
+        return ast.Return(self._span(meta), tuple(children))
 
     def auxiliary(self, meta: Meta, children: list[Any]) -> ast.AuxiliaryDeclaration:
         return ast.AuxiliaryDeclaration(self._span(meta), *children)
@@ -115,8 +123,11 @@ class TreeBuilder(Transformer_NonRecursive[Token, Any]):
         return ast.Step(self._span(meta), label, children[-1])
 
     def label(self, meta: Meta, children: list[Token]) -> ast.Label:
-        text = children[0].rstrip(": \t")
-        start = children[0].start_pos or 0
+        return self._template(children[0], children[0].rstrip(": \t"))
+
+    def _template(self, token: Token, text: str) -> ast.Label:
+        """A name with expressions in braces."""
+        start = token.start_pos or 0
         parts: list[Any] = []
         for match in _LABEL_PART.finditer(text):
             inner = match.group(1)
@@ -174,7 +185,14 @@ class TreeBuilder(Transformer_NonRecursive[Token, Any]):
         return ast.Literal(self._span(meta), False, "false")
 
     def list_(self, meta: Meta, children: list[Any]) -> ast.ListOf:
-        return ast.ListOf(self._span(meta), tuple(children))
+        return ast.ListOf(self._span(meta), tuple(map(_listed, children)))
+
+    def each(self, meta: Meta, children: list[Any]) -> ast.Each:
+        return ast.Each(self._span(meta), *children)
+
+    def rounds(self, meta: Meta, children: list[Any]) -> ast.Rounds:
+        *names, values, condition = children
+        return ast.Rounds(self._span(meta), tuple(names), values, condition)
 
     def parenthesised(self, meta: Meta, children: list[Any]) -> ast.Parenthesised:
         return ast.Parenthesised(self._span(meta), children[0])
@@ -203,3 +221,13 @@ class TreeBuilder(Transformer_NonRecursive[Token, Any]):
 
     def keyword(self, meta: Meta, children: list[Any]) -> ast.Argument:
         return ast.Argument(self._span(meta), *children)
+
+
+def _listed(item: Any) -> Any:
+    """An item of a list: a chain that is one expression is that expression."""
+    match item:
+        case ast.Each():
+            return ast.Each(item.span, _listed(item.what), item.rounds)
+        case ast.Chain(steps=(ast.Step(label=None, element=element),)):
+            return element if isinstance(element, ast.Expression) else item
+    return item

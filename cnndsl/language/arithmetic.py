@@ -1,0 +1,107 @@
+"""Arithmetic and comparison of values."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from cnndsl.diagnostics import Span
+from cnndsl.ir.dims import OpenDim
+from cnndsl.language import limits
+from cnndsl.language.messages import Problem
+from cnndsl.language.values import Recipe, kind_of
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
+_COMPARISON: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def negated(value: Any, span: Span) -> Any:
+    """-value. Raises Problem."""
+    if isinstance(value, bool) or not isinstance(value, int | float | OpenDim):
+        raise Problem("E0208", f"cannot negate {kind_of(value)}", span)
+    return -value
+
+
+def calculated(sign: str, left: Any, right: Any, span: Span) -> Any:
+    """The value of `left sign right`. Raises Problem."""
+    if sign in _COMPARISON:
+        return _compared(sign, left, right, span)
+    if isinstance(left, list) and sign in "+*":
+        return _lists(sign, left, right, span)
+    for value in (left, right):
+        if isinstance(value, bool) or not isinstance(value, int | float | OpenDim):
+            raise Problem(
+                "E0208",
+                f"cannot calculate {kind_of(left)} {sign} {kind_of(right)}",
+                span,
+            )
+    if sign == "**" and abs(right) > 1024:
+        raise Problem("E0502", "the exponent is too large", span)
+    try:
+        result = _ARITHMETIC[sign](left, right)
+    except ZeroDivisionError:
+        raise Problem("E0207", "division by zero", span) from None
+    except OverflowError:
+        raise Problem("E0502", "the number is too large", span) from None
+    except TypeError:
+        raise Problem("E0214", f"{sign} does not work on open sizes", span) from None
+    return checked_number(result, span)
+
+
+def _compared(sign: str, left: Any, right: Any, span: Span) -> bool:
+    if isinstance(left, OpenDim) or isinstance(right, OpenDim):
+        raise Problem(
+            "E0214",
+            "this depends on a size that is open",
+            span,
+            hint="declare the input with numbers, or give --input-shape",
+        )
+    equality = sign in ("==", "!=")
+    numbers = all(isinstance(v, int | float) for v in (left, right))
+    if not equality and not numbers:
+        raise Problem(
+            "E0208",
+            f"cannot compare {kind_of(left)} {sign} {kind_of(right)}",
+            span,
+        )
+    if equality and isinstance(left, Recipe) and isinstance(right, Recipe):
+        left, right = left.target, right.target
+    return bool(_COMPARISON[sign](left, right))
+
+
+def _lists(sign: str, left: list[Any], right: Any, span: Span) -> list[Any]:
+    if sign == "+" and isinstance(right, list):
+        length = len(left) + len(right)
+    elif sign == "*" and type(right) is int:
+        length = len(left) * max(right, 0)
+    else:
+        raise Problem("E0208", f"cannot calculate a list {sign} {kind_of(right)}", span)
+    if length > limits.LOOP_COUNT:
+        raise Problem("E0502", f"the list has more than {limits.LOOP_COUNT:,} items", span)
+    joined: list[Any] = _ARITHMETIC[sign](left, right)
+    return joined
+
+
+def checked_number(value: Any, span: Span) -> Any:
+    """The value itself, unless it is a number beyond all bounds. Raises Problem."""
+    if isinstance(value, complex):
+        raise Problem("E0208", "the result is not a real number", span)
+    if isinstance(value, int | float) and not abs(value) <= limits.MAGNITUDE:
+        raise Problem("E0502", "the number is too large", span)
+    return value

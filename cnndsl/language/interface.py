@@ -1,0 +1,84 @@
+"""What a network takes and gives: shapes of inputs, names and loss weights of outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.types import Shape
+from cnndsl.language import tree as ast
+from cnndsl.language.evaluate import AXES, Evaluator
+from cnndsl.language.messages import Problem
+from cnndsl.language.scopes import Local
+from cnndsl.language.values import Frame, kind_of
+
+Opened: TypeAlias = Mapping[str, Mapping[str, str]]
+"""For each input the names of its open sizes, by axis."""
+
+
+def input_shape(
+    statement: ast.InputDeclaration,
+    frame: Frame,
+    evaluator: Evaluator,
+    given: tuple[int, ...] | None,
+    opened: Mapping[str, str],
+) -> Shape:
+    """The declared shape, or the `given` one, with some axes `opened`. Raises Problem."""
+    sizes: list[Any] = []
+    for item in statement.shape.items:
+        if isinstance(item, ast.Name) and not isinstance(frame.meaning(item), Local):
+            sizes.append(OpenDim.symbol(item.text))
+        elif isinstance(item, ast.Chain | ast.Each):
+            raise Problem("E0220", "an input's sizes are numbers or names", item.span)
+        else:
+            sizes.append(evaluator.evaluate(item, frame))
+    if given is not None and len(given) != len(sizes):
+        name, shape = statement.name.text, "x".join(map(str, given))
+        raise Problem(
+            "E0220",
+            f"input {name!r} has {len(sizes)} sizes, the shape {shape} that is given for it "
+            f"{len(given)}",
+            statement.shape.span,
+            hint=f"give it as {name}={'x'.join(map(str, sizes))}",
+        )
+    if given is not None:
+        sizes = list(given)
+    if not 1 <= len(sizes) <= 4:
+        raise Problem(
+            "E0220",
+            f"an input has channels and up to 3 spatial sizes, not {len(sizes)} sizes",
+            statement.shape.span,
+            hint="[channels, height, width]",
+        )
+    for position, axis in enumerate(AXES.get(len(sizes) - 1, ()), 1):
+        if axis in opened:
+            sizes[position] = OpenDim.symbol(opened[axis])
+    for position, size in enumerate(sizes):
+        whole = type(size) is int and 1 <= size < 2**31
+        if not whole and not (position > 0 and isinstance(size, OpenDim)):
+            raise Problem(
+                "E0220",
+                "an input's sizes are whole numbers from 1, or names for open ones; "
+                "the channels are never open",
+                statement.shape.span,
+            )
+    return tuple(sizes)
+
+
+def loss_weight(statement: ast.AuxiliaryDeclaration, frame: Frame, evaluator: Evaluator) -> float:
+    """The weight of an auxiliary output in the loss. Raises Problem."""
+    names = [a.name.text if a.name else "weight" for a in statement.arguments]
+    if names != ["weight"]:
+        raise Problem(
+            "E0204",
+            "an auxiliary output has a loss weight",
+            statement.name.span,
+            hint="auxiliary head(weight=0.3) = …",
+        )
+    argument = statement.arguments[0]
+    value = evaluator.evaluate(argument.value, frame)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        message = f"the loss weight is a number from 0, not {kind_of(value)}"
+        raise Problem("E0309", message, argument.span)
+    return float(value)

@@ -14,6 +14,7 @@ from cnndsl.backends.cuda.machine import Machine
 from cnndsl.backends.cuda.steps import argument, step_text
 from cnndsl.backends.native.task import Task
 from cnndsl.ir.expressions import Expression
+from cnndsl.ir.formula import keeps_finite
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.part import Op, Part
 
@@ -142,8 +143,8 @@ def _struct(call: Call[Any], kernel: Kernel) -> str:
     return (
         f"{call.output.struct('Output')}  typedef Output Y;\n{inputs}"
         f"  enum {{ {listed} }};\n{_arguments(call, kernel)}"
-        f"{_steps('begin', 'prologue', call.prologue, [])}"
-        f"{_steps('finish', 'epilogue', call.epilogue, bias)}{kernel.members}"
+        f"{_steps('begin', 'prologue', call.prologue, call.x, [])}"
+        f"{_steps('finish', 'epilogue', call.epilogue, call.output, bias)}{kernel.members}"
     )
 
 
@@ -157,12 +158,17 @@ def _arguments(call: Call[Any], kernel: Kernel) -> str:
     return "  struct Arguments {\n" + "".join(f"    {line}\n" for line in lines) + "  };\n"
 
 
-def _steps(name: str, label: str, steps: tuple[Part[Operator], ...], before: list[str]) -> str:
+def _steps(
+    name: str, label: str, steps: tuple[Part[Operator], ...], layout: Layout, before: list[str]
+) -> str:
     lines = list(before)
     joined = 0
     for index, part in enumerate(steps):
         joined += len(part.inputs) - 1
         lines.append(step_text(part.op, f"{label}{index}", f"X{joined}"))
+        spoils = part.op.formula is not None and not keeps_finite(part.op.formula)
+        if spoils and layout.padded > layout.channels:
+            lines.append(f"EACH if (p.c + i >= {layout.channels}) v[i] = 0.0f;")
     return (
         "  template <int V>\n"
         f"  DEVICE void {name}(float (&v)[V], const Arguments &a, const Place &p) {{\n"

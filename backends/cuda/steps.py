@@ -19,6 +19,7 @@ FUNCTIONS = {
     "exp": "expf({})",
     "log": "logf({})",
     "sqrt": "sqrtf({})",
+    "power": "powf({}, {})",
     "tanh": "tanhf({})",
     "erf": "erff({})",
     "select": "({} >= {} ? {} : {})",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cnndsl.ir.algebra import broadcast, constant
+from cnndsl.ir.formula import X
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
     Add,
@@ -69,7 +70,7 @@ def _simplify(graph: Graph, node: Node) -> None:
     if isinstance(node.op, ChannelMap):
         params = ChannelAffine.of(node).params()
         graph.redefine(node, Affine(), operands, params, node.spans)
-    elif isinstance(node.op, Dropout):
+    elif node.op.formula == X and not isinstance(node.op, Identity):
         graph.redefine(node, Identity(), operands, {}, node.spans)
     elif isinstance(node.op, Average):
         total = graph.add(_free(graph, f"{node.name}.sum"), Add(), operands, spans=node.spans)

@@ -2,21 +2,29 @@
 
 Formulas are made by arithmetic from the operand X, the second operand OTHER, numbers and
 parameters with one number for each channel. NaN goes through all functions, `maximum` and
-`minimum` among them, and `select` compares as IEEE 754 does: nothing is at least NaN.
+`minimum` among them, and `select` compares as IEEE 754 does: nothing is at least NaN. Where a
+function is not defined it is NaN, as are the logarithm and the square root of a negative number.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
+from functools import cache, partial
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 FUNCTIONS = (
     *("add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum"),
-    *("exp", "log", "sqrt", "tanh", "erf", "select"),
+    *("exp", "log", "sqrt", "power", "tanh", "erf", "select"),
 )
-"""What backends have to provide, by numpy's names; select(a, b, c, d) is c where a >= b, else d."""
+"""What backends have to provide, by numpy's names; select(a, b, c, d) is c where a >= b, else d.
+
+The exponents of powers are numbers.
+"""
 
 Value = TypeVar("Value")
 
@@ -100,6 +108,7 @@ def _made(function: str, *operands: Formula | float) -> Formula:
 maximum, minimum = partial(_made, "maximum"), partial(_made, "minimum")
 exp, log, sqrt = partial(_made, "exp"), partial(_made, "log"), partial(_made, "sqrt")
 tanh, erf = partial(_made, "tanh"), partial(_made, "erf")
+power, select = partial(_made, "power"), partial(_made, "select")
 
 
 def clip(a: Formula, low: float, high: float) -> Formula:
@@ -109,4 +118,30 @@ def clip(a: Formula, low: float, high: float) -> Formula:
 
 def rectified(a: Formula, below: Formula) -> Formula:
     """a where it is at least 0, `below` elsewhere."""
-    return _made("select", a, 0.0, a, below)
+    return select(a, 0, a, below)
+
+
+def evaluate(formula: Formula, x: NDArray[Any], other: float, parameters: float) -> NDArray[Any]:
+    """The value for each number of x, all parameters having the same value."""
+    known = {"x": x, "other": other, "parameter": parameters}
+
+    def leaf(part: Formula) -> Any:
+        return known.get(part.function, part.value)
+
+    def made(part: Formula, operands: list[Any]) -> Any:
+        if part.function == "select":
+            a, b, yes, no = operands
+            return np.where(a >= b, yes, no)
+        if part.function == "erf":
+            return np.vectorize(math.erf)(*operands)
+        return getattr(np, part.function)(*operands)
+
+    with np.errstate(all="ignore"):
+        return np.asarray(formula.compute(leaf, made))
+
+
+@cache
+def keeps_finite(formula: Formula) -> bool:
+    """Whether finite numbers stay finite where the other operand and all parameters are zero."""
+    sizes = np.array([0, 1e-40, 1e-6, 1, 100, 3e38], np.float32)
+    return bool(np.isfinite(evaluate(formula, np.append(sizes, -sizes), 0.0, 0.0)).all())

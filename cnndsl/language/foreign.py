@@ -32,11 +32,9 @@ _OURS = {
 _ACTIVATIONS = ", ".join(name for name, op in BY_NAME.items() if issubclass(op, Activation))
 _REMARKS = {
     **dict.fromkeys(
-        ("celu", "logsoftmax", "mish", "selu", "softsign"),
+        ("glu", "hardshrink", "logsigmoid", "logsoftmax", "softshrink"),
         f"there is nothing like it; activations are {_ACTIVATIONS}",
     ),
-    "droppath": "leave it out: it is the identity at inference, where stochastic_depth(survival) "
-    "multiplies by its survival",
     "separableconv": "write depthwise(kernel) -> conv(filters, 1)",
     "pointwiseconv": "write conv(filters, 1)",
     "zeropad": "padding is an argument: conv(filters, kernel, pad=1)",

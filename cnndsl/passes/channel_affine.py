@@ -34,7 +34,7 @@ class ChannelAffine:
             case Scale(shift=shift):
                 return cls(params["factor"], params["shift"] if any(shift) else None)
             case Affine():
-                return cls(params["weight"], params["bias"])
+                return cls(params["weight"], params.get("bias"))
         raise ValueError(f"{node.name} is no per-channel map")
 
     def after(self, inner: ChannelAffine) -> ChannelAffine:

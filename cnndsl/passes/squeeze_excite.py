@@ -92,7 +92,8 @@ class _Branch:
 
 
 def _is_activation(node: Node, _: TensorType) -> bool:
-    return node.op.name in FUNCTIONS
+    function = FUNCTIONS.get(node.op.name)
+    return function is not None and node.op == function()
 
 
 def _is_layer(node: Node, x: TensorType) -> bool:

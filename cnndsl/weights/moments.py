@@ -12,17 +12,17 @@ values grow beyond the square root of the number of terms that are added up.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnndsl.ir.expressions import Constant, Expression, Parameter
-from cnndsl.ir.formula import Formula
+from cnndsl.ir.formula import Formula, evaluate
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
     Activation,
@@ -52,6 +52,8 @@ Array = NDArray[np.float64]
 
 SMALLEST = 1e-6
 """What a variance is taken for at least."""
+LARGEST = 1e6
+"""What a number is taken for at most: what a function makes beyond it is left aside."""
 
 
 class Moments(NamedTuple):
@@ -101,7 +103,7 @@ class _Starts:
         if isinstance(op, Concat):
             return _mixed(operands, [x.channels for x in types])
         if isinstance(op, Activation):
-            return _of_normal(x, lambda values: _activated(op, values))
+            return _of_normal(x, op.formula)
         if len(operands) > 1:
             return _joined(node, operands, [x.name for x in graph.producers(node)])
         return _other(node, types[0], x)
@@ -241,24 +243,6 @@ def _window(node: Node, x: TensorType) -> float:
     return max(math.prod(sizes) / math.prod(results), 1.0)
 
 
-def _activated(op: Activation, x: Array) -> Array:
-    """Its values, with learned slopes as they start."""
-
-    def leaf(part: Formula) -> Any:
-        return x if part.function == "x" else 0.25 if part.roles() else part.value
-
-    def made(part: Formula, operands: list[Any]) -> Any:
-        if part.function == "select":
-            a, b, yes, no = operands
-            return np.where(a >= b, yes, no)
-        if part.function == "erf":
-            return np.vectorize(math.erf)(*operands)
-        return getattr(np, part.function)(*operands)
-
-    with np.errstate(over="ignore"):
-        return np.asarray(op.formula.compute(leaf, made))
-
-
 @cache
 def _normal() -> tuple[Array, Array]:
     """Points and their weights, with which sums are means over a normal number."""
@@ -267,9 +251,13 @@ def _normal() -> tuple[Array, Array]:
     return points, density / density.sum()
 
 
-def _of_normal(x: Moments, function: Callable[[Array], Array]) -> Moments:
-    """Of a function of a normal number."""
+def _of_normal(x: Moments, formula: Formula) -> Moments:
+    """Of a function of a normal number where it is finite, with learned slopes as they start."""
     points, weights = _normal()
-    values = function(x.mean + math.sqrt(x.variance) * points)
+    values = evaluate(formula, x.mean + math.sqrt(x.variance) * points, 0.0, 0.25)
+    defined = np.abs(values) < LARGEST
+    if not defined.any():
+        return UNIT
+    values, weights = values[defined], weights[defined] / weights[defined].sum()
     mean = float(weights @ values)
     return Moments(mean, float(weights @ (values - mean) ** 2))

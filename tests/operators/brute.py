@@ -60,6 +60,7 @@ PLAIN = {
     "exp": math.exp,
     "log": math.log,
     "sqrt": math.sqrt,
+    "power": math.pow,
     "tanh": math.tanh,
     "erf": math.erf,
     "select": lambda a, b, c, d: c if a >= b else d,
@@ -244,6 +245,8 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.Normalize: each(
         lambda op, x, c, p: (x - channel_value(op.mean, c)) / channel_value(op.std, c)
     ),
+    ops.Negate: each(lambda op, x, c, p: -x),
+    ops.LayerScale: each(lambda op, x, c, p: x * p["weight"][c]),
     ops.FullyConnected: dense(fully_connected),
     ops.RadialBasis: dense(radial_basis),
     ops.Flatten: dense(lambda x, i, p: x[i]),

@@ -25,7 +25,7 @@ from cnndsl.runtime.module import Array
 class Case:
     """An operator as the language would make it (not bound), and the shapes of its operands.
 
-    Inputs are normal numbers times `spread`, [batch, *shape].
+    Inputs are normal numbers times `spread`, [batch, *shape]; if `positive`, their sizes.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Case:
     shapes: tuple[Shape, ...]
     batch: int = 2
     spread: float = 1.0
+    positive: bool = False
 
     def graph(self, shapes: tuple[Shape, ...] | None = None) -> Graph:
         """Inputs x0, x1, ... -> y. Other shapes, open ones for example, can be given."""
@@ -52,7 +53,8 @@ class Case:
         """float64 arrays [batch, *shape] by input name."""
         rng = np.random.default_rng(self._seed() + 1)
         shapes = {f"x{i}": (self.batch, *shape) for i, shape in enumerate(self.shapes)}
-        return {name: self.spread * rng.normal(size=shape) for name, shape in shapes.items()}
+        found = {name: self.spread * rng.normal(size=shape) for name, shape in shapes.items()}
+        return {name: np.abs(x) for name, x in found.items()} if self.positive else found
 
     def _seed(self) -> int:
         return zlib.crc32(self.id.encode())
@@ -112,9 +114,17 @@ def parameter_values(graph: Graph, seed: int) -> dict[str, Array]:
     }
 
 
-def _case(label: str, name: str, *shapes: Shape, spread: float = 1.0, **attributes: object) -> Case:
+def _case(
+    label: str,
+    name: str,
+    *shapes: Shape,
+    spread: float = 1.0,
+    positive: bool = False,
+    **attributes: object,
+) -> Case:
     operator = build(BY_NAME[name], attributes)
-    return Case(f"{name}-{label}" if label else name, operator, shapes, spread=spread)
+    name = f"{name}-{label}" if label else name
+    return Case(name, operator, shapes, spread=spread, positive=positive)
 
 
 SIGNAL, IMAGE, VOLUME = (4, 11), (4, 9, 8), (4, 5, 6, 7)
@@ -240,13 +250,29 @@ def _pointwise() -> list[Case]:
                  "affine", "bn", "lrn", "dropout", "scale"):  # fmt: skip
         shapes = {"vector": (6,), "1d": SIGNAL, "": IMAGE, "3d": VOLUME}
         cases += [_case(label, name, shape, spread=4.0) for label, shape in shapes.items()]
+    others = ("celu", "selu", "mish", "softsign", "thresholded_relu", "exp", "abs", "square")
     return [
         *cases,
+        *(_case("", name, IMAGE, spread=4.0) for name in (*others, "reciprocal")),
         _case("slope", "leaky_relu", IMAGE, slope=-0.3),
         _case("", "clamp", IMAGE, low=-1.5, high=3, spread=4.0),
         _case("alpha", "elu", IMAGE, alpha=0.5, spread=4.0),
         _case("tanh", "gelu", IMAGE, tanh=True, spread=4.0),
         _case("beta", "softplus", IMAGE, beta=3, spread=4.0),
+        _case("low", "clamp", IMAGE, low=0.5, spread=4.0),
+        _case("high", "clamp", IMAGE, high=-0.5, spread=4.0),
+        _case("alpha", "celu", IMAGE, alpha=2.5, spread=4.0),
+        _case("alpha", "selu", IMAGE, alpha=1.5, scale=0.5, spread=4.0),
+        _case("below", "thresholded_relu", IMAGE, alpha=-0.5),
+        _case("line", "hard_sigmoid", IMAGE, alpha=0.2, beta=0.3, spread=4.0),
+        *(_case("", name, IMAGE, positive=True) for name in ("log", "sqrt")),
+        *(_case("odd", name, (3, 5, 4), positive=True) for name in ("log", "sqrt", "reciprocal")),
+        *(_case(str(n), "pow", IMAGE, exponent=n) for n in (-2, -1, 0, 1, 3, 7)),
+        *(_case(str(n), "pow", IMAGE, exponent=n, positive=True) for n in (-1.5, 0.5, 2.4)),
+        _case("factor", "affine", IMAGE, bias=False),
+        _case("", "layer_scale", IMAGE),
+        _case("", "neg", (3, 4)),
+        _case("", "drop_path", IMAGE, rate=0.2),
         _case("eps", "bn", IMAGE, eps=0.5),
         _case("wide", "lrn", (7, 3, 4), size=3, alpha=0.3, beta=0.5, k=1.5, spread=4.0),
         _case("all", "lrn", (3, 2), size=9, alpha=0.1),

@@ -72,14 +72,17 @@ def exponential(value: Expr, lanes: int) -> Expr:
 
 
 def logarithm(value: Expr, lanes: int) -> Expr:
-    """The natural logarithm, within 2e-7 of itself or of 1; -inf below 2^-126.
+    """The natural logarithm, within 2e-7 of itself or of 1.
 
     value = 2^n m with sqrt(1/2) <= m < sqrt(2): n ln 2 + 2 artanh(s), s = (m - 1) / (m + 1).
+    Numbers below 2^-126, whose exponent is not in their bits, are taken times 2^24.
     """
-    kind, one = _type("float32", lanes), vector(1.0, lanes)
+    kind, one, zero = _type("float32", lanes), vector(1.0, lanes), vector(0.0, lanes)
     half = _whole(0x3F3504F3, lanes)
-    bits = tirx.reinterpret(_type("int32", lanes), value) - half
-    n = bits >> _whole(23, lanes)
+    tiny = value < vector(2.0**-126, lanes)
+    normal = tirx.Select(tiny, value * vector(2.0**24, lanes), value)
+    bits = tirx.reinterpret(_type("int32", lanes), normal) - half
+    n = (bits >> _whole(23, lanes)) - tirx.Select(tiny, _whole(24, lanes), _whole(0, lanes))
     m = tirx.reinterpret(kind, (bits & _whole(0x7FFFFF, lanes)) + half)
     s = (m - one) / (m + one)
     series = vector(2 / 9, lanes)
@@ -87,9 +90,8 @@ def logarithm(value: Expr, lanes: int) -> Expr:
         series = series * (s * s) + vector(2 / power, lanes)
     found = tirx.Cast(kind, n) * vector(math.log(2), lanes) + s * series
     positive = tirx.Select(value < vector(math.inf, lanes), found, value)
-    least, zero = vector(2.0**-126, lanes), vector(0.0, lanes)
     low = tirx.Select(value >= zero, vector(-math.inf, lanes), vector(math.nan, lanes))
-    return tirx.Select(value < least, low, positive)
+    return tirx.Select(value <= zero, low, positive)
 
 
 def hyperbolic_tangent(value: Expr, lanes: int) -> Expr:

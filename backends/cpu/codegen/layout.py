@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnndsl.backends.cpu.codegen.expressions import Expr, all_of, div, load, mod, vector
+from cnndsl.backends.cpu.codegen import tirx
+from cnndsl.backends.cpu.codegen.expressions import Expr, all_of, div, load, mod, span, vector
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.ir.types import TensorType
 
@@ -151,6 +152,17 @@ class Place:
     def lanes(self, layout: Layout) -> int:
         """Numbers of the vector that lies there."""
         return self.width if self.lane is not None else self.width * layout.block
+
+
+def with_lanes_cleared(value: Expr, place: Place, layout: Layout) -> Expr:
+    """The value at a place, but zero in lanes that hold no channel."""
+    if layout.channels % layout.block == 0:
+        return value
+    lanes = place.lanes(layout)
+    first = place.block * layout.block + (0 if place.lane is None else place.lane)
+    channels = tirx.const(layout.channels, "int32" if isinstance(first, int) else first.ty.dtype)
+    unused = span(first, lanes) >= vector(channels, lanes)
+    return tirx.Select(unused, vector(0.0, lanes), value)
 
 
 @dataclass(frozen=True)

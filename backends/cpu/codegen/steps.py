@@ -70,6 +70,7 @@ def _functions(lanes: int) -> dict[str, Callable[..., Expr]]:
         "exp": with_lanes(exponential),
         "log": with_lanes(logarithm),
         "sqrt": tirx.sqrt,
+        "power": lifted(tirx.pow),
         "tanh": with_lanes(hyperbolic_tangent),
         "erf": with_lanes(error_function),
         "select": lifted(lambda a, b, c, d: tirx.Select(a >= b, c, d)),

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import INDICES, Expr, floats, load, vector
 from cnndsl.backends.cpu.codegen.gather import gathered
-from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor
+from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor, with_lanes_cleared
 from cnndsl.backends.cpu.codegen.slabs import Slabs
 from cnndsl.backends.cpu.codegen.steps import apply_step
 from cnndsl.backends.cpu.codegen.tir import Code
@@ -18,6 +18,7 @@ from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.packing import packed_size
 from cnndsl.backends.native.task import Task, parts_of
 from cnndsl.ir.expressions import Expression
+from cnndsl.ir.formula import keeps_finite
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, Shuffle, Subsample
@@ -195,6 +196,8 @@ class Body:
             if index < begun:
                 continue
             value = apply_step(part.op, value, lanes, f"{label}{index}", parameter, other)
+            if part.op.formula and not keeps_finite(part.op.formula):
+                value = with_lanes_cleared(value, place, layout)
         return value
 
     def vectors(self, inner: range | None = None) -> Iterator[Place]:

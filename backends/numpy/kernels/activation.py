@@ -9,22 +9,34 @@ import numpy as np
 from cnndsl.backends.numpy.kernels.types import Kernel, per_channel
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
+    Abs,
+    Celu,
     ChannelMax,
     Clamp,
     Elu,
+    Exp,
     Gelu,
     HardSigmoid,
     HardSwish,
     LeakyRelu,
+    Log,
     Maxout,
+    Mish,
+    Power,
     PRelu,
+    Reciprocal,
     Relu,
     Relu6,
+    Selu,
     Sigmoid,
     Silu,
     Softmax,
     Softplus,
+    Softsign,
+    Sqrt,
+    Square,
     Tanh,
+    ThresholdedRelu,
 )
 from cnndsl.runtime.module import Array
 
@@ -47,6 +59,25 @@ def elu(op: Elu, inputs: list[Array], params: dict[str, Array]) -> Array:
     return np.where(x >= 0, x, op.alpha * np.expm1(x))
 
 
+def celu(op: Celu, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Saturates at -alpha below zero, with a slope of 1 at zero."""
+    (x,) = inputs
+    return np.where(x >= 0, x, op.alpha * np.expm1(x / op.alpha))
+
+
+def selu(op: Selu, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Saturates at -alpha * scale below zero."""
+    (x,) = inputs
+    return op.scale * np.where(x >= 0, x, op.alpha * np.expm1(x))
+
+
+def power(op: Power, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """numpy's, but NaN stays NaN, and the square root of minus infinity is NaN."""
+    (x,) = inputs
+    result = np.sqrt(x) if op.exponent == 0.5 else np.power(x, op.exponent)
+    return np.asarray(np.where(np.isnan(x), x, result))
+
+
 def gelu(op: Gelu, inputs: list[Array], params: dict[str, Array]) -> Array:
     """x times the normal distribution's share below it."""
     (x,) = inputs
@@ -67,6 +98,11 @@ def sigmoid(x: Array) -> Array:
 def hard_sigmoid(x: Array) -> Array:
     """min(max(x + 3, 0), 6) / 6."""
     return np.asarray(np.clip(x + 3, 0, 6) / 6)
+
+
+def softplus(x: Array, beta: float = 1.0) -> Array:
+    """log(1 + exp(beta * x)) / beta, without overflow."""
+    return np.asarray(np.logaddexp(beta * x, 0) / beta)
 
 
 def softmax(op: Softmax, inputs: list[Array], params: dict[str, Array]) -> Array:
@@ -93,7 +129,19 @@ KERNELS: dict[type[Operator], Kernel] = {
     Clamp: lambda op, inputs, params: np.clip(inputs[0], op.low, op.high),
     Elu: elu,
     Gelu: gelu,
-    Softplus: lambda op, inputs, params: np.logaddexp(op.beta * inputs[0], 0) / op.beta,
+    Celu: celu,
+    Selu: selu,
+    Softplus: lambda op, inputs, params: softplus(inputs[0], op.beta),
+    Mish: lambda op, inputs, params: inputs[0] * np.tanh(softplus(inputs[0])),
+    Softsign: lambda op, inputs, params: inputs[0] / (1 + np.abs(inputs[0])),
+    ThresholdedRelu: lambda op, inputs, params: np.where(inputs[0] <= op.alpha, 0, inputs[0]),
+    Exp: lambda op, inputs, params: np.exp(inputs[0]),
+    Log: lambda op, inputs, params: np.log(inputs[0]),
+    Sqrt: lambda op, inputs, params: np.sqrt(inputs[0]),
+    Abs: lambda op, inputs, params: np.abs(inputs[0]),
+    Reciprocal: lambda op, inputs, params: np.reciprocal(inputs[0]),
+    Square: lambda op, inputs, params: np.square(inputs[0]),
+    Power: power,
     Relu: lambda op, inputs, params: np.maximum(inputs[0], 0),
     Relu6: lambda op, inputs, params: np.clip(inputs[0], 0, 6),
     LeakyRelu: leaky_relu,
@@ -101,7 +149,7 @@ KERNELS: dict[type[Operator], Kernel] = {
     Sigmoid: lambda op, inputs, params: sigmoid(inputs[0]),
     Tanh: lambda op, inputs, params: np.tanh(inputs[0]),
     Silu: lambda op, inputs, params: inputs[0] * sigmoid(inputs[0]),
-    HardSigmoid: lambda op, inputs, params: hard_sigmoid(inputs[0]),
+    HardSigmoid: lambda op, inputs, params: np.clip(op.alpha * inputs[0] + op.beta, 0, 1),
     HardSwish: lambda op, inputs, params: inputs[0] * hard_sigmoid(inputs[0]),
     Softmax: softmax,
     Maxout: maxout,

@@ -35,7 +35,8 @@ def local_response_norm(
 def affine(op: Affine, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Learned scale and shift of each channel."""
     (x,) = inputs
-    return per_channel(params["weight"], x) * x + per_channel(params["bias"], x)
+    scaled = per_channel(params["weight"], x) * x
+    return np.asarray(scaled + per_channel(params["bias"], x) if op.bias else scaled)
 
 
 def scale(op: Scale, inputs: list[Array], params: dict[str, Array]) -> Array:

@@ -8,6 +8,7 @@ from cnndsl.backends.numpy.kernels.types import Kernel, last_axes
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Dropout,
+    DropPath,
     Identity,
     PadChannels,
     Resize,
@@ -74,6 +75,7 @@ def resize(op: Resize, inputs: list[Array], params: dict[str, Array]) -> Array:
 KERNELS: dict[type[Operator], Kernel] = {
     Identity: identity,
     Dropout: identity,
+    DropPath: identity,
     Slice: lambda op, inputs, params: inputs[0][:, op.start : op.stop],
     Shuffle: shuffle,
     PadChannels: pad_channels,

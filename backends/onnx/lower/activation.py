@@ -6,7 +6,7 @@ from itertools import count
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowerings, native, per_channel
-from cnndsl.ir.formula import Formula
+from cnndsl.ir.formula import Formula, X
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     OPERATORS,
@@ -19,12 +19,15 @@ from cnndsl.ir.operators import (
     LeakyRelu,
     Maxout,
     PRelu,
+    Reciprocal,
     Relu,
     Relu6,
+    Selu,
     Sigmoid,
     Silu,
     Softmax,
     Softplus,
+    Softsign,
     Tanh,
 )
 
@@ -40,6 +43,7 @@ FUNCTIONS = {
     "exp": "Exp",
     "log": "Log",
     "sqrt": "Sqrt",
+    "power": "Pow",
     "tanh": "Tanh",
     "erf": "Erf",
     "select": "Where",
@@ -68,7 +72,16 @@ def lower_formula(site: Site, op: Operator) -> None:
             return site.tensor
         return site.step(role, FUNCTIONS[part.function], *operands)
 
+    if formula == X:
+        site.emit("Identity", site.input)
     formula.compute(leaf, made)
+
+
+def _clamp(site: Site, op: Clamp) -> None:
+    if op.low is None or op.high is None:
+        lower_formula(site, op)
+    else:
+        _limits(site, op.low, op.high)
 
 
 def _limits(site: Site, low: float, high: float) -> None:
@@ -119,18 +132,26 @@ LOWERINGS: Lowerings = {
     **{op: lower_formula for op in OPERATORS if issubclass(op, Elementwise)},
     Relu: native("Relu"),
     Relu6: lambda site, op: _limits(site, 0.0, 6.0),
-    Clamp: lambda site, op: _limits(site, op.low, op.high),
+    Clamp: _clamp,
     LeakyRelu: lambda site, op: site.emit("LeakyRelu", site.input, alpha=op.slope),
     PRelu: lambda site, op: site.emit("PRelu", site.input, per_channel(site, "weight")),
     Elu: lambda site, op: site.emit("Elu", site.input, alpha=op.alpha),
+    Selu: lambda site, op: site.emit("Selu", site.input, alpha=op.alpha, gamma=op.scale),
+    Softsign: native("Softsign"),
+    Reciprocal: native("Reciprocal"),
     Softplus: _softplus,
     Sigmoid: native("Sigmoid"),
     Tanh: native("Tanh"),
     Silu: _silu,
-    HardSigmoid: native("HardSigmoid", alpha=1 / 6, beta=0.5),
+    HardSigmoid: lambda site, op: site.emit(
+        "HardSigmoid", site.input, alpha=op.alpha, beta=op.beta
+    ),
     HardSwish: _hard_swish,
     Softmax: _softmax,
     Maxout: _maxout,
     ChannelMax: _channel_max,
 }
-"""ONNX's own operators for some functions of single elements, the formula for the others."""
+"""ONNX's own operators for some functions of single elements, the formula for the others.
+
+onnxruntime's ThresholdedRelu loses NaN.
+"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowerings, native
 from cnndsl.ir.operators.structure import Identity, Input
-from cnndsl.ir.operators.training import Dropout
+from cnndsl.ir.operators.training import Dropout, DropPath
 
 
 def _input(site: Site, op: Input) -> None:
@@ -16,4 +16,5 @@ LOWERINGS: Lowerings = {
     Input: _input,
     Identity: native("Identity"),
     Dropout: native("Identity"),
+    DropPath: native("Identity"),
 }

@@ -17,13 +17,20 @@ from cnndsl.ir.formula import (
     exp,
     log,
     maximum,
+    minimum,
     parameter,
+    power,
     rectified,
+    select,
+    sqrt,
     tanh,
 )
 from cnndsl.ir.operator import OperatorError, ParameterSpec, Reads, Sign
 from cnndsl.ir.operators.bases import Elementwise, Pointwise
 from cnndsl.ir.types import TensorType
+
+LARGEST_PRODUCT = 4
+"""The exponent up to which a power is a product."""
 
 
 class Activation(Elementwise):
@@ -52,18 +59,23 @@ class Relu6(Activation):
 
 @dataclass(frozen=True)
 class Clamp(Activation):
-    """y = min(max(x, low), high). Source: Collobert (2004), who calls that of -1 to 1 hardtanh."""
+    """y = min(max(x, low), high), or one of the two where only one limit is given.
+
+    Source: Collobert (2004), who calls that of -1 to 1 hardtanh.
+    """
 
     name: ClassVar[str] = "clamp"
     foreign = ("clip", "hardtanh")
     gradient = Reads.RESULT
 
-    low: float = attribute(kind.NUMBER)
-    high: float = attribute(kind.NUMBER)
+    low: float | None = attribute(kind.optional(kind.NUMBER), None)
+    high: float | None = attribute(kind.optional(kind.NUMBER), None)
 
     def bind(self, inputs: Sequence[TensorType]) -> Self:
-        """As it is. Raises OperatorError if low is over high."""
-        if self.low > self.high:
+        """As it is. Raises OperatorError if low is over high, or neither is given."""
+        if self.low is None and self.high is None:
+            raise OperatorError("E0309", "clamp needs a limit: low, high or both")
+        if self.low is not None and self.high is not None and self.low > self.high:
             raise OperatorError(
                 "E0309", f"low {self.low:g} is over high {self.high:g}", attribute="low"
             )
@@ -72,14 +84,15 @@ class Clamp(Activation):
     @property
     def sign(self) -> Sign:
         """That of the limits."""
-        if self.low >= 0:
+        if self.low is not None and self.low >= 0:
             return Sign.NONNEGATIVE
-        return Sign.KEPT if self.high >= 0 else Sign.ANY
+        return Sign.KEPT if self.high is None or self.high >= 0 else Sign.ANY
 
     @property
     def formula(self) -> Formula:
         """Between the limits."""
-        return clip(X, self.low, self.high)
+        above = X if self.low is None else maximum(X, self.low)
+        return above if self.high is None else minimum(above, self.high)
 
 
 @dataclass(frozen=True)
@@ -140,6 +153,70 @@ class Elu(Activation):
 
 
 @dataclass(frozen=True)
+class Celu(Activation):
+    """Continuous exponential linear unit: y = x for x >= 0, alpha * (exp(x/alpha) - 1) below.
+
+    Source: Barron (2017), Continuously differentiable exponential linear units.
+    """
+
+    name: ClassVar[str] = "celu"
+    sign = Sign.KEPT
+    gradient = Reads.RESULT
+
+    alpha: float = attribute(kind.POSITIVE, 1.0)
+
+    @property
+    def formula(self) -> Formula:
+        """The exponential saturates below zero."""
+        return rectified(X, (exp(X / self.alpha) - 1) * self.alpha)
+
+
+@dataclass(frozen=True)
+class Selu(Activation):
+    """Scaled exponential linear unit: y = scale * (x for x >= 0, alpha * (exp(x) - 1) below).
+
+    Source: Klambauer et al. (2017), Self-normalizing neural networks, equation 2; the defaults are
+    those for which mean 0 and variance 1 stay.
+    """
+
+    name: ClassVar[str] = "selu"
+    sign = Sign.KEPT
+    gradient = Reads.RESULT
+
+    alpha: float = attribute(kind.POSITIVE, 1.6732632423543772)
+    scale: float = attribute(kind.POSITIVE, 1.0507009873554805)
+
+    @property
+    def formula(self) -> Formula:
+        """The exponential saturates below zero."""
+        return rectified(X * self.scale, (exp(X) - 1) * (self.alpha * self.scale))
+
+
+@dataclass(frozen=True)
+class ThresholdedRelu(Activation):
+    """y = x for x > alpha, 0 elsewhere. Source: Konda et al. (2015), Zero-bias autoencoders."""
+
+    name: ClassVar[str] = "thresholded_relu"
+
+    alpha: float = attribute(kind.NUMBER, 1.0)
+
+    @property
+    def sign(self) -> Sign:
+        """Nowhere below the threshold but for zeros."""
+        return Sign.NONNEGATIVE if self.alpha >= 0 else Sign.KEPT
+
+    @property
+    def gradient(self) -> Reads:
+        """The result is zero below the threshold only, unless that is negative."""
+        return Reads.RESULT if self.alpha >= 0 else Reads.OPERANDS
+
+    @property
+    def formula(self) -> Formula:
+        """Cut off at the threshold."""
+        return select(self.alpha, X, 0, X)
+
+
+@dataclass(frozen=True)
 class Softplus(Activation):
     """Smooth rectifier: y = log(1 + exp(beta * x)) / beta. Source: Glorot et al. (2011)."""
 
@@ -191,6 +268,129 @@ class Silu(Activation):
 
 
 @dataclass(frozen=True)
+class Mish(Activation):
+    """y = x * tanh(log(1 + exp(x))). Source: Misra (2020)."""
+
+    name: ClassVar[str] = "mish"
+    sign = Sign.KEPT
+    gradient = Reads.OPERANDS
+
+    @property
+    def formula(self) -> Formula:
+        """tanh(log(1 + e)) = (e^2 + 2e) / (e^2 + 2e + 2), by p = exp(-|x|), which is at most 1."""
+        p = exp(-abs(X))
+        part = select(X, 0, p * 2 + 1, p * p + p * 2)
+        return X * (part / (part + select(X, 0, p * p * 2, 2)))
+
+
+@dataclass(frozen=True)
+class Softsign(Activation):
+    """y = x / (1 + |x|). Source: Bergstra et al. (2009)."""
+
+    name: ClassVar[str] = "softsign"
+    sign = Sign.KEPT
+    gradient = Reads.RESULT
+    formula = X / (abs(X) + 1)
+
+
+@dataclass(frozen=True)
+class Exp(Activation):
+    """y = exp(x), which overflows to infinity."""
+
+    name: ClassVar[str] = "exp"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.RESULT
+    formula = exp(X)
+
+
+@dataclass(frozen=True)
+class Log(Activation):
+    """Natural logarithm: y = log(x), NaN below zero and minus infinity at zero."""
+
+    name: ClassVar[str] = "log"
+    sign = Sign.ANY
+    gradient = Reads.OPERANDS
+    formula = log(X)
+
+
+@dataclass(frozen=True)
+class Sqrt(Activation):
+    """Square root: y = sqrt(x), NaN below zero."""
+
+    name: ClassVar[str] = "sqrt"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.OPERANDS
+    formula = sqrt(X)
+
+
+@dataclass(frozen=True)
+class Abs(Activation):
+    """Absolute value: y = |x|."""
+
+    name: ClassVar[str] = "abs"
+    foreign = ("absolute",)
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.OPERANDS
+    formula = abs(X)
+
+
+@dataclass(frozen=True)
+class Reciprocal(Activation):
+    """y = 1 / x, infinite at zero."""
+
+    name: ClassVar[str] = "reciprocal"
+    foreign = ("inverse",)
+    sign = Sign.ANY
+    gradient = Reads.OPERANDS
+    formula = 1 / X
+
+
+@dataclass(frozen=True)
+class Square(Activation):
+    """y = x^2."""
+
+    name: ClassVar[str] = "square"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.OPERANDS
+    formula = X * X
+
+
+@dataclass(frozen=True)
+class Power(Activation):
+    """y = x^exponent, as IEEE 754 defines pow, but NaN stays NaN.
+
+    NaN below zero unless the exponent is whole; sqrt(x) for an exponent of 0.5.
+    """
+
+    name: ClassVar[str] = "pow"
+    foreign = ("power",)
+    gradient = Reads.OPERANDS
+
+    exponent: float = attribute(kind.NUMBER)
+
+    @property
+    def sign(self) -> Sign:
+        """Of even exponents never negative."""
+        if self.exponent % 2 == 0:
+            return Sign.NONNEGATIVE
+        return Sign.KEPT if self.exponent > 0 else Sign.ANY
+
+    @property
+    def formula(self) -> Formula:
+        """Products for small whole exponents, which cost less."""
+        if self.exponent == 0:
+            return clip(X, 1, 1)
+        if self.exponent == 0.5:
+            return sqrt(X)
+        if not self.exponent.is_integer() or abs(self.exponent) > LARGEST_PRODUCT:
+            return power(X, self.exponent)
+        product, *factors = (X,) * int(abs(self.exponent))
+        for factor in factors:
+            product = product * factor
+        return product if self.exponent > 0 else 1 / product
+
+
+@dataclass(frozen=True)
 class Gelu(Activation):
     """Gaussian error linear unit: y = x/2 * (1 + erf(x / sqrt(2))).
 
@@ -215,15 +415,24 @@ class Gelu(Activation):
 
 @dataclass(frozen=True)
 class HardSigmoid(Activation):
-    """Piecewise linear sigmoid: y = min(max(x + 3, 0), 6) / 6.
+    """Piecewise linear sigmoid: y = min(max(alpha * x + beta, 0), 1).
 
-    Source: Howard et al. (2019), Searching for MobileNetV3, section 5.2.
+    Source: Courbariaux et al. (2015), BinaryConnect, with an alpha of 0.5. That of 1/6,
+    or min(max(x + 3, 0), 6) / 6, is from Howard et al. (2019), Searching for MobileNetV3, section
+    5.2.
     """
 
     name: ClassVar[str] = "hard_sigmoid"
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
-    formula = clip(X + 3, 0, 6) * (1 / 6)
+
+    alpha: float = attribute(kind.NUMBER, 1 / 6)
+    beta: float = attribute(kind.NUMBER, 0.5)
+
+    @property
+    def formula(self) -> Formula:
+        """A line between two limits."""
+        return clip(X * self.alpha + self.beta, 0, 1)
 
 
 @dataclass(frozen=True)

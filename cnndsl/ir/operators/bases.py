@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from cnndsl.ir.attributes import Padding, Sizes
 from cnndsl.ir.dims import Dim
-from cnndsl.ir.formula import Formula
+from cnndsl.ir.formula import Formula, X
 from cnndsl.ir.index import Index
 from cnndsl.ir.operator import POINT, Operator, Reads, Sign, Window, Windows
 from cnndsl.ir.types import TensorType
@@ -41,6 +41,10 @@ class Elementwise(Pointwise, Channelwise):
     @abstractmethod
     def formula(self) -> Formula:
         """The function."""
+
+    def is_identity(self, x: TensorType) -> bool:
+        """As a mover, or by its formula."""
+        return self.formula == X or super().is_identity(x)
 
 
 class ChannelMap(Elementwise):

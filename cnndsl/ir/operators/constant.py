@@ -1,4 +1,4 @@
-"""Scaling by constants that the network gives: residual scaling, input normalisation."""
+"""Arithmetic with constants that the network gives: residual scaling, input normalisation."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ LARGEST = 2**16
 class Scale(ChannelMap):
     """Constant scale and shift: y[c] = factor[c] * x[c] + shift[c].
 
-    Each is one number, or a list with one for each channel. They reach backends as the
-    constants `factor` and `shift`, [channels].
+    All arithmetic of a value and numbers: scale(2), scale(shift=-1), scale(-1, 1) for 1 - x. Each
+    is one number, or a list with one for each channel. They reach backends as the constants
+    `factor` and `shift`, [channels].
     """
 
     name: ClassVar[str] = "scale"
@@ -46,6 +47,18 @@ class Scale(ChannelMap):
     def is_identity(self, x: TensorType) -> bool:
         """By 1, with nothing added."""
         return set(self.factor) == {1.0} and set(self.shift) == {0.0}
+
+
+@dataclass(frozen=True)
+class Negate(Shorthand):
+    """y = -x. Stands for scale(-1)."""
+
+    name: ClassVar[str] = "neg"
+    foreign = ("negative",)
+
+    def bind(self, inputs: Sequence[TensorType]) -> Scale:
+        """The scale that it stands for."""
+        return Scale((-1.0,)).bind(inputs)
 
 
 @dataclass(frozen=True)

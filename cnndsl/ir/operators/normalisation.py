@@ -10,7 +10,7 @@ from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
 from cnndsl.ir.formula import Formula, X, parameter, sqrt
 from cnndsl.ir.operator import ParameterSpec, Reads, Sign
-from cnndsl.ir.operators.bases import ChannelMap, Pointwise
+from cnndsl.ir.operators.bases import ChannelMap, Pointwise, Shorthand
 from cnndsl.ir.types import TensorType
 
 
@@ -74,14 +74,37 @@ class Affine(ChannelMap):
     """Learned scale and shift of each channel: y[c] = weight[c] * x[c] + bias[c].
 
     The coefficients of LeNet-5's subsampling layers (LeCun et al. 1998, section II.B).
-    Parameters: weight and bias [channels].
+    Parameters: weight and, if there is a `bias`, bias [channels].
     """
 
     name: ClassVar[str] = "affine"
     gradient = Reads.OPERANDS
-    formula = X * parameter("weight") + parameter("bias")
+
+    bias: bool = attribute(kind.FLAG, True)
+
+    @property
+    def formula(self) -> Formula:
+        """Scale and shift."""
+        scaled = X * parameter("weight")
+        return scaled + parameter("bias") if self.bias else scaled
 
     def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
         """Scale and shift; neutral when initialised."""
         shape = (inputs[0].channels,)
-        return {"weight": ParameterSpec(shape, "ones"), "bias": ParameterSpec(shape, "zeros")}
+        specs = {"weight": ParameterSpec(shape, "ones"), "bias": ParameterSpec(shape, "zeros")}
+        return specs if self.bias else {"weight": specs["weight"]}
+
+
+@dataclass(frozen=True)
+class LayerScale(Shorthand):
+    """Learned factor of each channel: y[c] = weight[c] * x[c]. Stands for affine(bias=false).
+
+    Source: Touvron et al. (2021), Going deeper with image transformers, where training starts
+    from small factors; here they start at 1. Parameters: weight [channels].
+    """
+
+    name: ClassVar[str] = "layer_scale"
+
+    def bind(self, inputs: Sequence[TensorType]) -> Affine:
+        """The affine map that it stands for."""
+        return Affine(bias=False)

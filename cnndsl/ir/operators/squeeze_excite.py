@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
-from cnndsl.ir.attributes import attribute
+from cnndsl.ir.attributes import attribute, required_attributes
 from cnndsl.ir.operator import Operator, ParameterSpec, Reads, Sign, Windows
 from cnndsl.ir.operators import activation
 from cnndsl.ir.operators.activation import Activation
@@ -20,9 +20,9 @@ from cnndsl.ir.windows import require_spatial
 FUNCTIONS = {
     op.name: op
     for op in family(activation)
-    if issubclass(op, Activation) and not fields(op) and not op().formula.roles()
+    if issubclass(op, Activation) and not required_attributes(op) and not op().formula.roles()
 }
-"""Activations without attributes and parameters."""
+"""Activations without parameters, whose attributes are the defaults."""
 FUNCTION = kind.choice(*FUNCTIONS)
 
 

@@ -29,12 +29,26 @@ class Dropout(Mover, Elementwise):
 
 
 @dataclass(frozen=True)
+class DropPath(Dropout):
+    """Training: a sample is zeroed with probability `rate`, the others grow by 1/(1-rate).
+
+    Inference: y = x, unlike stochastic_depth, which does not divide in training. Put at the end of
+    a residual branch. Source: Larsson et al. (2017), FractalNet, for the name; in this form it is
+    that of EfficientNet's code (Tan and Le 2019) and of later networks.
+    """
+
+    name: ClassVar[str] = "drop_path"
+
+    rate: float = attribute(kind.PROBABILITY)
+
+
+@dataclass(frozen=True)
 class StochasticDepth(Elementwise):
     """Training: zero with probability 1 - `survival`, drawn once for each mini-batch, else y = x.
 
-    Inference: y = survival * x. Put at the end of a residual branch. Layers called drop path draw
-    for each sample and divide by the survival in training; at inference they are the identity.
-    Source: Huang et al. (2016), Deep networks with stochastic depth, section 3.
+    Inference: y = survival * x. Put at the end of a residual branch. Most later networks have
+    drop_path instead, which is the identity at inference. Source: Huang et al. (2016), Deep
+    networks with stochastic depth, section 3.
     """
 
     name: ClassVar[str] = "stochastic_depth"

@@ -11,7 +11,7 @@ inference, sections 5.2 and 5.3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, product
@@ -60,6 +60,9 @@ Offsets = Mapping[str, int]
 Order = Callable[[Sequence[Shape]], list[Shape]]
 Gap = tuple[int, int]
 """The lowest and the highest offset that keep a shape within the gap."""
+
+Span = tuple[str, int, int]
+"""A shape, and the distances from its offset between which, ends apart, another cannot start."""
 
 Fit = Callable[[Sequence[Gap], int], int]
 """An offset, chosen from ascending gaps for the shape of a certain index."""
@@ -114,31 +117,53 @@ def arrange(shapes: Sequence[Shape]) -> Offsets:
     optimisation, Joslin and Clements (1999).
     """
     bound = lower_bound(shapes)
+    forbidden = forbidden_spans(shapes)
     best: Offsets = {}
     least = None
     for order, fit in product(ORDERS, FITS):
         queue = order(shapes)
         for _ in range(ROUNDS):
-            offsets = place(queue, fit, bound)
+            offsets = place(queue, forbidden, fit, bound)
             end = arena_bytes(shapes, offsets)
             if least is None or end < least:
                 best, least = offsets, end
             if least <= bound:
                 return best
-            queue.sort(key=lambda s: offsets[s.name] + s.size <= bound)
+            before = queue
+            queue = sorted(queue, key=lambda s: offsets[s.name] + s.size <= bound)
+            if queue == before:
+                break
     return best
 
 
-def place(shapes: Iterable[Shape], fit: Fit, ceiling: int) -> Offsets:
+def place(
+    shapes: Sequence[Shape], forbidden: Mapping[str, Sequence[Span]], fit: Fit, ceiling: int
+) -> Offsets:
     """Put each shape in turn into a gap between those before it, below `ceiling` if possible."""
     offsets: dict[str, int] = {}
-    placed: list[Shape] = []
     for index, shape in enumerate(shapes):
-        others = (o for o in placed if o.first <= shape.last and shape.first <= o.last)
-        blocked = sorted(span for o in others for span in _blocked(shape, o, offsets[o.name]))
+        blocked = sorted(
+            (offsets[other] + low, offsets[other] + high)
+            for other, low, high in forbidden[shape.name]
+            if other in offsets
+        )
         offsets[shape.name] = fit(_gaps(blocked, ceiling - shape.size), index)
-        placed.append(shape)
     return offsets
+
+
+def forbidden_spans(shapes: Sequence[Shape]) -> dict[str, list[Span]]:
+    """For each shape where it cannot start for the sake of the others."""
+    found: dict[str, list[Span]] = {shape.name: [] for shape in shapes}
+    live: list[Shape] = []
+    for shape in by_start(shapes):
+        live = [other for other in live if other.last >= shape.first]
+        for other in live:
+            for a, b in product(shape.parts, other.parts):
+                if a.first <= b.last and b.first <= a.last:
+                    found[shape.name].append((other.name, b.low - a.high, b.high - a.low))
+                    found[other.name].append((shape.name, a.low - b.high, a.high - b.low))
+        live.append(shape)
+    return found
 
 
 def _gaps(blocked: Iterable[tuple[int, int]], highest: int) -> list[Gap]:
@@ -152,13 +177,6 @@ def _gaps(blocked: Iterable[tuple[int, int]], highest: int) -> list[Gap]:
     if free <= highest or not gaps:
         gaps.append((free, max(free, _floor(highest))))
     return gaps
-
-
-def _blocked(shape: Shape, other: Shape, offset: int) -> Iterator[tuple[int, int]]:
-    """Where a shape cannot start for the sake of another: after the first, before the second."""
-    for a, b in product(shape.parts, other.parts):
-        if a.first <= b.last and b.first <= a.last:
-            yield offset + b.low - a.high, offset + b.high - a.low
 
 
 def arena_bytes(shapes: Iterable[Shape], offsets: Offsets) -> int:

@@ -49,13 +49,29 @@ def prepare(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
         node = result[node.name]
         if isinstance(node.op, SqueezeExcite) and not takes(node):
             _take_apart(result, node, node.op)
-    for name in list(result.inputs):
-        result.insert_after(result[name], _free(result, f"{name}.in"), Identity())
-    for output, name in list(result.outputs.items()):
-        copied = result.add(_free(result, f"{output}.out"), Identity(), [result[name]])
-        result.outputs[output] = copied.name
+    _move_between_layouts(result)
     result.auxiliaries = {}
     return result
+
+
+def _move_between_layouts(graph: Graph) -> None:
+    """An identity before the first reader of each input, and right after each output."""
+    before = set()
+    after: dict[str, list[str]] = {}
+    for name in list(graph.inputs):
+        before.add(graph.insert_after(graph[name], _free(graph, f"{name}.in"), Identity()).name)
+    for output, name in list(graph.outputs.items()):
+        copied = graph.add(_free(graph, f"{output}.out"), Identity(), [graph[name]])
+        after.setdefault(name, []).append(copied.name)
+        graph.outputs[output] = copied.name
+    order: dict[str, None] = {}
+    for node in graph.nodes():
+        if node.name in before:
+            continue
+        late = (x.name for x in graph.producers(node) if x.name in before)
+        for name in (*late, node.name):
+            order |= dict.fromkeys((name, *after.get(name, ())))
+    graph.reorder(dict.fromkeys((*order, *graph.nx)))
 
 
 def _free(graph: Graph, name: str) -> str:

@@ -7,7 +7,7 @@ the edge's key, so `add(x, x)` is two edges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -150,6 +150,13 @@ class Graph:
         order = {name: index for index, name in enumerate(self.nx)}
         for name in list(nx.lexicographical_topological_sort(self.nx, key=order.__getitem__)):
             yield self[name]
+
+    def reorder(self, names: Iterable[str]) -> None:
+        """Let this be the order of all nodes, as far as producers come first."""
+        ordered: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        ordered.add_nodes_from((name, self.nx.nodes[name]) for name in names)
+        ordered.add_edges_from(self.nx.edges(keys=True))
+        self.nx = ordered
 
     def producers(self, node: Node) -> list[Node]:
         """The nodes whose tensors `node` reads, in operand order, repeated if read twice."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,9 @@ class Emulator:
     """Compiles modules whose device code is the path of a library in `folder`."""
 
     folder: Path
-    optimise: str = "-O0"
+    optimise: str = "-Og"
+    known: dict[str, Code] = field(default_factory=dict)
+    """What is compiled already, by the names of kernels, which are equal for equal text."""
 
     def module(
         self,
@@ -61,7 +63,13 @@ class Emulator:
     def code(
         self, sources: Mapping[str, Source], progress: object = None
     ) -> tuple[dict[str, Code], int]:
-        """What stands for `make_code`: all kernels in one library."""
+        """What stands for `make_code`: all kernels that are not known in one library."""
+        missing = {symbol: kernel for symbol, kernel in sources.items() if symbol not in self.known}
+        if missing:
+            self.known |= dict.fromkeys(missing, self._compiled(missing))
+        return {symbol: self.known[symbol] for symbol in sources}, 0
+
+    def _compiled(self, sources: Mapping[str, Source]) -> Code:
         number = len(list(self.folder.glob("*.so")))
         source, library = (self.folder / f"kernels{number}.{end}" for end in ("cpp", "so"))
         texts = [kernel.text for kernel in sources.values()]
@@ -69,7 +77,7 @@ class Emulator:
         source.write_text("\n".join(lines))
         self._write_header()
         build_library(source, library, self.optimise)
-        return dict.fromkeys(sources, Code(str(library).encode(), Resources(0, 0, 0))), 0
+        return Code(str(library).encode(), Resources(0, 0, 0))
 
     def _write_header(self) -> None:
         """What all modules share, precompiled: it takes most of the time."""

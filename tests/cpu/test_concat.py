@@ -47,8 +47,7 @@ def checked(graph: Graph, extension: str, batch: int) -> Program:
     return found
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("extension", ["avx512", "avx2", "scalar"])
+@pytest.mark.parametrize(("extension", "batch"), [("avx512", 1), ("avx2", 2), ("scalar", 1)])
 @pytest.mark.parametrize(("channels", "kernel"), [(24, 3), (19, 1), (48, 3)])
 def test_dense_blocks(extension: str, batch: int, channels: int, kernel: int):
     found = checked(dense(channels, [12, 12, 24, 5, 16], kernel), extension, batch)

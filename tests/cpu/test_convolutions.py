@@ -124,8 +124,7 @@ def graph_of(item: Form, copies: int = 1) -> Graph:
     return optimise(graph, fusions=BACKEND.fusions)[0]
 
 
-@pytest.mark.parametrize("extension", ["avx2", "avx512"])
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(("batch", "extension"), [(1, "avx2"), (3, "avx512")])
 def test_all_forms(batch: int, extension: str):
     for item in FORMS:
         graph = graph_of(item)
@@ -173,8 +172,18 @@ IN_ALL_MODES = (
 )
 
 
-@pytest.mark.parametrize(("parts", "extension"), [(1, "avx2"), (3, "avx2"), (2, "avx512")])
-@pytest.mark.parametrize("mode", MODES)
+SHARED = ((1, "avx2"), (3, "avx2"), (2, "avx512"))
+"""Numbers of parts and vector widths, of which each mode takes two."""
+
+
+@pytest.mark.parametrize(
+    ("mode", "parts", "extension"),
+    [
+        (mode, *SHARED[(index + other) % len(SHARED)])
+        for index, mode in enumerate(MODES)
+        for other in (0, 1)
+    ],
+)
 def test_winograd_however_the_work_is_shared(
     mode: str, parts: int, extension: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -239,8 +248,7 @@ def separable(shape: tuple[int, ...], attributes: dict[str, object], filters: in
     return optimise(graph, fusions=BACKEND.fusions)[0]
 
 
-@pytest.mark.parametrize("extension", ["avx2", "avx512"])
-@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize(("batch", "extension"), [(1, "avx2"), (2, "avx512"), (3, "avx2")])
 def test_a_depthwise_convolution_in_bands(
     batch: int, extension: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -267,8 +275,7 @@ def test_a_depthwise_convolution_stays_apart_where_bands_do_not_pay():
         assert ("y.prologue" in steps) != in_bands
 
 
-@pytest.mark.parametrize("extension", ["avx2", "avx512"])
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(("batch", "extension"), [(1, "avx2"), (3, "avx512")])
 def test_a_grouped_convolution_reads_shuffled_channels(batch: int, extension: str):
     """One row or several, a map or a vector, whole blocks or not.
 

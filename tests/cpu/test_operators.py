@@ -16,12 +16,12 @@ NAMES = sorted({case.operator.name for case in CASES})
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("batch", [None, 2])
-def test_agrees_with_the_reference(name: str, batch: int | None):
+def test_agrees_with_the_reference(name: str):
+    """With two samples; one alone is what other widths are given."""
     cases = [case for case in CASES if case.operator.name == name]
     graph, inputs = together(cases)
     values = parameter_values(graph, 0)
-    assert_agrees(compiled(graph, values, batch=batch), graph, values, inputs)
+    assert_agrees(compiled(graph, values, batch=2), graph, values, inputs)
 
 
 @pytest.mark.parametrize("extension", ["scalar", "neon", "avx512"])

@@ -9,6 +9,6 @@ No format of graphs keeps blocks, parameters and loops. They are found again in 
 - `verify`: the text makes the same graph
 """
 
-from cnndsl.decompile.decompile import Decompiled, decompile
+from cnndsl.decompile.decompiled import Decompiled, decompile
 
 __all__ = ["Decompiled", "decompile"]

@@ -21,6 +21,9 @@ def give_names(program: Program) -> None:
     taken = set(KEYWORDS)
     taken |= BY_NAME.keys() | CONSTANTS.keys() | FUNCTIONS.keys() | SHAPE_NAMES.keys()
     program.name = identifier(program.name, KEYWORDS)
+    for block in program.blocks:
+        block.name = identifier("block", taken)
+        taken.add(block.name)
     for symbol in _symbols(program):
         symbol.name = identifier(symbol.hint, taken)
         taken.add(symbol.name)
@@ -43,6 +46,8 @@ def name_outputs(graph: Graph) -> None:
 def _symbols(program: Program) -> Iterable[Symbol]:
     yield from (symbol for symbol, _ in program.inputs)
     yield from (symbol for symbol, _ in program.layers)
+    for block in program.blocks:
+        yield from block.parameters
     for chain in program.chains():
         for item in chain:
             if isinstance(item, Let):

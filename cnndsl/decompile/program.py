@@ -6,8 +6,8 @@ values: literals as the language writes them, symbols (parameters and names of l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 from cnndsl.decompile.calls import default_of
@@ -92,7 +92,10 @@ class Join:
 
 @dataclass(eq=False)
 class Loop:
-    """A body for each row of values; without symbols, the rows are the count."""
+    """A body for each row of values, or for each value of a single symbol.
+
+    Without symbols, `rows` is the count.
+    """
 
     symbols: list[Symbol]
     rows: Value
@@ -141,6 +144,50 @@ class Program:
             yield chain
             pending += [inner for item in chain for inner in inside(item)]
 
+    def sort_blocks(self) -> None:
+        """Put blocks above those that call them."""
+        found: dict[Block, None] = {}
+
+        def visit(chain: Sequence[Item]) -> None:
+            for item in everything(chain):
+                callee = item.callee if isinstance(item, Call) else None
+                if isinstance(callee, Block) and callee not in found:
+                    visit(callee.body)
+                    found[callee] = None
+
+        visit(self.body)
+        self.blocks = list(found)
+
+
+def everything(chain: Sequence[Item]) -> Iterator[Item]:
+    """All items of a chain, those inside others too."""
+    for item in chain:
+        yield item
+        for inner in inside(item):
+            yield from everything(inner)
+
+
+def calls(program: Program, block: Block) -> list[Call]:
+    """All calls of a block."""
+    return [
+        item
+        for chain in program.chains()
+        for item in chain
+        if isinstance(item, Call) and item.callee is block
+    ]
+
+
+def symbols_in(value: Value) -> list[Symbol]:
+    """The symbols in a value."""
+    match value:
+        case Symbol():
+            return [value]
+        case tuple():
+            return [symbol for item in value for symbol in symbols_in(item)]
+        case Term():
+            return [*symbols_in(value.left), *symbols_in(value.right)]
+    return []
+
 
 def inside(item: Item) -> Sequence[list[Item]]:
     """The chains directly inside an item."""
@@ -154,16 +201,18 @@ def inside(item: Item) -> Sequence[list[Item]]:
     return ()
 
 
-def statements(chain: Sequence[Item]) -> list[list[Item]]:
+def statements(chain: Sequence[Item], lines: bool = False) -> list[list[Item]]:
     """A chain cut into statements: sizes that are read are those where the statement starts.
 
-    Loops and kept values are statements of their own.
+    Loops and kept values are statements of their own. With `lines`, so are blocks with branches or
+    loops, each with what is behind it: this is how networks and bodies of their loops are written.
     """
     found: list[list[Item]] = []
     joined = False
     for item in chain:
         single = isinstance(item, Loop | Let | Output)
-        if joined and not single and not isinstance(item, Ref):
+        starts = single or isinstance(item, Ref) or (lines and _is_stage(item))
+        if joined and not starts:
             found[-1].append(item)
         else:
             found.append([item])
@@ -171,10 +220,15 @@ def statements(chain: Sequence[Item]) -> list[list[Item]]:
     return found
 
 
+def _is_stage(item: Item) -> bool:
+    block = item.callee if isinstance(item, Call) and isinstance(item.callee, Block) else None
+    return block is not None and any(isinstance(i, Join | Loop) for i in everything(block.body))
+
+
 def names_of(callee: type[Operator] | Block) -> list[str]:
     """The names of the arguments of a callee."""
     if isinstance(callee, Block):
-        return [symbol.name for symbol in callee.parameters]
+        return [symbol.name or symbol.hint for symbol in callee.parameters]
     return [attribute.name for attribute in fields(callee)]
 
 
@@ -189,3 +243,42 @@ def defaults_of(callee: type[Operator] | Block, arguments: Sequence[Value]) -> l
         arguments[0] if f.name == "stride" and f.default is None else default_of(f)
         for f in fields(callee)
     ]
+
+
+def copied(chain: Sequence[Item], values: Mapping[Symbol, Value]) -> list[Item]:
+    """A chain with values in the places of symbols; what it names itself has new symbols."""
+    fresh = dict(values)
+    return [_copy(item, fresh) for item in chain]
+
+
+def _copy(item: Item, values: dict[Symbol, Value]) -> Item:
+    match item:
+        case Call():
+            arguments = [replaced(value, values) for value in item.arguments]
+            return replace(item, arguments=arguments)
+        case Ref():
+            return Ref(values.get(item.symbol, item.symbol))
+        case Join():
+            return replace(item, branches=[copied(branch, values) for branch in item.branches])
+        case Loop():
+            fresh = {symbol: Symbol(symbol.hint) for symbol in item.symbols}
+            body = copied(item.body, {**values, **fresh})
+            return Loop([*fresh.values()], replaced(item.rows, values), body)
+        case Let():
+            chain = copied(item.chain, values)
+            values[item.symbol] = Symbol(item.symbol.hint)
+            return Let(values[item.symbol], chain)
+    return item
+
+
+def replaced(value: Value, values: Mapping[Symbol, Value]) -> Value:
+    """A value with values in the places of symbols."""
+    match value:
+        case Symbol():
+            return values.get(value, value)
+        case tuple():
+            return tuple(replaced(item, values) for item in value)
+        case Term():
+            left, right = (replaced(side, values) for side in (value.left, value.right))
+            return Term(value.operator, left, right)
+    return value

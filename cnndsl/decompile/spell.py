@@ -55,7 +55,9 @@ class _Speller:
             ast.LayerDeclaration(_NOWHERE, _name(symbol.name), self.call(call))
             for symbol, call in program.layers
         ]
-        body = ast.Body(_NOWHERE, (*inputs, *layers, *self.body(program.body).statements))
+        body = ast.Body(
+            _NOWHERE, (*inputs, *layers, *self.body(program.body, lines=True).statements)
+        )
         network = ast.Definition(_NOWHERE, "network", _name(program.name), (), body)
         blocks = [self.block(block) for block in program.blocks]
         return ast.File(_NOWHERE, _NOWHERE.source, (*self.defaults(), *blocks, network))
@@ -85,15 +87,16 @@ class _Speller:
             _NOWHERE, "block", _name(block.name), parameters, self.body(block.body)
         )
 
-    def body(self, chain: Sequence[Item]) -> ast.Body:
+    def body(self, chain: Sequence[Item], lines: bool = False) -> ast.Body:
         """A chain between braces or bars."""
-        return ast.Body(_NOWHERE, tuple(self.statement(part) for part in statements(chain)))
+        parts = statements(chain, lines)
+        return ast.Body(_NOWHERE, tuple(self.statement(part, lines) for part in parts))
 
     def branch(self, chain: Sequence[Item]) -> ast.Body:
         """A branch of a join; one without steps is the identity."""
         return self.body(chain) if chain else ast.Body(_NOWHERE, (self.chain(chain),))
 
-    def statement(self, items: Sequence[Item]) -> ast.Statement:
+    def statement(self, items: Sequence[Item], lines: bool) -> ast.Statement:
         """Items that stand in one statement."""
         match items[0]:
             case Let():
@@ -107,14 +110,14 @@ class _Speller:
                 return ast.AuxiliaryDeclaration(
                     _NOWHERE, _name(items[0].name), arguments, self.chain(items[0].chain)
                 )
-        return self.chain(items)
+        return self.chain(items, lines)
 
-    def chain(self, items: Sequence[Item]) -> ast.Chain:
+    def chain(self, items: Sequence[Item], lines: bool = False) -> ast.Chain:
         """Items one after another; nothing at all is the identity."""
-        elements = [self.element(item) for item in items] or [_name("identity")]
+        elements = [self.element(item, lines) for item in items] or [_name("identity")]
         return ast.Chain(_NOWHERE, tuple(ast.Step(_NOWHERE, None, e) for e in elements))
 
-    def element(self, item: Item) -> ast.Element:
+    def element(self, item: Item, lines: bool) -> ast.Element:
         """One item of a chain."""
         match item:
             case Call():
@@ -125,10 +128,10 @@ class _Speller:
                 branches = tuple(self.branch(branch) for branch in item.branches)
                 return ast.Join(_NOWHERE, _name(item.operator.name), branches)
             case Loop(symbols=[]):
-                return ast.Repeat(_NOWHERE, _value(item.rows), self.body(item.body))
+                return ast.Repeat(_NOWHERE, _value(item.rows), self.body(item.body, lines))
             case Loop():
                 names = tuple(_name(symbol.name) for symbol in item.symbols)
-                return ast.For(_NOWHERE, names, _value(item.rows), self.body(item.body))
+                return ast.For(_NOWHERE, names, _value(item.rows), self.body(item.body, lines))
         raise TypeError(f"{item} is a statement")
 
     def call(self, call: Call) -> ast.Expression:
@@ -143,8 +146,8 @@ class _Speller:
                 arguments.append(ast.Argument(_NOWHERE, None, _value(value)))
             else:
                 arguments.append(_keyword(name, value))
-        name = _name(callee.name)
-        return ast.Call(_NOWHERE, name, tuple(arguments)) if arguments else name
+        written = _name(callee.name)
+        return ast.Call(_NOWHERE, written, tuple(arguments)) if arguments else written
 
     def defaults_at(self, call: Call) -> list[Value]:
         """The defaults of the arguments of a call, of the file or of the callee."""

@@ -1,0 +1,94 @@
+"""A graph to a text, which is elaborated and compared with the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cnndsl.decompile.compress import ORDERS, Order, compress, length
+from cnndsl.decompile.defaults import set_defaults
+from cnndsl.decompile.names import give_names, name_outputs
+from cnndsl.decompile.normalise import normalised
+from cnndsl.decompile.parameters import simplify
+from cnndsl.decompile.program import Program
+from cnndsl.decompile.series import chained
+from cnndsl.decompile.spell import text_of
+from cnndsl.decompile.verify import matched
+from cnndsl.diagnostics import CnnError, Source
+from cnndsl.ir.graph import Graph
+from cnndsl.language.elaborate import elaborate
+from cnndsl.language.loader import choose_network, load_unit
+
+Checked: TypeAlias = tuple[str, dict[str, str]]
+"""A text, and the names of the nodes in it."""
+
+
+@dataclass(frozen=True)
+class Decompiled:
+    """A text, and for each node of the graph the name that it has in the network of the text."""
+
+    text: str
+    names: Mapping[str, str]
+
+
+def decompile(graph: Graph, name: str, scopes: Mapping[str, str] | None = None) -> Decompiled:
+    """The text of a network `name` that makes the graph.
+
+    `scopes` gives dotted paths of modules for nodes, as exporters leave them. Nodes that only pass
+    a value on are named like that which they pass on. Raises ValueError for a graph with operators
+    that the language has not, such as fused ones, and CnnError where it is beyond the limits of
+    the language.
+    """
+    small, where = normalised(graph)
+    small.name = name
+    name_outputs(small)
+    text, names = _shortest(small) or _plain(small)
+    return Decompiled(text, {node: names[place] for node, place in where.items()})
+
+
+def _shortest(graph: Graph) -> Checked | None:
+    """The text with the fewest words of those that make the graph."""
+    found = [result for order in ORDERS if (result := _compressed(graph, order)) is not None]
+    return min(found, key=lambda result: result[0])[1] if found else None
+
+
+def _compressed(graph: Graph, order: Order) -> tuple[int, Checked] | None:
+    """A text with blocks and loops, and its words; None if it does not make the graph."""
+    program = chained(graph)
+    set_defaults(program)
+    compress(program, order)
+    words, text = length(program), _text(program)
+    try:
+        made = _made(text, program.name)
+        names = matched(graph, made)
+        if names is None:
+            return None
+        simplify(program, made)
+        shorter = _text(program)
+        better = matched(graph, _made(shorter, program.name))
+    except CnnError:
+        return None
+    return (words, (text, names)) if better is None else (length(program), (shorter, better))
+
+
+def _plain(graph: Graph) -> Checked:
+    """A text without blocks and loops, and without joins inside joins if need be."""
+    for flat in (False, True):
+        program = chained(graph, flat=flat)
+        text = _text(program)
+        names = matched(graph, _made(text, program.name))
+        if names is not None:
+            return text, names
+    raise AssertionError("the text makes another graph")
+
+
+def _text(program: Program) -> str:
+    give_names(program)
+    return text_of(program)
+
+
+def _made(text: str, name: str) -> Graph:
+    """The graph of a text. Raises CnnError with its errors."""
+    unit = load_unit(Source("<decompiled>", text))
+    return elaborate(unit, choose_network(unit, name)).sound().graph

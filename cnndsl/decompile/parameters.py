@@ -1,0 +1,240 @@
+"""Parameters and names of loops that follow from others, or from the channels at hand.
+
+What a program does is watched on the graph that its text makes: the values of all arguments, and
+the channels that can be read where they are written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from cnndsl.decompile.program import (
+    CHANNELS,
+    Block,
+    Call,
+    Item,
+    Join,
+    Layer,
+    Let,
+    Loop,
+    Output,
+    Program,
+    Ref,
+    Symbol,
+    Term,
+    Value,
+    calls,
+    everything,
+    replaced,
+    statements,
+    symbols_in,
+)
+from cnndsl.ir.graph import Graph, Node
+
+WIDTHS = ("filters", "units", "channels")
+"""Attributes that are numbers of channels: one can be a multiple of another."""
+
+USUAL = (1, "same", False)
+"""What is left out even if it is left out once."""
+
+Seen = list[tuple[Value, int]]
+"""The values of an argument, each with the channels at hand."""
+
+
+def simplify(program: Program, graph: Graph) -> None:
+    """Drop what follows from something else, and give parameters their defaults."""
+    watched = _Watched(program, graph)
+    program.sort_blocks()
+    for block in program.blocks:
+        _derive_parameters(program, block, watched)
+    for chain in program.chains():
+        for item in chain:
+            if isinstance(item, Loop) and isinstance(item.rows, tuple):
+                _derive_names(item, watched)
+    for block in program.blocks:
+        _set_defaults(program, block)
+
+
+class _Watched:
+    """Walks through a program as its elaboration does, which made the nodes of the graph."""
+
+    def __init__(self, program: Program, graph: Graph):
+        self.nodes = iter([graph[name] for name in graph.nx])
+        self.instances: dict[Block, list[tuple[Value, ...]]] = {}
+        self.arguments: dict[tuple[int, int], Seen] = {}
+        self.kept: dict[Symbol, Node] = {}
+        flow = None
+        for symbol, _ in program.inputs:
+            flow = self.kept[symbol] = next(self.nodes)
+        assert flow is not None
+        self._chain(program.body, {}, flow, lines=True)
+
+    def _chain(
+        self, chain: Sequence[Item], values: dict[Symbol, Value], flow: Node, lines: bool = False
+    ) -> Node:
+        for statement in statements(chain, lines):
+            channels = flow.type.channels
+            for item in statement:
+                if isinstance(item, Loop):
+                    for row in self._rows(item, values):
+                        flow = self._chain(item.body, values | row, flow, lines)
+                else:
+                    flow = self._item(item, values, flow, channels)
+        return flow
+
+    def _item(self, item: Item, values: dict[Symbol, Value], flow: Node, channels: int) -> Node:
+        match item:
+            case Call():
+                return self._call(item, values, flow, channels)
+            case Layer():
+                return next(self.nodes)
+            case Ref():
+                return self.kept[item.symbol]
+            case Join():
+                for branch in item.branches:
+                    self._chain(branch, values, flow)
+                return next(self.nodes)
+            case Let():
+                self.kept[item.symbol] = self._chain(item.chain, values, flow)
+            case Output():
+                self._chain(item.chain, values, flow)
+        return flow
+
+    def _call(self, call: Call, values: dict[Symbol, Value], flow: Node, channels: int) -> Node:
+        given = [replaced(value, values) for value in call.arguments]
+        for index, value in enumerate(given):
+            self.arguments.setdefault((id(call), index), []).append((value, channels))
+        if not isinstance(call.callee, Block):
+            return next(self.nodes)
+        block = call.callee
+        self.instances.setdefault(block, []).append(tuple(given))
+        return self._chain(block.body, dict(zip(block.parameters, given, strict=True)), flow)
+
+    def _rows(self, loop: Loop, values: dict[Symbol, Value]) -> Iterable[dict[Symbol, Value]]:
+        rows = replaced(loop.rows, values)
+        if not loop.symbols:
+            return [{}] * rows
+        return [dict(zip(loop.symbols, cells(loop, row), strict=True)) for row in rows]
+
+
+def cells(loop: Loop, row: Value) -> tuple[Value, ...]:
+    """The values of one round."""
+    return (row,) if len(loop.symbols) == 1 else row
+
+
+def _derive_parameters(program: Program, block: Block, watched: _Watched) -> None:
+    rows = watched.instances.get(block, [])
+    dropped = _derive(block.parameters, rows, block.body, watched)
+    kept = [index for index in range(len(block.parameters)) if index not in dropped]
+    for call in calls(program, block):
+        call.arguments[:] = [call.arguments[index] for index in kept]
+        for new, old in enumerate(kept):
+            watched.arguments[id(call), new] = watched.arguments.get((id(call), old), [])
+    block.parameters[:] = [block.parameters[index] for index in kept]
+    block.defaults[:] = [None] * len(kept)
+
+
+def _derive_names(loop: Loop, watched: _Watched) -> None:
+    rows = [cells(loop, row) for row in loop.rows]
+    dropped = _derive(loop.symbols, rows, loop.body, watched)
+    kept = [index for index in range(len(loop.symbols)) if index not in dropped]
+    loop.symbols[:] = [loop.symbols[index] for index in kept]
+    if not kept:
+        loop.rows = len(rows)
+    elif dropped:
+        left = [tuple(row[index] for index in kept) for row in rows]
+        loop.rows = tuple(row[0] if len(kept) == 1 else row for row in left)
+
+
+def _derive(
+    symbols: Sequence[Symbol],
+    rows: Sequence[tuple[Value, ...]],
+    body: Sequence[Item],
+    watched: _Watched,
+) -> set[int]:
+    """Write what follows from others in the places of symbols; the numbers of those dropped."""
+    columns = list(zip(*rows, strict=True))
+    widths = [
+        index
+        for index, symbol in enumerate(symbols)
+        if symbol.hint in WIDTHS and all(type(value) is int for value in columns[index])
+    ]
+    dropped = {index for index, symbol in enumerate(symbols) if not _is_read(symbol, body)}
+    bases: set[int] = set()
+    for index in widths:
+        places = _places(symbols[index], body)
+        if index in dropped or index in bases or places is None:
+            continue
+        others = (other for other in widths if other != index and other not in dropped)
+        multiples = ((o, _factor(columns[index], columns[o])) for o in others)
+        base, factor = next((pair for pair in multiples if pair[1]), (None, None))
+        found: list[Value | None]
+        if base is not None:
+            bases.add(base)
+            found = [_times(factor, symbols[base])] * len(places)
+        else:
+            seen = [watched.arguments.get((id(call), key), []) for call, key in places]
+            found = [_of_channels(values) for values in seen]
+        if None not in found:
+            dropped.add(index)
+            for (call, key), value in zip(places, found, strict=True):
+                call.arguments[key] = value
+    return dropped
+
+
+def _factor(column: Sequence[int], base: Sequence[int]) -> int | None:
+    """The factor by which one column is always the other, if it is a whole number."""
+    factor, rest = divmod(column[0], base[0])
+    if rest or any(value != factor * other for value, other in zip(column, base, strict=True)):
+        return None
+    return factor
+
+
+def _of_channels(seen: Seen) -> Value | None:
+    """What makes all values of the channels at hand, if one thing does."""
+    if len({channels for _, channels in seen}) < 2:
+        return None
+    value, channels = seen[0]
+    if any(v * channels != value * c for v, c in seen):
+        return None
+    if value % channels == 0:
+        return _times(value // channels, CHANNELS)
+    return Term("//", CHANNELS, channels // value) if channels % value == 0 else None
+
+
+def _times(factor: int | None, value: Value) -> Value:
+    return value if factor == 1 else Term("*", factor, value)
+
+
+def _places(symbol: Symbol, body: Sequence[Item]) -> list[tuple[Call, int]] | None:
+    """The arguments that are a symbol, or None if something else reads it."""
+    found: list[tuple[Call, int]] = []
+    for item in everything(body):
+        if isinstance(item, Loop) and symbol in symbols_in(item.rows):
+            return None
+        if not isinstance(item, Call):
+            continue
+        for key, value in enumerate(item.arguments):
+            if value is symbol:
+                found.append((item, key))
+            elif symbol in symbols_in(value):
+                return None
+    return found
+
+
+def _is_read(symbol: Symbol, body: Sequence[Item]) -> bool:
+    return _places(symbol, body) != []
+
+
+def _set_defaults(program: Program, block: Block) -> None:
+    """Give parameters their likeliest values as defaults, and put those without first."""
+    arguments = [call.arguments for call in calls(program, block)]
+    for index, column in enumerate(zip(*arguments, strict=True)):
+        fixed = Counter(v for v in column if v is not None and not any(symbols_in(v)))
+        value, count = next(iter(fixed.most_common(1)), (None, 0))
+        if 2 * count > len(column) or (count and value in USUAL):
+            block.defaults[index] = value
+    order = sorted(range(len(block.parameters)), key=lambda i: block.defaults[i] is not None)
+    for values in (block.parameters, block.defaults, *arguments):
+        values[:] = [values[index] for index in order]

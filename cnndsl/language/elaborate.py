@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -9,6 +10,7 @@ from typing import TypeAlias
 from cnndsl.diagnostics import CnnError, Diagnostic, Note, Severity, Span
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators.structure import Input
+from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.convolutional import Windows, declared_windows
 from cnndsl.language.interface import Opened
@@ -106,6 +108,8 @@ def _walk(
     """One walk through a network, its findings among the walk's."""
     walk = Walk(item.name.text, shapes, windows, unit.all_findings(), opened or {})
     trail = (Note(f"in network {item.name.text}", item.name.span),)
+    frames = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(frames, limits.FRAMES))
     owner = next(owner for owner, found in unit.networks.values() if found is item)
     try:
         owner, definition, given = _definition(walk, owner, item, settings)
@@ -119,6 +123,8 @@ def _walk(
     except RecursionError:
         message = "the network is nested too deeply"
         walk.findings.add(Diagnostic("E0501", message, item.name.span))
+    finally:
+        sys.setrecursionlimit(frames)
     return walk
 
 

@@ -238,7 +238,7 @@ class Evaluator:
         self._sized(values, node.span)
         try:
             result = function.call(*values)
-        except TypeError:
+        except (TypeError, ZeroDivisionError):
             raise Problem("E0208", f"wrong arguments, it is {usage}", node.span) from None
         except ValueError as error:
             raise Problem("E0208", str(error), node.span) from None

@@ -79,6 +79,28 @@ def _range(*bounds: Any) -> list[Any]:
     return _limited(range(*bounds))
 
 
+def _make_divisible(value: Any, divisor: Any = 8, least: Any = None) -> int:
+    """The multiple nearest to a width, from `least` on, that is no more than 10% smaller.
+
+    Source: Sandler et al. (2018), MobileNetV2, in the authors' code.
+    """
+    if type(divisor) is not int or divisor < 1:
+        raise ValueError
+    least = divisor if least is None else _real(least)
+    found = max(least, int(_real(value) + divisor / 2) // divisor * divisor)
+    return int(found + divisor if found < 0.9 * value else found)
+
+
+def _enumerate(values: Any, start: Any = 0) -> list[Any]:
+    if type(start) is not int:
+        raise TypeError
+    return [[i, item] for i, item in enumerate(_list(values), start)]
+
+
+def _log(value: Any, base: Any = math.e) -> float:
+    return math.log(_real(value)) if base == math.e else math.log(_real(value), _real(base))
+
+
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise TypeError
@@ -90,11 +112,18 @@ FUNCTIONS = {
     for function in (
         Function("abs(number)", lambda x: abs(_real(x))),
         Function("ceil(number)", lambda x: math.ceil(_real(x))),
-        Function("enumerate(list)", lambda v: [[i, item] for i, item in enumerate(_list(v))]),
+        Function("enumerate(list) or enumerate(list, start)", _enumerate),
+        Function("exp(number)", lambda x: math.exp(_real(x))),
         Function("float(number)", lambda x: float(_real(x))),
         Function("floor(number)", lambda x: math.floor(_real(x))),
         Function("int(number), rounded towards 0", lambda x: int(_real(x))),
         Function("len(list)", lambda v: len(_list(v))),
+        Function("log(number) or log(number, base)", _log),
+        Function(
+            "make_divisible(number), make_divisible(number, divisor) or "
+            "make_divisible(number, divisor, least)",
+            _make_divisible,
+        ),
         Function("max(numbers…) or max(list)", lambda *v: max(_numbers(v))),
         Function("min(numbers…) or min(list)", lambda *v: min(_numbers(v))),
         Function("range(stop), range(start, stop) or range(start, stop, step)", _range),

@@ -129,11 +129,14 @@ class Instances:
         self, block: BlockValue, recipe: Recipe, instance: Instance, frame: Frame, flow: Flow
     ) -> Flow:
         definition, span = block.definition, instance.span
-        if any(definition is item for item in frame.items):
+        depth = sum(definition is item for item in frame.items)
+        nested = len(frame.items) >= limits.NESTING
+        if depth >= limits.RECURSION or (depth and nested):
+            message = f"block {block.name} contains itself more than {depth} deep"
+            hint = f"let a parameter fall and end it: if depth > 0 {{ {block.name}(depth - 1) }}"
             note = Note("the block", definition.name.span)
-            message = f"block {block.name} contains itself"
-            raise Problem("E0504", message, span, hint="use repeat or for", notes=[note])
-        if len(frame.items) >= limits.NESTING:
+            raise Fatal("E0504", message, span, hint=hint, notes=[note])
+        if nested:
             raise Fatal("E0501", f"blocks are nested more than {limits.NESTING} deep", span)
         path = frame.path.inner(instance.name(block.name, frame.path), instance.weights)
         self.graph.scopes[path.name] = block.name

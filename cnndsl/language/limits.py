@@ -11,6 +11,12 @@ FILES_BESIDE = 500
 NESTING = 64
 """Depth of brackets in the text, of one expression, and of blocks inside blocks."""
 
+RECURSION = 32
+"""Depth of a block inside itself."""
+
+FRAMES = 5_000
+"""Calls of Python inside one another while a network is built: enough for all blocks nested."""
+
 SYNTAX_ERRORS = 50
 """Syntax errors shown for one file."""
 

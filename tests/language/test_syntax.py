@@ -64,6 +64,13 @@ def test_line_breaks(text: str, lengths: list[int] | None) -> None:
         ("zip([1, 2], [3, 4])[1][0] + enumerate([5, 6])[1][1]", 8),
         ("reversed([1, 2, 3])[0]", 3),
         (".5e1 + 1E-1 * 10", 6),
+        ("log(exp(2)) + log(8, 2) + log(1000, 10)", 8),
+        ("enumerate([5, 6], 3)[1][0]", 4),
+        ("sum([make_divisible(w) for w in [1, 20, 36, 12.1, 18.5]])", 8 + 24 + 40 + 16 + 24),
+        (
+            "make_divisible(10, 8, 4) + make_divisible(2, 4, 1) + make_divisible(3, 4, 1)",
+            16 + 4 + 4,
+        ),
     ],
 )
 def test_expressions(expression: str, expected: float) -> None:

@@ -26,11 +26,12 @@ ENTRIES: dict[str, Entry] = {
         body("repeat 20 { repeat 20 { relu } }"),
     ),
     "E0504": entry(
-        "block contains itself",
-        "Blocks do not call themselves, directly or through others, so that building a\n"
-        "network always ends. Use `repeat` or `for`.",
+        "block contains itself without end",
+        "A block can contain itself, directly or through others, at most 32 deep. A parameter\n"
+        "that falls from level to level must end it.",
         "block deep(width) { conv(width, 3) -> deep(width) }\n" + body("deep(8)"),
-        "block deep(width, count) { repeat count { conv(width, 3) } }\n" + body("deep(8, 4)"),
+        "block deep(width, depth) {\n    conv(width, 3)\n"
+        "    if depth > 1 { deep(2*width, depth - 1) }\n}\n" + body("deep(8, 3)"),
     ),
     "E0505": Entry(
         "text too large",

@@ -16,6 +16,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators.pooling import Pool
+from cnndsl.ir.operators.positions import Pad
 from cnndsl.runtime.module import Array, Port
 
 KEY = "cnndsl.smallest_sizes"
@@ -48,10 +49,10 @@ def smallest_sizes(graph: Graph) -> dict[str, int]:
 
 
 def _needed(graph: Graph) -> Iterator[tuple[Dim, int]]:
-    """Sizes of maps, and what they are at least: 1, and what a pooling that reads them needs."""
+    """Sizes of maps, and what they are at least: 1, and what pools and padding need."""
     for node in graph.nodes():
         yield from ((dim, 1) for dim in node.type.shape)
-        if isinstance(node.op, Pool):
+        if isinstance(node.op, Pool | Pad):
             (x,) = graph.input_types(node)
             yield from zip(x.spatial, node.op.least_sizes, strict=True)
 

@@ -27,7 +27,7 @@ PADDING_MODES = ("same", "valid", "full", "same_upper", "same_lower")
 class Kind:
     """`says` completes the sentence "stride takes …"; `convert` gives the stored form.
 
-    `axes`: a tuple with one number for each spatial axis, once bound.
+    `axes`: a tuple with one number, or pair, for each spatial axis, once bound.
     """
 
     says: str
@@ -118,6 +118,10 @@ def _padding(value: Any) -> Padding:
         if value not in PADDING_MODES:
             raise ValueError
         return value
+    return _sides(value)
+
+
+def _sides(value: Any) -> tuple[tuple[int, int], ...]:
     one = _whole(0)
     items = value if isinstance(value, list | tuple) else [value]
     if not 1 <= len(items) <= 3:
@@ -206,6 +210,26 @@ def _table(value: Any) -> tuple[tuple[int, ...], ...]:
     return tuple(rows)
 
 
+def _axes(value: Any) -> Sizes:
+    """Numbers of axes, each at most once."""
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= 4:
+        raise ValueError
+    axes = tuple(map(_whole(0), value))
+    if len(set(axes)) < len(axes):
+        raise ValueError
+    return axes
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """Sizes, of which one may be -1."""
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= 4:
+        raise ValueError
+    shape = tuple(-1 if n == -1 else _whole(1)(n) for n in value)
+    if shape.count(-1) > 1:
+        raise ValueError
+    return shape
+
+
 def choice(*names: str) -> Kind:
     """One of a few names."""
 
@@ -233,6 +257,13 @@ PADDING = Kind(
     "or a pair [before, after] for each axis",
     _padding,
 )
+SIDES = Kind(
+    "a whole number from 0, or a list with a number or a pair [before, after] for each axis",
+    _sides,
+    True,
+)
+AXES = Kind("a list of all axes, from 0, in another order", _axes)
+SHAPE = Kind("a list of one to four sizes, one of which may be -1", _shape)
 NUMBER = Kind("a number", _number)
 POSITIVE = Kind("a number over 0", _positive)
 NUMBERS = Kind("a number, or a list with one for each channel", _numbers(_number))

@@ -15,7 +15,7 @@ from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.types import TensorType
 
 Pads = tuple[tuple[int, int], ...]
-Size = TypeVar("Size", int, float)
+Size = TypeVar("Size")
 
 
 def require_spatial(operator: str, x: TensorType) -> None:

@@ -37,8 +37,8 @@ _REMARKS = {
     ),
     "separableconv": "write depthwise(kernel) -> conv(filters, 1)",
     "pointwiseconv": "write conv(filters, 1)",
-    "zeropad": "padding is an argument: conv(filters, kernel, pad=1)",
-    "zeropadding": "padding is an argument: conv(filters, kernel, pad=1)",
+    "zeropad": "write pad(1), or as an argument: conv(filters, kernel, pad=1)",
+    "zeropadding": "write pad(1), or as an argument: conv(filters, kernel, pad=1)",
     "sequential": "write a chain: conv(filters, kernel) -> relu",
 }
 """What to write for operators that have no single counterpart."""

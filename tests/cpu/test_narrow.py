@@ -28,6 +28,11 @@ def _net(channels: int, *size: int) -> Graph:
         "slice": then(graph, "slice", "slice", x, start=channels - 1, stop=channels),
         "wider": then(graph, "wider", "pad_channels", x, channels=4),
     }
+    outputs["padded"] = then(graph, "padded", "pad", x, pads=((2, 1), (3, 4)), mode="reflect")
+    outputs["framed"] = then(graph, "framed", "pad", x, pads=((1, 0), (5, 2)), value=-1.5)
+    outputs["cropped"] = then(graph, "cropped", "crop", outputs["framed"], sides=((1, 2), (3, 0)))
+    outputs["resized"] = then(graph, "resized", "resize", x, size=(7, 40), mode="linear")
+    outputs["turned"] = then(graph, "turned", "permute", outputs["framed"], axes=(0, 2, 1))
     joined = then(graph, "joined", "add", x, then(graph, "act", "sigmoid", x))
     outputs["conv"] = then(graph, "conv", "conv", joined, filters=5, kernel=3)
     outputs["deep"] = then(

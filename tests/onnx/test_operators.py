@@ -11,10 +11,7 @@ from cnndsl.ir.types import Shape
 from cnndsl.runtime.backend import CompileOptions
 from tests.onnx.support import BACKEND, assert_close, model_of, reference
 from tests.operators.cases import CASES, Case
-
-NEED_KNOWN_SIZES = {
-    "local_conv", "adaptive_avgpool", "adaptive_maxpool", "fc", "rbf", "flatten",
-}  # fmt: skip
+from tests.operators.test_brute_force import KNOWN_SIZES
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
@@ -64,4 +61,4 @@ def with_open_sizes(shape: Shape) -> Shape:
 
 def needs_known_sizes(case: Case) -> bool:
     pad = getattr(case.operator, "pad", None)
-    return case.operator.name in NEED_KNOWN_SIZES or pad in ("same_upper", "same_lower")
+    return case.id.startswith(KNOWN_SIZES) or pad in ("same_upper", "same_lower")

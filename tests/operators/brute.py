@@ -225,6 +225,87 @@ def channel_value(values: tuple[float, ...], channel: int) -> float:
     return values[channel] if len(values) > 1 else values[0]
 
 
+def pad(op: ops.Pad, operands: list[Array], params: dict[str, Array]) -> Array:
+    """Number by number: the position is carried into the map step by step."""
+    (x,) = operands
+    sides = [axis_value(op.pads, a) for a in range(x.ndim - 1)]
+    sizes = [n + sum(side) for n, side in zip(x.shape[1:], sides, strict=True)]
+    result = np.zeros((len(x), *sizes))
+    for c, *at in np.ndindex(*result.shape):
+        place = []
+        for j, n, (before, _) in zip(at, x.shape[1:], sides, strict=True):
+            place.append(inside(op.mode, j - before, n))
+        result[(c, *at)] = op.value if None in place else x[(c, *place)]
+    return result
+
+
+def inside(mode: str, i: int, n: int) -> int | None:
+    while not 0 <= i < n:
+        if mode == "constant":
+            return None
+        if mode == "edge":
+            i += 1 if i < 0 else -1
+        elif mode == "wrap":
+            i += n if i < 0 else -n
+        else:
+            i = -i if i < 0 else 2 * (n - 1) - i
+    return i
+
+
+def crop(op: ops.Crop, operands: list[Array], params: dict[str, Array]) -> Array:
+    (x,) = operands
+    for a, n in enumerate(x.shape[1:], start=1):
+        if op.sides:
+            first, after = axis_value(op.sides, a - 1)
+            kept = n - first - after
+        else:
+            kept = axis_value(op.size, a - 1)
+            first = (n - kept) // 2
+        x = np.stack([x.take(first + j, a) for j in range(kept)], a)
+    return x
+
+
+def pixels(op: Any, operands: list[Array], params: dict[str, Array]) -> Array:
+    """Every element of the one side goes to its place on the other."""
+    (x,) = operands
+    factor = [axis_value(op.factor, a) for a in range(x.ndim - 1)]
+    count, shuffles = math.prod(factor), isinstance(op, ops.PixelShuffle)
+    pairs = list(zip(x.shape[1:], factor, strict=True))
+    channels = len(x) // count if shuffles else len(x)
+    blocks = x.shape[1:] if shuffles else [n // f for n, f in pairs]
+    wide = np.zeros((channels, *(n * f for n, f in zip(blocks, factor, strict=True))))
+    deep = np.zeros((channels * count, *blocks))
+    for c, *at in np.ndindex(*wide.shape):
+        phase = 0
+        for j, f in zip(at, factor, strict=True):
+            phase = phase * f + j % f
+        channel = c * count + phase if op.order == "crd" else phase * channels + c
+        block = tuple(j // f for j, f in zip(at, factor, strict=True))
+        if shuffles:
+            wide[(c, *at)] = x[(channel, *block)]
+        else:
+            deep[(channel, *block)] = x[(c, *at)]
+    return wide if shuffles else deep
+
+
+def permute(op: ops.Permute, operands: list[Array], params: dict[str, Array]) -> Array:
+    (x,) = operands
+    result = np.zeros([x.shape[a] for a in op.axes])
+    for at in np.ndindex(*x.shape):
+        result[tuple(at[a] for a in op.axes)] = x[at]
+    return result
+
+
+def reshape(op: ops.Reshape, operands: list[Array], params: dict[str, Array]) -> Array:
+    (x,) = operands
+    known = math.prod(n for n in op.shape if n > 0)
+    shape = [x.size // known if n < 0 else n for n in op.shape]
+    result = np.zeros(shape)
+    for there, here in zip(np.ndindex(*shape), np.ndindex(*x.shape), strict=True):
+        result[there] = x[here]
+    return result
+
+
 BRUTE: dict[type[Operator], Callable[..., Array]] = {
     **{op: each(formula) for op in ops.OPERATORS if issubclass(op, ops.Elementwise)},
     ops.Input: lambda op, operands, params: None,
@@ -261,6 +342,12 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.Slice: columns(lambda op, x: [x[c] for c in range(op.start, op.stop)]),
     ops.Shuffle: columns(shuffle),
     ops.PadChannels: columns(lambda op, x: x + [0.0] * (op.channels - len(x))),
+    ops.Pad: pad,
+    ops.Crop: crop,
+    ops.PixelShuffle: pixels,
+    ops.PixelUnshuffle: pixels,
+    ops.Permute: permute,
+    ops.Reshape: reshape,
     ops.Resize: resize,
     ops.Subsample: positions(
         lambda op, a, n: len(range(0, n, axis_value(op.stride, a))),

@@ -345,6 +345,47 @@ def _shapes() -> list[Case]:
         _case("1d", "upsample", SIGNAL, factor=3),
         _case("3d", "upsample", VOLUME, factor=[1, 2, 3]),
         *_resizes(),
+        *_positions(),
+    ]
+
+
+def _positions() -> list[Case]:
+    sides = [[2, 0], [1, 3]]
+    cases = [
+        _case(mode, "pad", IMAGE, pads=sides, mode=mode)
+        for mode in ("constant", "reflect", "edge", "wrap")
+    ]
+    for mode in ("constant", "reflect", "edge", "wrap"):
+        cases += [
+            _case(f"1d_{mode}", "pad", SIGNAL, pads=[[0, 5]], mode=mode, value=-1.5),
+            _case(f"3d_{mode}", "pad", (9, 2, 3, 4), pads=1, mode=mode),
+        ]
+    for name in ("pixel_shuffle", "pixel_unshuffle"):
+        for order in ("crd", "dcr"):
+            shape = (12, 4, 6) if name == "pixel_shuffle" else (3, 4, 6)
+            cases += [
+                _case(order, name, shape, factor=2, order=order),
+                _case(f"{order}_uneven", name, shape, factor=[2, 3], order=order),
+                _case(f"{order}_1d", name, (9, 6), factor=3, order=order),
+                _case(f"{order}_3d", name, (12, 2, 3, 4), factor=[2, 3, 2], order=order),
+            ]
+    return [
+        *cases,
+        _case("wide", "pad", (20, 3, 20), pads=[0, 2], mode="reflect"),
+        _case("none", "pad", SIGNAL, pads=0, mode="wrap"),
+        _case("", "crop", IMAGE, sides=sides),
+        _case("size", "crop", (9, 5, 6), size=[4, 3]),
+        _case("1d", "crop", SIGNAL, sides=[[0, 3]]),
+        _case("3d", "crop", VOLUME, sides=1),
+        _case("last", "permute", (3, 4, 2), axes=[1, 2, 0]),
+        _case("positions", "permute", IMAGE, axes=[0, 2, 1]),
+        _case("square", "permute", (3, 3), axes=[1, 0]),
+        _case("3d", "permute", VOLUME, axes=[0, 3, 1, 2]),
+        _case("", "reshape", (12, 2, 3), shape=[9, 4, -1]),
+        _case("vector", "reshape", (24,), shape=[2, 3, 4]),
+        _case("to_vector", "reshape", (3, 4), shape=[-1]),
+        _case("3d", "reshape", VOLUME, shape=[20, 2, 3, 7]),
+        _case("1d", "reshape", IMAGE, shape=[8, -1]),
     ]
 
 

@@ -220,6 +220,15 @@ class Grower:
             ("pad_channels", {"channels": channels + self.draw(st.integers(0, 2))}),
             ("subsample", {"stride": self.draw(st.integers(1, 2))}),
             ("upsample", {"factor": self.draw(st.integers(1, 2))}),
+            ("pad", {
+                "pads": [[self.draw(st.integers(0, 2)), 1]] * max(x.type.rank, 1),
+                "mode": self.draw(st.sampled_from(["constant", "reflect", "edge", "wrap"])),
+                "value": self.draw(st.sampled_from([0, 0, -2])),
+            }),
+            ("crop", {"sides": [[0, self.draw(st.integers(0, 2))]] * max(x.type.rank, 1)}),
+            (self.draw(st.sampled_from(["pixel_shuffle", "pixel_unshuffle"])), {"factor": 2}),
+            ("permute", {"axes": self.draw(st.permutations(range(x.type.rank + 1)))}),
+            ("reshape", {"shape": self.draw(st.sampled_from([[-1, 2], [2, -1], [-1]]))}),
             ("resize", {
                 "size": self.draw(st.integers(1, 6)),
                 "mode": self.draw(st.sampled_from(["nearest", "linear"])),

@@ -9,6 +9,7 @@ from cnndsl.backends.numpy.kernels import (
     join,
     normalisation,
     pooling,
+    positions,
     shape,
     squeeze_excite,
 )
@@ -23,6 +24,7 @@ KERNELS: dict[type[Operator], Kernel] = {
     **dense.KERNELS,
     **activation.KERNELS,
     **join.KERNELS,
+    **positions.KERNELS,
     **shape.KERNELS,
 }
 KERNELS[SqueezeExcite] = squeeze_excite.squeeze_excite_kernel(KERNELS)

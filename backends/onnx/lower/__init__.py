@@ -10,6 +10,7 @@ from cnndsl.backends.onnx.lower import (
     local,
     normalisation,
     pooling,
+    positions,
     resize,
     shape,
     squeeze_excite,
@@ -28,6 +29,7 @@ LOWERINGS: dict[type[Operator], Lowering] = {
     **normalisation.LOWERINGS,
     **dense.LOWERINGS,
     **join.LOWERINGS,
+    **positions.LOWERINGS,
     **resize.LOWERINGS,
     **shape.LOWERINGS,
 }

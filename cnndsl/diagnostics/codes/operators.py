@@ -24,7 +24,8 @@ ENTRIES: dict[str, Entry] = {
     "E0303": entry(
         "window larger than its input",
         "A kernel with its dilation spans more positions than the padded input has, or the\n"
-        "padding of a transposed convolution crops all of its result.",
+        "padding of a transposed convolution crops all of its result; positions are reflected or\n"
+        "wrapped that are not there, or all are left out.",
         body("conv(8, 33, pad=valid)"),
         body("conv(8, 32, pad=valid)"),
     ),

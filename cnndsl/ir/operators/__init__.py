@@ -12,6 +12,7 @@ from cnndsl.ir.operators import (
     local,
     normalisation,
     pooling,
+    positions,
     resize,
     shape,
     squeeze_excite,
@@ -28,6 +29,7 @@ from cnndsl.ir.operators.join import *
 from cnndsl.ir.operators.local import *
 from cnndsl.ir.operators.normalisation import *
 from cnndsl.ir.operators.pooling import *
+from cnndsl.ir.operators.positions import *
 from cnndsl.ir.operators.resize import *
 from cnndsl.ir.operators.shape import *
 from cnndsl.ir.operators.squeeze_excite import *
@@ -39,7 +41,7 @@ ALL: tuple[type[Operator], ...] = tuple(
     operator
     for module in (
         *(structure, convolution, transposed, local, pooling, normalisation, constant, dense),
-        *(activation, join, shape, resize, training, squeeze_excite),
+        *(activation, join, shape, positions, resize, training, squeeze_excite),
     )
     for operator in family(module)
 )

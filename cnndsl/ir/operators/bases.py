@@ -67,17 +67,24 @@ class Linear(Operator):
 
 
 class Mover(Operator):
-    """Elements are moved, repeated and left out, zeros perhaps put between them."""
+    """Elements are moved, repeated and left out, numbers perhaps put between them."""
 
-    sign = Sign.KEPT
     gradient = Reads.NOTHING
     selects = True
+
+    @property
+    def sign(self) -> Sign:
+        """That of the operand."""
+        return Sign.KEPT
 
 
 class Gathering(Mover):
     """Each result is one element of the operand, or `fill` where there is no such element."""
 
-    fill: float | None = None
+    @property
+    def fill(self) -> float | None:
+        """What results are that are no element; None if all are."""
+        return None
 
     @abstractmethod
     def source(self, x: TensorType) -> tuple[Index, ...]:

@@ -160,7 +160,7 @@ def _nearest_divisors(count: int, groups: int) -> str:
     return " and ".join(map(str, below + [d for d in divisors if d > groups][:1]))
 
 
-def check_groups(groups: int, channels: int, filters: int) -> None:
+def check_groups(groups: int, channels: int, filters: int, attribute: str = "groups") -> None:
     """Raise OperatorError unless both channel counts divide by the number of groups."""
     for what, count in (("input channels", channels), ("filters", filters)):
         if count % groups:
@@ -168,6 +168,6 @@ def check_groups(groups: int, channels: int, filters: int) -> None:
                 "E0302",
                 f"{count} {what} do not divide into {groups} groups",
                 hint=f"the nearest numbers that divide {count}: {_nearest_divisors(count, groups)}",
-                attribute="groups",
+                attribute=attribute,
                 show_operands=what == "input channels",
             )

@@ -98,12 +98,16 @@ class Flatten(Flattening, Gathering):
         return unflat(axis(0), x.sizes)
 
 
-def require_known(operator: str, x: TensorType) -> None:
+def require_known(
+    operator: str,
+    x: TensorType,
+    hint: str = "global_avgpool makes a vector of any map; or give the input numbers",
+) -> None:
     """Raise OperatorError if a size of the operand is open."""
     if x.is_open:
         raise OperatorError(
             "E0308",
             f"{operator} needs an input of known size, not {x}",
-            hint="global_avgpool makes a vector of any map; or give the input numbers",
+            hint=hint,
             show_operands=True,
         )

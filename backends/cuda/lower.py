@@ -175,8 +175,6 @@ class _Lowering:
 def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call[Any]:
     """A node as a task for a kernel: functions of single elements follow an identity."""
     prologue, core, epilogue = parts_of(node)
-    first, *others = inputs
-    if isinstance(core.op, Identity):
-        first = first.repeated(output.sizes)
-    operands = (first, *(x.repeated(output.sizes) for x in others))
+    own = 0 if isinstance(core.op, Identity) else len(core.inputs)
+    operands = (*inputs[:own], *(x.repeated(output.sizes) for x in inputs[own:]))
     return Call(core, prologue, epilogue, operands, output, machine)

@@ -10,6 +10,9 @@ from cnndsl.ir.dims import Dim, OpenDim, Symbol
 
 Shape: TypeAlias = tuple[Dim, ...]
 
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+"""What the spatial axes of a map are called, by their number."""
+
 
 @dataclass(frozen=True)
 class DType:

@@ -8,6 +8,7 @@ from typing import Any
 from cnndsl.diagnostics import Span
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
+from cnndsl.ir.types import AXES
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.arithmetic import calculated, checked_number, negated
@@ -25,9 +26,6 @@ from cnndsl.language.values import (
     at_hand,
     kind_of,
 )
-
-AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
-"""What the spatial axes of a map are called, by their number."""
 
 
 class Evaluator:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from cnndsl.ir.dims import OpenDim
-from cnndsl.ir.types import Shape
+from cnndsl.ir.types import AXES, Shape
 from cnndsl.language import tree as ast
-from cnndsl.language.evaluate import AXES, Evaluator
+from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.messages import Problem
 from cnndsl.language.scopes import Local
 from cnndsl.language.values import Frame, kind_of

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Severity
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.types import AXES
 from cnndsl.language.elaborate import Elaborated
-from cnndsl.language.evaluate import AXES
 from cnndsl.language.interface import Opened
 
 

@@ -31,6 +31,7 @@ from cnndsl.ir.operators import (
     BatchNorm,
     ChannelMax,
     Concat,
+    ConcatPositions,
     Conv,
     Input,
     L2Pool,
@@ -100,7 +101,7 @@ class _Starts:
             return self._weighted(node, types[0], x)
         if isinstance(op, BatchNorm):
             return self._normalised(node, op, x)
-        if isinstance(op, Concat):
+        if isinstance(op, Concat | ConcatPositions):
             return _mixed(operands, [x.channels for x in types])
         if isinstance(op, Activation):
             return _of_normal(x, op.formula)

@@ -147,6 +147,13 @@ def concat(op: Operator, operands: list[Array], params: dict[str, Array]) -> Arr
     return np.array([channel for x in operands for channel in x])
 
 
+def beside(op: ops.ConcatPositions, operands: list[Array], params: dict[str, Array]) -> Array:
+    """Row by row, column by column."""
+    names = [(), ("length",), ("height", "width"), ("depth", "height", "width")]
+    axis = 1 + names[operands[0].ndim - 1].index(op.name.split("_")[1])
+    return np.stack([x.take(j, axis) for x in operands for j in range(x.shape[axis])], axis)
+
+
 def positions(
     size: Callable[[Any, int, int], int], source: Callable[[Any, int, int], int]
 ) -> Callable[..., Array]:
@@ -338,6 +345,7 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.Mul: join(math.prod),
     ops.Max: join(max),
     ops.Average: join(mean),
+    **dict.fromkeys(ops.BESIDE, beside),
     ops.Concat: concat,
     ops.Slice: columns(lambda op, x: [x[c] for c in range(op.start, op.stop)]),
     ops.Shuffle: columns(shuffle),

@@ -322,6 +322,12 @@ def _joins() -> list[Case]:
         _case("vectors", "concat", (2,), (5,)),
         _case("1d", "concat", (2, 7), (3, 7)),
         _case("3d", "concat", VOLUME, (1, 5, 6, 7)),
+        _case("", "concat_length", (4, 5), (4, 11), (4, 7)),
+        _case("", "concat_height", (3, 2, 4), (3, 5, 4), (3, 2, 4)),
+        _case("3d", "concat_height", (9, 2, 3, 4), (9, 2, 6, 4)),
+        _case("", "concat_width", (9, 3, 4), (9, 3, 9)),
+        _case("equal", "concat_width", (9, 3, 4), (9, 3, 4)),
+        _case("", "concat_depth", (9, 2, 3, 4), (9, 4, 3, 4)),
     ]
 
 

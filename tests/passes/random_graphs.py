@@ -200,9 +200,10 @@ class Grower:
     def concat(self) -> None:
         x = self.pick()
         fitting = [n for n in self.nodes if n.type.spatial == x.type.spatial]
-        self.add(
-            "concat", *self.draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=2)), x
-        )
+        name = self.draw(st.sampled_from(["concat", "concat", "concat_width", "concat_length"]))
+        if name != "concat":
+            fitting = [x]
+        self.add(name, *self.draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=2)), x)
 
     def pool(self) -> None:
         name = self.draw(st.sampled_from(["maxpool", "avgpool", "l2pool"]))

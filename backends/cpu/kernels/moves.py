@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+from operator import add
 from typing import Any
 
 from cnndsl.backends.cpu.codegen import tirx
@@ -24,7 +25,7 @@ from cnndsl.backends.cpu.codegen.layout import Place, Tensor
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.index import Index, axis
-from cnndsl.ir.operators import ALL, Concat, Gathering, Upsample
+from cnndsl.ir.operators import ALL, BESIDE, Concat, ConcatPositions, Gathering, Upsample
 
 MOST_BLOCKS = 32
 """Output blocks that are written out one by one."""
@@ -189,6 +190,23 @@ def concat(call: Call[Any]) -> Kernel:
     return Kernel("moves", call.step_weights(), write)
 
 
+def beside(call: Call[ConcatPositions]) -> Kernel:
+    """The operands' maps one after another on an axis."""
+    axis = call.op.axis(call.output.rank)
+
+    def write(body: Body) -> None:
+        _prepare_blocks(body)
+        shift = [0] * call.output.rank
+        for x in body.inputs:
+            if x.layout.block == call.output.block:
+                _copy_blocks(body, x, 0, shift)
+            else:
+                _copy_channels(body, x, 0, shift)
+            shift[axis] += x.layout.spatial[axis]
+
+    return Kernel("moves", call.step_weights(), write)
+
+
 def _prepare_blocks(body: Body) -> None:
     """Clear the halo, and the last block if some of its lanes hold no channel.
 
@@ -203,32 +221,41 @@ def _prepare_blocks(body: Body) -> None:
             y.store(code, Place(n, y.layout.blocks - 1, tuple(position)), zero)
 
 
-def _copy_blocks(body: Body, x: Tensor, start: int) -> None:
+def _copy_blocks(body: Body, x: Tensor, start: int, shift: Sequence[int] = ()) -> None:
+    """Copy an operand to the blocks from `start` on, and so many positions further on each axis."""
     code, layout = body.code, x.layout
+
+    def copy(place: Place) -> None:
+        moved = _shifted(place.position, shift)
+        target = replace(place, block=place.block + start, position=moved)
+        body.output.store(code, target, x.load(place))
+
     if layout.block == 1 and layout.rank:
         *outer, columns = layout.spatial
         with code.parallel(layout.batch, layout.blocks, *outer) as (n, block, *row):
             for column, width in body.pieces(columns):
-                place = Place(n, block, (*row, column), width=width)
-                target = replace(place, block=block + start)
-                body.output.store(code, target, x.load(place))
+                copy(Place(n, block, (*row, column), width=width))
         return
     with code.parallel(layout.batch, layout.blocks, *layout.spatial) as (n, block, *position):
-        value = x.load(Place(n, block, tuple(position)))
-        body.output.store(code, Place(n, block + start, tuple(position)), value)
+        copy(Place(n, block, tuple(position)))
 
 
-def _copy_channels(body: Body, x: Tensor, start: int) -> None:
+def _copy_channels(body: Body, x: Tensor, start: int, shift: Sequence[int] = ()) -> None:
     code, layout, block = body.code, x.layout, body.output.layout.block
     with code.parallel(layout.batch, layout.channels, *layout.spatial) as (n, c, *position):
         value = x.channel(n, c, position)
         target = code.name(c + start)
-        place = Place(n, div(target, block), tuple(position), mod(target, block))
+        place = Place(n, div(target, block), _shifted(position, shift), mod(target, block))
         body.output.store(code, place, value)
+
+
+def _shifted(position: Sequence[Expr], shift: Sequence[int]) -> tuple[Expr, ...]:
+    return tuple(map(add, position, shift or [0] * len(position)))
 
 
 FAMILIES: Makers = {
     **{op: gather for op in ALL if issubclass(op, Gathering)},
     Upsample: upsample,
     Concat: concat,
+    **dict.fromkeys(BESIDE, beside),
 }

@@ -12,6 +12,7 @@ from cnndsl.backends.native.task import is_step
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
     Concat,
+    ConcatPositions,
     Conv,
     Flatten,
     FullyConnected,
@@ -25,7 +26,7 @@ NARROW = 4
 """Channels of the widest maps that lie channel by channel."""
 KEEPING: tuple[type[Any], ...] = (
     *pooling.FAMILIES,
-    *(Concat, Gathering, Identity, Resize),
+    *(Concat, ConcatPositions, Gathering, Identity, Resize),
 )
 """Operators whose kernels serve plain tensors as well as blocked ones."""
 

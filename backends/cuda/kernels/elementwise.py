@@ -13,7 +13,7 @@ from cnndsl.backends.cuda.steps import number
 from cnndsl.backends.cuda.windows import three
 from cnndsl.backends.native.task import tap_tables
 from cnndsl.ir.index import axis
-from cnndsl.ir.operators import ALL, Gathering, Identity, Resize
+from cnndsl.ir.operators import ALL, BESIDE, ConcatPositions, Gathering, Identity, Resize
 
 EACH = (1, 2, 4)
 """Vectors of outputs in a thread to choose from: their operands are read together."""
@@ -80,7 +80,20 @@ def resize(call: Call[Resize]) -> Iterator[Kernel]:
     return elementary("resize", call, core, weights=tables)
 
 
+def beside(call: Call[ConcatPositions]) -> Iterator[Kernel]:
+    """The operands' maps one after another on an axis."""
+    rank, core, start = call.core.output.rank, "Place q = p; ", 0
+    axis = call.op.axis(rank)
+    name = f"q.{'zyx'[3 - rank + axis]}"
+    for index, x in enumerate(call.core.inputs):
+        read = f"{name} -= {start}; fetch<X{index}>(v, a.x{index}, q);"
+        start += x.sizes[1 + axis]
+        core += f"{'else ' if index else ''}if ({name} < {start}) {{ {read} }} "
+    return elementary("elementwise", call, core)
+
+
 FAMILIES: Families = {
+    **dict.fromkeys(BESIDE, beside),
     Resize: resize,
     Identity: identity,
     **{op: gather for op in ALL if issubclass(op, Gathering)},

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnndsl.backends.numpy.kernels.types import Kernel
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Add, Average, Concat, Max, Mul
+from cnndsl.ir.operators import BESIDE, Add, Average, Concat, ConcatPositions, Max, Mul
 from cnndsl.runtime.module import Array
 
 
@@ -26,10 +26,16 @@ def average(op: Average, inputs: list[Array], params: dict[str, Array]) -> Array
     return _elementwise(np.add)(op, inputs, params) / len(inputs)
 
 
+def beside(op: ConcatPositions, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """The operands one after another on a spatial axis."""
+    return np.concatenate(inputs, 2 + op.axis(inputs[0].ndim - 2))
+
+
 KERNELS: dict[type[Operator], Kernel] = {
     Add: _elementwise(np.add),
     Mul: _elementwise(np.multiply),
     Max: _elementwise(np.maximum),
     Average: average,
+    **dict.fromkeys(BESIDE, beside),
     Concat: lambda op, inputs, params: np.concatenate(inputs, axis=1),
 }

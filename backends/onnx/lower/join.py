@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowerings, native
-from cnndsl.ir.operators.join import Add, Average, Concat, Max, Mul
+from cnndsl.ir.operators.join import BESIDE, Add, Average, Concat, ConcatPositions, Max, Mul
 
 
 def _operands(site: Site) -> list[str]:
@@ -38,10 +38,15 @@ def _average(site: Site, op: Average) -> None:
     site.emit("Mean", *_operands(site))
 
 
+def _beside(site: Site, op: ConcatPositions) -> None:
+    site.emit("Concat", *site.inputs, axis=2 + op.axis(site.output_type.rank))
+
+
 LOWERINGS: Lowerings = {
     Add: _add,
     Mul: _mul,
     Max: _max,
     Average: _average,
+    **dict.fromkeys(BESIDE, _beside),
     Concat: native("Concat", axis=1),
 }

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cnndsl.ir.formula import OTHER, X, maximum
-from cnndsl.ir.operator import OperatorError, Reads, Sign
+from cnndsl.ir.operator import POINT, OperatorError, Reads, Sign, Window, Windows
 from cnndsl.ir.operators.bases import Mover, Pointwise
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import AXES, TensorType
 
 
 class Join(Pointwise):
@@ -99,6 +99,80 @@ class Concat(Pointwise, Mover):
                     show_operands=True,
                 )
         return TensorType((sum(x.channels for x in inputs), *first.spatial))
+
+
+@dataclass(frozen=True)
+class ConcatPositions(Mover):
+    """Base of the operators that put maps beside one another, along one axis."""
+
+    operands: ClassVar[int | None] = None
+
+    @classmethod
+    def axis(cls, rank: int) -> int:
+        """Which of the spatial axes it is. Raises ValueError if maps of that rank have none."""
+        return AXES.get(rank, ()).index(cls.name.removeprefix("concat_"))
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """The sizes of that axis added up; all others must be equal."""
+        first = inputs[0]
+        try:
+            along = 1 + self.axis(first.rank)
+        except ValueError:
+            message = f"{self.name} cannot join {first}, which has no axis of that name"
+            raise OperatorError("E0306", message, show_operands=True) from None
+        shape = list(first.shape)
+        for index, x in enumerate(inputs[1:], start=2):
+            if (*x.shape[:along], *x.shape[along + 1 :]) != (*shape[:along], *shape[along + 1 :]):
+                message = f"operand 1 is {first} and operand {index} is {x}"
+                raise OperatorError(
+                    "E0301",
+                    f"{self.name} needs operands that differ on one axis only, but {message}",
+                    show_operands=True,
+                )
+            shape[along] = shape[along] + x.shape[along]
+        return TensorType(tuple(shape))
+
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """Of the axis all positions before, as far as the other operands reach; else the same."""
+        if any(x.is_open for x in inputs):
+            return None
+        along = self.axis(inputs[0].rank)
+        before = sum(x.sizes[1 + along] for x in inputs[:-1])
+        windows = [POINT] * inputs[0].rank
+        windows[along] = Window(1, -before, 0)
+        return tuple(windows)
+
+
+@dataclass(frozen=True)
+class ConcatLength(ConcatPositions):
+    """Signals one after another."""
+
+    name: ClassVar[str] = "concat_length"
+
+
+@dataclass(frozen=True)
+class ConcatHeight(ConcatPositions):
+    """Images or volumes one below another."""
+
+    name: ClassVar[str] = "concat_height"
+
+
+@dataclass(frozen=True)
+class ConcatWidth(ConcatPositions):
+    """Images or volumes side by side."""
+
+    name: ClassVar[str] = "concat_width"
+
+
+@dataclass(frozen=True)
+class ConcatDepth(ConcatPositions):
+    """Volumes one behind another."""
+
+    name: ClassVar[str] = "concat_depth"
+
+
+BESIDE = (ConcatLength, ConcatHeight, ConcatWidth, ConcatDepth)
+"""All of them."""
 
 
 def _hint(a: TensorType, b: TensorType) -> str | None:

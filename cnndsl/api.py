@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from cnndsl.runtime.backend import Backend
     from cnndsl.runtime.module import Array, Module
 
-__all__ = ["Network", "check", "compile", "load", "open_model", "parse", "zoo"]
+__all__ = [
+    "Network",
+    "check",
+    "compile",
+    "load",
+    "load_onnx",
+    "open_model",
+    "parse",
+    "zoo",
+]
 
 
 def parse(
@@ -34,11 +43,18 @@ def parse(
 ) -> Network:
     """A network from a path, `path:network`, the name of a zoo network, or source text.
 
+    A path that ends in `.onnx` is that of an ONNX model, see `load_onnx`; it has no parameters.
+
     `settings` are values for the network's parameters; `input_shapes` replace the declared
     shapes (channels first, no batch). Where a fully connected layer meets a larger map than the
     declared one, it becomes a convolution with the same parameters, and the result a map. Raises
     CnnError with all findings.
     """
+    if is_onnx(spec):
+        if settings:
+            message = f"an ONNX model has no parameter {', '.join(settings)}"
+            raise CnnError.of("E0205", message, file=str(spec))
+        return load_onnx(spec, input_shapes=input_shapes)
     source, name = _located(spec)
     unit = load_unit(source)
     raise_errors(unit.all_findings())
@@ -47,11 +63,31 @@ def parse(
     return Network(found.graph, found)
 
 
+def load_onnx(
+    path: str | PathLike[str],
+    outputs: Sequence[str] | None = None,
+    *,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Network:
+    """The network of an ONNX model, with its weights.
+
+    `outputs` names tensors of the model that become the outputs, in the place of its own;
+    `input_shapes` replace the shapes of inputs (channels first, no batch). Raises CnnError with
+    all that cannot be read.
+    """
+    from cnndsl.importers.onnx.load import load
+
+    found = load(Path(path), outputs, input_shapes)
+    return Network(found.graph, weights=found.weights, path=str(path))
+
+
 def check(spec: str | PathLike[str]) -> list[Diagnostic]:
     """All findings about a file, or about one network of it, in the order of the text.
 
     Raises CnnError only if the file cannot be read.
     """
+    if is_onnx(spec):
+        return list(parse(spec).warnings)
     source, name = _located(spec)
     unit = load_unit(source)
     findings = unit.all_findings()
@@ -80,19 +116,18 @@ def compile(
     """A module that runs the network on a target.
 
     `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
-    rules of `weights_map`; `seed` makes what they lack. `level` says how much is optimised, 0 to
-    3, without the passes that `disable` names. The other keywords, such as `batch` and `threads`,
-    are options of the target, subclasses of `cnndsl.runtime.options.CompileOptions`; None stands
-    for the default. Raises CnnError, and TypeError for a keyword that there is not. Warns
-    (CnnWarning) of names in the weights that the network does not have, and of parameters that
-    start from the seed although there are weights.
+    rules of `weights_map`, by default those of the network; `seed` makes what they lack. `level`
+    says how much is optimised, 0 to 3, without the passes that `disable` names. The other keywords,
+    such as `batch` and `threads`, are options of the target, subclasses of
+    `cnndsl.runtime.options.CompileOptions`; None stands for the default. Raises CnnError, and
+    TypeError for a keyword that there is not. Warns (CnnWarning) of names in the weights that the
+    network does not have, and of parameters that start from the seed although there are weights.
     """
     from cnndsl.passes.pipeline import inference_graph, optimise
     from cnndsl.runtime.backend import Limited, backend, given_options
     from cnndsl.runtime.options import whole_number
     from cnndsl.weights.bind import bind, warn_of
     from cnndsl.weights.moments import starts
-    from cnndsl.weights.rename import read_weights
 
     _require_options(options)
     chosen = backend(target)
@@ -107,7 +142,7 @@ def compile(
     graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
     if isinstance(chosen, Limited):
         chosen.check_size(graph)
-    arrays = read_weights(weights, weights_map)
+    arrays = network.arrays(weights, weights_map)
     bound = bind(plain.parameters(), arrays, seed=seed, starts=None if arrays else starts(plain))
     passes = [f"level={level}"] * (level != 2) + [f"disable={','.join(disable)}"] * bool(disable)
     changed = " ".join([*passes, *asked.changed])
@@ -163,6 +198,11 @@ def open_model(
 def is_artefact(spec: str | PathLike[str]) -> bool:
     """Whether something is named like a compiled file rather than like a network."""
     return _owner(spec) is not None
+
+
+def is_onnx(spec: str | PathLike[str]) -> bool:
+    """Whether something is named like an ONNX model, which is an artefact and a network."""
+    return not is_text(str(spec)) and Path(spec).suffix == ".onnx"
 
 
 def _owner(spec: str | PathLike[str]) -> Backend | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 
 from cnndsl import __version__
@@ -14,17 +15,21 @@ from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import TensorType
 from cnndsl.language.elaborate import Elaborated
+from cnndsl.runtime.module import Array
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """A network: its typed graph, before any pass, and the text that it was made from, if any.
 
-    The graph may be edited; what is compiled is always the graph as it is.
+    The graph may be edited; what is compiled is always the graph as it is. A network that was
+    read from the model file `path` has `weights` by name.
     """
 
     graph: Graph
     source: Elaborated | None = None
+    weights: Mapping[str, Array] | None = None
+    path: str = ""
     _written: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -38,7 +43,7 @@ class Network:
     @property
     def file(self) -> str:
         """The main file that it was made from; empty if there is none."""
-        return self.source.unit.source.name if self.source else ""
+        return self.source.unit.source.name if self.source else self.path
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
@@ -86,6 +91,19 @@ class Network:
     def outputs(self) -> dict[str, TensorType]:
         """The types of the outputs by name, without the batch axis."""
         return {name: self.graph[node].type for name, node in self.graph.outputs.items()}
+
+    def arrays(
+        self,
+        weights: str | PathLike[str] | Mapping[str, Array] | None,
+        weights_map: str | PathLike[str] | None = None,
+    ) -> Mapping[str, Array] | None:
+        """Weights from a file or by name, renamed by rules, or else those that it has.
+
+        Raises CnnError as `cnndsl.weights.rename.read_weights` does.
+        """
+        from cnndsl.weights.rename import read_weights
+
+        return self.weights if weights is None else read_weights(weights, weights_map)
 
     def summary(self, depth: int = 2) -> str:
         """A table of the blocks down to a depth: shapes, parameters, MACs, activation bytes."""

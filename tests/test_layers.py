@@ -25,6 +25,7 @@ ORDER = """
     memory
     drawing
     network
+    importers
     api
     edit
     measure

@@ -316,23 +316,27 @@ def open_model(
 ) -> Network | Module:
     """What the user means: the module of an artefact, or a network, its warnings shown.
 
-    Raises UsageError if an option for networks was given with an artefact.
+    An ONNX model is a module, unless an option for networks is given. Raises UsageError if one
+    is given with another artefact.
     """
-    from cnndsl.api import is_artefact, load
+    from cnndsl.api import is_artefact, is_onnx, load
 
-    if not is_artefact(spec):
+    option = _given({"settings", "input_shapes", *network_options})
+    if not is_artefact(spec) or (option and is_onnx(spec)):
         return load_network(spec, settings, input_shapes)
-    _only_for_networks(spec, {"settings", "input_shapes", *network_options})
+    if option:
+        raise click.UsageError(f"{spec} is compiled; {option} is for networks")
     return load(spec, threads)
 
 
-def _only_for_networks(model: str, names: Collection[str]) -> None:
-    """Raise UsageError if one of these parameters was given with a model that is compiled."""
+def _given(names: Collection[str]) -> str | None:
+    """An option on the command line that gives one of these parameters, if there is one."""
     context = click.get_current_context()
     for item in context.command.params:
         source = context.get_parameter_source(item.name or "")
         if item.name in names and source is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{model} is compiled; {item.opts[0]} is for networks")
+            return item.opts[0]
+    return None
 
 
 def print_json(data: Any) -> None:

@@ -102,11 +102,10 @@ def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, 
     from cnndsl.passes.pipeline import inference_graph
     from cnndsl.runtime.backend import all_options, given_options
     from cnndsl.weights.bind import bind
-    from cnndsl.weights.rename import read_weights
 
     asked = given_options(targets, {n: options[n] for n in all_options() if n in options})
     require_known_sizes(network.graph)
-    arrays = read_weights(options["weights"], options["weights_map"])
+    arrays = network.arrays(options["weights"], options["weights_map"])
     graph = inference_graph(network.graph)
     bound = bind(graph.parameters(), arrays, seed=options["seed"])
     values = bound.values if arrays else calibrated(graph, bound.values, options["seed"])

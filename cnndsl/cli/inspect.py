@@ -11,6 +11,7 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
     is_terminal,
+    load_network,
     network_options,
     open_model,
     print_json,
@@ -54,11 +55,14 @@ def command(
     **view: Any,
 ) -> int:
     """Show blocks, shapes and costs of a network; of an artefact, what it takes and needs."""
-    from cnndsl.api import Network
+    from cnndsl.api import Network, is_onnx
 
     if view["svg"]:
         check_output(view["svg"], [model], ".svg")
-    found = open_model(model, settings, input_shapes, ("depth", *view))
+    if is_onnx(model):
+        found: Network | Module = load_network(model, settings, input_shapes)
+    else:
+        found = open_model(model, settings, input_shapes, ("depth", *view))
     if not isinstance(found, Network):
         if kernels or source:
             _inspect_kernels(model, found, source, as_json)

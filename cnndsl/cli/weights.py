@@ -104,10 +104,12 @@ def _graph(
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> Graph:
     """The graph of a network, or of the one that an artefact was made from."""
-    from cnndsl.api import Network
+    from cnndsl.api import Network, is_onnx
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.layers import Portable
 
+    if is_onnx(model):
+        return load_network(model, settings, input_shapes).graph
     found = open_model(model, settings, input_shapes, ())
     if not isinstance(found, Network | Portable):
         raise CnnError.of(

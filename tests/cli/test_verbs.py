@@ -92,9 +92,9 @@ def test_compile_writes_the_artefact_under_the_networks_name(call, tmp_path):
 def test_compile_with_settings_shape_batch_and_target(call, tmp_path):
     options = ["--seed", 1, "--set", "classes=7", "--input-shape", "image=3x12x10", "--batch", 2]
     assert call("compile", "small.cnn", *options, "-o", "big.onnx").code == 0
-    inspected = json.loads(call("inspect", "big.onnx", "--json").out)
-    assert inspected["outputs"][0]["shape"] == [7]
-    assert inspected["inputs"][0]["batch"] == 2
+    module = cnndsl.load("big.onnx")
+    assert module.outputs[0].type.shape == (7,)
+    assert module.inputs[0].batch == 2
     assert call("compile", "small.cnn", "--seed", 1, "--target", "reference").code == 0
     assert (tmp_path / "small.cnnref").is_file()
 
@@ -142,8 +142,8 @@ def test_inspect_text(call):
     assert result.code == 0
     assert "203 parameters" in result.out
     assert "\x1b" not in result.out
-    call("compile", "small.cnn", "--seed", 0)
-    assert "input image" in call("inspect", "small.onnx").out
+    call("compile", "small.cnn", "--seed", 0, "--target", "reference")
+    assert "input image" in call("inspect", "small.cnnref").out
 
 
 def test_draw(call, tmp_path):
@@ -273,9 +273,8 @@ def test_weights(call, tmp_path):
     for target, suffix in (("reference", "cnnref"), ("cpu", "cnnmod")):
         call("compile", "small.cnn", "--seed", 0, "--target", target)
         assert call("weights", "list", f"small.{suffix}").out.splitlines() == listed
-    call("compile", "small.cnn", "--seed", 0)
-    refused = call("weights", "list", "small.onnx")
-    assert (refused.code, "E0417" in refused.err) == (2, True)
+    call("compile", "small.cnn", "--seed", 0, "-O0")
+    assert call("weights", "list", "small.onnx").out.splitlines() == listed
     assert listed[0].split() == ["stem.weight", "6x3x3x3"]
     assert len(listed) == 4
     from cnndsl.weights.files import save_safetensors

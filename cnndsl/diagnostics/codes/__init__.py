@@ -1,7 +1,7 @@
 """The catalogue: what each code means, for `cnndsl explain CODE`.
 
 E01 syntax, E02 names and elaboration, E03 operators and shapes, E04 weights, E05 limits,
-E06 files and calls, E07 backends, W02 warnings.
+E06 files and calls, E07 backends, E08 models of other formats, W02 warnings.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from cnndsl.diagnostics.codes import (
     backends,
     files,
+    importing,
     limits,
     measuring,
     names,
@@ -30,5 +31,6 @@ CATALOGUE: dict[str, Entry] = {
     **files.ENTRIES,
     **backends.ENTRIES,
     **measuring.ENTRIES,
+    **importing.ENTRIES,
     **warnings.ENTRIES,
 }

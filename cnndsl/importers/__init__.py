@@ -1,0 +1,1 @@
+"""Networks from elsewhere: models of other formats as graphs with their weights."""

@@ -1,0 +1,241 @@
+"""The graph that is made from a model: nodes, weights, and values as nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnndsl.importers.onnx.functions import (
+    FLOAT_MAX,
+    Argument,
+    Function,
+    X,
+    activation_of,
+    affine,
+)
+from cnndsl.importers.onnx.layout import BATCH_FACTOR, Factor, Layout, natural, sizes_of
+from cnndsl.importers.onnx.names import Names
+from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
+from cnndsl.importers.onnx.values import Array, Value
+from cnndsl.ir.expressions import Constant, Expression, Parameter
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator, OperatorError
+from cnndsl.ir.operators import (
+    BY_NAME,
+    Add,
+    Clamp,
+    Flatten,
+    Linear,
+    Max,
+    Mul,
+    Relu,
+    Relu6,
+    Scale,
+    Shuffle,
+)
+from cnndsl.ir.part import Part
+from cnndsl.ir.types import TensorType
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Numbers for a parameter, and the initialiser that they come from."""
+
+    array: Array
+    origin: str | None = None
+
+
+class Builder:
+    """A graph, its weights by name, and for each weight the initialiser that it comes from.
+
+    `batch` is the number of samples that the model is declared for, if it is.
+    """
+
+    def __init__(self, name: str):
+        self.graph = Graph(name)
+        self.weights: dict[str, Array] = {}
+        self.origins: dict[str, str] = {}
+        self.batch: int | None = None
+        self.names = Names()
+        self._nodes: dict[Any, str] = {}
+        self._parameters: dict[Any, tuple[Parameter, Array]] = {}
+
+    def add(
+        self,
+        op: Operator,
+        operands: Sequence[Node],
+        label: str,
+        weights: Mapping[str, Weight] | None = None,
+    ) -> Node:
+        """A new node, its parameters filled with the weights by role. Raises Refusal."""
+        given = weights or {}
+        types = [operand.type for operand in operands]
+        try:
+            part = Part.of(op, types)
+            specs = part.op.parameters(types)
+        except OperatorError as error:
+            raise Refusal(error.code, error.message, error.hint) from None
+        for role, spec in specs.items():
+            shape = given[role].array.shape
+            if shape != spec.shape:
+                raise damaged(f"its {role} is {list(shape)}, but has to be {list(spec.shape)}")
+        origins = [w.origin for w in given.values() if w.origin]
+        name = self.names.node(label, op.name, origins)
+        params: dict[str, Expression] = {
+            role: Constant(values) for role, values in part.op.constants().items()
+        }
+        for role, spec in specs.items():
+            parameter = Parameter(f"{name}.{role}", spec.shape, spec.init, spec.learned)
+            params[role] = self._stored(parameter, given[role])
+        return self.graph.add(name, part.op, operands, params)
+
+    def _stored(self, parameter: Parameter, weight: Weight) -> Parameter:
+        """The parameter, or the one that has the same numbers already."""
+        array = weight.array
+        place = (array.__array_interface__["data"][0], array.strides)
+        key = (place, parameter.shape, parameter.init)
+        if key in self._parameters:
+            return self._parameters[key][0]
+        self._parameters[key] = parameter, array
+        self.weights[parameter.name] = array
+        if weight.origin:
+            self.origins[parameter.name] = weight.origin
+        return parameter
+
+    def with_weight(self, node: Node, role: str, weight: Weight) -> Node:
+        """The node with other numbers for a parameter, a bias that it had not perhaps."""
+        op = node.op
+        if isinstance(op, Linear) and role == "bias":
+            op = op.with_bias()
+        (x,) = self.graph.input_types(node)
+        spec = op.parameters([x])[role]
+        if weight.array.shape != spec.shape:
+            raise damaged(f"its operand is {list(weight.array.shape)}, not {list(spec.shape)}")
+        parameter = Parameter(f"{node.name}.{role}", spec.shape, spec.init, spec.learned)
+        self.weights.pop(parameter.name, None)
+        stored = self._stored(parameter, weight)
+        changed = Node.of(node.name, [(op, {**node.params, role: stored})], [x])
+        return self.graph.put(changed, self.graph.producers(node))
+
+    def is_zero(self, node: Node, role: str) -> bool:
+        """Whether a parameter is made of zeros."""
+        parameter = node.params[role]
+        assert isinstance(parameter, Parameter)
+        return not self.weights[parameter.name].any()
+
+    def once(self, key: Any, op: Operator, operands: Sequence[Node], label: str) -> Node:
+        """A node without parameters, made at the first time that it is asked for."""
+        full = (key, op, *(operand.name for operand in operands))
+        if full not in self._nodes:
+            self._nodes[full] = self.add(op, operands, label).name
+        return self.graph[self._nodes[full]]
+
+    # Values as nodes
+
+    def element(self, value: Value) -> Node:
+        """The node whose elements the value has, wherever they are. Padding is refused."""
+        if any(map(any, value.pads)):
+            raise unsupported("padding is read here that is no part of a convolution or pool")
+        return self._computed(value.function, self.graph[value.node], value.label)
+
+    def vector(self, value: Value) -> Node | None:
+        """The node of a value [batch, channels, 1, ...] that is a vector of the graph."""
+        node = self.element(value)
+        column = (*natural(node.type.shape), *((),) * (len(value.layout) - 2))
+        return node if node.type.rank == 0 and value.layout == column else None
+
+    def plain(self, value: Value) -> Node:
+        """The node [batch, *shape] of a value."""
+        return self.arranged(self.element(value), value.layout, value.label)
+
+    def arranged(self, node: Node, layout: Layout, label: str) -> Node:
+        """A node with its elements laid out as its axes. Raises Refusal."""
+        if layout[:1] != ((BATCH_FACTOR,),):
+            raise Refusal("E0804", "the batch is no longer the first axis")
+        if layout == natural(node.type.shape):
+            return node
+        shape = sizes_of(layout)[1:]
+        flat = [f for axis in natural(node.type.shape)[1:] for f in axis]
+        if [f for axis in layout[1:] for f in axis] == flat and len(shape) == 1:
+            return self.once("flatten", Flatten(), [node], label)
+        groups = _shuffled(layout, node.type)
+        if groups:
+            return self.once("shuffle", Shuffle(groups), [node], label)
+        raise unsupported(
+            f"the elements of a {node.type} would have to be moved to {'x'.join(map(str, shape))}"
+        )
+
+    def _computed(self, function: Function, node: Node, label: str) -> Node:
+        """The node that computes a function of a node's elements."""
+        if function == X:
+            return node
+        key = (function, node.name)
+        if key not in self._nodes:
+            self._nodes[key] = self._compute(function, node, label).name
+        return self.graph[self._nodes[key]]
+
+    def _compute(self, function: Function, node: Node, label: str) -> Node:
+        kind, arguments = function.kind, function.arguments
+        found = kind if arguments == (X,) and isinstance(kind, Operator) else None
+        found = found or activation_of(function) or _clamp(function)
+        if found:
+            inner = X if not isinstance(found, Clamp | Relu6) else _clamped(function)
+            return self.add(found, [self._computed(inner, node, f"{label}_in")], label)
+        inner, factor, shift = affine(function)
+        if inner is not function:
+            operand = self._computed(inner, node, f"{label}_in")
+            return self.add(Scale((factor,), (shift,)), [operand], label)
+        if isinstance(kind, Operator):
+            (argument,) = arguments
+            assert isinstance(argument, Function)
+            return self.add(kind, [self._computed(argument, node, f"{label}_in")], label)
+        return self._primitive(kind, arguments, node, label)
+
+    def _primitive(self, kind: str, arguments: Sequence[Argument], node: Node, label: str) -> Node:
+        """A join of two functions of a node, or a function that has an operator of its own."""
+        joins: dict[str, type[Operator]] = {"add": Add, "multiply": Mul, "maximum": Max}
+        names = {"subtract": "sub", "divide": "div", "minimum": "min", "absolute": "abs"}
+        op = joins.get(kind) or BY_NAME.get(names.get(kind, kind))
+        functions = [a for a in arguments if isinstance(a, Function)]
+        if op is None or len(functions) < len(arguments):
+            raise Refusal("E0802", f"there is nothing in cnndsl for this use of {kind!r}")
+        operands = [self._computed(a, node, f"{label}_{i}") for i, a in enumerate(functions)]
+        return self.add(op(), operands, label)
+
+
+def _shuffled(layout: Layout, x: TensorType) -> int | None:
+    """The groups of the channel shuffle that makes a layout of a node."""
+    plain = natural(x.shape)
+    match layout[1]:
+        case (Factor(0, int(inner), 1), Factor(0, int(groups), step)) if (
+            layout[2:] == plain[2:] and step == inner and inner * groups == x.channels
+        ):
+            return groups
+    return None
+
+
+def _clamp(function: Function) -> Operator | None:
+    """A clamp, if the function is one on both sides or one."""
+    low, high, inner = _limits(function)
+    if inner is function or (low, high) == (0.0, FLOAT_MAX):
+        return None
+    return Relu6() if (low, high) == (0, 6) else Clamp(low, high)
+
+
+def _clamped(function: Function) -> Function:
+    return _limits(function)[2]
+
+
+def _limits(function: Function) -> tuple[float, float, Function]:
+    """Limits of the function, and what is limited."""
+    low, high, inner = -FLOAT_MAX, FLOAT_MAX, function
+    match inner:
+        case Function("minimum", (Function() as a, float(limit)) | (float(limit), Function() as a)):
+            high, inner = limit, a
+    match inner:
+        case Function("maximum", (Function() as a, float(limit)) | (float(limit), Function() as a)):
+            low, inner = limit, a
+        case Function(Relu(), (Function() as a,)):
+            low, inner = 0.0, a
+    return (low, high, inner) if low <= high else (low, high, function)

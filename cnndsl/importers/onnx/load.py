@@ -1,0 +1,70 @@
+"""From a file to a graph with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnndsl.diagnostics import CnnError, Diagnostic
+from cnndsl.importers.onnx.model import Model, view
+from cnndsl.importers.onnx.names import stem
+from cnndsl.importers.onnx.reader import Reader
+from cnndsl.importers.onnx.refusal import Refusal
+from cnndsl.ir.graph import Graph
+
+FILE_BYTES = 2**31
+"""Size of a model without its external files; protobuf takes no more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """The graph of a model, its weights, and the initialiser that each of these comes from."""
+
+    graph: Graph
+    weights: Mapping[str, NDArray[Any]]
+    origins: Mapping[str, str]
+
+
+def load(
+    path: Path,
+    outputs: Sequence[str] | None = None,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Imported:
+    """The graph of an ONNX model, down to the tensors that `outputs` names.
+
+    `input_shapes` replace the shapes of one sample, channels first. Raises CnnError: E0601 if
+    the file cannot be read, E0801 to E0807 with all that cannot be understood.
+    """
+    try:
+        made = Reader(_model(path, outputs), input_shapes or {}).read()
+    except Refusal as error:
+        diagnostic = Diagnostic(
+            error.code, f"{path}: {error.message}", hint=error.hint, file=str(path)
+        )
+        raise CnnError([diagnostic], usage=error.code != "E0802") from None
+    made.graph.name = stem(path.stem).replace(".", "_") or "network"
+    weights = {name: np.ascontiguousarray(array) for name, array in made.weights.items()}
+    return Imported(made.graph, weights, made.origins)
+
+
+def _model(path: Path, outputs: Sequence[str] | None) -> Model:
+    import onnx
+
+    try:
+        if path.stat().st_size > FILE_BYTES:
+            raise Refusal("E0805", f"the file has more than {FILE_BYTES:,} bytes")
+        content = path.read_bytes()
+    except OSError as error:
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
+    try:
+        return view(onnx.ModelProto.FromString(content), path.parent, outputs)
+    except (Refusal, CnnError, MemoryError):
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise Refusal("E0801", f"it is not an ONNX model ({reason[:80]})") from None

@@ -1,0 +1,230 @@
+"""A checked view of an ONNX graph, in plain data: nothing behind it touches protobuf.
+
+Functions of the model are inlined, nodes are in the order of computation, and what the wanted
+outputs do not need is left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import AttributeProto, GraphProto, ModelProto, ValueInfoProto
+
+from cnndsl.importers.onnx.refusal import Refusal, damaged
+from cnndsl.importers.onnx.tensors import Tensors
+
+OLDEST_OPSET, NEWEST_OPSET = 7, onnx.defs.onnx_opset_version()
+STANDARD = ("", "ai.onnx")
+NODES = 100_000
+"""Nodes of a model, its functions inlined."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node of the model. A missing operand is an empty name."""
+
+    kind: str
+    domain: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        """As messages name it."""
+        name = self.name or next((f"of {output}" for output in self.outputs if output), "")
+        kind = self.kind if self.domain in STANDARD else f"{self.domain}.{self.kind}"
+        return f"{kind} {name!r}"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An input of the model. Open axes have their name, or none; None if the rank is unknown."""
+
+    name: str
+    dtype: int
+    shape: tuple[int | str, ...] | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a model says, of the wanted outputs alone."""
+
+    name: str
+    opset: int
+    inputs: tuple[Declared, ...]
+    outputs: tuple[str, ...]
+    steps: tuple[Step, ...]
+    tensors: Tensors
+    uses: Counter[str] = field(default_factory=Counter)
+
+
+def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Model:
+    """The model as plain data. Raises Refusal if it contradicts itself."""
+    opset = _opset(proto)
+    if proto.functions:
+        proto = _inlined(proto)
+    graph = proto.graph
+    if len(graph.node) > NODES:
+        raise Refusal("E0805", f"the model has more than {NODES:,} nodes")
+    tensors = Tensors(graph, folder)
+    steps = [_step(node, tensors) for node in graph.node]
+    inputs = [_declared(info) for info in graph.input if info.name not in tensors]
+    makers = _makers(steps, [item.name for item in inputs], tensors)
+    wanted = _wanted(graph, outputs, makers, inputs)
+    ordered = _needed(steps, wanted, makers)
+    uses = Counter(name for step in ordered for name in step.inputs)
+    uses.update(wanted)
+    used = tuple(item for item in inputs if item.name in uses)
+    return Model(graph.name, opset, used, tuple(wanted), tuple(ordered), tensors, uses)
+
+
+def _opset(proto: ModelProto) -> int:
+    versions = [item.version for item in proto.opset_import if item.domain in STANDARD]
+    if not proto.HasField("graph") or not versions:
+        raise damaged("there is no graph, or no operator set")
+    (version, *_) = versions
+    if not OLDEST_OPSET <= version <= NEWEST_OPSET:
+        raise Refusal(
+            "E0802",
+            f"the model has the operator set {version}; {OLDEST_OPSET} to {NEWEST_OPSET} are read",
+            "export it again, or convert it with onnx.version_converter",
+        )
+    return version
+
+
+def _inlined(proto: ModelProto) -> ModelProto:
+    """The model without functions of its own."""
+    from onnx import inliner
+
+    bodies = {(f.domain, f.name): f for f in proto.functions}
+    sizes: dict[tuple[str, str], int] = {}
+    calls = {
+        key: [(n.domain, n.op_type) for n in f.node if (n.domain, n.op_type) in bodies]
+        for key, f in bodies.items()
+    }
+    try:
+        order = list(TopologicalSorter(calls).static_order())
+    except CycleError:
+        raise damaged("a function of the model calls itself") from None
+    for key in order:
+        nodes = bodies[key].node
+        sizes[key] = sum(sizes.get((n.domain, n.op_type), 1) for n in nodes)
+    total = sum(sizes.get((n.domain, n.op_type), 1) for n in proto.graph.node)
+    if total > NODES:
+        raise Refusal("E0805", f"the model has more than {NODES:,} nodes")
+    return inliner.inline_local_functions(proto)
+
+
+def _step(node: onnx.NodeProto, tensors: Tensors) -> Step:
+    attributes = {item.name: _attribute(item, tensors) for item in node.attribute}
+    return Step(
+        node.op_type,
+        node.domain,
+        node.name,
+        tuple(node.input),
+        tuple(node.output),
+        attributes,
+    )
+
+
+def _attribute(item: AttributeProto, tensors: Tensors) -> Any:
+    """A number, text, list or array; a graph or something rare as None."""
+    match item.type:
+        case AttributeProto.FLOAT:
+            return float(item.f)
+        case AttributeProto.INT:
+            return int(item.i)
+        case AttributeProto.STRING:
+            return item.s.decode("utf-8", "replace")
+        case AttributeProto.TENSOR:
+            return tensors.array(item.t)
+        case AttributeProto.FLOATS:
+            return list(item.floats)
+        case AttributeProto.INTS:
+            return list(item.ints)
+        case AttributeProto.STRINGS:
+            return [text.decode("utf-8", "replace") for text in item.strings]
+    return None
+
+
+def _declared(info: ValueInfoProto) -> Declared:
+    if not info.type.HasField("tensor_type"):
+        raise damaged(f"the input {info.name!r} is no tensor")
+    kind = info.type.tensor_type
+    if not kind.HasField("shape"):
+        return Declared(info.name, kind.elem_type, None)
+    dims: list[int | str] = []
+    for dim in kind.shape.dim:
+        known = dim.WhichOneof("value") == "dim_value"
+        if known and dim.dim_value < 1 and dims:
+            raise damaged(f"the input {info.name!r} has an axis of size {dim.dim_value}")
+        dims.append(dim.dim_value if known and dim.dim_value > 0 else dim.dim_param)
+    return Declared(info.name, kind.elem_type, tuple(dims))
+
+
+def _makers(steps: Sequence[Step], inputs: Collection[str], tensors: Tensors) -> dict[str, Step]:
+    """What makes each tensor. Raises Refusal for a tensor that is made twice, or by nothing."""
+    if len(set(inputs)) != len(inputs):
+        raise damaged("two inputs have one name")
+    makers: dict[str, Step] = {}
+    for step in steps:
+        for name in filter(None, step.outputs):
+            if name in makers or name in inputs or name in tensors:
+                raise damaged(f"the tensor {name!r} is made twice")
+            makers[name] = step
+    for step in steps:
+        for name in filter(None, step.inputs):
+            if name not in makers and name not in inputs and name not in tensors:
+                raise damaged(f"{step} reads the tensor {name!r}, which nothing makes")
+    return makers
+
+
+def _wanted(
+    graph: GraphProto,
+    outputs: Sequence[str] | None,
+    makers: Mapping[str, Step],
+    inputs: Sequence[Declared],
+) -> list[str]:
+    """The names of the outputs: those of the model, or those that are asked for."""
+    from cnndsl.diagnostics.spelling import did_you_mean
+
+    declared = [info.name for info in graph.output]
+    known = {*makers, *(item.name for item in inputs)}
+    for name in outputs or ():
+        if name not in known:
+            hint = did_you_mean(name, known) or f"outputs of the model: {', '.join(declared)}"
+            raise Refusal("E0807", f"the model has no tensor {name!r}", hint)
+    wanted = list(dict.fromkeys(outputs or declared))
+    if not wanted:
+        raise damaged("the model has no output")
+    for name in wanted:
+        if name not in known:
+            raise damaged(f"nothing makes the output {name!r}")
+    return wanted
+
+
+def _needed(steps: Sequence[Step], wanted: Sequence[str], makers: Mapping[str, Step]) -> list[Step]:
+    """The nodes that the outputs need, each behind those that it reads."""
+    places = {id(step): index for index, step in enumerate(steps)}
+    before: dict[int, list[int]] = {}
+    waiting = [places[id(makers[name])] for name in wanted if name in makers]
+    while waiting:
+        place = waiting.pop()
+        if place not in before:
+            reads = [makers[name] for name in steps[place].inputs if name in makers]
+            before[place] = [places[id(step)] for step in reads]
+            waiting += before[place]
+    order = sorted(before)
+    if any(place <= needed for place in order for needed in before[place]):
+        try:
+            order = list(TopologicalSorter(before).static_order())
+        except CycleError:
+            raise damaged("the nodes of the model read one another in a circle") from None
+    return [steps[place] for place in order]

@@ -1,0 +1,63 @@
+"""Names of nodes, from those that an exporter gave to nodes and weights."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+_ROLES = re.compile(
+    r"[._/](weights?|bias(es)?|kernel|gamma|beta|scale|moving_(mean|variance)|running_(mean|var)"
+    r"|mean|var|[wbsWB]|riv|rm)(_?[0-9]+)?(:0)?$"
+)
+"""What the name of a weight ends with, behind that of its layer."""
+
+_NUMBER = re.compile(r"(\w+::\w*|val|tensor|[a-z]{0,2})_?[0-9.]+$")
+"""Names that only count, as exporters give them to what had none."""
+
+
+class Names:
+    """The names that are taken."""
+
+    def __init__(self) -> None:
+        self._used: Counter[str] = Counter()
+
+    def taken(self, name: str) -> str:
+        """The name, with a number if there is one like it already."""
+        wanted = name
+        while self._used[wanted]:
+            self._used[name] += 1
+            wanted = f"{name}_{self._used[name]}"
+        self._used[wanted] += 1
+        return wanted
+
+    def node(self, label: str, operator: str, weights: Sequence[str]) -> str:
+        """A name for a node: that of its weights' layer, that of the model's node, or its kind."""
+        layers = {_ROLES.sub("", name) for name in weights if _ROLES.search(name)}
+        name = stem(layers.pop()) if len(layers) == 1 else ""
+        return self.taken(name or stem(label) or f"{operator}{1 + self._count(operator)}")
+
+    def _count(self, operator: str) -> int:
+        key = f" {operator}"
+        self._used[key] += 1
+        return self._used[key] - 1
+
+
+def stem(name: str) -> str:
+    """A name as a path of the language; empty for a mere number.
+
+    PyTorch's exporter writes `/layer1/layer1.0/conv1/Conv`: what repeats the part before it is
+    kept once.
+    """
+    if _NUMBER.match(name):
+        return ""
+    parts: list[str] = []
+    for part in name.split("/"):
+        if parts and part.startswith(f"{parts[-1]}."):
+            parts.pop()
+        parts.append(part)
+    path = ".".join(filter(None, parts))
+    clean = re.sub(r"[^A-Za-z0-9_.]+", "_", path)
+    words = [word for word in clean.split(".") if word.strip("_")]
+    text = ".".join(words)
+    return f"n{text}" if text[:1].isdigit() else text

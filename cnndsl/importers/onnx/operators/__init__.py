@@ -1,0 +1,33 @@
+"""How each operator of ONNX is read: one file for each family."""
+
+from __future__ import annotations
+
+from cnndsl.importers.onnx.operators import (
+    activation,
+    convolution,
+    dense,
+    join,
+    normalisation,
+    pooling,
+    refused,
+    shape,
+)
+from cnndsl.importers.onnx.operators.common import Read
+
+REFUSED = refused.OPERATORS
+"""Operators that are refused, each with its reason."""
+
+FAMILIES = {
+    "Convolutions": convolution.OPERATORS,
+    "Fully connected layers": dense.OPERATORS,
+    "Pooling and reductions": pooling.OPERATORS,
+    "Normalisation": normalisation.OPERATORS,
+    "Functions of single elements": activation.OPERATORS,
+    "Joins": join.OPERATORS,
+    "Shapes and positions": shape.OPERATORS,
+}
+
+OPERATORS: dict[str, Read] = {
+    name: read for family in FAMILIES.values() for name, read in family.items()
+} | REFUSED
+"""Every operator that is read, and those that are refused with a reason."""

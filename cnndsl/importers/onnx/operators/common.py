@@ -1,0 +1,87 @@
+"""What several families share: padding, windows, constants for each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from cnndsl.importers.onnx.builder import Weight
+from cnndsl.importers.onnx.layout import Axis, Factor, normal
+from cnndsl.importers.onnx.refusal import damaged, unsupported
+from cnndsl.importers.onnx.site import Site
+from cnndsl.importers.onnx.values import Array, Known, Tensor, Value
+from cnndsl.ir.attributes import Padding
+from cnndsl.ir.graph import Node
+
+Read: TypeAlias = Callable[[Site], Tensor | list[Tensor]]
+"""Reads a node of the model: makes nodes of the graph, and returns its results."""
+
+MODES = {
+    "NOTSET": None,
+    "": None,
+    "VALID": "valid",
+    "SAME_UPPER": "same_upper",
+    "SAME_LOWER": "same_lower",
+}
+
+
+def padding(site: Site, rank: int) -> Padding:
+    """The padding of a window, by mode or by numbers."""
+    mode = site.text("auto_pad", "NOTSET")
+    if mode not in MODES:
+        raise damaged(f"its auto_pad is {mode!r}")
+    if MODES[mode] is not None:
+        return str(MODES[mode])
+    pads = site.integers("pads", 2 * rank) or [0] * (2 * rank)
+    if any(not 0 <= count < 2**31 for count in pads):
+        raise unsupported(f"its pads are {pads}")
+    return tuple(zip(pads[:rank], pads[rank:], strict=True))
+
+
+def weight(site: Site, place: int) -> Weight:
+    """A constant operand as the numbers of a parameter."""
+    return weight_of(site.known(place), site.array(place))
+
+
+def weight_of(known: Known, array: Array) -> Weight:
+    """Numbers of a constant, moved or not, as those of a parameter."""
+    if not np.issubdtype(array.dtype, np.floating):
+        raise unsupported(f"its weights are {array.dtype}")
+    return Weight(array.astype(np.float32, copy=False), known.origin)
+
+
+def channels_of(node: Node) -> Axis:
+    """The axis of the channels of a node."""
+    return normal([Factor(0, node.type.channels)])
+
+
+def along_channels(site: Site, value: Value, axis: int = 1) -> Node:
+    """The node of a value whose axis is the channels, wherever the other axes are.
+
+    Where it is not, the node is the value as it lies; the axis has to be 1 then.
+    """
+    node = site.element(value)
+    if axis < len(value.layout) and value.layout[axis] == channels_of(node):
+        return node
+    if axis != 1:
+        raise unsupported(f"axis {axis} is not that of the channels")
+    return site.plain(value)
+
+
+def padded_map(site: Site, value: Value, pad: Padding, fill: float) -> tuple[Node, Padding]:
+    """A map, and the padding of a window in it with that of a Pad before it.
+
+    Padding of another number than `fill`, or beside a mode, is computed by itself.
+    """
+    bare = replace(value, pads=())
+    if not any(map(any, value.pads)):
+        return site.plain(bare), pad
+    first, *spatial = value.pads
+    if any(first) or value.fill != fill or (isinstance(pad, str) and pad != "valid"):
+        return site.plain(value), pad
+    own = pad if not isinstance(pad, str) else ((0, 0),) * len(spatial)
+    pairs = zip(own, spatial, strict=True)
+    return site.plain(bare), tuple((a + c, b + d) for (a, b), (c, d) in pairs)

@@ -1,0 +1,94 @@
+"""Fully connected layers, and what reads them as products of matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnndsl.importers.onnx.builder import Weight
+from cnndsl.importers.onnx.layout import Layout, natural, normal
+from cnndsl.importers.onnx.operators.common import Read, channels_of, weight_of
+from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
+from cnndsl.importers.onnx.site import Site
+from cnndsl.importers.onnx.values import Array, Known, Value
+from cnndsl.ir.graph import Node
+from cnndsl.ir.operators import Conv, FullyConnected
+
+
+def gemm(site: Site) -> Value:
+    """`fc`; alpha and beta go into the weights."""
+    if site.whole("transA"):
+        raise Refusal("E0804", "it reads the batch as columns")
+    known = site.known(1)
+    matrix = site.array(1)
+    if matrix.ndim != 2:
+        raise damaged(f"its weight has {matrix.ndim} axes")
+    rows = matrix if site.whole("transB") else matrix.T
+    weights = {"weight": _scaled(known, rows, site.number("alpha", 1.0))}
+    if site.has(2) and site.number("beta", 1.0):
+        bias = site.array(2)
+        if bias.size not in (1, rows.shape[0]) or bias.shape[:-1] not in ((), (1,)):
+            raise unsupported(f"its bias is {list(bias.shape)}")
+        flat = np.broadcast_to(bias.reshape(-1), rows.shape[:1])
+        weights["bias"] = _scaled(site.known(2), flat, site.number("beta", 1.0))
+    return _fully_connected(site, site.value(0), weights)
+
+
+def _scaled(known: Known, array: Array, factor: float) -> Weight:
+    """Numbers times a factor; by 1 they are still those of the initialiser."""
+    if factor == 1:
+        return weight_of(known, array)
+    return Weight(weight_of(known, array).array * np.float32(factor))
+
+
+def _fully_connected(site: Site, x: Value, weights: dict[str, Weight]) -> Value:
+    if len(x.layout) != 2:
+        raise damaged(f"its operand has {len(x.layout)} axes, not 2")
+    node = site.element(x)
+    given = weights["weight"]
+    order = _columns(x.layout, node)
+    if order is None or given.array.shape[1] != node.type.elements:
+        node = site.plain(x)
+    elif not np.array_equal(order, np.arange(len(order))):
+        inverse = np.empty_like(order)
+        inverse[order] = np.arange(len(order))
+        weights = {**weights, "weight": Weight(given.array[:, inverse])}
+    op = FullyConnected(given.array.shape[0], bias="bias" in weights)
+    return site.result(site.add(op, node, weights=weights))
+
+
+def _columns(layout: Layout, node: Node) -> Array | None:
+    """For each column of the rows the place of its element in a node; None if some are open."""
+    if node.type.is_open or layout[:1] != natural(())[:1]:
+        return None
+    sizes = [size for size in node.type.shape if isinstance(size, int)]
+    steps = [int(np.prod(sizes[axis + 1 :])) for axis in range(len(sizes))]
+    order = np.zeros(1, np.int64)
+    for factor in layout[1]:
+        assert isinstance(factor.size, int)
+        digits = np.arange(factor.size) * factor.step * steps[factor.axis]
+        order = (order[:, None] + digits).ravel()
+    return order if len(order) == node.type.elements else None
+
+
+def matmul(site: Site) -> Value:
+    """`fc` on rows; on the channels of maps, which then come last, a `conv` of one position."""
+    known = site.known(1)
+    matrix = site.array(1)
+    x = site.value(0)
+    if matrix.ndim != 2:
+        raise unsupported(f"its second operand is {list(matrix.shape)}")
+    given = weight_of(known, matrix.T)
+    if len(x.layout) == 2:
+        return _fully_connected(site, x, {"weight": given})
+    node = site.element(x)
+    if x.layout[-1] != channels_of(node) or node.type.rank not in (1, 2, 3):
+        raise unsupported("it does not go along the channels")
+    kernel = (1,) * node.type.rank
+    array = given.array.reshape(*given.array.shape, *kernel)
+    op = Conv(array.shape[0], kernel, bias=False)
+    made = site.add(op, node, weights={"weight": Weight(array, given.origin)})
+    channels = normal(natural(made.type.shape)[1])
+    return site.result(made).moved((*x.layout[:-1], channels))
+
+
+OPERATORS: dict[str, Read] = {"Gemm": gemm, "MatMul": matmul}

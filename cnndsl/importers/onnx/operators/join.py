@@ -1,0 +1,219 @@
+"""Joins of values, and of a value with constants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cnndsl.importers.onnx.builder import Weight
+from cnndsl.importers.onnx.functions import LARGEST, X, made
+from cnndsl.importers.onnx.layout import BATCH_FACTOR, normal
+from cnndsl.importers.onnx.operators.activation import applied
+from cnndsl.importers.onnx.operators.common import Read, channels_of, weight_of
+from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
+from cnndsl.importers.onnx.site import Site
+from cnndsl.importers.onnx.values import Array, Known, Tensor, Value
+from cnndsl.ir.graph import Node
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import (
+    BY_NAME,
+    Add,
+    Affine,
+    Average,
+    Concat,
+    Conv,
+    FullyConnected,
+    Input,
+    Max,
+    Mul,
+    Scale,
+)
+
+JOINS: dict[str, type[Operator]] = {"add": Add, "multiply": Mul, "maximum": Max}
+NAMES = {"subtract": "sub", "divide": "div", "minimum": "min"}
+"""Joins by numpy's names, and the language's names of those that may come."""
+
+
+def _binary(name: str, describe: str) -> Read:
+    def read(site: Site) -> Tensor:
+        operands = [site.operand(place) for place in range(len(site.step.inputs))]
+        result = operands[0]
+        for other in operands[1:]:
+            result = _joined(site, name, result, other)
+        return result
+
+    read.__doc__ = describe
+    return read
+
+
+def _joined(site: Site, name: str, a: Tensor, b: Tensor) -> Value:
+    if isinstance(a, Value) and isinstance(b, Value):
+        return _of_values(site, name, [a, b])
+    value, known, turned = (a, b, False) if isinstance(a, Value) else (b, a, True)
+    assert isinstance(value, Value)
+    assert isinstance(known, Known)
+    if known.is_symbolic:
+        raise unsupported("an operand depends on an open size", "give the inputs known sizes")
+    if known.array.size == 1 and known.array.ndim <= len(value.layout):
+        number = float(known.array.ravel()[0])
+        return applied(
+            site, value, lambda x: made(name, number, x) if turned else made(name, x, number)
+        )
+    return _with_channels(site, name, value, known, turned)
+
+
+def _of_values(site: Site, name: str, values: Sequence[Value]) -> Value:
+    """Functions of one value are one function; anything else is a join."""
+    if any(v.integer for v in values):
+        raise unsupported("an operand holds whole numbers")
+    first, *others = values
+    alike = all((v.node, v.layout, v.pads) == (first.node, first.layout, ()) for v in values)
+    if alike and sum(v.function.size for v in values) <= LARGEST:
+        function = first.function
+        for other in others:
+            function = made(name, function, other.function)
+        return replace(first, function=function, label=site.label)
+    op = JOINS.get(name) or BY_NAME.get(NAMES.get(name, name))
+    if name == "subtract" and op is None:
+        negated = [applied(site, v, lambda x: made("negative", x)) for v in others]
+        return _of_values(site, "add", [first, *negated])
+    if op is None:
+        raise Refusal("E0802", "there is no such join of values in cnndsl")
+    return joined(site, op(), values)
+
+
+def joined(site: Site, op: Operator, values: Sequence[Value]) -> Value:
+    """A join of the elements of values of one layout, of vectors and maps, or as they lie."""
+    rank = max(len(v.layout) for v in values)
+    layouts = {v.layout for v in values}
+    nodes = [site.element(v) for v in values]
+    widest = max(zip(values, nodes, strict=True), key=lambda pair: pair[1].type.rank)
+    if len(layouts) == 1 and len({node.type for node in nodes}) == 1:
+        return site.result(site.add(op, *nodes)).moved(values[0].layout)
+    if len({len(v.layout) for v in values}) == 1 and all(
+        (node.type == widest[1].type and v.layout == widest[0].layout)
+        or _is_factor(site, v, node, widest[0], widest[1])
+        for v, node in zip(values, nodes, strict=True)
+    ):
+        return site.result(site.add(op, *nodes)).moved(widest[0].layout)
+    if any(len(v.layout) < rank for v in values):
+        raise unsupported("its operands differ in their number of axes")
+    made_node = site.add(op, *(site.plain(v) for v in values))
+    return site.result(made_node)
+
+
+def _is_factor(site: Site, value: Value, node: Node, wide: Value, map_: Node) -> bool:
+    """Whether a value is a vector with a number for each channel of a map."""
+    if node.type.rank or node.type.channels != map_.type.channels:
+        return False
+    places = [i for i, axis in enumerate(wide.layout) if axis == channels_of(map_)]
+    expected = tuple(
+        (BATCH_FACTOR,) if i == 0 else channels_of(node) if i in places[:1] else ()
+        for i in range(len(wide.layout))
+    )
+    return value.layout == expected
+
+
+def _with_channels(site: Site, name: str, x: Value, known: Known, turned: bool) -> Value:
+    """A constant with a number for each channel: `affine`, `scale`, or the bias of a layer."""
+    node = site.element(x)
+    numbers = _per_channel(site, x, node, known.array)
+    if numbers is None:
+        node = site.plain(x)
+        x = replace(site.result(node), label=site.label)
+        numbers = _per_channel(site, x, node, known.array)
+    if numbers is None:
+        raise unsupported(f"a constant {list(known.array.shape)} is no number for each channel")
+    vector = weight_of(known, numbers)
+    one, zero = (np.full(numbers.shape, n, np.float32) for n in (1, 0))
+    match name, turned:
+        case "add", _:
+            factor, shift = Weight(one), vector
+        case "subtract", False:
+            factor, shift = Weight(one), Weight(-vector.array)
+        case "subtract", True:
+            factor, shift = Weight(-one), vector
+        case "multiply", _:
+            factor, shift = vector, Weight(zero)
+        case "divide", False if vector.array.all():
+            factor, shift = Weight(1 / vector.array), Weight(zero)
+        case _:
+            raise Refusal("E0802", "there is no such join with a number for each channel")
+    if name == "add" and (biased := _biased(site, x, node, shift)):
+        return biased
+    if isinstance(node.op, Input):
+        op = Scale(tuple(map(float, factor.array)), tuple(map(float, shift.array)))
+        return site.same_places(x, node, site.add(op, node))
+    weights = {"weight": factor, "bias": shift}
+    return site.same_places(x, node, site.add(Affine(), node, weights=weights))
+
+
+def _per_channel(site: Site, x: Value, node: Node, array: Array) -> Array | None:
+    """The numbers of a constant for the channels of a node; None if it has others."""
+    rank = len(x.layout)
+    if array.ndim > rank:
+        return None
+    shape = (1,) * (rank - array.ndim) + array.shape
+    axes = [axis for axis, size in enumerate(shape) if size > 1]
+    if len(axes) != 1 or x.layout[axes[0]] != channels_of(node):
+        return None
+    if array.size != node.type.channels:
+        raise damaged(f"a constant {list(array.shape)} does not fit its other operand")
+    return array.reshape(-1)
+
+
+def _biased(site: Site, x: Value, node: Node, shift: Weight) -> Value | None:
+    """A sum behind a layer without a bias or a scaling without a shift, which it alone reads."""
+    graph = site.builder.graph
+    alone = site.alone(0 if isinstance(site.operands[0], Value) else 1)
+    if not alone or graph.consumers(node) or x.function != X:
+        return None
+    if isinstance(node.op, Conv | FullyConnected) and not node.op.bias:
+        return site.same_places(x, node, site.builder.with_weight(node, "bias", shift))
+    if isinstance(node.op, Affine) and site.builder.is_zero(node, "bias"):
+        return site.same_places(x, node, site.builder.with_weight(node, "bias", shift))
+    return None
+
+
+def mean(site: Site) -> Value:
+    """`average`."""
+    values = [site.value(place) for place in range(len(site.step.inputs))]
+    return values[0] if len(values) == 1 else joined(site, Average(), values)
+
+
+def concat(site: Site) -> Value:
+    """`concat` of channels."""
+    values = [site.value(place) for place in range(len(site.step.inputs))]
+    rank = len(values[0].layout)
+    axis = site.axis(rank, 1)
+    if len(values) == 1:
+        return values[0]
+    if any(len(v.layout) != rank for v in values):
+        raise damaged("its operands differ in their number of axes")
+    nodes = [site.element(v) for v in values]
+    rest = {(*v.layout[:axis], (), *v.layout[axis + 1 :]) for v in values}
+    along = all(v.layout[axis] == channels_of(node) for v, node in zip(values, nodes, strict=True))
+    if not along or len(rest) > 1 or len({node.type.rank for node in nodes}) > 1:
+        nodes = [site.plain(v) for v in values]
+        if axis != 1:
+            raise unsupported(f"it goes along axis {axis} of {rank}, not along the channels")
+        return site.result(site.add(Concat(), *nodes))
+    node = site.add(Concat(), *nodes)
+    layout = list(values[0].layout)
+    layout[axis] = normal(channels_of(node))
+    return site.result(node).moved(tuple(layout))
+
+
+OPERATORS: dict[str, Read] = {
+    "Add": _binary("add", "`add`; with constants a bias, `scale` or `affine`."),
+    "Sub": _binary("subtract", "`scale`, or `add` of the negative."),
+    "Mul": _binary("multiply", "`mul`; with constants `scale` or `affine`."),
+    "Div": _binary("divide", "By constants `scale` or `affine`."),
+    "Sum": _binary("add", "`add`."),
+    "Max": _binary("maximum", "`max`, `clamp`."),
+    "Min": _binary("minimum", "`clamp`."),
+    "Mean": mean,
+    "Concat": concat,
+}

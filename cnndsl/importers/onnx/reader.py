@@ -1,0 +1,150 @@
+"""From the nodes of a model to a graph, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NoReturn
+
+from cnndsl.diagnostics import CnnError, Diagnostic
+from cnndsl.importers.onnx.builder import Builder
+from cnndsl.importers.onnx.folding import folded
+from cnndsl.importers.onnx.layout import natural, permuted
+from cnndsl.importers.onnx.model import Declared, Model, Step
+from cnndsl.importers.onnx.names import stem
+from cnndsl.importers.onnx.operators import OPERATORS, REFUSED
+from cnndsl.importers.onnx.refusal import Refusal, unsupported
+from cnndsl.importers.onnx.site import Site
+from cnndsl.importers.onnx.tensors import FLOATS, FORMATS
+from cnndsl.importers.onnx.values import Known, Tensor, Value
+from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.operators import Identity, Input
+
+
+class Reader:
+    """The graph made so far, and what the tensors of the model are in it."""
+
+    def __init__(self, model: Model, shapes: Mapping[str, tuple[int, ...]]):
+        self.model = model
+        self.builder = Builder(stem(model.name) or "network")
+        self.tensors: dict[str, Tensor | None] = {}
+        self.findings: list[Diagnostic] = []
+        self._shapes = dict(shapes)
+
+    def read(self) -> Builder:
+        """The whole model. Raises CnnError with all that cannot be read."""
+        for declared in self.model.inputs:
+            with self._blaming(f"the input {declared.name!r}"):
+                self.tensors[declared.name] = None
+                self.tensors[declared.name] = self._input(declared)
+        if self._shapes:
+            known = f"inputs: {', '.join(self.builder.graph.inputs)}"
+            raise CnnError.of("E0604", f"no input {', '.join(self._shapes)}", hint=known)
+        for step in self.model.steps:
+            with self._blaming(str(step)):
+                self._read(step)
+        for name in self.model.outputs:
+            with self._blaming(f"the output {name!r}"):
+                self._output(name)
+        if self.findings:
+            raise CnnError(self.findings)
+        return self.builder
+
+    @contextmanager
+    def _blaming(self, place: str) -> Iterator[None]:
+        """Turns a refusal inside the block into a finding about a place."""
+        try:
+            yield
+        except Refusal as error:
+            message = f"{place}: {error.message}"
+            self.findings.append(Diagnostic(error.code, message, hint=error.hint))
+
+    # Inputs and outputs
+
+    def _input(self, declared: Declared) -> Value:
+        if declared.dtype not in FORMATS:
+            raise Refusal("E0802", "it does not hold numbers of a format that is read")
+        if declared.shape is None or len(declared.shape) < 2:
+            raise Refusal("E0804", "it has no axis beside the batch")
+        if len(declared.shape) > 5:
+            raise unsupported(f"it has {len(declared.shape)} axes, more than 5")
+        batch, *sizes = declared.shape
+        self.builder.batch = batch if isinstance(batch, int) else self.builder.batch
+        name = self.builder.names.taken(stem(declared.name) or "input")
+        order = self._channels_first(declared)
+        given = self._shapes.pop(name, None)
+        if given is not None and len(given) != len(sizes):
+            raise CnnError.of("E0604", f"the input {name!r} has {len(sizes)} axes")
+        dims = given or tuple(_open(name, axis, declared.shape[axis]) for axis in order[1:])
+        if isinstance(dims[0], OpenDim):
+            raise unsupported(
+                f"the number of its channels, {dims[0]}, is open",
+                f"--input-shape {name}={'x'.join('?' for _ in dims)}, with numbers",
+            )
+        self.builder.graph.add(name, Input(dims), [])
+        self.builder.graph.inputs.append(name)
+        back = [order.index(axis) for axis in range(len(order))]
+        layout = permuted(natural(dims), back)
+        return Value(name, layout, name, integer=declared.dtype not in FLOATS)
+
+    def _channels_first(self, declared: Declared) -> list[int]:
+        """The order of an input's axes in the graph: the channels come first.
+
+        An input is channels last if all that reads it moves its last axis to the front.
+        """
+        assert declared.shape
+        rank = len(declared.shape)
+        first = [0, rank - 1, *range(1, rank - 1)]
+        readers = [step for step in self.model.steps if declared.name in step.inputs]
+        turned = [s.kind == "Transpose" and s.attributes.get("perm") == first for s in readers]
+        is_output = declared.name in self.model.outputs
+        return first if turned and all(turned) and not is_output else list(range(rank))
+
+    def _output(self, name: str) -> None:
+        tensor = self.tensors.get(name)
+        if tensor is None:
+            return
+        if isinstance(tensor, Known):
+            raise unsupported("it does not depend on the inputs")
+        public = stem(name) or "output"
+        while public in self.builder.graph.outputs:
+            public += "_"
+        node = self.builder.vector(tensor) or self.builder.plain(tensor)
+        if node.name in self.builder.graph.inputs:
+            node = self.builder.add(Identity(), [node], f"{public}_copy")
+        self.builder.graph.outputs[public] = node.name
+
+    # Nodes of the model
+
+    def _read(self, step: Step) -> None:
+        operands = [self._operand(name) for name in step.inputs]
+        for name in step.outputs:
+            self.tensors[name] = None
+        site = Site(self.builder, self.model, step, operands)
+        function = OPERATORS.get(step.kind) if site.is_standard else None
+        if any(o is None for o, n in zip(operands, step.inputs, strict=True) if n):
+            if function is None or step.kind in REFUSED:
+                function(site) if function else _unknown()
+            return
+        result = folded(site) or (function or _unknown())(site)
+        results = result if isinstance(result, list) else [result]
+        for name, tensor in zip(step.outputs, results, strict=False):
+            if name:
+                self.tensors[name] = tensor
+        for name in step.outputs[len(results) :]:
+            if name and self.model.uses[name]:
+                raise unsupported(f"its output {name!r} is used")
+
+    def _operand(self, name: str) -> Tensor | None:
+        if not name or name in self.tensors:
+            return self.tensors.get(name)
+        return Known(self.model.tensors[name], name)
+
+
+def _open(name: str, axis: int, size: int | str) -> Dim:
+    """A size that is known, or a symbol."""
+    return size if isinstance(size, int) else OpenDim.symbol(stem(size) or f"{name}_{axis}")
+
+
+def _unknown() -> NoReturn:
+    raise Refusal("E0802", "there is nothing in cnndsl for this operator")

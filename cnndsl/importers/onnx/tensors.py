@@ -1,0 +1,130 @@
+"""The arrays that a model holds, in its file or in files beside it; they are read when needed."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, TensorProto, helper, numpy_helper
+
+from cnndsl.importers.onnx.refusal import Refusal, damaged
+
+Array: TypeAlias = NDArray[Any]
+
+FORMATS = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.BFLOAT16: "bfloat16",
+    TensorProto.INT64: "int64",
+    TensorProto.INT32: "int32",
+    TensorProto.INT16: "int16",
+    TensorProto.INT8: "int8",
+    TensorProto.UINT64: "uint64",
+    TensorProto.UINT32: "uint32",
+    TensorProto.UINT16: "uint16",
+    TensorProto.UINT8: "uint8",
+    TensorProto.BOOL: "bool",
+}
+"""Formats of numbers that are read, by numpy's names."""
+
+FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+
+ELEMENTS = 2**31
+"""Numbers of one array."""
+
+
+class Tensors:
+    """The initialisers of a graph, by name."""
+
+    def __init__(self, graph: GraphProto, folder: Path):
+        self._folder = folder
+        self._protos: dict[str, TensorProto] = {}
+        for proto in graph.initializer:
+            if proto.name in self._protos:
+                raise damaged(f"two initialisers are called {proto.name!r}")
+            self._protos[proto.name] = proto
+        if graph.sparse_initializer:
+            raise Refusal("E0802", "the model has sparse initialisers")
+        self._arrays: dict[str, Array] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._protos
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._arrays:
+            self._arrays[name] = self.array(self._protos[name])
+        return self._arrays[name]
+
+    def array(self, proto: TensorProto) -> Array:
+        """The array of a tensor; bfloat16 becomes float32. Raises Refusal."""
+        what = f"the tensor {proto.name!r}" if proto.name else "a constant"
+        if proto.data_type not in FORMATS:
+            names = TensorProto.DataType
+            known = proto.data_type in names.values()
+            shown = names.Name(proto.data_type) if known else str(proto.data_type)
+            raise Refusal("E0802", f"{what} holds {shown}, which is not read")
+        if any(size < 0 for size in proto.dims) or len(proto.dims) > 16:
+            raise damaged(f"{what} has the shape {list(proto.dims)[:16]}")
+        if math.prod(proto.dims) > ELEMENTS:
+            raise Refusal("E0805", f"{what} has more than {ELEMENTS:,} numbers")
+        if proto.HasField("segment"):
+            raise damaged(f"{what} is a part of another")
+        array = self._external(proto, what) if _is_external(proto) else _stored(proto, what)
+        return array.astype(np.float32) if proto.data_type == TensorProto.BFLOAT16 else array
+
+    def _external(self, proto: TensorProto, what: str) -> Array:
+        """Numbers in a file of the model's folder, or one in it."""
+        entries = {entry.key: entry.value for entry in proto.external_data}
+        try:
+            path = self._inside(entries.get("location", ""))
+            offset = int(entries.get("offset", 0))
+            dtype = helper.tensor_dtype_to_np_dtype(proto.data_type).newbyteorder("<")
+            count = math.prod(proto.dims)
+            length = int(entries.get("length", count * dtype.itemsize))
+            if offset < 0 or length != count * dtype.itemsize:
+                raise ValueError(f"{length} bytes for {count} numbers of {dtype.itemsize}")
+            if offset + length > path.stat().st_size:
+                raise ValueError(f"{path.name} is too short")
+            return np.fromfile(path, dtype, count, offset=offset).reshape(tuple(proto.dims))
+        except (OSError, ValueError) as error:
+            raise Refusal(
+                "E0806",
+                f"cannot read {what} from its file: {getattr(error, 'strerror', None) or error}",
+                "keep the model and its files in one folder",
+            ) from None
+
+    def _inside(self, location: str) -> Path:
+        """The regular file of a relative path that does not leave the folder, through links either.
+
+        Raises ValueError.
+        """
+        root = Path(os.path.realpath(self._folder))
+        path = Path(os.path.realpath(root / location))
+        if not location or os.path.isabs(location) or not path.is_relative_to(root):
+            raise ValueError(f"{location!r} is not in the folder of the model")
+        if not path.is_file():
+            raise ValueError(f"there is no file {location!r}")
+        return path
+
+
+def _is_external(proto: TensorProto) -> bool:
+    return proto.data_location == TensorProto.EXTERNAL
+
+
+def _stored(proto: TensorProto, what: str) -> Array:
+    """Numbers in the model itself, which must be as many as the shape says."""
+    dtype = helper.tensor_dtype_to_np_dtype(proto.data_type)
+    count = math.prod(proto.dims)
+    if proto.HasField("raw_data"):
+        fits = len(proto.raw_data) == count * dtype.itemsize
+    else:
+        field = helper.tensor_dtype_to_field(proto.data_type)
+        fits = len(getattr(proto, field)) == count
+    if not fits:
+        raise damaged(f"{what} does not hold the {count} numbers of its shape {list(proto.dims)}")
+    return numpy_helper.to_array(proto)

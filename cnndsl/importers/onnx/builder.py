@@ -141,6 +141,8 @@ class Builder:
 
     def vector(self, value: Value) -> Node | None:
         """The node of a value [batch, channels, 1, ...] that is a vector of the graph."""
+        if any(map(any, value.pads)):
+            return None
         node = self.element(value)
         column = (*natural(node.type.shape), *((),) * (len(value.layout) - 2))
         return node if node.type.rank == 0 and value.layout == column else None
@@ -197,6 +199,8 @@ class Builder:
         joins: dict[str, type[Operator]] = {"add": Add, "multiply": Mul, "maximum": Max}
         names = {"subtract": "sub", "divide": "div", "minimum": "min", "absolute": "abs"}
         op = joins.get(kind) or BY_NAME.get(names.get(kind, kind))
+        if kind == "subtract" and not op:
+            op, arguments = Add, (arguments[0], Function("negative", (arguments[1],)))
         functions = [a for a in arguments if isinstance(a, Function)]
         if op is None or len(functions) < len(arguments):
             raise Refusal("E0802", f"there is nothing in cnndsl for this use of {kind!r}")

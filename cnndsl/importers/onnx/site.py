@@ -198,7 +198,7 @@ class Site:
 
         The node has the elements of x, laid out as they are there, or in their natural order.
         """
-        layout = x.layout if node is self.element(x) else natural(made.type.shape)
+        layout = x.layout if node.name == self.element(x).name else natural(made.type.shape)
         return Value(made.name, layout, self.label)
 
     def relaid(self, x: Value, layout: Layout | None, target: Sequence[Dim]) -> Value:

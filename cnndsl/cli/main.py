@@ -23,6 +23,7 @@ from cnndsl.cli.common import show_error
 
 VERBS = (
     "check",
+    "import",
     "compile",
     "run",
     "bench",
@@ -53,7 +54,8 @@ class Verbs(click.Group):
         """The command that the verb's module defines."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"cnndsl.cli.{cmd_name}").command
+        module = "import_model" if cmd_name == "import" else cmd_name
+        command: click.Command = import_module(f"cnndsl.cli.{module}").command
         return command
 
     def resolve_command(

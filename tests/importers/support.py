@@ -25,7 +25,7 @@ TOLERANCE = 1e-5
 
 
 def model(text: str, opset: int = 17, **constants: Any) -> ModelProto:
-    """A model from the body of a graph in onnx's text form, with ' as quotes; the constants are initialisers."""
+    """A model from a graph in onnx's text form, with ' as quotes; constants are initialisers."""
     header = f'<ir_version: 8, opset_import: ["" : {opset}]> g '
     proto = onnx.parser.parse_model(header + text.replace("'", '"'))
     for name, array in constants.items():

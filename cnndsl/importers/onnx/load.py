@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.importers.onnx.model import Model, view
-from cnndsl.importers.onnx.names import stem
+from cnndsl.importers.onnx.names import identifier
 from cnndsl.importers.onnx.reader import Reader
 from cnndsl.importers.onnx.refusal import Refusal
 from cnndsl.ir.graph import Graph
@@ -23,7 +23,10 @@ FILE_BYTES = 2**31
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """The graph of a model, its weights, and the initialiser that each of these comes from."""
+    """The graph of a model, and its weights by name.
+
+    `origins` has the initialisers that are weights as they are.
+    """
 
     graph: Graph
     weights: Mapping[str, NDArray[Any]]
@@ -41,15 +44,26 @@ def load(
     the file cannot be read, E0801 to E0807 with all that cannot be understood.
     """
     try:
-        made = Reader(_model(path, outputs), input_shapes or {}).read()
+        model = _model(path, outputs)
+        made = Reader(model, input_shapes or {}).read()
     except Refusal as error:
         diagnostic = Diagnostic(
             error.code, f"{path}: {error.message}", hint=error.hint, file=str(path)
         )
         raise CnnError([diagnostic], usage=error.code != "E0802") from None
-    made.graph.name = stem(path.stem).replace(".", "_") or "network"
+    made.graph.name = name_of(path)
     weights = {name: np.ascontiguousarray(array) for name, array in made.weights.items()}
-    return Imported(made.graph, weights, made.origins)
+    origins = {
+        name: origin
+        for name, origin in made.origins.items()
+        if np.array_equal(model.tensors[origin], weights[name])
+    }
+    return Imported(made.graph, weights, origins)
+
+
+def name_of(path: Path) -> str:
+    """The name of the network of a file."""
+    return identifier(path.stem) or "network"
 
 
 def _model(path: Path, outputs: Sequence[str] | None) -> Model:

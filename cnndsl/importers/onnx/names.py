@@ -61,3 +61,8 @@ def stem(name: str) -> str:
     words = [word for word in clean.split(".") if word.strip("_")]
     text = ".".join(words)
     return f"n{text}" if text[:1].isdigit() else text
+
+
+def identifier(name: str) -> str:
+    """A name as one word of the language; empty for a mere number."""
+    return stem(name).replace(".", "_")

@@ -11,7 +11,7 @@ from cnndsl.importers.onnx.builder import Builder
 from cnndsl.importers.onnx.folding import folded
 from cnndsl.importers.onnx.layout import natural, permuted
 from cnndsl.importers.onnx.model import Declared, Model, Step
-from cnndsl.importers.onnx.names import stem
+from cnndsl.importers.onnx.names import identifier
 from cnndsl.importers.onnx.operators import OPERATORS, REFUSED
 from cnndsl.importers.onnx.refusal import Refusal, unsupported
 from cnndsl.importers.onnx.site import Site
@@ -26,7 +26,7 @@ class Reader:
 
     def __init__(self, model: Model, shapes: Mapping[str, tuple[int, ...]]):
         self.model = model
-        self.builder = Builder(stem(model.name) or "network")
+        self.builder = Builder("network")
         self.tensors: dict[str, Tensor | None] = {}
         self.findings: list[Diagnostic] = []
         self._shapes = dict(shapes)
@@ -70,7 +70,7 @@ class Reader:
             raise unsupported(f"it has {len(declared.shape)} axes, more than 5")
         batch, *sizes = declared.shape
         self.builder.batch = batch if isinstance(batch, int) else self.builder.batch
-        name = self.builder.names.taken(stem(declared.name) or "input")
+        name = self.builder.names.taken(identifier(declared.name) or "input")
         order = self._channels_first(declared)
         given = self._shapes.pop(name, None)
         if given is not None and len(given) != len(sizes):
@@ -106,7 +106,7 @@ class Reader:
             return
         if isinstance(tensor, Known):
             raise unsupported("it does not depend on the inputs")
-        public = stem(name) or "output"
+        public = identifier(name) or "output"
         while public in self.builder.graph.outputs:
             public += "_"
         node = self.builder.vector(tensor) or self.builder.plain(tensor)
@@ -143,7 +143,7 @@ class Reader:
 
 def _open(name: str, axis: int, size: int | str) -> Dim:
     """A size that is known, or a symbol."""
-    return size if isinstance(size, int) else OpenDim.symbol(stem(size) or f"{name}_{axis}")
+    return size if isinstance(size, int) else OpenDim.symbol(identifier(size) or f"{name}_{axis}")
 
 
 def _unknown() -> NoReturn:

@@ -62,6 +62,15 @@ def _selu(site: Site, x: Function) -> Function:
     return made("multiply", made(Elu(alpha), x), site.number("gamma", 1.0507009873554805))
 
 
+def _celu(site: Site, x: Function) -> Function:
+    alpha = site.number("alpha", 1.0)
+    return made("multiply", made(Elu(), made("divide", x, alpha)), alpha)
+
+
+def _one_and(x: Function) -> Function:
+    return made("add", made("absolute", x), 1.0)
+
+
 def _mish(site: Site, x: Function) -> Function:
     return made("multiply", x, made(Tanh(), made(Softplus(), x)))
 
@@ -121,6 +130,8 @@ OPERATORS: dict[str, Read] = {
     "PRelu": prelu,
     "Elu": _simple("`elu`.", _elu),
     "Selu": _simple("`elu`, scaled.", _selu),
+    "Celu": _simple("`elu`, scaled.", _celu),
+    "Softsign": _simple("A quotient.", lambda _, x: made("divide", x, _one_and(x))),
     "Sigmoid": _simple("`sigmoid`.", lambda _, x: made(Sigmoid(), x)),
     "Tanh": _simple("`tanh`.", lambda _, x: made(Tanh(), x)),
     "Softplus": _simple("`softplus`.", lambda _, x: made(Softplus(), x)),

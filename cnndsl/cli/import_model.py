@@ -1,0 +1,76 @@
+"""`cnndsl import`: a model of another format as a text and a file of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from cnndsl.cli import completion
+from cnndsl.cli.common import InputShape, Names, log, output_format_option
+from cnndsl.cli.outputs import check_output
+from cnndsl.cli.verb import Verb
+
+
+@click.command(
+    "import",
+    cls=Verb,
+    examples=(
+        "import resnet50.onnx",
+        "import detector.onnx --outputs backbone/stage4,backbone/stage5 -o imported/",
+    ),
+)
+@click.argument("model", type=click.Path(path_type=Path), shell_complete=completion.files)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="The folder to write into. Default: the present one.",
+)
+@click.option(
+    "--outputs", type=Names(), default=(), help="Tensors of the model to be the outputs instead."
+)
+@click.option(
+    "--output-map",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Rename rules for other weights with the names of the model.",
+)
+@click.option(
+    "--input-shape", "input_shapes", type=InputShape(), multiple=True, help="Replace a shape."
+)
+@output_format_option
+def command(
+    model: Path,
+    folder: Path,
+    outputs: Sequence[str],
+    output_map: Path | None,
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+) -> int:
+    """Write an ONNX model as NAME.cnn and NAME.safetensors."""
+    from cnndsl.diagnostics.units import exact, si
+    from cnndsl.importers.onnx.load import load, name_of
+    from cnndsl.importers.text import written
+    from cnndsl.runtime.files import atomic_write
+    from cnndsl.weights.files import save_safetensors
+
+    name = name_of(model)
+    text = check_output(folder / f"{name}.cnn", [model], network_text=True)
+    weights = check_output(folder / f"{name}.safetensors", [model], ".safetensors")
+    if output_map:
+        check_output(output_map, [model, text, weights])
+    found = written(load(model, outputs or None, dict(input_shapes)))
+    with atomic_write(text) as file:
+        file.write(found.text.encode())
+    save_safetensors(weights, found.weights, {"network": found.name, "model": model.name})
+    if output_map:
+        with atomic_write(output_map) as file:
+            file.write(found.rules().encode())
+    count = exact(sum(array.size for array in found.weights.values()))
+    log(f"{found.name}: {count} numbers in {len(found.weights)} parameters")
+    for path in (text, weights, *([output_map] if output_map else ())):
+        click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
+    return 0

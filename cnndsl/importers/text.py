@@ -1,0 +1,54 @@
+"""What was imported as a text of the language, with its weights under the names of the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cnndsl.decompile import decompile
+from cnndsl.diagnostics import Source
+from cnndsl.importers.onnx.load import Imported
+from cnndsl.ir.expressions import Parameter
+from cnndsl.language.elaborate import elaborate
+from cnndsl.language.loader import choose_network, load_unit
+from cnndsl.runtime.module import Array
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text, the weights by the names of its parameters, and where these come from.
+
+    `origins` has the names of the model for the weights that are in it as they are here.
+    """
+
+    name: str
+    text: str
+    weights: Mapping[str, Array]
+    origins: Mapping[str, str]
+
+    def rules(self) -> str:
+        """Rename rules from the names of the model, for other weights of the same network."""
+        lines = [
+            f"{origin} -> {name}\n"
+            for name, origin in self.origins.items()
+            if origin != name and not set(origin) & set("*{}# \t")
+        ]
+        return "".join(lines)
+
+
+def written(found: Imported) -> Written:
+    """The text of an imported graph. Raises CnnError beyond the limits of the language."""
+    name = found.graph.name
+    result = decompile(found.graph, name)
+    unit = load_unit(Source(f"{name}.cnn", result.text))
+    made = elaborate(unit, choose_network(unit, None)).sound().graph
+    names: dict[str, str] = {}
+    for node in found.graph.nodes():
+        other = made[result.names[node.name]]
+        for role, parameter in node.params.items():
+            target = other.params[role]
+            if isinstance(parameter, Parameter) and isinstance(target, Parameter):
+                names[target.name] = parameter.name
+    weights = {new: found.weights[old] for new, old in names.items()}
+    origins = {new: found.origins[old] for new, old in names.items() if old in found.origins}
+    return Written(made.name, result.text, weights, origins)

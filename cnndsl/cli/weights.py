@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +125,7 @@ def _graph(
     cls=Verb,
     examples=(
         "weights convert resnet50.pth --from torchvision --network resnet50",
+        "weights convert last.pt --network my_net.cnn --draft names.map",
         "weights convert last.pt --network my_net.cnn --weights-map names.map -o my.safetensors",
     ),
 )
@@ -145,6 +146,13 @@ def _graph(
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.safetensors.")
 @weights_map_option
+@click.option(
+    "--draft",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write rename rules to complete, if it is not certain what is what.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The pairing, for machines.")
 @network_options
 def convert_file(
     file: str,
@@ -152,24 +160,56 @@ def convert_file(
     network: str,
     output: Path | None,
     weights_map: str | None,
+    draft: Path | None,
+    as_json: bool,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
-    """Give the arrays of another framework the names and layouts of a network."""
+    """Give the arrays of another framework the names and layouts of a network.
+
+    Prints which layer of the file became which of the network.
+    """
     from cnndsl.diagnostics.units import si
-    from cnndsl.weights.conversion import convert
+    from cnndsl.runtime.files import atomic_write
+    from cnndsl.weights.conversion import UncertainError, convert
     from cnndsl.weights.files import load_weights, save_safetensors
     from cnndsl.weights.rename import load_rules
 
     if output:
         check_output(output, [file, network], ".safetensors")
     parsed = load_network(network, settings, input_shapes)
+    inputs = [file, parsed.file, weights_map]
     path = output or Path(f"{parsed.name}.safetensors")
-    check_output(path, [file, parsed.file], ".safetensors")
+    check_output(path, inputs, ".safetensors")
     rules = load_rules(weights_map) if weights_map is not None else None
-    bound = convert(load_weights(file), parsed, source, rules)
-    show(bound.warnings)
-    save_safetensors(path, bound.values, {"network": parsed.name})
-    log(f"{file} has all {len(bound.values)} parameters of {parsed.name}")
+    try:
+        found = convert(load_weights(file), parsed, source, rules)
+    except UncertainError as error:
+        if draft is not None:
+            check_output(draft, inputs)
+            with atomic_write(draft) as stream:
+                stream.write(error.draft.encode())
+            log(f"{draft}  a draft: edit the lines with a question mark")
+        raise
+    show(found.warnings)
+    save_safetensors(path, found.values, {"network": parsed.name})
+    log(f"{file} has all {len(found.values)} parameters of {parsed.name}, by {found.by}")
+    if as_json:
+        arrays = [
+            {"from": found.names[n], "to": n, "shape": a.shape} for n, a in found.values.items()
+        ]
+        print_json({"network": parsed.name, "by": found.by, "output": str(path), "arrays": arrays})
+        return 0
+    print_table(list(_layer_rows(found.names)))
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
     return 0
+
+
+def _layer_rows(names: Mapping[str, str]) -> Iterator[list[str]]:
+    """For each layer its name in the file, its name in the network, and its arrays' roles."""
+    layers: dict[tuple[str, str], list[str]] = {}
+    for target, name in names.items():
+        layer, _, role = target.rpartition(".")
+        layers.setdefault((name.rpartition(".")[0], layer), []).append(role)
+    for (source, layer), roles in layers.items():
+        yield [source, "->", layer, ", ".join(roles)]

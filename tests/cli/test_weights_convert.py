@@ -18,7 +18,7 @@ network sliding {
 PARALLEL = """
 network parallel {
     input image [3, 8, 8]
-    add { left: conv(4, 3, bias=false) | right: conv(4, 3, bias=false) }
+    concat { left: conv(4, 3, bias=false) | right: conv(4, 3, bias=false) }
 }
 """
 
@@ -39,7 +39,10 @@ def test_a_converted_file_fits(call):
     assert call("weights", "check", "small.cnn", "keras.npz").code == 2
     done = call("weights", "convert", "keras.npz", "--from", "keras", "--network", "small.cnn")
     assert done.code == 0
-    assert done.out.startswith("small.safetensors")
+    first, second, last = done.out.splitlines()
+    assert first.split() == ["conv2d", "->", "stem", "weight,", "bias"]
+    assert second.split() == ["dense", "->", "fc1", "weight,", "bias"]
+    assert last.startswith("small.safetensors")
     assert call("weights", "check", "small.cnn", "small.safetensors").code == 0
     kernel = load_weights("small.safetensors")["stem.weight"]
     np.testing.assert_array_equal(kernel[5, 2], keras_arrays()["conv2d/kernel"][:, :, 2, 5])
@@ -62,7 +65,10 @@ def test_rules_name_the_layers_that_their_order_does_not_tell_apart(call, tmp_pa
     refused = call("weights", "convert", *options)
     assert refused.code == 2
     assert "E0415" in refused.err
-    assert "--weights-map" in refused.err
+    assert "--draft" in refused.err
+    assert call("weights", "convert", *options, "--draft", "ab.map").code == 2
+    draft = (tmp_path / "ab.map").read_text()
+    assert draft == "a.* -> left.*  # ? right\nb.* -> right.*  # ? left\n"
     (tmp_path / "ab.map").write_text("a.* -> right.*\nb.* -> left.*\n")
     assert call("weights", "convert", *options, "--weights-map", "ab.map").code == 0
     found = load_weights("parallel.safetensors")
@@ -83,6 +89,17 @@ def test_rules_name_the_arrays_of_keras_in_the_layouts_of_networks(call, tmp_pat
     by_order, by_rules = load_weights("order.safetensors"), load_weights("flat.safetensors")
     assert by_order.keys() == by_rules.keys()
     assert all((by_order[name] == by_rules[name]).all() for name in by_order)
+
+
+def test_json_has_the_pairing(call):
+    np.savez("keras.npz", **keras_arrays())
+    found = json.loads(
+        call("weights", "convert", "keras.npz", "--network", "small.cnn", "--json").out
+    )
+    assert found["by"] == "names, shapes and structure"
+    pairs = {array["to"]: (array["from"], array["shape"]) for array in found["arrays"]}
+    assert pairs["stem.weight"] == ("conv2d.weight", [6, 3, 3, 3])
+    assert set(pairs) == {"stem.weight", "stem.bias", "fc1.weight", "fc1.bias"}
 
 
 def test_what_cannot_be_converted_leaves_no_file(call, tmp_path):

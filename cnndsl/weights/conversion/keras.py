@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators.dense import FullyConnected
+from cnndsl.weights.conversion.layers import Shape
 
 Array = NDArray[Any]
 
@@ -59,30 +58,14 @@ def converted(arrays: Mapping[str, Array]) -> dict[str, Array]:
     return result
 
 
-def flattened_channels_first(weight: Array, graph: Graph, layer: str) -> Array:
-    """A dense weight [units, H*W*C] as [units, C*H*W] if the layer reads a map C x H x W.
+def flattened_channels_first(weight: Array, kernel: Shape) -> Array:
+    """A dense weight [units, H*W*C] as [units, C*H*W], for the kernel [units, C, H, W].
 
     Keras flattens with the channels last.
     """
-    if layer not in graph or not isinstance(graph[layer].op, FullyConnected):
-        return weight
-    channels, *spatial = _map_before(graph, graph[layer])
-    maps = weight.reshape(len(weight), *spatial, channels)
+    units, channels, *spatial = kernel
+    maps = weight.reshape(units, *spatial, channels)
     return np.moveaxis(maps, -1, 1).reshape(weight.shape)
-
-
-def _map_before(graph: Graph, node: Node) -> tuple[int, ...]:
-    """The shape of the map that a layer reads, through what only flattens or acts on vectors."""
-    (producer,) = graph.producers(node)
-    elements = producer.type.elements
-    while producer.type.rank == 0:
-        before = graph.producers(producer)
-        if len(before) != 1 or before[0].type.is_open or producer.params:
-            break
-        if before[0].type.elements != elements:
-            break
-        (producer,) = before
-    return tuple(size for size in producer.type.shape if isinstance(size, int))
 
 
 def _split(name: str) -> tuple[str, str]:

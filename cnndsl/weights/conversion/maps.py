@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib import resources
 from itertools import chain
 
-from cnndsl.diagnostics import CnnError, Source
-from cnndsl.diagnostics.spelling import did_you_mean
+from cnndsl.diagnostics import Source
 from cnndsl.weights.rename import Rules, parse_rules
 
 FOLDER = resources.files("cnndsl.networks") / "weights"
@@ -20,26 +19,26 @@ def index() -> dict[str, dict[str, list[str]]]:
     return {source: files for source, files in data.items() if isinstance(files, dict)}
 
 
+def zoo_maps(source: str, network: str) -> list[tuple[str, ...]]:
+    """The files of rules, each combination once: those for the network first, then the source's.
+
+    Rules are those of their source alone if it has any. The network may be of a family of the zoo
+    without being in it.
+    """
+    known = index()
+    sources = [source] if source in known else list(known)
+    own = [known[name][network] for name in sources if network in known[name]]
+    others = [files for name in sources for files in known[name].values()]
+    return list(dict.fromkeys(map(tuple, (*own, *others))))
+
+
 def zoo_rules(source: str, network: str) -> Rules:
-    """The rules from a source's names to a network's. Raises CnnError (E0413) if there are none."""
-    known = index()[source]
-    if network not in known:
-        hint = did_you_mean(network, known) or f"there are rules for {', '.join(known)}"
-        raise CnnError.of(
-            "E0413",
-            f"there are no rules from {source} to the network {network!r}",
-            hint=f"{hint} (--from auto goes by names and shapes)",
-        )
-    return _rules(known[network])
+    """The rules from a source's names to those of a network of the zoo."""
+    return rules_of(index()[source][network])
 
 
-def all_rules() -> Iterator[Rules]:
-    """The rules for all networks, each once."""
-    lists = (files for networks in index().values() for files in networks.values())
-    return map(_rules, dict.fromkeys(map(tuple, lists)))
-
-
-def _rules(names: Iterable[str]) -> Rules:
+def rules_of(names: Iterable[str]) -> Rules:
+    """The rules of several files, in their order."""
     files = [FOLDER / name for name in names]
     parts = [parse_rules(Source(file.name, file.read_text("utf-8"))).rules for file in files]
     return Rules(tuple(chain.from_iterable(parts)))

@@ -1,209 +1,274 @@
-"""Layers of a file to layers of a network by name, kind, shape and place, never by order alone.
+"""Layers of a file to layers of a network by names, kinds, shapes and structure.
 
-A layer takes the arrays of the layer with its own name, if that has the same kind and shapes. Of
-the rest, layers of one kind and shapes are told apart by the modules that they stand in: by the
-kinds and shapes of all layers there. Where several are left, numbers in the file's names give their
-order, if nothing speaks against it: all names differ at a number, the file has the layers in that
-order (or sorted by name), layers with other numbers that are certain stand in the same order, and
-in the network one comes after the other on a path, because the order of parallel branches is a
-matter of taste. Everything else is ambiguous and refused.
+The order of the file tells nothing. Its names make a tree of modules, which has to tile the
+network's order of execution (`tiling`). Readings of the names are tried one after another, the most
+demanding first; a pairing is certain if a reading leaves one, or several that compute the same.
+Where structure leaves a choice, words that names share make it, such as `downsample` and
+`shortcut`. What is not certain is refused, with a draft of rename rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise, zip_longest
-from typing import TypeAlias
-
-import networkx as nx
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, TypeAlias
 
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.expressions import parameters_of
 from cnndsl.ir.graph import Graph
-from cnndsl.weights.conversion.layers import (
-    Layer,
-    Signature,
-    differ_by_number,
-    layers_of,
-    sort_key,
-)
+from cnndsl.weights.conversion.execution import Execution, executions, meaning
+from cnndsl.weights.conversion.forms import Forms
+from cnndsl.weights.conversion.layers import Layer, Signature, layers_of, sort_key
+from cnndsl.weights.conversion.names import tokens, words
+from cnndsl.weights.conversion.tiling import Reading, Tiler, solve, tree
 
-Module: TypeAlias = tuple[Signature, ...]
-"""What all layers of a module are, sorted."""
-LEVELS = 3
-"""How many last parts a name can lose to be that of a module."""
 SINGLE_SLOPE = {"weight": (1,)}
 """The shapes of a PReLU with one slope for all channels."""
+READINGS = tuple(
+    Reading(underscores, lists, alike, counted)
+    for counted in (True, False)
+    for alike in (True, False)
+    for lists in (False, True)
+    for underscores in (False, True)
+)
 SHOWN = 10
 
-
-@dataclass(frozen=True)
-class _Pairing:
-    pairs: list[tuple[Layer, Layer]]
-    unequal: list[str]
-    ambiguous: list[str]
+Assignment: TypeAlias = dict[int, int]
+"""By the index of a layer of the file that of the network's layer."""
 
 
-def match(given: Sequence[Layer], graph: Graph) -> list[tuple[Layer, Layer]]:
-    """Pairs of a file's layer and the graph's layer that takes its arrays.
+class UncertainError(CnnError):
+    """A pairing was refused; `draft` has rename rules to be completed."""
 
-    Layers of kinds that the graph does not have are left out. Raises CnnError: E0414 if the graph
-    needs more or fewer layers of a kind than there are, E0415 if it is not certain which is which.
+    draft: str = ""
+
+
+@dataclass
+class Matcher:
+    """A file's layers, and a network's.
+
+    `known` has targets by the names of layers that other evidence has paired.
     """
-    found = _Matcher(given, graph).pair()
-    if found.unequal:
-        raise CnnError.of(
-            "E0414",
-            "the layers of the file are not those of the network",
-            hint="is it the same variant, with as many classes?",
-            notes=_notes(found.unequal),
-        )
-    if found.ambiguous:
-        raise CnnError.of(
-            "E0415",
-            "several layers have the same shape, and their names do not tell which is which",
-            hint="write rename rules for --weights-map, or name the framework: --from torchvision",
-            notes=_notes(found.ambiguous),
-        )
-    return found.pairs
 
+    given: Sequence[Layer]
+    graph: Graph
+    known: Mapping[str, str] = field(default_factory=dict)
 
-class _Matcher:
-    """A file's layers, and a network's."""
-
-    def __init__(self, given: Sequence[Layer], graph: Graph):
-        self._given = given
-        single = any(layer.shapes == SINGLE_SLOPE for layer in given)
-        self._needed = layers_of(
+    def __post_init__(self) -> None:
+        single = any(layer.shapes == SINGLE_SLOPE for layer in self.given)
+        self._parameters = self.graph.parameters()
+        self._targets = layers_of(
             (name, (1,) if single and p.init == "prelu" else p.shape)
-            for name, p in graph.parameters().items()
+            for name, p in self._parameters.items()
         )
-        self._modules = (_modules(given), _modules(self._needed))
-        self._is_sorted = [layer.name for layer in given] == sorted(layer.name for layer in given)
-        self._place = {layer.name: index for index, layer in enumerate(given)}
-        self._graph, self._nodes = graph, _first_nodes(graph)
+        self._forms = Forms.of(self.graph)
+        self._wanted = [self._forms.signature(layer) for layer in self._targets]
+        kinds = set(self._wanted)
+        self._sources = sorted(
+            (layer for layer in self.given if self._forms.signature(layer) in kinds),
+            key=lambda layer: sort_key(layer.name),
+        )
+        self._have = [self._forms.signature(layer) for layer in self._sources]
+        self._reshaped = {kind for kind in kinds if self._forms.is_matrix(dict(kind))}
+        self._doubts: list[Assignment] = []
+        self._terms: dict[Any, int] = {}
 
-    def pair(self) -> _Pairing:
-        """Pairs of all layers, and what speaks against them."""
-        named = {layer.name: layer for layer in self._given}
-        certain = [
-            (named[target.name], target)
-            for target in self._needed
-            if target.name in named and named[target.name].signature == target.signature
-        ]
-        known = {target.name for _, target in certain}
-        found = _by_signature(layer for layer in self._given if layer.name not in known)
-        wanted = _by_signature(layer for layer in self._needed if layer.name not in known)
-        result = _Pairing(certain, [], [])
-        is_certain = True
-        for signature, targets in wanted.items():
-            sources = found.get(signature, [])
-            if len(sources) != len(targets):
-                result.unequal.append(_difference(signature, sources, targets))
-                continue
-            for group in self._by_module(sources, targets):
-                is_certain = is_certain and len(group[0]) == 1
-                ordered = sorted(group[0], key=lambda layer: sort_key(layer.name))
-                result.ambiguous.extend(self._doubts(ordered, group[1]))
-                result.pairs.extend(zip(ordered, group[1], strict=True))
-        if not is_certain and not result.ambiguous:
-            result.ambiguous.extend(self._contradictions(result.pairs))
-        return result
+    def pair(self) -> list[tuple[Layer, Layer]]:
+        """Pairs of a file's layer and the graph's layer that takes its arrays.
 
-    def _by_module(
-        self, sources: list[Layer], targets: list[Layer], level: int = 0
-    ) -> Iterator[tuple[list[Layer], list[Layer]]]:
-        """Groups of layers that can take each other's arrays, as small as modules make them.
-
-        A module of a single layer tells nothing.
+        Layers of kinds that the graph does not have are left out. Raises UncertainError: E0414 if
+        the graph needs more or fewer layers of a kind than there are, E0415 if it is not certain
+        which is which.
         """
-        if level == LEVELS or len(sources) == 1:
-            yield sources, targets
-            return
-        inside, wanted = (
-            _grouped(layers, modules[level])
-            for layers, modules in zip((sources, targets), self._modules, strict=True)
+        unequal = list(self._unequal())
+        if unequal:
+            raise self._refusal(
+                "E0414",
+                "the layers of the file are not those of the network",
+                "is it the same variant, with as many classes?",
+                unequal,
+            )
+        found = self._certain()
+        if found is None:
+            raise self._refusal(
+                "E0415",
+                "several layers have the same shape, and their names do not tell which is which",
+                "complete the draft of rename rules that --draft FILE writes, for --weights-map",
+                list(self._ambiguities()),
+            )
+        return [(self._sources[i], self._targets[j]) for i, j in sorted(found.items())]
+
+    def _unequal(self) -> Iterator[str]:
+        """The kinds of which the file has more or fewer layers than the network."""
+        have, want = Counter(self._have), Counter(self._wanted)
+        for kind in want:
+            if have[kind] != want[kind]:
+                sources = [s for s, k in zip(self._sources, self._have, strict=True) if k == kind]
+                targets = [t for t, k in zip(self._targets, self._wanted, strict=True) if k == kind]
+                yield _difference(kind, sources, targets)
+
+    def _certain(self) -> Assignment | None:
+        """The one pairing, or None; `_doubts` then has those that could be."""
+        for fixed in self._evidence():
+            read = set()
+            for reading in READINGS:
+                if reading.underscores in read:
+                    continue
+                found, is_complete = self._read(reading, fixed)
+                best = self._best(found)
+                if is_complete and len(best) == 1:
+                    return best[0] if self._agrees(best[0]) else None
+                if found or not is_complete:
+                    read.add(reading.underscores)
+                    self._doubts = self._doubts or found
+        return None
+
+    def _evidence(self) -> Iterator[Assignment]:
+        """No pairs known beforehand, then those that `known` has."""
+        yield {}
+        if self.known:
+            targets = {layer.name: index for index, layer in enumerate(self._targets)}
+            yield {
+                index: targets[self.known[layer.name]]
+                for index, layer in enumerate(self._sources)
+                if self.known.get(layer.name) in targets
+            }
+
+    def _agrees(self, found: Assignment) -> bool:
+        """Whether a pairing contradicts neither `known` nor equal names."""
+        targets = {layer.name for layer in self._targets}
+        for i, j in found.items():
+            name = self._sources[i].name
+            expected = self.known.get(name, name if name in targets else None)
+            if expected is not None and expected != self._targets[j].name:
+                self._doubts = [found, found | {i: self._index(expected)}]
+                return False
+        return True
+
+    def _index(self, target: str) -> int:
+        return next(i for i, layer in enumerate(self._targets) if layer.name == target)
+
+    def _read(self, reading: Reading, fixed: Assignment) -> tuple[list[Assignment], bool]:
+        """All pairings that one reading of the names leaves, in the first order that has any."""
+        roles = [tuple(sorted(layer.shapes)) for layer in self._sources]
+        items = [
+            (tokens(layer.name, underscores=reading.underscores), index)
+            for index, layer in enumerate(self._sources)
+        ]
+        if not items:
+            return [{}], True
+        root = tree(items, roles, reading)
+        is_complete = True
+        for order in executions(self.graph, self._targets):
+            place = {layer.name: index for index, layer in enumerate(self._targets)}
+            at = [place[layer.name] for layer in order.layers]
+            found, is_complete = solve(self._tiler(order, at, reading, fixed), root)
+            if found or not is_complete:
+                return [{i: at[p] for i, p in places.items()} for places in found], is_complete
+        return [], is_complete
+
+    def _tiler(
+        self, order: Execution, at: Sequence[int], reading: Reading, fixed: Assignment
+    ) -> Tiler:
+        where = {target: position for position, target in enumerate(at)}
+        wanted = [self._wanted[target] for target in at]
+        excluded = frozenset(
+            (i, p)
+            for i, kind in enumerate(self._have)
+            for p, other in enumerate(wanted)
+            if kind == other and kind in self._reshaped
+            if not self._takes(order.layers[p], self._sources[i])
         )
-        shared = [
-            kind
-            for kind in wanted
-            if len(kind) > 1 and len(inside.get(kind, ())) == len(wanted[kind])
+        return Tiler(
+            self._have,
+            wanted,
+            [layer.name for layer in order.layers],
+            order.after,
+            {i: where[j] for i, j in fixed.items()},
+            reading.counted,
+            excluded,
+        )
+
+    def _takes(self, target: Layer, source: Layer) -> bool:
+        return all(
+            self._forms.fits(self._parameters[target.array(role)], shape)
+            for role, shape in source.shapes.items()
+        )
+
+    def _best(self, found: Sequence[Assignment]) -> list[Assignment]:
+        """One of each class of pairings that compute the same, those with the most shared words."""
+        if len(found) < 2:
+            return list(found)
+        classes: dict[tuple[int, ...], Assignment] = {}
+        for assignment in found:
+            sources = {self._targets[j].name: self._sources[i].name for i, j in assignment.items()}
+            classes.setdefault(meaning(self.graph, sources, self._terms), assignment)
+        scores = [
+            sum(
+                len(words(self._sources[i].name) & words(self._targets[j].name))
+                for i, j in assignment.items()
+            )
+            for assignment in classes.values()
         ]
-        rest = [
-            [layer for kind, layers in groups.items() if kind not in shared for layer in layers]
-            for groups in (inside, wanted)
+        best = max(scores)
+        return [a for a, score in zip(classes.values(), scores, strict=True) if score == best]
+
+    def _ambiguities(self) -> Iterator[str]:
+        for i, targets in sorted(self._alternatives().items()):
+            if len(targets) > 1:
+                names = " or ".join(self._targets[j].name for j in targets)
+                yield f"{self._sources[i].name} can be {names}"
+
+    def _alternatives(self) -> dict[int, list[int]]:
+        """By layer of the file the network's layers that it may be, the likeliest first."""
+        found: dict[int, dict[int, None]] = {}
+        for assignment in self._doubts or [self._guess()]:
+            for i, j in assignment.items():
+                found.setdefault(i, {})[j] = None
+        return {i: list(targets) for i, targets in found.items()}
+
+    def _guess(self) -> Assignment:
+        """Layers of each kind in the order of their names."""
+        rest: dict[Signature, list[int]] = {}
+        for j, kind in enumerate(self._wanted):
+            rest.setdefault(kind, []).append(j)
+        return {i: rest[kind].pop(0) for i, kind in enumerate(self._have) if rest[kind]}
+
+    def _refusal(self, code: str, message: str, hint: str, lines: Sequence[str]) -> UncertainError:
+        rest = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+        plain = CnnError.of(code, message, hint=hint, notes=[*lines[:SHOWN], *rest])
+        error = UncertainError(plain.diagnostics, usage=True)
+        error.draft = self._draft()
+        return error
+
+    def _draft(self) -> str:
+        """Rename rules, one for each layer; doubtful ones say what else could be."""
+        found = self._alternatives()
+        is_guess = not self._doubts
+        lines = []
+        for i, (j, *others) in sorted(found.items(), key=lambda item: item[1][0]):
+            rule = f"{self._sources[i].prefix}* -> {self._targets[j].prefix}*"
+            doubt = [self._targets[other].name for other in others]
+            doubt += ["a guess"] if is_guess and self._have.count(self._have[i]) > 1 else []
+            lines.append(f"{rule}  # ? {', '.join(doubt)}" if doubt else rule)
+        taken = {targets[0] for targets in found.values()}
+        lines += [
+            f"# ? -> {layer.prefix}*" for j, layer in enumerate(self._targets) if j not in taken
         ]
-        for kind in shared:
-            yield from self._by_module(inside[kind], wanted[kind], level + 1)
-        if rest[0]:
-            yield from self._by_module(rest[0], rest[1], level + 1)
+        lines += [f"# {layer.prefix}* -> ?" for layer in self._left()]
+        return "".join(f"{line}\n" for line in lines)
 
-    def _doubts(self, sources: list[Layer], targets: list[Layer]) -> Iterator[str]:
-        """Why the order of sources by their numbers is not certain, or not that of the targets."""
-        for a, b in pairwise([layer.name for layer in sources]):
-            if not differ_by_number(a, b):
-                yield f"{a} and {b} can both be {targets[0].name} or {targets[1].name}"
-            elif not self._is_sorted and self._place[a] > self._place[b]:
-                yield f"{b} stands before {a} in the file: which of them is first?"
-        names = f"{sources[0].name} to {sources[-1].name}"
-        for a, b in pairwise([layer.name for layer in targets]):
-            if not self._is_before(a, b):
-                yield f"{a} and {b} are in parallel branches and can both take {names}"
-
-    def _contradictions(self, pairs: Iterable[tuple[Layer, Layer]]) -> Iterator[str]:
-        """Layers whose numbers do not follow the order of the network."""
-        ordered = sorted(pairs, key=lambda pair: sort_key(pair[0].name))
-        for (a, first), (b, second) in pairwise(ordered):
-            if (
-                differ_by_number(a.name, b.name)
-                and self._nodes[first.name] != self._nodes[second.name]
-                and self._is_before(second.name, first.name)
-            ):
-                yield f"the numbers of {a.name} and {b.name} are not the order of the network"
-
-    def _is_before(self, first: str, second: str) -> bool:
-        return bool(nx.has_path(self._graph.nx, self._nodes[first], self._nodes[second]))
+    def _left(self) -> Iterator[Layer]:
+        used = {self._sources[i].name for i in self._alternatives()}
+        yield from (layer for layer in self.given if layer.name not in used)
 
 
-def _modules(layers: Sequence[Layer]) -> list[dict[str, Module]]:
-    """For each level by the layer's name what its module is.
-
-    A module is what shares all of a name but the last parts, one more of them at each level.
-    """
-    found = []
-    for level in range(1, LEVELS + 1):
-        modules = {layer.name: layer.name.split(".")[:-level] for layer in layers}
-        contents: dict[str, list[Signature]] = {}
-        for layer in layers:
-            contents.setdefault(".".join(modules[layer.name]), []).append(layer.signature)
-        kinds = {module: tuple(sorted(content)) for module, content in contents.items()}
-        found.append({name: kinds[".".join(module)] for name, module in modules.items()})
-    return found
-
-
-def _grouped(layers: Iterable[Layer], modules: Mapping[str, Module]) -> dict[Module, list[Layer]]:
-    groups: dict[Module, list[Layer]] = {}
-    for layer in layers:
-        groups.setdefault(modules[layer.name], []).append(layer)
-    return groups
-
-
-def _by_signature(layers: Iterable[Layer]) -> dict[Signature, list[Layer]]:
-    groups: dict[Signature, list[Layer]] = {}
-    for layer in layers:
-        groups.setdefault(layer.signature, []).append(layer)
-    return groups
-
-
-def _first_nodes(graph: Graph) -> dict[str, str]:
-    """For each layer the first node that uses it."""
-    found: dict[str, str] = {}
-    for node in graph.nodes():
-        for expression in node.params.values():
-            for parameter in parameters_of(expression):
-                found.setdefault(parameter.name.rpartition(".")[0], node.name)
-    return found
+def match(
+    given: Sequence[Layer], graph: Graph, known: Mapping[str, str] | None = None
+) -> list[tuple[Layer, Layer]]:
+    """The pairs of `Matcher.pair`."""
+    return Matcher(given, graph, known or {}).pair()
 
 
 def _difference(signature: Signature, sources: list[Layer], targets: list[Layer]) -> str:
@@ -214,8 +279,3 @@ def _difference(signature: Signature, sources: list[Layer], targets: list[Layer]
         if s is None or t is None
     )
     return f"{shapes}: the file has {len(sources)}, the network needs {len(targets)}{extra}"
-
-
-def _notes(lines: list[str]) -> list[str]:
-    rest = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-    return lines[:SHOWN] + rest

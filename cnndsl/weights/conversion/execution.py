@@ -1,0 +1,123 @@
+"""The layers of a network in the order in which they run, and what two pairings compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnndsl.ir.expressions import Apply, Expression, Parameter, parameters_of
+from cnndsl.ir.graph import Graph, Node
+from cnndsl.weights.conversion.layers import Layer
+
+COMMUTATIVE = frozenset({"add", "average", "max", "min", "mul"})
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Layers in an order of execution; bit j of `after[i]`: the j-th reads what the i-th makes."""
+
+    layers: Sequence[Layer]
+    after: Sequence[int]
+
+
+def executions(graph: Graph, layers: Sequence[Layer]) -> Iterator[Execution]:
+    """The orders in which parallel branches may be listed: as written, long first, short first.
+
+    The layers come as written.
+    """
+    users = _users(graph)
+    reach = _reach(graph, {layer.name: users[layer.name] for layer in layers})
+    written = list(range(len(layers)))
+    seen = []
+    for order in (written, *_by_depth(graph, layers, users)):
+        if order in seen:
+            continue
+        seen.append(order)
+        place = {index: position for position, index in enumerate(order)}
+        after = [
+            sum(1 << place[other] for other in written if reach[index] >> other & 1)
+            for index in order
+        ]
+        yield Execution([layers[index] for index in order], after)
+
+
+def _users(graph: Graph) -> dict[str, list[str]]:
+    """By layer the nodes that read its parameters."""
+    found: dict[str, list[str]] = {}
+    for node in graph.nodes():
+        names = {p.name.rpartition(".")[0] for e in node.expressions() for p in parameters_of(e)}
+        for name in names:
+            found.setdefault(name, []).append(node.name)
+    return found
+
+
+def _reach(graph: Graph, users: Mapping[str, Sequence[str]]) -> list[int]:
+    """For each layer the bits of the layers that read what its first user makes."""
+    own: dict[str, int] = {}
+    for index, nodes in enumerate(users.values()):
+        own[nodes[0]] = own.get(nodes[0], 0) | 1 << index
+    below: dict[str, int] = {}
+    for node in reversed(list(graph.nodes())):
+        bits = 0
+        for consumer, _ in graph.consumers(node):
+            bits |= below[consumer.name] | own.get(consumer.name, 0)
+        below[node.name] = bits
+    return [below[nodes[0]] for nodes in users.values()]
+
+
+def _by_depth(
+    graph: Graph, layers: Sequence[Layer], users: Mapping[str, Sequence[str]]
+) -> Iterator[list[int]]:
+    """Layers in the order of a walk that takes the longest operand first, or the shortest."""
+    depth: dict[str, int] = {}
+    for node in graph.nodes():
+        operands = [depth[producer.name] for producer in graph.producers(node)]
+        depth[node.name] = max(operands, default=0) + 1
+    for sign in (-1, 1):
+        place = {name: index for index, name in enumerate(_walk(graph, depth, sign))}
+        firsts = [place.get(users[layer.name][0], len(place)) for layer in layers]
+        yield sorted(range(len(layers)), key=firsts.__getitem__)
+
+
+def _walk(graph: Graph, depth: Mapping[str, int], sign: int) -> Iterator[str]:
+    done: set[str] = set()
+    stack = [(node, False) for node in graph.nodes() if not graph.consumers(node)][::-1]
+    while stack:
+        node, is_ready = stack.pop()
+        if is_ready:
+            yield node.name
+        elif node.name not in done:
+            done.add(node.name)
+            operands = sorted(graph.producers(node), key=lambda n: sign * depth[n.name])
+            stack.append((node, True))
+            stack += [(operand, False) for operand in reversed(operands)]
+
+
+def meaning(graph: Graph, sources: Mapping[str, str], terms: dict[Any, int]) -> tuple[int, ...]:
+    """What the outputs compute, with the layers named by their sources, as numbers of terms.
+
+    Pairings with equal meanings give equal outputs: the order of operands that commute is left
+    out. Comparable for calls that share `terms`.
+    """
+
+    def expression(e: Expression) -> Any:
+        if isinstance(e, Parameter):
+            layer, _, role = e.name.rpartition(".")
+            return sources.get(layer, e.name), role
+        if isinstance(e, Apply):
+            return e.function, e.settings, tuple(map(expression, e.arguments))
+        return repr(e)
+
+    def term(node: Node) -> int:
+        operands = [found[producer.name] for producer in graph.producers(node)]
+        if node.op.name in COMMUTATIVE:
+            operands.sort()
+        params = tuple((role, expression(e)) for role, e in sorted(node.params.items()))
+        label = node.name if not operands else ""
+        return terms.setdefault((label, repr(node.op), params, tuple(operands)), len(terms))
+
+    found: dict[str, int] = {}
+    for node in graph.nodes():
+        found[node.name] = term(node)
+    return tuple(found[node.name] for node in graph.nodes() if not graph.consumers(node))

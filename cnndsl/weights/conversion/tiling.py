@@ -88,8 +88,8 @@ def _scope(token: str, items: list[Item], roles: Sequence[object], reading: Read
             children += parts
         else:
             children.append(child)
-    inside = sorted((".".join(path), roles[index]) for path, index in items)
-    kind = (family(token.rpartition(".")[2])[0], tuple(inside)) if reading.alike else object()
+    names = sorted((".".join(path), roles[index]) for path, index in items)
+    kind = (family(token.rpartition(".")[2])[0], tuple(names)) if reading.alike else object()
     layers = tuple(index for child in children for index in child.layers)
     return Scope(token, layers, tuple(children), kind)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.ir.expressions import Apply, Expression, Parameter, parameters_of
-from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.graph import Graph
 from cnndsl.weights.conversion.layers import Layer
 
 COMMUTATIVE = frozenset({"add", "average", "max", "min", "mul"})
@@ -94,30 +94,44 @@ def _walk(graph: Graph, depth: Mapping[str, int], sign: int) -> Iterator[str]:
             stack += [(operand, False) for operand in reversed(operands)]
 
 
-def meaning(graph: Graph, sources: Mapping[str, str], terms: dict[Any, int]) -> tuple[int, ...]:
-    """What the outputs compute, with the layers named by their sources, as numbers of terms.
+class Meanings:
+    """What the outputs of a network compute, for layers that are given from a file.
 
-    Pairings with equal meanings give equal outputs: the order of operands that commute is left
-    out. Comparable for calls that share `terms`.
+    Pairings with equal meanings give equal outputs: the order of operands that commute is left out.
     """
 
-    def expression(e: Expression) -> Any:
-        if isinstance(e, Parameter):
-            layer, _, role = e.name.rpartition(".")
-            return sources.get(layer, e.name), role
-        if isinstance(e, Apply):
-            return e.function, e.settings, tuple(map(expression, e.arguments))
-        return repr(e)
+    def __init__(self, graph: Graph):
+        nodes = list(graph.nodes())
+        place = {node.name: index for index, node in enumerate(nodes)}
+        self._nodes = [
+            (
+                repr(node.op) if node.operands else node.name,
+                node.op.name in COMMUTATIVE,
+                tuple(sorted(node.params.items())),
+                [place[producer.name] for producer in graph.producers(node)],
+            )
+            for node in nodes
+        ]
+        self._outputs = [i for i, node in enumerate(nodes) if not graph.consumers(node)]
+        self._terms: dict[Any, int] = {}
 
-    def term(node: Node) -> int:
-        operands = [found[producer.name] for producer in graph.producers(node)]
-        if node.op.name in COMMUTATIVE:
-            operands.sort()
-        params = tuple((role, expression(e)) for role, e in sorted(node.params.items()))
-        label = node.name if not operands else ""
-        return terms.setdefault((label, repr(node.op), params, tuple(operands)), len(terms))
+    def of(self, sources: Mapping[str, str]) -> tuple[int, ...]:
+        """The meaning with the layers named by their sources, comparable with others of this."""
+        found: list[int] = []
+        for label, commutes, params, producers in self._nodes:
+            operands = [found[producer] for producer in producers]
+            if commutes:
+                operands.sort()
+            weights = tuple((role, _sourced(e, sources)) for role, e in params)
+            key = (label, weights, tuple(operands))
+            found.append(self._terms.setdefault(key, len(self._terms)))
+        return tuple(found[output] for output in self._outputs)
 
-    found: dict[str, int] = {}
-    for node in graph.nodes():
-        found[node.name] = term(node)
-    return tuple(found[node.name] for node in graph.nodes() if not graph.consumers(node))
+
+def _sourced(e: Expression, sources: Mapping[str, str]) -> object:
+    if isinstance(e, Parameter):
+        layer, _, role = e.name.rpartition(".")
+        return sources.get(layer, layer), role
+    if isinstance(e, Apply):
+        return e.function, e.settings, tuple(_sourced(a, sources) for a in e.arguments)
+    return e

@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
-from cnndsl.weights.conversion.execution import Execution, executions, meaning
+from cnndsl.weights.conversion.execution import Execution, Meanings, executions
 from cnndsl.weights.conversion.forms import Forms
 from cnndsl.weights.conversion.layers import Layer, Signature, layers_of, sort_key
 from cnndsl.weights.conversion.names import tokens, words
@@ -70,9 +70,11 @@ class Matcher:
             key=lambda layer: sort_key(layer.name),
         )
         self._have = [self._forms.signature(layer) for layer in self._sources]
+        self._roles = [tuple(sorted(layer.shapes)) for layer in self._sources]
         self._reshaped = {kind for kind in kinds if self._forms.is_matrix(dict(kind))}
         self._doubts: list[Assignment] = []
-        self._terms: dict[Any, int] = {}
+        self._meanings = Meanings(self.graph)
+        self._orders = list(executions(self.graph, self._targets))
 
     def pair(self) -> list[tuple[Layer, Layer]]:
         """Pairs of a file's layer and the graph's layer that takes its arrays.
@@ -151,16 +153,15 @@ class Matcher:
 
     def _read(self, reading: Reading, fixed: Assignment) -> tuple[list[Assignment], bool]:
         """All pairings that one reading of the names leaves, in the first order that has any."""
-        roles = [tuple(sorted(layer.shapes)) for layer in self._sources]
         items = [
             (tokens(layer.name, underscores=reading.underscores), index)
             for index, layer in enumerate(self._sources)
         ]
         if not items:
             return [{}], True
-        root = tree(items, roles, reading)
+        root = tree(items, self._roles, reading)
         is_complete = True
-        for order in executions(self.graph, self._targets):
+        for order in self._orders:
             place = {layer.name: index for index, layer in enumerate(self._targets)}
             at = [place[layer.name] for layer in order.layers]
             found, is_complete = solve(self._tiler(order, at, reading, fixed), root)
@@ -182,6 +183,7 @@ class Matcher:
         )
         return Tiler(
             self._have,
+            self._roles,
             wanted,
             [layer.name for layer in order.layers],
             order.after,
@@ -203,7 +205,7 @@ class Matcher:
         classes: dict[tuple[int, ...], Assignment] = {}
         for assignment in found:
             sources = {self._targets[j].name: self._sources[i].name for i, j in assignment.items()}
-            classes.setdefault(meaning(self.graph, sources, self._terms), assignment)
+            classes.setdefault(self._meanings.of(sources), assignment)
         scores = [
             sum(
                 len(words(self._sources[i].name) & words(self._targets[j].name))

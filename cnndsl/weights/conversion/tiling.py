@@ -21,7 +21,7 @@ from cnndsl.weights.conversion.names import Index, counts_backwards, family, wor
 Item: TypeAlias = tuple[tuple[str, ...], int]
 Placed: TypeAlias = tuple["Scope", int]
 
-MAX_STEPS = 60_000
+MAX_STEPS = 20_000
 MAX_SOLUTIONS = 64
 MAX_ARRANGEMENTS = 256
 
@@ -43,6 +43,11 @@ class Scope:
     def family(self) -> tuple[str, Index]:
         """The name without its numbers, and these."""
         return family(self.token)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether numbers alone name the modules inside."""
+        return bool(self.children) and all(child.token.isdecimal() for child in self.children)
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -100,23 +105,25 @@ def _rest(scope: Scope) -> tuple[tuple[int, ...], tuple[Scope, ...], object]:
 
 def _is_list(scope: Scope, roles: Sequence[object], reading: Reading) -> bool:
     """Whether a scope is, or may be, a list of what runs elsewhere."""
-    if not all(child.token.isdecimal() for child in scope.children):
+    if not scope.is_numbered:
         return False
     leaves = not any(child.children for child in scope.children)
     alike = len({roles[index] for index in scope.layers}) == 1
-    return bool(scope.children) and ((leaves and alike) or reading.lists)
+    return (leaves and alike) or reading.lists
 
 
 @dataclass
 class Tiler:
     """A tree of names, and layers in an order of execution.
 
-    `given` has the signature of each layer of the file, `wanted` that of each place in the order,
-    `paths` the names of the network's layers there, and `after` who reads whom, as `Execution`.
-    `fixed` places are known. `excluded` pairs of a layer and a place cannot be.
+    `given` has the signature of each layer of the file, and `roles` what arrays it has; `wanted`
+    the signature of each place in the order, `paths` the names of the network's layers there, and
+    `after` who reads whom, as `Execution`. `fixed` places are known. `excluded` pairs of a layer
+    and a place cannot be.
     """
 
     given: Sequence[object]
+    roles: Sequence[object]
     wanted: Sequence[object]
     paths: Sequence[str]
     after: Sequence[int]
@@ -188,15 +195,13 @@ class Tiler:
             for place in range(start + offset, start + offset + len(child.layers))
         )
 
-    def linked(self, links: Iterable[tuple[Scope, Scope]], places: Mapping[int, int]) -> int:
+    def linked(self, pairs: Iterable[tuple[Scope, Scope]], places: Mapping[int, int]) -> int:
         """How many of these pairs of modules read one another."""
-        return sum(
-            any(
-                self.after[places[first]] & sum(1 << places[index] for index in second.layers)
-                for first in before.layers
-            )
-            for before, second in links
-        )
+        return sum(self._reads(b, a, places) or self._reads(a, b, places) for a, b in pairs)
+
+    def _reads(self, reader: Scope, other: Scope, places: Mapping[int, int]) -> bool:
+        bits = sum(1 << places[index] for index in reader.layers)
+        return any(self.after[places[index]] & bits for index in other.layers)
 
     def _fits(self, scope: Scope, start: int) -> bool:
         """Whether the layers of a scope, in some order, can take the places from `start` on."""
@@ -315,14 +320,23 @@ def solve(tiler: Tiler, root: Scope) -> tuple[list[dict[int, int]], bool]:
             found.append(solution)
     except TooManyError:
         return found, False
-    links = list(_links(root))
-    scores = [tiler.linked(links, places) for places in found]
+    neighbours = list(_neighbours(root, tiler.roles))
+    scores = [tiler.linked(neighbours, places) for places in found]
     return [f for f, score in zip(found, scores, strict=True) if score == max(scores)], True
 
 
-def _links(scope: Scope) -> Iterator[tuple[Scope, Scope]]:
-    """Neighbours among modules that are named by numbers alone, as those of a sequence are."""
-    if all(child.token.isdecimal() for child in scope.children):
-        yield from pairwise(sorted(scope.children, key=lambda child: int(child.token)))
+def _neighbours(scope: Scope, roles: Sequence[object]) -> Iterator[tuple[Scope, Scope]]:
+    """Pairs of modules one of which reads the other: unlike neighbours in sequences, and twos.
+
+    A list of branches has like members; what is unlike and numbered, or alone, belongs together.
+    """
+    if scope.is_numbered:
+        ordered = sorted(scope.children, key=lambda child: int(child.token))
+        if len({frozenset(roles[i] for i in child.layers) for child in ordered}) > 1:
+            yield from pairwise(ordered)
+    elif len(scope.children) == len(scope.layers) == 2:
+        first, second = scope.children
+        if roles[first.layers[0]] != roles[second.layers[0]]:
+            yield first, second
     for child in scope.children:
-        yield from _links(child)
+        yield from _neighbours(child, roles)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from cnndsl.ir.formula import Formula
 from cnndsl.ir.operator import Operator
@@ -37,8 +38,13 @@ def step_text(op: Operator, label: str, operand: str) -> str:
     ]
     if op.operands is None:
         loads.append(f"float other[V]; fetch<{operand}>(other, a.{argument(operand)}, p);")
-    text = formula.compute(_leaf, lambda part, values: FUNCTIONS[part.function].format(*values))
+    text = formula_text(formula, _leaf)
     return f"{{ {' '.join(loads)}\n#pragma unroll\n    EACH v[i] = {text}; }}"
+
+
+def formula_text(formula: Formula, leaf: Callable[[Formula], str]) -> str:
+    """A formula as a CUDA expression."""
+    return formula.compute(leaf, lambda part, values: FUNCTIONS[part.function].format(*values))
 
 
 def _leaf(part: Formula) -> str:

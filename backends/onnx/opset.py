@@ -56,9 +56,10 @@ def in_opset(node: NodeProto, opset: int, integers: Callable[[str, list[int]], s
 def _oldest(node: NodeProto) -> int:
     """The oldest operator set in which the node has its form and its meaning.
 
-    Before 13, Softmax ran over its axis and all behind it.
+    Before 13, Softmax and LogSoftmax ran over their axis and all behind it.
     """
-    along = [a.i for a in node.attribute if node.op_type == "Softmax" and a.name == "axis"]
+    is_softmax = node.op_type in ("Softmax", "LogSoftmax")
+    along = [a.i for a in node.attribute if is_softmax and a.name == "axis"]
     since = OLDEST if along in ([], [-1]) else 13
     return next(opset for opset in range(since, NEWEST + 1) if _has(opset, node))
 

@@ -1,18 +1,19 @@
 """Formulas of functions of single elements, which every backend writes in its own words.
 
-Formulas are made by arithmetic from the operand X, the second operand OTHER, numbers and
-parameters with one number for each channel. NaN goes through all functions, `maximum` and
-`minimum` among them, and `select` compares as IEEE 754 does: nothing is at least NaN. Where a
-function is not defined it is NaN, as are the logarithm and the square root of a negative number.
+Formulas are made by arithmetic from the operand X, the second operand OTHER, numbers, parameters
+with one number for each channel, and statistics of the group of elements that X belongs to. NaN
+goes through all functions, `maximum` and `minimum` among them, and `select` compares as IEEE 754
+does: nothing is at least NaN. Where a function is not defined it is NaN, as are the logarithm and
+the square root of a negative number.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,9 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Formula:
-    """A function of formulas, or one of the leaves: x, other, number, parameter.
+    """A function of formulas, or one of the leaves: x, other, number, parameter, statistic.
 
-    `value` is the number, or the role of the parameter.
+    `value` is the number, the role of the parameter or the name of the statistic.
     """
 
     function: str
@@ -96,6 +97,24 @@ OTHER = Formula("other")
 def parameter(role: str) -> Formula:
     """The number of a parameter for the channel."""
     return Formula("parameter", (), role)
+
+
+def statistic(name: str) -> Formula:
+    """A number of the group of elements."""
+    return Formula("statistic", (), name)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """The mean, the sum or the largest of a formula of all elements of a group."""
+
+    kind: str
+    term: Formula
+
+
+mean, total, largest = (partial(Reduction, kind) for kind in ("mean", "sum", "largest"))
+Stage: TypeAlias = Mapping[str, Reduction]
+"""Statistics by name that one walk over a group finds."""
 
 
 def _made(function: str, *operands: Formula | float) -> Formula:

@@ -12,6 +12,7 @@ _OURS = {
     "channelsout": "filters",
     "dilationrate": "dilation",
     "dilations": "dilation",
+    "elementwiseaffine": "affine",
     "epsilon": "eps",
     "kernelshape": "kernel",
     "kernelsize": "kernel",
@@ -32,7 +33,7 @@ _OURS = {
 _ACTIVATIONS = ", ".join(name for name, op in BY_NAME.items() if issubclass(op, Activation))
 _REMARKS = {
     **dict.fromkeys(
-        ("glu", "hardshrink", "logsigmoid", "logsoftmax", "softshrink"),
+        ("glu", "hardshrink", "logsigmoid", "softshrink"),
         f"there is nothing like it; activations are {_ACTIVATIONS}",
     ),
     "separableconv": "write depthwise(kernel) -> conv(filters, 1)",

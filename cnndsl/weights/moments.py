@@ -30,18 +30,25 @@ from cnndsl.ir.operators import (
     Average,
     BatchNorm,
     ChannelMax,
+    ChannelMean,
     Concat,
     ConcatPositions,
     Conv,
+    GroupNorm,
     Input,
+    InstanceNorm,
+    L2Normalise,
     L2Pool,
+    LayerNorm,
     Linear,
     LocalResponseNorm,
+    LogSoftmax,
     Max,
     Maxout,
     Mul,
     PadChannels,
     RadialBasis,
+    RmsNorm,
     Scale,
     Softmax,
     StochasticDepth,
@@ -214,12 +221,22 @@ def _other(node: Node, x: TensorType, moments: Moments) -> Moments:
         case LocalResponseNorm(size=size, alpha=alpha, beta=beta, k=k):
             factor = (k + alpha * min(size, channels) * moments.square) ** -beta
             return Moments(mean * factor, spread * factor**2)
+        case LayerNorm() | InstanceNorm() | GroupNorm():
+            return UNIT
+        case RmsNorm() | L2Normalise():
+            terms = channels if isinstance(op, L2Normalise) else 1
+            square = max(moments.square, SMALLEST) * terms
+            return Moments(mean / math.sqrt(square), spread / square)
+        case LogSoftmax():
+            return Moments(-math.log(channels) - spread / 2, spread)
         case Softmax():
             return Moments(1 / channels, math.expm1(min(spread, 4.0)) / channels**2)
         case Maxout(pieces=pieces):
             return _largest(moments, pieces)
         case ChannelMax():
             return _largest(moments, channels)
+        case ChannelMean():
+            return Moments(mean, spread / channels)
         case RadialBasis():
             terms = math.prod(node.params["centres"].shape[1:])
             return Moments(terms * (moments.square + 1), terms * 4 * moments.square)

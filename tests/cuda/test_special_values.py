@@ -17,6 +17,10 @@ CHOOSING = (
     "channel_max",
     "softmax",
     "softmax-vector",
+    "layer_norm-channels",
+    "instance_norm",
+    "group_norm-across",
+    "l2_normalise",
 )
 
 

@@ -29,7 +29,7 @@ FORMS = {
     "subsample": ("elementwise", (37, 31, 33), "subsample", {"stride": 2}),
     "maxpool": ("pooling", (37, 31, 33), "maxpool", {"kernel": 3, "stride": 2, "pad": 1}),
     "shuffle": ("moves", (36, 19, 21), "shuffle", {"groups": 3}),
-    "softmax": ("softmax", (1000, 1, 2), "softmax", {}),
+    "softmax": ("groupwise", (1000, 1, 2), "softmax", {}),
     "mean": ("reduce", (147, 9, 13), "global_avgpool", {}),
     "mean_of_few": ("reduce", (147, 2, 3), "global_avgpool", {}),
     "upwards": (

@@ -6,6 +6,7 @@ one sample, parameters by role).
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Callable
@@ -76,12 +77,20 @@ def formula(op: ops.Elementwise, x: float, channel: int, params: dict[str, Array
     return op.formula.compute(leaf, lambda part, values: PLAIN[part.function](*values))
 
 
-def columns(value: Callable[[Any, list[float]], list[float]]) -> Callable[..., Array]:
-    """An operator on the channels at each position: value(op, channels) -> channels."""
+def columns(value: Callable[..., list[float]]) -> Callable[..., Array]:
+    """An operator on the channels at each position: value(op, channels) -> channels.
+
+    With a third parameter, the operator's parameters are given too.
+    """
+    given = len(inspect.signature(value).parameters) - 2
 
     def brute(op: Any, operands: list[Array], params: dict[str, Array]) -> Array:
         (x,) = operands
-        found = {p: value(op, [x[(c, *p)] for c in range(len(x))]) for p in np.ndindex(x.shape[1:])}
+        extra = [params][:given]
+        found = {
+            p: value(op, [x[(c, *p)] for c in range(len(x))], *extra)
+            for p in np.ndindex(x.shape[1:])
+        }
         channels = len(next(iter(found.values())))
         result = np.zeros((channels, *x.shape[1:]))
         for p, column in found.items():
@@ -104,6 +113,36 @@ def lrn(op: ops.LocalResponseNorm, x: list[float]) -> list[float]:
 
 def softmax(op: Operator, x: list[float]) -> list[float]:
     return [1 / sum(math.exp(other - v) for other in x) for v in x]
+
+
+def standard(group: list[float], eps: float) -> list[float]:
+    centred = [v - mean(group) for v in group]
+    return [v / math.sqrt(mean([d * d for d in centred]) + eps) for v in centred]
+
+
+def scaled(op: Any, column: list[float], params: dict[str, Array]) -> list[float]:
+    weight, bias = params.get("weight", [1.0] * len(column)), params.get("bias")
+    return [v * weight[c] + (0 if bias is None else bias[c]) for c, v in enumerate(column)]
+
+
+def length(x: list[float]) -> float:
+    return math.sqrt(sum(v * v for v in x))
+
+
+def runs_of_channels(groups: Callable[[Any, int], int]) -> Callable[..., Array]:
+    """Each run of channels at all positions standardised, then scaled."""
+
+    def brute(op: Any, operands: list[Array], params: dict[str, Array]) -> Array:
+        (x,) = operands
+        result, size = np.zeros(x.shape), len(x) // groups(op, len(x))
+        for first in range(0, len(x), size):
+            places = list(np.ndindex(size, *x.shape[1:]))
+            found = standard([x[(first + c, *p)] for c, *p in places], op.eps)
+            for (c, *p), value in zip(places, found, strict=True):
+                result[(first + c, *p)] = value
+        return columns(scaled)(op, [result], params)
+
+    return brute
 
 
 def maxout(op: ops.Maxout, x: list[float]) -> list[float]:
@@ -330,6 +369,15 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.AdaptiveAvgPool: adaptive(mean),
     ops.AdaptiveMaxPool: adaptive(max),
     ops.LocalResponseNorm: columns(lrn),
+    ops.LayerNorm: columns(lambda op, x, p: scaled(op, standard(x, op.eps), p)),
+    ops.InstanceNorm: runs_of_channels(lambda op, channels: channels),
+    ops.GroupNorm: runs_of_channels(lambda op, channels: op.groups),
+    ops.RmsNorm: columns(
+        lambda op, x, p: scaled(op, [v / math.sqrt(length(x) ** 2 / len(x) + op.eps) for v in x], p)
+    ),
+    ops.L2Normalise: columns(
+        lambda op, x, p: scaled(op, [v / max(length(x), op.eps) for v in x], p)
+    ),
     ops.Normalize: each(
         lambda op, x, c, p: (x - channel_value(op.mean, c)) / channel_value(op.std, c)
     ),
@@ -339,8 +387,10 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.RadialBasis: dense(radial_basis),
     ops.Flatten: dense(lambda x, i, p: x[i]),
     ops.Softmax: columns(softmax),
+    ops.LogSoftmax: columns(lambda op, x: [math.log(v) for v in softmax(op, x)]),
     ops.Maxout: columns(maxout),
     ops.ChannelMax: columns(lambda op, x: [max(x)]),
+    ops.ChannelMean: columns(lambda op, x: [mean(x)]),
     ops.Add: join(sum),
     ops.Mul: join(math.prod),
     ops.Max: join(max),

@@ -247,7 +247,8 @@ def _pointwise() -> list[Case]:
     cases = []
     plain = ("identity", "relu", "relu6", "sigmoid", "tanh", "silu", "hard_sigmoid", "hard_swish")
     for name in (*plain, "leaky_relu", "prelu", "elu", "gelu", "softplus", "softmax", "channel_max",
-                 "affine", "bn", "lrn", "dropout", "scale"):  # fmt: skip
+                 "affine", "bn", "lrn", "dropout", "scale", "log_softmax", "channel_mean",
+                 "layer_norm", "rms_norm", "l2_normalise"):  # fmt: skip
         shapes = {"vector": (6,), "1d": SIGNAL, "": IMAGE, "3d": VOLUME}
         cases += [_case(label, name, shape, spread=4.0) for label, shape in shapes.items()]
     others = ("celu", "selu", "mish", "softsign", "thresholded_relu", "exp", "abs", "square")
@@ -276,6 +277,24 @@ def _pointwise() -> list[Case]:
         _case("eps", "bn", IMAGE, eps=0.5),
         _case("wide", "lrn", (7, 3, 4), size=3, alpha=0.3, beta=0.5, k=1.5, spread=4.0),
         _case("all", "lrn", (3, 2), size=9, alpha=0.1),
+        _case("channels", "softmax", (19, 2, 3), spread=4.0),
+        _case("channels", "layer_norm", (19, 2, 9), eps=0.1),
+        _case("plain", "layer_norm", (8, 3, 2), affine=False, spread=4.0),
+        _case("plain", "rms_norm", (9, 3), affine=False, eps=0.1),
+        _case("scaled", "l2_normalise", (9, 3, 5), scale=True, spread=4.0),
+        _case("long", "l2_normalise", (3, 4), eps=2.0),
+        *(
+            _case(label, "instance_norm", shape, spread=4.0)
+            for label, shape in {"1d": SIGNAL, "": IMAGE, "3d": VOLUME, "wide": (19, 5, 3)}.items()
+        ),
+        _case("plain", "instance_norm", IMAGE, affine=False, eps=0.1),
+        _case("vector", "group_norm", (6,), groups=2),
+        _case("1d", "group_norm", SIGNAL, groups=2),
+        _case("", "group_norm", IMAGE, groups=2, spread=4.0),
+        _case("3d", "group_norm", VOLUME, groups=4),
+        _case("all", "group_norm", (19, 5, 3), groups=1),
+        _case("across", "group_norm", (36, 3, 3), groups=3, affine=False, eps=0.1),
+        _case("whole", "group_norm", (32, 2, 3), groups=4),
         _case("numbers", "scale", IMAGE, factor=-2, shift=0.5),
         _case("channels", "scale", (3, 4, 2), factor=[1, -2, 0.5], shift=[0, 1, 2]),
         _case("vector_channels", "scale", (3,), factor=[1, -2, 0.5]),

@@ -184,6 +184,22 @@ class Grower:
     def normalise(self) -> None:
         self.add(self.draw(st.sampled_from(["bn", "bn", "bn", "affine"])), self.pick())
 
+    def normalise_groups(self) -> None:
+        x = self.pick()
+        channels = x.type.channels
+        options: list[tuple[str, dict[str, object]]] = [
+            ("layer_norm", {}),
+            ("instance_norm", {"affine": self.draw(st.booleans())}),
+            ("group_norm", {"groups": self.draw(st.sampled_from([1, 2, channels]))}),
+            ("l2_normalise", {"scale": self.draw(st.booleans())}),
+            ("rms_norm", {}),
+            ("softmax", {}),
+            ("log_softmax", {}),
+            ("channel_mean", {}),
+        ]
+        name, attributes = self.draw(st.sampled_from(options))
+        self.add(name, x, **attributes)
+
     def scale(self) -> None:
         factor = self.draw(st.sampled_from([1.0, -1.0, 0.1, 2.5]))
         self.add("scale", self.pick(), factor=factor, shift=self.draw(st.sampled_from([0, 0, 3])))
@@ -297,6 +313,7 @@ RECIPES: tuple[Callable[[Grower], None], ...] = (
     *(Grower.join,) * 2,
     *(Grower.concat,) * 2,
     *(Grower.excite,) * 2,
+    Grower.normalise_groups,
     Grower.twin,
     Grower.special_conv,
     Grower.scale,

@@ -45,8 +45,13 @@ def apply_step(
             return parameter(f"{label}.{part.value}")
         return {"x": value, "other": other}.get(part.function, part.value)
 
+    return computed(op.formula, lanes, leaf)
+
+
+def computed(formula: Formula, lanes: int, leaf: Callable[[Formula], Expr]) -> Expr:
+    """The value of a formula whose leaves are vectors and Python numbers."""
     functions = _functions(lanes)
-    return op.formula.compute(leaf, lambda part, operands: functions[part.function](*operands))
+    return formula.compute(leaf, lambda part, operands: functions[part.function](*operands))
 
 
 def _functions(lanes: int) -> dict[str, Callable[..., Expr]]:

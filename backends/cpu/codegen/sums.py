@@ -66,24 +66,41 @@ def summed(
     code: Code, lanes: int, ranges: Sequence[Range], term: Callable[[tuple[Expr, ...]], Expr]
 ) -> Expr:
     """The sum of the terms of all positions of a box."""
+    return sums(code, lanes, ranges, 1, lambda position: [term(position)])[0]
+
+
+def sums(
+    code: Code,
+    lanes: int,
+    ranges: Sequence[Range],
+    count: int,
+    terms: Callable[[tuple[Expr, ...]], Sequence[Expr]],
+) -> list[Expr]:
+    """So many sums of terms of all positions of a box, formed side by side."""
     if math.prod(axis.most for axis in ranges) <= TOGETHER:
-        return _short_sum(code, lanes, ranges, term)
+        return _short_sums(code, lanes, ranges, count, terms)
     *outer, last = ranges
-    total = Total(code, lanes)
+    totals = [Total(code, lanes) for _ in range(count)]
     with positions(code, outer) as before:
         for part in _parts(code, last):
-            value = _short_sum(code, lanes, [part], lambda index: term((*before, *index)))
-            total.add(value)
-    return total.value
+            values = _short_sums(code, lanes, [part], count, lambda at: terms((*before, *at)))
+            for total, value in zip(totals, values, strict=True):
+                total.add(value)
+    return [total.value for total in totals]
 
 
-def _short_sum(
-    code: Code, lanes: int, ranges: Sequence[Range], term: Callable[[tuple[Expr, ...]], Expr]
-) -> Expr:
-    part = code.register(vector(0.0, lanes), lanes)
+def _short_sums(
+    code: Code,
+    lanes: int,
+    ranges: Sequence[Range],
+    count: int,
+    terms: Callable[[tuple[Expr, ...]], Sequence[Expr]],
+) -> list[Expr]:
+    parts = [code.register(vector(0.0, lanes), lanes) for _ in range(count)]
     with positions(code, ranges) as position:
-        code.set(part, part.value + term(position))
-    return part.value
+        for part, term in zip(parts, terms(position), strict=True):
+            code.set(part, part.value + term)
+    return [part.value for part in parts]
 
 
 def _parts(code: Code, axis: Range) -> Iterator[Range]:

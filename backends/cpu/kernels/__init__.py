@@ -9,6 +9,7 @@ from cnndsl.backends.cpu.codegen.layout import Halo
 from cnndsl.backends.cpu.kernels import (
     channels,
     elementwise,
+    groupwise,
     moves,
     plain,
     pooling,
@@ -28,6 +29,7 @@ from cnndsl.ir.part import Chain
 FAMILIES: Makers = {
     **elementwise.FAMILIES,
     **channels.FAMILIES,
+    **groupwise.FAMILIES,
     **moves.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,

@@ -68,20 +68,63 @@ template <class F, int THREADS> DEVICE float together(float value, float *partia
   return result;
 }
 
-// Softmax over the channels of one position, shifted by the largest against overflow.
-template <class K> DEVICE void softmax(const typename K::Arguments &a) {
+// A group of elements, of LANES groups side by side, and their statistics, which the threads of a
+// block find together; s[lane] are those of a lane so far.
+template <class K> struct Group {
+  const typename K::Arguments &a;
+  const Place p;
+  float *partial;
+  float s[K::LANES][K::STATISTICS];
+};
+
+// Each element of a group for step(lane, element, statistics of the lane), divided among threads.
+template <class K, class Step> DEVICE void walk(Group<K> &group, Step step) {
+  for (int i = threadIdx.x; i < K::ELEMENTS; i += K::THREADS) {
+    float u[K::LANES];
+    fetch<typename K::X0>(u, group.a.x0, K::element(group.p, i));
+    for (int j = 0; j < K::LANES; ++j) step(j, u[j], group.s[j]);
+  }
+}
+
+// Statistic k: the sum of term(x, statistics) times a factor.
+template <class K, class Term> DEVICE void sum(Group<K> &group, int k, float factor, Term term) {
+  LongSum v[K::LANES];
+  walk(group, [&](int j, float x, const float *s) { v[j].add(term(x, s)); });
+  for (int j = 0; j < K::LANES; ++j)
+    group.s[j][k] = together<Sum, K::THREADS>(v[j].value(), group.partial) * factor;
+}
+
+// Statistic k: the largest term(x, statistics).
+template <class K, class Term> DEVICE void largest(Group<K> &group, int k, Term term) {
+  float v[K::LANES];
+  fill(v, -INFINITY);
+  walk(group, [&](int j, float x, const float *s) { v[j] = maximum(v[j], term(x, s)); });
+  for (int j = 0; j < K::LANES; ++j)
+    group.s[j][k] = together<Largest, K::THREADS>(v[j], group.partial);
+}
+
+template <class K, class Of> DEVICE void once(Group<K> &group, int k, Of of) {
+  for (int j = 0; j < K::LANES; ++j) group.s[j][k] = of(group.s[j]);
+}
+
+// A function of single elements and the statistics of their groups. Channels behind the last are
+// zeros.
+template <class K> DEVICE void groupwise(const typename K::Arguments &a) {
   typedef typename K::X0 X;
-  float *partial = (float *)shared_memory();
-  Place p = position<X>(blockIdx.x);
-  float largest = -INFINITY;
-  LongSum total;
-  for (p.c = threadIdx.x; p.c < X::C; p.c += K::THREADS) largest = maximum(largest, pick<X>(a.x0, p));
-  largest = together<Largest, K::THREADS>(largest, partial);
-  for (p.c = threadIdx.x; p.c < X::C; p.c += K::THREADS) total.add(expf(pick<X>(a.x0, p) - largest));
-  const float factor = 1.0f / together<Sum, K::THREADS>(total.value(), partial);
-  for (p.c = threadIdx.x; p.c < K::PADDED; p.c += K::THREADS) {
-    float v[1] = {p.c < X::C ? expf(pick<X>(a.x0, p) - largest) * factor : 0.0f};
-    K::finish(v, a, p);
-    put<typename K::Y>(a.y, p, v);
+  typedef typename K::Y Y;
+  constexpr int W = K::LANES;
+  Group<K> group = {a, K::group(blockIdx.x), (float *)shared_memory()};
+  K::statistics(group);
+  const int results = K::results(group.p);
+  for (int i = threadIdx.x; i < results; i += K::THREADS) {
+    const Place q = K::result(group.p, i);
+    float v[W];
+    fill(v, 0.0f);
+    if (W > 1 || q.c < Y::C) {
+      fetch<X>(v, a.x0, q);
+      K::compute(v, a, q, group.s);
+    }
+    K::finish(v, a, q);
+    put<Y>(a.y, q, v);
   }
 }

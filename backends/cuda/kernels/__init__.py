@@ -7,13 +7,22 @@ from itertools import chain
 from typing import Any
 
 from cnndsl.backends.cuda.kernel import Call, Families, Family, Kernel
-from cnndsl.backends.cuda.kernels import channels, elementwise, gemm, grouped, plain, pooling
+from cnndsl.backends.cuda.kernels import (
+    channels,
+    elementwise,
+    gemm,
+    grouped,
+    groupwise,
+    plain,
+    pooling,
+)
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, FullyConnected
 
 FAMILIES: Families = {
     **elementwise.FAMILIES,
     **channels.FAMILIES,
+    **groupwise.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,
     FullyConnected: gemm.fully_connected,

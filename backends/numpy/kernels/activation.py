@@ -12,6 +12,7 @@ from cnndsl.ir.operators import (
     Abs,
     Celu,
     ChannelMax,
+    ChannelMean,
     Clamp,
     Elu,
     Exp,
@@ -20,6 +21,7 @@ from cnndsl.ir.operators import (
     HardSwish,
     LeakyRelu,
     Log,
+    LogSoftmax,
     Maxout,
     Mish,
     Power,
@@ -112,6 +114,13 @@ def softmax(op: Softmax, inputs: list[Array], params: dict[str, Array]) -> Array
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
+def log_softmax(op: LogSoftmax, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Over axis 1, shifted by the maximum against overflow."""
+    (x,) = inputs
+    shifted = x - x.max(1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
+
+
 def maxout(op: Maxout, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Maximum of each run of channels."""
     (x,) = inputs
@@ -123,6 +132,11 @@ def maxout(op: Maxout, inputs: list[Array], params: dict[str, Array]) -> Array:
 def channel_max(op: ChannelMax, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Maximum over axis 1, which stays."""
     return np.asarray(inputs[0].max(1, keepdims=True))
+
+
+def channel_mean(op: ChannelMean, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Mean over axis 1, which stays."""
+    return np.asarray(inputs[0].mean(1, keepdims=True))
 
 
 KERNELS: dict[type[Operator], Kernel] = {
@@ -152,6 +166,8 @@ KERNELS: dict[type[Operator], Kernel] = {
     HardSigmoid: lambda op, inputs, params: np.clip(op.alpha * inputs[0] + op.beta, 0, 1),
     HardSwish: lambda op, inputs, params: inputs[0] * hard_sigmoid(inputs[0]),
     Softmax: softmax,
+    LogSoftmax: log_softmax,
     Maxout: maxout,
     ChannelMax: channel_max,
+    ChannelMean: channel_mean,
 }

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from cnndsl.backends.numpy.kernels.types import Kernel, per_channel
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Affine, BatchNorm, LocalResponseNorm, Scale, StochasticDepth
+from cnndsl.ir.operators import (
+    Affine,
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    L2Normalise,
+    LayerNorm,
+    LocalResponseNorm,
+    RmsNorm,
+    Scale,
+    StochasticDepth,
+)
 from cnndsl.runtime.module import Array
 
 
@@ -32,6 +46,54 @@ def local_response_norm(
     return np.asarray(x / (op.k + op.alpha * total) ** op.beta)
 
 
+def _standardised(op: Any, x: Array, runs: Array, params: dict[str, Array]) -> Array:
+    """Less the mean, over the standard deviation of all but the first two axes of `runs`."""
+    axes = tuple(range(2, runs.ndim))
+    centred = runs - runs.mean(axes, keepdims=True)
+    variance = np.square(centred).mean(axes, keepdims=True)
+    result = (centred / np.sqrt(variance + op.eps)).reshape(x.shape)
+    if op.affine:
+        result = per_channel(params["weight"], x) * result + per_channel(params["bias"], x)
+    return np.asarray(result)
+
+
+def layer_norm(op: LayerNorm, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """By the channels of each position, brought behind the positions."""
+    (x,) = inputs
+    last = np.moveaxis(x, 1, -1)
+    plain = replace(op, affine=False)
+    result = np.moveaxis(_standardised(plain, last, last.reshape(1, -1, x.shape[1]), {}), -1, 1)
+    if op.affine:
+        result = per_channel(params["weight"], x) * result + per_channel(params["bias"], x)
+    return np.asarray(result)
+
+
+def instance_norm(op: InstanceNorm, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """By each map."""
+    (x,) = inputs
+    return _standardised(op, x, x, params)
+
+
+def group_norm(op: GroupNorm, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """By each run of channels."""
+    (x,) = inputs
+    return _standardised(op, x, x.reshape(len(x), op.groups, -1), params)
+
+
+def rms_norm(op: RmsNorm, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Over the root mean square of axis 1."""
+    (x,) = inputs
+    result = x / np.sqrt(np.square(x).mean(1, keepdims=True) + op.eps)
+    return np.asarray(per_channel(params["weight"], x) * result if op.affine else result)
+
+
+def l2_normalise(op: L2Normalise, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Over the length of axis 1."""
+    (x,) = inputs
+    result = x / np.maximum(np.sqrt(np.square(x).sum(1, keepdims=True)), op.eps)
+    return np.asarray(per_channel(params["weight"], x) * result if op.scale else result)
+
+
 def affine(op: Affine, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Learned scale and shift of each channel."""
     (x,) = inputs
@@ -53,6 +115,11 @@ def stochastic_depth(op: StochasticDepth, inputs: list[Array], params: dict[str,
 KERNELS: dict[type[Operator], Kernel] = {
     BatchNorm: batch_norm,
     LocalResponseNorm: local_response_norm,
+    LayerNorm: layer_norm,
+    InstanceNorm: instance_norm,
+    GroupNorm: group_norm,
+    RmsNorm: rms_norm,
+    L2Normalise: l2_normalise,
     Affine: affine,
     Scale: scale,
     StochasticDepth: stochastic_depth,

@@ -5,18 +5,20 @@ from __future__ import annotations
 from itertools import count
 
 from cnndsl.backends.onnx.emitter import Site
-from cnndsl.backends.onnx.lower.common import Lowerings, native, per_channel
+from cnndsl.backends.onnx.lower.common import Lowering, Lowerings, native, per_channel
 from cnndsl.ir.formula import Formula, X
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     OPERATORS,
     ChannelMax,
+    ChannelMean,
     Clamp,
     Elementwise,
     Elu,
     HardSigmoid,
     HardSwish,
     LeakyRelu,
+    LogSoftmax,
     Maxout,
     PRelu,
     Reciprocal,
@@ -105,9 +107,13 @@ def _hard_swish(site: Site, op: HardSwish) -> None:
     site.emit("Mul", site.input, gate)
 
 
-def _softmax(site: Site, op: Softmax) -> None:
-    """Over the last axis it means the same in every opset."""
-    site.emit("Softmax", site.input, axis=1 if site.input_type.rank else -1)
+def _softmax(kind: str) -> Lowering:
+    """Over the channels; over the last axis it means the same in every opset."""
+
+    def lower(site: Site, op: Operator) -> None:
+        site.emit(kind, site.input, axis=1 if site.input_type.rank else -1)
+
+    return lower
 
 
 def _maxout(site: Site, op: Maxout) -> None:
@@ -122,10 +128,6 @@ def _maxout(site: Site, op: Maxout) -> None:
         for j in range(op.pieces)
     ]
     site.emit("Max", *pieces)
-
-
-def _channel_max(site: Site, op: ChannelMax) -> None:
-    site.emit("ReduceMax", site.input, axes=[1], keepdims=1)
 
 
 LOWERINGS: Lowerings = {
@@ -147,9 +149,11 @@ LOWERINGS: Lowerings = {
         "HardSigmoid", site.input, alpha=op.alpha, beta=op.beta
     ),
     HardSwish: _hard_swish,
-    Softmax: _softmax,
+    Softmax: _softmax("Softmax"),
+    LogSoftmax: _softmax("LogSoftmax"),
     Maxout: _maxout,
-    ChannelMax: _channel_max,
+    ChannelMax: native("ReduceMax", axes=[1], keepdims=1),
+    ChannelMean: native("ReduceMean", axes=[1], keepdims=1),
 }
 """ONNX's own operators for some functions of single elements, the formula for the others.
 

@@ -15,18 +15,22 @@ from cnndsl.ir.formula import (
     clip,
     erf,
     exp,
+    largest,
     log,
     maximum,
+    mean,
     minimum,
     parameter,
     power,
     rectified,
     select,
     sqrt,
+    statistic,
     tanh,
+    total,
 )
 from cnndsl.ir.operator import OperatorError, ParameterSpec, Reads, Sign
-from cnndsl.ir.operators.bases import Elementwise, Pointwise
+from cnndsl.ir.operators.bases import Elementwise, Groupwise, Pointwise
 from cnndsl.ir.types import TensorType
 
 LARGEST_PRODUCT = 4
@@ -448,8 +452,18 @@ class HardSwish(Activation):
     formula = X * (clip(X + 3, 0, 6) * (1 / 6))
 
 
+class _OfPowers(Groupwise, Pointwise):
+    """Shifted by the largest channel against overflow."""
+
+    gradient = Reads.RESULT
+    stages = (
+        {"largest": largest(X)},
+        {"total": total(exp(X - statistic("largest")))},
+    )
+
+
 @dataclass(frozen=True)
-class Softmax(Pointwise):
+class Softmax(_OfPowers):
     """Softmax over the channels, at each position: y[c] = exp(x[c]) / sum_j exp(x[j]).
 
     NaN in all channels if one is NaN or plus infinity, or all are minus infinity.
@@ -457,7 +471,18 @@ class Softmax(Pointwise):
 
     name: ClassVar[str] = "softmax"
     sign = Sign.NONNEGATIVE
-    gradient = Reads.RESULT
+    once: ClassVar = {"factor": 1 / statistic("total")}
+    result = exp(X - statistic("largest")) * statistic("factor")
+
+
+@dataclass(frozen=True)
+class LogSoftmax(_OfPowers):
+    """Logarithm of softmax, at each position: y[c] = x[c] - log(sum_j exp(x[j]))."""
+
+    name: ClassVar[str] = "log_softmax"
+    sign = Sign.ANY
+    once: ClassVar = {"rest": log(statistic("total"))}
+    result = X - statistic("largest") - statistic("rest")
 
 
 @dataclass(frozen=True)
@@ -487,15 +512,35 @@ class Maxout(Pointwise):
         return TensorType((x.channels // self.pieces, *x.spatial))
 
 
-@dataclass(frozen=True)
-class ChannelMax(Pointwise):
-    """Largest channel at each position, as a map of one channel: y[0] = max_c x[c]."""
+class _Channel(Groupwise, Pointwise):
+    """A statistic of the channels at each position, as a map of one channel."""
 
-    name: ClassVar[str] = "channel_max"
+    in_place = False
     selects = True
     sign = Sign.KEPT
-    gradient = Reads.BOTH
+    result = statistic("channel")
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[1, *spatial]."""
         return TensorType((1, *inputs[0].spatial))
+
+
+@dataclass(frozen=True)
+class ChannelMax(_Channel):
+    """Largest channel at each position, as a map of one channel: y[0] = max_c x[c]."""
+
+    name: ClassVar[str] = "channel_max"
+    gradient = Reads.BOTH
+    stages = ({"channel": largest(X)},)
+
+
+@dataclass(frozen=True)
+class ChannelMean(_Channel):
+    """Mean of the channels at each position, as a map of one channel: y[0] = mean_c x[c].
+
+    With channel_max, what the spatial attention of Woo et al. (2018), CBAM, section 3.2, reads.
+    """
+
+    name: ClassVar[str] = "channel_mean"
+    gradient = Reads.NOTHING
+    stages = ({"channel": mean(X)},)

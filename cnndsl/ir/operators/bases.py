@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from cnndsl.ir.attributes import Padding, Sizes
 from cnndsl.ir.dims import Dim
-from cnndsl.ir.formula import Formula, X
+from cnndsl.ir.formula import Formula, Stage, X
 from cnndsl.ir.index import Index
 from cnndsl.ir.operator import POINT, Operator, Reads, Sign, Window, Windows
 from cnndsl.ir.types import TensorType
@@ -51,6 +51,35 @@ class ChannelMap(Elementwise):
     """y[c] = factor[c] * x[c] + shift[c]."""
 
     sign = Sign.ANY
+
+
+class Groupwise(Operator):
+    """y[i] = result(x[i], statistics of the group of i): normalises groups, or reduces them.
+
+    A group is all channels at one position, unless there are `groups`. `stages` are the statistics,
+    which may read those of earlier stages; `once` is computed of them once for each group. `result`
+    reads both, and parameters of the channel; without X it is one channel.
+    """
+
+    stages: ClassVar[tuple[Stage, ...]]
+    in_place = True
+
+    @property
+    def once(self) -> Mapping[str, Formula]:
+        """Further numbers of a group by name, of its statistics."""
+        return {}
+
+    @property
+    @abstractmethod
+    def result(self) -> Formula:
+        """The function of single elements."""
+
+    def groups_of(self, channels: int) -> int | None:
+        """How many groups of neighbouring channels, at all positions, there are.
+
+        None if the groups are the positions.
+        """
+        return None
 
 
 class Linear(Operator):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
-from cnndsl.ir.formula import Formula, X, parameter, sqrt
-from cnndsl.ir.operator import ParameterSpec, Reads, Sign
-from cnndsl.ir.operators.bases import ChannelMap, Pointwise, Shorthand
+from cnndsl.ir.formula import Formula, X, maximum, mean, parameter, sqrt, statistic, total
+from cnndsl.ir.operator import OperatorError, ParameterSpec, Reads, Sign, Windows
+from cnndsl.ir.operators.bases import ChannelMap, Channelwise, Groupwise, Pointwise, Shorthand
 from cnndsl.ir.types import TensorType
+from cnndsl.ir.windows import require_spatial
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,215 @@ class LocalResponseNorm(Pointwise):
     alpha: float = attribute(kind.POSITIVE, 1e-4)
     beta: float = attribute(kind.POSITIVE, 0.75)
     k: float = attribute(kind.POSITIVE, 2.0)
+
+
+class _Standardised(Groupwise):
+    """y = (x - mean) / sqrt(variance + eps), times weight[c] plus bias[c] if `affine`.
+
+    Mean and variance are those of the group, the variance divided by its size. They are found in
+    two walks: the second one sums up distances from a mean that may be rounded, and their squares,
+    and what they tell of the mean corrects both (Chan et al. 1983, Algorithms for computing the
+    sample variance, equation 1.7).
+    """
+
+    sign = Sign.ANY
+    gradient = Reads.OPERANDS
+    eps: float
+    affine: bool
+
+    stages = (
+        {"near": mean(X)},
+        {
+            "rest": mean(X - statistic("near")),
+            "square": mean((X - statistic("near")) * (X - statistic("near"))),
+        },
+    )
+
+    @property
+    def once(self) -> Mapping[str, Formula]:
+        """One over the standard deviation."""
+        rest = statistic("rest")
+        variance = maximum(statistic("square") - rest * rest, 0)
+        return {"factor": 1 / sqrt(variance + self.eps)}
+
+    @property
+    def result(self) -> Formula:
+        """The distance from the mean in standard deviations, scaled and shifted."""
+        distance = X - statistic("near") - statistic("rest")
+        standard = distance * statistic("factor")
+        return standard * parameter("weight") + parameter("bias") if self.affine else standard
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """Scale and shift, if there are; neutral when initialised."""
+        shape = (inputs[0].channels,)
+        specs = {"weight": ParameterSpec(shape, "ones"), "bias": ParameterSpec(shape, "zeros")}
+        return specs if self.affine else {}
+
+
+@dataclass(frozen=True)
+class LayerNorm(_Standardised, Pointwise):
+    """Layer normalisation: over the channels, at each position, or over all of a vector.
+
+    y[c] = weight[c] * (x[c] - m) / sqrt(v + eps) + bias[c] with mean m and variance v of the
+    channels at the position. group_norm(1) is over all of a sample.
+
+    Source: Ba et al. (2016), Layer normalization; over the channels of maps Liu et al. (2022), A
+    ConvNet for the 2020s. Parameters: weight and bias [channels].
+    """
+
+    name: ClassVar[str] = "layer_norm"
+
+    eps: float = attribute(kind.POSITIVE, 1e-5)
+    affine: bool = attribute(kind.FLAG, True)
+
+
+class _OverPositions(_Standardised):
+    """Groups of channels at all positions."""
+
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """All positions."""
+        return None
+
+
+@dataclass(frozen=True)
+class InstanceNorm(_OverPositions, Channelwise):
+    """Instance normalisation: each channel over all positions of the sample.
+
+    y[c,p] = weight[c] * (x[c,p] - m[c]) / sqrt(v[c] + eps) + bias[c] with mean m and variance v of
+    each map.
+
+    Source: Ulyanov et al. (2016), Instance normalization. Parameters: weight and bias [channels].
+    """
+
+    name: ClassVar[str] = "instance_norm"
+
+    eps: float = attribute(kind.POSITIVE, 1e-5)
+    affine: bool = attribute(kind.FLAG, True)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """The type of the operand, which must have positions."""
+        (x,) = inputs
+        require_spatial(self.name, x)
+        return x
+
+    def groups_of(self, channels: int) -> int:
+        """One for each channel."""
+        return channels
+
+
+@dataclass(frozen=True)
+class GroupNorm(_OverPositions):
+    """Group normalisation: `groups` runs of neighbouring channels, each over all positions.
+
+    y[c,p] = weight[c] * (x[c,p] - m[g]) / sqrt(v[g] + eps) + bias[c] with mean m and variance v of
+    the group g of channel c. One group is layer normalisation over all of a sample.
+
+    Source: Wu and He (2018), Group normalization. Parameters: weight and bias [channels].
+    """
+
+    name: ClassVar[str] = "group_norm"
+
+    groups: int = attribute(kind.COUNT)
+    eps: float = attribute(kind.POSITIVE, 1e-5)
+    affine: bool = attribute(kind.FLAG, True)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """The type of the operand."""
+        (x,) = inputs
+        if x.channels % self.groups:
+            raise OperatorError(
+                "E0302",
+                f"{x.channels} channels do not divide into {self.groups} groups",
+                attribute="groups",
+                show_operands=True,
+            )
+        return x
+
+    def groups_of(self, channels: int) -> int:
+        """As many as are asked for."""
+        return self.groups
+
+
+class _Shortened(Groupwise, Pointwise):
+    """The channels at each position over their length, times weight[c] if there is one."""
+
+    gradient = Reads.OPERANDS
+    eps: float
+
+    @property
+    @abstractmethod
+    def is_weighted(self) -> bool:
+        """Whether there is a weight."""
+
+    @property
+    def sign(self) -> Sign:
+        """Weights may turn it."""
+        return Sign.ANY if self.is_weighted else Sign.KEPT
+
+    @property
+    def result(self) -> Formula:
+        """Scaled by the group, and by the weight."""
+        short = X * statistic("factor")
+        return short * parameter("weight") if self.is_weighted else short
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """The weight, if there is one; neutral when initialised."""
+        specs = {"weight": ParameterSpec((inputs[0].channels,), "ones")}
+        return specs if self.is_weighted else {}
+
+
+@dataclass(frozen=True)
+class RmsNorm(_Shortened):
+    """Division by the root of the mean square of the channels, at each position.
+
+    y[c] = weight[c] * x[c] / sqrt(mean_j x[j]^2 + eps), the weight if `affine`.
+
+    Source: Zhang and Sennrich (2019), Root mean square layer normalization. Parameters: weight
+    [channels].
+    """
+
+    name: ClassVar[str] = "rms_norm"
+    stages = ({"square": mean(X * X)},)
+
+    eps: float = attribute(kind.POSITIVE, 1e-5)
+    affine: bool = attribute(kind.FLAG, True)
+
+    @property
+    def is_weighted(self) -> bool:
+        """If it is affine."""
+        return self.affine
+
+    @property
+    def once(self) -> Mapping[str, Formula]:
+        """One over the root mean square."""
+        return {"factor": 1 / sqrt(statistic("square") + self.eps)}
+
+
+@dataclass(frozen=True)
+class L2Normalise(_Shortened):
+    """Division by the Euclidean length of the channels, at each position.
+
+    y[c] = x[c] / max(sqrt(sum_j x[j]^2), eps), times weight[c] if `scale`, learned.
+
+    Source: Liu et al. (2015), ParseNet, section 3.3, as in SSD. Parameters: weight [channels].
+    """
+
+    name: ClassVar[str] = "l2_normalise"
+    foreign = ("l2normalize", "l2norm", "lpnorm")
+    stages = ({"square": total(X * X)},)
+
+    eps: float = attribute(kind.POSITIVE, 1e-12)
+    scale: bool = attribute(kind.FLAG, False)
+
+    @property
+    def is_weighted(self) -> bool:
+        """If it has a scale."""
+        return self.scale
+
+    @property
+    def once(self) -> Mapping[str, Formula]:
+        """One over the length."""
+        return {"factor": 1 / maximum(sqrt(statistic("square")), self.eps)}
 
 
 @dataclass(frozen=True)

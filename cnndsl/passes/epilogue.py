@@ -1,21 +1,21 @@
-"""What follows a convolution, computed before its result is stored."""
+"""What follows a layer, computed before its result is stored."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Elementwise, Join, Linear, SqueezeExcite
+from cnndsl.ir.operators import Elementwise, Groupwise, Join, Linear, SqueezeExcite
 from cnndsl.passes.fusing import add_epilogue
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
 
-MAKERS = (Linear, SqueezeExcite)
+MAKERS = (Groupwise, Linear, SqueezeExcite)
 """Operators that can finish their results before they store them."""
 
 
 @dataclass(frozen=True)
 class Epilogue:
-    """Moves activations, per-channel maps and joins into the convolution or the block before them.
+    """Moves activations, per-channel maps and joins into the layer or the block before them.
 
     Of the operands of a join, the one that is computed last takes it; the others are then there.
     """

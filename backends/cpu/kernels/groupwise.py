@@ -100,7 +100,8 @@ class _Positions:
     def write(self) -> None:
         """Find the statistics, then compute and store the results.
 
-        Exponentials that results are made of are kept where these will be.
+        Exponentials that results are made of are kept where these will be, unless an operand of
+        the epilogue may lie there.
         """
         op: Groupwise = self.body.call.op
         *stages, last = op.stages
@@ -108,7 +109,8 @@ class _Positions:
             self._find(stage, None)
         powers = [r.term for r in last.values() if r.term.function == "exp"]
         result = _replaced(op.result, powers)
-        is_kept = result != op.result
+        is_kept = result != op.result and not self.body.call.joins
+        result = result if is_kept else op.result
         self._find(last, self.body.output if is_kept else None)
         for column, found in enumerate(self.statistics):
             for name, formula in op.once.items():

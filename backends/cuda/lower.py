@@ -14,7 +14,7 @@ from cnndsl.backends.cuda.machine import Machine
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.backends.native.task import parts_of
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import AvgPool, Concat, GlobalAvgPool, Identity, SqueezeExcite
+from cnndsl.ir.operators import AvgPool, Concat, GlobalAvgPool, Identity, SoftmaxSum, SqueezeExcite
 from cnndsl.ir.part import Part
 from cnndsl.memory import Options, Plan, Use, plan
 
@@ -175,6 +175,6 @@ class _Lowering:
 def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call[Any]:
     """A node as a task for a kernel: functions of single elements follow an identity."""
     prologue, core, epilogue = parts_of(node)
-    own = 0 if isinstance(core.op, Identity) else len(core.inputs)
+    own = 0 if isinstance(core.op, Identity | SoftmaxSum) else len(core.inputs)
     operands = (*inputs[:own], *(x.repeated(output.sizes) for x in inputs[own:]))
     return Call(core, prologue, epilogue, operands, output, machine)

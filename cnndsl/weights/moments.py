@@ -51,8 +51,10 @@ from cnndsl.ir.operators import (
     RmsNorm,
     Scale,
     Softmax,
+    SoftmaxSum,
     StochasticDepth,
 )
+from cnndsl.ir.operators.attention import MatrixProduct
 from cnndsl.ir.types import TensorType
 from cnndsl.weights.initialise import Start, variance
 
@@ -113,7 +115,8 @@ class _Starts:
         if isinstance(op, Activation):
             return _of_normal(x, op.formula)
         if len(operands) > 1:
-            return _joined(node, operands, [x.name for x in graph.producers(node)])
+            names = [x.name for x in graph.producers(node)]
+            return _joined(node, operands, names, types[1].channels)
         return _other(node, types[0], x)
 
     def _weighted(self, node: Node, x: TensorType, operand: Moments) -> Moments:
@@ -178,8 +181,11 @@ def _mixed(operands: Sequence[Moments], counts: Sequence[int]) -> Moments:
     return Moments(mean, square - mean**2)
 
 
-def _joined(node: Node, operands: Sequence[Moments], names: Sequence[str]) -> Moments:
-    """Of a join; an operand that comes several times depends on itself."""
+def _joined(node: Node, operands: Sequence[Moments], names: Sequence[str], terms: int) -> Moments:
+    """Of a join; an operand that comes several times depends on itself.
+
+    A result of a matrix product is a sum of so many terms.
+    """
     if isinstance(node.op, Add | Average):
         count = len(operands) if isinstance(node.op, Average) else 1
         mean = sum(x.mean for x in operands)
@@ -192,6 +198,13 @@ def _joined(node: Node, operands: Sequence[Moments], names: Sequence[str]) -> Mo
         mean = math.prod(x.mean for x in operands)
         square = math.prod(x.square for x in operands)
         return Moments(mean, max(square * repeated - mean**2, 0.0))
+    if isinstance(node.op, SoftmaxSum):
+        values = _mixed(operands[: len(operands) // 2], [1] * (len(operands) // 2))
+        return Moments(values.mean, 2 * values.variance / len(operands))
+    if isinstance(node.op, MatrixProduct):
+        a, b = operands
+        spread = max(a.square * b.square - (a.mean * b.mean) ** 2, 0.0)
+        return Moments(terms * a.mean * b.mean, terms * spread)
     if isinstance(node.op, Max):
         return _largest(_mixed(operands, [1] * len(operands)), len(set(names)))
     return operands[0]

@@ -182,6 +182,22 @@ def join(value: Callable[[list[float]], float]) -> Callable[..., Array]:
     return brute
 
 
+def softmax_sum(x: list[float]) -> float:
+    half = len(x) // 2
+    weights = [math.exp(score) for score in x[half:]]
+    return sum(v * w for v, w in zip(x[:half], weights, strict=True)) / sum(weights)
+
+
+def matrix_product(op: Any, operands: list[Array], params: dict[str, Array]) -> Array:
+    a, b = operands
+    matrix = a.reshape(len(a), -1)
+    matrix = matrix.T if op.transposed else matrix
+    result = np.zeros((len(matrix), *b.shape[1:]))
+    for i, *p in np.ndindex(*result.shape):
+        result[(i, *p)] = sum(matrix[i, j] * b[(j, *p)] for j in range(len(b)))
+    return result
+
+
 def concat(op: Operator, operands: list[Array], params: dict[str, Array]) -> Array:
     return np.array([channel for x in operands for channel in x])
 
@@ -396,6 +412,9 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.Max: join(max),
     ops.Average: join(mean),
     **dict.fromkeys(ops.BESIDE, beside),
+    ops.SoftmaxSum: join(softmax_sum),
+    ops.MatMul: matrix_product,
+    ops.MatMulTransposed: matrix_product,
     ops.Concat: concat,
     ops.Slice: columns(lambda op, x: [x[c] for c in range(op.start, op.stop)]),
     ops.Shuffle: columns(shuffle),

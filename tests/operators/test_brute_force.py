@@ -14,6 +14,7 @@ from tests.operators.cases import CASES, Case
 KNOWN_SIZES = (
     *("fc", "rbf", "flatten", "local_conv", "adaptive_avgpool", "adaptive_maxpool"),
     *("crop-size", "pixel_unshuffle", "permute-last", "permute-square", "reshape"),
+    *("matmul", "matmul_transposed"),
 )
 OPEN_CASES = [
     case

@@ -213,6 +213,17 @@ class Grower:
         others = self.draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=2))
         self.add(self.draw(st.sampled_from(("add", "add", *JOINS))), x, *others)
 
+    def attend(self) -> None:
+        """Products of two maps with a softmax between them, or values chosen by scores."""
+        x, y = self.pick(), self.pick()
+        if self.draw(st.booleans()):
+            values = [n for n in self.nodes if n.type == x.type]
+            self.add("softmax_sum", x, *self.draw(st.lists(st.sampled_from(values), min_size=1)))
+            return
+        scores = self.add("matmul_transposed", x, y)
+        if scores is not x:
+            self.add("matmul", x, self.add("softmax", scores))
+
     def concat(self) -> None:
         x = self.pick()
         fitting = [n for n in self.nodes if n.type.spatial == x.type.spatial]
@@ -313,6 +324,7 @@ RECIPES: tuple[Callable[[Grower], None], ...] = (
     *(Grower.join,) * 2,
     *(Grower.concat,) * 2,
     *(Grower.excite,) * 2,
+    Grower.attend,
     Grower.normalise_groups,
     Grower.twin,
     Grower.special_conv,

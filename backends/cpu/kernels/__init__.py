@@ -7,6 +7,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo
 from cnndsl.backends.cpu.kernels import (
+    attention,
     channels,
     elementwise,
     groupwise,
@@ -30,6 +31,7 @@ FAMILIES: Makers = {
     **elementwise.FAMILIES,
     **channels.FAMILIES,
     **groupwise.FAMILIES,
+    **attention.FAMILIES,
     **moves.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,

@@ -8,6 +8,7 @@ from typing import Any
 
 from cnndsl.backends.cuda.kernel import Call, Families, Family, Kernel
 from cnndsl.backends.cuda.kernels import (
+    attention,
     channels,
     elementwise,
     gemm,
@@ -23,6 +24,7 @@ FAMILIES: Families = {
     **elementwise.FAMILIES,
     **channels.FAMILIES,
     **groupwise.FAMILIES,
+    **attention.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,
     FullyConnected: gemm.fully_connected,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnndsl.backends.numpy.kernels import (
     activation,
+    attention,
     convolution,
     dense,
     join,
@@ -25,6 +26,7 @@ KERNELS: dict[type[Operator], Kernel] = {
     **activation.KERNELS,
     **join.KERNELS,
     **positions.KERNELS,
+    **attention.KERNELS,
     **shape.KERNELS,
 }
 KERNELS[SqueezeExcite] = squeeze_excite.squeeze_excite_kernel(KERNELS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnndsl.backends.onnx.lower import (
     activation,
+    attention,
     convolution,
     dense,
     join,
@@ -31,6 +32,7 @@ LOWERINGS: dict[type[Operator], Lowering] = {
     **join.LOWERINGS,
     **positions.LOWERINGS,
     **resize.LOWERINGS,
+    **attention.LOWERINGS,
     **shape.LOWERINGS,
 }
 LOWERINGS[SqueezeExcite] = squeeze_excite.squeeze_excite_lowering(LOWERINGS)

@@ -7,7 +7,7 @@ from cnndsl.backends.onnx.lower.common import Lowerings, native
 from cnndsl.ir.operators.join import BESIDE, Add, Average, Concat, ConcatPositions, Max, Mul
 
 
-def _operands(site: Site) -> list[str]:
+def broadcast(site: Site) -> list[str]:
     """The operands, vectors [C] made [C, 1, ...] where others have positions, axis by axis."""
     rank = site.output_type.rank
     result = []
@@ -19,23 +19,23 @@ def _operands(site: Site) -> list[str]:
 
 
 def _add(site: Site, op: Add) -> None:
-    operands = _operands(site)
+    operands = broadcast(site)
     site.emit("Add" if len(operands) == 2 else "Sum", *operands)
 
 
 def _mul(site: Site, op: Mul) -> None:
-    product, *others, last = _operands(site)
+    product, *others, last = broadcast(site)
     for i, operand in enumerate(others):
         product = site.step(f"product{i}", "Mul", product, operand)
     site.emit("Mul", product, last)
 
 
 def _max(site: Site, op: Max) -> None:
-    site.emit("Max", *_operands(site))
+    site.emit("Max", *broadcast(site))
 
 
 def _average(site: Site, op: Average) -> None:
-    site.emit("Mean", *_operands(site))
+    site.emit("Mean", *broadcast(site))
 
 
 def _beside(site: Site, op: ConcatPositions) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     activation,
+    attention,
     constant,
     convolution,
     dense,
@@ -21,6 +22,7 @@ from cnndsl.ir.operators import (
     transposed,
 )
 from cnndsl.ir.operators.activation import *
+from cnndsl.ir.operators.attention import *
 from cnndsl.ir.operators.bases import *
 from cnndsl.ir.operators.constant import *
 from cnndsl.ir.operators.convolution import *
@@ -41,7 +43,7 @@ ALL: tuple[type[Operator], ...] = tuple(
     operator
     for module in (
         *(structure, convolution, transposed, local, pooling, normalisation, constant, dense),
-        *(activation, join, shape, positions, resize, training, squeeze_excite),
+        *(activation, join, attention, shape, positions, resize, training, squeeze_excite),
     )
     for operator in family(module)
 )

@@ -29,6 +29,8 @@ LARGEST = 1200
 ACTIVATIONS = [
     op.name for op in OPERATORS if issubclass(op, Activation) and not required_attributes(op)
 ]
+STEEP = ("exp", "log", "sqrt", "reciprocal")
+"""Activations that take rounding errors to any size, or have no value, outside of a range."""
 JOINS = ("add", "mul", "max", "average")
 
 
@@ -205,7 +207,8 @@ class Grower:
         self.add("scale", self.pick(), factor=factor, shift=self.draw(st.sampled_from([0, 0, 3])))
 
     def activate(self) -> None:
-        self.add(self.draw(st.sampled_from(("relu", "relu", "relu", *ACTIVATIONS))), self.pick())
+        x, name = self.pick(), self.draw(st.sampled_from(("relu", "relu", "relu", *ACTIVATIONS)))
+        self.add(name, self.add("clamp", x, low=0.5, high=4) if name in STEEP else x)
 
     def join(self) -> None:
         x = self.pick()

@@ -44,7 +44,8 @@ class Elementwise(Pointwise, Channelwise):
 
     def is_identity(self, x: TensorType) -> bool:
         """As a mover, or by its formula."""
-        return self.formula == X or super().is_identity(x)
+        same = self.formula == X and self.output_type([x]) == x
+        return same or super().is_identity(x)
 
 
 class ChannelMap(Elementwise):

@@ -304,13 +304,22 @@ class _Search:
         return _Found(before - definition - calls - price, self, width, block=places)
 
     def _loops(self, places: list[_Place], width: int) -> _Found | None:
-        gain, kept = 0, []
-        for place, count in _runs(places, width):
-            saved = self._loop_gain(place, count, width)
-            if saved > 0:
-                gain += saved
-                kept.append((place, count))
-        return _Found(gain, self, width, runs=kept) if kept else None
+        """The runs of pieces that save words as loops: those that are equal, or that vary."""
+        best: _Found | None = None
+        equal: dict[Value, list[_Place]] = {}
+        for place in places:
+            values = tuple(v for part in self.piece(place, width) for v in part.values())
+            equal.setdefault(values, []).append(place)
+        for groups in ([places], equal.values()):
+            found = _Found(0, self, width)
+            for run in (run for group in groups for run in _runs(group, width)):
+                saved = self._loop_gain(*run, width)
+                if saved > 0:
+                    found.gain += saved
+                    found.runs.append(run)
+            if found.gain > (best.gain if best else 0):
+                best = found
+        return best
 
     def _loop_gain(self, place: _Place, count: int, width: int) -> int:
         places = [_Place(place.chain, place.start + i * width) for i in range(count)]

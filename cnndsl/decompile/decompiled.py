@@ -13,6 +13,7 @@ from cnndsl.decompile.normalise import normalised
 from cnndsl.decompile.parameters import simplify
 from cnndsl.decompile.program import Program
 from cnndsl.decompile.series import chained
+from cnndsl.decompile.shortcuts import unite_shortcuts
 from cnndsl.decompile.spell import text_of
 from cnndsl.decompile.verify import matched
 from cnndsl.diagnostics import CnnError, Source
@@ -49,14 +50,17 @@ def decompile(graph: Graph, name: str, scopes: Mapping[str, str] | None = None) 
 
 def _shortest(graph: Graph) -> Checked | None:
     """The text with the fewest words of those that make the graph."""
-    found = [result for order in ORDERS if (result := _compressed(graph, order)) is not None]
+    ways = [(order, unite) for unite in (False, True) for order in ORDERS]
+    found = [result for way in ways if (result := _compressed(graph, *way)) is not None]
     return min(found, key=lambda result: result[0])[1] if found else None
 
 
-def _compressed(graph: Graph, order: Order) -> tuple[int, Checked] | None:
+def _compressed(graph: Graph, order: Order, unite: bool) -> tuple[int, Checked] | None:
     """A text with blocks and loops, and its words; None if it does not make the graph."""
     program = chained(graph)
     set_defaults(program)
+    if unite and not unite_shortcuts(program):
+        return None
     compress(program, order)
     words, text = length(program), _text(program)
     try:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from cnndsl.decompile.program import (
     CHANNELS,
+    WIDTHS,
     Block,
     Call,
+    If,
     Item,
     Join,
     Layer,
@@ -31,9 +34,6 @@ from cnndsl.decompile.program import (
     symbols_in,
 )
 from cnndsl.ir.graph import Graph, Node
-
-WIDTHS = ("filters", "units", "channels")
-"""Attributes that are numbers of channels: one can be a multiple of another."""
 
 USUAL = (1, "same", False)
 """What is left out even if it is left out once."""
@@ -91,6 +91,11 @@ class _Watched:
                 return next(self.nodes)
             case Ref():
                 return self.kept[item.symbol]
+            case If():
+                values_now = self._watch(item.values, values, channels)
+                own = zip(item.tests, values_now, strict=True)
+                if any(v != (channels if test == "channels" else 1) for test, v in own):
+                    flow = self._chain(item.body, values, flow)
             case Join():
                 for branch in item.branches:
                     self._chain(branch, values, flow)
@@ -102,14 +107,20 @@ class _Watched:
         return flow
 
     def _call(self, call: Call, values: dict[Symbol, Value], flow: Node, channels: int) -> Node:
-        given = [replaced(value, values) for value in call.arguments]
-        for index, value in enumerate(given):
-            self.arguments.setdefault((id(call), index), []).append((value, channels))
+        given = self._watch(call.arguments, values, channels)
         if not isinstance(call.callee, Block):
             return next(self.nodes)
         block = call.callee
         self.instances.setdefault(block, []).append(tuple(given))
         return self._chain(block.body, dict(zip(block.parameters, given, strict=True)), flow)
+
+    def _watch(
+        self, written: list[Value], values: dict[Symbol, Value], channels: int
+    ) -> list[Value]:
+        given = [replaced(value, values) for value in written]
+        for index, value in enumerate(given):
+            self.arguments.setdefault((id(written), index), []).append((value, channels))
+        return given
 
     def _rows(self, loop: Loop, values: dict[Symbol, Value]) -> Iterable[dict[Symbol, Value]]:
         rows = replaced(loop.rows, values)
@@ -123,6 +134,15 @@ def cells(loop: Loop, row: Value) -> tuple[Value, ...]:
     return (row,) if len(loop.symbols) == 1 else row
 
 
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """A value in a list, and whether it is an operator's: only these are written by channels."""
+
+    values: list[Value]
+    key: int
+    feeds_operator: bool
+
+
 def _derive_parameters(program: Program, block: Block, watched: _Watched) -> None:
     rows = watched.instances.get(block, [])
     dropped = _derive(block.parameters, rows, block.body, watched)
@@ -130,7 +150,8 @@ def _derive_parameters(program: Program, block: Block, watched: _Watched) -> Non
     for call in calls(program, block):
         call.arguments[:] = [call.arguments[index] for index in kept]
         for new, old in enumerate(kept):
-            watched.arguments[id(call), new] = watched.arguments.get((id(call), old), [])
+            seen = watched.arguments.get((id(call.arguments), old), [])
+            watched.arguments[id(call.arguments), new] = seen
     block.parameters[:] = [block.parameters[index] for index in kept]
     block.defaults[:] = [None] * len(kept)
 
@@ -173,13 +194,15 @@ def _derive(
         if base is not None:
             bases.add(base)
             found = [_times(factor, symbols[base])] * len(places)
-        else:
-            seen = [watched.arguments.get((id(call), key), []) for call, key in places]
+        elif all(place.feeds_operator for place in places):
+            seen = [watched.arguments.get((id(p.values), p.key), []) for p in places]
             found = [_of_channels(values) for values in seen]
+        else:
+            continue
         if None not in found:
             dropped.add(index)
-            for (call, key), value in zip(places, found, strict=True):
-                call.arguments[key] = value
+            for place, value in zip(places, found, strict=True):
+                place.values[place.key] = value
     return dropped
 
 
@@ -207,17 +230,18 @@ def _times(factor: int | None, value: Value) -> Value:
     return value if factor == 1 else Term("*", factor, value)
 
 
-def _places(symbol: Symbol, body: Sequence[Item]) -> list[tuple[Call, int]] | None:
-    """The arguments that are a symbol, or None if something else reads it."""
-    found: list[tuple[Call, int]] = []
+def _places(symbol: Symbol, body: Sequence[Item]) -> list[_Place] | None:
+    """The values in lists that are a symbol, or None if something else reads it."""
+    found: list[_Place] = []
     for item in everything(body):
         if isinstance(item, Loop) and symbol in symbols_in(item.rows):
             return None
-        if not isinstance(item, Call):
-            continue
-        for key, value in enumerate(item.arguments):
+        values = item.arguments if isinstance(item, Call) else []
+        values = item.values if isinstance(item, If) else values
+        feeds_operator = isinstance(item, Call) and not isinstance(item.callee, Block)
+        for key, value in enumerate(values):
             if value is symbol:
-                found.append((item, key))
+                found.append(_Place(values, key, feeds_operator))
             elif symbol in symbols_in(value):
                 return None
     return found

@@ -16,9 +16,10 @@ from cnndsl.ir.operator import Operator
 
 @dataclass(eq=False)
 class Symbol:
-    """A name in a program. `hint` is what it would like to be called."""
+    """A name in a program: of what it feeds, the title that it would like, the one that it has."""
 
     hint: str
+    title: str = ""
     name: str = ""
 
 
@@ -39,6 +40,9 @@ class Size:
 
 
 CHANNELS = Size("channels")
+
+WIDTHS = ("filters", "units", "channels")
+"""Attributes that are numbers of channels: one can be a multiple of another."""
 
 Value: TypeAlias = Any
 """None (left out), a literal (number, truth, mode, nested tuples), a Symbol, Size or Term."""
@@ -91,6 +95,18 @@ class Join:
 
 
 @dataclass(eq=False)
+class If:
+    """A body that is applied if one of the tests holds.
+
+    A test of `channels` holds if those at hand are not the value, one of a stride if that is not 1.
+    """
+
+    tests: tuple[str, ...]
+    values: list[Value]
+    body: list[Item]
+
+
+@dataclass(eq=False)
 class Loop:
     """A body for each row of values, or for each value of a single symbol.
 
@@ -119,7 +135,7 @@ class Output:
     weight: float | None = None
 
 
-Item: TypeAlias = Call | Layer | Ref | Join | Loop | Let | Output
+Item: TypeAlias = Call | Layer | Ref | Join | If | Loop | Let | Output
 
 
 @dataclass(eq=False)
@@ -194,7 +210,7 @@ def inside(item: Item) -> Sequence[list[Item]]:
     match item:
         case Join():
             return item.branches
-        case Loop():
+        case Loop() | If():
             return (item.body,)
         case Let() | Output():
             return (item.chain,)
@@ -260,6 +276,9 @@ def _copy(item: Item, values: dict[Symbol, Value]) -> Item:
             return Ref(values.get(item.symbol, item.symbol))
         case Join():
             return replace(item, branches=[copied(branch, values) for branch in item.branches])
+        case If():
+            tested = [replaced(value, values) for value in item.values]
+            return If(item.tests, tested, copied(item.body, values))
         case Loop():
             fresh = {symbol: Symbol(symbol.hint) for symbol in item.symbols}
             body = copied(item.body, {**values, **fresh})

@@ -136,7 +136,8 @@ class _Reduction:
             start = [self._ref(str(way.base))] if kept else []
             branches.append([] if way is before else start + way.chain)
         nests = [way.nest for way in operands if way is not before]
-        join = Join(type(node.op), branches, self.graph.input_types(node)[0].channels)
+        at = self.graph.producers(node)[operands.index(before)].name if before else base
+        join = Join(type(node.op), branches, self.graph[at].type.channels if at else 0)
         result = _Way(base, [join], (*max(nests, key=len), base))
         return result.behind(before) if before is not None else result
 

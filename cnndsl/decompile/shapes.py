@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from cnndsl.decompile.program import (
     Block,
     Call,
+    If,
     Item,
     Join,
     Layer,
@@ -126,6 +127,13 @@ class Shapes:
             case Join():
                 inner = [self.pieces[id(branch)] for branch in item.branches]
                 return self._around((Join, item.operator), 1 + len(inner), inner)
+            case If():
+                columns = tuple(
+                    Column("filters" if t == "channels" else t, 3, None) for t in item.tests
+                )
+                places: list[Place] = [(item.values, i) for i in range(len(item.values))]
+                inner = [self.pieces[id(item.body)]]
+                return self._around((If, item.tests), 1, inner, columns, places)
             case Loop():
                 return self._loop(item)
             case Let():
@@ -173,16 +181,23 @@ class Shapes:
         result.makes = piece.makes
         return result
 
-    def _around(self, key: tuple[object, ...], words: int, chains: list[list[Piece]]) -> Piece:
-        """The piece of an item with chains inside."""
+    def _around(
+        self,
+        key: tuple[object, ...],
+        words: int,
+        chains: list[list[Piece]],
+        columns: tuple[Column, ...] = (),
+        places: Iterable[Place] = (),
+    ) -> Piece:
+        """The piece of an item with chains inside, and columns of its own before theirs."""
         inner = [piece for chain in chains for piece in chain]
         numbers = tuple(tuple(piece.number for piece in chain) for chain in chains)
         shapes = [self.known[piece.number] for piece in inner]
         result = self._made(
             (*key, numbers),
             words + sum(shape.words for shape in shapes),
-            tuple(column for shape in shapes for column in shape.columns),
-            [place for piece in inner for place in piece.places],
+            (*columns, *(column for shape in shapes for column in shape.columns)),
+            [*places, *(place for piece in inner for place in piece.places)],
         )
         result.is_local = any(piece.is_local for piece in inner)
         for piece in inner:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cnndsl.decompile.program import (
     Block,
     Call,
+    If,
     Item,
     Join,
     Layer,
@@ -127,6 +128,8 @@ class _Speller:
             case Join():
                 branches = tuple(self.branch(branch) for branch in item.branches)
                 return ast.Join(_NOWHERE, _name(item.operator.name), branches)
+            case If():
+                return ast.If(_NOWHERE, _condition(item), self.body(item.body), None)
             case Loop(symbols=[]):
                 return ast.Repeat(_NOWHERE, _value(item.rows), self.body(item.body, lines))
             case Loop():
@@ -168,6 +171,19 @@ def _name(text: str) -> ast.Name:
 
 def _keyword(name: str, value: Value) -> ast.Argument:
     return ast.Argument(_NOWHERE, _name(name), _value(value))
+
+
+def _condition(item: If) -> ast.Expression:
+    """Tests joined by `or`."""
+    first, *others = (
+        ast.Binary(_NOWHERE, "!=", _name("channels"), _value(value))
+        if test == "channels"
+        else ast.Binary(_NOWHERE, "!=", _value(value), _value(1))
+        for test, value in zip(item.tests, item.values, strict=True)
+    )
+    for other in others:
+        first = ast.Binary(_NOWHERE, "or", first, other)
+    return first
 
 
 def _value(value: Value) -> ast.Expression:

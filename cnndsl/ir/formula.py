@@ -48,10 +48,10 @@ class Formula:
         return _made("subtract", self, other)
 
     def __mul__(self, other: Formula | float) -> Formula:
-        return _made("multiply", self, other)
+        return self if other == 1 else _made("multiply", self, other)
 
     def __truediv__(self, other: Formula | float) -> Formula:
-        return _made("divide", self, other)
+        return self if other == 1 else _made("divide", self, other)
 
     def __rtruediv__(self, other: float) -> Formula:
         return _made("divide", other, self)

@@ -36,8 +36,9 @@ NETWORKS = (
 CHANGED = {
     "avgpool": ["", "-1 Pad"],
     "l2pool": ["", "-1 Pad"],
+    "pixel_shuffle": ["", "-2 Concat, -1 Mul, -1 Shape, -1 Slice"],
 }
-"""Padding that counts onnxruntime puts into the pooling."""
+"""Padding that counts onnxruntime puts into the pooling; one open size it need not compute."""
 
 
 def exported(network: str, level: int = 2, batch: int | None = None) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 import pytest
 
@@ -48,7 +50,7 @@ def test_one_model_runs_at_several_sizes(case: Case):
     module = BACKEND.compile(opened, case.values(), CompileOptions())
     for batch, growth in ((1, 0), (3, 1), (2, 6)):
         shapes = tuple((shape[0], *(n + growth for n in shape[1:])) for shape in case.shapes)
-        sized = Case(case.id, case.operator, shapes, batch, case.spread)
+        sized = replace(case, shapes=shapes, batch=batch)
         inputs = sized.inputs()
         expected = reference(sized.graph(), case.values(), inputs)["y"]
         assert_close(module.run(inputs)["y"], expected)

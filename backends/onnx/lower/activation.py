@@ -58,6 +58,7 @@ def lower_formula(site: Site, op: Operator) -> None:
     formula = op.formula
     assert formula
     numbers = count()
+    compared: dict[tuple[str, str], str] = {}
 
     def leaf(part: Formula) -> str:
         if part.function == "parameter":
@@ -68,7 +69,9 @@ def lower_formula(site: Site, op: Operator) -> None:
         role = f"{part.function}{next(numbers)}"
         if part.function == "select":
             a, b, *operands = operands
-            operands.insert(0, site.step(f"{role}.at_least", "GreaterOrEqual", a, b))
+            if (a, b) not in compared:
+                compared[a, b] = site.step(f"{role}.at_least", "GreaterOrEqual", a, b)
+            operands.insert(0, compared[a, b])
         if part is formula:
             site.emit(FUNCTIONS[part.function], *operands)
             return site.tensor

@@ -47,7 +47,8 @@ def folded(site: Site) -> list[Known] | None:
     origin = None
     if site.step.kind in MOVERS and given and isinstance(given[0], Known):
         origin = given[0].origin
-    return [Known(settled(a), origin) for a in (made if isinstance(made, list) else [made])]
+    results = made if isinstance(made, list) else [made]
+    return [Known(settled(np.asarray(array)), origin) for array in results]
 
 
 def settled(array: Array) -> Array:

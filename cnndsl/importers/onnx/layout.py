@@ -18,7 +18,7 @@ from cnndsl.importers.onnx.refusal import Refusal, unsupported
 from cnndsl.ir.dims import Dim, OpenDim
 
 BATCH_AXIS = -1
-BATCH = OpenDim.symbol("the batch")
+BATCH = OpenDim.symbol("batch")
 """The size of the batch axis in shapes that a model computes."""
 
 

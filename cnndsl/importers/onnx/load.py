@@ -20,6 +20,9 @@ from cnndsl.ir.graph import Graph
 FILE_BYTES = 2**31
 """Size of a model without its external files; protobuf takes no more."""
 
+UNEXPECTED = (ArithmeticError, AssertionError, LookupError, RecursionError, TypeError, ValueError)
+"""What may come of a model that contradicts itself in a new way."""
+
 
 @dataclass(frozen=True, eq=False)
 class Imported:
@@ -46,6 +49,10 @@ def load(
     try:
         model = _model(path, outputs)
         made = Reader(model, input_shapes or {}).read()
+    except UNEXPECTED as error:
+        reason = f"{type(error).__name__}: {str(error)[:80]}"
+        message = f"{path} is damaged in a way that nothing here expects ({reason})"
+        raise CnnError.of("E0801", message, file=str(path)) from error
     except Refusal as error:
         diagnostic = Diagnostic(
             error.code, f"{path}: {error.message}", hint=error.hint, file=str(path)

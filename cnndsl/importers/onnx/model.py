@@ -18,6 +18,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, ValueInfoProto
 
 from cnndsl.importers.onnx.refusal import Refusal, damaged
 from cnndsl.importers.onnx.tensors import Tensors
+from cnndsl.ir.attributes import LARGEST
 
 OLDEST_OPSET, NEWEST_OPSET = 7, onnx.defs.onnx_opset_version()
 STANDARD = ("", "ai.onnx")
@@ -163,7 +164,7 @@ def _declared(info: ValueInfoProto) -> Declared:
     dims: list[int | str] = []
     for dim in kind.shape.dim:
         known = dim.WhichOneof("value") == "dim_value"
-        if known and dim.dim_value < 1 and dims:
+        if known and not (1 if dims else 0) <= dim.dim_value <= LARGEST:
             raise damaged(f"the input {info.name!r} has an axis of size {dim.dim_value}")
         dims.append(dim.dim_value if known and dim.dim_value > 0 else dim.dim_param)
     return Declared(info.name, kind.elem_type, tuple(dims))

@@ -117,9 +117,9 @@ class Reader:
     # Nodes of the model
 
     def _read(self, step: Step) -> None:
-        operands = [self._operand(name) for name in step.inputs]
         for name in step.outputs:
             self.tensors[name] = None
+        operands = [self._operand(name) for name in step.inputs]
         site = Site(self.builder, self.model, step, operands)
         function = OPERATORS.get(step.kind) if site.is_standard else None
         if any(o is None for o, n in zip(operands, step.inputs, strict=True) if n):

@@ -12,11 +12,10 @@ from cnndsl.importers.onnx.layout import Layout, natural
 from cnndsl.importers.onnx.model import STANDARD, Model, Step
 from cnndsl.importers.onnx.refusal import damaged, unsupported
 from cnndsl.importers.onnx.values import Array, Known, Tensor, Value
+from cnndsl.ir.attributes import LARGEST
 from cnndsl.ir.dims import Dim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
-
-LARGEST_SIZE = 2**31 - 1
 
 
 class Site:
@@ -66,7 +65,7 @@ class Site:
         """A whole number for each spatial axis."""
         given = self.attribute(name, list, [default] * rank)
         self._check_list(name, given, rank)
-        if any(not least <= size <= LARGEST_SIZE for size in given):
+        if any(not least <= size <= LARGEST for size in given):
             raise damaged(f"its {name} are {given}")
         return tuple(given)
 
@@ -153,7 +152,7 @@ class Site:
     def whole_numbers(self, place: int) -> list[int]:
         """The whole numbers of a constant operand."""
         array = self.array(place)
-        if not np.issubdtype(array.dtype, np.integer) or array.size > LARGEST_SIZE:
+        if not np.issubdtype(array.dtype, np.integer) or array.size > LARGEST:
             raise damaged(f"its operand {place + 1} does not hold whole numbers")
         return [int(number) for number in array.ravel()]
 
@@ -204,6 +203,6 @@ class Site:
     def relaid(self, x: Value, layout: Layout | None, target: Sequence[Dim]) -> Value:
         """A value in another layout; None stands for one that is no product of its axes."""
         if layout is None:
-            shown = ["x".join(map(str, sizes)) for sizes in (x.shape, target)]
-            raise unsupported(f"a {shown[0]} cannot become a {shown[1]} without a copy")
+            shown = [f"[{', '.join(map(str, sizes))}]" for sizes in (x.shape, target)]
+            raise unsupported(f"{shown[0]} cannot become {shown[1]} without a copy")
         return x.moved(layout)

@@ -187,6 +187,8 @@ def pad(site: Site) -> Value:
         for place, axis in enumerate(axes):
             full[axis], full[rank + axis] = given[place], given[len(axes) + place]
         given = full
+    if len(given) != 2 * rank:
+        raise damaged(f"its pads are {given[:20]}")
     pairs = tuple(zip(given[:rank], given[rank:], strict=True))
     if any(pairs[0]):
         raise Refusal("E0804", "it pads the batch")

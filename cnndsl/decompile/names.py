@@ -13,6 +13,7 @@ from cnndsl.decompile.program import (
     Join,
     Let,
     Loop,
+    Output,
     Program,
     Symbol,
     Value,
@@ -26,7 +27,8 @@ from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES
 
 KEYWORDS = frozenset((
     *("import", "from", "defaults", "block", "network", "input", "let", "layer", "output"),
-    *("auxiliary", "if", "else", "for", "in", "repeat", "and", "or", "not", "true", "false"),
+    *("auxiliary", "if", "else", "for", "in", "repeat", "return"),
+    *("and", "or", "not", "true", "false"),
 ))  # fmt: skip
 KNOWN = {*KEYWORDS, *BY_NAME, *CONSTANTS, *FUNCTIONS, *SHAPE_NAMES}
 """What has a meaning already."""
@@ -47,6 +49,7 @@ def give_names(program: Program) -> None:
         _name(block.body, own)
     own = set(taken)
     _give([symbol for symbol, _ in (*program.inputs, *program.layers)], own)
+    own.update(item.name for item in program.body if isinstance(item, Output))
     _name(program.body, own)
 
 
@@ -81,8 +84,12 @@ def identifier(text: str, taken: Collection[str]) -> str:
 
 
 def name_outputs(graph: Graph) -> None:
-    """Give the outputs of a graph names that the language can read."""
-    taken = {*KEYWORDS, *graph.inputs}
+    """Give the outputs of a graph names that the language can read.
+
+    They hide what they are called like in the statements below.
+    """
+    alone = len(graph.outputs) + len(graph.auxiliaries) == 1
+    taken = {*(KEYWORDS if alone else KNOWN), *graph.inputs}
 
     def given(name: str) -> str:
         found = identifier(name, taken)

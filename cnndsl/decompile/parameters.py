@@ -48,6 +48,7 @@ def simplify(program: Program, graph: Graph) -> None:
     program.sort_blocks()
     for block in program.blocks:
         _derive_parameters(program, block, watched)
+        _set_widths(program, block, watched)
     for chain in program.chains():
         for item in chain:
             if isinstance(item, Loop) and isinstance(item.rows, tuple):
@@ -63,6 +64,7 @@ class _Watched:
         self.nodes = iter([graph[name] for name in graph.nx])
         self.instances: dict[Block, list[tuple[Value, ...]]] = {}
         self.arguments: dict[tuple[int, int], Seen] = {}
+        self.entries: dict[tuple[int, int], Seen] = {}
         self.kept: dict[Symbol, Node] = {}
         flow = None
         for symbol, _ in program.inputs:
@@ -111,6 +113,9 @@ class _Watched:
         if not isinstance(call.callee, Block):
             return next(self.nodes)
         block = call.callee
+        for index, value in enumerate(given):
+            entry = (value, flow.type.channels)
+            self.entries.setdefault((id(call.arguments), index), []).append(entry)
         self.instances.setdefault(block, []).append(tuple(given))
         return self._chain(block.body, dict(zip(block.parameters, given, strict=True)), flow)
 
@@ -150,8 +155,8 @@ def _derive_parameters(program: Program, block: Block, watched: _Watched) -> Non
     for call in calls(program, block):
         call.arguments[:] = [call.arguments[index] for index in kept]
         for new, old in enumerate(kept):
-            seen = watched.arguments.get((id(call.arguments), old), [])
-            watched.arguments[id(call.arguments), new] = seen
+            for known in (watched.arguments, watched.entries):
+                known[id(call.arguments), new] = known.get((id(call.arguments), old), [])
     block.parameters[:] = [block.parameters[index] for index in kept]
     block.defaults[:] = [None] * len(kept)
 
@@ -183,27 +188,30 @@ def _derive(
     ]
     dropped = {index for index, symbol in enumerate(symbols) if not _is_read(symbol, body)}
     bases: set[int] = set()
-    for index in widths:
+    for index in sorted(widths, key=lambda i: symbols[i].hint != "units"):
         places = _places(symbols[index], body)
         if index in dropped or index in bases or places is None:
             continue
         others = (other for other in widths if other != index and other not in dropped)
         multiples = ((o, _factor(columns[index], columns[o])) for o in others)
         base, factor = next((pair for pair in multiples if pair[1]), (None, None))
-        found: list[Value | None]
-        if base is not None:
+        found: list[Value | None] = [None]
+        if all(place.feeds_operator for place in places) and symbols[index].hint == "units":
+            found = _by_channels(places, watched)
+        if None in found and base is not None:
             bases.add(base)
             found = [_times(factor, symbols[base])] * len(places)
-        elif all(place.feeds_operator for place in places):
-            seen = [watched.arguments.get((id(p.values), p.key), []) for p in places]
-            found = [_of_channels(values) for values in seen]
-        else:
-            continue
+        elif None in found and all(place.feeds_operator for place in places):
+            found = _by_channels(places, watched)
         if None not in found:
             dropped.add(index)
             for place, value in zip(places, found, strict=True):
                 place.values[place.key] = value
     return dropped
+
+
+def _by_channels(places: Sequence[_Place], watched: _Watched) -> list[Value | None]:
+    return [_of_channels(watched.arguments.get((id(p.values), p.key), [])) for p in places]
 
 
 def _factor(column: Sequence[int], base: Sequence[int]) -> int | None:
@@ -251,12 +259,33 @@ def _is_read(symbol: Symbol, body: Sequence[Item]) -> bool:
     return _places(symbol, body) != []
 
 
+def _set_widths(program: Program, block: Block, watched: _Watched) -> None:
+    """Give widths that most calls have as a multiple of the channels at hand that default."""
+    sites = calls(program, block)
+    for index, symbol in enumerate(block.parameters):
+        if symbol.hint not in WIDTHS:
+            continue
+        factors = {}
+        for call in sites:
+            seen = watched.entries.get((id(call.arguments), index), [])
+            found = {value // channels if value % channels == 0 else 0 for value, channels in seen}
+            factors[id(call)] = found.pop() if len(found) == 1 else 0
+        factor, count = Counter(factors.values()).most_common(1)[0]
+        if factor and count > 1 and 2 * count > len(sites):
+            block.defaults[index] = _times(factor, CHANNELS)
+            for call in sites:
+                if factors[id(call)] == factor:
+                    call.arguments[index] = None
+
+
 def _set_defaults(program: Program, block: Block) -> None:
     """Give parameters their likeliest values as defaults, and put those without first."""
     arguments = [call.arguments for call in calls(program, block)]
     for index, column in enumerate(zip(*arguments, strict=True)):
         fixed = Counter(v for v in column if v is not None and not any(symbols_in(v)))
         value, count = next(iter(fixed.most_common(1)), (None, 0))
+        if block.defaults[index] is not None:
+            continue
         if 2 * count > len(column) or (count and value in USUAL):
             block.defaults[index] = value
     order = sorted(range(len(block.parameters)), key=lambda i: block.defaults[i] is not None)

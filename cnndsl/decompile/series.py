@@ -122,11 +122,12 @@ class _Reduction:
         self.roots.update(waiting[1:])
         base = next(iter(waiting), bases[-1] if bases else None)
         own = [way for way in operands if way.base == base]
-        deepest = max(own, key=lambda way: len(way.nest))
-        if len(deepest.nest) >= DEEPEST:
+        deepest = max(own, key=lambda way: (len(way.nest), len(way.chain)))
+        again = base in deepest.nest and any(not way.chain for way in own)
+        if again or len(deepest.nest) >= DEEPEST:
             self.too_deep.update(name for name in (base, *deepest.nest[1:]) if name is not None)
         before = None
-        if base is not None and (len(own) == 1 or (base in self.kept and deepest.nest)):
+        if base is not None and (len(own) == 1 or (base in self.kept and deepest.chain)):
             before, own = deepest, [deepest]
         elif base is not None:
             self.uses[base] -= len(own) - 1

@@ -101,11 +101,11 @@ class _Speller:
         """Items that stand in one statement."""
         match items[0]:
             case Let():
-                return ast.Let(_NOWHERE, _name(items[0].symbol.name), self.chain(items[0].chain))
+                names = (_name(items[0].symbol.name),)
+                return ast.Let(_NOWHERE, names, self.chain(items[0].chain))
             case Output(weight=None):
-                return ast.OutputDeclaration(
-                    _NOWHERE, _name(items[0].name), self.chain(items[0].chain)
-                )
+                names = (_name(items[0].name),)
+                return ast.OutputDeclaration(_NOWHERE, names, self.chain(items[0].chain))
             case Output():
                 arguments = (_keyword("weight", items[0].weight),)
                 return ast.AuxiliaryDeclaration(
@@ -255,11 +255,11 @@ def _statement(node: ast.Statement) -> str:
         case ast.InputDeclaration():
             return f"input {node.name.text} {_expression(node.shape)}"
         case ast.Let():
-            return f"let {node.name.text} = {_chain(node.chain)}"
+            return f"let {_names(node.names)} = {_chain(node.chain)}"
         case ast.LayerDeclaration():
             return f"layer {node.name.text} = {_expression(node.call)}"
         case ast.OutputDeclaration():
-            return f"output {node.name.text} = {_chain(node.chain)}"
+            return f"output {_names(node.names)} = {_chain(node.chain)}"
         case ast.AuxiliaryDeclaration():
             arguments = _listed("()", map(_argument, node.arguments))
             return f"auxiliary {node.name.text}{arguments} = {_chain(node.chain)}"
@@ -268,6 +268,10 @@ def _statement(node: ast.Statement) -> str:
                 d.name.text + _listed("()", map(_argument, d.arguments)) for d in node.defaults
             )
             return f"defaults {', '.join(calls)}"
+
+
+def _names(names: Iterable[ast.Name | ast.Label]) -> str:
+    return ", ".join(name.text for name in names if isinstance(name, ast.Name))
 
 
 def _default(node: ast.Default) -> str:

@@ -17,6 +17,7 @@ from cnndsl.edit.sites import automatic_name, matching, site_of, span_of
 from cnndsl.edit.weights import Heir, carry
 from cnndsl.format.formatter import format_source
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.language import tree as ast
 from cnndsl.language.elaborate import elaborate
 from cnndsl.language.loader import choose_network, load_unit
 from cnndsl.language.locate import locate
@@ -101,11 +102,12 @@ def factorise(
     texts: dict[Span, str] = {}
     for span, nodes in _by_place(before, chosen).items():
         edit = chosen[nodes[0].name]
-        site, step = site_of(tree, nodes)
+        site, step, part = site_of(tree, nodes)
         calls = edit.calls(site)
         gap = f" -> {between} -> " if between and edit.rank is None else " -> "
-        label = automatic_name(nodes) if step.label is None else None
-        texts[span] = _element(gap.join(calls), label, len(calls) > 1, step.label is not None)
+        texts[span] = gap.join(calls)
+        if len(calls) > 1:
+            texts[span] = _several(texts[span], automatic_name(nodes), step, part)
         made |= {node.name: (edit, len(calls)) for node in nodes}
     text = format_source(_spliced(tree.source.text, texts), str(output))
     new = Source(str(output), text)
@@ -122,11 +124,17 @@ def _by_place(graph: Graph, names: Collection[str]) -> dict[Span, list[Node]]:
     return places
 
 
-def _element(chain: str, label: str | None, several: bool, labelled: bool) -> str:
-    """The new text of a step: layers that share a name stand in braces behind it."""
-    if several and label:
-        return f"{label}: {{ {chain} }}"
-    return f"{{ {chain} }}" if several and labelled else chain
+def _several(chain: str, name: str | None, step: ast.Step, part: tuple[ast.Step, ...]) -> str:
+    """The text of a step that has become several layers, which share its name.
+
+    Where a label names the step with others, it has to go on naming them.
+    """
+    if step.label and len(part) == 1:
+        return f"{{ {chain} }}"
+    element = f"{name}: {{ {chain} }}" if name else chain
+    if not part[0].label or not name:
+        return element
+    return f"{'identity -> ' if step.label else ''}{{ {element} }}"
 
 
 def _spliced(text: str, texts: Mapping[Span, str]) -> str:

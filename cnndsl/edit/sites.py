@@ -40,8 +40,8 @@ def matching(graph: Graph, pattern: str) -> list[Node]:
     return found
 
 
-def site_of(tree: ast.File, nodes: list[Node]) -> tuple[Site, ast.Step]:
-    """The call that makes all the nodes, and the step of a chain that it is.
+def site_of(tree: ast.File, nodes: list[Node]) -> tuple[Site, ast.Step, tuple[ast.Step, ...]]:
+    """The call that makes all the nodes, its step, and the part of a chain with that step.
 
     Raises CnnError (E0621) if it is not written in this file as a call of conv in a chain, or if
     the nodes differ in more than their channels and a stride that is one number.
@@ -51,7 +51,8 @@ def site_of(tree: ast.File, nodes: list[Node]) -> tuple[Site, ast.Step]:
     if (span.source.name, span.source.text) != (tree.source.name, tree.source.text):
         hint = f"edit a network of {span.source.name}, or copy its block into this file"
         raise _fail(first, f"{first.name} is written in another file", hint)
-    step = next((s for s in _steps(tree) if _same(s.element.span, span)), None)
+    found = ((s, part) for part in _parts(tree) for s in part if _same(s.element.span, span))
+    step, part = next(found, (None, ()))
     call = step.element if step else None
     if step is None or not isinstance(call, ast.Call) or call.callee != ast.Name(span, "conv"):
         hint = "write conv(...) as a step of a chain"
@@ -61,7 +62,7 @@ def site_of(tree: ast.File, nodes: list[Node]) -> tuple[Site, ast.Step]:
         if replace(op, filters=ops[0].filters, stride=ops[0].stride) != ops[0]:
             raise _fail(first, f"{first.name} and {node.name} differ, which are both made here")
     arguments = _arguments(call)
-    return Site(span, arguments, ops[0], _stride(first, ops, arguments)), step
+    return Site(span, arguments, ops[0], _stride(first, ops, arguments)), step, part
 
 
 def _stride(node: Node, ops: list[Conv], arguments: Mapping[str, str]) -> tuple[str, ...]:
@@ -97,13 +98,13 @@ def _arguments(call: ast.Call) -> dict[str, str]:
     return found
 
 
-def _steps(tree: ast.Tree) -> Iterator[ast.Step]:
-    """All steps of chains in a tree."""
+def _parts(tree: ast.Tree) -> Iterator[tuple[ast.Step, ...]]:
+    """The parts of all chains in a tree: steps that a label names together, or none."""
     pending: list[object] = [tree]
     while pending:
         item = pending.pop()
-        if isinstance(item, ast.Step):
-            yield item
+        if isinstance(item, ast.Chain):
+            yield from ast.parts(item)
         if isinstance(item, ast.Tree):
             pending += [getattr(item, field.name) for field in fields(item)]
         elif isinstance(item, tuple):

@@ -85,7 +85,7 @@ def _make_divisible(value: Any, divisor: Any = 8, least: Any = None) -> int:
     Source: Sandler et al. (2018), MobileNetV2, in the authors' code.
     """
     if type(divisor) is not int or divisor < 1:
-        raise ValueError
+        raise ValueError("make_divisible takes a whole divisor from 1")
     least = divisor if least is None else _real(least)
     found = max(least, int(_real(value) + divisor / 2) // divisor * divisor)
     return int(found + divisor if found < 0.9 * value else found)
@@ -97,8 +97,12 @@ def _enumerate(values: Any, start: Any = 0) -> list[Any]:
     return [[i, item] for i, item in enumerate(_list(values), start)]
 
 
-def _log(value: Any, base: Any = math.e) -> float:
-    return math.log(_real(value)) if base == math.e else math.log(_real(value), _real(base))
+def _log(value: Any, *base: Any) -> float:
+    if len(base) > 1:
+        raise TypeError
+    if _real(value) <= 0 or any(_real(b) <= 0 or b == 1 for b in base):
+        raise ValueError("log takes a number above 0, and such a base, but 1")
+    return math.log(value, *base)
 
 
 def _list(value: Any) -> list[Any]:

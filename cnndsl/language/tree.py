@@ -5,6 +5,7 @@ Nodes compare by content; their spans do not count, so a tree equals the tree of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -168,7 +169,8 @@ class Group(Tree):
     body: Body
 
 
-Element: TypeAlias = Expression | Join | If | For | Repeat | Group
+Braced: TypeAlias = Join | If | For | Repeat | Group
+Element: TypeAlias = Expression | Braced
 
 
 @dataclass(frozen=True)
@@ -285,6 +287,21 @@ class Body(Tree):
     """Statements between braces or bars, in order."""
 
     statements: tuple[Statement, ...]
+
+
+def parts(chain: Chain) -> Iterator[tuple[Step, ...]]:
+    """The chain cut where labels stand: each names what follows it up to the next one.
+
+    A label before braces, or before the name of a join, names these alone.
+    """
+    part: list[Step] = []
+    for step in chain.steps:
+        braced = part and part[0].label and isinstance(part[0].element, Braced)
+        if part and (step.label or braced):
+            yield tuple(part)
+            part = []
+        part.append(step)
+    yield tuple(part)
 
 
 def only_step(body: Body) -> Step | None:

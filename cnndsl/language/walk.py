@@ -22,6 +22,7 @@ from cnndsl.language.instances import Instances
 from cnndsl.language.interface import Opened, input_shape, loss_weight
 from cnndsl.language.joins import operands
 from cnndsl.language.messages import Consequence, Problem
+from cnndsl.language.paths import Path
 from cnndsl.language.values import (
     POISON,
     Flow,
@@ -177,10 +178,9 @@ class Walk:
     def _auxiliary(self, statement: ast.AuxiliaryDeclaration, frame: Frame, flow: Flow) -> None:
         name = self._output_name(statement.name, frame)
         weight = loss_weight(statement, frame, self.evaluator)
-        path = frame.path.inner(frame.path.label(name, statement.name.span))
         if self.opened:
             return
-        self.graph.scopes[path.name] = "auxiliary"
+        path = self._part(name, "auxiliary", statement.name.span, frame)
         result = self.run_chain(statement.chain, frame.inner(path), flow)
         if not isinstance(result, Poison):
             node = at_hand(result, statement.chain.span)
@@ -190,14 +190,18 @@ class Walk:
     # Elements
 
     def run_chain(self, chain: ast.Chain, frame: Frame, flow: Flow) -> Flow:
-        """Run the steps; labelled ones directly in a network are its stages."""
-        for step in chain.steps:
-            self.evaluator.count(step.span)
-            if isinstance(flow, Poison) and not isinstance(frame.kept(step.element), Node):
-                return POISON
-            label = self._label(step.label, frame)
-            element = partial(self._element, step.element, label, frame, flow)
-            flow = self._attempt(element, frame, flow)
+        """Run the parts of a chain; labelled ones directly in a network are its stages."""
+        for part in ast.parts(chain):
+            label = self._label(part[0].label, frame)
+            name, inner = label, frame
+            if label is not None and len(part) > 1:
+                name, inner = None, self._named(label, part[0], frame)
+            for step in part:
+                self.evaluator.count(step.span)
+                if isinstance(flow, Poison) and not isinstance(frame.kept(step.element), Node):
+                    return POISON
+                element = partial(self._element, step.element, name, inner, flow)
+                flow = self._attempt(element, frame, flow)
             if label and frame.network and not frame.path.name and isinstance(flow, Node):
                 self.graph.stages.append((label, flow.name))
         return flow
@@ -209,6 +213,20 @@ class Walk:
         except Problem as problem:
             self.findings.report(problem, frame.trail)
             return None
+
+    def _named(self, label: str, first: ast.Step, frame: Frame) -> Frame:
+        """The frame of the steps that a label names together; the same one if it is taken."""
+        try:
+            return frame.inner(self._part(label, "chain", first.element.span, frame))
+        except Problem as problem:
+            self.findings.report(problem, frame.trail)
+            return frame
+
+    def _part(self, label: str, kind: str, span: Span, frame: Frame) -> Path:
+        """The path of a labelled part. Raises Problem."""
+        path = frame.path.inner(frame.path.label(label, span))
+        self.graph.scopes[path.name] = kind
+        return path
 
     def _attempt(self, make: Callable[[], Flow], frame: Frame, flow: Flow) -> Flow:
         """What is made of a value; where that fails, a stand-in for it."""
@@ -243,10 +261,7 @@ class Walk:
         self, body: ast.Body, label: str | None, kind: str, frame: Frame, flow: Flow
     ) -> Flow:
         """Statements in braces; a label makes them a part of their own."""
-        path = frame.path
-        if label is not None:
-            path = path.inner(path.label(label, body.span))
-            self.graph.scopes[path.name] = kind
+        path = self._part(label, kind, body.span, frame) if label is not None else None
         return self.run_body(body, frame.inner(path), flow)
 
     def _join(self, element: ast.Join, label: str | None, frame: Frame, flow: Flow) -> Flow:
@@ -299,11 +314,8 @@ class Walk:
         Rounds of a labelled loop are parts `label.0`, `label.1`, … Where the body is a single
         call, the round's name is that of the called instance.
         """
-        path = frame.path
         rounds = self.evaluator.rounds(loop, frame)
-        if label is not None:
-            path = path.inner(path.label(label, loop.span))
-            self.graph.scopes[path.name] = "loop"
+        path = self._part(label, "loop", loop.span, frame) if label is not None else None
         step = ast.only_step(loop.body)
         call = step.element if step and not step.label else None
         for number, names in enumerate(rounds):
@@ -314,8 +326,7 @@ class Walk:
                 yield partial(self._named_round, call, str(number), inner)
                 continue
             if label is not None:
-                part = path.inner(path.label(str(number), loop.span))
-                self.graph.scopes[part.name] = "iteration"
+                part = self._part(str(number), "iteration", loop.span, inner)
                 inner = replace(inner, path=part)
             yield partial(self.run_body, loop.body, inner)
 

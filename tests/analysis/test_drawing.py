@@ -87,7 +87,8 @@ REPEATED = """
 block unit(width) { conv(width, 3) -> relu }
 network repeated {
     input image [4, 8, 8]
-    stem: conv(8, 3) -> relu
+    stem: conv(8, 3)
+    relu
     tail: for i in range(5) { unit(8 + i) }
     wide: { add { unit(6) | unit(6) | unit(6) | conv(6, 1) } }
 }

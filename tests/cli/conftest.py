@@ -10,8 +10,8 @@ from cnndsl.cli.main import main
 SMALL = """\
 network small(classes=4) {
     input image [3, 8, 8]
-    stem: conv(6, 3) -> relu
-    global_avgpool -> fc(classes) -> softmax
+    stem: conv(6, 3)
+    relu -> global_avgpool -> fc(classes) -> softmax
 }
 """
 

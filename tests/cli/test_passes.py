@@ -9,8 +9,8 @@ import pytest
 NETWORK = """\
 network normalised {
     input image [3, 8, 8]
-    stem: conv(4, 3) -> bn -> relu
-    maxpool(2) -> bn -> relu -> conv(2, 3)
+    stem: conv(4, 3)
+    bn -> relu -> maxpool(2) -> bn -> relu -> conv(2, 3)
 }
 """
 
@@ -36,7 +36,7 @@ def test_table_of_passes(call, file):
 def test_explain_names_line_and_reason(call, file):
     first, second = json.loads(call("inspect", file, "--explain", "fuse-bn", "--json").out)
     assert first == {
-        "place": "net.cnn:3", "node": "bn1", "fate": "done", "text": "folded back into stem",
+        "place": "net.cnn:4", "node": "bn1", "fate": "done", "text": "folded back into stem",
     }  # fmt: skip
     assert (second["place"], second["node"], second["fate"]) == ("net.cnn:4", "bn2", "left")
     assert "maxpool1 (maxpool) has no weights" in second["text"]

@@ -165,8 +165,8 @@ def test_fmt(call, tmp_path):
     assert call("fmt", ".", "--check").out == "small.cnn would be reformatted\n"
     difference = call("fmt", "small.cnn", "--diff")
     assert difference.code == 1
-    assert "\n-  stem: conv(6, 3)->relu\n" in difference.out
-    assert "\n+    stem: conv(6, 3) -> relu\n" in difference.out
+    assert "\n-  relu->global_avgpool->fc(classes)->softmax\n" in difference.out
+    assert "\n+    relu -> global_avgpool -> fc(classes) -> softmax\n" in difference.out
     result = call("fmt", "small.cnn")
     assert (result.code, result.out) == (0, "small.cnn reformatted\n")
     assert (tmp_path / "small.cnn").read_text() == canonical

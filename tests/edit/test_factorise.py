@@ -147,14 +147,23 @@ def test_the_stated_error_is_that_of_the_best_factors(shape: tuple[int, ...]) ->
 
 def test_a_file_stays_readable() -> None:
     result = edited(
-        "stem: conv(8, 5) -> bn -> relu\n repeat 2 { conv(8, 3) } \n conv(8, 7, stride=2)",
+        "stem: conv(8, 5)\n bn -> relu\n repeat 2 { conv(8, 3) } \n conv(8, 7, stride=2)",
         "stack3x3",
         pattern="stem",
         between="bn -> relu",
     )
-    assert "stem: { conv(8, 3) -> bn -> relu -> conv(8, 3) } -> bn -> relu" in result.text
+    assert "stem: { conv(8, 3) -> bn -> relu -> conv(8, 3) }\n" in result.text
     assert result.replaced == {"stem": ["stem.conv1", "stem.bn1", "stem.relu1", "stem.conv2"]}
     assert "conv(8, 7, stride=2)" in result.text
+
+
+@pytest.mark.parametrize("chain", ["stem: conv(8, 5) -> bn", "stem: bn -> conv(8, 5) -> relu"])
+def test_a_label_goes_on_naming_what_it_names_with_others(chain: str) -> None:
+    result = edited(f"{chain}\n conv(4, 3)", "stack3x3", pattern="stem.conv1")
+    assert result.replaced == {"stem.conv1": ["stem.conv1.conv1", "stem.conv1.conv2"]}
+    names = {heir.old.name: heir.new[-1].name for heir in result.heirs}
+    del names["stem.conv1"]
+    assert all(old == new for old, new in names.items())
 
 
 def test_other_weights_keep_their_names_and_values(tmp_path: Path) -> None:

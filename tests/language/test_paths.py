@@ -14,6 +14,13 @@ UNIT = "block unit(width) { conv(width, 3) -> relu }"
     [
         ("conv(4, 3) -> relu -> conv(4, 3)", ["conv1", "relu1", "conv2"]),
         ("stem: conv(4, 3) -> act: relu", ["stem", "act"]),
+        ("stem: conv(4, 3) -> bn -> relu", ["stem.conv1", "stem.bn1", "stem.relu1"]),
+        ("relu -> a: conv(4, 3) -> tanh -> b: relu", ["relu1", "a.conv1", "a.tanh1", "b"]),
+        ("let y = relu\n s: y -> tanh -> relu", ["relu1", "s.tanh1", "s.relu1"]),
+        ("s: unit(4) -> relu", ["s.unit1.conv1", "s.unit1.relu1", "s.relu1"]),
+        ("s: { relu } -> tanh", ["s.relu1", "tanh1"]),
+        ("s: repeat 2 { relu } -> tanh", ["s.0", "s.1", "tanh1"]),
+        ("s: add { identity | relu } -> tanh", ["relu1", "s", "tanh1"]),
         ("stem: { conv(4, 3) -> relu }", ["stem.conv1", "stem.relu1"]),
         ("{ conv(4, 3) -> relu }", ["conv1", "relu1"]),
         ("repeat 2 { conv(4, 3) }", ["conv1", "conv2"]),
@@ -30,7 +37,7 @@ UNIT = "block unit(width) { conv(width, 3) -> relu }"
         ("add { identity | conv(3, 3) }", ["conv1", "add1"]),
         ("total: add { side: conv(3, 3) | relu }", ["side", "relu1", "total"]),
         ("if true { relu } -> b: if true { relu }", ["relu1", "b.relu1"]),
-        ("conv1: relu -> conv(4, 3)", ["conv1", "conv2"]),
+        ("conv1: relu\n conv(4, 3)", ["conv1", "conv2"]),
         ("identity -> here: identity", ["here"]),
     ],
 )
@@ -80,4 +87,4 @@ def test_the_scopes_tell_what_a_path_is_an_instance_of() -> None:
 
 def test_labels_directly_in_a_network_are_its_stages() -> None:
     found = graph("stem: conv(4, 3) -> relu\n body: repeat 2 { unit(4) }\n fc(2)", UNIT)
-    assert found.stages == [("stem", "stem"), ("body", "body.1.relu1")]
+    assert found.stages == [("stem", "stem.relu1"), ("body", "body.1.relu1")]

@@ -26,8 +26,8 @@ from cnndsl.runtime.module import Module
 NET = """\
 network net(classes=4) {
     input image [3, 16, 16]
-    stem: conv(8, 3) -> bn -> relu
-    add { conv(8, 3) -> bn | identity }
+    stem: conv(8, 3)
+    bn -> relu -> add { conv(8, 3) -> bn | identity }
     relu -> global_avgpool -> fc(classes) -> softmax
 }
 """

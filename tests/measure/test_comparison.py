@@ -27,16 +27,27 @@ TARGETS = ("reference", "onnx", "cpu")
 NETS = {
     "residual": """network net {
         input image [5, 12, 12]
-        stem: conv(20, 3) -> bn -> relu
-        a: add { one: conv(20, 3) -> bn -> relu -> two: conv(20, 3) -> bn | identity }
-        last: relu -> head: global_avgpool -> fc(7) -> softmax }""",
+        stem: conv(20, 3)
+        bn -> relu
+        a: add { one: conv(20, 3)
+                 bn -> relu -> two: conv(20, 3)
+                 bn
+               | identity }
+        last: relu -> head: global_avgpool
+        fc(7) -> softmax }""",
     "dense": """network net {
         input image [8, 9, 9]
-        block: concat { identity | left: conv(16, 1) -> relu | right: conv(8, 3) -> sigmoid }
+        block: concat { identity
+                      | left: conv(16, 1)
+                        relu
+                      | right: conv(8, 3)
+                        sigmoid }
         bn -> relu -> maxpool(2) -> final: conv(3, 3, stride=2) }""",
     "shuffled": """network net {
         input image [12, 8, 8]
-        one: conv(12, 3, groups=4) -> shuffle(4) -> two: depthwise(3) -> relu6
+        one: conv(12, 3, groups=4)
+        shuffle(4) -> two: depthwise(3)
+        relu6
         output maps = avgpool(2)
         output vector = global_maxpool }""",
 }

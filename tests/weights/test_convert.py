@@ -118,8 +118,10 @@ def test_auto_goes_by_shapes_and_numbers():
 CHAIN = """
 network chain {
     input image [3, 12, 12]
-    stem: conv(8, 3) -> relu -> in_conv: conv(8, 3) -> relu -> out: conv(8, 3) -> relu
-    global_avgpool -> head: fc(3)
+    stem: conv(8, 3)
+    relu -> in_conv: conv(8, 3)
+    relu -> out: conv(8, 3)
+    relu -> global_avgpool -> head: fc(3)
 }
 """
 

@@ -18,7 +18,9 @@ network valid {
     input image [3, 22, 26]
     conv(6, 3) -> bn -> relu -> maxpool(2)
     conv(8, 3, stride=2) -> relu -> lrn
-    fc1: fc(7) -> relu -> dropout -> fc2: fc(5) -> softmax
+    fc1: fc(7)
+    relu -> dropout -> fc2: fc(5)
+    softmax
 }
 """
 SIGNAL = """

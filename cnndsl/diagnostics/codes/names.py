@@ -87,7 +87,7 @@ ENTRIES: dict[str, Entry] = {
     "E0212": entry(
         "not a label",
         "A label is made of letters, digits and underscores; what stands in its braces is a\n"
-        "whole number or such a text. It names a new instance, so a kept value cannot have\n"
+        "whole number or such a text. It names new instances, so a kept value alone cannot have\n"
         "one.",
         body("for x in [0.5] { part{x}: conv(8, 3) }"),
         body("for x in [5] { part{x}: conv(8, 3) }"),

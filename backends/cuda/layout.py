@@ -59,11 +59,16 @@ class Layout:
         """A layout of fewer channels that is written number by number, wherever it starts."""
         return replace(self, channels=channels, block=1)
 
-    def repeated(self, sizes: Axes) -> Layout:
-        """A vector that has the same value at all of `sizes` positions; else the same tensor."""
-        if self.sizes == sizes:
-            return self
-        return replace(self, sizes=sizes, strides=(0, 0, 0))
+    def repeated(self, channels: int, sizes: Axes) -> Layout:
+        """The tensor with so many channels and positions, repeated along axes of size 1."""
+        result = self
+        if self.sizes != sizes:
+            axes = zip(self.sizes, sizes, self.strides, strict=True)
+            z, y, x = (stride if own == size else 0 for own, size, stride in axes)
+            result = replace(self, sizes=sizes, strides=(z, y, x))
+        if self.channels == 1 < channels:
+            result = replace(result, channels=channels, block=1, channel_stride=0)
+        return result
 
     @property
     def type(self) -> str:

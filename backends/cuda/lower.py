@@ -175,6 +175,7 @@ class _Lowering:
 def make_call(node: Node, inputs: list[Layout], output: Layout, machine: Machine) -> Call[Any]:
     """A node as a task for a kernel: functions of single elements follow an identity."""
     prologue, core, epilogue = parts_of(node)
+    channels = node.type.channels
     own = 0 if isinstance(core.op, Identity | SoftmaxSum) else len(core.inputs)
-    operands = (*inputs[:own], *(x.repeated(output.sizes) for x in inputs[own:]))
+    operands = (*inputs[:own], *(x.repeated(channels, output.sizes) for x in inputs[own:]))
     return Call(core, prologue, epilogue, operands, output, machine)

@@ -9,7 +9,7 @@ from cnndsl.analysis.cost import graph_cost
 from cnndsl.diagnostics.units import si
 from cnndsl.ir.described import Described
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import ConvTranspose, Crop, Resize
+from cnndsl.ir.operators import ConvTranspose, Crop, Join, Resize
 from cnndsl.ir.types import TensorType
 
 
@@ -66,5 +66,6 @@ def _sees_borders(graph: Graph, node: Node) -> bool:
     """Whether a position of a result depends on where the map ends."""
     pads = getattr(node.op, "pads", ())
     ends = any(map(any, pads)) or getattr(node.op, "ceil", False)
-    whole = node.type.rank and any(x.rank == 0 for x in graph.input_types(node))
+    others = (x.spatial != node.type.spatial for x in graph.input_types(node))
+    whole = isinstance(node.op, Join) and any(others)
     return bool(ends or whole or isinstance(node.op, ConvTranspose | Crop | Resize))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Elementwise, Groupwise, Join, Linear, SqueezeExcite
 from cnndsl.passes.fusing import add_epilogue
 from cnndsl.passes.rewrite import Reject, Report, describe, require_one_reader, rewrite_each
@@ -31,7 +32,8 @@ class Epilogue:
             if node.op.formula is None:
                 return None
             operands = graph.producers(node)
-            latest_first = sorted(operands, key=lambda x: order[x.name], reverse=True)
+            makers = operands if _commutes(node.op) else operands[:1]
+            latest_first = sorted(makers, key=lambda x: order[x.name], reverse=True)
             maker = _maker(graph, node, latest_first)
             others = [operand for operand in operands if operand.name != maker.name]
             add_epilogue(graph, maker, node, others)
@@ -39,6 +41,11 @@ class Epilogue:
             return f"epilogue of {maker.name}"
 
         return rewrite_each(graph, (Elementwise, Join), move)
+
+
+def _commutes(op: Operator) -> bool:
+    """Whether any operand may come first."""
+    return not isinstance(op, Join) or op.commutes
 
 
 def _maker(graph: Graph, node: Node, operands: list[Node]) -> Node:

@@ -95,6 +95,8 @@ def _makers(graph: Graph, operand: Node, outer: ChannelAffine) -> list[tuple[Nod
                 start = stop
         elif isinstance(node.op, Add):
             first, *others = graph.producers(node)
+            if any(x.type.channels != node.type.channels for x in (first, *others)):
+                raise Reject(f"{describe(node)} repeats an operand for all channels")
             pending.append((first, part))
             pending += [(other, part.without_shift()) for other in others]
         else:

@@ -40,6 +40,8 @@ def _split(graph: Graph, node: Node) -> str | None:
     op = conv.op
     if not isinstance(op, Conv) or op.groups > 1 or op.table is not None:
         raise Reject(f"its operand {describe(conv)} is no dense convolution")
+    if not conv.type == shortcut.type == node.type:
+        raise Reject(f"{conv.name} is {conv.type}, {shortcut.name} {shortcut.type}")
     require_one_reader(graph, conv)
     require_one_reader(graph, shortcut)
     end = only_activation(graph, node)

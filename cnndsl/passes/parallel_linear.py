@@ -42,6 +42,9 @@ def _merge(graph: Graph, node: Node) -> str | None:
     groups = [terms for terms in _groups(graph, leaves) if len(terms) > 1]
     if not groups:
         return None
+    for first, *others in groups:
+        if any(other.type != first.type for other in others):
+            raise Reject(f"the terms of {first.name} differ in their shapes")
     changes = [_merged(graph, node, terms) for terms in groups]
     taken = {term.name for terms in groups for term in terms}
     rest = [leaf for leaf in leaves if leaf.name not in taken]

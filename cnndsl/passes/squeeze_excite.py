@@ -46,6 +46,8 @@ def _fuse(graph: Graph, node: Node) -> str | None:
     if len(operands) > 2:
         raise Reject(f"it has {len(operands)} operands")
     (x,) = (operand for operand in operands if operand.type.rank)
+    if vectors[0].type.channels != x.type.channels:
+        raise Reject(f"{describe(vectors[0])} is one factor for all channels")
     branch = _Branch(graph, vectors[0])
     gate = branch.take(_is_activation, "gate such as sigmoid")
     second = branch.take(_is_layer, "layer of one position")

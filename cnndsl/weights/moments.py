@@ -45,6 +45,7 @@ from cnndsl.ir.operators import (
     LogSoftmax,
     Max,
     Maxout,
+    Min,
     Mul,
     PadChannels,
     RadialBasis,
@@ -53,6 +54,7 @@ from cnndsl.ir.operators import (
     Softmax,
     SoftmaxSum,
     StochasticDepth,
+    Subtract,
 )
 from cnndsl.ir.operators.attention import MatrixProduct
 from cnndsl.ir.types import TensorType
@@ -186,7 +188,9 @@ def _joined(node: Node, operands: Sequence[Moments], names: Sequence[str], terms
 
     A result of a matrix product is a sum of so many terms.
     """
-    if isinstance(node.op, Add | Average):
+    if isinstance(node.op, Subtract):
+        operands = [operands[0], *(Moments(-x.mean, x.variance) for x in operands[1:])]
+    if isinstance(node.op, Add | Subtract | Average):
         count = len(operands) if isinstance(node.op, Average) else 1
         mean = sum(x.mean for x in operands)
         spread = sum(
@@ -205,8 +209,12 @@ def _joined(node: Node, operands: Sequence[Moments], names: Sequence[str], terms
         a, b = operands
         spread = max(a.square * b.square - (a.mean * b.mean) ** 2, 0.0)
         return Moments(terms * a.mean * b.mean, terms * spread)
-    if isinstance(node.op, Max):
-        return _largest(_mixed(operands, [1] * len(operands)), len(set(names)))
+    if isinstance(node.op, Max | Min):
+        mixed = _mixed(operands, [1] * len(operands))
+        largest = _largest(mixed, len(set(names)))
+        if isinstance(node.op, Max):
+            return largest
+        return Moments(2 * mixed.mean - largest.mean, largest.variance)
     return operands[0]
 
 

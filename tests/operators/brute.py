@@ -174,9 +174,12 @@ def radial_basis(x: list[float], i: int, p: dict[str, Array]) -> float:
 
 def join(value: Callable[[list[float]], float]) -> Callable[..., Array]:
     def brute(op: Operator, operands: list[Array], params: dict[str, Array]) -> Array:
-        result = np.zeros(max((x.shape for x in operands), key=len))
+        rank = max(x.ndim for x in operands)
+        filled = [x.reshape(x.shape + (1,) * (rank - x.ndim)) for x in operands]
+        result = np.zeros([max(sizes) for sizes in zip(*(x.shape for x in filled), strict=True)])
         for index in np.ndindex(*result.shape):
-            result[index] = value([x[index[: x.ndim]] for x in operands])
+            places = [tuple(map(min, index, (n - 1 for n in x.shape))) for x in filled]
+            result[index] = value([x[place] for x, place in zip(filled, places, strict=True)])
         return result
 
     return brute
@@ -408,8 +411,11 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.ChannelMax: columns(lambda op, x: [max(x)]),
     ops.ChannelMean: columns(lambda op, x: [mean(x)]),
     ops.Add: join(sum),
+    ops.Subtract: join(lambda values: values[0] - sum(values[1:])),
     ops.Mul: join(math.prod),
+    ops.Divide: join(lambda values: values[0] / math.prod(values[1:])),
     ops.Max: join(max),
+    ops.Min: join(min),
     ops.Average: join(mean),
     **dict.fromkeys(ops.BESIDE, beside),
     ops.SoftmaxSum: join(softmax_sum),

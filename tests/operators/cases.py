@@ -325,7 +325,7 @@ def _vectors() -> list[Case]:
 
 def _joins() -> list[Case]:
     cases = []
-    for name in ("add", "mul", "max", "average"):
+    for name in ("add", "sub", "mul", "div", "max", "min", "average"):
         cases += [
             _case("", name, IMAGE, IMAGE),
             _case("three", name, SIGNAL, SIGNAL, SIGNAL),
@@ -334,6 +334,9 @@ def _joins() -> list[Case]:
             _case("vector_last", name, IMAGE, (4,)),
             _case("vector_first", name, (4,), VOLUME, (4,)),
             _case("square", name, (4, 4), (4,)),
+            _case("one_channel", name, (1, 9, 8), (9, 9, 8)),
+            _case("one_position", name, (9, 9, 8), (9, 1, 1), (1,)),
+            _case("one_row", name, (1, 1, 8), (3, 4, 8), (3, 4, 1)),
         ]
     return [
         *cases,

@@ -7,6 +7,7 @@ import pytest
 
 from cnndsl.backends.numpy import run_graph
 from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.types import Shape
 from cnndsl.weights.evaluate import evaluate
 from tests.operators.brute import BRUTE
 from tests.operators.cases import CASES, Case
@@ -60,9 +61,15 @@ def test_kernel_and_shape(case: Case) -> None:
 def test_open_sizes(case: Case) -> None:
     """A graph with open sizes gives the same results, and its types come true."""
     names = ("D", "H", "W")[-len(case.shapes[0]) + 1 :]
-    open_sizes = tuple(OpenDim.symbol(name) for name in names)
-    graph = case.graph(tuple((shape[0], *open_sizes) for shape in case.shapes))
-    sizes = dict(zip(names, case.shapes[0][1:], strict=True))
+    whole = [max(n) for n in zip(*(shape[1:] for shape in case.shapes), strict=True)]
+    symbols = [OpenDim.symbol(name) for name in names]
+
+    def opened(shape: Shape) -> Shape:
+        axes = zip(shape[1:], whole, symbols, strict=True)
+        return (shape[0], *(symbol if n == most else n for n, most, symbol in axes))
+
+    graph = case.graph(tuple(map(opened, case.shapes)))
+    sizes = dict(zip(names, whole, strict=True))
     found = graph["y"].type.shape
     known = tuple(d.evaluate(sizes) if isinstance(d, OpenDim) else d for d in found)
     assert known == case.graph()["y"].type.shape

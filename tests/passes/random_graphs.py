@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cnndsl.ir.attributes import build, required_attributes
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import OperatorError
-from cnndsl.ir.operators import BY_NAME, OPERATORS, Activation, Input
+from cnndsl.ir.operators import BY_NAME, OPERATORS, Activation, Add, Input
 from cnndsl.runtime.module import Array
 from tests.operators.cases import apply
 from tests.passes.values import nasty_values
@@ -26,12 +26,14 @@ from tests.passes.values import nasty_values
 LARGEST = 1200
 """Elements of a tensor."""
 
+BOUNDED = ("exp", "log", "sqrt", "reciprocal", "square")
+"""Functions of numbers that are neither large nor near zero, or they would hide all others."""
 ACTIVATIONS = [
-    op.name for op in OPERATORS if issubclass(op, Activation) and not required_attributes(op)
+    op.name
+    for op in OPERATORS
+    if issubclass(op, Activation) and not required_attributes(op) and op.name not in BOUNDED
 ]
-STEEP = ("exp", "log", "sqrt", "reciprocal")
-"""Activations that take rounding errors to any size, or have no value, outside of a range."""
-JOINS = ("add", "mul", "max", "average")
+JOINS = ("add", "sub", "mul", "max", "min", "average")
 
 
 @dataclass(frozen=True)
@@ -207,14 +209,41 @@ class Grower:
         self.add("scale", self.pick(), factor=factor, shift=self.draw(st.sampled_from([0, 0, 3])))
 
     def activate(self) -> None:
-        x, name = self.pick(), self.draw(st.sampled_from(("relu", "relu", "relu", *ACTIVATIONS)))
-        self.add(name, self.add("clamp", x, low=0.5, high=4) if name in STEEP else x)
+        self.add(self.draw(st.sampled_from(("relu", "relu", "relu", *ACTIVATIONS))), self.pick())
+
+    def bounded(self, x: Node | None = None) -> Node:
+        """A function of numbers that are neither large nor near zero."""
+        x = self.add("clamp", self.pick() if x is None else x, low=0.5, high=3)
+        return self.add(self.draw(st.sampled_from(BOUNDED)), x)
 
     def join(self) -> None:
         x = self.pick()
-        fitting = [n for n in self.nodes if n.type in (x.type, type(x.type)(x.type.shape[:1]))]
+        fitting = [n for n in self.nodes if self.repeats(n, x)]
         others = self.draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=2))
-        self.add(self.draw(st.sampled_from(("add", "add", *JOINS))), x, *others)
+        self.joined(x, *others)
+
+    def repeats(self, small: Node, x: Node) -> bool:
+        """Whether a join of both has the type of x."""
+        try:
+            return Add().infer([x.type, small.type]) == x.type
+        except OperatorError:
+            return False
+
+    def joined(self, *operands: Node) -> None:
+        name = self.draw(st.sampled_from(("add", "add", "div", *JOINS)))
+        if name == "div":
+            operands = (operands[0], *map(self.bounded, operands[1:]))
+        self.add(name, *operands)
+
+    def repeated(self) -> None:
+        """A convolution, or another value, and what is repeated along some of its axes."""
+        x = self.conv() if self.draw(st.booleans()) else self.pick()
+        small = x if self.draw(st.booleans()) else self.pick()
+        for name, attributes in (("channel_max", {}), ("adaptive_avgpool", {"size": 1})):
+            if self.draw(st.booleans()):
+                small = self.add(name, small, **attributes)
+        if self.repeats(small, x):
+            self.joined(*self.draw(st.permutations([x, small])))
 
     def attend(self) -> None:
         """Products of two maps with a softmax between them, or values chosen by scores."""
@@ -329,6 +358,8 @@ RECIPES: tuple[Callable[[Grower], None], ...] = (
     *(Grower.excite,) * 2,
     Grower.attend,
     Grower.normalise_groups,
+    *(Grower.repeated,) * 2,
+    Grower.bounded,
     Grower.twin,
     Grower.special_conv,
     Grower.scale,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnndsl.backends.cpu.codegen import tirx
@@ -173,20 +173,32 @@ class Tensor:
     layout: Layout
 
     def load(self, place: Place) -> Expr:
-        """The vector of a channel block, or one lane of it, at a position; or that of columns.
-
-        A tensor of one vector for each sample, [channels], has the same value at all positions.
-        """
+        """The vector of a channel block, or one lane of it, at a position; or that of columns."""
         layout = self.layout
-        position = place.position if layout.spatial else ()
-        index = layout.index(place.n, place.block, position)
+        index = layout.index(place.n, place.block, place.position)
         if place.width > 1:
-            if not layout.spatial:
-                return vector(load(self.buffer, index), place.width)
             return load(self.buffer, index, place.width, place.step)
         if place.lane is None:
             return load(self.buffer, index, layout.block)
         return load(self.buffer, index + place.lane)
+
+    def repeated(self, place: Place, over: Layout, sizes: Sequence[int]) -> Expr:
+        """As `load`, at a place of a tensor of so many positions that lies like `over`.
+
+        The tensor is repeated along axes of size 1.
+        """
+        own = self.layout
+        axes = zip(place.position, own.spatial, sizes, strict=True) if own.spatial else ()
+        position = tuple(p if n == size else 0 for p, n, size in axes)
+        in_row = place.width > 1 and own.spatial[-1:] == tuple(sizes[-1:])
+        if own.channels == 1 < over.channels:
+            index = own.index(place.n, 0, position)
+            if in_row:
+                return load(self.buffer, index, place.width, place.step)
+            return vector(load(self.buffer, index), place.lanes(over))
+        if place.width > 1 and not in_row:
+            return vector(load(self.buffer, own.index(place.n, place.block, position)), place.width)
+        return self.load(replace(place, position=position))
 
     def channel(self, n: Expr, c: Expr, position: Sequence[Expr]) -> Expr:
         """One number."""

@@ -136,7 +136,8 @@ def softmax_sum(call: Call[SoftmaxSum]) -> Kernel:
     def write(body: Body) -> None:
         for place in body.vectors():
             operands = [
-                body.code.register(x.load(place), lanes).value for x in body.inputs[: 2 * half]
+                body.code.register(body.repeated(x, place), lanes).value
+                for x in body.inputs[: 2 * half]
             ]
             values, scores = operands[:half], operands[half:]
             largest = reduce(lambda so_far, score: larger(score, so_far, lanes), scores)

@@ -21,7 +21,7 @@ from cnndsl.ir.expressions import Expression
 from cnndsl.ir.formula import keeps_finite
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, Shuffle, Subsample
+from cnndsl.ir.operators import Conv, Identity, Shuffle, Subsample
 from cnndsl.ir.part import Op, Part
 
 
@@ -148,7 +148,12 @@ class Body:
             stride = self.call.subsample.stride
             position = [i * s for i, s in zip(place.position, stride, strict=True)]
             source = replace(place, position=tuple(position))
-        return self.started(self.inputs[0].load(source), place)
+        load = self.repeated if isinstance(self.call.op, Identity) else Tensor.load
+        return self.started(load(self.inputs[0], source), place)
+
+    def repeated(self, x: Tensor, place: Place) -> Expr:
+        """An operand of a join at a place of the core's result."""
+        return x.repeated(place, self.call.output, self.call.spatial)
 
     def _shuffled(self, place: Place) -> Expr:
         (part,) = self.call.prologue
@@ -192,7 +197,7 @@ class Body:
             return load(self.weights[name], index, lanes)
 
         for index, part in enumerate(steps):
-            other = next(others).load(place) if len(part.inputs) > 1 else None
+            other = self.repeated(next(others), place) if len(part.inputs) > 1 else None
             if index < begun:
                 continue
             value = apply_step(part.op, value, lanes, f"{label}{index}", parameter, other)

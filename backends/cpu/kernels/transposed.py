@@ -118,8 +118,14 @@ def _convolution(call: Call[Any], op: ConvTranspose, chosen: tuple[Phase, ...]) 
     def thinned(layout: Layout) -> Layout:
         if not layout.rank:
             return layout
-        axes = zip(chosen, op.stride, strict=True)
-        return Thinned.thin(layout, [(phase.first, step, phase.count) for phase, step in axes])
+        axes = zip(chosen, op.stride, layout.spatial, call.output.spatial, strict=True)
+        return Thinned.thin(
+            layout,
+            [
+                (phase.first, step, phase.count) if own == size else (0, 1, 1)
+                for phase, step, own, size in axes
+            ],
+        )
 
     return replace(
         call.with_core(conv, weight=weight),

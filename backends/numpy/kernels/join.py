@@ -9,7 +9,18 @@ import numpy as np
 
 from cnndsl.backends.numpy.kernels.types import Kernel
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import BESIDE, Add, Average, Concat, ConcatPositions, Max, Mul
+from cnndsl.ir.operators import (
+    BESIDE,
+    Add,
+    Average,
+    Concat,
+    ConcatPositions,
+    Divide,
+    Max,
+    Min,
+    Mul,
+    Subtract,
+)
 from cnndsl.runtime.module import Array
 
 
@@ -33,8 +44,11 @@ def beside(op: ConcatPositions, inputs: list[Array], params: dict[str, Array]) -
 
 KERNELS: dict[type[Operator], Kernel] = {
     Add: _elementwise(np.add),
+    Subtract: _elementwise(np.subtract),
     Mul: _elementwise(np.multiply),
+    Divide: _elementwise(np.divide),
     Max: _elementwise(np.maximum),
+    Min: _elementwise(np.minimum),
     Average: average,
     **dict.fromkeys(BESIDE, beside),
     Concat: lambda op, inputs, params: np.concatenate(inputs, axis=1),

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from cnndsl.backends.onnx.emitter import Site
-from cnndsl.backends.onnx.lower.common import Lowerings, native
-from cnndsl.ir.operators.join import BESIDE, Add, Average, Concat, ConcatPositions, Max, Mul
+from cnndsl.backends.onnx.lower.common import Lowering, Lowerings, native
+from cnndsl.ir.operators.join import (
+    BESIDE,
+    Add,
+    Average,
+    Concat,
+    ConcatPositions,
+    Divide,
+    Join,
+    Max,
+    Min,
+    Mul,
+    Subtract,
+)
 
 
 def broadcast(site: Site) -> list[str]:
@@ -23,19 +35,21 @@ def _add(site: Site, op: Add) -> None:
     site.emit("Add" if len(operands) == 2 else "Sum", *operands)
 
 
-def _mul(site: Site, op: Mul) -> None:
-    product, *others, last = broadcast(site)
-    for i, operand in enumerate(others):
-        product = site.step(f"product{i}", "Mul", product, operand)
-    site.emit("Mul", product, last)
+def _of_all(kind: str) -> Lowering:
+    """An operator of ONNX that takes any number of operands."""
+    return lambda site, op: site.emit(kind, *broadcast(site))
 
 
-def _max(site: Site, op: Max) -> None:
-    site.emit("Max", *broadcast(site))
+def _in_turn(kind: str, role: str) -> Lowering:
+    """An operator of ONNX that takes two operands: the result so far and the next one."""
 
+    def lower(site: Site, op: Join) -> None:
+        value, *others, last = broadcast(site)
+        for i, operand in enumerate(others):
+            value = site.step(f"{role}{i}", kind, value, operand)
+        site.emit(kind, value, last)
 
-def _average(site: Site, op: Average) -> None:
-    site.emit("Mean", *broadcast(site))
+    return lower
 
 
 def _beside(site: Site, op: ConcatPositions) -> None:
@@ -44,9 +58,12 @@ def _beside(site: Site, op: ConcatPositions) -> None:
 
 LOWERINGS: Lowerings = {
     Add: _add,
-    Mul: _mul,
-    Max: _max,
-    Average: _average,
+    Subtract: _in_turn("Sub", "difference"),
+    Mul: _in_turn("Mul", "product"),
+    Divide: _in_turn("Div", "quotient"),
+    Max: _of_all("Max"),
+    Min: _of_all("Min"),
+    Average: _of_all("Mean"),
     **dict.fromkeys(BESIDE, _beside),
     Concat: native("Concat", axis=1),
 }

@@ -9,9 +9,10 @@ OPEN = "network example {{\n    input image [3, H, W]\n    {}\n}}"
 ENTRIES: dict[str, Entry] = {
     "E0301": entry(
         "shapes do not join",
-        "`add`, `mul`, `max` and `average` join values of one shape (or vectors with as\n"
-        "many channels); `concat` joins values that differ in their channels only. The\n"
-        "notes say where each came from.",
+        "`add`, `sub`, `mul`, `div`, `max`, `min` and `average` join values of one shape.\n"
+        "Smaller ones are repeated: along axes of size 1, and a vector at all positions.\n"
+        "`concat` joins values that differ in their channels only. The notes say where each\n"
+        "came from.",
         body("add { identity | conv(8, 3) }"),
         body("add { conv(8, 1) | conv(8, 3) }"),
     ),

@@ -6,27 +6,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnndsl.ir.formula import OTHER, X, maximum
+from cnndsl.ir.formula import OTHER, X, maximum, minimum
 from cnndsl.ir.operator import POINT, OperatorError, Reads, Sign, Window, Windows
 from cnndsl.ir.operators.bases import Mover, Pointwise
 from cnndsl.ir.types import AXES, TensorType
 
 
 class Join(Pointwise):
-    """Operands of equal shapes, element by element; a vector [C] also joins any [C, *spatial].
+    """Operands of equal shapes, element by element; smaller ones are repeated (broadcast).
 
-    Those with a formula take their operands one after another, X being the value so far.
+    One operand at least has the shape of the result. The others have it too, or a size of 1 on
+    some axes, along which they are repeated; a vector [C] is taken for [C, 1, ...]. Those with a
+    formula take their operands one after another, X being the value so far. If they `commute`, in
+    any order.
     """
 
     operands: ClassVar[int | None] = None
+    commutes: ClassVar[bool] = True
     in_place = True
     sign = Sign.KEPT
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        """The shape of the operands, vectors left aside unless all are."""
-        index, result = max(enumerate(inputs), key=lambda item: item[1].rank)
+        """The shape of the operand with the most axes, and the fewest of size 1."""
+        index, result = max(enumerate(inputs), key=lambda item: _extent(item[1]))
         for other, x in enumerate(inputs):
-            if x.shape not in (result.shape, result.shape[:1]):
+            if not _repeats(x, result):
                 (i, first), (j, second) = sorted(((index, result), (other, x)), key=lambda p: p[0])
                 raise OperatorError(
                     "E0301",
@@ -37,10 +41,16 @@ class Join(Pointwise):
                 )
         return result
 
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """A point on every axis, but all positions where an operand is repeated along one."""
+        spatial = self.infer(inputs).spatial
+        repeated = any(x.rank and x.spatial != spatial for x in inputs)
+        return None if repeated else super().windows(inputs)
+
 
 @dataclass(frozen=True)
 class Add(Join):
-    """Sum of the operands: y = x1 + x2 + ..., a vector [C] being added at every position."""
+    """Sum of the operands: y = x1 + x2 + ..., smaller ones repeated."""
 
     name: ClassVar[str] = "add"
     gradient = Reads.NOTHING
@@ -48,8 +58,20 @@ class Add(Join):
 
 
 @dataclass(frozen=True)
+class Subtract(Join):
+    """Difference: y = x1 - x2 - ..., smaller operands repeated."""
+
+    name: ClassVar[str] = "sub"
+    foreign = ("subtract",)
+    commutes = False
+    sign = Sign.ANY
+    gradient = Reads.NOTHING
+    formula = X - OTHER
+
+
+@dataclass(frozen=True)
 class Mul(Join):
-    """Product of the operands: y = x1 * x2 * ..., a vector [C] scaling every position.
+    """Product of the operands: y = x1 * x2 * ..., smaller ones repeated.
 
     With a vector this is the excitation of Hu et al. (2018), Squeeze-and-excitation networks.
     """
@@ -61,8 +83,20 @@ class Mul(Join):
 
 
 @dataclass(frozen=True)
+class Divide(Join):
+    """Quotient: y = x1 / x2 / ..., smaller operands repeated."""
+
+    name: ClassVar[str] = "div"
+    foreign = ("divide",)
+    commutes = False
+    sign = Sign.ANY
+    gradient = Reads.OPERANDS
+    formula = X / OTHER
+
+
+@dataclass(frozen=True)
 class Max(Join):
-    """Largest of the operands, element by element: y = max(x1, x2, ...)."""
+    """Largest of the operands, element by element: y = max(x1, x2, ...), smaller ones repeated."""
 
     name: ClassVar[str] = "max"
     foreign = ("maximum",)
@@ -71,8 +105,18 @@ class Max(Join):
 
 
 @dataclass(frozen=True)
+class Min(Join):
+    """Least of the operands, element by element: y = min(x1, x2, ...), smaller ones repeated."""
+
+    name: ClassVar[str] = "min"
+    foreign = ("minimum",)
+    gradient = Reads.BOTH
+    formula = minimum(X, OTHER)
+
+
+@dataclass(frozen=True)
 class Average(Join):
-    """Mean of the operands, element by element: y = (x1 + ... + xn) / n."""
+    """Mean of the operands, element by element: y = (x1 + ... + xn) / n, smaller ones repeated."""
 
     name: ClassVar[str] = "average"
     gradient = Reads.NOTHING
@@ -173,6 +217,18 @@ class ConcatDepth(ConcatPositions):
 
 BESIDE = (ConcatLength, ConcatHeight, ConcatWidth, ConcatDepth)
 """All of them."""
+
+
+def _extent(x: TensorType) -> tuple[int, int]:
+    """The number of axes, and of those that are longer than 1."""
+    return x.rank, sum(size != 1 for size in x.shape)
+
+
+def _repeats(x: TensorType, result: TensorType) -> bool:
+    """Whether a shape becomes that of the result by repetition along axes of size 1."""
+    shape = x.shape if x.rank else x.shape + (1,) * result.rank
+    same = len(shape) == len(result.shape)
+    return same and all(n in (1, size) for n, size in zip(shape, result.shape, strict=True))
 
 
 def _hint(a: TensorType, b: TensorType) -> str | None:

@@ -166,7 +166,7 @@ class DirectTiles:
         start = None if bias is None else load(bias, place.block * lanes, lanes)
         if not self._started:
             return vector(0.0, lanes) if start is None else start
-        other = body.inputs[len(body.inputs) - self.call.joins].load(place)
+        other = body.repeated(body.inputs[len(body.inputs) - self.call.joins], place)
         return other if start is None else start + other
 
     def _place(self, task: Task, column: Expr, block: Expr) -> Place:
@@ -174,7 +174,8 @@ class DirectTiles:
         spatial = self.call.output.spatial
         if self.grid.kind == "flat":
             index = self.grid.pieces.start(task.row) + column
-            if all(y.is_dense for y in (self.call.output, *self.call.inputs[1:])):
+            joined = (self.call.output, *self.call.inputs[1:])
+            if all(y.is_dense and y.spatial in ((), spatial) for y in joined):
                 return Place(task.n, block, (*(0,) * (len(spatial) - 1), index))
             return Place(task.n, block, tuple(split(index, spatial)))
         if self.grid.kind == "batched":

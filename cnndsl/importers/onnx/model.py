@@ -13,6 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, ValueInfoProto
 
@@ -139,7 +140,7 @@ def _attribute(item: AttributeProto, tensors: Tensors) -> Any:
     """A number, text, list or array; a graph or something rare as None."""
     match item.type:
         case AttributeProto.FLOAT:
-            return float(item.f)
+            return as_written(item.f)
         case AttributeProto.INT:
             return int(item.i)
         case AttributeProto.STRING:
@@ -147,12 +148,17 @@ def _attribute(item: AttributeProto, tensors: Tensors) -> Any:
         case AttributeProto.TENSOR:
             return tensors.array(item.t)
         case AttributeProto.FLOATS:
-            return list(item.floats)
+            return [as_written(value) for value in item.floats]
         case AttributeProto.INTS:
             return list(item.ints)
         case AttributeProto.STRINGS:
             return [text.decode("utf-8", "replace") for text in item.strings]
     return None
+
+
+def as_written(value: float) -> float:
+    """The shortest decimal that is this number in float32: what its author wrote."""
+    return float(str(np.float32(value)))
 
 
 def _declared(info: ValueInfoProto) -> Declared:

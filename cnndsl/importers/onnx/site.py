@@ -9,7 +9,7 @@ import numpy as np
 
 from cnndsl.importers.onnx.builder import Builder, Weight
 from cnndsl.importers.onnx.layout import Layout, natural
-from cnndsl.importers.onnx.model import STANDARD, Model, Step
+from cnndsl.importers.onnx.model import STANDARD, Model, Step, as_written
 from cnndsl.importers.onnx.refusal import damaged, unsupported
 from cnndsl.importers.onnx.values import Array, Known, Tensor, Value
 from cnndsl.ir.attributes import LARGEST
@@ -161,7 +161,8 @@ class Site:
         array = self.array(place)
         if array.size != 1:
             raise unsupported(f"its operand {place + 1} is not one number")
-        return float(array.ravel()[0])
+        number = array.ravel()[0]
+        return as_written(number) if array.dtype == np.float32 else float(number)
 
     # Results
 

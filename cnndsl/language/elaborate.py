@@ -16,6 +16,7 @@ from cnndsl.language.convolutional import Windows, declared_windows
 from cnndsl.language.interface import Opened
 from cnndsl.language.messages import Consequence, Fatal, Problem, meant
 from cnndsl.language.paths import Path
+from cnndsl.language.settings import with_operators
 from cnndsl.language.signatures import (
     Signature,
     check_complete,
@@ -159,7 +160,7 @@ def _definition(
             )
         item = target
     _check_settings(definition_signature(item), settings)
-    return unit, item, given
+    return unit, item, {**given, **with_operators(settings, item, unit, walk.instances)}
 
 
 def _call_parts(call: ast.Expression) -> tuple[ast.Name, tuple[ast.Argument, ...]]:

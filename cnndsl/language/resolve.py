@@ -7,10 +7,11 @@ that are passed as parameters) is found when a network is elaborated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache, partial
 from typing import Any, TypeAlias
 
+from cnndsl.diagnostics import Diagnostic
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.language import limits
@@ -44,6 +45,13 @@ def resolve(unit: Unit) -> None:
         resolver.item(item)
     if not broken:
         resolver.unused_imports()
+
+
+def resolve_expression(unit: Unit, expression: ast.Expression) -> list[Diagnostic]:
+    """Find the meanings of names in an expression from outside of a resolved file's text."""
+    outside = replace(unit, findings=[])
+    _Resolver(outside).expression(expression, Scope())
+    return outside.findings
 
 
 class _Resolver:

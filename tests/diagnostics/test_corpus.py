@@ -40,6 +40,12 @@ WRONG_CALLS: dict[str, Callable[[], Any]] = {
     "wrong_setting_of_a_needed_one": lambda: cnndsl.parse(
         "settings.cnn:deep", settings={"depth": "abc", "base": 4}
     ),
+    "wrong_operator_settings": lambda: cnndsl.parse(
+        "settings.cnn:active", settings={"after": "rleu", "unit": "conv(kernle=3)"}
+    ),
+    "setting_that_is_no_operator": lambda: cnndsl.parse(
+        "settings.cnn:active", settings={"after": "same"}
+    ),
     "unknown_input": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"img": (3, 4, 4)}),
     "wrong_input_shape": lambda: cnndsl.parse("small.cnn:wide", input_shapes={"image": (0, 4, 4)}),
     "input_shape_of_another_rank": lambda: cnndsl.parse(

@@ -76,6 +76,26 @@ def test_settings_replace_parameters_and_alias_arguments(folder: Path) -> None:
     assert changed.graph.parameters()["fc1.bias"].shape == (7,)
 
 
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("silu", ["silu"]),
+        ("leaky_relu(slope=0.5)", ["leaky_relu"]),
+        ("identity", []),
+        ("twice(conv(2, 1))", ["conv", "conv"]),
+    ],
+)
+def test_settings_can_be_operators_and_blocks(folder: Path, text: str, kinds: list[str]) -> None:
+    (folder / "part.cnn").write_text(
+        "block twice(what) { what -> what }\n"
+        'network base(after=relu, mode="max") { input x [2, 8, 8]\n'
+        'after\n if mode == "max" { tanh } }\n'
+    )
+    (folder / "main.cnn").write_text('import base from "part.cnn"\nnetwork mine = base(bn)\n')
+    net = cnndsl.parse(folder / "main.cnn", settings={"after": text, "mode": "max"})
+    assert [node.op.name for node in net.graph.nodes()][1:-1] == kinds
+
+
 def test_input_shapes_replace_declared_ones(folder: Path) -> None:
     net = cnndsl.parse(f"{folder}/two.cnn:first", input_shapes={"x": (5, 2, 2)})
     assert net.graph.parameters()["fc1.weight"].shape == (10, 20)

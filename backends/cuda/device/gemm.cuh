@@ -71,8 +71,17 @@ template <class K> DEVICE void copy_weights(char *tile, const char *weights) {
   }
 }
 
-// Sums gets all products of the steps [first, last), collected every K::COLLECTED steps. The products of RUNNING steps are still
-// being computed when the next ones are started, so that copies may overwrite only earlier tiles.
+// Collects sums that fill the registers: a few at a time meet totals, which lie in local memory.
+template <int SIZE> DEVICE void collect_few(Total *totals, float (&sums)[SIZE]) {
+  constexpr int few = 8;
+  static_assert(SIZE % few == 0, "sums in a thread come in eights");
+#pragma unroll
+  for (int i = 0; i < SIZE; i += few) collect(hidden(totals) + i, (float (&)[few])sums[i]);
+}
+
+// Sums gets all products of the steps [first, last), collected every K::COLLECTED steps. The
+// products of RUNNING steps are still being computed when the next ones are started, so that copies
+// may overwrite only earlier tiles.
 template <class K, class Sums>
 DEVICE void add_products(Sums &sums, char *memory, const Rows<K> &rows, const char *weights,
                          int first, int last) {
@@ -81,7 +90,7 @@ DEVICE void add_products(Sums &sums, char *memory, const Rows<K> &rows, const ch
   constexpr int ahead = K::STAGES - 1 - Math::RUNNING;
   static_assert(ahead > 0, "the copies of a step need a tile that nothing reads");
   constexpr bool collects = K::PART > K::COLLECTED;
-  Total kept[collects ? Sums::SIZE : 1], *totals = collects ? hidden(kept) : kept;
+  Total totals[collects ? Sums::SIZE : 1];
   auto copy = [&](int step) {
     if (step < last) {
       char *tile = memory + (step - first) % K::STAGES * stage;
@@ -102,14 +111,14 @@ DEVICE void add_products(Sums &sums, char *memory, const Rows<K> &rows, const ch
     sums.multiply(tile, tile + left);
     if (collects && (step - first) % K::COLLECTED == K::COLLECTED - 1) {
       sums.finish();
-      collect(totals, sums.all());
+      collect_few(totals, sums.all());
       sums.begin();
     }
   }
   sums.finish();
   if constexpr (collects) {
-    collect(totals, sums.all());
-    take(sums.all(), totals);
+    collect_few(totals, sums.all());
+    take(sums.all(), hidden(totals));
   }
   copy_wait<0>();
   barrier();

@@ -75,11 +75,11 @@ template <class K> DEVICE float distance(const typename K::Arguments &a, const P
 template <class K> DEVICE float multiply(const typename K::Arguments &a, const Place &p, int c) {
   typedef typename K::X0 A;
   typedef typename K::X1 B;
-  float total = 0.0f;
+  LongSum total;
   for (int k = 0; k < K::INNER; ++k) {
     Place q = p, r = position<A>(K::TRANSPOSED ? c : k);
     r.n = p.n, r.c = K::TRANSPOSED ? k : c, q.c = k;
-    total += pick<A>(a.x0, r) * pick<B>(a.x1, q);
+    total.add(pick<A>(a.x0, r) * pick<B>(a.x1, q));
   }
-  return total;
+  return total.value();
 }

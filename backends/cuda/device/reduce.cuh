@@ -1,6 +1,7 @@
 // Whole maps or all channels reduced by the threads of a block together.
 
-// Whole maps, LONG of them sums: K::GROUP threads side by side take vectors of channels, the others share positions.
+// Whole maps, LONG of them sums: K::GROUP threads side by side take vectors of channels, the others
+// share positions.
 template <class K> DEVICE void reduce_maps(const typename K::Arguments &a) {
   typedef typename K::X0 X;
   constexpr int V = K::V, slices = K::THREADS / K::GROUP, vectors = (X::C + V - 1) / V;

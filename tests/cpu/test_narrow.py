@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnndsl.backends.cpu import BACKEND
 from cnndsl.backends.cpu.program.lower import lower
 from cnndsl.ir.graph import Graph
+from cnndsl.passes.pipeline import optimise
 from tests.cpu.support import assert_agrees, compiled, machine
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
@@ -91,3 +93,49 @@ def test_memory_of_maps_between_is_that_of_their_numbers():
     graph.outputs = {"out": "y"}
     arena = lower(graph, 1, machine("avx512")).arena
     assert arena <= 2 * large.type.elements + joined.type.elements
+
+
+FEW = [
+    (16, 1, (9, 21), {"kernel": 3}, "avx2"),
+    (20, 2, (9, 37), {"kernel": 3, "stride": 2}, "avx2"),
+    (5, 3, (17, 16), {"kernel": 1}, "avx2"),
+    (13, 4, (12, 23), {"kernel": 5, "dilation": 2}, "avx512"),
+    (2, 3, (9, 90), {"kernel": 3}, "avx2"),
+    (1, 1, (5, 140), {"kernel": 3, "stride": (1, 2)}, "avx512"),
+    (40, 3, (33,), {"kernel": 3}, "avx512"),
+    (16, 2, (3, 4, 17), {"kernel": 2}, "avx2"),
+]
+
+
+@pytest.mark.parametrize(("channels", "filters", "size", "attributes", "extension"), FEW)
+def test_convolutions_to_few_filters(
+    channels: int,
+    filters: int,
+    size: tuple[int, ...],
+    attributes: dict[str, object],
+    extension: str,
+):
+    """From blocks of channels that NaN may fill up, with a join and a reader that needs zeros."""
+    graph, x = start(6, *size)
+    x = then(graph, "first", "relu6", then(graph, "wide", "conv", x, filters=channels, kernel=1))
+    x = then(graph, "few", "conv", x, filters=filters, **attributes)
+    x = then(graph, "joined", "mul", x, then(graph, "act", "sigmoid", x))
+    last = then(graph, "last", "conv", x, filters=9, kernel=3)
+    graph.outputs = {"out": x.name, "last": last.name}
+    graph = optimise(graph, fusions=BACKEND.fusions)[0]
+    values = parameter_values(graph, 0)
+    image = np.random.default_rng(0).standard_normal((2, 6, *size)).astype(np.float32)
+    image[0, 0, 2] = np.inf
+    module = compiled(graph, values, batch=2, extension=extension)
+    assert any(layer.family == "few" for layer in module.layers)
+    assert_agrees(module, graph, values, {"image": image})
+
+
+def test_few_filters_take_the_memory_of_their_maps():
+    graph, x = start(8, 64, 64)
+    x = then(graph, "few", "conv", x, filters=2, kernel=3)
+    x = then(graph, "act", "sigmoid", x)
+    then(graph, "y", "conv", x, filters=1, kernel=3)
+    graph.outputs = {"out": "y"}
+    arena = lower(graph, 1, machine("avx512")).arena
+    assert arena < 16 * 66 * 66 + 2 * 2 * 66 * 66

@@ -19,6 +19,7 @@ from cnndsl.backends.cpu.kernels import (
     transposed,
 )
 from cnndsl.backends.cpu.kernels.direct.family import FAMILY as DIRECT
+from cnndsl.backends.cpu.kernels.direct.few import FAMILY as FEW
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, Makers, by_turns
 from cnndsl.backends.cpu.kernels.grouped.family import FAMILY as GROUPED
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
@@ -41,7 +42,7 @@ FAMILIES: Makers = {
 
 
 FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
-    Conv: ((GROUPED,), (WINOGRAD, DIRECT)),
+    Conv: ((FEW,), (GROUPED,), (WINOGRAD, DIRECT)),
     ConvTranspose: ((transposed.FAMILY,),),
     FullyConnected: ((DIRECT,),),
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
 from cnndsl.backends.cpu.kernels import has_variants, pooling, read_halo
+from cnndsl.backends.cpu.kernels.direct.few import gives_plain, is_narrow
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.task import is_step
@@ -22,8 +23,6 @@ from cnndsl.ir.operators import (
     Slice,
 )
 
-NARROW = 4
-"""Channels of the widest maps that lie channel by channel."""
 KEEPING: tuple[type[Any], ...] = (
     *pooling.FAMILIES,
     *(Concat, ConcatPositions, Gathering, Identity, Resize),
@@ -53,9 +52,10 @@ def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layo
 def _plain(graph: Graph, borders: set[str], machine: Machine) -> set[str]:
     """Nodes whose tensors lie channel by channel: blocks would be empty for the most part."""
     plain = {node.name for node in graph.nodes() if _is_narrow(graph, node, machine)} - borders
+    given = {name for name in plain if gives_plain(graph[name], machine)}
     changed = True
     while changed:
-        unfit = {name for name in plain if not _fits(graph, graph[name], plain, borders)}
+        unfit = {name for name in plain if not _fits(graph, graph[name], plain, borders, given)}
         plain -= unfit
         changed = bool(unfit)
     return plain
@@ -63,16 +63,22 @@ def _plain(graph: Graph, borders: set[str], machine: Machine) -> set[str]:
 
 def _is_narrow(graph: Graph, node: Node, machine: Machine) -> bool:
     """Whether at most half a vector is filled, or not all of it by an image for convolutions."""
-    if node.type.channels <= min(NARROW, machine.lanes // 2):
+    if is_narrow(node.type.channels, machine):
         return True
     is_image = any(operand.name in graph.inputs for operand in graph.producers(node))
     few = node.type.channels < machine.lanes and bool(node.type.rank)
     return is_image and few and all(_is_dense_conv(*use) for use in graph.consumers(node))
 
 
-def _fits(graph: Graph, node: Node, plain: set[str], borders: set[str]) -> bool:
-    """Whether a node's kernel writes a plain tensor, and those of its readers read it."""
-    if not (_keeps_layout(node) and all(x.name in plain | borders for x in graph.producers(node))):
+def _fits(graph: Graph, node: Node, plain: set[str], borders: set[str], given: set[str]) -> bool:
+    """Whether a node's kernel writes a plain tensor, and those of its readers read it.
+
+    Those of `given` read any first operand.
+    """
+    operands = graph.producers(node)[node.name in given :]
+    if not all(x.name in plain | borders for x in operands):
+        return False
+    if node.name not in given and not _keeps_layout(node):
         return False
     return all(
         _takes_plain(reader, index)

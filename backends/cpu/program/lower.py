@@ -8,6 +8,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Layout
 from cnndsl.backends.cpu.kernels import choose, family_of, has_variants
+from cnndsl.backends.cpu.kernels.direct.few import gives_plain
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.cpu.program.assignment import assign_layouts
@@ -106,6 +107,8 @@ def takes(node: Node, batch: int, machine: Machine) -> bool:
     if not has_variants(node):
         return not node.pool
     core = replace(node, prologue=(), epilogue=())
+    if node.prologue and gives_plain(core, machine):
+        return False
     whole, best = (family_of(Call.blocked(each, batch, machine)) for each in (node, core))
     return whole is not None and whole is best
 

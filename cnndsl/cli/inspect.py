@@ -115,8 +115,10 @@ def _inspect_artefact(module: Module, size: int, as_json: bool) -> None:
         return
     rows = [[key, value] for key, value in sorted(module.metadata.items())]
     for name, fact in facts.items():
-        of_bytes = name.endswith("_bytes") and isinstance(fact, int)
-        rows.append([name.removesuffix("_bytes"), si(fact, "B") if of_bytes else str(fact)])
+        if isinstance(fact, int) and name.endswith("_bytes"):
+            rows.append([name.removesuffix("_bytes"), si(fact, "B")])
+        else:
+            rows.append([name, str(fact)])
     for what, ports in (("input", module.inputs), ("output", module.outputs)):
         rows += [[f"{what} {port.name}", str(port).partition(" ")[2]] for port in ports]
     print_table(rows)

@@ -11,7 +11,7 @@ def test_an_edit_is_written_and_told(call, tmp_path):
     )
     assert (result.code, result.out) == (0, "new.cnn:small\n")
     assert (
-        "stem: { conv(6, [1, 3]) -> relu -> conv(6, [3, 1]) } -> relu"
+        "stem: { conv(6, [1, 3]) -> relu -> conv(6, [3, 1]) }\n    relu"
         in (tmp_path / "new.cnn").read_text()
     )
     assert "stem -> stem.conv1, stem.relu1, stem.conv2\n" in result.err

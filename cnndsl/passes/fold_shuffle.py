@@ -136,5 +136,7 @@ def _dense_weight(node: Node) -> Expression:
 
 def _with_params(node: Node, params: Mapping[str, Expression]) -> Node:
     """The node with other weights, which are no longer constants of the network."""
-    op = replace(node.op, weight=None) if isinstance(node.op, Conv) else node.op
+    op = node.op
+    if isinstance(op, Conv | ConvTranspose):
+        op = replace(op, weight=None)
     return replace(node, core=replace(node.core, op=op, params=params))

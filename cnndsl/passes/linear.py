@@ -71,7 +71,7 @@ def before(node: Node, x: TensorType, inner: ChannelAffine) -> Change:
 
 def _weighted(op: Linear, weight: Expression, bias: Expression | None) -> Change:
     """The operator with other weights, which are no longer the constants of the network."""
-    if isinstance(op, Conv) and op.weight is not None:
+    if isinstance(op, Conv | ConvTranspose) and op.weight is not None:
         op = replace(op, weight=None)
     if bias is None:
         return op, {"weight": weight}

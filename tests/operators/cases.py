@@ -168,6 +168,7 @@ def _convolutions() -> list[Case]:
         _case("multiplier", "depthwise", IMAGE, kernel=3, multiplier=2, stride=2),
         _case("1d", "depthwise", SIGNAL, kernel=4, dilation=2, bias=False),
         _case("3d", "depthwise", VOLUME, kernel=2, pad="full"),
+        _case("constant", "depthwise", IMAGE, kernel=[1, 3], weight=((1.0, 2.0, -0.5),)),
     ]
     small = (4, 4, 3)
     transposed = [
@@ -180,6 +181,8 @@ def _convolutions() -> list[Case]:
         _case("gap", "conv_transpose", small, filters=2, kernel=1, stride=3, pad="same"),
         _case("gap_upper", "conv_transpose", small, filters=2, kernel=2, stride=3,
               pad="same_upper"),
+        _case("constant", "conv_transpose", small, filters=2, kernel=[2, 1], stride=2,
+              weight=((0.5,), (-2.0,)), bias=False),
         _case("groups", "conv_transpose", small, filters=6, kernel=3, stride=2, groups=2),
         _case("dilated", "conv_transpose", small, filters=2, kernel=3, dilation=[2, 1], pad=1),
         _case("output_pad", "conv_transpose", small, filters=2, kernel=3, stride=2, pad=1,

@@ -78,7 +78,9 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0311": entry(
         "wrong shape of a constant weight",
-        "A constant weight is nested lists of [filters, channels/groups, *kernel].",
+        "A constant weight is nested lists of [filters, channels/groups, *kernel], for depthwise\n"
+        "[filters, *kernel], for conv_transpose [channels, filters/groups, *kernel]; or one\n"
+        "[*kernel], which all filters and channels share.",
         body("conv(1, 1, bias=false, weight=[[[[0.3]], [[0.6]]]])"),
         body("conv(1, 1, bias=false, weight=[[[[0.3]], [[0.6]], [[0.1]]]])"),
     ),

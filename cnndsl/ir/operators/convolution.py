@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from cnndsl.ir import attributes as kind
@@ -23,7 +23,7 @@ class Conv(Windowed, Linear):
     input channels of group g. With `table`, output channel i reads the input channels table[i]
     (LeCun et al. 1998, table I). `flip` turns the kernel round on every axis, which makes it the
     mathematical convolution; `weight` gives the kernel as constants [filters, channels/groups,
-    *kernel] instead of learning it.
+    *kernel], or one [*kernel] for all, instead of learning it.
 
     Parameters: weight [filters, channels/groups, *kernel], or [connections, *kernel] in the
     order of the table; bias [filters]. MACs: weights * output positions.
@@ -48,8 +48,11 @@ class Conv(Windowed, Linear):
         channels = inputs[0].channels
         check_groups(self.groups, channels, self.filters)
         bound._check_table(channels)
-        bound._check_weight(channels)
-        return bound
+        if self.weight is None:
+            return bound
+        shape = (self.filters, channels // self.groups, *bound.kernel)
+        given = whole_weight(self.weight, shape, "[filters, channels/groups, *kernel]")
+        return replace(bound, weight=given)
 
     def _check_table(self, channels: int) -> None:
         if self.table is None:
@@ -72,17 +75,6 @@ class Conv(Windowed, Linear):
                 f"the table reads input channel {largest}, but the input has {channels} channels "
                 "(counted from 0)",
                 attribute="table",
-            )
-
-    def _check_weight(self, channels: int) -> None:
-        expected = (self.filters, channels // self.groups, *self.kernel)
-        if self.weight is not None and nested_shape(self.weight) != expected:
-            given = "x".join(map(str, nested_shape(self.weight))) or "one number"
-            raise OperatorError(
-                "E0311",
-                f"the constant weight is {given}, the convolution needs "
-                f"{'x'.join(map(str, expected))} [filters, channels/groups, *kernel]",
-                attribute="weight",
             )
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
@@ -122,7 +114,8 @@ class Depthwise(Shorthand):
     """Depthwise convolution: every input channel has `multiplier` filters of its own.
 
     Z[i,j,k] = b[i] + sum_{m,n} V[i // multiplier, j*s1+m*r1, k*s2+n*r2] * K[i,0,m,n]. Stands
-    for conv(multiplier*channels, kernel, groups=channels).
+    for conv(multiplier*channels, kernel, groups=channels); a constant `weight` is [filters,
+    *kernel], or one [*kernel] for all.
 
     Source: Howard et al. (2017), MobileNets, section 3.1. Parameters and MACs: as for conv.
     """
@@ -136,10 +129,14 @@ class Depthwise(Shorthand):
     pad: Padding = attribute(kind.PADDING, "same")
     dilation: Sizes = attribute(kind.SIZES, (1,))
     bias: bool = attribute(kind.FLAG, True)
+    weight: Any = attribute(kind.optional(kind.VALUES), None)
 
     def bind(self, inputs: Sequence[TensorType]) -> Conv:
         """The grouped convolution that it stands for."""
         (x,) = inputs
+        weight = self.weight
+        if weight is not None and len(nested_shape(weight)) == 1 + x.rank:
+            weight = tuple((kernel,) for kernel in weight)
         conv = Conv(
             self.multiplier * x.channels,
             self.kernel,
@@ -148,8 +145,28 @@ class Depthwise(Shorthand):
             self.dilation,
             groups=x.channels,
             bias=self.bias,
+            weight=weight,
         )
         return conv.bind(inputs)
+
+
+def whole_weight(weight: Any, shape: tuple[int, ...], axes: str) -> Any:
+    """Constant kernels of a shape: as given, or one kernel for all filters and channels.
+
+    Raises OperatorError.
+    """
+    given = nested_shape(weight)
+    if given == shape[2:]:
+        return ((weight,) * shape[1],) * shape[0]
+    if given != shape:
+        written, needed = "x".join(map(str, given)) or "one number", "x".join(map(str, shape))
+        raise OperatorError(
+            "E0311",
+            f"the constant weight is {written}, the convolution needs {needed} {axes}",
+            hint=f"or one kernel for all, {'x'.join(map(str, shape[2:]))}",
+            attribute="weight",
+        )
+    return weight
 
 
 def _nearest_divisors(count: int, groups: int) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Padding, Sizes, attribute
 from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.operator import OperatorError, ParameterSpec, Window, Windows
 from cnndsl.ir.operators.bases import Linear, Spatial, Windowed
-from cnndsl.ir.operators.convolution import check_groups
+from cnndsl.ir.operators.convolution import check_groups, whole_weight
 from cnndsl.ir.types import TensorType
 from cnndsl.ir.windows import Pads, extent, resolve_pads
 
@@ -29,6 +29,8 @@ class ConvTranspose(Windowed, Linear):
     pad=same, same_upper and same_lower give n*stride outputs: the gradient of the convolution
     with that padding on an input of n*stride; `output_pad` then follows from the mode.
 
+    `weight` gives the kernel as constants, or one [*kernel] for all, instead of learning it.
+
     Source: Dumoulin and Visin (2016), section 4. Parameters: weight [channels, filters/groups,
     *kernel], bias [filters]. MACs: weights * input positions.
     """
@@ -44,6 +46,7 @@ class ConvTranspose(Windowed, Linear):
     dilation: Sizes = attribute(kind.SIZES, (1,))
     groups: int = attribute(kind.COUNT, 1)
     bias: bool = attribute(kind.FLAG, True)
+    weight: Any = attribute(kind.optional(kind.VALUES), None)
 
     def bind(self, inputs: Sequence[TensorType]) -> Self:
         """Expand sizes and padding to every axis; check groups and output_pad."""
@@ -69,7 +72,11 @@ class ConvTranspose(Windowed, Linear):
             pads, output_pad = _same(self.pad, sized.kernel, stride, dilation)
         else:
             pads = resolve_pads(self.pad, x.spatial, sized.kernel, stride, dilation)
-        return replace(sized, pad=pads, output_pad=output_pad)
+        weight = self.weight
+        if weight is not None:
+            shape = (x.channels, self.filters // self.groups, *sized.kernel)
+            weight = whole_weight(weight, shape, "[channels, filters/groups, *kernel]")
+        return replace(sized, pad=pads, output_pad=output_pad, weight=weight)
 
     def windows(self, inputs: Sequence[TensorType]) -> Windows:
         """Input i reaches the outputs i*stride - before + m*dilation of all kernel positions m."""
@@ -98,13 +105,17 @@ class ConvTranspose(Windowed, Linear):
         return TensorType((self.filters, *sizes))
 
     def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
-        """The weight [channels, filters/groups, *kernel] and the bias."""
+        """The weight [channels, filters/groups, *kernel], unless it is constant, and the bias."""
         (x,) = inputs
         shape = (x.channels, self.filters // self.groups, *self.kernel)
-        specs = {"weight": ParameterSpec(shape, "he")}
+        specs = {"weight": ParameterSpec(shape, "he")} if self.weight is None else {}
         if self.bias:
             specs["bias"] = ParameterSpec((self.filters,), "zeros")
         return specs
+
+    def constants(self) -> dict[str, Any]:
+        """The weight, if the network gives it."""
+        return {} if self.weight is None else {"weight": self.weight}
 
     def macs(self, inputs: Sequence[TensorType], output: TensorType) -> int:
         """channels * filters/groups * kernel * input positions."""

@@ -138,8 +138,8 @@ class Matcher:
             }
 
     def _agrees(self, found: Assignment) -> bool:
-        """Whether a pairing contradicts neither `known` nor equal names."""
-        targets = {layer.name for layer in self._targets}
+        """Whether a pairing contradicts neither `known` nor equal names that somebody chose."""
+        targets = {layer.name for layer in self._targets if not self._is_default(layer.name)}
         for i, j in found.items():
             name = self._sources[i].name
             expected = self.known.get(name, name if name in targets else None)
@@ -147,6 +147,11 @@ class Matcher:
                 self._doubts = [found, found | {i: self._index(expected)}]
                 return False
         return True
+
+    def _is_default(self, name: str) -> bool:
+        """Whether a layer is called by its operator and a number, for want of a label."""
+        last = name.rpartition(".")[2]
+        return name in self.graph and last.rstrip("0123456789") == self.graph[name].op.name
 
     def _index(self, target: str) -> int:
         return next(i for i, layer in enumerate(self._targets) if layer.name == target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnndsl.importers.onnx.functions import (
@@ -14,7 +14,8 @@ from cnndsl.importers.onnx.functions import (
     activation_of,
     affine,
 )
-from cnndsl.importers.onnx.layout import BATCH_FACTOR, Factor, Layout, natural, sizes_of
+from cnndsl.importers.onnx.layout import BATCH_FACTOR, Layout, natural, permuted
+from cnndsl.importers.onnx.moves import moves
 from cnndsl.importers.onnx.names import Names
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.values import Array, Value
@@ -25,17 +26,16 @@ from cnndsl.ir.operators import (
     BY_NAME,
     Add,
     Clamp,
-    Flatten,
     Linear,
     Max,
     Mul,
+    Pad,
+    PadChannels,
     Relu,
     Relu6,
     Scale,
-    Shuffle,
 )
 from cnndsl.ir.part import Part
-from cnndsl.ir.types import TensorType
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,7 @@ class Builder:
     # Values as nodes
 
     def element(self, value: Value) -> Node:
-        """The node whose elements the value has, wherever they are. Padding is refused."""
-        if any(map(any, value.pads)):
-            raise unsupported("padding is read here that is no part of a convolution or pool")
+        """The node whose elements the value has, wherever they are; it has no padding."""
         return self._computed(value.function, self.graph[value.node], value.label)
 
     def vector(self, value: Value) -> Node | None:
@@ -149,7 +147,36 @@ class Builder:
 
     def plain(self, value: Value) -> Node:
         """The node [batch, *shape] of a value."""
+        value = self.padded(value)
         return self.arranged(self.element(value), value.layout, value.label)
+
+    def padded(self, value: Value) -> Value:
+        """The value with its padding computed. Raises Refusal."""
+        if not any(map(any, value.pads)):
+            return value
+        (_, after), *spatial = value.pads
+        node = self.plain(replace(value, pads=()))
+        label = f"{value.label}_pad"
+        if any(value.pads[0]):
+            if value.pads[0][0] or value.fill:
+                raise unsupported("it pads the channels, with more than zeros behind them")
+            channels = node.type.channels + after
+            node = self.once("pad", PadChannels(channels), [node], label)
+        if any(map(any, spatial)):
+            fill = max(value.fill, -FLOAT_MAX)
+            node = self.once("pad", Pad(tuple(spatial), value=fill), [node], label)
+        return Value(node.name, natural(node.type.shape), value.label)
+
+    def facing(self, value: Value, axis: int) -> Value:
+        """The value as elements of a node whose channels are its axis. Raises Refusal."""
+        value = self.padded(value)
+        node = self.element(value)
+        if value.layout[axis] == natural(node.type.shape)[1]:
+            return Value(node.name, value.layout, value.label)
+        order = [0, axis, *(a for a in range(1, len(value.layout)) if a != axis)]
+        node = self.arranged(node, permuted(value.layout, order), value.label)
+        back = [order.index(a) for a in range(len(order))]
+        return Value(node.name, permuted(natural(node.type.shape), back), value.label)
 
     def arranged(self, node: Node, layout: Layout, label: str) -> Node:
         """A node with its elements laid out as its axes. Raises Refusal."""
@@ -157,16 +184,9 @@ class Builder:
             raise Refusal("E0804", "the batch is no longer the first axis")
         if layout == natural(node.type.shape):
             return node
-        shape = sizes_of(layout)[1:]
-        flat = [f for axis in natural(node.type.shape)[1:] for f in axis]
-        if [f for axis in layout[1:] for f in axis] == flat and len(shape) == 1:
-            return self.once("flatten", Flatten(), [node], label)
-        groups = _shuffled(layout, node.type)
-        if groups:
-            return self.once("shuffle", Shuffle(groups), [node], label)
-        raise unsupported(
-            f"the elements of a {node.type} would have to be moved to {'x'.join(map(str, shape))}"
-        )
+        for step in moves(node.type, layout):
+            node = self.once("move", step, [node], label)
+        return node
 
     def _computed(self, function: Function, node: Node, label: str) -> Node:
         """The node that computes a function of a node's elements."""
@@ -187,6 +207,8 @@ class Builder:
         inner, factor, shift = affine(function)
         if inner is not function:
             operand = self._computed(inner, node, f"{label}_in")
+            if (factor, shift) == (1, 0):
+                return operand
             return self.add(Scale((factor,), (shift,)), [operand], label)
         if isinstance(kind, Operator):
             (argument,) = arguments
@@ -195,7 +217,7 @@ class Builder:
         return self._primitive(kind, arguments, node, label)
 
     def _primitive(self, kind: str, arguments: Sequence[Argument], node: Node, label: str) -> Node:
-        """A join of two functions of a node, or a function that has an operator of its own."""
+        """A join of functions of a node, or an operator called like the function."""
         joins: dict[str, type[Operator]] = {"add": Add, "multiply": Mul, "maximum": Max}
         names = {"subtract": "sub", "divide": "div", "minimum": "min", "absolute": "abs"}
         op = joins.get(kind) or BY_NAME.get(names.get(kind, kind))
@@ -206,17 +228,6 @@ class Builder:
             raise Refusal("E0802", f"there is nothing in cnndsl for this use of {kind!r}")
         operands = [self._computed(a, node, f"{label}_{i}") for i, a in enumerate(functions)]
         return self.add(op(), operands, label)
-
-
-def _shuffled(layout: Layout, x: TensorType) -> int | None:
-    """The groups of the channel shuffle that makes a layout of a node."""
-    plain = natural(x.shape)
-    match layout[1]:
-        case (Factor(0, int(inner), 1), Factor(0, int(groups), step)) if (
-            layout[2:] == plain[2:] and step == inner and inner * groups == x.channels
-        ):
-            return groups
-    return None
 
 
 def _clamp(function: Function) -> Operator | None:

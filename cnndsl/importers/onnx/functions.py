@@ -16,10 +16,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cnndsl.importers.onnx.refusal import unsupported
 from cnndsl.ir.formula import Formula
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Gelu, Relu, activation
+from cnndsl.ir.operators import Gelu, Power, Reciprocal, Relu, Sqrt, Square, activation
 from cnndsl.ir.operators.activation import Activation
 from cnndsl.ir.operators.bases import family
 
@@ -58,20 +57,16 @@ def made(kind: Operator | str, *arguments: Argument) -> Function:
     return Function(kind, arguments)
 
 
-def power(base: Argument, exponent: float) -> Function:
-    """A power by what there is for it. Raises Refusal."""
-    if exponent == 0.5:
-        return made("sqrt", base)
-    if exponent == -1:
-        return made("divide", 1.0, base)
-    if exponent == -0.5:
-        return made("divide", 1.0, made("sqrt", base))
-    if exponent not in (1, 2, 3, 4) or not isinstance(base, Function):
-        raise unsupported(f"a power with the exponent {exponent:g}")
-    result = base
-    for _ in range(int(exponent) - 1):
-        result = made("multiply", result, base)
-    return result
+def power(base: Function, exponent: float) -> Function:
+    """A power: its root, reciprocal or products where there are such."""
+    match exponent:
+        case 0.5:
+            return made(Sqrt(), base)
+        case -1.0:
+            return made(Reciprocal(), base)
+        case 2.0:
+            return made(Square(), base)
+    return made(Power(exponent), base)
 
 
 def limited(a: Function, low: float, high: float) -> Function:
@@ -159,6 +154,8 @@ def affine(function: Function) -> tuple[Function, float, float]:
             factor, shift = b, 0.0
         case Function("divide", (Function() as a, float(b))) if b:
             factor, shift = 1 / b, 0.0
+        case Function("divide", (float(b), Function() as a)):
+            return made(Reciprocal(), a), b, 0.0
         case _:
             return function, 1.0, 0.0
     inner, by, plus = affine(a)

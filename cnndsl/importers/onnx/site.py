@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from cnndsl.importers.onnx.builder import Builder, Weight
-from cnndsl.importers.onnx.layout import Layout, natural
+from cnndsl.importers.onnx.layout import BATCH, Layout, natural
 from cnndsl.importers.onnx.model import STANDARD, Model, Step, as_written
 from cnndsl.importers.onnx.refusal import damaged, unsupported
 from cnndsl.importers.onnx.values import Array, Known, Tensor, Value
@@ -16,6 +17,7 @@ from cnndsl.ir.attributes import LARGEST
 from cnndsl.ir.dims import Dim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Reshape
 
 
 class Site:
@@ -118,16 +120,15 @@ class Site:
         return found
 
     def value(self, place: int) -> Value:
-        """An operand that depends on the inputs."""
+        """An operand that depends on the inputs, its padding computed."""
+        return self.builder.padded(self.bare(place))
+
+    def bare(self, place: int) -> Value:
+        """An operand that depends on the inputs, with padding that nothing has computed yet."""
         found = self.operand(place)
         if isinstance(found, Known):
             raise unsupported(f"its operand {place + 1} is constant")
         return found
-
-    def unpadded(self, place: int) -> Value:
-        """An operand that depends on the inputs, without padding that nothing has computed yet."""
-        value = self.value(place)
-        return self.gathered(value) if any(map(any, value.pads)) else value
 
     def alone(self, place: int) -> bool:
         """Whether nothing else reads the operand."""
@@ -189,8 +190,12 @@ class Site:
         """A node as it is, [batch, *shape]."""
         return Value(node.name, natural(node.type.shape), self.label)
 
+    def is_bare(self, node: Node, x: Value) -> bool:
+        """Whether a node has the elements of a value without its padding."""
+        return node.type.shape == replace(x, pads=()).shape[1:]
+
     def gathered(self, value: Value) -> Value:
-        """The same value, its function and its padding computed by nodes."""
+        """The same value, its function computed by nodes."""
         return self.same_places(value, self.element(value), self.element(value))
 
     def same_places(self, x: Value, node: Node, made: Node) -> Value:
@@ -203,7 +208,13 @@ class Site:
 
     def relaid(self, x: Value, layout: Layout | None, target: Sequence[Dim]) -> Value:
         """A value in another layout; None stands for one that is no product of its axes."""
-        if layout is None:
-            shown = [f"[{', '.join(map(str, sizes))}]" for sizes in (x.shape, target)]
-            raise unsupported(f"{shown[0]} cannot become {shown[1]} without a copy")
-        return x.moved(layout)
+        if layout is not None:
+            return x.moved(layout)
+        node = self.plain(x)
+        first, *sizes = target
+        if first not in (BATCH, self.builder.batch, 1) or not all(
+            isinstance(n, int) for n in sizes
+        ):
+            shown = [f"[{', '.join(map(str, shape))}]" for shape in (x.shape, target)]
+            raise unsupported(f"{shown[0]} becomes {shown[1]}")
+        return self.result(self.add(Reshape(tuple(n for n in sizes if isinstance(n, int))), node))

@@ -7,22 +7,28 @@ from dataclasses import replace
 
 from cnndsl.importers.onnx.builder import Weight
 from cnndsl.importers.onnx.functions import FLOAT_MAX, LARGEST, Function, limited, made, power
-from cnndsl.importers.onnx.layout import natural
-from cnndsl.importers.onnx.operators.common import Read, along_channels, channels_of, weight_of
-from cnndsl.importers.onnx.refusal import unsupported
+from cnndsl.importers.onnx.operators.common import Read, along_channels, weight_of
+from cnndsl.importers.onnx.refusal import Refusal, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Value
+from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
+    Celu,
     Elu,
     Gelu,
     HardSwish,
     LeakyRelu,
+    LogSoftmax,
+    Mish,
     PRelu,
     Relu,
+    Selu,
     Sigmoid,
     Softmax,
     Softplus,
+    Softsign,
     Tanh,
+    ThresholdedRelu,
 )
 
 
@@ -30,7 +36,7 @@ def applied(site: Site, x: Value, function: Callable[[Function], Function]) -> V
     """A function of what a value is a function of; it is computed when something reads it."""
     if x.integer:
         raise unsupported("its operand holds whole numbers")
-    if x.function.size > LARGEST or any(map(any, x.pads)):
+    if x.function.size > LARGEST:
         x = site.gathered(x)
     return replace(x, function=function(x.function), label=site.label)
 
@@ -59,20 +65,8 @@ def _hard_sigmoid(site: Site, x: Function) -> Function:
 
 def _selu(site: Site, x: Function) -> Function:
     alpha = site.number("alpha", 1.6732632423543772)
-    return made("multiply", made(Elu(alpha), x), site.number("gamma", 1.0507009873554805))
-
-
-def _celu(site: Site, x: Function) -> Function:
-    alpha = site.number("alpha", 1.0)
-    return made("multiply", made(Elu(), made("divide", x, alpha)), alpha)
-
-
-def _one_and(x: Function) -> Function:
-    return made("add", made("absolute", x), 1.0)
-
-
-def _mish(site: Site, x: Function) -> Function:
-    return made("multiply", x, made(Tanh(), made(Softplus(), x)))
+    scaled = made("multiply", made(Elu(alpha), x), site.number("gamma", 1.0507009873554805))
+    return made(Selu(), x) if not site.step.attributes else scaled
 
 
 def _swish(site: Site, x: Function) -> Function:
@@ -97,7 +91,7 @@ def prelu(site: Site) -> Value:
     if slopes.size == 1:
         slope = float(slopes.ravel()[0])
         return applied(site, x, lambda f: made(LeakyRelu(slope), f))
-    node = along_channels(site, x)
+    x, node = along_channels(site, x)
     axis = slopes.ndim - len(x.layout) + 1
     if axis < 0 or slopes.shape[axis] != slopes.size or slopes.size != node.type.channels:
         raise unsupported(f"its slopes are {list(slopes.shape)}")
@@ -106,21 +100,22 @@ def prelu(site: Site) -> Value:
     return site.same_places(x, node, site.add(PRelu(), node, weights=weights))
 
 
-def softmax(site: Site) -> Value:
-    """`softmax` over the channels."""
-    x = site.value(0)
-    rank = len(x.layout)
-    axis = site.axis(rank, 1 if site.opset < 13 else -1)
-    node = site.element(x)
-    behind = x.layout[axis:] if site.opset < 13 else (x.layout[axis],)
-    factors = tuple(factor for one in behind for factor in one)
-    if factors != channels_of(node):
-        node = site.plain(x)
-        x = replace(x, layout=natural(node.type.shape))
-        behind = x.layout[axis:] if site.opset < 13 else (x.layout[axis],)
-        if tuple(f for one in behind for f in one) != channels_of(node):
-            raise unsupported(f"it goes along axis {axis} of {rank}, not along the channels")
-    return site.same_places(x, node, site.add(Softmax(), node))
+def _of_channels(op: Operator) -> Read:
+    """Over an axis; before operator set 13 over all axes from one on."""
+
+    def read(site: Site) -> Value:
+        x = site.value(0)
+        rank = len(x.layout)
+        axis = site.axis(rank, 1 if site.opset < 13 else -1)
+        if axis == 0:
+            raise Refusal("E0804", "it goes along the batch")
+        if site.opset < 13 and any(n != 1 for n in x.shape[axis + 1 :]):
+            raise unsupported(f"it goes along the axes from {axis} on of {rank}, as one")
+        x, node = along_channels(site, x, axis)
+        return site.same_places(x, node, site.add(op, node))
+
+    read.__doc__ = f"`{op.name}`, over one axis."
+    return read
 
 
 OPERATORS: dict[str, Read] = {
@@ -129,24 +124,28 @@ OPERATORS: dict[str, Read] = {
     "LeakyRelu": _simple("`leaky_relu`.", _leaky),
     "PRelu": prelu,
     "Elu": _simple("`elu`.", _elu),
-    "Selu": _simple("`elu`, scaled.", _selu),
-    "Celu": _simple("`elu`, scaled.", _celu),
-    "Softsign": _simple("A quotient.", lambda _, x: made("divide", x, _one_and(x))),
+    "Selu": _simple("`selu`; with other constants `elu` and `scale`.", _selu),
+    "Celu": _simple("`celu`.", lambda s, x: made(Celu(s.number("alpha", 1.0)), x)),
+    "Softsign": _simple("`softsign`.", lambda _, x: made(Softsign(), x)),
+    "ThresholdedRelu": _simple(
+        "`thresholded_relu`.", lambda s, x: made(ThresholdedRelu(s.number("alpha", 1.0)), x)
+    ),
     "Sigmoid": _simple("`sigmoid`.", lambda _, x: made(Sigmoid(), x)),
     "Tanh": _simple("`tanh`.", lambda _, x: made(Tanh(), x)),
     "Softplus": _simple("`softplus`.", lambda _, x: made(Softplus(), x)),
     "HardSigmoid": _simple("`hard_sigmoid`, or its scale and clamp.", _hard_sigmoid),
     "HardSwish": _simple("`hard_swish`.", lambda _, x: made(HardSwish(), x)),
-    "Mish": _simple("`mish`, or its parts.", _mish),
+    "Mish": _simple("`mish`.", lambda _, x: made(Mish(), x)),
     "Swish": _simple("`silu`.", _swish),
     "Gelu": _simple("`gelu`.", _gelu),
     "Erf": _simple("A part of `gelu`.", lambda _, x: made("erf", x)),
-    "Exp": _simple("A part of other functions.", lambda _, x: made("exp", x)),
-    "Log": _simple("A part of other functions.", lambda _, x: made("log", x)),
-    "Sqrt": _simple("A part of other functions.", lambda _, x: made("sqrt", x)),
-    "Abs": _simple("A part of other functions.", lambda _, x: made("absolute", x)),
+    "Exp": _simple("`exp`, or a part of others.", lambda _, x: made("exp", x)),
+    "Log": _simple("`log`, or a part of others.", lambda _, x: made("log", x)),
+    "Sqrt": _simple("`sqrt`, or a part of others.", lambda _, x: made("sqrt", x)),
+    "Abs": _simple("`abs`, or a part of others.", lambda _, x: made("absolute", x)),
     "Neg": _simple("`scale`.", lambda _, x: made("negative", x)),
-    "Reciprocal": _simple("A part of other functions.", lambda _, x: made("divide", 1.0, x)),
-    "Pow": _simple("`mul` of the operand, or a part.", lambda s, x: power(x, s.scalar(1))),
-    "Softmax": softmax,
+    "Reciprocal": _simple("`reciprocal`, or a part.", lambda _, x: made("divide", 1.0, x)),
+    "Pow": _simple("`square`, `pow`, or a part of others.", lambda s, x: power(x, s.scalar(1))),
+    "Softmax": _of_channels(Softmax()),
+    "LogSoftmax": _of_channels(LogSoftmax()),
 }

@@ -58,17 +58,10 @@ def channels_of(node: Node) -> Axis:
     return normal([Factor(0, node.type.channels)])
 
 
-def along_channels(site: Site, value: Value, axis: int = 1) -> Node:
-    """The node of a value whose axis is the channels, wherever the other axes are.
-
-    Where it is not, the node is the value as it lies; the axis has to be 1 then.
-    """
-    node = site.element(value)
-    if axis < len(value.layout) and value.layout[axis] == channels_of(node):
-        return node
-    if axis != 1:
-        raise unsupported(f"axis {axis} is not that of the channels")
-    return site.plain(value)
+def along_channels(site: Site, value: Value, axis: int = 1) -> tuple[Value, Node]:
+    """The value with the channels of its node as the axis, wherever the others are; the node."""
+    facing = site.builder.facing(value, axis)
+    return facing, site.element(facing)
 
 
 def padded_map(site: Site, value: Value, pad: Padding, fill: float) -> tuple[Node, Padding]:

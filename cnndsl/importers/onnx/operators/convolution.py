@@ -40,7 +40,7 @@ def conv(site: Site) -> Value:
     weights = _weights(site, given)
     groups = site.whole("group", 1)
     filters = given.array.shape[0]
-    x = site.value(0)
+    x = site.bare(0)
     vector = site.builder.vector(x)
     if vector and set(kernel) == {1} and groups == 1 and not _pads(pad):
         flat = Weight(given.array.reshape(filters, -1), given.origin)

@@ -6,12 +6,12 @@ import numpy as np
 
 from cnndsl.importers.onnx.builder import Weight
 from cnndsl.importers.onnx.layout import Layout, natural, normal
-from cnndsl.importers.onnx.operators.common import Read, channels_of, weight_of
+from cnndsl.importers.onnx.operators.common import Read, along_channels, weight_of
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Array, Known, Value
 from cnndsl.ir.graph import Node
-from cnndsl.ir.operators import Conv, FullyConnected
+from cnndsl.ir.operators import Conv, FullyConnected, MatMul, MatMulTransposed
 
 
 def gemm(site: Site) -> Value:
@@ -71,7 +71,9 @@ def _columns(layout: Layout, node: Node) -> Array | None:
 
 
 def matmul(site: Site) -> Value:
-    """`fc` on rows; on the channels of maps, which then come last, a `conv` of one position."""
+    """`fc` on rows; on one axis of maps a `conv` of one position; `matmul` of two maps."""
+    if all(isinstance(operand, Value) for operand in site.operands):
+        return _product(site)
     known = site.known(1)
     matrix = site.array(1)
     x = site.value(0)
@@ -80,15 +82,25 @@ def matmul(site: Site) -> Value:
     given = weight_of(known, matrix.T)
     if len(x.layout) == 2:
         return _fully_connected(site, x, {"weight": given})
-    node = site.element(x)
-    if x.layout[-1] != channels_of(node) or node.type.rank not in (1, 2, 3):
-        raise unsupported("it does not go along the channels")
+    x, node = along_channels(site, x, len(x.layout) - 1)
     kernel = (1,) * node.type.rank
     array = given.array.reshape(*given.array.shape, *kernel)
     op = Conv(array.shape[0], kernel, bias=False)
     made = site.add(op, node, weights={"weight": Weight(array, given.origin)})
     channels = normal(natural(made.type.shape)[1])
     return site.result(made).moved((*x.layout[:-1], channels))
+
+
+def _product(site: Site) -> Value:
+    """Of two values with two axes each beside the batch, the first one transposed perhaps."""
+    a, b = site.value(0), site.value(1)
+    if len(a.layout) != 3 or len(b.layout) != 3:
+        raise unsupported(f"its operands have {len(a.layout)} and {len(b.layout)} axes")
+    node = site.element(a)
+    first, *axes = natural(node.type.shape)
+    if a.layout == (first, *reversed(axes)) and len(axes) == 2:
+        return site.result(site.add(MatMulTransposed(), node, site.plain(b)))
+    return site.result(site.add(MatMul(), site.plain(a), site.plain(b)))
 
 
 OPERATORS: dict[str, Read] = {"Gemm": gemm, "MatMul": matmul}

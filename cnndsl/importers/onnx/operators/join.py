@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from cnndsl.importers.onnx.values import Array, Known, Tensor, Value
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
+    BESIDE,
     BY_NAME,
     Add,
     Affine,
@@ -183,8 +185,19 @@ def mean(site: Site) -> Value:
     return values[0] if len(values) == 1 else joined(site, Average(), values)
 
 
+def _concat_of(axis: int, rank: int) -> Operator:
+    """The operator that joins maps along an axis of tensors with so many axes."""
+    if axis == 1:
+        return Concat()
+    for kind in BESIDE:
+        with suppress(ValueError):
+            if kind.axis(rank - 2) == axis - 2:
+                return kind()
+    raise Refusal("E0804", f"it goes along axis {axis} of {rank}")
+
+
 def concat(site: Site) -> Value:
-    """`concat` of channels."""
+    """`concat` of channels, `concat_height` and the like of positions."""
     values = [site.value(place) for place in range(len(site.step.inputs))]
     rank = len(values[0].layout)
     axis = site.axis(rank, 1)
@@ -197,9 +210,7 @@ def concat(site: Site) -> Value:
     along = all(v.layout[axis] == channels_of(node) for v, node in zip(values, nodes, strict=True))
     if not along or len(rest) > 1 or len({node.type.rank for node in nodes}) > 1:
         nodes = [site.plain(v) for v in values]
-        if axis != 1:
-            raise unsupported(f"it goes along axis {axis} of {rank}, not along the channels")
-        return site.result(site.add(Concat(), *nodes))
+        return site.result(site.add(_concat_of(axis, rank), *nodes))
     node = site.add(Concat(), *nodes)
     layout = list(values[0].layout)
     layout[axis] = normal(channels_of(node))

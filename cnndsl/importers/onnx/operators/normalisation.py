@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from cnndsl.importers.onnx.builder import Weight
 from cnndsl.importers.onnx.operators.common import Read, along_channels, weight
-from cnndsl.importers.onnx.refusal import unsupported
+from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Value
-from cnndsl.ir.operators import BatchNorm, LocalResponseNorm
+from cnndsl.ir.operators import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    L2Normalise,
+    LayerNorm,
+    LocalResponseNorm,
+    RmsNorm,
+)
 
 
 def batch_norm(site: Site) -> Value:
     """`bn`, at inference."""
     if site.whole("training_mode") or not site.whole("spatial", 1):
         raise unsupported("it normalises by the batch, or each position by itself")
-    x = site.value(0)
-    node = along_channels(site, x)
+    x, node = along_channels(site, site.value(0))
     roles = ("weight", "bias", "running_mean", "running_var")
     weights = {role: weight(site, place) for place, role in enumerate(roles, 1)}
     made = site.add(BatchNorm(site.number("epsilon", 1e-5)), node, weights=weights)
@@ -26,11 +36,83 @@ def lrn(site: Site) -> Value:
     size = site.whole("size")
     if size < 1 or size % 2 == 0:
         raise unsupported(f"its size {size} is not odd")
-    x = site.value(0)
-    node = along_channels(site, x)
+    x, node = along_channels(site, site.value(0))
     alpha = site.number("alpha", 1e-4) / size
     op = LocalResponseNorm(size, alpha, site.number("beta", 0.75), site.number("bias", 1.0))
     return site.same_places(x, node, site.add(op, node))
 
 
-OPERATORS: dict[str, Read] = {"BatchNormalization": batch_norm, "LRN": lrn}
+def _scaled(site: Site) -> dict[str, Weight]:
+    return {"weight": weight(site, 1), "bias": weight(site, 2)}
+
+
+def instance_norm(site: Site) -> Value:
+    """`instance_norm`."""
+    node = site.plain(site.value(0))
+    op = InstanceNorm(site.number("epsilon", 1e-5))
+    return site.result(site.add(op, node, weights=_scaled(site)))
+
+
+def group_norm(site: Site) -> Value:
+    """`group_norm`; one scale for each channel, or before opset 21 for each group."""
+    node = site.plain(site.value(0))
+    groups = site.whole("num_groups", 1)
+    if groups < 1 or node.type.channels % groups:
+        raise damaged(f"its num_groups is {groups}")
+    weights = _scaled(site)
+    if site.opset < 21:
+        each = node.type.channels // groups
+        weights = {role: Weight(w.array.repeat(each), w.origin) for role, w in weights.items()}
+    op = GroupNorm(groups, site.number("epsilon", 1e-5))
+    return site.result(site.add(op, node, weights=weights))
+
+
+def layer_norm(site: Site) -> Value:
+    """`layer_norm` over one axis; over all of a sample `group_norm(1)` without a scale."""
+    x = site.value(0)
+    rank = len(x.layout)
+    axis = site.axis(rank, -1)
+    eps = site.number("epsilon", 1e-5)
+    if axis == 0:
+        raise Refusal("E0804", "it normalises over the batch")
+    if axis < rank - 1:
+        raise unsupported(f"it normalises over the last {rank - axis} axes")
+    x, node = along_channels(site, x, axis)
+    scale = weight(site, 1)
+    bias = weight(site, 2) if site.has(2) else Weight(np.zeros_like(scale.array))
+    weights = {"weight": scale, "bias": bias}
+    return site.same_places(x, node, site.add(LayerNorm(eps), node, weights=weights))
+
+
+def rms_norm(site: Site) -> Value:
+    """`rms_norm` over the last axis."""
+    x = site.value(0)
+    rank = len(x.layout)
+    if site.axis(rank, -1) != rank - 1:
+        raise unsupported("it normalises over several axes")
+    x, node = along_channels(site, x, rank - 1)
+    op = RmsNorm(site.number("epsilon", 1e-5))
+    return site.same_places(x, node, site.add(op, node, weights={"weight": weight(site, 1)}))
+
+
+def lp_norm(site: Site) -> Value:
+    """`l2_normalise` over one axis."""
+    x = site.value(0)
+    if site.whole("p", 2) != 2:
+        raise unsupported("its p is not 2")
+    axis = site.axis(len(x.layout), -1)
+    if axis == 0:
+        raise Refusal("E0804", "it normalises over the batch")
+    x, node = along_channels(site, x, axis)
+    return site.same_places(x, node, site.add(L2Normalise(), node))
+
+
+OPERATORS: dict[str, Read] = {
+    "BatchNormalization": batch_norm,
+    "InstanceNormalization": instance_norm,
+    "GroupNormalization": group_norm,
+    "LayerNormalization": layer_norm,
+    "RMSNormalization": rms_norm,
+    "LpNormalization": lp_norm,
+    "LRN": lrn,
+}

@@ -9,11 +9,11 @@ import numpy as np
 from cnndsl.importers.onnx.layout import natural
 from cnndsl.importers.onnx.operators.common import (
     Read,
-    channels_of,
+    along_channels,
     padded_map,
     padding,
 )
-from cnndsl.importers.onnx.refusal import unsupported
+from cnndsl.importers.onnx.refusal import Refusal, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Value
 from cnndsl.ir.operator import Operator, Sign
@@ -22,6 +22,7 @@ from cnndsl.ir.operators import (
     AdaptiveMaxPool,
     AvgPool,
     ChannelMax,
+    ChannelMean,
     GlobalAvgPool,
     GlobalMaxPool,
     L2Pool,
@@ -45,7 +46,7 @@ def max_pool(site: Site) -> Value:
     """`maxpool`."""
     window = _window(site)
     dilation = site.sizes("dilations", len(window["kernel"]))
-    x = site.value(0)
+    x = site.bare(0)
     lowest = -np.inf
     if x.fill == 0 and any(map(any, x.pads)) and _is_nonnegative(site, x):
         lowest = 0.0  # no number of the map is below what it is padded with
@@ -64,13 +65,14 @@ def average_pool(site: Site) -> Value:
     window = _window(site)
     if set(site.sizes("dilations", len(window["kernel"]))) != {1}:
         raise unsupported("its window is dilated")
-    x = site.value(0)
+    x = site.bare(0)
     counts = bool(site.whole("count_include_pad"))
     padded_before = any(map(any, x.pads))
     if padded_before and not counts and window["pad"] not in ("valid", ((0, 0),) * len(x.pads[1:])):
-        node = site.plain(x)
+        node, padded_before = site.plain(x), False
     else:
         node, window["pad"] = padded_map(site, x, window["pad"], 0.0)
+        padded_before = padded_before and site.is_bare(node, x)
     return site.result(site.add(AvgPool(**window, include_pad=counts or padded_before), node))
 
 
@@ -79,7 +81,7 @@ def lp_pool(site: Site) -> Value:
     window = _window(site)
     if site.whole("p", 2) != 2 or set(site.sizes("dilations", len(window["kernel"]))) != {1}:
         raise unsupported("its p is not 2, or its window is dilated")
-    node, window["pad"] = padded_map(site, site.value(0), window["pad"], 0.0)
+    node, window["pad"] = padded_map(site, site.bare(0), window["pad"], 0.0)
     return site.result(site.add(L2Pool(**window), node))
 
 
@@ -98,8 +100,10 @@ def _global(op: Operator) -> Read:
 
 
 def _reduced(
-    whole: Operator, partly: type[AdaptiveAvgPool | AdaptiveMaxPool], channels: str | None
+    whole: Operator, partly: type[AdaptiveAvgPool | AdaptiveMaxPool], channels: Operator
 ) -> Read:
+    """One number for the positions of some axes, or for the channels."""
+
     def read(site: Site) -> Value:
         x = site.value(0)
         rank = len(x.layout)
@@ -107,31 +111,32 @@ def _reduced(
         if not axes and site.whole("noop_with_empty_axes"):
             return x
         axes = list(range(rank)) if not axes else sorted(axes)
+        if 0 in axes:
+            raise Refusal("E0804", "it reduces the batch")
         node = site.element(x)
-        gone = [factor for i in axes for factor in x.layout[i]]
-        plain = natural(node.type.shape)
+        gone = sorted((f for i in axes for f in x.layout[i]), key=lambda f: (f.axis, -f.step))
+        spatial = natural(node.type.shape)[2:]
         if not gone:
-            made, layout = node, x.layout
-        elif sorted(gone, key=lambda f: f.axis) == [f for axis in plain[2:] for f in axis]:
+            made = node
+        elif gone == [f for axis in spatial for f in axis] and spatial:
             made = site.add(whole, node)
-            layout = tuple(() if i in axes else axis for i, axis in enumerate(x.layout))
-        elif tuple(gone) == channels_of(node) and channels == "max":
-            made = site.add(ChannelMax(), node)
-            layout = tuple(() if i in axes else axis for i, axis in enumerate(x.layout))
-        elif all((f,) in plain[2:] for f in gone):
+        elif all((f,) in spatial for f in gone) and not node.type.is_open:
             places = [f.axis for f in gone]
-            if node.type.is_open:
-                raise unsupported("it reduces some axes of a map of open size")
-            size = [1 if i in places else int(str(n)) for i, n in enumerate(node.type.shape)][1:]
-            made = site.add(partly(tuple(size)), node)
-            layout = tuple(() if i in axes else axis for i, axis in enumerate(x.layout))
+            sizes = [1 if i in places else n for i, n in enumerate(node.type.sizes)]
+            made = site.add(partly(tuple(sizes[1:])), node)
+        elif len(axes) == 1:
+            x, node = along_channels(site, x, axes[0])
+            made = site.add(channels, node)
         else:
             raise unsupported(f"it reduces the axes {axes} of {rank}")
+        layout = [() if i in axes else axis for i, axis in enumerate(x.layout)]
         if not site.whole("keepdims", 1):
-            layout = tuple(axis for i, axis in enumerate(layout) if i not in axes)
-        return site.result(made).moved(layout)
+            layout = [axis for i, axis in enumerate(layout) if i not in axes]
+        return site.result(made).moved(tuple(layout))
 
-    read.__doc__ = f"`{whole.name}` over all positions, `{partly.name}` over some axes."
+    read.__doc__ = (
+        f"`{whole.name}` over all positions, `{partly.name}` over some axes, `{channels.name}`."
+    )
     return read
 
 
@@ -141,6 +146,6 @@ OPERATORS: dict[str, Read] = {
     "LpPool": lp_pool,
     "GlobalAveragePool": _global(GlobalAvgPool()),
     "GlobalMaxPool": _global(GlobalMaxPool()),
-    "ReduceMean": _reduced(GlobalAvgPool(), AdaptiveAvgPool, None),
-    "ReduceMax": _reduced(GlobalMaxPool(), AdaptiveMaxPool, "max"),
+    "ReduceMean": _reduced(GlobalAvgPool(), AdaptiveAvgPool, ChannelMean()),
+    "ReduceMax": _reduced(GlobalMaxPool(), AdaptiveMaxPool, ChannelMax()),
 }

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 from cnndsl.importers.onnx.folding import slice_of, slices, split_sizes
-from cnndsl.importers.onnx.layout import Layout, normal, permuted, reshaped
+from cnndsl.importers.onnx.layout import normal, permuted, reshaped
+from cnndsl.importers.onnx.model import as_written
 from cnndsl.importers.onnx.operators.common import Read, channels_of
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.tensors import FLOATS
 from cnndsl.importers.onnx.values import Tensor, Value
+from cnndsl.ir.attributes import build
 from cnndsl.ir.dims import Dim, OpenDim
-from cnndsl.ir.operators import Slice
+from cnndsl.ir.operators import (
+    Concat,
+    Crop,
+    Pad,
+    PixelShuffle,
+    PixelUnshuffle,
+    Resize,
+    Slice,
+    Subsample,
+    Upsample,
+)
+
+RUNS = 16
+"""Ranges that indices may consist of."""
 
 
 def same(site: Site) -> Value:
@@ -38,7 +54,7 @@ def cast(site: Site) -> Value:
 
 def reshape(site: Site) -> Value:
     """What moves nothing is no operator."""
-    x = site.unpadded(0)
+    x = site.value(0)
     known = site.known(1)
     target: list[Dim] = [
         size if isinstance(size, OpenDim) else int(size) for size in known.array.ravel()
@@ -53,7 +69,7 @@ def reshape(site: Site) -> Value:
 
 def flatten(site: Site) -> Value:
     """`flatten`, where a layer does not read it flattened anyway."""
-    x = site.unpadded(0)
+    x = site.value(0)
     rank = len(x.layout)
     axis = site.whole("axis", 1)
     axis = axis + rank if axis < 0 else axis
@@ -64,7 +80,7 @@ def flatten(site: Site) -> Value:
 
 def squeeze(site: Site) -> Value:
     """Nothing."""
-    x = site.unpadded(0)
+    x = site.value(0)
     axes = site.axes(1, len(x.layout))
     if axes is None:
         axes = [i for i, axis in enumerate(x.layout) if not axis]
@@ -75,7 +91,7 @@ def squeeze(site: Site) -> Value:
 
 def unsqueeze(site: Site) -> Value:
     """Nothing."""
-    x = site.unpadded(0)
+    x = site.value(0)
     given = site.integers("axes") or site.whole_numbers(1)
     rank = len(x.layout) + len(given)
     axes = site.checked_axes(given, rank)
@@ -85,36 +101,50 @@ def unsqueeze(site: Site) -> Value:
 
 def transpose(site: Site) -> Value:
     """What moves nothing in the end is no operator."""
-    x = site.unpadded(0)
+    x = site.value(0)
     order = site.integers("perm", len(x.layout)) or list(range(len(x.layout)))[::-1]
     return x.moved(permuted(x.layout, order))
 
 
-def _pieces(site: Site, x: Value, axis: int, bounds: list[tuple[int, int]]) -> list[Tensor]:
-    """Ranges of the channels."""
+def _piece(site: Site, x: Value, axis: int, taken: range, role: str = "") -> Value:
+    """Some positions of an axis, in order: `slice`, `crop`, `subsample`."""
+    size = x.shape[axis]
+    if taken == range(size if isinstance(size, int) else 0):
+        return x
     node = site.element(x)
-    if x.layout[axis] != channels_of(node):
-        node = site.plain(x)
-        x = site.result(node)
-        if axis != 1:
-            raise unsupported(f"axis {axis} is not that of the channels")
-    pieces: list[Tensor] = []
-    for index, (start, stop) in enumerate(bounds):
-        if (start, stop) == (0, node.type.channels):
-            pieces.append(x)
-            continue
-        role = str(index) if len(bounds) > 1 else ""
-        piece = site.add(Slice(start, stop), node, role=role)
-        layout: Layout = tuple(
-            channels_of(piece) if i == axis else one for i, one in enumerate(x.layout)
-        )
-        pieces.append(site.result(piece).moved(layout))
-    return pieces
+    if taken.step == 1 and x.layout[axis] == channels_of(node):
+        made = site.add(Slice(taken.start, taken.stop), node, role=role)
+        layout = tuple(channels_of(made) if i == axis else a for i, a in enumerate(x.layout))
+        return site.result(made).moved(layout)
+    if axis == 1 and taken.step > 1:
+        raise unsupported("it takes channels that do not follow one another")
+    node = site.plain(x)
+    if axis == 1:
+        return site.result(site.add(Slice(taken.start, taken.stop), node, role=role))
+    sizes = node.type.sizes
+    last = taken[-1]
+    sides = [(0, 0)] * (len(sizes) - 1)
+    after = sizes[axis - 1] - 1 - last
+    sides[axis - 2] = (taken.start, 0 if after < taken.step else after)
+    made = site.add(Crop(tuple(sides)), node, role=role) if any(map(any, sides)) else node
+    if taken.step > 1 and len(taken) > 1:
+        steps = [1] * (len(sizes) - 1)
+        steps[axis - 2] = taken.step
+        made = site.add(Subsample(tuple(steps)), made, role=f"{role}every")
+    return site.result(made)
+
+
+def _pieces(site: Site, x: Value, axis: int, bounds: list[tuple[int, int]]) -> list[Tensor]:
+    """Ranges of an axis."""
+    return [
+        _piece(site, x, axis, range(start, stop), str(index) if len(bounds) > 1 else "")
+        for index, (start, stop) in enumerate(bounds)
+    ]
 
 
 def split(site: Site) -> list[Tensor]:
-    """`slice` for each piece of the channels."""
-    x = site.unpadded(0)
+    """`slice` for each piece of the channels, `crop` of positions."""
+    x = site.value(0)
     axis = site.axis(len(x.layout), 0)
     size = x.shape[axis]
     if not isinstance(size, int):
@@ -126,8 +156,8 @@ def split(site: Site) -> list[Tensor]:
 
 
 def slice_(site: Site) -> Tensor:
-    """`slice` of the channels."""
-    x = site.unpadded(0)
+    """`slice` of channels, `crop` and `subsample` of positions."""
+    x = site.value(0)
     for axis, start, end, step in slices(site, len(x.layout)):
         size = x.shape[axis]
         if not isinstance(size, int):
@@ -137,44 +167,124 @@ def slice_(site: Site) -> Tensor:
         taken = range(size)[slice_of(start, end, step)]
         if not taken or taken.step < 1:
             raise unsupported("it takes nothing, or turns the order round")
-        if len(taken) == size:
-            continue
-        if taken.step != 1 and len(taken) > 1:
-            raise unsupported(f"it takes every {taken.step}th position")
-        (piece,) = _pieces(site, x, axis, [(taken[0], taken[-1] + 1)])
-        assert isinstance(piece, Value)
-        x = piece
+        x = _piece(site, x, axis, range(taken[0], taken[-1] + 1, taken.step))
     return x
 
 
 def gather(site: Site) -> Value:
-    """`slice` of the channels, of indices one after another."""
-    x = site.unpadded(0)
+    """`slice` of channels, one for each run of indices, and `concat`; `crop` of positions."""
+    x = site.value(0)
     rank = len(x.layout)
     axis = site.axis(rank, 0)
     indices = site.array(1)
     size = x.shape[axis]
     if not isinstance(size, int):
         raise Refusal("E0804", "it takes a part of the batch, or of an open size")
-    places = [int(i) % size for i in indices.ravel()]
-    if any(not -size <= int(i) < size for i in indices.ravel()) or not places or indices.ndim > 1:
+    places = site.whole_numbers(1)
+    if any(not -size <= i < size for i in places) or not places or indices.ndim > 1:
         raise damaged(f"its indices are {str(indices.tolist())[:40]} of {size}")
-    if places != list(range(places[0], places[0] + len(places))):
-        raise unsupported("its indices do not follow one another")
-    (piece,) = _pieces(site, x, axis, [(places[0], places[-1] + 1)])
-    assert isinstance(piece, Value)
+    places = [i % size for i in places]
+    starts = [i for i, n in enumerate(places) if i == 0 or n != places[i - 1] + 1]
+    if len(starts) > RUNS or (len(starts) > 1 and axis != 1):
+        raise unsupported(f"its indices are {len(starts)} runs")
+    bounds = [(places[i], places[i] + j - i) for i, j in pairwise([*starts, len(places)])]
+    pieces = [piece for piece in _pieces(site, x, axis, bounds) if isinstance(piece, Value)]
+    if len(pieces) > 1:
+        return site.result(site.add(Concat(), *(site.plain(piece) for piece in pieces)))
+    (piece,) = pieces
     if indices.ndim == 0:
         return piece.moved(tuple(one for i, one in enumerate(piece.layout) if i != axis))
     return piece
 
 
+def _factors(site: Site) -> int:
+    size = site.whole("blocksize")
+    if size < 1:
+        raise damaged(f"its blocksize is {size}")
+    return size
+
+
+def depth_to_space(site: Site) -> Value:
+    """`pixel_shuffle`."""
+    op = PixelShuffle((_factors(site),), site.text("mode", "DCR").lower())
+    if op.order not in ("crd", "dcr"):
+        raise damaged(f"its mode is {op.order!r}")
+    return site.result(site.add(op, site.plain(site.value(0))))
+
+
+def space_to_depth(site: Site) -> Value:
+    """`pixel_unshuffle`."""
+    op = PixelUnshuffle((_factors(site),), "dcr")
+    return site.result(site.add(op, site.plain(site.value(0))))
+
+
+def resize(site: Site) -> Value:
+    """`upsample` or `resize`, of the spatial axes."""
+    x = site.value(0)
+    rank = len(x.layout)
+    node = site.plain(x)
+    is_old = site.step.kind == "Upsample" or site.opset < 11
+    if site.whole("antialias") or site.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise unsupported("it smooths, or keeps proportions")
+    places = {"scales": 1 if is_old else 2, "sizes": 3}
+    axes = site.checked_axes(site.integers("axes") or list(range(rank)), rank)
+    settings: dict[str, Any] = {
+        "mode": site.text("mode", "nearest"),
+        "coordinates": site.text("coordinate_transformation_mode", "half_pixel"),
+        "rounding": site.text("nearest_mode", "round_prefer_floor"),
+        "cubic_coeff": site.number("cubic_coeff_a", -0.75),
+    }
+    if settings["coordinates"] == "tf_half_pixel_for_nn":
+        raise unsupported("its coordinates are those of tf_half_pixel_for_nn")
+    if is_old:
+        settings |= {"coordinates": "asymmetric", "rounding": "floor"}
+    if site.whole("exclude_outside"):
+        raise unsupported("it leaves out what lies outside")
+    scales = site.attribute("scales", list, None)
+    if scales is None and site.has(places["scales"]) and site.array(places["scales"]).size:
+        scales = [float(s) for s in site.array(places["scales"]).ravel()]
+    if scales is not None:
+        given: list[float] = [1.0] * rank
+        for axis, scale in zip(axes, scales, strict=True):
+            given[axis] = scale
+        if given[:2] != [1.0, 1.0]:
+            raise unsupported("it resizes the batch or the channels")
+        whole = tuple(round(scale) for scale in given[2:])
+        nearest = settings["mode"] == "nearest"
+        if nearest and _floors(settings) and list(whole) == given[2:] and min(whole) > 0:
+            return site.result(site.add(Upsample(whole), node))
+        settings["factor"] = tuple(as_written(scale) for scale in given[2:])
+    else:
+        known = site.known(places["sizes"])
+        sizes = [*x.shape]
+        for axis, size in zip(axes, known.array.ravel(), strict=True):
+            sizes[axis] = size if isinstance(size, OpenDim) else int(size)
+        if sizes[1:2] != [*x.shape[1:2]] or not all(isinstance(n, int) for n in sizes[2:]):
+            raise unsupported("it resizes the channels, or to an open size")
+        settings["size"] = tuple(int(str(size)) for size in sizes[2:])
+        pairs = list(zip(settings["size"], node.type.spatial, strict=True))
+        whole = tuple(n // m if isinstance(m, int) and n % m == 0 else 0 for n, m in pairs)
+        if settings["mode"] == "nearest" and _floors(settings) and all(whole):
+            return site.result(site.add(Upsample(whole), node))
+    return site.result(site.add(build(Resize, settings), node))
+
+
+def _floors(settings: dict[str, Any]) -> bool:
+    """Whether nearest neighbours, of a whole factor, are those before."""
+    pair = (settings["coordinates"], settings["rounding"])
+    return pair in {
+        ("asymmetric", "floor"),
+        ("half_pixel", "round_prefer_floor"),
+        ("half_pixel", "round_prefer_ceil"),
+        ("pytorch_half_pixel", "round_prefer_floor"),
+    }
+
+
 def pad(site: Site) -> Value:
-    """A part of the convolution or pool that reads it."""
-    x = site.unpadded(0)
+    """A part of the convolution or pool that reads it, or `pad`; `crop` by negative numbers."""
+    x = site.value(0)
     rank = len(x.layout)
     mode = site.text("mode", "constant")
-    if mode != "constant":
-        raise unsupported(f"its mode is {mode}")
     if site.opset < 11:
         given, fill = site.integers("pads", 2 * rank) or [], site.number("value", 0.0)
     else:
@@ -192,9 +302,21 @@ def pad(site: Site) -> Value:
     pairs = tuple(zip(given[:rank], given[rank:], strict=True))
     if any(pairs[0]):
         raise Refusal("E0804", "it pads the batch")
+    if mode not in ("constant", "reflect", "edge", "wrap"):
+        raise damaged(f"its mode is {mode!r}")
+    if not any(map(any, pairs)):
+        return x
     if any(count < 0 for pair in pairs for count in pair):
-        raise unsupported("it crops by negative padding")
-    return replace(x, pads=pairs[1:], fill=fill) if any(map(any, pairs)) else x
+        if any(pairs[1]):
+            raise unsupported("it crops the channels")
+        cut = tuple((max(-a, 0), max(-b, 0)) for a, b in pairs[2:])
+        x = site.result(site.add(Crop(cut), site.plain(x), role="crop"))
+        pairs = tuple((max(a, 0), max(b, 0)) for a, b in pairs)
+    if mode != "constant":
+        if any(pairs[1]):
+            raise unsupported(f"it pads the channels by {mode}")
+        return site.result(site.add(Pad(pairs[2:], mode), site.plain(x)))
+    return replace(x, pads=pairs[1:], fill=fill)
 
 
 OPERATORS: dict[str, Read] = {
@@ -210,4 +332,8 @@ OPERATORS: dict[str, Read] = {
     "Slice": slice_,
     "Gather": gather,
     "Pad": pad,
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
+    "Resize": resize,
+    "Upsample": resize,
 }

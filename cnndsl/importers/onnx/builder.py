@@ -26,16 +26,29 @@ from cnndsl.ir.operators import (
     BY_NAME,
     Add,
     Clamp,
+    Divide,
     Linear,
     Max,
+    Min,
     Mul,
     Pad,
     PadChannels,
     Relu,
     Relu6,
     Scale,
+    Subtract,
 )
 from cnndsl.ir.part import Part
+
+JOINS: dict[str, type[Operator]] = {
+    "add": Add,
+    "subtract": Subtract,
+    "multiply": Mul,
+    "divide": Divide,
+    "maximum": Max,
+    "minimum": Min,
+}
+"""Joins by numpy's names."""
 
 
 @dataclass(frozen=True)
@@ -218,11 +231,7 @@ class Builder:
 
     def _primitive(self, kind: str, arguments: Sequence[Argument], node: Node, label: str) -> Node:
         """A join of functions of a node, or an operator called like the function."""
-        joins: dict[str, type[Operator]] = {"add": Add, "multiply": Mul, "maximum": Max}
-        names = {"subtract": "sub", "divide": "div", "minimum": "min", "absolute": "abs"}
-        op = joins.get(kind) or BY_NAME.get(names.get(kind, kind))
-        if kind == "subtract" and not op:
-            op, arguments = Add, (arguments[0], Function("negative", (arguments[1],)))
+        op = JOINS.get(kind) or BY_NAME.get("abs" if kind == "absolute" else kind)
         functions = [a for a in arguments if isinstance(a, Function)]
         if op is None or len(functions) < len(arguments):
             raise Refusal("E0802", f"there is nothing in cnndsl for this use of {kind!r}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnndsl.importers.onnx.builder import Weight
+from cnndsl.importers.onnx.builder import JOINS, Weight
 from cnndsl.importers.onnx.functions import LARGEST, X, made
 from cnndsl.importers.onnx.layout import BATCH_FACTOR, normal
 from cnndsl.importers.onnx.operators.activation import applied
@@ -20,22 +20,14 @@ from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     BESIDE,
-    BY_NAME,
-    Add,
     Affine,
     Average,
     Concat,
     Conv,
     FullyConnected,
     Input,
-    Max,
-    Mul,
     Scale,
 )
-
-JOINS: dict[str, type[Operator]] = {"add": Add, "multiply": Mul, "maximum": Max}
-NAMES = {"subtract": "sub", "divide": "div", "minimum": "min"}
-"""Joins by numpy's names, and the language's names of those that may come."""
 
 
 def _binary(name: str, describe: str) -> Read:
@@ -77,13 +69,7 @@ def _of_values(site: Site, name: str, values: Sequence[Value]) -> Value:
         for other in others:
             function = made(name, function, other.function)
         return replace(first, function=function, label=site.label)
-    op = JOINS.get(name) or BY_NAME.get(NAMES.get(name, name))
-    if name == "subtract" and op is None:
-        negated = [applied(site, v, lambda x: made("negative", x)) for v in others]
-        return _of_values(site, "add", [first, *negated])
-    if op is None:
-        raise Refusal("E0802", "there is no such join of values in cnndsl")
-    return joined(site, op(), values)
+    return joined(site, JOINS[name](), values)
 
 
 def joined(site: Site, op: Operator, values: Sequence[Value]) -> Value:
@@ -219,12 +205,12 @@ def concat(site: Site) -> Value:
 
 OPERATORS: dict[str, Read] = {
     "Add": _binary("add", "`add`; with constants a bias, `scale` or `affine`."),
-    "Sub": _binary("subtract", "`scale`, or `add` of the negative."),
+    "Sub": _binary("subtract", "`sub`; with constants a bias, `scale` or `affine`."),
     "Mul": _binary("multiply", "`mul`; with constants `scale` or `affine`."),
-    "Div": _binary("divide", "By constants `scale` or `affine`."),
+    "Div": _binary("divide", "`div`; by constants `scale` or `affine`."),
     "Sum": _binary("add", "`add`."),
     "Max": _binary("maximum", "`max`, `clamp`."),
-    "Min": _binary("minimum", "`clamp`."),
+    "Min": _binary("minimum", "`min`, `clamp`."),
     "Mean": mean,
     "Concat": concat,
 }

@@ -58,7 +58,7 @@ FORMS = (
     form("residual", "direct", (32, 10, 10), "add", "relu", filters=32, kernel=1),
     form("1x1_in_parts", "direct", (520, 6, 7), "add", "relu", filters=520, kernel=1),
     form("3x3_in_parts", "direct", (200, 9, 11), "relu", filters=56, kernel=3, stride=2),
-    form("residual_of_an_image", "direct", (3, 10, 10), "add", "relu", filters=3, kernel=3),
+    form("residual_of_an_image", "few", (3, 10, 10), "add", "relu", filters=3, kernel=3),
     form("groups_wide", "direct", (64, 9, 9), "relu", filters=64, kernel=3, stride=2, groups=2),
     form("groups_uneven", "direct", (60, 9, 9), filters=90, kernel=3, groups=3),
     form("groups_of_20_to_48", "direct", (60, 9, 9), "relu", filters=144, kernel=3, groups=3),
@@ -140,14 +140,17 @@ def test_all_forms(batch: int, extension: str):
 
 
 def test_the_family_chosen_before_layouts_computes_the_node():
-    """All that is fused with it, with the zeros around its operand that were asked for."""
+    """All that is fused with it, with the zeros around its operand that were asked for.
+
+    But for a few filters, whose kernel only layouts tell.
+    """
     target = machine("avx2")
     for item in FORMS:
         program = lower(graph_of(item), 2, target)
         for step in program.steps:
             call = Call.blocked(program.graph[step.node], 2, target)
             family = family_of(call)
-            if family is not None:
+            if family is not None and step.kernel.family != "few":
                 assert step.kernel.family == next(family.candidates(step.call)).make().family
             pairs = zip(chain(*read_halo(call)), chain(*step.call.x.halo), strict=False)
             assert all(needed <= there for needed, there in pairs)

@@ -57,7 +57,8 @@ def candidates(call: Call[Conv]) -> Iterator[Candidate]:
 
 
 def _fits(call: Call[Conv]) -> bool:
-    return call.output.block == 1 and call.op.groups == 1
+    narrow = call.output.block == 1 and is_narrow(call.op.filters, call.machine)
+    return narrow and call.op.groups == 1
 
 
 FAMILY = Family(candidates, _fits)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Concat, Flatten, Flattening, Shuffle, Slice
+from cnndsl.ir.operators import Concat, Flatten, Flattening, Reshape, Shuffle, Slice
 from cnndsl.passes.rewrite import Report, rewrite_each
 
 
@@ -14,7 +14,7 @@ from cnndsl.passes.rewrite import Report, rewrite_each
 class NoOps:
     """Removes what selects all, repeats or pads nothing, scales by 1, or undoes what came before.
 
-    A flatten goes where all readers flatten their operand themselves.
+    A flatten or reshape goes where all readers flatten their operand themselves.
     """
 
     name: str = "no-ops"
@@ -42,7 +42,7 @@ def _same_as(graph: Graph, node: Node) -> Node | None:
     if node.op.operands != 1:
         return None
     (operand,) = graph.producers(node)
-    if isinstance(node.op, Flatten) and _only_flattened(graph, node):
+    if isinstance(node.op, Flatten | Reshape) and _only_flattened(graph, node):
         return operand
     if isinstance(node.op, Shuffle) and isinstance(operand.op, Shuffle):
         groups = node.op.groups * operand.op.groups

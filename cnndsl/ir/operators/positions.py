@@ -14,7 +14,7 @@ from cnndsl.ir.index import Index, axis, flat, maximum, minimum, number, unflat
 from cnndsl.ir.operator import OperatorError, Sign, Window, Windows
 from cnndsl.ir.operators.bases import Channelwise, Gathering, Spatial
 from cnndsl.ir.operators.convolution import check_groups
-from cnndsl.ir.operators.dense import require_known
+from cnndsl.ir.operators.dense import Flattening, require_known
 from cnndsl.ir.types import TensorType
 from cnndsl.ir.windows import Pads
 
@@ -274,7 +274,7 @@ class Permute(Gathering):
 
 
 @dataclass(frozen=True)
-class Reshape(Gathering):
+class Reshape(Flattening, Gathering):
     """The same elements in the same order, channel by channel (last axis fastest), in other axes.
 
     `shape` is [channels, *sizes] of the result; one of them can be -1, which is what is left.
@@ -303,10 +303,6 @@ class Reshape(Gathering):
         """That shape."""
         require_known(self.name, inputs[0])
         return TensorType(self.shape)
-
-    def windows(self, inputs: Sequence[TensorType]) -> Windows:
-        """All positions."""
-        return None
 
     def source(self, x: TensorType) -> tuple[Index, ...]:
         """The element with the same number."""

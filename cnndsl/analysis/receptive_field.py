@@ -24,6 +24,7 @@ from typing import TypeAlias
 from cnndsl.ir.dims import Dim
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Window
+from cnndsl.ir.operators.constant import Fixed
 
 LONGEST = 4096
 """Positions after which fields have to repeat; else each is taken to see what any of them does."""
@@ -93,7 +94,8 @@ def receptive_fields(graph: Graph) -> dict[str, Fields]:
     """The field of each node by its name. With several inputs, that of the widest path."""
     fields: dict[str, Fields] = {}
     for node in graph.nodes():
-        operands = [fields[producer.name] for producer in graph.producers(node)]
+        producers = [x for x in graph.producers(node) if not isinstance(x.op, Fixed)]
+        operands = [fields[producer.name] for producer in producers]
         fields[node.name] = _behind(graph, node, operands)
     return fields
 
@@ -106,7 +108,8 @@ def _behind(graph: Graph, node: Node, operands: Sequence[Fields]) -> Fields:
     windows = node.op.windows(types)
     if len(known) < len(operands) or not windows:
         return None
-    joined = map(_union, zip(*known, strict=True), types[0].spatial)
+    spatial = max(types, key=lambda x: x.rank).spatial
+    joined = map(_union, zip(*known, strict=True), spatial)
     fields = [f and f.behind(window) for f, window in zip(joined, windows, strict=True)]
     found = tuple(field for field in fields if field)
     return found if len(found) == len(fields) else None

@@ -198,6 +198,21 @@ def nested_shape(values: Any) -> tuple[int, ...]:
     return (len(values), *nested_shape(values[0])) if isinstance(values, tuple) else ()
 
 
+def _array(value: Any) -> Any:
+    """Of one to four axes; a number is an array of one."""
+    nested = _nested(value if isinstance(value, list | tuple) else [value])
+    if len(nested_shape(nested)) > 4:
+        raise ValueError
+    return nested
+
+
+def _known_shape(value: Any) -> Sizes:
+    sizes = value if isinstance(value, list | tuple) else [value]
+    if not 1 <= len(sizes) <= 4:
+        raise ValueError
+    return tuple(_whole(1)(size) for size in sizes)
+
+
 def _table(value: Any) -> tuple[tuple[int, ...], ...]:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError
@@ -271,4 +286,6 @@ POSITIVES = Kind("a number over 0, or a list with one for each channel", _number
 PROBABILITY = Kind("a number from 0 to 1", _probability)
 FLAG = Kind("true or false", _flag)
 VALUES = Kind("numbers in nested lists of equal lengths", _nested)
+ARRAY = Kind("a number, or nested lists of equal lengths: channels, then positions", _array)
+KNOWN_SHAPE = Kind("a list of sizes: channels, then up to three of positions", _known_shape)
 TABLE = Kind("for each output channel the list of its input channels (from 0)", _table)

@@ -107,6 +107,7 @@ VARIANCES: dict[str, Callable[[Shape], float]] = {
     "he_table": _he_table,
     "he_local": _he_local,
     "xavier": _xavier,
+    "normal": lambda shape: 0.02**2,
 }
 """The variance of random weights by the name of their initialiser."""
 
@@ -148,6 +149,7 @@ INITIALISERS: dict[str, Callable[[Shape, np.random.Generator], Array]] = {
     "he_table": _normal("he_table"),
     "he_local": _normal("he_local"),
     "xavier": _uniform,
+    "normal": _normal("normal"),
     "zeros": _fill(0.0),
     "ones": _fill(1.0),
     "prelu": _fill(0.25),

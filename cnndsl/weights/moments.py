@@ -33,6 +33,7 @@ from cnndsl.ir.operators import (
     ChannelMean,
     Concat,
     ConcatPositions,
+    ConstantValue,
     Conv,
     GroupNorm,
     Input,
@@ -40,6 +41,7 @@ from cnndsl.ir.operators import (
     L2Normalise,
     L2Pool,
     LayerNorm,
+    LearnedValue,
     Linear,
     LocalResponseNorm,
     LogSoftmax,
@@ -237,6 +239,11 @@ def _other(node: Node, x: TensorType, moments: Moments) -> Moments:
             scales, shifts = np.asarray(factor), np.asarray(shift)
             means = scales * mean + shifts
             return Moments(float(means.mean()), float((scales**2).mean() * spread + means.var()))
+        case LearnedValue(init=init):
+            return Moments(float(init == "ones"), 0.02**2 if init == "normal" else 0.0)
+        case ConstantValue(values=values):
+            numbers = np.asarray(values, dtype=np.float64)
+            return Moments(float(numbers.mean()), float(numbers.var()))
         case PadChannels():
             return _mixed([moments, Moments(0.0, 0.0)], [channels, node.type.channels - channels])
         case LocalResponseNorm(size=size, alpha=alpha, beta=beta, k=k):

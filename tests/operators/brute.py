@@ -402,6 +402,8 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ),
     ops.Negate: each(lambda op, x, c, p: -x),
     ops.LayerScale: each(lambda op, x, c, p: x * p["weight"][c]),
+    ops.LearnedValue: lambda op, operands, params: params["value"],
+    ops.ConstantValue: lambda op, operands, params: np.array(op.values),
     ops.FullyConnected: dense(fully_connected),
     ops.RadialBasis: dense(radial_basis),
     ops.Flatten: dense(lambda x, i, p: x[i]),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cnndsl
 from cnndsl.backends.cpu import BACKEND
 from cnndsl.backends.numpy import run_graph
 from cnndsl.ir.attributes import build
@@ -72,3 +73,29 @@ def test_natively_as_the_reference_computes_them(tmp_path: Path, monkeypatch: py
         for name, wanted in expected.items():
             scale = np.abs(wanted).max()
             np.testing.assert_allclose(found[name], wanted, rtol=0, atol=1e-4 * scale, err_msg=name)
+
+
+TEXT = """network net {
+    input image [3, 6, 6]
+    conv(4, 3)
+    place: add { identity | position: parameter([4, 6, 6], init="normal") }
+    mul { identity | gain: parameter([1, 1, 1], init="ones", learned=false) }
+    sub { identity | constant([0.5, 1, 2, 3]) }
+    conv(2, 1)
+}"""
+
+
+def test_parameters_are_values() -> None:
+    net = cnndsl.parse(TEXT)
+    assert net.params == 4 * 27 + 4 + 4 * 36 + 4 * 2 + 2
+    values = parameter_values(net.graph, 0)
+    assert {"position.value", "gain.value"} <= set(values)
+    x = np.random.default_rng(0).normal(size=(2, 3, 6, 6)).astype(np.float32)
+    first = run_graph(net.graph, values, {"image": x}, keep=["conv1"])["conv1"]
+    shifts = np.array([0.5, 1, 2, 3])[:, None, None]
+    placed = (first + values["position.value"]) * values["gain.value"] - shifts
+    weight = values["conv2.weight"][:, :, 0, 0]
+    expected = np.einsum("oc,nchw->nohw", weight, placed) + values["conv2.bias"][:, None, None]
+    for target in ("reference", "onnx", "cpu"):
+        module = cnndsl.compile(net, target=target, weights=values)
+        np.testing.assert_allclose(module(x), expected, rtol=0, atol=1e-4, err_msg=target)

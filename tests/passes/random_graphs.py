@@ -245,6 +245,19 @@ class Grower:
         if self.repeats(small, x):
             self.joined(*self.draw(st.permutations([x, small])))
 
+    def fixed(self) -> None:
+        """A value and one that depends on none, perhaps repeated along some axes."""
+        x = self.conv() if self.draw(st.booleans()) else self.pick()
+        channels, *spatial = x.type.sizes
+        shapes = ([channels, *spatial], [channels, *[1] * len(spatial)], [1, *spatial], [channels])
+        shape = self.draw(st.sampled_from((*shapes, [1])))
+        if self.draw(st.booleans()):
+            value = self.add("parameter", x, shape=shape)
+        else:
+            numbers = np.linspace(-1, 2, math.prod(shape)).reshape(shape)
+            value = self.add("constant", x, values=numbers.tolist())
+        self.joined(*self.draw(st.permutations([x, value])))
+
     def attend(self) -> None:
         """Products of two maps with a softmax between them, or values chosen by scores."""
         x, y = self.pick(), self.pick()
@@ -360,6 +373,7 @@ RECIPES: tuple[Callable[[Grower], None], ...] = (
     Grower.normalise_groups,
     *(Grower.repeated,) * 2,
     Grower.bounded,
+    Grower.fixed,
     Grower.twin,
     Grower.special_conv,
     Grower.scale,

@@ -15,6 +15,7 @@ from cnndsl.ir.operators import (
     Concat,
     ConcatPositions,
     Conv,
+    Fixed,
     Flatten,
     FullyConnected,
     Gathering,
@@ -95,8 +96,10 @@ def _keeps_layout(node: Node) -> bool:
 
 def _takes_plain(reader: Node, index: int) -> bool:
     """Whether a node's kernel reads a plain operand, whatever its result."""
-    return _is_dense_conv(reader, index) or (
-        isinstance(reader.op, FullyConnected | Flatten) and index == 0 and not reader.prologue
+    return (
+        _is_dense_conv(reader, index)
+        or isinstance(reader.op, Fixed)
+        or (isinstance(reader.op, FullyConnected | Flatten) and index == 0 and not reader.prologue)
     )
 
 

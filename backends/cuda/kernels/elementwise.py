@@ -13,7 +13,17 @@ from cnndsl.backends.cuda.steps import number
 from cnndsl.backends.cuda.windows import three
 from cnndsl.backends.native.task import tap_tables
 from cnndsl.ir.index import axis
-from cnndsl.ir.operators import ALL, BESIDE, ConcatPositions, Gathering, Identity, Resize
+from cnndsl.ir.operators import (
+    ALL,
+    BESIDE,
+    ConcatPositions,
+    ConstantValue,
+    Fixed,
+    Gathering,
+    Identity,
+    LearnedValue,
+    Resize,
+)
 
 EACH = (1, 2, 4)
 """Vectors of outputs in a thread to choose from: their operands are read together."""
@@ -32,6 +42,13 @@ INDICES = {word: text.format for word, text in TEXTS.items()}
 def identity(call: Call[Any]) -> Iterator[Kernel]:
     """y = x, also from one layout to another."""
     return elementary("elementwise", call, "fetch<X0>(v, a.x0, p); begin(v, a, p);", each=EACH)
+
+
+def fixed(call: Call[Fixed]) -> Iterator[Kernel]:
+    """A value of the caller's layout."""
+    index = "a.value[((c * Y::NZ + p.z) * Y::NY + p.y) * Y::NX + p.x]"
+    core = f"each_channel<Y>(v, p, [&](int c) {{ return {index}; }});"
+    return elementary("elementwise", call, core, weights={"value": call.core.params["value"]})
 
 
 def gather(call: Call[Gathering]) -> Iterator[Kernel]:
@@ -96,5 +113,7 @@ FAMILIES: Families = {
     **dict.fromkeys(BESIDE, beside),
     Resize: resize,
     Identity: identity,
+    ConstantValue: fixed,
+    LearnedValue: fixed,
     **{op: gather for op in ALL if issubclass(op, Gathering)},
 }

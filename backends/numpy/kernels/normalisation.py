@@ -12,10 +12,13 @@ from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Affine,
     BatchNorm,
+    ConstantValue,
+    Fixed,
     GroupNorm,
     InstanceNorm,
     L2Normalise,
     LayerNorm,
+    LearnedValue,
     LocalResponseNorm,
     RmsNorm,
     Scale,
@@ -112,6 +115,12 @@ def stochastic_depth(op: StochasticDepth, inputs: list[Array], params: dict[str,
     return op.survival * inputs[0]
 
 
+def fixed(op: Fixed, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """The value, for each sample of the operand."""
+    value = params["value"]
+    return np.broadcast_to(value, (len(inputs[0]), *value.shape))
+
+
 KERNELS: dict[type[Operator], Kernel] = {
     BatchNorm: batch_norm,
     LocalResponseNorm: local_response_norm,
@@ -122,5 +131,7 @@ KERNELS: dict[type[Operator], Kernel] = {
     L2Normalise: l2_normalise,
     Affine: affine,
     Scale: scale,
+    ConstantValue: fixed,
+    LearnedValue: fixed,
     StochasticDepth: stochastic_depth,
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowerings, fixed_shape, per_channel
-from cnndsl.ir.operators.constant import Scale
+from cnndsl.ir.algebra import reshape
+from cnndsl.ir.operators.constant import ConstantValue, Fixed, LearnedValue, Scale
 from cnndsl.ir.operators.normalisation import (
     BatchNorm,
     GroupNorm,
@@ -108,6 +109,17 @@ def _scale(site: Site, op: Scale) -> None:
         site.emit("Mul", site.input, factor)
 
 
+def _fixed(site: Site, op: Fixed) -> None:
+    """The value, repeated for as many samples as the operand has."""
+    value = site.params["value"]
+    shape = site.step("shape", "Shape", site.input)
+    ends = (site.integers(role, [n]) for role, n in (("start", 0), ("end", 1)))
+    samples = site.step("samples", "Slice", shape, *ends)
+    ones = site.integers("ones", [1] * len(value.shape))
+    whole = site.step("whole", "Concat", samples, ones, axis=0)
+    site.emit("Expand", site.expression("value", reshape(value, (1, *value.shape))), whole)
+
+
 LOWERINGS: Lowerings = {
     BatchNorm: _batch_norm,
     LocalResponseNorm: _lrn,
@@ -117,4 +129,6 @@ LOWERINGS: Lowerings = {
     RmsNorm: _rms_norm,
     L2Normalise: _l2_normalise,
     Scale: _scale,
+    ConstantValue: _fixed,
+    LearnedValue: _fixed,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -9,12 +10,12 @@ from typing import Any, ClassVar, Self
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
 from cnndsl.ir.formula import X, parameter
-from cnndsl.ir.operator import OperatorError, Reads
+from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec, Reads, Sign, Windows
 from cnndsl.ir.operators.bases import ChannelMap, Shorthand
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import FLOAT32, TensorType
 
 LARGEST = 2**16
-"""Channels that can have constants of their own."""
+"""Numbers of a constant, channels that can have constants of their own."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,74 @@ class Normalize(Shorthand):
         return Scale(
             tuple(1 / s for s in std), tuple(-m / s for m, s in zip(mean, std, strict=True))
         )
+
+
+class Fixed(Operator):
+    """The same value for every sample, whatever the operand: that only tells how many there are."""
+
+    sign = Sign.ANY
+    gradient = Reads.NOTHING
+    dtype = FLOAT32
+
+    def windows(self, inputs: Sequence[TensorType]) -> Windows:
+        """Nothing is read."""
+        return None
+
+
+@dataclass(frozen=True)
+class LearnedValue(Fixed):
+    """A learned value of its own, such as a position embedding: y = value, for every sample.
+
+    Joined with another one, as in `add { identity | parameter([64, 1, 1]) }`. Parameters: value,
+    of the given shape. If it is not `learned` the weight file gives it all the same, but it does
+    not count as a parameter of the network. It starts as zeros, as ones, or as `normal`: with a
+    standard deviation of 0.02 (Dosovitskiy et al. 2021, An image is worth 16x16 words).
+    """
+
+    name: ClassVar[str] = "parameter"
+    foreign = ("variable",)
+
+    shape: tuple[int, ...] = attribute(kind.KNOWN_SHAPE)
+    init: str = attribute(kind.choice("zeros", "ones", "normal"), "zeros")
+    learned: bool = attribute(kind.FLAG, True)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """The given shape."""
+        return TensorType(self.shape)
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """The value."""
+        return {"value": ParameterSpec(self.shape, self.init, self.learned)}
+
+
+@dataclass(frozen=True)
+class ConstantValue(Fixed):
+    """Numbers that the network gives: y = value, for every sample.
+
+    A list is a vector, a list of lists [channels, positions], and so on; a number is a vector of
+    one. Larger ones are better given by a weight file, as parameter(shape, learned=false).
+    """
+
+    name: ClassVar[str] = "constant"
+
+    values: Any = attribute(kind.ARRAY)
+
+    def bind(self, inputs: Sequence[TensorType]) -> Self:
+        """As it is. Raises OperatorError for too many numbers."""
+        count = math.prod(kind.nested_shape(self.values))
+        if count > LARGEST:
+            message = f"{count:,} numbers are too many for a constant ({LARGEST:,} at most)"
+            hint = "a weight file gives those of parameter(shape, learned=false)"
+            raise OperatorError("E0309", message, hint=hint, attribute="values")
+        return self
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """The shape of the lists."""
+        return TensorType(kind.nested_shape(self.values))
+
+    def constants(self) -> dict[str, Any]:
+        """The numbers."""
+        return {"value": self.values}
 
 
 def _per_channel(values: tuple[float, ...], channels: int, name: str) -> tuple[float, ...]:

@@ -43,9 +43,9 @@ class Join(Pointwise):
 
     def windows(self, inputs: Sequence[TensorType]) -> Windows:
         """A point on every axis, but all positions where an operand is repeated along one."""
-        spatial = self.infer(inputs).spatial
-        repeated = any(x.rank and x.spatial != spatial for x in inputs)
-        return None if repeated else super().windows(inputs)
+        result = self.infer(inputs)
+        repeated = any(x.rank and x.spatial != result.spatial for x in inputs)
+        return None if repeated else (POINT,) * result.rank
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
     Activation,
     Add,
+    ArgMax,
     Average,
     BatchNorm,
     ChannelMax,
@@ -261,6 +262,8 @@ def _other(node: Node, x: TensorType, moments: Moments) -> Moments:
             return Moments(1 / channels, math.expm1(min(spread, 4.0)) / channels**2)
         case Maxout(pieces=pieces):
             return _largest(moments, pieces)
+        case ArgMax():
+            return Moments((channels - 1) / 2, (channels**2 - 1) / 12)
         case ChannelMax():
             return _largest(moments, channels)
         case ChannelMean():

@@ -14,6 +14,7 @@ CHOOSING = (
     "global_maxpool",
     "adaptive_maxpool",
     "maxout",
+    "argmax",
     "channel_max",
     "softmax",
     "softmax-vector",

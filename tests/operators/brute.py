@@ -410,6 +410,7 @@ BRUTE: dict[type[Operator], Callable[..., Array]] = {
     ops.Softmax: columns(softmax),
     ops.LogSoftmax: columns(lambda op, x: [math.log(v) for v in softmax(op, x)]),
     ops.Maxout: columns(maxout),
+    ops.ArgMax: columns(lambda op, x: [float(x.index(max(x)))]),
     ops.ChannelMax: columns(lambda op, x: [max(x)]),
     ops.ChannelMean: columns(lambda op, x: [mean(x)]),
     ops.Add: join(sum),

@@ -305,6 +305,8 @@ def _pointwise() -> list[Case]:
         _case("1d", "normalize", (3, 4), mean=0.5, std=0.25),
         _case("", "stochastic_depth", IMAGE, survival=0.8),
         _case("vector", "stochastic_depth", (5,), survival=0.25),
+        _case("", "argmax", IMAGE),
+        _case("vector", "argmax", (9,)),
         _case("", "parameter", IMAGE, shape=[3, 4, 5]),
         _case("wide", "parameter", SIGNAL, shape=[9, 5], learned=False),
         _case("vector", "parameter", (5,), shape=7, init="normal"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cnndsl.backends.cpu.codegen import tirx
-from cnndsl.backends.cpu.codegen.expressions import Expr, larger, shuffled, vector
+from cnndsl.backends.cpu.codegen.expressions import Expr, cast, larger, shuffled, vector
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.sums import Range, summed
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.ir.operators import LocalResponseNorm, Maxout
+from cnndsl.ir.operators import ArgMax, LocalResponseNorm, Maxout
 
 
 def maxout(call: Call[Maxout]) -> Kernel:
@@ -25,6 +25,27 @@ def maxout(call: Call[Maxout]) -> Kernel:
                 for j in range(op.pieces)
             ]
             body.write(place, _largest(values))
+
+    return Kernel("channels", call.step_weights(), write)
+
+
+def argmax(call: Call[ArgMax]) -> Kernel:
+    """Number of the first channel that no later one exceeds; the first NaN ends the search."""
+
+    def write(body: Body) -> None:
+        (x,) = body.inputs
+        code = body.code
+        with body.scalars() as (place, _):
+            largest = code.register(x.channel(place.n, 0, place.position))
+            found = code.register(vector(0.0, 1))
+            with code.loop(x.layout.channels) as c:
+                value = code.register(x.channel(place.n, c, place.position)).value
+                more = tirx.any(value > largest.value, tirx.isnan(value))
+                exceeds = tirx.all(more, tirx.Not(tirx.isnan(largest.value)))
+                with code.when(exceeds):
+                    code.set(largest, value)
+                    code.set(found, cast(c, "float32", 1))
+            body.write(place, found.value)
 
     return Kernel("channels", call.step_weights(), write)
 
@@ -101,6 +122,7 @@ def negative_power(base: Expr, exponent: float, lanes: int) -> Expr:
 
 
 FAMILIES: Makers = {
+    ArgMax: argmax,
     Maxout: maxout,
     LocalResponseNorm: local_response_norm,
 }

@@ -8,6 +8,7 @@ from typing import Any
 from cnndsl.backends.cuda.kernel import Call, Families, Kernel, elementary
 from cnndsl.backends.cuda.steps import number
 from cnndsl.ir.operators import (
+    ArgMax,
     LocalResponseNorm,
     Maxout,
 )
@@ -29,6 +30,16 @@ def maxout(call: Call[Maxout]) -> Iterator[Kernel]:
     )
 
 
+def argmax(call: Call[ArgMax]) -> Iterator[Kernel]:
+    """Number of the first channel that no later one exceeds; the first NaN ends the search."""
+    return _each(
+        call,
+        "q.c = 0; float largest = pick<X0>(a.x0, q); int found = 0; "
+        "while (++q.c < X0::C && largest == largest) { const float x = pick<X0>(a.x0, q); "
+        "if (!(x <= largest)) { largest = x; found = q.c; } } return (float)found;",
+    )
+
+
 def local_response_norm(call: Call[LocalResponseNorm]) -> Iterator[Kernel]:
     """x[c] / (k + alpha * the sum of the squares of the neighbouring channels)^beta."""
     op = call.op
@@ -43,6 +54,7 @@ def local_response_norm(call: Call[LocalResponseNorm]) -> Iterator[Kernel]:
 
 
 FAMILIES: Families = {
+    ArgMax: argmax,
     Maxout: maxout,
     LocalResponseNorm: local_response_norm,
 }

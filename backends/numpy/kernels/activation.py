@@ -10,6 +10,7 @@ from cnndsl.backends.numpy.kernels.types import Kernel, per_channel
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Abs,
+    ArgMax,
     Celu,
     ChannelMax,
     ChannelMean,
@@ -134,6 +135,12 @@ def channel_max(op: ChannelMax, inputs: list[Array], params: dict[str, Array]) -
     return np.asarray(inputs[0].max(1, keepdims=True))
 
 
+def argmax(op: ArgMax, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Number of the largest on axis 1, which stays."""
+    (x,) = inputs
+    return x.argmax(1, keepdims=True).astype(x.dtype)
+
+
 def channel_mean(op: ChannelMean, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Mean over axis 1, which stays."""
     return np.asarray(inputs[0].mean(1, keepdims=True))
@@ -168,6 +175,7 @@ KERNELS: dict[type[Operator], Kernel] = {
     Softmax: softmax,
     LogSoftmax: log_softmax,
     Maxout: maxout,
+    ArgMax: argmax,
     ChannelMax: channel_max,
     ChannelMean: channel_mean,
 }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from itertools import count
 
+from onnx import TensorProto
+
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowering, Lowerings, native, per_channel
 from cnndsl.ir.formula import Formula, X
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     OPERATORS,
+    ArgMax,
     ChannelMax,
     ChannelMean,
     Clamp,
@@ -133,6 +136,17 @@ def _maxout(site: Site, op: Maxout) -> None:
     site.emit("Max", *pieces)
 
 
+def _argmax(site: Site, op: ArgMax) -> None:
+    """Of ranks: 2 for NaN, 1 for what equals the largest number, 0 else."""
+    x, ranks = site.input, [site.floats(f"rank{rank}", rank) for rank in range(3)]
+    largest = site.step("largest", "ReduceMax", x, axes=[1], keepdims=1)
+    equal = site.step("is_largest", "Equal", x, largest)
+    rank = site.step("rank", "Where", equal, ranks[1], ranks[0])
+    rank = site.step("rank_or_nan", "Where", site.step("is_nan", "IsNaN", x), ranks[2], rank)
+    index = site.step("index", "ArgMax", rank, axis=1, keepdims=1)
+    site.emit("Cast", index, to=TensorProto.FLOAT)
+
+
 LOWERINGS: Lowerings = {
     **{op: lower_formula for op in OPERATORS if issubclass(op, Elementwise)},
     Relu: native("Relu"),
@@ -155,6 +169,7 @@ LOWERINGS: Lowerings = {
     Softmax: _softmax("Softmax"),
     LogSoftmax: _softmax("LogSoftmax"),
     Maxout: _maxout,
+    ArgMax: _argmax,
     ChannelMax: native("ReduceMax", axes=[1], keepdims=1),
     ChannelMean: native("ReduceMean", axes=[1], keepdims=1),
 }

@@ -535,6 +535,23 @@ class ChannelMax(_Channel):
 
 
 @dataclass(frozen=True)
+class ArgMax(Pointwise):
+    """Number of the largest channel at each position, from 0, as a map of one channel.
+
+    That of the first one if several are; NaN counts as largest. The numbers are of the operand's
+    dtype: in float32 whole numbers are exact up to 2^24.
+    """
+
+    name: ClassVar[str] = "argmax"
+    sign = Sign.NONNEGATIVE
+    gradient = Reads.OPERANDS
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """[1, *spatial]."""
+        return TensorType((1, *inputs[0].spatial))
+
+
+@dataclass(frozen=True)
 class ChannelMean(_Channel):
     """Mean of the channels at each position, as a map of one channel: y[0] = mean_c x[c].
 

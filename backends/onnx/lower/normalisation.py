@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowerings, fixed_shape, per_channel
 from cnndsl.ir.algebra import reshape
@@ -16,6 +19,8 @@ from cnndsl.ir.operators.normalisation import (
     RmsNorm,
 )
 
+_Node: TypeAlias = tuple[str, list[str], dict[str, Any]]
+
 
 def _batch_norm(site: Site, op: BatchNorm) -> None:
     roles = ("weight", "bias", "running_mean", "running_var")
@@ -24,14 +29,24 @@ def _batch_norm(site: Site, op: BatchNorm) -> None:
 
 
 def _layer_norm(site: Site, op: LayerNorm) -> None:
-    """Written out: LayerNormalization, of opset 17, needs the channels behind the positions."""
-    mean = site.step("mean", "ReduceMean", site.input, axes=[1], keepdims=1)
-    centred = site.step("centred", "Sub", site.input, mean)
-    square = site.step("square", "Mul", centred, centred)
-    variance = site.step("variance", "ReduceMean", square, axes=[1], keepdims=1)
+    """Written out over the last axis, the channels being brought there and back.
+
+    onnxruntime makes of it the LayerNormalization of opset 17, if the model has that opset.
+    """
+    rank, x = site.input_type.rank, site.input
+    if rank:
+        x = site.step("last", "Transpose", x, perm=[0, *range(2, 2 + rank), 1])
+    mean = site.step("mean", "ReduceMean", x, axes=[-1], keepdims=1)
+    centred = site.step("centred", "Sub", x, mean)
+    square = site.step("square", "Pow", centred, site.floats("two", 2.0))
+    variance = site.step("variance", "ReduceMean", square, axes=[-1], keepdims=1)
     stable = site.step("stable", "Add", variance, site.floats("eps", op.eps))
-    deviation = site.step("deviation", "Sqrt", stable)
-    _scaled(site, ("Div", centred, deviation), op.affine, op.affine)
+    nodes: list[_Node] = [("Div", [centred, site.step("deviation", "Sqrt", stable)], {})]
+    if op.affine:
+        nodes += [("Mul", [site.parameter("weight")], {}), ("Add", [site.parameter("bias")], {})]
+    if rank:
+        nodes.append(("Transpose", [], {"perm": [0, 1 + rank, *range(1, 1 + rank)]}))
+    _emit_chain(site, nodes)
 
 
 def _instance_norm(site: Site, op: InstanceNorm) -> None:
@@ -54,30 +69,39 @@ def _group_norm(site: Site, op: GroupNorm) -> None:
     standard = site.step(
         "standard", "InstanceNormalization", groups, *_neutral(site, op.groups), epsilon=op.eps
     )
-    _scaled(site, ("Reshape", standard, _own_shape(site)), op.affine, op.affine)
+    shape = _own_shape(site)
+    _scaled(site, "Reshape", standard, shape, scale=op.affine, shift=op.affine)
 
 
 def _rms_norm(site: Site, op: RmsNorm) -> None:
     square = site.step("square", "Mul", site.input, site.input)
     mean = site.step("mean", "ReduceMean", square, axes=[1], keepdims=1)
     stable = site.step("stable", "Add", mean, site.floats("eps", op.eps))
-    _scaled(site, ("Div", site.input, site.step("root", "Sqrt", stable)), op.affine)
+    root = site.step("root", "Sqrt", stable)
+    _scaled(site, "Div", site.input, root, scale=op.affine)
 
 
 def _l2_normalise(site: Site, op: L2Normalise) -> None:
     length = site.step("length", "ReduceL2", site.input, axes=[1], keepdims=1)
     longer = site.step("longer", "Max", length, site.floats("eps", op.eps))
-    _scaled(site, ("Div", site.input, longer), op.scale)
+    _scaled(site, "Div", site.input, longer, scale=op.scale)
 
 
-def _scaled(site: Site, last: tuple[str, ...], scale: bool, shift: bool = False) -> None:
+def _scaled(site: Site, kind: str, *operands: str, scale: bool, shift: bool = False) -> None:
     """What a node of some kind and operands makes, scaled and shifted for each channel."""
-    steps = [("weight", "Mul")] * scale + [("bias", "Add")] * shift
-    kind, *operands = last
-    for role, following in steps:
-        value = site.step(kind.lower(), kind, *operands)
-        kind, operands = following, [value, per_channel(site, role)]
-    site.emit(kind, *operands)
+    nodes: list[_Node] = [(kind, [*operands], {})]
+    nodes += [("Mul", [per_channel(site, "weight")], {})] if scale else []
+    nodes += [("Add", [per_channel(site, "bias")], {})] if shift else []
+    _emit_chain(site, nodes)
+
+
+def _emit_chain(site: Site, nodes: Sequence[_Node]) -> None:
+    """Nodes by kind, operands and attributes; each reads first what the one before it makes."""
+    *others, (kind, operands, attributes) = nodes
+    before: list[str] = []
+    for other, own, settings in others:
+        before = [site.step(other.lower(), other, *before, *own, **settings)]
+    site.emit(kind, *before, *operands, **attributes)
 
 
 def _own_shape(site: Site) -> str:

@@ -6,32 +6,18 @@ that are passed as parameters) is found when a network is elaborated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from cnndsl.diagnostics import Diagnostic
-from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import BY_NAME
-from cnndsl.language import limits
 from cnndsl.language import tree as ast
-from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES, Function, Size
-from cnndsl.language.messages import Problem, meant
-from cnndsl.language.scopes import Local, Names, Scope
-from cnndsl.language.signatures import (
-    Signature,
-    definition_signature,
-    match_arguments,
-    signature_of,
-)
+from cnndsl.language.meanings import Meanings
+from cnndsl.language.messages import meant
+from cnndsl.language.scopes import Scope
+from cnndsl.language.signatures import definition_signature, signature_of
 from cnndsl.language.units import BlockValue, Unit
-
-Meaning: TypeAlias = Local | BlockValue | type[Operator] | str | Size | Function
-
-JOINS = {name: operator for name, operator in BY_NAME.items() if operator.operands is None}
-_OPERATORS = {name: operator for name, operator in BY_NAME.items() if name != "input"}
-_BUILT_IN: dict[str, Meaning] = {**FUNCTIONS, **SHAPE_NAMES, **CONSTANTS, **_OPERATORS}
 
 
 def resolve(unit: Unit) -> None:
@@ -44,7 +30,7 @@ def resolve(unit: Unit) -> None:
     for item in unit.tree.items:
         resolver.item(item)
     if not broken:
-        resolver.unused_imports()
+        resolver.meanings.unused_imports()
 
 
 def resolve_expression(unit: Unit, expression: ast.Expression) -> list[Diagnostic]:
@@ -55,19 +41,20 @@ def resolve_expression(unit: Unit, expression: ast.Expression) -> list[Diagnosti
 
 
 class _Resolver:
+    """Walks through the tree of a file, and asks what each of its names means."""
+
     def __init__(self, unit: Unit):
         self.unit = unit
-        self.used: set[str] = set()
-        self.labels: Callable[[], set[str]] = set
-        self.last: tuple[ast.Statement, ...] = ()
-        self.names = Names(unit.meanings, unit.findings)
+        self.meanings = Meanings(unit)
+        self.names = self.meanings.names
         self.report = self.names.report
+        self.last: tuple[ast.Statement, ...] = ()
 
     def item(self, item: ast.Item) -> None:
         scope = Scope()
         match item:
             case ast.Definition():
-                self.labels = cache(partial(_labels, item))
+                self.meanings.labels = cache(partial(_labels, item))
                 self.last = item.body.statements[-1:] if item.keyword == "block" else ()
                 for parameter in item.parameters:
                     if parameter.default is not None:
@@ -85,26 +72,15 @@ class _Resolver:
         callee = call.callee if isinstance(call, ast.Call) else call
         if not isinstance(callee, ast.Name):
             return
-        self.used.add(callee.text)
+        self.meanings.used.add(callee.text)
         if callee.text not in self.unit.networks:
-            self.unknown(callee, "network", meant(callee.text, self.unit.networks))
+            self.meanings.unknown(callee, "network", meant(callee.text, self.unit.networks))
         if isinstance(call, ast.Call):
             _, target = self.unit.networks.get(callee.text, (None, None))
             if isinstance(target, ast.Definition):
-                self.match(definition_signature(target), call.arguments, call)
+                self.meanings.match(definition_signature(target), call.arguments, call)
             for argument in call.arguments:
                 self.expression(argument.value, scope)
-
-    def unknown(self, name: ast.Name, what: str, hint: str | None) -> None:
-        if name.text not in self.unit.missing:
-            self.report("E0201", f"unknown {what} {name.text!r}", name, hint=hint)
-
-    def unused_imports(self) -> None:
-        for item in self.unit.tree.items:
-            for name in item.names if isinstance(item, ast.Import) else ():
-                known = {*self.unit.blocks, *self.unit.networks}
-                if name.text in known and name.text not in self.used:
-                    self.report("W0203", f"{name.text!r} is imported and never used", name)
 
     # Statements
 
@@ -137,13 +113,17 @@ class _Resolver:
             case ast.Assign():
                 self.chain(statement.chain, scope)
                 for name in statement.names:
-                    self.assign(name, scope)
+                    self.meanings.assign(name, scope)
             case ast.LayerDeclaration():
                 self.expression(statement.call, scope)
                 self.names.declare(statement.name, scope, "layer")
             case ast.OutputDeclaration():
                 self.chain(statement.chain, scope)
-                self.outputs(statement, scope)
+                for place in statement.names:
+                    if isinstance(place, ast.Label):
+                        self.label(place, scope)
+                    else:
+                        self.meanings.output(place, scope)
             case ast.Return():
                 for chain in statement.chains:
                     self.chain(chain, scope)
@@ -158,49 +138,19 @@ class _Resolver:
             case ast.Defaults():
                 self.defaults(statement, scope)
 
-    def outputs(self, statement: ast.OutputDeclaration, scope: Scope) -> None:
-        """An output can be read behind its declaration, unless its name means something else."""
-        for name in statement.names:
-            if isinstance(name, ast.Label):
-                self.label(name, scope)
-            elif not (scope.find(name.text) or name.text in self.unit.blocks) and (
-                name.text not in _BUILT_IN
-            ):
-                self.names.declare(name, scope, "output")
-
-    def assign(self, name: ast.Name, scope: Scope) -> None:
-        if self.names.assign(name, scope):
-            return
-        known = self.unit.blocks.get(name.text) or _BUILT_IN.get(name.text)
-        if known is None:
-            seen = [local for s in scope.chain() for local in s.locals]
-            hint = meant(name.text, seen) or f"let {name.text} = … keeps a new value"
-            self.unknown(name, "name", hint)
-        else:
-            hint = f"let {name.text} = … hides it up to the end of the braces"
-            message = f"{name.text!r} is part of the language or of the file, no kept value"
-            self.report("E0222", message, name, hint=hint)
-
     def defaults(self, statement: ast.Defaults, scope: Scope) -> None:
         for default in statement.defaults:
-            name = default.name.text
-            target = self.unit.blocks.get(name) or _OPERATORS.get(name)
+            target = self.meanings.default(default.name)
             signature = signature_of(target) if target else None
-            self.used.add(name)
-            if target is None:
-                known = [*self.unit.blocks, *_OPERATORS]
-                self.unknown(default.name, "operator or block", meant(name, known))
-            else:
-                self.unit.meanings[id(default.name)] = target
             for argument in default.arguments:
                 self.expression(argument.value, scope)
                 if argument.name is None:
                     first = signature.parameters[:1] if signature else ()
-                    hint = f"such as {name}({first[0]}=…)" if first else None
+                    hint = f"such as {default.name.text}({first[0]}=…)" if first else None
                     self.report("E0205", "defaults are given by keyword", argument, hint=hint)
             if signature is not None:
                 named = [a for a in default.arguments if a.name is not None]
-                self.match(signature, named, default)
+                self.meanings.match(signature, named, default)
 
     def chain(self, chain: ast.Chain, scope: Scope) -> None:
         for step in chain.steps:
@@ -216,7 +166,7 @@ class _Resolver:
     def element(self, element: ast.Element | ast.Chain, scope: Scope) -> None:
         match element:
             case ast.Join():
-                self.join(element.operator)
+                self.meanings.join(element.operator)
                 for branch in element.branches:
                     self.branch(branch, scope, alone=len(element.branches) == 1)
             case ast.If():
@@ -262,26 +212,20 @@ class _Resolver:
         self.element(each.what, scope)
         self.names.unused(scope)
 
-    def join(self, operator: ast.Name) -> None:
-        if operator.text in JOINS:
-            self.unit.meanings[id(operator)] = JOINS[operator.text]
-            return
-        hint = meant(operator.text, JOINS) or f"joins: {', '.join(JOINS)}"
-        self.report("E0201", f"{operator.text!r} does not join branches", operator, hint=hint)
-
     # Expressions
 
     def expression(self, node: ast.Expression, scope: Scope) -> None:
         match node:
             case ast.Name():
-                self.name(node, scope)
+                self.meanings.name(node, scope)
             case ast.Call():
-                self.callee(node.callee, scope)
+                if not self.meanings.function(node.callee, scope):
+                    self.expression(node.callee, scope)
                 for argument in node.arguments:
                     self.expression(argument.value, scope)
                 target = self.unit.meanings.get(id(node.callee))
                 if isinstance(target, BlockValue | type):
-                    self.match(signature_of(target), node.arguments, node)
+                    self.meanings.match(signature_of(target), node.arguments, node)
             case ast.ListOf():
                 for item in node.items:
                     self.listed(item, scope)
@@ -294,44 +238,6 @@ class _Resolver:
             self.each(item, scope)
         else:
             self.element(item, scope)
-
-    def callee(self, node: ast.Expression, scope: Scope) -> None:
-        """What is called; `max` is a function there, and an operator elsewhere."""
-        function = FUNCTIONS.get(node.text) if isinstance(node, ast.Name) else None
-        if function and not scope.find(function.name):
-            self.unit.meanings[id(node)] = function
-        else:
-            self.expression(node, scope)
-
-    def name(self, node: ast.Name, scope: Scope) -> None:
-        local = scope.find(node.text)
-        if local is not None:
-            self.names.read(local, scope)
-        elif node.text in self.unit.blocks:
-            self.used.add(node.text)
-        meaning = local or self.unit.blocks.get(node.text) or _BUILT_IN.get(node.text)
-        if meaning is not None:
-            self.unit.meanings[id(node)] = meaning
-        else:
-            self.unknown(node, "name", self.hint(node.text, scope))
-
-    def hint(self, name: str, scope: Scope) -> str | None:
-        if name in self.unit.networks:
-            return "it is a network; a step is an operator or a block"
-        if name in self.labels():
-            return f"a label names an instance; to use its value later: let {name} = …"
-        if len(self.unit.findings) > limits.HINTS:
-            return None
-        seen = [known for s in scope.chain() for known in s.locals]
-        return meant(name, [*seen, *self.unit.blocks, *_BUILT_IN])
-
-    def match(
-        self, signature: Signature, arguments: Sequence[ast.Argument], place: ast.Tree
-    ) -> None:
-        try:
-            match_arguments(signature, arguments, place.span, set())
-        except Problem as problem:
-            self.unit.findings.append(problem.diagnostic)
 
 
 def _text(node: ast.Tree) -> str:

@@ -11,8 +11,8 @@ from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.language import tree as ast
+from cnndsl.language.meanings import Meaning
 from cnndsl.language.messages import Consequence, Problem
-from cnndsl.language.resolve import Meaning
 from cnndsl.language.scopes import Local
 from cnndsl.language.units import BlockValue, Unit
 

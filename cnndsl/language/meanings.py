@@ -1,0 +1,128 @@
+"""What a single name means: the declared, blocks of the file, and what the language has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import BY_NAME
+from cnndsl.language import limits
+from cnndsl.language import tree as ast
+from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES, Function, Size
+from cnndsl.language.messages import Problem, meant
+from cnndsl.language.scopes import Local, Names, Scope
+from cnndsl.language.signatures import Signature, match_arguments
+from cnndsl.language.units import BlockValue, Unit
+
+Meaning: TypeAlias = Local | BlockValue | type[Operator] | str | Size | Function
+
+JOINS = {name: operator for name, operator in BY_NAME.items() if operator.operands is None}
+OPERATORS = {name: operator for name, operator in BY_NAME.items() if name != "input"}
+BUILT_IN: dict[str, Meaning] = {**FUNCTIONS, **SHAPE_NAMES, **CONSTANTS, **OPERATORS}
+
+
+class Meanings:
+    """The meanings of the names in one file, and what is wrong with each.
+
+    `labels` gives those of the present item; `used` are the blocks and networks that it names.
+    """
+
+    def __init__(self, unit: Unit):
+        self.unit = unit
+        self.used: set[str] = set()
+        self.labels: Callable[[], set[str]] = set
+        self.names = Names(unit.meanings, unit.findings)
+        self.report = self.names.report
+
+    def name(self, node: ast.Name, scope: Scope) -> None:
+        """A name that is read."""
+        local = scope.find(node.text)
+        if local is not None:
+            self.names.read(local, scope)
+        elif node.text in self.unit.blocks:
+            self.used.add(node.text)
+        meaning = local or self.unit.blocks.get(node.text) or BUILT_IN.get(node.text)
+        if meaning is not None:
+            self.unit.meanings[id(node)] = meaning
+        else:
+            self.unknown(node, "name", self._hint(node.text, scope))
+
+    def function(self, node: ast.Expression, scope: Scope) -> bool:
+        """Whether a function is called; `max` is one there, and an operator elsewhere."""
+        function = FUNCTIONS.get(node.text) if isinstance(node, ast.Name) else None
+        if function is None or scope.find(function.name):
+            return False
+        self.unit.meanings[id(node)] = function
+        return True
+
+    def join(self, operator: ast.Name) -> None:
+        """The name of a join."""
+        if operator.text in JOINS:
+            self.unit.meanings[id(operator)] = JOINS[operator.text]
+            return
+        hint = meant(operator.text, JOINS) or f"joins: {', '.join(JOINS)}"
+        self.report("E0201", f"{operator.text!r} does not join branches", operator, hint=hint)
+
+    def assign(self, name: ast.Name, scope: Scope) -> None:
+        """A name that gets another value."""
+        if self.names.assign(name, scope):
+            return
+        known = self.unit.blocks.get(name.text) or BUILT_IN.get(name.text)
+        if known is None:
+            seen = [local for s in scope.chain() for local in s.locals]
+            hint = meant(name.text, seen) or f"let {name.text} = … keeps a new value"
+            self.unknown(name, "name", hint)
+        else:
+            hint = f"let {name.text} = … hides it up to the end of the braces"
+            message = f"{name.text!r} is part of the language or of the file, no kept value"
+            self.report("E0222", message, name, hint=hint)
+
+    def output(self, name: ast.Name, scope: Scope) -> None:
+        """An output can be read behind its declaration, unless its name means something else."""
+        known = scope.find(name.text) or name.text in self.unit.blocks or name.text in BUILT_IN
+        if not known:
+            self.names.declare(name, scope, "output")
+
+    def default(self, name: ast.Name) -> type[Operator] | BlockValue | None:
+        """The operator or block that defaults are given for."""
+        target = self.unit.blocks.get(name.text) or OPERATORS.get(name.text)
+        self.used.add(name.text)
+        if target is None:
+            hint = meant(name.text, [*self.unit.blocks, *OPERATORS])
+            self.unknown(name, "operator or block", hint)
+        else:
+            self.unit.meanings[id(name)] = target
+        return target
+
+    def match(
+        self, signature: Signature, arguments: Sequence[ast.Argument], place: ast.Tree
+    ) -> None:
+        """The arguments of a call."""
+        try:
+            match_arguments(signature, arguments, place.span, set())
+        except Problem as problem:
+            self.unit.findings.append(problem.diagnostic)
+
+    def unknown(self, name: ast.Name, what: str, hint: str | None) -> None:
+        """A name that means nothing, unless an earlier error is to blame."""
+        if name.text not in self.unit.missing:
+            self.report("E0201", f"unknown {what} {name.text!r}", name, hint=hint)
+
+    def unused_imports(self) -> None:
+        """Imports that no item has used."""
+        for item in self.unit.tree.items:
+            for name in item.names if isinstance(item, ast.Import) else ():
+                known = {*self.unit.blocks, *self.unit.networks}
+                if name.text in known and name.text not in self.used:
+                    self.report("W0203", f"{name.text!r} is imported and never used", name)
+
+    def _hint(self, name: str, scope: Scope) -> str | None:
+        if name in self.unit.networks:
+            return "it is a network; a step is an operator or a block"
+        if name in self.labels():
+            return f"a label names an instance; to use its value later: let {name} = …"
+        if len(self.unit.findings) > limits.HINTS:
+            return None
+        seen = [known for s in scope.chain() for known in s.locals]
+        return meant(name, [*seen, *self.unit.blocks, *BUILT_IN])

@@ -68,7 +68,7 @@ def group_norm(site: Site) -> Value:
 
 
 def layer_norm(site: Site) -> Value:
-    """`layer_norm` over one axis; over all of a sample `group_norm(1)` without a scale."""
+    """`layer_norm` over the last axis."""
     x = site.value(0)
     rank = len(x.layout)
     axis = site.axis(rank, -1)

@@ -15,7 +15,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from cnndsl.decompile.program import Block, Call, Item, Join, Loop, Program, Symbol, Value, copied
+from cnndsl.decompile.program import (
+    Block,
+    Call,
+    Item,
+    Join,
+    Loop,
+    Program,
+    Symbol,
+    Value,
+    copied,
+    symbols_in,
+)
 from cnndsl.decompile.shapes import Column, Piece, Shape, Shapes, length_of
 from cnndsl.ir.operators.bases import Elementwise
 
@@ -98,18 +109,21 @@ def length(program: Program) -> int:
 class _Table:
     """The values of pieces of one shape, a row for each, and which columns vary.
 
+    Names from outside count as varying if the piece is to be `closed`, as that of a block is.
     `groups` gives for each varying column the first one that is equal to it.
     """
 
     columns: Sequence[Column]
     rows: list[list[Value]]
+    closed: bool
     groups: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.groups = {}
         first: dict[tuple[Value, ...], int] = {}
         for index, column in enumerate(zip(*self.rows, strict=True)):
-            if any(value != column[0] for value in column):
+            varies = any(value != column[0] for value in column)
+            if varies or (self.closed and symbols_in(column[0])):
                 self.groups[index] = first.setdefault(column, index)
 
     @property
@@ -189,7 +203,7 @@ class _Found:
 
     def _define(self, program: Program) -> None:
         search, width = self.search, self.width
-        table = search.table(self.block, width)
+        table = search.table(self.block, width, closed=True)
         arguments = table.arguments()
         first = self.block[0]
         symbols = table.symbolic(search.piece(first, width))
@@ -252,7 +266,7 @@ class _Search:
         sums = self.lengths[place.chain]
         return sums[place.start + width] - sums[place.start]
 
-    def table(self, places: Sequence[_Place], width: int) -> _Table:
+    def table(self, places: Sequence[_Place], width: int, *, closed: bool = False) -> _Table:
         """The values of pieces of one shape."""
         parts = self.piece(places[0], width)
         columns = [column for part in parts for column in self._shape(part).columns]
@@ -260,7 +274,7 @@ class _Search:
             [value for part in self.piece(place, width) for value in part.values()]
             for place in places
         ]
-        return _Table(columns, rows)
+        return _Table(columns, rows, closed)
 
     def _shape(self, piece: Piece) -> Shape:
         return self.shapes.known[piece.number]
@@ -291,7 +305,7 @@ class _Search:
             return None
         if not all(self._is_closed(self.piece(place, width)) for place in places):
             return None
-        table = self.table(places, width)
+        table = self.table(places, width, closed=True)
         if any(row[index] is None for row in table.rows for index in table.groups):
             return None
         body = table.body_length(sum(self._shape(part).words for part in parts))
@@ -362,7 +376,8 @@ def _is_light(call: Call) -> bool:
 def _likeliest(values: Sequence[Value]) -> tuple[Value, int]:
     """A default for the values of one argument, if there is one, and the words that are left."""
     words = sum(map(length_of, values))
-    value, count = Counter(values).most_common(1)[0]
+    fixed = Counter(value for value in values if not symbols_in(value))
+    value, count = next(iter(fixed.most_common(1)), (None, 0))
     left = 1 + words - count * length_of(value)
     return (value, left) if 2 * count > len(values) and left < words else (None, words)
 

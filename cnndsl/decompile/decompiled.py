@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from cnndsl.decompile.compress import ORDERS, Order, compress, length
+from cnndsl.decompile.compress import ORDERS, compress, length
 from cnndsl.decompile.defaults import set_defaults
 from cnndsl.decompile.names import give_names, name_outputs
 from cnndsl.decompile.normalise import normalised
@@ -20,6 +20,9 @@ from cnndsl.diagnostics import CnnError, Source
 from cnndsl.ir.graph import Graph
 from cnndsl.language.elaborate import elaborate
 from cnndsl.language.loader import choose_network, load_unit
+
+LARGE = 1000
+"""Nodes from which on the two shortest programs alone are tried."""
 
 Checked: TypeAlias = tuple[str, dict[str, str]]
 """A text, and the names of the nodes in it."""
@@ -50,20 +53,25 @@ def decompile(graph: Graph, name: str, scopes: Mapping[str, str] | None = None) 
 
 def _shortest(graph: Graph) -> Checked | None:
     """The text with the fewest words of those that make the graph."""
-    ways = [(order, unite) for unite in (False, True) for order in ORDERS]
-    found = [result for way in ways if (result := _compressed(graph, *way)) is not None]
+    programs = []
+    for unite in (False, True):
+        for order in ORDERS:
+            program = chained(graph)
+            set_defaults(program)
+            if not unite or unite_shortcuts(program):
+                compress(program, order)
+                programs.append((length(program), program))
+    programs.sort(key=lambda pair: pair[0])
+    tried = programs if len(graph) < LARGE else programs[:2]
+    found = [result for _, p in tried if (result := _simplified(p, graph)) is not None]
     return min(found, key=lambda result: result[0])[1] if found else None
 
 
-def _compressed(graph: Graph, order: Order, unite: bool) -> tuple[int, Checked] | None:
-    """A text with blocks and loops, and its words; None if it does not make the graph."""
-    program = chained(graph)
-    set_defaults(program)
-    if unite and not unite_shortcuts(program):
-        return None
-    compress(program, order)
-    words, text = length(program), _text(program)
+def _simplified(program: Program, graph: Graph) -> tuple[int, Checked] | None:
+    """The text of a program with few parameters, and its words; None if it makes another graph."""
+    words = length(program)
     try:
+        text = _text(program)
         made = _made(text, program.name)
         names = matched(graph, made)
         if names is None:

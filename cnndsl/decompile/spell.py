@@ -268,6 +268,7 @@ def _statement(node: ast.Statement) -> str:
                 d.name.text + _listed("()", map(_argument, d.arguments)) for d in node.defaults
             )
             return f"defaults {', '.join(calls)}"
+    raise TypeError(f"{node} is not written")
 
 
 def _names(names: Iterable[ast.Name | ast.Label]) -> str:
@@ -285,7 +286,7 @@ def _chain(node: ast.Chain) -> str:
 def _element(node: ast.Element) -> str:
     match node:
         case ast.Join():
-            branches = " | ".join(map(_lines, node.branches))
+            branches = " | ".join(_lines(b) for b in node.branches if isinstance(b, ast.Body))
             return f"{node.operator.text} {{ {branches} }}"
         case ast.If():
             otherwise = f" else {_braces(node.otherwise)}" if node.otherwise else ""
@@ -309,7 +310,7 @@ def _lines(body: ast.Body) -> str:
     return "\n".join(map(_statement, body.statements))
 
 
-def _expression(node: ast.Expression) -> str:
+def _expression(node: ast.Listed) -> str:
     match node:
         case ast.Name() | ast.Literal():
             return node.text
@@ -328,6 +329,7 @@ def _expression(node: ast.Expression) -> str:
             return "{} if {} else {}".format(*parts)
         case ast.Call():
             return _expression(node.callee) + _listed("()", map(_argument, node.arguments))
+    raise TypeError(f"{node} is not written")
 
 
 def _argument(node: ast.Argument) -> str:

@@ -1,16 +1,18 @@
 """Texts of graphs: each makes its graph again, is canonical, and says nothing twice."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from cnndsl.api import parse
 from cnndsl.decompile import decompile
 from cnndsl.format import format_source
 from cnndsl.ir.operators.structure import Identity
+from cnndsl.passes.pipeline import optimise
 from tests.passes.random_graphs import samples
 
 
 def rebuilt(graph, name="network"):
-    """The graph of a graph's text, compared node by node with the graph."""
+    """The text of a graph, whose graph is compared with it node by node."""
     result = decompile(graph, name)
     assert format_source(result.text) == result.text
     made = parse(result.text).graph
@@ -31,6 +33,109 @@ def rebuilt(graph, name="network"):
 
 
 @given(samples())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_graph_has_a_text(sample):
     rebuilt(sample.graph)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("resnet18", 17),
+        ("squeezenet1_1", 15),
+        ("vgg11", 12),
+        ("mobilenet_v2", 17),
+        ("googlenet", 24),
+        ("densenet_bc_cifar_L40_k12", 14),
+        ("grouped_shuffled", 12),
+        ("lenet5", 8),
+    ],
+)
+def test_texts_of_the_zoo_are_short(name, lines):
+    text = rebuilt(parse(name).graph)
+    assert sum(bool(line.strip()) for line in text.splitlines()) <= lines
+
+
+def text_of(body, blocks=""):
+    """The text that a network comes back as."""
+    source = f"{blocks}\nnetwork net {{\n    input image [8, 16, 16]\n{body}\n}}\n"
+    return rebuilt(parse(source).graph, "net")
+
+
+def test_written_by_hand_and_back():
+    text = """\
+defaults conv(bias=false)
+
+block bottleneck(filters, stride=1) {
+    add { conv(filters, 1) -> bn -> relu -> conv(filters, 3, stride=stride) -> bn -> relu
+          -> conv(4*filters, 1) -> bn
+        | if channels != 4*filters { conv(4*filters, 1, stride=stride) -> bn } } -> relu
+}
+
+network small {
+    input image [3, 32, 32]
+    conv(8, 3) -> bn -> relu
+    repeat 3 { bottleneck(8) }
+    for filters, count in [[16, 3], [32, 5], [64, 2]] {
+        bottleneck(filters, 2)
+        repeat count { bottleneck(filters) }
+    }
+    global_avgpool -> fc(10) -> softmax
+}
+"""
+    assert rebuilt(parse(text).graph, "small") == text
+
+
+def test_features_concatenated_at_once_become_a_loop():
+    layers = """
+    let a = conv(4, 3) -> relu
+    concat { image | a }
+    let b = conv(4, 3) -> relu
+    concat { image | a | b }
+    let c = conv(4, 3) -> relu
+    concat { image | a | b | c }
+    """
+    text = decompile(parse(f"network n {{ input image [8, 9, 9]\n{layers}\n}}").graph, "n").text
+    assert "repeat 3 { concat { identity | conv(4, 3) -> relu } }" in text
+
+
+def test_layers_and_values_that_are_used_again():
+    text = text_of(
+        """
+    layer step = conv(8, 3)
+    let start = relu
+    step -> relu
+    repeat 3 { add { start | step } -> relu }
+    """
+    )
+    assert text.count("layer") == 1
+    assert "repeat 2 { relu -> shared -> add { x | identity } }" in text
+
+
+def test_names_of_the_graph_that_the_language_cannot_read():
+    graph = parse("network n { input image [3, 8, 8]\n conv(4, 3) -> relu }").graph
+    graph.outputs = {"out/1:0": graph.outputs["output"], "relu": "conv1"}
+    result = decompile(graph, "2 networks")
+    made = parse(result.text).graph
+    assert made.name == "_2_networks"
+    assert list(made.outputs) == ["relu2", "out_1_0"]
+
+
+def test_open_sizes_and_auxiliary_outputs():
+    text = """
+    network n {
+        input image [3, H, W]
+        input other [3, H, W]
+        conv(4, 3) -> relu
+        auxiliary head(weight=0.5) = global_avgpool -> fc(2)
+        add { identity | image -> conv(4, 1) }
+        output a = global_maxpool
+    }
+    """
+    assert "[3, H, W]" in rebuilt(parse(text).graph)
+
+
+def test_operators_that_passes_have_fused_have_no_text():
+    graph = parse("network n { input image [3, 8, 8]\n conv(4, 3) -> bn -> relu }").graph
+    with pytest.raises(ValueError, match="fused"):
+        decompile(optimise(graph)[0], "n")

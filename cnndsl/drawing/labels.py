@@ -20,9 +20,11 @@ def family(op: Operator) -> str:
 
 def block_label(block: Block) -> str:
     """The instance as the language writes it, `name: block`; just the name where it tells all."""
-    if not block.kind or block.name.startswith(block.kind):
-        return block.name
-    return f"{block.name}: {block.kind}"
+    name, again, _ = block.name.partition("@")
+    shown = f"{name} (its weights again)" if again else name
+    if not block.kind or name.startswith(block.kind):
+        return shown
+    return f"{shown}: {block.kind}"
 
 
 def leaf_label(leaf: Leaf) -> str:
@@ -30,8 +32,10 @@ def leaf_label(leaf: Leaf) -> str:
     op, label = leaf.node.op, operator_label(leaf.node.op)
     if op.operands == 0:
         return f"{op.name} {leaf.name}"
-    given = leaf.name.rstrip("0123456789") not in BY_NAME
-    return f"{leaf.name}: {label}" if given else label
+    name, again, _ = leaf.name.partition("@")
+    if again:
+        return f"{name} (its weights again): {label}"
+    return f"{name}: {label}" if name.rstrip("0123456789") not in BY_NAME else label
 
 
 def tooltip(part: Block | Leaf) -> str:

@@ -28,6 +28,8 @@ SHORT = 24
 PADDING = 14
 GAP_X = 22
 GAP_Y = 26
+STEEP, TALLEST_GAP = 1 / 8, 160
+"""Height of a gap between layers for each pixel that an edge goes sideways there, and at most."""
 HEADER = 28
 LINE_HEIGHT = 17
 LANE = 6
@@ -117,10 +119,11 @@ class _Layers:
         ports = [x * scale - left for (kind, _), x in units.items() if kind == "top"]
         label, missing = _label(self.box, ports, right - left)
         shift = PADDING + missing - left
-        bands, height = self._bands()
+        xs = {vertex: unit * scale + shift for vertex, unit in units.items()}
+        lanes = {e: [unit * scale + shift for unit in passed] for e, passed in bends.items()}
+        bands, height = self._bands(self._gaps(xs, lanes))
         placed = Placed(self.box, right - left + missing + 2 * PADDING, height, label=label)
-        for (kind, name), unit in units.items():
-            x = unit * scale + shift
+        for (kind, name), x in xs.items():
             if kind == "box":
                 child = self.children[name]
                 top, bottom = bands[self.layers[kind, name]]
@@ -128,8 +131,7 @@ class _Layers:
                 placed.children.append(child)
             else:
                 (placed.tops if kind == "top" else placed.bottoms)[name] = x
-        for edge, xs in bends.items():
-            lane = [unit * scale + shift for unit in xs]
+        for edge, lane in lanes.items():
             arrow = edge.target is not None and not self.children[edge.target].children
             placed.routes.append((self._route(edge, placed, bands, lane), arrow))
         return placed
@@ -165,7 +167,24 @@ class _Layers:
                 slots.setdefault(layer, []).append(_Slot(unit, LANE, LANE))
         return slots
 
-    def _bands(self) -> tuple[dict[int, tuple[float, float]], float]:
+    def _gaps(self, xs: dict[Vertex, float], lanes: dict[Edge, list[float]]) -> dict[int, float]:
+        """The height of the gap below each layer: edges that go far sideways lie apart there."""
+        farthest: dict[int, float] = {}
+        for edge, (source, target) in self.ends.items():
+            start, end = xs[source], xs[target]
+            if source[0] == "box":
+                child = self.children[source[1]]
+                start += child.bottom(edge.value) - child.axis
+            if target[0] == "box":
+                child = self.children[target[1]]
+                end += child.top(edge.value) - child.axis
+            for layer, (a, b) in enumerate(
+                itertools.pairwise([start, *lanes[edge], end]), self.layers[source]
+            ):
+                farthest[layer] = max(farthest.get(layer, 0.0), abs(b - a))
+        return {n: round(min(max(GAP_Y, STEEP * far), TALLEST_GAP)) for n, far in farthest.items()}
+
+    def _bands(self, gaps: dict[int, float]) -> tuple[dict[int, tuple[float, float]], float]:
         """Top and bottom of each layer, and the height of the box."""
         tallest = dict.fromkeys(sorted(set(self.layers.values())), 0.0)
         for (kind, name), layer in self.layers.items():
@@ -174,12 +193,13 @@ class _Layers:
         tops = any(kind == "top" for kind, _ in self.vertices)
         headroom = PADDING if not self.box.key else HEADER + (GAP_Y if self.fans_out else 0)
         y = float(headroom - GAP_Y if tops else headroom)
-        bands = {}
+        bands, gap = {}, 0.0
         for layer, extent in tallest.items():
             bands[layer] = (y, y + extent)
-            y += extent + GAP_Y
+            gap = gaps.get(layer, GAP_Y)
+            y += extent + gap
         ports_below = any(kind == "bottom" for kind, _ in self.vertices)
-        return bands, y - GAP_Y + (0 if ports_below else PADDING)
+        return bands, y - gap + (0 if ports_below else PADDING)
 
     def _route(
         self, edge: Edge, placed: Placed, bands: dict[int, tuple[float, float]], lane: list[float]

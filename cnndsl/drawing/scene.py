@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
 from cnndsl.drawing.labels import block_label, family, leaf_label, tooltip
@@ -89,9 +88,32 @@ def _open_block(graph: Graph, block: Block, depth: int) -> Box:
     if depth > 1:
         box.children = [_box(graph, child, depth - 1) for child in block.children]
     else:
-        runs = groupby(block.children, key=_sort)
-        box.children = [_closed(graph, list(run)) for _, run in runs]
+        runs: list[list[Block | Leaf]] = []
+        for part in block.children:
+            if runs and _continues(graph, runs[-1], part):
+                runs[-1].append(part)
+            else:
+                runs.append([part])
+        box.children = [_closed(graph, run) for run in runs]
     return box
+
+
+def _continues(graph: Graph, run: Sequence[Block | Leaf], part: Block | Leaf) -> bool:
+    """Whether a part is drawn as one with those before: equal blocks, in series or in parallel."""
+    if _sort(run[-1]) != _sort(part):
+        return False
+    (before, after), (reads, read_by) = _around(graph, run[-1]), _around(graph, part)
+    last = {node.name for node in run[-1].nodes()}
+    return reads <= last or (before == reads and after == read_by)
+
+
+def _around(graph: Graph, part: Block | Leaf) -> tuple[set[str], set[str]]:
+    """The nodes outside of a part that it reads, and those that read it."""
+    inside = {node.name for node in part.nodes()}
+    nodes = list(part.nodes())
+    reads = {producer.name for node in nodes for producer in graph.producers(node)}
+    read_by = {reader.name for node in nodes for reader, _ in graph.consumers(node)}
+    return reads - inside, read_by - inside
 
 
 def _sort(part: Block | Leaf) -> tuple[str, ...]:

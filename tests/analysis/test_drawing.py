@@ -1,6 +1,7 @@
 import itertools
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
 
 import cnndsl
@@ -173,3 +174,61 @@ def test_dot_has_every_node_and_edge_and_escapes_text():
     assert 'subgraph "cluster part" {' in text
     assert text.count("{") == text.count("}")
     assert '"image" -> "part."' in dot(graph, 1).decode()
+
+
+EXCHANGE = """
+block branch(width) { conv(width, 3) -> relu -> conv(width, 3) }
+network exchange {
+    input image [4, 16, 16]
+    let a = image -> a: branch(4)
+    let b = image -> b: branch(4)
+    let c = image -> c: branch(4)
+    let d = image -> d: branch(4)
+    let p = add { a | b -> pb: branch(4) | c -> pc: branch(4) | d -> pd: branch(4) }
+    let q = add { a -> qa: branch(4) | b | c -> qc: branch(4) | d -> qd: branch(4) }
+    let r = add { a -> ra: branch(4) | b -> rb: branch(4) | c | d -> rd: branch(4) }
+    add { p | q | r }
+}
+"""
+
+
+def curves(points):
+    """x and y along each curve of a route between layers, whose controls are halfway down."""
+    t = np.linspace(0, 1, 101)
+    for (x0, y0), (x1, y1) in zip(points[1::2], points[2::2], strict=False):
+        if x0 != x1:
+            x = x0 + (x1 - x0) * t * t * (3 - 2 * t)
+            yield x, y0 + (y1 - y0) * (1.5 * t * (1 - t) + t**3)
+
+
+def share_on(first, second):
+    """How much of a curve lies within 1.5 pixels above or below another one."""
+    (x, y), (u, v) = first, second
+    u, v = (u, v) if u[0] < u[-1] else (u[::-1], v[::-1])
+    within = (u[0] < x) & (x < u[-1])
+    return np.mean(within & (np.abs(y - np.interp(x, u, v)) < 1.5))
+
+
+def test_edges_between_other_boxes_do_not_lie_on_each_other():
+    placed = lay_out(scene(cnndsl.parse(EXCHANGE).graph, 1))
+    routes = dict(zip(placed.box.edges, (points for points, _ in placed.routes), strict=True))
+    for (e, first), (f, second) in itertools.combinations(routes.items(), 2):
+        if e.value != f.value and e.target != f.target:
+            for pair in itertools.product(curves(first), curves(second)):
+                assert share_on(*pair) < 0.07, (e, f)
+
+
+def test_boxes_that_share_weights_say_so():
+    text = """
+block tower { conv(8, 3) -> relu }
+network twins {
+    input left [4, 8, 8]
+    input right [4, 8, 8]
+    layer twin = tower
+    let a = left -> twin
+    let b = right -> twin
+    add { a | b }
+}
+"""
+    words = texts(ElementTree.fromstring(svg(cnndsl.parse(text).graph)))
+    assert {"twin: tower", "twin (its weights again): tower"} <= set(words)

@@ -20,6 +20,7 @@ from cnndsl.ir.operators import (
     MaxPool,
     Mul,
     Relu,
+    Resize,
     Subsample,
     Upsample,
 )
@@ -142,6 +143,16 @@ def test_enlarging_divides_the_stride():
     overlapping = put(graph, "overlapping", ConvTranspose(1, (4,), (2,)), x)
     assert last_field(graph, exact)[0] == 1
     assert last_field(graph, overlapping)[0] == 2
+
+
+def test_interpolation_reads_two_positions():
+    graph, x = start((1, 8))
+    linear = put(graph, "linear", Resize(size=(16,), mode="linear"), x)
+    nearest = put(graph, "nearest", Resize(factor=(2.0,)), x)
+    huge = put(graph, "huge", Resize(size=(10**9,)), x)
+    assert last_field(graph, linear)[:2] == (2, 0.5)
+    assert last_field(graph, nearest)[:2] == (1, 0.5)
+    assert receptive_fields(graph)[huge.name] is None
 
 
 def test_a_vector_and_what_it_gates_see_everything():

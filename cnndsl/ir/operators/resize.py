@@ -16,6 +16,9 @@ from cnndsl.ir.operator import POINT, OperatorError, Reads, Sign, Window, Window
 from cnndsl.ir.operators.bases import Channelwise, Spatial
 from cnndsl.ir.types import TensorType
 
+LONGEST = 2**16
+"""Results of an axis that are looked at one by one to find what they read."""
+
 Taps = tuple[tuple[tuple[int, float], ...], ...]
 """For each result of an axis the positions that it reads, and their weights."""
 
@@ -95,11 +98,11 @@ class Resize(Spatial, Channelwise):
         return self.size == x.spatial if self.factor is None else set(self.factor) == {1.0}
 
     def windows(self, inputs: Sequence[TensorType]) -> Windows:
-        """The positions of the taps; for open sizes all."""
+        """The positions of the taps; all where sizes are open, or too large to look at each."""
         (x,) = inputs
-        if x.is_open:
+        sizes = () if x.is_open else self.output_type(inputs).sizes[1:]
+        if not sizes or max(sizes) > LONGEST:
             return None
-        sizes = self.output_type(inputs).sizes[1:]
         return tuple(
             _window(self.taps(axis, n, results), n, results)
             for axis, (n, results) in enumerate(zip(x.sizes[1:], sizes, strict=True))
@@ -166,7 +169,7 @@ def _keys(distance: float, a: float) -> float:
 
 
 def _window(taps: Taps, n: int, results: int) -> Window:
-    """A window of steps of n/results positions that holds those of all taps."""
-    low = min(p * results - j * n for j, own in enumerate(taps) for p, _ in own)
+    """The narrowest window of steps of n/results positions that holds those of all taps."""
+    low = min(p * results + results - 1 - j * n for j, own in enumerate(taps) for p, _ in own)
     high = max(p * results - j * n for j, own in enumerate(taps) for p, _ in own)
-    return POINT if (n, low, high) == (results, 0, 0) else Window(n, low, high, results)
+    return POINT if (n, low, high) == (results, n - 1, 0) else Window(n, low, high, results)

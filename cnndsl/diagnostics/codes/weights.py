@@ -58,7 +58,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0413": Entry(
         "no rules for this network",
-        "No rename rules are known from this framework to the network.",
+        "The zoo has no rename rules from this framework that explain any name. `--from auto`\n"
+        "needs none.",
     ),
     "E0414": Entry(
         "layers differ",
@@ -67,8 +68,9 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0415": Entry(
         "layers cannot be told apart",
-        "Several layers have the same shape and their order does not tell which is which.\n"
-        "Write rename rules for `--weights-map`.",
+        "Several layers have the same shape, and neither names nor structure tell which is\n"
+        "which. `--draft FILE` writes rename rules in which doubtful lines have a question\n"
+        "mark and what else they could be. Correct them and give them as `--weights-map`.",
     ),
     "E0416": Entry(
         "weights do not fit into memory",
@@ -78,5 +80,9 @@ ENTRIES: dict[str, Entry] = {
         "weights cannot be replaced",
         "An `.onnx` file holds what the optimiser made of the weights, not how. Only in the\n"
         "process that compiled it can the module take others. Compile the network anew.",
+    ),
+    "E0418": Entry(
+        "h5py is missing",
+        "Files of Keras are HDF5, which is read with h5py: `pip install 'cnndsl[keras]'`.",
     ),
 }

@@ -5,6 +5,7 @@
     depthwise_kernel  [*kernel, channels, multiplier]  weight [channels*multiplier, 1, *kernel]
     gamma, beta                                        weight, bias
     moving_mean, moving_variance                       running_mean, running_var
+    alpha             [1, ..., channels]               weight [channels]
 
 The kernels of transposed convolutions, [*kernel, filters, channels], follow the first rule too.
 A separable convolution becomes two layers, `depthwise` and `pointwise`; a normalisation without
@@ -32,6 +33,7 @@ ROLES = {
     "beta": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
+    "alpha": "weight",
 }
 PARTS = {"depthwise_kernel": "depthwise.weight", "pointwise_kernel": "pointwise.weight"}
 """Roles of separable convolutions, as parts of their own."""
@@ -81,7 +83,7 @@ def _channels_first(layer: str, role: str, array: Array) -> Array:
         return front.reshape(channels * multiplier, 1, *kernel)
     if role in ("kernel", "pointwise_kernel") and array.ndim >= 2:
         return np.moveaxis(array, (-1, -2), (0, 1))
-    return array
+    return array.reshape(-1) if role == "alpha" and array.size == array.shape[-1] else array
 
 
 def _is_depthwise(layer: str, role: str) -> bool:

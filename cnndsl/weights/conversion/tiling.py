@@ -22,6 +22,7 @@ Item: TypeAlias = tuple[tuple[str, ...], int]
 Placed: TypeAlias = tuple["Scope", int]
 
 MAX_STEPS = 20_000
+STEPS_PER_LAYER = 30
 MAX_SOLUTIONS = 64
 MAX_ARRANGEMENTS = 256
 
@@ -274,7 +275,7 @@ class Tiler:
             if offsets[index] >= 0:
                 continue
             self.steps += 1
-            if self.steps > MAX_STEPS:
+            if self.steps > MAX_STEPS + STEPS_PER_LAYER * len(self.wanted):
                 raise TooManyError
             fits = all(
                 self._can_be(s.children[index], origin + place - start) for s, origin in modules

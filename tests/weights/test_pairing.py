@@ -1,0 +1,94 @@
+"""Foreign names for networks of the zoo: the exact pairing or none, whatever the file's order."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import cnndsl
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.weights.conversion.layers import Layer, layers_of
+from cnndsl.weights.conversion.match import match
+from tests.weights.foreign import SCHEMES, numbered_members, renamed_words
+
+NETWORKS = [
+    "alexnet_grouped",
+    "googlenet",
+    "grouped_shuffled",
+    "resnet18",
+    "squeezenet1_1",
+    "unet",
+    "vgg16_bn",
+]
+"""`tests/extra` has the whole zoo."""
+
+
+def graph_and_layers(text: str) -> tuple[Graph, list[Layer]]:
+    network = cnndsl.parse(text)
+    graph = network.declared or network.graph
+    return graph, layers_of((name, p.shape) for name, p in graph.parameters().items())
+
+
+def paired(graph: Graph, layers: list[Layer], names: dict[str, str]) -> dict[str, str] | None:
+    """By layer the name that was paired with it, for a shuffled file."""
+    given = [Layer(f"{names[layer.name]}.", layer.shapes) for layer in layers]
+    random.Random(len(given)).shuffle(given)
+    try:
+        return {target.name: source.name for source, target in match(given, graph)}
+    except CnnError:
+        return None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_foreign_names_are_paired_exactly_or_not_at_all(name):
+    graph, layers = graph_and_layers(name)
+    for scheme in SCHEMES:
+        names = scheme(layers)
+        found = paired(graph, layers, names)
+        assert found in (names, None), scheme.__name__
+        assert found or scheme not in (renamed_words, numbered_members), scheme.__name__
+
+
+ONE = """
+network one {
+    input image [4, 8, 8]
+    add { conv(4, 1) -> relu -> conv(4, 3) -> relu -> out: conv(16, 1) | shortcut: conv(16, 1) }
+    global_avgpool -> fc(2)
+}
+"""
+
+
+@pytest.mark.parametrize("word", ["downsample", "identity_conv", "proj", "skip"])
+def test_words_tell_a_projection_from_what_it_is_added_to(word):
+    graph, layers = graph_and_layers(ONE)
+    names = {"conv1": "a", "conv2": "b", "out": "c", "shortcut": word, "fc1": "last"}
+    assert paired(graph, layers, names) == names
+
+
+def test_without_such_words_a_projection_is_not_guessed():
+    graph, layers = graph_and_layers(ONE)
+    names = {"conv1": "a", "conv2": "b", "out": "c", "shortcut": "d", "fc1": "last"}
+    assert paired(graph, layers, names) is None
+
+
+def test_branches_that_are_alike_may_change_places():
+    """The sum of two convolutions of one map is the same whichever is which."""
+    text = "network sum {\n input image [2, 4, 4]\n add { l: conv(3, 3) | r: conv(3, 3) }\n}\n"
+    graph, layers = graph_and_layers(text)
+    assert paired(graph, layers, {"l": "x", "r": "y"}) is not None
+    text = text.replace("r: conv(3, 3)", "r: conv(3, 3) -> relu")
+    graph, layers = graph_and_layers(text)
+    assert paired(graph, layers, {"l": "x", "r": "y"}) is None
+
+
+def test_lists_that_are_called_from_elsewhere_are_not_taken_for_sequences():
+    """`body` may be a list of which the second member runs last."""
+    text = (
+        "network chain {\n input image [3, 8, 8]\n"
+        " conv(4, 3) -> relu -> conv(4, 3) -> relu -> conv(4, 3)\n}\n"
+    )
+    graph, layers = graph_and_layers(text)
+    names = {"conv1": "body.0", "conv2": "extra", "conv3": "body.1"}
+    assert paired(graph, layers, names) is None

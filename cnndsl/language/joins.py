@@ -16,8 +16,8 @@ def operands(
 ) -> list[Node | Poison]:
     """The values of all branches in order; one with several results brings them all.
 
-    There may be one alone where a loop or a list makes the branches. Raises Problem if there is
-    none, or if the only branch is written as such.
+    There may be one alone where a loop or a list makes the branches, and the join takes any number:
+    it is left as it is. Raises Problem if there are none, too few, or too many.
     """
     span = join.operator.span
     found: list[Node | Poison] = []
@@ -31,6 +31,10 @@ def operands(
         what = "joins two or more branches" if found else "has nothing to join: the list is empty"
         hint = f"{operator.name} {{ identity | … }}"
         raise Problem("E0206", f"{operator.name} {what}", span, hint=hint)
+    takes = operator().takes
+    if not takes(len(found)) and not (len(found) == 1 and takes(3)):
+        count = "one value" if len(found) == 1 else f"{len(found)} values"
+        raise Problem("E0206", f"{operator.name} cannot join {count}", span)
     return found
 
 

@@ -138,7 +138,7 @@ def channel_max(op: ChannelMax, inputs: list[Array], params: dict[str, Array]) -
 def argmax(op: ArgMax, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Number of the largest on axis 1, which stays."""
     (x,) = inputs
-    return x.argmax(1, keepdims=True).astype(x.dtype)
+    return np.asarray(x.argmax(1, keepdims=True), x.dtype)
 
 
 def channel_mean(op: ChannelMean, inputs: list[Array], params: dict[str, Array]) -> Array:

@@ -66,6 +66,7 @@ def _sees_borders(graph: Graph, node: Node) -> bool:
     """Whether a position of a result depends on where the map ends."""
     pads = getattr(node.op, "pads", ())
     ends = any(map(any, pads)) or getattr(node.op, "ceil", False)
-    others = (x.spatial != node.type.spatial for x in graph.input_types(node))
-    whole = isinstance(node.op, Join) and any(others)
+    types = graph.input_types(node)
+    whole = isinstance(node.op, Join) and any(x.spatial != node.type.spatial for x in types)
+    whole |= bool(types and node.type.rank) and node.op.windows(types) is None
     return bool(ends or whole or isinstance(node.op, ConvTranspose | Crop | Resize))

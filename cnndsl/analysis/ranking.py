@@ -8,6 +8,7 @@ from cnndsl.ir.operators import (
     Flatten,
     Identity,
     LeakyRelu,
+    LogSoftmax,
     Relu,
     Relu6,
     Scale,
@@ -16,7 +17,9 @@ from cnndsl.ir.operators import (
     Tanh,
 )
 
-KEEP_ORDER = (Dropout, Flatten, Identity, LeakyRelu, Relu, Relu6, Sigmoid, Softmax, Tanh)
+KEEP_ORDER = (
+    *(Dropout, Flatten, Identity, LeakyRelu, LogSoftmax, Relu, Relu6, Sigmoid, Softmax, Tanh),
+)
 """Operators behind which the order of the channels is what it was."""
 
 

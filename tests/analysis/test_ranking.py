@@ -13,6 +13,7 @@ from cnndsl.analysis.ranking import smaller_is_better
     [
         ("rbf(5)", True),
         ("rbf(5) -> dropout -> softmax", True),
+        ("rbf(5) -> log_softmax", True),
         ("rbf(5) -> scale(-1) -> softmax", False),
         ("rbf(5) -> scale(-1) -> scale(-0.5, 3)", True),
         ("rbf(5) -> fc(5)", False),

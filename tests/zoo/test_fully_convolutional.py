@@ -79,6 +79,9 @@ def test_cells_are_the_results_of_the_crops(text, port, large, step, cells, targ
         (("maxpool(2)", "maxpool(3, pad=1, stride=2)"), ("maxpool1",)),
         (("-> lrn", "-> mul { identity | global_avgpool -> sigmoid }"), ("mul1",)),
         (("-> relu -> lrn", "-> conv_transpose(8, 3) -> lrn"), ("conv_transpose1",)),
+        (("-> lrn", "-> layer_norm"), ()),
+        (("-> lrn", "-> instance_norm"), ("instance_norm1",)),
+        (("-> lrn", "-> group_norm(2)"), ("group_norm1",)),
     ],
 )
 def test_what_sees_the_borders_of_crops_is_named(change, unlike):

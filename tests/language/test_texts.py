@@ -45,6 +45,8 @@ def fractalnet(columns: int) -> int:
         ("fractalnet", {}, 8, fractalnet(4)),
         ("fractalnet", {"columns": 1}, 8, fractalnet(1)),
         ("fractalnet", {"columns": 6}, 8, fractalnet(6)),
+        ("espcn", {}, 5, (25 + 1) * 64 + (9 * 64 + 1) * 32 + (9 * 32 + 1) * 9),
+        ("style", {}, 11, 1_679_235),  # PyTorch's fast_neural_style
         # timm's hrnet_w18_small
         ("hrnet_w18_small", {}, 40, 13_187_464),
         # torchvision's deeplabv3_resnet50, less its body and the auxiliary head

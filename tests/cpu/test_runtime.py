@@ -353,6 +353,13 @@ def test_no_room_for_object_code_is_an_error(monkeypatch: pytest.MonkeyPatch, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_compiler_works_where_there_is_room(monkeypatch: pytest.MonkeyPatch):
+    """Python passes over a folder of temporary files that cannot be written; so has `cc`."""
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.gettempdir())
+    monkeypatch.setenv("TMPDIR", "/proc")
+    assert cnndsl.compile(TEXT, "cpu", seed=0)(IMAGE).shape
+
+
 def test_a_compilation_that_is_told_to_end_leaves_nothing(tmp_path: Path):
     folder, network = tmp_path / "temporary", tmp_path / "net.cnn"
     folder.mkdir()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,9 +62,11 @@ def link(objects: Sequence[Path], library: Path) -> None:
 
 
 def _call_compiler(arguments: Sequence[str], text: str = "") -> None:
-    command = ["cc", *arguments]
+    command, place = ["cc", *arguments], {**os.environ, "TMPDIR": tempfile.gettempdir()}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, input=text)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, input=text, env=place
+        )
     except OSError:
         raise CnnError.of(
             "E0721", "no C compiler to link the module with", hint="install gcc or clang as `cc`"

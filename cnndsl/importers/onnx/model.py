@@ -98,7 +98,7 @@ def _opset(proto: ModelProto) -> int:
             f"the model has the operator set {version}; {OLDEST_OPSET} to {NEWEST_OPSET} are read",
             "export it again, or convert it with onnx.version_converter",
         )
-    return version
+    return int(version)
 
 
 def _inlined(proto: ModelProto) -> ModelProto:

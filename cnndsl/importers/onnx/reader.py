@@ -75,7 +75,9 @@ class Reader:
         given = self._shapes.pop(name, None)
         if given is not None and len(given) != len(sizes):
             raise CnnError.of("E0604", f"the input {name!r} has {len(sizes)} axes")
-        dims = given or tuple(_open(name, axis, declared.shape[axis]) for axis in order[1:])
+        dims: tuple[Dim, ...] = given or tuple(
+            _open(name, axis, declared.shape[axis]) for axis in order[1:]
+        )
         if isinstance(dims[0], OpenDim):
             raise unsupported(
                 f"the number of its channels, {dims[0]}, is open",

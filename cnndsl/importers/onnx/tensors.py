@@ -15,7 +15,7 @@ from cnndsl.importers.onnx.refusal import Refusal, damaged
 
 Array: TypeAlias = NDArray[Any]
 
-FORMATS = {
+FORMATS: dict[int, str] = {
     TensorProto.FLOAT: "float32",
     TensorProto.DOUBLE: "float64",
     TensorProto.FLOAT16: "float16",
@@ -32,7 +32,12 @@ FORMATS = {
 }
 """Formats of numbers that are read, by numpy's names."""
 
-FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+FLOATS: tuple[int, ...] = (
+    TensorProto.FLOAT,
+    TensorProto.DOUBLE,
+    TensorProto.FLOAT16,
+    TensorProto.BFLOAT16,
+)
 
 ELEMENTS = 2**31
 """Numbers of one array."""

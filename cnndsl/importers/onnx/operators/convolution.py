@@ -44,8 +44,8 @@ def conv(site: Site) -> Value:
     vector = site.builder.vector(x)
     if vector and set(kernel) == {1} and groups == 1 and not _pads(pad):
         flat = Weight(given.array.reshape(filters, -1), given.origin)
-        op = FullyConnected(filters, bias="bias" in weights)
-        node = site.add(op, vector, weights={**weights, "weight": flat})
+        layer = FullyConnected(filters, bias="bias" in weights)
+        node = site.add(layer, vector, weights={**weights, "weight": flat})
         return site.result(node).moved((*natural(node.type.shape), *((),) * rank))
     node, pad = padded_map(site, x, pad, 0.0)
     strides, dilations = site.sizes("strides", rank), site.sizes("dilations", rank)

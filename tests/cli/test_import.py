@@ -91,7 +91,9 @@ def test_all_that_is_not_read_is_told_at_once(call, tmp_path):
     text = """(float[N,3,8,8] x) => (float[] y) {
         a = Erf (x)
         b = Det (a)
-        c = NonZero (b)
+        n = NonZero (b)
+        d = Det (n)
+        c = Det (d)
         y = Relu (c)
     }"""
     saved(model(text), tmp_path)
@@ -101,3 +103,4 @@ def test_all_that_is_not_read_is_told_at_once(call, tmp_path):
         "error[E0802]",
         "error[E0802]",
     ]
+    assert "the same of 2 more: Det 'of d', Det 'of c'" in done.out

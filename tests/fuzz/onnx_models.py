@@ -26,7 +26,10 @@ LARGEST = 1e6
 """Weights, and elements of an input, that can still be compared."""
 LONG_SUMS = 1e-3
 """Largest relative error: padding may be so long that float32 sums of it lose digits."""
-KINDS = ("Relu", "Conv", "Reshape", "Gemm", "Concat", "Transpose", "Pad", "Slice", "Gather", "Loop")
+KINDS = (
+    *("Relu", "Conv", "Reshape", "Gemm", "Concat", "Transpose", "Pad", "Slice", "Gather", "Loop"),
+    *("Resize", "Softmax", "MatMul", "Pow", "Max", "Div", "LayerNormalization", "SpaceToDepth"),
+)
 NUMBERS = (0, 1, -1, 2, 7, 2**31, 2**62, -(2**63))
 
 
@@ -61,6 +64,20 @@ def seeds() -> list[ModelProto]:
         m = Clip (l, low, high)
         y = Softmax <axis = 1> (m)
     }"""
+    third = """(float[N,8,6,4] x) => (float[] y, float[] z) {
+        r = Resize <mode = "linear"> (x, , , size)
+        s = Slice (r, one, seven, two, two)
+        g = Gather <axis = 1> (s, places)
+        p = Pad <mode = "reflect"> (g, pads)
+        n = InstanceNormalization (p, w, w)
+        d = DepthToSpace <blocksize = 2> (x)
+        t = Transpose <perm = [0, 2, 3, 1]> (d)
+        l = LayerNormalization (t, v, v)
+        m = Softmax <axis = 2> (l)
+        y = Reshape (m, flat)
+        q = Sub (n, factor)
+        z = Clip (q, low)
+    }"""
     import numpy as np
 
     whole = lambda *n: np.asarray(n, np.int64)  # noqa: E731
@@ -76,6 +93,20 @@ def seeds() -> list[ModelProto]:
             one=np.float32(1),
             half=np.float32(0.5),
             f=numbers(5, 6),
+        ),
+        model(
+            third,
+            size=whole(2, 8, 9, 8),
+            one=whole(1),
+            two=whole(2),
+            seven=whole(7),
+            places=whole(3, 4, 0),
+            pads=whole(0, 0, 1, 1, 0, 0, 0, 1),
+            w=numbers(3),
+            v=numbers(2),
+            flat=whole(0, 24, 8),
+            factor=numbers(3, 1, 1),
+            low=np.float32(0),
         ),
         model(
             second,

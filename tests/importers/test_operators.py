@@ -201,6 +201,8 @@ NORMALISATION = [
         s=numbers(4),
     ),
     case("y = LpNormalization <axis=1, p=2> (x)", "l2_normalise"),
+    case("y = BatchNormalization <epsilon=0.0> (x, s, s, s, s)", "!E0803", s=abs(numbers(4))),
+    case("y = LRN <size=4> (x)", "!E0803"),
     case("y = LRN <size=3, alpha=0.2, beta=0.6, bias=1.5> (x)", "lrn"),
 ]
 

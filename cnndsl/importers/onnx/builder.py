@@ -19,6 +19,7 @@ from cnndsl.importers.onnx.moves import moves
 from cnndsl.importers.onnx.names import Names
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.values import Array, Value
+from cnndsl.ir.attributes import AttributeValueError, attribute_kinds, build
 from cnndsl.ir.expressions import Constant, Expression, Parameter
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator, OperatorError
@@ -85,10 +86,15 @@ class Builder:
         given = weights or {}
         types = [operand.type for operand in operands]
         try:
-            part = Part.of(op, types)
+            checked = build(
+                type(op), {name: getattr(op, name) for name in attribute_kinds(type(op))}
+            )
+            part = Part.of(checked, types)
             specs = part.op.parameters(types)
         except OperatorError as error:
             raise Refusal(error.code, error.message, error.hint) from None
+        except AttributeValueError as error:
+            raise unsupported(f"{op.name} takes no such numbers: {error}") from None
         for role, spec in specs.items():
             shape = given[role].array.shape
             if shape != spec.shape:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NoReturn
 
-from cnndsl.diagnostics import CnnError, Diagnostic
+from cnndsl.diagnostics import CnnError, Diagnostic, Note
 from cnndsl.importers.onnx.builder import Builder
 from cnndsl.importers.onnx.folding import folded
 from cnndsl.importers.onnx.layout import natural, permuted
@@ -19,6 +20,9 @@ from cnndsl.importers.onnx.tensors import FLOATS, FORMATS
 from cnndsl.importers.onnx.values import Known, Tensor, Value
 from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.operators import Identity, Input
+
+SHOWN = 5
+"""Nodes named beside the first with the same finding."""
 
 
 class Reader:
@@ -47,7 +51,7 @@ class Reader:
             with self._blaming(f"the output {name!r}"):
                 self._output(name)
         if self.findings:
-            raise CnnError(self.findings)
+            raise CnnError(merged(self.findings))
         return self.builder
 
     @contextmanager
@@ -141,6 +145,23 @@ class Reader:
         if not name or name in self.tensors:
             return self.tensors.get(name)
         return Known(self.model.tensors[name], name)
+
+
+def merged(findings: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Findings that differ in the node alone as one, with notes on the other nodes."""
+    groups: dict[tuple[str, str], list[Diagnostic]] = {}
+    for found in findings:
+        place, _, reason = found.message.partition(": ")
+        groups.setdefault((place.partition(" ")[0], reason), []).append(found)
+    return [_with_others(*group) for group in groups.values()]
+
+
+def _with_others(first: Diagnostic, *others: Diagnostic) -> Diagnostic:
+    if not others:
+        return first
+    places = [other.message.partition(": ")[0] for other in others]
+    shown = ", ".join(places[:SHOWN]) + (", …" if len(places) > SHOWN else "")
+    return replace(first, notes=(Note(f"the same of {len(places)} more: {shown}"),))
 
 
 def _open(name: str, axis: int, size: int | str) -> Dim:

@@ -219,10 +219,14 @@ class Builder:
     def _compute(self, function: Function, node: Node, label: str) -> Node:
         kind, arguments = function.kind, function.arguments
         found = kind if arguments == (X,) and isinstance(kind, Operator) else None
-        found = found or activation_of(function) or _clamp(function)
-        if found:
-            inner = X if not isinstance(found, Clamp | Relu6) else _clamped(function)
-            return self.add(found, [self._computed(inner, node, f"{label}_in")], label)
+        if op := found or activation_of(function):
+            return self.add(op, [node], label)
+        low, high, inner = _limits(function)
+        if inner is not function and (low, high) != (0.0, FLOAT_MAX):
+            operand = self._computed(inner, node, f"{label}_in")
+            return self.add(
+                Relu6() if (low, high) == (0, 6) else Clamp(low, high), [operand], label
+            )
         inner, factor, shift = affine(function)
         if inner is not function:
             operand = self._computed(inner, node, f"{label}_in")
@@ -243,18 +247,6 @@ class Builder:
             raise Refusal("E0802", f"there is nothing in cnndsl for this use of {kind!r}")
         operands = [self._computed(a, node, f"{label}_{i}") for i, a in enumerate(functions)]
         return self.add(op(), operands, label)
-
-
-def _clamp(function: Function) -> Operator | None:
-    """A clamp, if the function is one on both sides or one."""
-    low, high, inner = _limits(function)
-    if inner is function or (low, high) == (0.0, FLOAT_MAX):
-        return None
-    return Relu6() if (low, high) == (0, 6) else Clamp(low, high)
-
-
-def _clamped(function: Function) -> Function:
-    return _limits(function)[2]
 
 
 def _limits(function: Function) -> tuple[float, float, Function]:

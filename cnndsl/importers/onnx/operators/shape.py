@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from cnndsl.importers.onnx.folding import slice_of, slices, split_sizes
 from cnndsl.importers.onnx.layout import normal, permuted, reshaped
 from cnndsl.importers.onnx.model import as_written
@@ -244,6 +246,8 @@ def resize(site: Site) -> Value:
     if scales is None and site.has(places["scales"]) and site.array(places["scales"]).size:
         scales = [float(s) for s in site.array(places["scales"]).ravel()]
     if scales is not None:
+        if len(scales) != len(axes) or not all(0 < s < np.inf for s in scales):
+            raise damaged(f"its scales are {str(scales)[:60]}")
         given: list[float] = [1.0] * rank
         for axis, scale in zip(axes, scales, strict=True):
             given[axis] = scale
@@ -257,6 +261,8 @@ def resize(site: Site) -> Value:
     else:
         known = site.known(places["sizes"])
         sizes = [*x.shape]
+        if known.array.size != len(axes):
+            raise damaged(f"it has {known.array.size} sizes for {len(axes)} axes")
         for axis, size in zip(axes, known.array.ravel(), strict=True):
             sizes[axis] = size if isinstance(size, OpenDim) else int(size)
         if sizes[1:2] != [*x.shape[1:2]] or not all(isinstance(n, int) for n in sizes[2:]):

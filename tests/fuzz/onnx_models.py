@@ -23,7 +23,7 @@ from tests.importers.support import compared, feeds_of, model, numbers, original
 SLOWEST = 10.0
 """Seconds for one model."""
 LARGEST = 1e6
-"""Weights, and elements of an input, that can still be compared."""
+"""Weights, and elements of a map, that can still be compared."""
 LONG_SUMS = 1e-3
 """Largest relative error: padding may be so long that float32 sums of it lose digits."""
 KINDS = (
@@ -215,8 +215,8 @@ def _judged(path: Path, found: Imported) -> str:
     """Compare what is read with onnxruntime, if that takes the model."""
     if not all((abs(array) < LARGEST).all() for array in found.weights.values()):
         return "read, with weights that compile() refuses or large ones"
-    if max(found.graph[name].type.elements for name in found.graph.inputs) > LARGEST:
-        return "read, of a large input"
+    if max(node.type.elements for node in found.graph.nodes()) > LARGEST:
+        return "read, with large maps"
     try:
         feeds = feeds_of(path, 2)
     except (MemoryError, ValueError):

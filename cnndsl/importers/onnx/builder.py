@@ -18,6 +18,7 @@ from cnndsl.importers.onnx.layout import BATCH_FACTOR, Layout, natural, permuted
 from cnndsl.importers.onnx.moves import moves
 from cnndsl.importers.onnx.names import Names
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
+from cnndsl.importers.onnx.tensors import ELEMENTS
 from cnndsl.importers.onnx.values import Array, Value
 from cnndsl.ir.attributes import AttributeValueError, attribute_kinds, build
 from cnndsl.ir.expressions import Constant, Expression, Parameter
@@ -95,6 +96,8 @@ class Builder:
             raise Refusal(error.code, error.message, error.hint) from None
         except AttributeValueError as error:
             raise unsupported(f"{op.name} takes no such numbers: {error}") from None
+        if not part.output.is_open and part.output.elements > ELEMENTS:
+            raise Refusal("E0805", f"its result {part.output} has more than {ELEMENTS:,} numbers")
         for role, spec in specs.items():
             shape = given[role].array.shape
             if shape != spec.shape:

@@ -16,7 +16,6 @@ from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.tensors import FLOATS
 from cnndsl.importers.onnx.values import Tensor, Value
-from cnndsl.ir.attributes import build
 from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.operators import (
     Concat,
@@ -272,7 +271,7 @@ def resize(site: Site) -> Value:
         whole = tuple(n // m if isinstance(m, int) and n % m == 0 else 0 for n, m in pairs)
         if settings["mode"] == "nearest" and _floors(settings) and all(whole):
             return site.result(site.add(Upsample(whole), node))
-    return site.result(site.add(build(Resize, settings), node))
+    return site.result(site.add(Resize(**settings), node))
 
 
 def _floors(settings: dict[str, Any]) -> bool:

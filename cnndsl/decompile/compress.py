@@ -10,6 +10,7 @@ with values left open.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -54,10 +55,9 @@ def compress(program: Program, order: Order) -> None:
 
     Greedy choices can go wrong, so there are several orders.
     """
-    shortest = length(program) + 1
-    while (words := length(program)) < shortest:
-        shortest = words
-        search = _Search(program)
+    search, shortest = _Search(program), sys.maxsize
+    while search.words < shortest:
+        shortest = search.words
         loops, blocks = order
         found = search.best(loops=loops, blocks=blocks)
         if found is None and not (loops and blocks):
@@ -65,6 +65,7 @@ def compress(program: Program, order: Order) -> None:
         if found is None:
             break
         found.apply(program)
+        search = _Search(program)
     _dissolve(program)
 
 
@@ -99,7 +100,10 @@ def _price(body: Sequence[Item]) -> int:
 
 def length(program: Program) -> int:
     """The words of a whole program."""
-    shapes = Shapes(program)
+    return _length(program, Shapes(program))
+
+
+def _length(program: Program, shapes: Shapes) -> int:
     bodies = [program.body, *(block.body for block in program.blocks)]
     words = sum(piece.length for body in bodies for piece in shapes.pieces[id(body)])
     return words + sum(_price(block.body) + 2 + len(block.parameters) for block in program.blocks)
@@ -222,6 +226,7 @@ class _Search:
 
     def __init__(self, program: Program):
         self.shapes = Shapes(program)
+        self.words = _length(program, self.shapes)
         self.items: list[list[Item]] = self.shapes.sources
         self.pieces = self.shapes.chains
         self.lengths = [self._sums(chain) for chain in self.pieces]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from cnndsl.decompile.compress import ORDERS, compress, length
@@ -11,7 +11,7 @@ from cnndsl.decompile.defaults import set_defaults
 from cnndsl.decompile.names import give_names, name_outputs
 from cnndsl.decompile.normalise import normalised
 from cnndsl.decompile.parameters import simplify
-from cnndsl.decompile.program import Program
+from cnndsl.decompile.program import Program, copied
 from cnndsl.decompile.series import chained
 from cnndsl.decompile.shortcuts import unite_shortcuts
 from cnndsl.decompile.spell import text_of
@@ -22,7 +22,7 @@ from cnndsl.language.elaborate import elaborate
 from cnndsl.language.loader import choose_network, load_unit
 
 LARGE = 1000
-"""Nodes from which on the two shortest programs alone are tried."""
+"""Nodes from which on the shortest program alone is tried."""
 
 Checked: TypeAlias = tuple[str, dict[str, str]]
 """A text, and the names of the nodes in it."""
@@ -54,15 +54,17 @@ def decompile(graph: Graph, name: str, scopes: Mapping[str, str] | None = None) 
 def _shortest(graph: Graph) -> Checked | None:
     """The text with the fewest words of those that make the graph."""
     programs = []
+    start = chained(graph)
+    set_defaults(start)
     for unite in (False, True):
+        if unite and not unite_shortcuts(start):
+            break
         for order in ORDERS:
-            program = chained(graph)
-            set_defaults(program)
-            if not unite or unite_shortcuts(program):
-                compress(program, order)
-                programs.append((length(program), program))
+            program = replace(start, body=copied(start.body, {}), blocks=[])
+            compress(program, order)
+            programs.append((length(program), program))
     programs.sort(key=lambda pair: pair[0])
-    tried = programs if len(graph) < LARGE else programs[:2]
+    tried = programs if len(graph) < LARGE else programs[:1]
     found = [result for _, p in tried if (result := _simplified(p, graph)) is not None]
     return min(found, key=lambda result: result[0])[1] if found else None
 

@@ -285,8 +285,10 @@ def _copy(item: Item, values: dict[Symbol, Value]) -> Item:
             return Loop([*fresh.values()], replaced(item.rows, values), body)
         case Let():
             chain = copied(item.chain, values)
-            values[item.symbol] = Symbol(item.symbol.hint)
+            values[item.symbol] = Symbol(item.symbol.hint, item.symbol.title)
             return Let(values[item.symbol], chain)
+        case Output():
+            return replace(item, chain=copied(item.chain, values))
     return item
 
 

@@ -93,6 +93,7 @@ class Shapes:
         self.program = program
         self.numbers: dict[object, int] = {}
         self.known: list[Shape] = []
+        self.columns: dict[object, tuple[Column, ...]] = {}
         self.pieces: dict[int, list[Piece]] = {}
         self.distances: dict[int, object] = {}
         for chain in (program.body, *(block.body for block in program.blocks)):
@@ -144,19 +145,24 @@ class Shapes:
                 return self._made((Output, id(item)), 2, (), [])
 
     def _call(self, call: Call) -> Piece:
-        defaults = defaults_of(call.callee, call.arguments)
-        if not isinstance(call.callee, Block):
-            own = self.program.defaults.get(call.callee, {})
-            defaults = [own.get(n, d) for n, d in zip(names_of(call.callee), defaults, strict=True)]
-        columns, places = [], []
-        for index, (name, default) in enumerate(zip(names_of(call.callee), defaults, strict=True)):
-            if call.arguments[index] is not None:
-                is_fixed = default is not None and not isinstance(default, Symbol)
-                words = 1 if default is None or isinstance(call.callee, Block) else 2
-                columns.append(Column(name, words, default if is_fixed else None))
-                places.append((call.arguments, index))
-        key = (call.callee, tuple(index for _, index in places))
-        return self._made(key, 1, tuple(columns), places)
+        given = tuple(i for i, value in enumerate(call.arguments) if value is not None)
+        key = (call.callee, given)
+        if key not in self.columns:
+            known = self._columns(call)
+            self.columns[key] = tuple(known[index] for index in given)
+        places = [(call.arguments, index) for index in given]
+        return self._made(key, 1, self.columns[key], places)
+
+    def _columns(self, call: Call) -> list[Column]:
+        """What arguments feed. A default that is another argument does not count."""
+        callee = call.callee
+        names, nothing = names_of(callee), [None] * len(call.arguments)
+        if isinstance(callee, Block):
+            return [Column(n, 1, d) for n, d in zip(names, callee.defaults, strict=True)]
+        own = self.program.defaults.get(callee, {})
+        found = zip(names, defaults_of(callee, nothing), strict=True)
+        defaults = [(name, own.get(name, default)) for name, default in found]
+        return [Column(name, 1 if d is None else 2, d) for name, d in defaults]
 
     def _loop(self, loop: Loop) -> Piece:
         piece = self._around((Loop, len(loop.symbols)), 2, [self.pieces[id(loop.body)]])

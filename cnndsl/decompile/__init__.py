@@ -3,8 +3,12 @@
 No format of graphs keeps blocks, parameters and loops. They are found again in steps:
 
 - `normalise`: what a graph says twice is said once
-- `calls`: operators become calls with the arguments that were written
-- `series`: the graph becomes a chain with joins
+- `calls`: operators become calls with the arguments that a person would write
+- `series`: the graph becomes a chain with joins, a `program`
+- `defaults`: arguments that most calls have become defaults of the file
+- `shortcuts`: joins that lack a branch in some places become one kind
+- `shapes`, `compress`: repetition becomes blocks and loops while that saves words
+- `parameters`: what follows from something else is no parameter
 - `names`, `spell`: the program gets names, a syntax tree and its canonical text
 - `verify`: the text makes the same graph
 """

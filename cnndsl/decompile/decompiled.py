@@ -36,13 +36,12 @@ class Decompiled:
     names: Mapping[str, str]
 
 
-def decompile(graph: Graph, name: str, scopes: Mapping[str, str] | None = None) -> Decompiled:
+def decompile(graph: Graph, name: str) -> Decompiled:
     """The text of a network `name` that makes the graph.
 
-    `scopes` gives dotted paths of modules for nodes, as exporters leave them. Nodes that only pass
-    a value on are named like that which they pass on. Raises ValueError for a graph with operators
-    that the language has not, such as fused ones, and CnnError where it is beyond the limits of
-    the language.
+    Nodes that only pass a value on are named like that which they pass on. Raises ValueError for a
+    graph with operators that the language has not, such as fused ones, and CnnError where it is
+    beyond the limits of the language.
     """
     small, where = normalised(graph)
     small.name = name

@@ -116,10 +116,12 @@ def _kind(block: Block) -> str:
         return _sequence(words)
     is_residual = not all(join.branches)
     if join.operator is Mul:
-        return "se" if "global_avgpool" in words else "gate"
+        kind = "se" if "global_avgpool" in words else "gate"
+        return kind if len(block.body) == 1 else _sequence(words)
     if join.operator is Add:
         if "depthwise" in words:
-            return "inverted_residual"
+            is_inverted = "conv" in words[: words.index("depthwise")]
+            return "inverted_residual" if is_inverted else "residual"
         kinds = {(1, 3, 1): "bottleneck", (3, 3): "basic"}
         return next(
             (kind for k, kind in kinds.items() if tuple(kernels[: len(k)]) == k), "residual"

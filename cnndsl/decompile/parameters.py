@@ -187,31 +187,50 @@ def _derive(
         if symbol.hint in WIDTHS and all(type(value) is int for value in columns[index])
     ]
     dropped = {index for index, symbol in enumerate(symbols) if not _is_read(symbol, body)}
+    places = {index: _places(symbols[index], body) for index in widths}
+    direct = {index: _by_channels(found, watched) for index, found in places.items()}
+    alone = None not in direct.values()
     bases: set[int] = set()
     for index in sorted(widths, key=lambda i: symbols[i].hint != "units"):
-        places = _places(symbols[index], body)
-        if index in dropped or index in bases or places is None:
+        found, own = direct[index], places[index]
+        if index in dropped or index in bases or own is None:
             continue
-        others = (other for other in widths if other != index and other not in dropped)
-        multiples = ((o, _factor(columns[index], columns[o])) for o in others)
-        base, factor = next((pair for pair in multiples if pair[1]), (None, None))
-        found: list[Value | None] = [None]
-        if all(place.feeds_operator for place in places) and symbols[index].hint == "units":
-            found = _by_channels(places, watched)
-        if None in found and base is not None:
-            bases.add(base)
-            found = [_times(factor, symbols[base])] * len(places)
-        elif None in found and all(place.feeds_operator for place in places):
-            found = _by_channels(places, watched)
-        if None not in found:
+        if not alone and (found is None or symbols[index].hint != "units"):
+            others = [other for other in widths if other != index and other not in dropped]
+            base, value = _of_others(index, others, symbols, columns)
+            if base is not None:
+                bases.add(base)
+                found = [value] * len(own)
+        if found is not None:
             dropped.add(index)
-            for place, value in zip(places, found, strict=True):
+            for place, value in zip(own, found, strict=True):
                 place.values[place.key] = value
     return dropped
 
 
-def _by_channels(places: Sequence[_Place], watched: _Watched) -> list[Value | None]:
-    return [_of_channels(watched.arguments.get((id(p.values), p.key), [])) for p in places]
+def _of_others(
+    index: int,
+    others: Sequence[int],
+    symbols: Sequence[Symbol],
+    columns: Sequence[tuple[Value, ...]],
+) -> tuple[int | None, Value]:
+    """Another column of which one is a multiple, and how; units are also parts of filters."""
+    for other in others:
+        factor = _factor(columns[index], columns[other])
+        if factor:
+            return other, _times(factor, symbols[other])
+        parts = _factor(columns[other], columns[index])
+        if parts and (symbols[index].hint, symbols[other].hint) == ("units", "filters"):
+            return other, Term("//", symbols[other], parts)
+    return None, None
+
+
+def _by_channels(places: Sequence[_Place] | None, watched: _Watched) -> list[Value] | None:
+    """What to write in all places if it follows from the channels at hand."""
+    if places is None or not all(place.feeds_operator for place in places):
+        return None
+    found = [_of_channels(watched.arguments.get((id(p.values), p.key), [])) for p in places]
+    return None if None in found else found
 
 
 def _factor(column: Sequence[int], base: Sequence[int]) -> int | None:

@@ -80,7 +80,8 @@ def test_branches_that_are_alike_may_change_places():
     assert paired(graph, layers, {"l": "x", "r": "y"}) is not None
     text = text.replace("r: conv(3, 3)", "r: conv(3, 3) -> relu")
     graph, layers = graph_and_layers(text)
-    assert paired(graph, layers, {"l": "x", "r": "y"}) is None
+    names = dict(zip((layer.name for layer in layers), "xy", strict=True))
+    assert paired(graph, layers, names) is None
 
 
 def test_lists_that_are_called_from_elsewhere_are_not_taken_for_sequences():

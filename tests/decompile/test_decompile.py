@@ -11,6 +11,10 @@ from cnndsl.passes.pipeline import optimise
 from tests.passes.random_graphs import samples
 
 
+def shapes_of(node):
+    return {role: expression.shape for role, expression in node.params.items()}
+
+
 def rebuilt(graph, name="network"):
     """The text of a graph, whose graph is compared with it node by node."""
     result = decompile(graph, name)
@@ -24,7 +28,7 @@ def rebuilt(graph, name="network"):
             continue
         assert node.op == other.op
         assert node.type == other.type
-        assert [e.shape for e in node.params.values()] == [e.shape for e in other.params.values()]
+        assert shapes_of(node) == shapes_of(other)
         names = [result.names[producer.name] for producer in graph.producers(node)]
         assert names == [producer.name for producer in made.producers(other)]
     assert [result.names[name] for name in graph.inputs] == made.inputs

@@ -23,6 +23,7 @@ import onnx
 import cnndsl
 from cnndsl.importers.onnx.load import load
 from cnndsl.importers.text import written
+from cnndsl.language.loader import concrete_networks
 from cnndsl.network import Network
 from cnndsl.runtime.module import Array
 
@@ -87,7 +88,7 @@ def main() -> None:
     given = parser.parse_args()
     rows, failed = [], []
     print("| network | nodes | lines | import s | text s | error |\n|---|---|---|---|---|---|")
-    for name in given.networks or cnndsl.zoo():
+    for name in given.networks or concrete_networks(cnndsl.zoo()):
         try:
             row = round_trip(name)
         except cnndsl.CnnError as error:

@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("any machine")
+"""How long an example takes says nothing: the machine may be slow or busy."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from cnndsl.backends.cpu import BACKEND
 from cnndsl.passes.pipeline import optimise
@@ -12,7 +12,7 @@ from tests.passes.random_graphs import Sample, samples
 
 
 @pytest.mark.parametrize("batch", [None, 2])
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12)
 @given(sample=samples())
 def test_computes_what_the_graph_means(batch: int | None, sample: Sample):
     graph, _ = optimise(sample.graph, fusions=BACKEND.fusions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 import cnndsl
 from cnndsl.backends.cuda import BACKEND
@@ -37,7 +37,7 @@ def test_a_whole_network(emulator: Emulator):
     assert_agrees(module, graph, values, inputs, 2 * TOLERANCE["f16"])
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3)
 @given(sample=samples())
 def test_computes_what_a_random_graph_means(emulator: Emulator, sample: Sample):
     graph = optimise(sample.graph, fusions=BACKEND.fusions)[0]

@@ -1,7 +1,7 @@
 """Texts of graphs: each makes its graph again, is canonical, and says nothing twice."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from cnndsl.api import parse
 from cnndsl.decompile import decompile
@@ -37,7 +37,7 @@ def rebuilt(graph, name="network"):
 
 
 @given(samples())
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15)
 def test_any_graph_has_a_text(sample):
     rebuilt(sample.graph)
 

@@ -33,7 +33,7 @@ def test_mutated_networks() -> None:
     assert list(run(seed=20_000, count=200)) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=60) | st.lists(st.sampled_from(SYMBOLS), max_size=40).map("".join))
 def test_arbitrary_text(text: str) -> None:
     assert complaint(text) is None

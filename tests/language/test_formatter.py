@@ -40,7 +40,7 @@ def test_line_ends_tabs_and_the_final_line_break_do_not_matter(case: str) -> Non
     assert format_source(text) == read(f"{case}.out")
 
 
-@settings(max_examples=120, deadline=None, phases=[Phase.generate])
+@settings(max_examples=120, phases=[Phase.generate])
 @given(texts(), st.sampled_from([40, 100]))
 def test_random_files(example: tuple[ast.File, str, list[str]], width: int) -> None:
     tree, text, comments = example

@@ -52,7 +52,7 @@ def cells(shape: Shape, offset: int) -> list[tuple[int, int]]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(shapes())
 def test_no_strategy_gives_a_byte_twice(given: list[Shape]) -> None:
     bound = lower_bound(given)
@@ -64,7 +64,7 @@ def test_no_strategy_gives_a_byte_twice(given: list[Shape]) -> None:
         assert all(offset % ALIGNMENT == 0 for offset in offsets.values())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(shapes())
 def test_the_best_strategy_is_between_the_bound_and_no_sharing(given: list[Shape]) -> None:
     live = live_bytes(given)

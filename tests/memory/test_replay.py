@@ -75,7 +75,7 @@ def all_options(draw: st.DrawFn) -> Options:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(samples(12), all_options(), st.booleans())
 def test_random_graphs_compute_the_same_in_an_arena(
     sample: Sample, options: Options, fuse: bool
@@ -85,7 +85,7 @@ def test_random_graphs_compute_the_same_in_an_arena(
     assert_same_outputs(graph, sample.values, inputs, options)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(samples(14), st.data())
 def test_every_set_of_external_tensors_is_valid(sample: Sample, data: st.DataObject) -> None:
     graph = sample.graph

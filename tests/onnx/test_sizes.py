@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnndsl
@@ -77,7 +77,7 @@ def networks(draw: st.DrawFn) -> tuple[str, dict[str, tuple[int, ...]], bool]:
     return "network n {\n" + "\n".join(lines) + "\n}", shapes, joined
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(networks())
 def test_several_inputs_of_different_sizes(made: tuple[str, dict[str, tuple[int, ...]], bool]):
     text, shapes, joined = made

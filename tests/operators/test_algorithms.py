@@ -20,7 +20,7 @@ def correlation(image: Array, kernel: Array, stride: tuple[int, ...] = (1,)) -> 
     return BRUTE[Conv](op, [image], {"weight": kernel})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(*[st.integers(1, 3)] * 2), st.tuples(*[st.integers(3, 7)] * 2), st.integers(0, 99))
 def test_algorithms_agree(channels: tuple[int, int], size: tuple[int, int], seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnndsl.backends.numpy import BACKEND, run_graph
@@ -177,9 +177,7 @@ def mutations(value: Any) -> Iterator[tuple[Any, Any]]:
 STRANGE = [None, -1, 0, 2.5, 10**30, "", "x", [], {}, [[]], True, float("nan"), ["a", 1], "sum"]
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300)
 @given(st.integers(0, 10**6), st.sampled_from(STRANGE), st.booleans())
 def test_changed_json_is_refused_or_a_graph(place: int, strange: Any, drop: bool) -> None:
     data = json.loads(json.dumps(to_json(GRAPH)))
@@ -254,9 +252,7 @@ def test_missing_and_unwritable_files(tmp_path: Path) -> None:
         saved(tmp_path / "none" / "net.cnnref")
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150)
 @given(st.integers(0, 10**9), st.integers(0, 255), st.booleans())
 def test_changed_bytes(tmp_path: Path, place: int, byte: int, cut: bool) -> None:
     path = tmp_path / "net.cnnref"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnndsl
@@ -210,9 +210,7 @@ def test_patterns_keep_the_outputs() -> None:
     @given(pattern_samples(), st.sets(st.sampled_from(MOVING), max_size=3))
     @settings(
         max_examples=400,
-        deadline=None,
         derandomize=True,
-        suppress_health_check=list(HealthCheck),
     )
     def keep(sample: Sample, disable: set[str]) -> None:
         optimised, runs = optimise(sample.graph, max(LEVELS), disable=disable, verify=True)

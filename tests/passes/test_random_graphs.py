@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnndsl.backends.numpy.run import run_graph
@@ -45,7 +45,7 @@ NAMES = [step.name for step in passes()]
 
 
 @given(samples(), st.sets(st.sampled_from(NAMES), max_size=len(NAMES) // 2))
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500)
 def test_passes_keep_the_outputs(sample: Sample, disable: set[str]) -> None:
     verify(sample.graph)
     before = graph_text(sample.graph)

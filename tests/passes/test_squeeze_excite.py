@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 import cnndsl
 from cnndsl.analysis.cost import graph_cost
@@ -122,9 +122,7 @@ def test_random_graphs_have_blocks_and_near_misses() -> None:
     @given(samples())
     @settings(
         max_examples=250,
-        deadline=None,
         derandomize=True,
-        suppress_health_check=list(HealthCheck),
     )
     def count(sample: Sample) -> None:
         _, runs = optimise(sample.graph, until="squeeze-excite")

@@ -119,7 +119,7 @@ def test_a_folder_that_does_not_exist(tmp_path):
         save_safetensors(tmp_path / "missing" / "w", ARRAYS)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     place=st.integers(0, 400),
     replacement=st.binary(max_size=5),

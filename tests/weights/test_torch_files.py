@@ -257,7 +257,7 @@ def test_every_truncation_is_an_error(tmp_path, content):
         assert error_of(tmp_path, content[:length]).startswith("E0401")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     content=st.sampled_from(VALID),
     edits=st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=6)), max_size=4),
@@ -270,7 +270,7 @@ def test_mutations_load_or_complain(tmp_path_factory, content, edits):
     loads_or_complains(tmp_path_factory.getbasetemp() / "mutated.pt", bytes(mutated))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     head=st.sampled_from([b"PK\x03\x04", VALID[1][:15], VALID[1][:140], b"\x20" + b"\x00" * 7]),
     tail=st.binary(max_size=200),

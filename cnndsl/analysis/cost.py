@@ -10,21 +10,30 @@ from cnndsl.ir.expressions import parameters_of
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.types import FLOAT32
 
+BIASES = frozenset({"bias", "b1", "b2"})
+"""The roles of parameters that operators add."""
+
 
 @dataclass(frozen=True)
 class Cost:
     """Cost of one sample: of one node or of several.
 
     `params` counts learned numbers, `unlearned` running statistics and fixed centres; a
-    parameter shared by several nodes counts at the first of them. `macs` counts multiply-adds
-    of convolutions and fully connected layers, `bytes` the results. Both are None if
-    they depend on an open size.
+    parameter shared by several nodes counts at the first of them; `biases` are those of `params`
+    that are added. `macs` counts multiply-adds of convolutions and fully connected layers, `bytes`
+    the results. Both are None if they depend on an open size.
     """
 
     params: int = 0
     unlearned: int = 0
     macs: int | None = 0
     bytes: int | None = 0
+    biases: int = 0
+
+    @property
+    def weights(self) -> int:
+        """Learned numbers that are no biases."""
+        return self.params - self.biases
 
     @property
     def weight_bytes(self) -> int:
@@ -37,6 +46,7 @@ class Cost:
             self.unlearned + other.unlearned,
             _sum(self.macs, other.macs),
             _sum(self.bytes, other.bytes),
+            self.biases + other.biases,
         )
 
 
@@ -55,13 +65,16 @@ def node_costs(graph: Graph) -> dict[str, Cost]:
     costs = {}
     for node in graph.nodes():
         sizes = {True: 0, False: 0}
-        for expression in node.expressions():
+        biases = 0
+        for role, expression in (item for part in node.parts for item in part.params.items()):
             for parameter in parameters_of(expression):
                 if parameter.name not in counted:
                     counted.add(parameter.name)
-                    sizes[parameter.learned] += math.prod(parameter.shape)
+                    size = math.prod(parameter.shape)
+                    sizes[parameter.learned] += size
+                    biases += size if parameter.learned and role in BIASES else 0
         activation = None if node.type.is_open else node.type.bytes
-        costs[node.name] = Cost(sizes[True], sizes[False], _macs(node), activation)
+        costs[node.name] = Cost(sizes[True], sizes[False], _macs(node), activation, biases)
     return costs
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from cnndsl import __version__
 from cnndsl.analysis.cost import Cost, node_costs, total
 from cnndsl.analysis.crops import crops
 from cnndsl.analysis.gridding import gridding
+from cnndsl.analysis.layers import Layer, layers, weighted_depth, whole_network
 from cnndsl.analysis.receptive_field import Fields, receptive_fields
 from cnndsl.diagnostics import Diagnostic, Span
 from cnndsl.ir.described import Described
@@ -57,6 +59,23 @@ def report(network: Described) -> dict[str, Any]:
         "gridding": [_remark(finding) for finding in gridding(graph)],
         "nodes": [_node(graph, node, costs) for node in graph.nodes()],
     }
+
+
+def layers_report(graph: Graph) -> dict[str, Any]:
+    """The table of the layers as JSON-ready data: `layers`, `total` and `depth`.
+
+    `inputs` and `outputs` are lists of shapes; what a layer has not is null.
+    """
+    return {
+        "name": graph.name,
+        "layers": [_layer(row) for row in layers(graph)],
+        "total": _layer(whole_network(graph)),
+        "depth": weighted_depth(graph),
+    }
+
+
+def _layer(row: Layer) -> dict[str, Any]:
+    return {field.name: _plain(getattr(row, field.name)) for field in fields(row)}
 
 
 def stage_row(label: str, result: TensorType) -> list[Any]:
@@ -129,4 +148,6 @@ def _sizes(tensor: TensorType) -> list[int | str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, OpenDim | DType):
         return str(value)
+    if isinstance(value, TensorType):
+        return _sizes(value)
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
@@ -23,20 +23,30 @@ WIDEST = 10_000
 
 def summary(graph: Graph, depth: int = 2) -> str:
     """The tables of `print_overview` as plain text, as wide as they need to be."""
+    return plain(_parts(graph, depth))
+
+
+def plain(parts: Iterable[Text | Table]) -> str:
+    """What `print_parts` prints, without colours and as wide as it needs to be."""
     text = StringIO()
     page = Console(file=text, width=WIDEST, color_system=None, force_jupyter=False)
-    print_overview(graph, depth, page)
+    print_parts(parts, page)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def print_overview(graph: Graph, depth: int, page: Console) -> None:
-    """Print headline, blocks down to `depth`, stages if any are labelled, and totals.
+    """Print headline, blocks down to `depth`, stages if any are labelled, and totals."""
+    print_parts(_parts(graph, depth), page)
+
+
+def print_parts(parts: Iterable[Text | Table], page: Console) -> None:
+    """Print tables and lines, an empty line between them.
 
     On a narrow page words are cut, visibly, but no numbers; below a certain width the lines are
     longer than the page.
     """
     width = page.width
-    for index, part in enumerate(_parts(graph, depth)):
+    for index, part in enumerate(parts):
         if index:
             page.print()
         needed = _least_width(part) if isinstance(part, Table) else 0
@@ -63,7 +73,7 @@ def _headline(graph: Graph) -> Text:
     return line
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
     """A table whose first two columns hold words, which may be cut, the others numbers."""
     table = Table(
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
@@ -82,22 +92,22 @@ def _least_width(table: Table) -> int:
     return sum(column.min_width or 0 for column in table.columns) + 2 * len(table.columns)
 
 
-def _word(text: str, style: str = "") -> Text:
+def word(text: str, style: str = "") -> Text:
     """A cell on one line, with an ellipsis where the page is too narrow for it."""
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _blocks(graph: Graph, depth: int) -> Table:
-    table = _table("block", "kind", "nodes", "output", "params", "MACs", "bytes")
+    table = table_of("block", "kind", "nodes", "output", "params", "MACs", "bytes")
     names = [node.name for node in graph.nodes()]
     before = dict(zip(names[1:], names, strict=False))
     for guide, part in _rows(block_tree(graph).children, depth, ""):
         cost = part.cost
         table.add_row(
-            _word(guide, "dim").append(part.name, style="not dim"),
-            _word(_operator(graph, part.node, before))
+            word(guide, "dim").append(part.name, style="not dim"),
+            word(_operator(graph, part.node, before))
             if isinstance(part, Leaf)
-            else _word(part.kind, "cyan"),
+            else word(part.kind, "cyan"),
             "" if isinstance(part, Leaf) else str(sum(1 for _ in part.nodes())),
             ", ".join(map(str, result_types(graph, part))),
             exact(cost.params) if cost.params else "",
@@ -105,13 +115,6 @@ def _blocks(graph: Graph, depth: int) -> Table:
             si(cost.bytes, "B"),
         )
     return table
-
-
-def _kind(graph: Graph, part: Block | Leaf, before: Mapping[str, str]) -> tuple[Text, str]:
-    """The kind of a block and the number of its nodes, or an operator and what it reads."""
-    if isinstance(part, Block):
-        return _word(part.kind, "cyan"), str(sum(1 for _ in part.nodes()))
-    return _word(_operator(graph, part.node, before)), ""
 
 
 def _operator(graph: Graph, node: Node, before: Mapping[str, str]) -> str:
@@ -137,10 +140,10 @@ def _rows(parts: list[Block | Leaf], depth: int, indent: str) -> Iterator[tuple[
 
 
 def _stages(graph: Graph) -> Table:
-    table = _table("stage", "made by", "output", "receptive field", "stride", "padding")
+    table = table_of("stage", "made by", "output", "receptive field", "stride", "padding")
     fields = receptive_fields(graph)
     for label, node in graph.stages:
-        table.add_row(_word(label), _word(node), str(graph[node].type), *_field(fields[node]))
+        table.add_row(word(label), word(node), str(graph[node].type), *_field(fields[node]))
     return table
 
 
@@ -149,13 +152,13 @@ def _field(axes: Fields) -> tuple[str, str, str]:
     if axes is None:
         return "all", "", ""
     return (
-        _short([str(axis.size) for axis in axes]),
-        _short([str(axis.stride) for axis in axes]),
-        _short([str(axis.padding) for axis in axes]),
+        short([str(axis.size) for axis in axes]),
+        short([str(axis.stride) for axis in axes]),
+        short([str(axis.padding) for axis in axes]),
     )
 
 
-def _short(numbers: list[str]) -> str:
+def short(numbers: list[str]) -> str:
     """One number if all axes agree."""
     return numbers[0] if len(set(numbers)) == 1 else "x".join(numbers)
 

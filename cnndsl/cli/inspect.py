@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         "inspect resnet50 --depth 1",
         "inspect my_net.cnn --passes",
         "inspect densenet121 --memory --svg memory.svg",
+        "inspect vgg16 --layers --format latex",
     ),
 )
 @click.argument("model", shell_complete=completion.networks)
@@ -41,6 +42,13 @@ if TYPE_CHECKING:
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--kernels", is_flag=True, help="Of an artefact: its kernels and what they need.")
 @click.option("--source", is_flag=True, help="Of an artefact: the text of its kernels.")
+@click.option("--layers", is_flag=True, help="One row for each layer, as papers print them.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "csv", "latex"]),
+    help="How the layers are written. [default: text]",
+)
 @view_options
 @memory_options
 @network_options
@@ -50,6 +58,8 @@ def command(
     depth: int,
     kernels: bool,
     source: bool,
+    layers: bool,
+    form: str | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **view: Any,
@@ -57,12 +67,16 @@ def command(
     """Show blocks, shapes and costs of a network; of an artefact, what it takes and needs."""
     from cnndsl.api import Network, is_onnx
 
+    if form and (as_json or not layers):
+        raise click.UsageError("--format is for --layers, and not for --json")
+    if layers and (wants_memory(view) or wants_view(view)):
+        raise click.UsageError("--layers shows the network itself, no other view")
     if view["svg"]:
         check_output(view["svg"], [model], ".svg")
     if is_onnx(model):
         found: Network | Module = load_network(model, settings, input_shapes)
     else:
-        found = open_model(model, settings, input_shapes, ("depth", *view))
+        found = open_model(model, settings, input_shapes, ("depth", "layers", *view))
     if not isinstance(found, Network):
         if kernels or source:
             _inspect_kernels(model, found, source, as_json)
@@ -70,6 +84,8 @@ def command(
             _inspect_artefact(found, Path(model).stat().st_size, as_json)
     elif kernels or source:
         raise click.UsageError(f"{model} is not compiled; kernels are in artefacts")
+    elif layers:
+        _inspect_layers(found, as_json, form or "text")
     elif wants_memory(view):
         show_memory(found, view, as_json)
     elif wants_view(view):
@@ -97,6 +113,24 @@ def _inspect_network(network: Network, as_json: bool, depth: int) -> None:
         click.echo(network.summary(depth))
     if (saved := crops(network)) is not None:
         click.echo(str(saved))
+
+
+def _inspect_layers(network: Network, as_json: bool, form: str) -> None:
+    if as_json:
+        from cnndsl.analysis.report import layers_report
+
+        print_json(layers_report(network.graph))
+        return
+    from cnndsl.analysis.layer_forms import FORMS, layer_table
+
+    if form == "text" and is_terminal():
+        from rich.console import Console
+
+        from cnndsl.analysis.summary import print_parts
+
+        print_parts([layer_table(network.graph)], Console())
+    else:
+        click.echo(FORMS[form](network.graph), nl=False)
 
 
 def _inspect_artefact(module: Module, size: int, as_json: bool) -> None:

@@ -1,0 +1,119 @@
+"""The table of the layers as plain text, Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from io import StringIO
+from itertools import groupby
+
+from rich.table import Table
+from rich.text import Text
+
+from cnndsl.analysis.layers import Layer, layers, whole_network
+from cnndsl.analysis.summary import plain, short, table_of, word
+from cnndsl.diagnostics.units import exact
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.types import TensorType
+
+Cell = str | int | None
+COLUMNS = [{"name": "layer", "macs": "MACs"}.get(f.name, f.name) for f in fields(Layer)]
+NAMES = {"layer", "kind", "activation"}
+"""The columns of words; the others are aligned to the right."""
+
+LATEX = {
+    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+}  # fmt: skip
+
+
+def layer_table(graph: Graph) -> Table:
+    """For `cnndsl.analysis.summary.print_parts`."""
+    head, *rows = _shown(graph)
+    table = table_of(*head)
+    for column in table.columns:
+        column.justify = "left" if column.header in NAMES else "right"
+    for name, kind, *others in rows:
+        table.add_row(word(name), word(kind), *map(Text, others))
+    table.rows[-1].style = "bold"
+    return table
+
+
+def as_text(graph: Graph) -> str:
+    """Aligned columns."""
+    return plain([layer_table(graph)]) + "\n"
+
+
+def as_markdown(graph: Graph) -> str:
+    """A table of GitHub Flavored Markdown."""
+    head, *rows = _shown(graph)
+    rule = ["---" if column in NAMES else "--:" for column in head]
+    escaped = [[re.sub(r"([\\`*_\[\]<>|~&#])", r"\\\1", cell) for cell in row] for row in rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *escaped))
+
+
+def as_csv(graph: Graph) -> str:
+    """All columns, numbers without separators of thousands; empty cells where there is nothing."""
+    text = StringIO()
+    rows = [["" if cell is None else cell for cell in row] for row in _cells(graph)]
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    return text.getvalue()
+
+
+def as_latex(graph: Graph) -> str:
+    """A tabular that needs no package."""
+    head, *rows = _shown(graph)
+    lines = [" & ".join(map(_latex, row)) + r" \\" for row in (head, *rows)]
+    align = "".join("l" if column in NAMES else "r" for column in head)
+    body = [lines[0], r"\hline", *lines[1:-1], r"\hline", lines[-1]]
+    return "\n".join([rf"\begin{{tabular}}{{{align}}}", *body, r"\end{tabular}"]) + "\n"
+
+
+FORMS = {"text": as_text, "markdown": as_markdown, "csv": as_csv, "latex": as_latex}
+
+
+def _latex(cell: str) -> str:
+    escaped = "".join(LATEX.get(sign, sign) for sign in cell)
+    return re.sub(r"(?<=\d)x(?=\d)", r"$\\times$", escaped) if cell[:1].isdigit() else escaped
+
+
+def _shown(graph: Graph) -> list[list[str]]:
+    """The head and all rows for people; without columns in which nothing stands."""
+    rows = [
+        [_for_people(column, cell) for column, cell in zip(COLUMNS, row, strict=True)]
+        for row in _cells(graph)
+    ]
+    columns = [column for column in zip(COLUMNS, *rows, strict=True) if any(column[1:])]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _for_people(column: str, cell: Cell) -> str:
+    if cell in (None, 0) or (column in ("dilation", "groups") and cell in (1, "1")):
+        return ""
+    return exact(cell) if isinstance(cell, int) else str(cell)
+
+
+def _cells(graph: Graph) -> list[list[Cell]]:
+    """All rows, the total last."""
+    return [_row(layer) for layer in (*layers(graph), whole_network(graph))]
+
+
+def _row(layer: Layer) -> list[Cell]:
+    padding = layer.padding and [str(a) if a == b else f"({a}+{b})" for a, b in layer.padding]
+    return [
+        *(layer.name, layer.kind),
+        layer.kernel and "x".join(map(str, layer.kernel)),
+        layer.filters,
+        *(axes and short(list(map(str, axes))) for axes in (layer.stride, padding, layer.dilation)),
+        *(layer.groups, layer.activation, _types(layer.inputs), _types(layer.outputs)),
+        *(layer.weights, layer.biases, "?" if layer.macs is None else layer.macs),
+    ]
+
+
+def _types(types: Sequence[TensorType]) -> str:
+    """`64x28x28, 2 of 32x28x28`."""
+    counted = [(text, len(list(same))) for text, same in groupby(map(str, types))]
+    return ", ".join(text if count == 1 else f"{count} of {text}" for text, count in counted)

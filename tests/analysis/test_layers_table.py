@@ -1,0 +1,154 @@
+"""The table of the layers: rows, depth, and its forms."""
+
+import csv
+import json
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+import cnndsl
+from cnndsl.analysis.cost import graph_cost
+from cnndsl.analysis.layer_forms import FORMS
+from cnndsl.analysis.layers import layers, weighted_depth, whole_network
+
+DATA = Path(__file__).parents[1] / "data" / "networks.json"
+FACTS = {entry["name"]: entry for entry in json.loads(DATA.read_text())["networks"]}
+
+OPEN = """\
+network open_net(classes=4) {
+    input image [3, H, W]
+    a: conv(6, 3, dilation=2, bias=false)
+    bn -> relu
+    b_1: concat { conv(6, 1) | identity | sigmoid }
+    prelu
+    c: conv(6, [1, 3], pad=[0, [1, 2]])
+    dropout -> silu
+    global_avgpool -> fc(classes)
+    softmax
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["lenet5_paper", "alexnet_ungrouped", "alexnet_grouped"])
+def test_weights_and_biases_of_the_papers(name):
+    """By stage: the trained subsampling of LeNet-5 is two operators."""
+    graph = cnndsl.parse(name).graph
+    rows = layers(graph)
+    for published, weights, biases in FACTS[name]["param_rows"]:
+        stage = published.split("(")[0]
+        found = [row for row in rows if row.name.split(".")[0] == stage]
+        assert found, stage
+        assert sum(row.weights for row in found) == weights
+        assert sum(row.biases for row in found) == biases
+    for stage, *sizes in FACTS[name]["stages"]:
+        last = [row for row in rows if row.name.split(".")[0] == stage.split("(")[0]][-1]
+        (output,) = last.outputs
+        assert [*output.shape, 1, 1][:3] == sizes
+    total = whole_network(graph)
+    assert total.weights + total.biases == FACTS[name]["params_total"]
+    assert total.macs == FACTS[name]["macs_conv_fc"]
+
+
+def test_vgg16_is_configuration_d():
+    """Simonyan and Zisserman (2015), table 1; 138 M parameters in table 2."""
+    graph = cnndsl.parse("vgg16").graph
+    rows = [(row.kind, row.filters, row.kernel, row.activation) for row in layers(graph)]
+    expected = []
+    for count, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
+        expected += [("conv", filters, (3, 3), "relu")] * count
+        expected.append(("maxpool", None, (2, 2), None))
+    expected += [("fc", 4096, None, "relu")] * 2 + [("fc", 1000, None, "softmax")]
+    assert rows == expected
+    total = whole_network(graph)
+    assert (total.weights, total.biases) == (138_344_128, 13_416)
+    assert total.weights == 64 * 27 + 9 * sum(
+        a * b
+        for a, b in [
+            *((64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256)),
+            *((256, 512), *((512, 512),) * 5),
+        ]
+    ) + 4096 * (512 * 49 + 4096 + 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"),
+    [
+        ("lenet5_paper", 5),
+        ("alexnet_grouped", 8),
+        ("vgg16", 16),
+        ("googlenet_aux", 22),
+        ("resnet50", 50),
+        ("resnet18", 18),
+        ("densenet121", 121),
+    ],
+)
+def test_depth_is_that_in_the_name(name, depth):
+    graph = cnndsl.parse(name).graph
+    assert weighted_depth(graph) == depth
+    rows = layers(graph)
+    cost = graph_cost(graph)
+    assert sum(row.weights + row.biases for row in rows) == cost.params
+    assert sum(row.macs for row in rows) == cost.macs
+
+
+def test_rows_of_a_network_of_open_size():
+    rows = layers(cnndsl.parse(OPEN).graph)
+    found = [(row.kind, row.activation, row.weights, row.biases, row.macs) for row in rows]
+    assert found == [
+        ("conv", None, 162, 0, None),
+        ("bn", "relu", 6, 6, 0),
+        ("conv", None, 36, 6, None),
+        ("sigmoid", None, 0, 0, 0),
+        ("concat", None, 0, 0, 0),
+        ("prelu", None, 18, 0, 0),
+        ("conv", "silu", 324, 6, None),
+        ("global_avgpool", None, 0, 0, 0),
+        ("fc", "softmax", 24, 4, 24),
+    ]
+    assert rows[0].dilation == (2, 2)
+    assert [str(kind) for kind in rows[4].inputs] == ["6xHxW"] * 3
+    assert rows[6].padding == ((0, 0), (1, 2))
+
+
+def test_csv_reads_back():
+    text = FORMS["csv"](cnndsl.parse(OPEN).graph)
+    *rows, total = csv.DictReader(StringIO(text))
+    assert all(None not in row and None not in row.values() for row in (*rows, total))
+    assert (rows[0]["layer"], rows[0]["kernel"], rows[0]["MACs"]) == ("a", "3x3", "?")
+    assert rows[4]["inputs"] == "3 of 6xHxW"
+    assert (rows[6]["padding"], rows[6]["outputs"]) == ("0x(1+2)", "6xHx(W + 1)")
+    assert rows[8]["layer"].startswith("fc")
+    assert (total["layer"], total["kind"], total["outputs"]) == ("total", "depth 4", "4")
+    for column in ("weights", "biases"):
+        assert int(total[column]) == sum(int(row[column]) for row in rows)
+
+
+def test_markdown_and_latex_are_well_formed():
+    graph = cnndsl.parse(OPEN).graph
+    count = len(layers(graph)) + 1
+    lines = FORMS["markdown"](graph).splitlines()
+    assert len(lines) == 2 + count
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert any(r"b\_1" in line for line in lines)
+    begin, head, rule, *rows, last_rule, total, end = FORMS["latex"](graph).splitlines()
+    columns = re.fullmatch(r"\\begin\{tabular\}\{([lr]+)\}", begin)
+    assert columns
+    assert (rule, last_rule, end) == (r"\hline", r"\hline", r"\end{tabular}")
+    assert len(rows) == count - 1
+    for line in (head, *rows, total):
+        assert line.endswith(r" \\")
+        assert len(re.findall(r"(?<!\\)&", line)) == len(columns[1]) - 1
+        assert not re.search(r"(?<!\\)[_#%^~]", line)
+        assert line.count("$") % 2 == 0
+    assert r"b\_1" in "".join(rows)
+    assert r"3$\times$3" in rows[0]
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "latex"])
+def test_tables_for_people_leave_out_empty_columns(form):
+    text = FORMS[form](cnndsl.parse("vgg16").graph)
+    assert "groups" not in text
+    assert "dilation" not in text
+    assert "138,344,128" in text.splitlines()[-2 if form == "latex" else -1]

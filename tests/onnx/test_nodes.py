@@ -37,8 +37,12 @@ CHANGED = {
     "avgpool": ["", "-1 Pad"],
     "l2pool": ["", "-1 Pad"],
     "pixel_shuffle": ["", "-2 Concat, -1 Mul, -1 Shape, -1 Slice"],
+    **dict.fromkeys(("parameter", "constant"), ["", "-1 Concat, -1 Expand, -1 Shape, -1 Slice"]),
+    "layer_norm": ["", "-2 Transpose"],
 }
-"""Padding that counts onnxruntime puts into the pooling; one open size it need not compute."""
+"""Padding that counts onnxruntime puts into the pooling; one open size it need not compute; for a
+known batch it repeats a constant beforehand; axes of size 1 need no transposition.
+"""
 
 
 def exported(network: str, level: int = 2, batch: int | None = None) -> bytes:

@@ -63,6 +63,20 @@ def test_other_weights_of_the_same_model(call, wanted):
     assert close(module(np.load("x.npy"))["scores"], wanted["scores"])
 
 
+def test_layers_of_a_model_are_those_of_its_text(call, wanted):
+    """But for the names: the text has shorter ones."""
+    assert call("import", "model.onnx").code == 0
+    of_model, of_text = (
+        json.loads(call("inspect", file, "--layers", "--json").out)
+        for file in ("model.onnx", "model.cnn")
+    )
+    for row in (*of_model["layers"], *of_text["layers"]):
+        assert row.pop("name")
+    assert of_model == of_text
+    kinds = [layer["kind"] for layer in of_model["layers"]]
+    assert kinds == ["conv", "relu", "global_avgpool", "fc"]
+
+
 def test_outputs_cut_the_model(call, wanted):
     assert call("import", "model.onnx", "--outputs", "map").code == 0
     assert list(cnndsl.parse("model.cnn").outputs) == ["map"]

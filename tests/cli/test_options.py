@@ -135,6 +135,7 @@ def test_one_variant_is_no_choice(call):
         ("bench small.cnnref --input-shape image=3x8x8", "--input-shape"),
         ("inspect small.cnnref --passes", "--passes"),
         ("inspect small.cnnref --depth 2", "--depth"),
+        ("inspect small.cnnref --layers", "--layers"),
     ],
 )
 def test_an_artefact_has_no_options_of_the_compiler(call, tmp_path, line, option):

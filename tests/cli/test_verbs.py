@@ -114,6 +114,24 @@ def test_inspect_json_is_the_report(call):
     assert found["macs"] == 6 * 3 * 9 * 64 + 24
 
 
+def test_inspect_layers(call):
+    found = json.loads(call("inspect", "small.cnn", "--layers", "--json").out)
+    assert [layer["kind"] for layer in found["layers"]] == ["conv", "global_avgpool", "fc"]
+    assert found["layers"][0] == {
+        "name": "stem", "kind": "conv", "kernel": [3, 3], "filters": 6, "stride": [1, 1],
+        "padding": [[1, 1], [1, 1]], "dilation": [1, 1], "groups": 1, "activation": "relu",
+        "inputs": [[3, 8, 8]], "outputs": [[6, 8, 8]], "weights": 162, "biases": 6, "macs": 10368,
+    }  # fmt: skip
+    assert (found["total"]["weights"], found["total"]["biases"], found["depth"]) == (186, 10, 2)
+    text = call("inspect", "small.cnn", "--layers").out
+    assert text == call("inspect", "small.cnn", "--layers", "--format", "text").out
+    total = text.splitlines()[-1].split()
+    assert total == ["total", "depth", "2", "3x8x8", "4", "186", "10", "10,392"]
+    for wrong in ("--format csv", "--layers --format csv --json", "--layers --passes"):
+        refused = call("inspect", "small.cnn", *wrong.split())
+        assert (refused.code, refused.out) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("target", "suffix", "options", "fact"),
     [

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING
 
 import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import print_table
-from cnndsl.cli.list import default_text, signature
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -59,18 +57,15 @@ def command(name: str | None) -> int:
 
 
 def _explain_operator(operator: type[Operator]) -> None:
-    """Signature, meaning, formula and source, and a table of the attributes."""
-    click.echo(f"{signature(operator)}\n\n{inspect.getdoc(operator)}")
-    if operator.operands is None:
-        click.echo(f"\nA join: {operator.name} {{ a | b }}, of two values or more.")
-    rows = [
-        [field.name, _default(field.default), field.metadata["kind"].says]
-        for field in fields(operator)
-    ]
-    if rows:
+    """Signature, meaning, formula and source, the attributes, an example, names elsewhere."""
+    from cnndsl.cli.reference import Reference
+
+    known = Reference(operator)
+    click.echo(f"{known.signature}\n\n{known.text}")
+    if table := known.attribute_table():
         click.echo()
-        print_table([["attribute", "default", "takes"], *rows])
-
-
-def _default(value: object) -> str:
-    return "needed" if value is MISSING else "" if value is None else default_text(value)
+        print_table(table)
+    indented = known.example.replace("\n", "\n    ")
+    click.echo(f"\nFor example\n\n    {indented}\n\n{known.made()}.")
+    if elsewhere := known.elsewhere():
+        click.echo(f"Elsewhere: {', '.join(elsewhere)}.")

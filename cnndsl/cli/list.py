@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +14,6 @@ from cnndsl.cli.common import is_terminal, print_json, print_table
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from cnndsl.ir.operator import Operator
     from cnndsl.language.units import NetworkItem, Unit
 
 T = TypeVar("T")
@@ -27,14 +25,21 @@ Rows = list[dict[str, Any]]
     cls=Verb,
     examples=(
         "list networks",
+        "list ops pool",
         "list ops --json",
     ),
 )
 @click.argument("what", type=click.Choice(["networks", "ops", "passes", "targets"]))
+@click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
-def command(what: str, as_json: bool) -> int:
-    """List what there is to compile, to write, and to compile to."""
+def command(what: str, name: str | None, as_json: bool) -> int:
+    """List what there is to compile, to write, and to compile to.
+
+    With a name, or a part of one, only those that have it in their names.
+    """
     rows = LISTS[what]()
+    if name is not None:
+        rows = _named(what, name, rows)
     if as_json:
         print_json(rows)
         return 0
@@ -43,6 +48,17 @@ def command(what: str, as_json: bool) -> int:
     numbers = [i for i, column in enumerate(columns) if column in ("params", "macs")]
     print_table([list(columns), *cells], numbers=numbers)
     return 0
+
+
+def _named(what: str, name: str, rows: Rows) -> Rows:
+    """The rows with that in their names. Raises CnnError if there are none."""
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.language.messages import meant
+
+    if found := [row for row in rows if name.lower() in row["name"].lower()]:
+        return found
+    hint = meant(name, [row["name"] for row in rows]) or f"cnndsl list {what} shows all"
+    raise CnnError.of("E0609", f"none of the {what} has {name!r} in its name", hint=hint)
 
 
 def _cell(column: str, value: Any) -> str:
@@ -107,55 +123,22 @@ def _progress(items: list[T]) -> Iterator[T]:
 
 
 def _ops() -> Rows:
+    from cnndsl.cli.reference import Reference
     from cnndsl.ir.operators import BY_NAME
 
     return [
         {
             "name": name,
-            "signature": signature(operator),
-            "meaning": _first_line(operator),
+            "signature": known.signature,
+            "meaning": known.meaning,
             "operands": operator.operands,
-            "attributes": [
-                {
-                    "name": field.name,
-                    "takes": field.metadata["kind"].says,
-                    "required": field.default is MISSING,
-                    "default": None if field.default is MISSING else plain(field.default),
-                }
-                for field in fields(operator)
-            ],
+            "attributes": known.attributes(),
+            "example": known.example,
+            "elsewhere": known.elsewhere(),
         }
         for name, operator in sorted(BY_NAME.items())
+        for known in [Reference(operator)]
     ]
-
-
-def signature(operator: type[Operator]) -> str:
-    """An operator with its attributes and their defaults, as in a block's head."""
-    arguments = ", ".join(_argument(field) for field in fields(operator))
-    return f"{operator.name}({arguments})" if arguments else operator.name
-
-
-def _argument(field: Any) -> str:
-    """An attribute as in a block's head; in brackets if it may be left out without a default."""
-    if field.default is MISSING:
-        return str(field.name)
-    if field.default is None:
-        return f"[{field.name}]"
-    return f"{field.name}={default_text(field.default)}"
-
-
-def plain(value: Any) -> Any:
-    """A default for JSON, which knows a number's format by its name."""
-    from cnndsl.ir.types import DType
-
-    return value.name if isinstance(value, DType) else value
-
-
-def default_text(value: Any) -> str:
-    """A default as the language writes it."""
-    if isinstance(value, tuple) and len(value) == 1:
-        (value,) = value
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _passes() -> Rows:

@@ -108,7 +108,11 @@ class Operator(ABC):
     internal: ClassVar[bool] = False
     """Whether passes alone make it: the language has no word for it."""
     foreign: ClassVar[tuple[str, ...]] = ()
-    """Names in other frameworks, as `cnndsl.language.foreign` writes them."""
+    """Names elsewhere, each behind the framework's, if it is that of one."""
+    example: ClassVar[str] = ""
+    """A chain with it, of `x`, or `a`, `b`, …; without one its bare name, or a join of these."""
+    example_shapes: ClassVar[tuple[tuple[int, ...], ...]] = ((8, 16, 16),)
+    """The shapes of the example's values; those of a join are alike if one is given."""
 
     @property
     @abstractmethod

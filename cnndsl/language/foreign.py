@@ -6,8 +6,17 @@ import re
 
 from cnndsl.ir.operators import BY_NAME, Activation
 
+
+def _plain(name: str) -> str:
+    """A name without case, underscores, dimensions, and the longer forms of its words."""
+    plain = re.sub(r"_|[123]d", "", name.lower())
+    plain = plain.replace("pooling", "pool").replace("averagepool", "avgpool")
+    plain = plain.replace("convolution", "conv")
+    return re.sub(r"normali[sz]ation", "norm", plain)
+
+
 _OURS = {
-    **{alias: name for name, operator in BY_NAME.items() for alias in operator.foreign},
+    **{_plain(n.split()[-1]): op for op, known in BY_NAME.items() for n in known.foreign},
     # parameters
     "channelsout": "filters",
     "dilationrate": "dilation",
@@ -57,11 +66,3 @@ def counterpart(name: str, candidates: set[str]) -> str | None:
 def remark(name: str, candidates: set[str]) -> str | None:
     """What to write for an operator that has no single counterpart, among operators."""
     return _REMARKS.get(_plain(name)) if "conv" in candidates else None
-
-
-def _plain(name: str) -> str:
-    """A name without case, underscores, dimensions, and the longer forms of its words."""
-    plain = re.sub(r"_|[123]d", "", name.lower())
-    plain = plain.replace("pooling", "pool").replace("averagepool", "avgpool")
-    plain = plain.replace("convolution", "conv")
-    return re.sub(r"normali[sz]ation", "norm", plain)

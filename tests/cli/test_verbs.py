@@ -244,6 +244,14 @@ def test_list_ops_has_every_operator_with_its_defaults(call):
     assert "maxpool(kernel" in call("list", "ops").out
 
 
+def test_list_takes_a_name_or_a_part_of_one(call):
+    found = [row["name"] for row in json.loads(call("list", "ops", "Conv", "--json").out)]
+    assert found == ["conv", "conv_transpose", "local_conv", "tiled_conv"]
+    result = call("list", "ops", "batch_norm")
+    assert result.code == 2
+    assert "did you mean 'bn'?" in result.err
+
+
 def test_list_networks_passes_and_targets(call, monkeypatch):
     few = {name: api.zoo()[name] for name in ("densenet", "lenet5", "resnet50")}
     monkeypatch.setattr(api, "zoo", lambda: few)
@@ -278,6 +286,8 @@ def test_explain_operators_and_passes(call):
     assert rows["filters"] == ["needed", *["a", "whole", "number", "from", "1"]]
     assert rows["groups"][0] == "1"
     assert rows["table"][:2] == ["for", "each"]
+    assert "makes 16x8x8; parameters: weight 16x8x3x3, bias 16; MACs: 73,728." in text
+    assert "Elsewhere: PyTorch Conv2d, Keras Conv2D, ONNX Conv" in text
     assert "add { a | b }" in call("explain", "add").out
     assert "without padding" in call("explain", "fuse-bn").out
     assert "did you mean 'bn'?" in call("explain", "batch_norm").err

@@ -46,6 +46,7 @@ class Relu(Activation):
     """Rectified linear unit: y = max(x, 0). Source: Nair and Hinton (2010)."""
 
     name: ClassVar[str] = "relu"
+    foreign = ("PyTorch ReLU", "Keras ReLU")
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
     formula = maximum(X, 0)
@@ -56,6 +57,7 @@ class Relu6(Activation):
     """Rectified linear unit with a ceiling: y = min(max(x, 0), 6). Source: Howard et al. (2017)."""
 
     name: ClassVar[str] = "relu6"
+    foreign = ("PyTorch ReLU6", "Keras relu6")
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
     formula = clip(X, 0, 6)
@@ -69,7 +71,8 @@ class Clamp(Activation):
     """
 
     name: ClassVar[str] = "clamp"
-    foreign = ("clip", "hardtanh")
+    foreign = ("PyTorch clamp", "PyTorch Hardtanh", "Keras clip")
+    example = "clamp(-1, 1)"
     gradient = Reads.RESULT
 
     low: float | None = attribute(kind.optional(kind.NUMBER), None)
@@ -101,9 +104,13 @@ class Clamp(Activation):
 
 @dataclass(frozen=True)
 class LeakyRelu(Activation):
-    """y = x for x >= 0, slope * x below. Source: Maas et al. (2013)."""
+    """y = x for x >= 0, slope * x below. Source: Maas et al. (2013).
+
+    The default slope is that of PyTorch and ONNX; that of Keras is 0.3.
+    """
 
     name: ClassVar[str] = "leaky_relu"
+    foreign = ("PyTorch LeakyReLU", "Keras LeakyReLU")
     sign = Sign.KEPT
 
     slope: float = attribute(kind.NUMBER, 0.01)
@@ -128,6 +135,7 @@ class PRelu(Activation):
     """
 
     name: ClassVar[str] = "prelu"
+    foreign = ("PyTorch PReLU", "Keras PReLU")
     sign = Sign.KEPT
     gradient = Reads.OPERANDS
     formula = rectified(X, X * parameter("weight"))
@@ -145,6 +153,7 @@ class Elu(Activation):
     """
 
     name: ClassVar[str] = "elu"
+    foreign = ("PyTorch ELU", "Keras ELU")
     sign = Sign.KEPT
     gradient = Reads.RESULT
 
@@ -164,6 +173,7 @@ class Celu(Activation):
     """
 
     name: ClassVar[str] = "celu"
+    foreign = ("PyTorch CELU", "Keras celu")
     sign = Sign.KEPT
     gradient = Reads.RESULT
 
@@ -184,6 +194,7 @@ class Selu(Activation):
     """
 
     name: ClassVar[str] = "selu"
+    foreign = ("PyTorch SELU", "Keras selu")
     sign = Sign.KEPT
     gradient = Reads.RESULT
 
@@ -201,6 +212,7 @@ class ThresholdedRelu(Activation):
     """y = x for x > alpha, 0 elsewhere. Source: Konda et al. (2015), Zero-bias autoencoders."""
 
     name: ClassVar[str] = "thresholded_relu"
+    foreign = ("PyTorch Threshold",)
 
     alpha: float = attribute(kind.NUMBER, 1.0)
 
@@ -225,6 +237,7 @@ class Softplus(Activation):
     """Smooth rectifier: y = log(1 + exp(beta * x)) / beta. Source: Glorot et al. (2011)."""
 
     name: ClassVar[str] = "softplus"
+    foreign = ("PyTorch Softplus", "Keras softplus")
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
 
@@ -242,6 +255,7 @@ class Sigmoid(Activation):
     """Logistic function: y = 1 / (1 + exp(-x))."""
 
     name: ClassVar[str] = "sigmoid"
+    foreign = ("PyTorch Sigmoid", "Keras sigmoid")
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
     formula = 1 / (exp(-X) + 1)
@@ -252,6 +266,7 @@ class Tanh(Activation):
     """Hyperbolic tangent: y = tanh(x)."""
 
     name: ClassVar[str] = "tanh"
+    foreign = ("PyTorch Tanh", "Keras tanh")
     sign = Sign.KEPT
     gradient = Reads.RESULT
     formula = tanh(X)
@@ -265,7 +280,7 @@ class Silu(Activation):
     """
 
     name: ClassVar[str] = "silu"
-    foreign = ("swish",)
+    foreign = ("PyTorch SiLU", "Keras silu", "swish")
     sign = Sign.KEPT
     gradient = Reads.OPERANDS
     formula = X / (exp(-X) + 1)
@@ -276,6 +291,7 @@ class Mish(Activation):
     """y = x * tanh(log(1 + exp(x))). Source: Misra (2020)."""
 
     name: ClassVar[str] = "mish"
+    foreign = ("PyTorch Mish", "Keras mish")
     sign = Sign.KEPT
     gradient = Reads.OPERANDS
 
@@ -292,6 +308,7 @@ class Softsign(Activation):
     """y = x / (1 + |x|). Source: Bergstra et al. (2009)."""
 
     name: ClassVar[str] = "softsign"
+    foreign = ("PyTorch Softsign", "Keras softsign")
     sign = Sign.KEPT
     gradient = Reads.RESULT
     formula = X / (abs(X) + 1)
@@ -302,6 +319,7 @@ class Exp(Activation):
     """y = exp(x), which overflows to infinity."""
 
     name: ClassVar[str] = "exp"
+    foreign = ("PyTorch exp", "Keras exp")
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
     formula = exp(X)
@@ -312,6 +330,7 @@ class Log(Activation):
     """Natural logarithm: y = log(x), NaN below zero and minus infinity at zero."""
 
     name: ClassVar[str] = "log"
+    foreign = ("PyTorch log", "Keras log")
     sign = Sign.ANY
     gradient = Reads.OPERANDS
     formula = log(X)
@@ -322,6 +341,7 @@ class Sqrt(Activation):
     """Square root: y = sqrt(x), NaN below zero."""
 
     name: ClassVar[str] = "sqrt"
+    foreign = ("PyTorch sqrt", "Keras sqrt")
     sign = Sign.NONNEGATIVE
     gradient = Reads.OPERANDS
     formula = sqrt(X)
@@ -332,7 +352,7 @@ class Abs(Activation):
     """Absolute value: y = |x|."""
 
     name: ClassVar[str] = "abs"
-    foreign = ("absolute",)
+    foreign = ("PyTorch abs", "Keras absolute")
     sign = Sign.NONNEGATIVE
     gradient = Reads.OPERANDS
     formula = abs(X)
@@ -343,7 +363,7 @@ class Reciprocal(Activation):
     """y = 1 / x, infinite at zero."""
 
     name: ClassVar[str] = "reciprocal"
-    foreign = ("inverse",)
+    foreign = ("PyTorch reciprocal", "Keras reciprocal", "inverse")
     sign = Sign.ANY
     gradient = Reads.OPERANDS
     formula = 1 / X
@@ -354,6 +374,7 @@ class Square(Activation):
     """y = x^2."""
 
     name: ClassVar[str] = "square"
+    foreign = ("PyTorch square", "Keras square")
     sign = Sign.NONNEGATIVE
     gradient = Reads.OPERANDS
     formula = X * X
@@ -367,7 +388,8 @@ class Power(Activation):
     """
 
     name: ClassVar[str] = "pow"
-    foreign = ("power",)
+    foreign = ("PyTorch pow", "Keras power")
+    example = "pow(1.5)"
     gradient = Reads.OPERANDS
 
     exponent: float = attribute(kind.NUMBER)
@@ -398,11 +420,13 @@ class Power(Activation):
 class Gelu(Activation):
     """Gaussian error linear unit: y = x/2 * (1 + erf(x / sqrt(2))).
 
-    With `tanh` its approximation y = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))).
+    With `tanh` its approximation y = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), which is
+    approximate="tanh" in PyTorch and ONNX, approximate=True in Keras.
     Source: Hendrycks and Gimpel (2016).
     """
 
     name: ClassVar[str] = "gelu"
+    foreign = ("PyTorch GELU", "Keras gelu")
     sign = Sign.KEPT
     gradient = Reads.OPERANDS
 
@@ -423,10 +447,11 @@ class HardSigmoid(Activation):
 
     Source: Courbariaux et al. (2015), BinaryConnect, with an alpha of 0.5. That of 1/6,
     or min(max(x + 3, 0), 6) / 6, is from Howard et al. (2019), Searching for MobileNetV3, section
-    5.2.
+    5.2, and that of PyTorch and Keras 3; the default of ONNX is 0.2.
     """
 
     name: ClassVar[str] = "hard_sigmoid"
+    foreign = ("PyTorch Hardsigmoid", "Keras hard_sigmoid")
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
 
@@ -447,6 +472,7 @@ class HardSwish(Activation):
     """
 
     name: ClassVar[str] = "hard_swish"
+    foreign = ("PyTorch Hardswish", "Keras hard_swish")
     sign = Sign.KEPT
     gradient = Reads.OPERANDS
     formula = X * (clip(X + 3, 0, 6) * (1 / 6))
@@ -466,10 +492,12 @@ class _OfPowers(Groupwise, Pointwise):
 class Softmax(_OfPowers):
     """Softmax over the channels, at each position: y[c] = exp(x[c]) / sum_j exp(x[j]).
 
+    This is dim=1 in PyTorch, axis=1 in ONNX, and axis=-1 in Keras, which has the channels last.
     NaN in all channels if one is NaN or plus infinity, or all are minus infinity.
     """
 
     name: ClassVar[str] = "softmax"
+    foreign = ("PyTorch Softmax", "Keras Softmax")
     sign = Sign.NONNEGATIVE
     once: ClassVar = {"factor": 1 / statistic("total")}
     result = exp(X - statistic("largest")) * statistic("factor")
@@ -480,6 +508,7 @@ class LogSoftmax(_OfPowers):
     """Logarithm of softmax, at each position: y[c] = x[c] - log(sum_j exp(x[j]))."""
 
     name: ClassVar[str] = "log_softmax"
+    foreign = ("PyTorch LogSoftmax", "Keras log_softmax")
     sign = Sign.ANY
     once: ClassVar = {"rest": log(statistic("total"))}
     result = X - statistic("largest") - statistic("rest")
@@ -493,6 +522,7 @@ class Maxout(Pointwise):
     """
 
     name: ClassVar[str] = "maxout"
+    example = "maxout(2)"
     selects = True
     sign = Sign.KEPT
     gradient = Reads.BOTH
@@ -543,6 +573,7 @@ class ArgMax(Pointwise):
     """
 
     name: ClassVar[str] = "argmax"
+    foreign = ("PyTorch argmax", "Keras argmax")
     sign = Sign.NONNEGATIVE
     gradient = Reads.OPERANDS
 

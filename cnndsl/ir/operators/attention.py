@@ -67,6 +67,8 @@ class MatMul(MatrixProduct):
     """
 
     name: ClassVar[str] = "matmul"
+    foreign = ("PyTorch matmul", "Keras matmul")
+    example_shapes = ((8, 16, 16), (256, 4, 4))
     transposed = False
 
 
@@ -80,6 +82,7 @@ class MatMulTransposed(MatrixProduct):
     """
 
     name: ClassVar[str] = "matmul_transposed"
+    example_shapes = ((8, 16, 16), (8, 4, 4))
     transposed = True
 
 
@@ -92,6 +95,7 @@ class SoftmaxSum(Join):
     """
 
     name: ClassVar[str] = "softmax_sum"
+    example_shapes = ((8, 16, 16),) * 4
     gradient = Reads.OPERANDS
 
     def takes(self, count: int) -> bool:

@@ -28,7 +28,8 @@ class Scale(ChannelMap):
     """
 
     name: ClassVar[str] = "scale"
-    foreign = ("rescaling",)
+    foreign = ("Keras Rescaling",)
+    example = "scale(2, shift=-1)"
     gradient = Reads.NOTHING
     formula = X * parameter("factor") + parameter("shift")
 
@@ -55,7 +56,7 @@ class Negate(Shorthand):
     """y = -x. Stands for scale(-1)."""
 
     name: ClassVar[str] = "neg"
-    foreign = ("negative",)
+    foreign = ("PyTorch neg", "Keras negative")
 
     def bind(self, inputs: Sequence[TensorType]) -> Scale:
         """The scale that it stands for."""
@@ -70,7 +71,9 @@ class Normalize(Shorthand):
     """
 
     name: ClassVar[str] = "normalize"
-    foreign = ("norm",)
+    foreign = ("torchvision Normalize", "Keras Normalization")
+    example = "normalize(mean=0.5, std=0.25)"
+    example_shapes = ((3, 16, 16),)
 
     mean: tuple[float, ...] = attribute(kind.NUMBERS)
     std: tuple[float, ...] = attribute(kind.POSITIVES)
@@ -108,7 +111,8 @@ class LearnedValue(Fixed):
     """
 
     name: ClassVar[str] = "parameter"
-    foreign = ("variable",)
+    foreign = ("PyTorch Parameter", "TensorFlow Variable")
+    example = "add { identity | parameter([8, 1, 1]) }"
 
     shape: tuple[int, ...] = attribute(kind.KNOWN_SHAPE)
     init: str = attribute(kind.choice("zeros", "ones", "normal"), "zeros")
@@ -132,6 +136,7 @@ class ConstantValue(Fixed):
     """
 
     name: ClassVar[str] = "constant"
+    example = "mul { identity | constant([1, 2, 3, 4, 4, 3, 2, 1]) }"
 
     values: Any = attribute(kind.ARRAY)
 

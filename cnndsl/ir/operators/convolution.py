@@ -30,6 +30,8 @@ class Conv(Windowed, Linear):
     """
 
     name: ClassVar[str] = "conv"
+    foreign = ("PyTorch Conv2d", "Keras Conv2D")
+    example = "conv(16, 3, stride=2)"
 
     filters: int = attribute(kind.COUNT)
     kernel: Sizes = attribute(kind.SIZES)
@@ -121,7 +123,8 @@ class Depthwise(Shorthand):
     """
 
     name: ClassVar[str] = "depthwise"
-    foreign = ("depthwiseconv",)
+    foreign = ("Keras DepthwiseConv2D",)
+    example = "depthwise(3, multiplier=2)"
 
     kernel: Sizes = attribute(kind.SIZES)
     multiplier: int = attribute(kind.COUNT, 1)

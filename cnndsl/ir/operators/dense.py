@@ -31,7 +31,8 @@ class FullyConnected(Flattening, Linear):
     """
 
     name: ClassVar[str] = "fc"
-    foreign = ("dense", "fullyconnected", "innerproduct", "linear")
+    foreign = ("PyTorch Linear", "Keras Dense", "Caffe InnerProduct", "fullyconnected")
+    example = "fc(10)"
 
     units: int = attribute(kind.COUNT)
     bias: bool = attribute(kind.FLAG, True)
@@ -64,6 +65,7 @@ class RadialBasis(Flattening):
     """
 
     name: ClassVar[str] = "rbf"
+    example = "rbf(10)"
     smaller_is_better = True
     sign = Sign.NONNEGATIVE
     gradient = Reads.OPERANDS
@@ -87,6 +89,7 @@ class Flatten(Flattening, Gathering):
     """The input as a vector, channel by channel (last axis fastest)."""
 
     name: ClassVar[str] = "flatten"
+    foreign = ("PyTorch Flatten", "Keras Flatten")
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """The vector of all elements. Raises OperatorError if the input's size is open."""

@@ -53,6 +53,7 @@ class Add(Join):
     """Sum of the operands: y = x1 + x2 + ..., smaller ones repeated."""
 
     name: ClassVar[str] = "add"
+    foreign = ("PyTorch add", "Keras Add")
     gradient = Reads.NOTHING
     formula = X + OTHER
 
@@ -62,7 +63,7 @@ class Subtract(Join):
     """Difference: y = x1 - x2 - ..., smaller operands repeated."""
 
     name: ClassVar[str] = "sub"
-    foreign = ("subtract",)
+    foreign = ("PyTorch sub", "Keras Subtract")
     commutes = False
     sign = Sign.ANY
     gradient = Reads.NOTHING
@@ -77,7 +78,7 @@ class Mul(Join):
     """
 
     name: ClassVar[str] = "mul"
-    foreign = ("multiply",)
+    foreign = ("PyTorch mul", "Keras Multiply")
     gradient = Reads.OPERANDS
     formula = X * OTHER
 
@@ -87,7 +88,7 @@ class Divide(Join):
     """Quotient: y = x1 / x2 / ..., smaller operands repeated."""
 
     name: ClassVar[str] = "div"
-    foreign = ("divide",)
+    foreign = ("PyTorch div", "Keras divide")
     commutes = False
     sign = Sign.ANY
     gradient = Reads.OPERANDS
@@ -99,7 +100,7 @@ class Max(Join):
     """Largest of the operands, element by element: y = max(x1, x2, ...), smaller ones repeated."""
 
     name: ClassVar[str] = "max"
-    foreign = ("maximum",)
+    foreign = ("PyTorch maximum", "Keras Maximum")
     gradient = Reads.BOTH
     formula = maximum(X, OTHER)
 
@@ -109,7 +110,7 @@ class Min(Join):
     """Least of the operands, element by element: y = min(x1, x2, ...), smaller ones repeated."""
 
     name: ClassVar[str] = "min"
-    foreign = ("minimum",)
+    foreign = ("PyTorch minimum", "Keras Minimum")
     gradient = Reads.BOTH
     formula = minimum(X, OTHER)
 
@@ -119,6 +120,7 @@ class Average(Join):
     """Mean of the operands, element by element: y = (x1 + ... + xn) / n, smaller ones repeated."""
 
     name: ClassVar[str] = "average"
+    foreign = ("Keras Average",)
     gradient = Reads.NOTHING
 
 
@@ -127,7 +129,8 @@ class Concat(Pointwise, Mover):
     """The operands' channels one after another."""
 
     name: ClassVar[str] = "concat"
-    foreign = ("cat", "concatenate")
+    foreign = ("PyTorch cat", "Keras Concatenate")
+    example_shapes = ((8, 16, 16), (4, 16, 16))
     operands: ClassVar[int | None] = None
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
@@ -192,6 +195,7 @@ class ConcatLength(ConcatPositions):
     """Signals one after another."""
 
     name: ClassVar[str] = "concat_length"
+    example_shapes = ((8, 16), (8, 4))
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,7 @@ class ConcatHeight(ConcatPositions):
     """Images or volumes one below another."""
 
     name: ClassVar[str] = "concat_height"
+    example_shapes = ((8, 16, 16), (8, 4, 16))
 
 
 @dataclass(frozen=True)
@@ -206,6 +211,7 @@ class ConcatWidth(ConcatPositions):
     """Images or volumes side by side."""
 
     name: ClassVar[str] = "concat_width"
+    example_shapes = ((8, 16, 16), (8, 16, 4))
 
 
 @dataclass(frozen=True)
@@ -213,6 +219,7 @@ class ConcatDepth(ConcatPositions):
     """Volumes one behind another."""
 
     name: ClassVar[str] = "concat_depth"
+    example_shapes = ((8, 4, 16, 16), (8, 2, 16, 16))
 
 
 BESIDE = (ConcatLength, ConcatHeight, ConcatWidth, ConcatDepth)

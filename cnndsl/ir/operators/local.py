@@ -55,7 +55,8 @@ class LocalConv(_PositionalConv):
     """
 
     name: ClassVar[str] = "local_conv"
-    foreign = ("locallyconnected",)
+    foreign = ("Keras LocallyConnected2D",)
+    example = "local_conv(4, 3)"
 
     filters: int = attribute(kind.COUNT)
     kernel: Sizes = attribute(kind.SIZES)
@@ -93,6 +94,7 @@ class TiledConv(_PositionalConv):
     """
 
     name: ClassVar[str] = "tiled_conv"
+    example = "tiled_conv(4, 3, period=2)"
 
     filters: int = attribute(kind.COUNT)
     kernel: Sizes = attribute(kind.SIZES)

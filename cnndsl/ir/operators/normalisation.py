@@ -20,14 +20,15 @@ from cnndsl.ir.windows import require_spatial
 class BatchNorm(ChannelMap):
     """Batch normalisation at inference, with the running statistics of the training.
 
-    y[c] = weight[c] * (x[c] - running_mean[c]) / sqrt(running_var[c] + eps) + bias[c].
+    y[c] = weight[c] * (x[c] - running_mean[c]) / sqrt(running_var[c] + eps) + bias[c]. The default
+    eps is that of PyTorch and ONNX; that of Keras is 1e-3.
 
     Source: Ioffe and Szegedy (2015), algorithm 2. Parameters: weight and bias [channels],
     learned; running_mean and running_var [channels], not learned.
     """
 
     name: ClassVar[str] = "bn"
-    foreign = ("batchnorm",)
+    foreign = ("PyTorch BatchNorm2d", "Keras BatchNormalization")
     gradient = Reads.OPERANDS
 
     eps: float = attribute(kind.POSITIVE, 1e-5)
@@ -55,13 +56,14 @@ class LocalResponseNorm(Pointwise):
     """Local response normalisation across `size` neighbouring channels.
 
     y[c] = x[c] / (k + alpha * sum_{j=max(0, c-h)}^{min(C-1, c+h)} x[j]^2)^beta with
-    h = (size-1)/2. As in the paper, alpha is not divided by the size.
+    h = (size-1)/2. As in the paper, alpha is not divided by the size: the alpha of PyTorch and of
+    ONNX, which is, is `size` times this one.
 
     Source: Krizhevsky et al. (2012), section 3.3.
     """
 
     name: ClassVar[str] = "lrn"
-    foreign = ("localresponsenorm",)
+    foreign = ("PyTorch LocalResponseNorm",)
     sign = Sign.KEPT
     gradient = Reads.BOTH
 
@@ -119,13 +121,15 @@ class LayerNorm(_Standardised, Pointwise):
     """Layer normalisation: over the channels, at each position, or over all of a vector.
 
     y[c] = weight[c] * (x[c] - m) / sqrt(v + eps) + bias[c] with mean m and variance v of the
-    channels at the position. group_norm(1) is over all of a sample.
+    channels at the position. group_norm(1) is over all of a sample. The default eps is that of
+    PyTorch and ONNX; that of Keras is 1e-3.
 
     Source: Ba et al. (2016), Layer normalization; over the channels of maps Liu et al. (2022), A
     ConvNet for the 2020s. Parameters: weight and bias [channels].
     """
 
     name: ClassVar[str] = "layer_norm"
+    foreign = ("PyTorch LayerNorm", "Keras LayerNormalization")
 
     eps: float = attribute(kind.POSITIVE, 1e-5)
     affine: bool = attribute(kind.FLAG, True)
@@ -150,6 +154,7 @@ class InstanceNorm(_OverPositions, Channelwise):
     """
 
     name: ClassVar[str] = "instance_norm"
+    foreign = ("PyTorch InstanceNorm2d",)
 
     eps: float = attribute(kind.POSITIVE, 1e-5)
     affine: bool = attribute(kind.FLAG, True)
@@ -170,12 +175,15 @@ class GroupNorm(_OverPositions):
     """Group normalisation: `groups` runs of neighbouring channels, each over all positions.
 
     y[c,p] = weight[c] * (x[c,p] - m[g]) / sqrt(v[g] + eps) + bias[c] with mean m and variance v of
-    the group g of channel c. One group is layer normalisation over all of a sample.
+    the group g of channel c. One group is layer normalisation over all of a sample. The default eps
+    is that of PyTorch and ONNX; that of Keras is 1e-3.
 
     Source: Wu and He (2018), Group normalization. Parameters: weight and bias [channels].
     """
 
     name: ClassVar[str] = "group_norm"
+    foreign = ("PyTorch GroupNorm", "Keras GroupNormalization")
+    example = "group_norm(4)"
 
     groups: int = attribute(kind.COUNT)
     eps: float = attribute(kind.POSITIVE, 1e-5)
@@ -237,6 +245,7 @@ class RmsNorm(_Shortened):
     """
 
     name: ClassVar[str] = "rms_norm"
+    foreign = ("PyTorch RMSNorm", "Keras RMSNormalization")
     stages = ({"square": mean(X * X)},)
 
     eps: float = attribute(kind.POSITIVE, 1e-5)
@@ -263,7 +272,7 @@ class L2Normalise(_Shortened):
     """
 
     name: ClassVar[str] = "l2_normalise"
-    foreign = ("l2normalize", "l2norm", "lpnorm")
+    foreign = ("Keras UnitNormalization", "l2normalize", "l2norm", "lpnorm")
     stages = ({"square": total(X * X)},)
 
     eps: float = attribute(kind.POSITIVE, 1e-12)
@@ -315,6 +324,7 @@ class LayerScale(Shorthand):
     """
 
     name: ClassVar[str] = "layer_scale"
+    foreign = ("timm LayerScale",)
 
     def bind(self, inputs: Sequence[TensorType]) -> Affine:
         """The affine map that it stands for."""

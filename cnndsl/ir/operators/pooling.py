@@ -91,6 +91,8 @@ class MaxPool(Pool):
     """
 
     name: ClassVar[str] = "maxpool"
+    foreign = ("PyTorch MaxPool2d", "Keras MaxPooling2D")
+    example = "maxpool(3, stride=2, pad=1)"
     gradient = Reads.BOTH
 
     dilation: Sizes = attribute(kind.SIZES, (1,))
@@ -101,11 +103,14 @@ class AvgPool(Pool):
     """Mean of each window: over the elements of the input only, or with its zero padding.
 
     Z[i,j,k] = sum_{m,n} V[i, j*s1+m, k*s2+n] / N. With include_pad=false N counts the elements
-    of the window that lie in the input; with include_pad=true those in the padded input (as
-    PyTorch's count_include_pad; a ceil-mode window is clipped to the padded input).
+    of the window that lie in the input; with include_pad=true those in the padded input (a
+    ceil-mode window is clipped to it). This is count_include_pad of PyTorch, where it is true
+    unless said otherwise, and of ONNX, where it is not; Keras never counts the padding.
     """
 
     name: ClassVar[str] = "avgpool"
+    foreign = ("PyTorch AvgPool2d", "Keras AveragePooling2D")
+    example = "avgpool(2)"
     gradient = Reads.NOTHING
 
     include_pad: bool = attribute(kind.FLAG, False)
@@ -116,7 +121,8 @@ class L2Pool(Pool):
     """Euclidean norm of each window: Z[i,j,k] = sqrt(sum_{m,n} V[i, j*s1+m, k*s2+n]^2)."""
 
     name: ClassVar[str] = "l2pool"
-    foreign = ("lppool",)
+    foreign = ("PyTorch LPPool2d",)
+    example = "l2pool(2)"
     sign = Sign.NONNEGATIVE
     gradient = Reads.BOTH
     selects = False
@@ -134,6 +140,7 @@ class DistanceAvgPool(Pool):
     """
 
     name: ClassVar[str] = "distance_avgpool"
+    example = "distance_avgpool(3)"
     gradient = Reads.NOTHING
 
     sigma: float = attribute(kind.POSITIVE, 1.0)
@@ -162,7 +169,7 @@ class GlobalAvgPool(GlobalPool):
     """Mean of each channel, a vector. Source: Lin et al. (2014), Network in network, 3.2."""
 
     name: ClassVar[str] = "global_avgpool"
-    foreign = ("gap",)
+    foreign = ("Keras GlobalAveragePooling2D", "gap")
     gradient = Reads.NOTHING
 
 
@@ -171,6 +178,7 @@ class GlobalMaxPool(GlobalPool):
     """Largest element of each channel, a vector."""
 
     name: ClassVar[str] = "global_maxpool"
+    foreign = ("Keras GlobalMaxPooling2D",)
     gradient = Reads.BOTH
 
 
@@ -219,6 +227,8 @@ class AdaptiveAvgPool(AdaptivePool):
     """
 
     name: ClassVar[str] = "adaptive_avgpool"
+    foreign = ("PyTorch AdaptiveAvgPool2d",)
+    example = "adaptive_avgpool(4)"
     gradient = Reads.NOTHING
 
 
@@ -230,4 +240,6 @@ class AdaptiveMaxPool(AdaptivePool):
     """
 
     name: ClassVar[str] = "adaptive_maxpool"
+    foreign = ("PyTorch AdaptiveMaxPool2d",)
+    example = "adaptive_maxpool(4)"
     gradient = Reads.BOTH

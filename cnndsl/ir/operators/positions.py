@@ -28,7 +28,14 @@ class Pad(Spatial, Channelwise, Gathering):
     """
 
     name: ClassVar[str] = "pad"
-    foreign = ("circularpad", "constantpad", "mirrorpad", "reflectionpad", "replicationpad")
+    foreign = (
+        "PyTorch ConstantPad2d",
+        "PyTorch ReflectionPad2d",
+        "PyTorch ReplicationPad2d",
+        "PyTorch CircularPad2d",
+        "TensorFlow mirror_pad",
+    )
+    example = 'pad(1, mode="reflect")'
 
     pads: Pads = attribute(kind.SIDES)
     mode: str = attribute(kind.choice("constant", "reflect", "edge", "wrap"), "constant")
@@ -100,7 +107,8 @@ class Crop(Spatial, Channelwise, Gathering):
     """
 
     name: ClassVar[str] = "crop"
-    foreign = ("centercrop", "cropping")
+    foreign = ("Keras Cropping2D", "Keras CenterCrop")
+    example = "crop(2)"
 
     sides: Pads | None = attribute(kind.optional(kind.SIDES), None)
     size: Sizes | None = attribute(kind.optional(kind.SIZES), None)
@@ -163,7 +171,8 @@ class PixelShuffle(Spatial, Gathering):
     """
 
     name: ClassVar[str] = "pixel_shuffle"
-    foreign = ("depthtospace", "subpixelshuffle")
+    foreign = ("PyTorch PixelShuffle", "TensorFlow depth_to_space", "subpixelshuffle")
+    example = "pixel_shuffle(2)"
 
     factor: Sizes = attribute(kind.SIZES)
     order: str = attribute(kind.choice("crd", "dcr"), "crd")
@@ -202,7 +211,13 @@ class PixelUnshuffle(Spatial, Gathering):
     """
 
     name: ClassVar[str] = "pixel_unshuffle"
-    foreign = ("focus", "pixelunshuffle", "reorg", "spacetodepth")
+    foreign = (
+        "PyTorch PixelUnshuffle",
+        "TensorFlow space_to_depth",
+        "Darknet reorg",
+        "YOLOv5 Focus",
+    )
+    example = "pixel_unshuffle(2)"
 
     factor: Sizes = attribute(kind.SIZES)
     order: str = attribute(kind.choice("crd", "dcr"), "crd")
@@ -243,7 +258,8 @@ class Permute(Gathering):
     """
 
     name: ClassVar[str] = "permute"
-    foreign = ("transpose",)
+    foreign = ("PyTorch permute", "Keras Permute", "TensorFlow transpose")
+    example = "permute([1, 2, 0])"
 
     axes: Sizes = attribute(kind.AXES)
 
@@ -281,7 +297,8 @@ class Reshape(Flattening, Gathering):
     """
 
     name: ClassVar[str] = "reshape"
-    foreign = ("unflatten", "view")
+    foreign = ("PyTorch view", "PyTorch Unflatten", "Keras Reshape")
+    example = "reshape([-1, 4, 4])"
 
     shape: tuple[int, ...] = attribute(kind.SHAPE)
 

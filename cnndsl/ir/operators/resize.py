@@ -43,7 +43,13 @@ class Resize(Spatial, Channelwise):
     """
 
     name: ClassVar[str] = "resize"
-    foreign = ("interpolate", "resizebilinear", "upsamplingbilinear")
+    foreign = (
+        "PyTorch interpolate",
+        "PyTorch UpsamplingBilinear2d",
+        "Keras Resizing",
+        "TensorFlow resize_bilinear",
+    )
+    example = 'resize(1.5, mode="linear")'
     gradient = Reads.NOTHING
 
     factor: tuple[float, ...] | None = attribute(kind.optional(kind.FACTORS), None)

@@ -20,6 +20,7 @@ class Slice(Pointwise, Gathering):
     """The channels from `start` up to, not including, `stop`: y = x[start:stop]."""
 
     name: ClassVar[str] = "slice"
+    example = "slice(0, 4)"
 
     start: int = attribute(kind.INDEX)
     stop: int = attribute(kind.COUNT)
@@ -50,7 +51,8 @@ class Shuffle(Pointwise, Gathering):
     """
 
     name: ClassVar[str] = "shuffle"
-    foreign = ("channelshuffle",)
+    foreign = ("PyTorch ChannelShuffle",)
+    example = "shuffle(2)"
 
     groups: int = attribute(kind.COUNT)
 
@@ -77,6 +79,7 @@ class PadChannels(Pointwise, Gathering):
     """
 
     name: ClassVar[str] = "pad_channels"
+    example = "pad_channels(12)"
     fill = 0.0
 
     channels: int = attribute(kind.COUNT)
@@ -103,6 +106,7 @@ class Subsample(Spatial, Channelwise, Gathering):
     """Every stride-th position, from the first: y[c,j,k] = x[c, j*s1, k*s2]."""
 
     name: ClassVar[str] = "subsample"
+    example = "subsample(2)"
 
     stride: Sizes = attribute(kind.SIZES)
 
@@ -126,7 +130,8 @@ class Upsample(Spatial, Channelwise, Gathering):
     """Nearest-neighbour enlargement by whole factors: y[c,j,k] = x[c, j // f1, k // f2]."""
 
     name: ClassVar[str] = "upsample"
-    foreign = ("upsampling", "upsamplingnearest")
+    foreign = ("PyTorch UpsamplingNearest2d", "Keras UpSampling2D")
+    example = "upsample(2)"
 
     factor: Sizes = attribute(kind.SIZES)
 

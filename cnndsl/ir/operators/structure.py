@@ -24,6 +24,8 @@ class Input(Operator):
     """A value that the caller provides, [batch, *shape]. Written `input NAME [C, H, W]`."""
 
     name: ClassVar[str] = "input"
+    foreign = ("Keras Input",)
+    example = "relu"
     sign = Sign.ANY
     gradient = Reads.NOTHING
     operands: ClassVar[int | None] = 0
@@ -45,4 +47,6 @@ class Identity(Mover, Elementwise):
     """y = x. The meaning of an empty branch."""
 
     name: ClassVar[str] = "identity"
+    foreign = ("PyTorch Identity", "Keras Identity")
+    example = "add { conv(8, 3) | identity }"
     formula = X

@@ -23,6 +23,7 @@ class Dropout(Mover, Elementwise):
     """
 
     name: ClassVar[str] = "dropout"
+    foreign = ("PyTorch Dropout", "Keras Dropout")
     formula = X
 
     rate: float = attribute(kind.PROBABILITY, 0.5)
@@ -32,12 +33,15 @@ class Dropout(Mover, Elementwise):
 class DropPath(Dropout):
     """Training: a sample is zeroed with probability `rate`, the others grow by 1/(1-rate).
 
-    Inference: y = x, unlike stochastic_depth, which does not divide in training. Put at the end of
-    a residual branch. Source: Larsson et al. (2017), FractalNet, for the name; in this form it is
-    that of EfficientNet's code (Tan and Le 2019) and of later networks.
+    Inference: y = x, unlike stochastic_depth, which does not divide in training; torchvision's
+    StochasticDepth with mode="row" is this one. Put at the end of a residual branch. Source:
+    Larsson et al. (2017), FractalNet, for the name; in this form it is that of EfficientNet's code
+    (Tan and Le 2019) and of later networks.
     """
 
     name: ClassVar[str] = "drop_path"
+    foreign = ("torchvision StochasticDepth", "timm DropPath")
+    example = "drop_path(0.1)"
 
     rate: float = attribute(kind.PROBABILITY)
 
@@ -52,6 +56,7 @@ class StochasticDepth(Elementwise):
     """
 
     name: ClassVar[str] = "stochastic_depth"
+    example = "stochastic_depth(0.8)"
     sign = Sign.KEPT
     gradient = Reads.NOTHING
 

@@ -36,7 +36,8 @@ class ConvTranspose(Windowed, Linear):
     """
 
     name: ClassVar[str] = "conv_transpose"
-    foreign = ("deconv",)
+    foreign = ("PyTorch ConvTranspose2d", "Keras Conv2DTranspose", "deconv")
+    example = "conv_transpose(4, 4, stride=2)"
 
     filters: int = attribute(kind.COUNT)
     kernel: Sizes = attribute(kind.SIZES)

@@ -1,0 +1,176 @@
+"""What is known of an operator: for `explain`, `list ops` and docs/operators.md."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from functools import cache, cached_property
+from itertools import groupby
+from sys import modules
+from typing import Any
+
+from cnndsl.analysis.cost import graph_cost
+from cnndsl.api import parse
+from cnndsl.importers.onnx.operators import FAMILIES
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import ALL
+from cnndsl.ir.types import DType
+from cnndsl.network import Network
+
+
+class Reference:
+    """One operator, by what it says of itself, what becomes of its example, and ONNX's reader."""
+
+    def __init__(self, operator: type[Operator]):
+        self.operator = operator
+        self.name = operator.name
+        self.text = inspect.getdoc(operator) or ""
+        self.meaning = self.text.partition("\n")[0]
+
+    @property
+    def signature(self) -> str:
+        """The operator with its attributes and their defaults, as in a block's head."""
+        arguments = ", ".join(map(_argument, fields(self.operator)))
+        return f"{self.name}({arguments})" if arguments else self.name
+
+    def attributes(self) -> list[dict[str, Any]]:
+        """What each attribute takes, for machines."""
+        return [
+            {
+                "name": field.name,
+                "takes": field.metadata["kind"].says,
+                "required": field.default is MISSING,
+                "default": None if field.default is MISSING else _plain(field.default),
+            }
+            for field in fields(self.operator)
+        ]
+
+    def attribute_table(self) -> list[list[str]]:
+        """The same for people, with a head; empty if there are none."""
+        rows = [
+            [field.name, _default(field.default), field.metadata["kind"].says]
+            for field in fields(self.operator)
+        ]
+        return [["attribute", "default", "takes"], *rows] if rows else []
+
+    @property
+    def example(self) -> str:
+        """Statements of a network."""
+        shapes, chain = self.operator.example_shapes, self.operator.example or self.name
+        names: tuple[str, ...] = ("x",)
+        if self.operator.operands is None:
+            shapes = shapes * 2 if len(shapes) == 1 else shapes
+            names = tuple("abcd"[: len(shapes)])
+            chain = f"{chain} {{ {' | '.join(names)} }}"
+        inputs = [f"input {n} {list(shape)}" for n, shape in zip(names, shapes, strict=True)]
+        return "\n".join([*inputs, chain])
+
+    @cached_property
+    def network(self) -> Network:
+        """The example, elaborated."""
+        return parse(f"network example {{\n{self.example}\n}}\n")
+
+    def facts(self) -> dict[str, Any]:
+        """What comes of the example: its shape, those of its parameters by role, multiply-adds."""
+        graph = self.network.graph
+        (output,) = graph.outputs.values()
+        return {
+            "result": str(graph[output].type),
+            "parameters": {
+                name.rpartition(".")[2]: "x".join(map(str, parameter.shape))
+                for name, parameter in graph.parameters().items()
+            },
+            "macs": graph_cost(graph).macs,
+        }
+
+    def made(self) -> str:
+        """The same as a sentence."""
+        result, parameters, macs = self.facts().values()
+        held = ", ".join(f"{role} {shape}" for role, shape in parameters.items())
+        parts = (f"makes {result}", held and f"parameters: {held}", macs and f"MACs: {macs:,}")
+        return "; ".join(filter(None, parts))
+
+    def elsewhere(self) -> list[str]:
+        """What it is called in other frameworks, and what of ONNX is read as it."""
+        return [*self.operator.foreign, *(f"ONNX {name}" for name in _onnx().get(self.name, ()))]
+
+
+@cache
+def _onnx() -> dict[str, list[str]]:
+    """ONNX operators by those of the language that their reading mentions."""
+    found: dict[str, list[str]] = {}
+    for family in FAMILIES.values():
+        for name, read in family.items():
+            for ours in re.findall(r"`(\w+)`", read.__doc__ or ""):
+                found.setdefault(ours, []).append(name)
+    return found
+
+
+def _argument(field: Any) -> str:
+    """An attribute as in a block's head; in brackets if it may be left out without a default."""
+    if field.default is MISSING:
+        return str(field.name)
+    if field.default is None:
+        return f"[{field.name}]"
+    return f"{field.name}={_written(field.default)}"
+
+
+def _default(value: object) -> str:
+    return "needed" if value is MISSING else "" if value is None else _written(value)
+
+
+def _plain(value: Any) -> Any:
+    """A default for JSON, which knows a number's format by its name."""
+    return value.name if isinstance(value, DType) else value
+
+
+def _written(value: Any) -> str:
+    """A default as the language writes it."""
+    if isinstance(value, tuple) and len(value) == 1:
+        (value,) = value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def page() -> str:
+    """docs/operators.md: a section for each family."""
+    written = [op for op in ALL if not op.internal]
+    families = groupby(written, key=lambda op: op.__module__)
+    return ABOUT + "".join(
+        line for module, family in families for line in _section(module, map(Reference, family))
+    )
+
+
+ABOUT = """\
+# Operators
+
+What `cnndsl explain NAME` says of every operator. Shapes are channels first, without the batch;
+indices count from 0. "Elsewhere" names what is the same, or nearly so, in other frameworks: where a
+text tells of a difference, mind it; [ONNX models](import.md) tells how each operator of ONNX is
+read. Every example is checked, and its shapes are computed.
+"""
+
+
+def _section(module: str, family: Iterator[Reference]) -> Iterator[str]:
+    title, _, about = (modules[module].__doc__ or "").partition("\n")[0].rstrip(".").partition(": ")
+    yield f"\n## {title}\n"
+    if about:
+        yield f"\n{about[0].upper()}{about[1:]}.\n"
+    yield from map(_entry, family)
+
+
+def _entry(known: Reference) -> str:
+    parts = [f"### {known.name}", f"`{known.signature}`", _markdown(known.text)]
+    if (table := known.attribute_table()) and len(table) > 1:
+        head, *rows = (f"| {' | '.join(_markdown(cell) for cell in row)} |" for row in table)
+        parts.append("\n".join([head, "|---|---|---|", *rows]))
+    parts += [f"```cnn\n{known.example}\n```", f"It {known.made()}."]
+    if elsewhere := known.elsewhere():
+        parts.append(f"Elsewhere: {', '.join(map(_markdown, elsewhere))}.")
+    return "\n" + "\n\n".join(parts) + "\n"
+
+
+def _markdown(text: str) -> str:
+    """A text in which only code in backticks has a meaning to Markdown."""
+    return re.sub(r"(`[^`]*`)|([*_<|])", lambda m: m[1] or f"\\{m[2]}", text)

@@ -1,0 +1,23 @@
+"""docs/operators.md is what the code says of the operators, and each example holds its operator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from cnndsl.cli.reference import Reference, page
+from cnndsl.ir.operators import BY_NAME
+
+PAGE = Path(__file__).parents[2] / "docs" / "operators.md"
+
+
+def test_the_page_is_current(golden: Callable[[Path, str], None]) -> None:
+    golden(PAGE, page())
+
+
+def test_every_example_has_its_operator_and_no_warnings() -> None:
+    for name, operator in BY_NAME.items():
+        known = Reference(operator)
+        assert re.search(rf"\b{name}\b", known.example), name
+        assert not known.network.warnings, name

@@ -67,5 +67,7 @@ def _explain_operator(operator: type[Operator]) -> None:
         print_table(table)
     indented = known.example.replace("\n", "\n    ")
     click.echo(f"\nFor example\n\n    {indented}\n\n{known.made()}.")
+    if window := known.window():
+        click.echo(f"\nWhat the first results read on the last axis:\n\n{window}\n")
     if elsewhere := known.elsewhere():
         click.echo(f"Elsewhere: {', '.join(elsewhere)}.")

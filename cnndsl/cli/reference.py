@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, astuple, fields
 from functools import cache, cached_property
 from itertools import groupby
 from sys import modules
@@ -15,9 +15,12 @@ from cnndsl.analysis.cost import graph_cost
 from cnndsl.api import parse
 from cnndsl.importers.onnx.operators import FAMILIES
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import ALL
+from cnndsl.ir.operators import ALL, AdaptivePool, Windowed
 from cnndsl.ir.types import DType
 from cnndsl.network import Network
+
+SHOWN = 4
+"""Results in a picture of a window."""
 
 
 class Reference:
@@ -73,11 +76,14 @@ class Reference:
         return parse(f"network example {{\n{self.example}\n}}\n")
 
     def facts(self) -> dict[str, Any]:
-        """What comes of the example: its shape, those of its parameters by role, multiply-adds."""
+        """The example's shapes, those of its parameters by role, and its multiply-adds."""
         graph = self.network.graph
-        (output,) = graph.outputs.values()
+        given, made = (
+            ", ".join(str(graph[name].type) for name in names)
+            for names in (graph.inputs, graph.outputs.values())
+        )
         return {
-            "result": str(graph[output].type),
+            "shapes": f"{given} -> {made}",
             "parameters": {
                 name.rpartition(".")[2]: "x".join(map(str, parameter.shape))
                 for name, parameter in graph.parameters().items()
@@ -86,11 +92,29 @@ class Reference:
         }
 
     def made(self) -> str:
-        """The same as a sentence."""
-        result, parameters, macs = self.facts().values()
+        """The same in a line."""
+        shapes, parameters, macs = self.facts().values()
         held = ", ".join(f"{role} {shape}" for role, shape in parameters.items())
-        parts = (f"makes {result}", held and f"parameters: {held}", macs and f"MACs: {macs:,}")
+        parts = (shapes, held and f"parameters: {held}", macs and f"MACs: {macs:,}")
         return "; ".join(filter(None, parts))
+
+    def window(self) -> str:
+        """A picture of what the example's first results read on the last axis, of a window."""
+        graph = self.network.graph
+        core = graph[next(iter(graph.outputs.values()))].core
+        windows = core.op.windows(core.inputs)
+        if windows is None or not isinstance(core.op, Windowed | AdaptivePool):
+            return ""
+        step, low, high, each = astuple(windows[-1])
+        spans = [((j * step + low) // each, (j * step + high) // each) for j in range(SHOWN)]
+        across = range(spans[0][0], spans[-1][1] + 1)
+        rows = [
+            [f"y[{j}]", *("#" * (a <= i <= b) for i in across)] for j, (a, b) in enumerate(spans)
+        ]
+        table = [["x", *map(str, across)], *rows]
+        return "\n".join(
+            f"{head:5}{''.join(f'{c:>3}' for c in row)}".rstrip() for head, *row in table
+        )
 
     def elsewhere(self) -> list[str]:
         """What it is called in other frameworks, and what of ONNX is read as it."""
@@ -148,7 +172,8 @@ ABOUT = """\
 What `cnndsl explain NAME` says of every operator. Shapes are channels first, without the batch;
 indices count from 0. "Elsewhere" names what is the same, or nearly so, in other frameworks: where a
 text tells of a difference, mind it; [ONNX models](import.md) tells how each operator of ONNX is
-read. Every example is checked, and its shapes are computed.
+read. Every example is checked, and its shapes are computed. Pictures show which positions the first
+results read on the last axis; those before 0 are padding.
 """
 
 
@@ -165,7 +190,9 @@ def _entry(known: Reference) -> str:
     if (table := known.attribute_table()) and len(table) > 1:
         head, *rows = (f"| {' | '.join(_markdown(cell) for cell in row)} |" for row in table)
         parts.append("\n".join([head, "|---|---|---|", *rows]))
-    parts += [f"```cnn\n{known.example}\n```", f"It {known.made()}."]
+    parts += [f"```cnn\n{known.example}\n```", f"{_markdown(known.made())}."]
+    if window := known.window():
+        parts.append(f"```text\n{window}\n```")
     if elsewhere := known.elsewhere():
         parts.append(f"Elsewhere: {', '.join(map(_markdown, elsewhere))}.")
     return "\n" + "\n\n".join(parts) + "\n"

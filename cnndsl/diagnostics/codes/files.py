@@ -36,9 +36,9 @@ ENTRIES: dict[str, Entry] = {
         "can run any code when they are read.",
     ),
     "E0609": Entry(
-        "nothing to explain",
+        "nothing of this name",
         "`cnndsl explain` takes codes, which it lists without one, and the names of operators and "
-        "passes, which `cnndsl list` shows.",
+        "passes, which `cnndsl list` shows; `cnndsl list ops NAME` takes a part of a name too.",
     ),
     "E0610": Entry(
         "unknown pass or level",

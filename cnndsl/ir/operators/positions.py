@@ -35,7 +35,7 @@ class Pad(Spatial, Channelwise, Gathering):
         "PyTorch CircularPad2d",
         "TensorFlow mirror_pad",
     )
-    example = 'pad(1, mode="reflect")'
+    example = "pad(1)"
 
     pads: Pads = attribute(kind.SIDES)
     mode: str = attribute(kind.choice("constant", "reflect", "edge", "wrap"), "constant")

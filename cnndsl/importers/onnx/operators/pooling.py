@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from cnndsl.importers.onnx.functions import made
 from cnndsl.importers.onnx.layout import natural
+from cnndsl.importers.onnx.operators.activation import applied
 from cnndsl.importers.onnx.operators.common import (
     Read,
     along_channels,
@@ -27,6 +30,8 @@ from cnndsl.ir.operators import (
     GlobalMaxPool,
     L2Pool,
     MaxPool,
+    Sqrt,
+    Square,
 )
 
 
@@ -55,9 +60,8 @@ def max_pool(site: Site) -> Value:
 
 
 def _is_nonnegative(site: Site, x: Value) -> bool:
-    kind = x.function.kind
-    op = kind if isinstance(kind, Operator) else site.builder.graph[x.node].op
-    return op.sign == Sign.NONNEGATIVE
+    kind = x.function.kind or site.builder.graph[x.node].op
+    return isinstance(kind, Operator) and kind.sign == Sign.NONNEGATIVE
 
 
 def average_pool(site: Site) -> Value:
@@ -92,52 +96,94 @@ def _global(op: Operator) -> Read:
         x = site.value(0)
         if site.builder.vector(x):
             return x
-        made = site.add(op, site.plain(x))
-        return site.result(made).moved((*natural(made.type.shape), *((),) * (len(x.layout) - 2)))
+        node = site.add(op, site.plain(x))
+        return site.result(node).moved((*natural(node.type.shape), *((),) * (len(x.layout) - 2)))
 
     read.__doc__ = f"`{op.name}`."
     return read
 
 
 def _reduced(
-    whole: Operator, partly: type[AdaptiveAvgPool | AdaptiveMaxPool], channels: Operator
-) -> Read:
+    site: Site,
+    x: Value,
+    whole: Operator,
+    partly: type[AdaptiveAvgPool | AdaptiveMaxPool],
+    channels: Operator,
+) -> Value:
     """One number for the positions of some axes, or for the channels."""
+    rank = len(x.layout)
+    axes = _axes(site, x)
+    node = site.element(x)
+    gone = sorted((f for i in axes for f in x.layout[i]), key=lambda f: (f.axis, -f.step))
+    spatial = natural(node.type.shape)[2:]
+    if not gone:
+        reduced = node
+    elif gone == [f for axis in spatial for f in axis] and spatial:
+        reduced = site.add(whole, node)
+    elif all((f,) in spatial for f in gone) and not node.type.is_open:
+        places = [f.axis for f in gone]
+        sizes = [1 if i in places else n for i, n in enumerate(node.type.sizes)]
+        reduced = site.add(partly(tuple(sizes[1:])), node)
+    elif len(axes) == 1:
+        x, node = along_channels(site, x, axes[0])
+        reduced = site.add(channels, node)
+    else:
+        raise unsupported(f"it reduces the axes {axes} of {rank}")
+    layout = [() if i in axes else axis for i, axis in enumerate(x.layout)]
+    if not site.whole("keepdims", 1):
+        layout = [axis for i, axis in enumerate(layout) if i not in axes]
+    return site.result(reduced).moved(tuple(layout))
 
-    def read(site: Site) -> Value:
-        x = site.value(0)
-        rank = len(x.layout)
-        axes = site.axes(1, rank)
-        if not axes and site.whole("noop_with_empty_axes"):
-            return x
-        axes = list(range(rank)) if not axes else sorted(axes)
-        if 0 in axes:
-            raise Refusal("E0804", "it reduces the batch")
-        node = site.element(x)
-        gone = sorted((f for i in axes for f in x.layout[i]), key=lambda f: (f.axis, -f.step))
-        spatial = natural(node.type.shape)[2:]
-        if not gone:
-            made = node
-        elif gone == [f for axis in spatial for f in axis] and spatial:
-            made = site.add(whole, node)
-        elif all((f,) in spatial for f in gone) and not node.type.is_open:
-            places = [f.axis for f in gone]
-            sizes = [1 if i in places else n for i, n in enumerate(node.type.sizes)]
-            made = site.add(partly(tuple(sizes[1:])), node)
-        elif len(axes) == 1:
-            x, node = along_channels(site, x, axes[0])
-            made = site.add(channels, node)
-        else:
-            raise unsupported(f"it reduces the axes {axes} of {rank}")
-        layout = [() if i in axes else axis for i, axis in enumerate(x.layout)]
-        if not site.whole("keepdims", 1):
-            layout = [axis for i, axis in enumerate(layout) if i not in axes]
-        return site.result(made).moved(tuple(layout))
 
-    read.__doc__ = (
-        f"`{whole.name}` over all positions, `{partly.name}` over some axes, `{channels.name}`."
-    )
-    return read
+def _axes(site: Site, x: Value) -> list[int]:
+    """The axes that a reduction is about, from 0; all if none is given. Raises Refusal."""
+    rank = len(x.layout)
+    axes = sorted(site.axes(1, rank) or [])
+    if not axes and not site.whole("noop_with_empty_axes"):
+        axes = list(range(rank))
+    if 0 in axes:
+        raise Refusal("E0804", "it reduces the batch")
+    return axes
+
+
+def _mean(site: Site, x: Value) -> Value:
+    return _reduced(site, x, GlobalAvgPool(), AdaptiveAvgPool, ChannelMean())
+
+
+def _total(site: Site, x: Value) -> Value:
+    """The mean times the number of its elements."""
+    sizes = [x.shape[axis] for axis in _axes(site, x)]
+    known = [size for size in sizes if isinstance(size, int)]
+    if len(known) < len(sizes):
+        raise unsupported("it adds up an open number of elements", "give the inputs known sizes")
+    return applied(site, _mean(site, x), lambda f: made("multiply", f, float(math.prod(known))))
+
+
+def reduce_mean(site: Site) -> Value:
+    """`global_avgpool` over all positions, `adaptive_avgpool` over some axes, `channel_mean`."""
+    return _mean(site, site.value(0))
+
+
+def reduce_max(site: Site) -> Value:
+    """`global_maxpool` over all positions, `adaptive_maxpool` over some axes, `channel_max`."""
+    return _reduced(site, site.value(0), GlobalMaxPool(), AdaptiveMaxPool, ChannelMax())
+
+
+def reduce_sum(site: Site) -> Value:
+    """The mean of ReduceMean, and `scale`."""
+    return _total(site, site.value(0))
+
+
+def reduce_l2(site: Site) -> Value:
+    """The root of a sum of squares: `square`, the mean of ReduceMean, `scale` and `sqrt`."""
+    return applied(site, reduce_sum_square(site), lambda f: made(Sqrt(), f))
+
+
+def reduce_sum_square(site: Site) -> Value:
+    """`square`, the mean of ReduceMean, and `scale`."""
+    if not _axes(site, site.value(0)):
+        raise unsupported("it has no axes")  # runtimes differ in whether it squares then
+    return _total(site, applied(site, site.value(0), lambda f: made(Square(), f)))
 
 
 OPERATORS: dict[str, Read] = {
@@ -146,6 +192,9 @@ OPERATORS: dict[str, Read] = {
     "LpPool": lp_pool,
     "GlobalAveragePool": _global(GlobalAvgPool()),
     "GlobalMaxPool": _global(GlobalMaxPool()),
-    "ReduceMean": _reduced(GlobalAvgPool(), AdaptiveAvgPool, ChannelMean()),
-    "ReduceMax": _reduced(GlobalMaxPool(), AdaptiveMaxPool, ChannelMax()),
+    "ReduceMean": reduce_mean,
+    "ReduceMax": reduce_max,
+    "ReduceSum": reduce_sum,
+    "ReduceL2": reduce_l2,
+    "ReduceSumSquare": reduce_sum_square,
 }

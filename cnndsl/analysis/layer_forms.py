@@ -102,15 +102,21 @@ def _cells(graph: Graph) -> list[list[Cell]]:
 
 
 def _row(layer: Layer) -> list[Cell]:
-    padding = layer.padding and [str(a) if a == b else f"({a}+{b})" for a, b in layer.padding]
+    padding = layer.padding and [a if a == b else f"({a}+{b})" for a, b in layer.padding]
     return [
-        *(layer.name, layer.kind),
-        layer.kernel and "x".join(map(str, layer.kernel)),
-        layer.filters,
-        *(axes and short(list(map(str, axes))) for axes in (layer.stride, padding, layer.dilation)),
+        *(
+            layer.name,
+            layer.kind,
+            None if layer.kernel is None else "x".join(map(str, layer.kernel)),
+        ),
+        *(layer.filters, _axes(layer.stride), _axes(padding), _axes(layer.dilation)),
         *(layer.groups, layer.activation, _types(layer.inputs), _types(layer.outputs)),
         *(layer.weights, layer.biases, "?" if layer.macs is None else layer.macs),
     ]
+
+
+def _axes(sizes: Sequence[int | str] | None) -> str | None:
+    return None if sizes is None else short(list(map(str, sizes)))
 
 
 def _types(types: Sequence[TensorType]) -> str:

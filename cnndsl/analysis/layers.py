@@ -50,9 +50,8 @@ def layers(graph: Graph) -> list[Layer]:
     them by constants, or acts in training alone, has no row.
     """
     costs = node_costs(graph)
-    return [
-        _row(graph, node, costs[node.name], behind) for node, behind in _with_activations(graph)
-    ]
+    rows = _with_activations(graph)
+    return [_row(graph, node, costs[node.name], behind) for node, behind in rows]
 
 
 def whole_network(graph: Graph) -> Layer:
@@ -94,13 +93,8 @@ def _with_activations(graph: Graph) -> Iterator[tuple[Node, list[str]]]:
         if len(operands) == 1 and _is_read_once(graph, operands[0]):
             layer = behind.get(operands[0].name)
         is_activation = isinstance(node.op, Activation | Softmax | LogSoftmax)
-        if node.is_fused or any(True for _ in node.expressions()):
-            is_row = True
-        elif is_activation:
-            is_row = layer is None
-        else:
-            is_row = not _is_silent(node)
-        if is_row:
+        is_beside = layer is not None if is_activation else _is_silent(node)
+        if node.is_fused or node.params or not is_beside:
             behind[node.name] = [part.op.name for part in node.epilogue]
             rows.append(node)
         elif layer is not None:
@@ -124,19 +118,12 @@ def _is_silent(node: Node) -> bool:
 
 def _row(graph: Graph, node: Node, cost: Cost, behind: list[str]) -> Layer:
     op = node.op
-    return Layer(
-        node.name,
-        op.name,
-        getattr(op, "kernel", None),
-        getattr(op, "filters", getattr(op, "units", None)),
-        getattr(op, "stride", None),
-        getattr(op, "pad", None),
-        getattr(op, "dilation", None),
-        getattr(op, "groups", None),
-        ", ".join(behind) or None,
-        tuple(graph.input_types(node)),
-        (node.type,),
-        cost.weights,
-        cost.biases,
-        cost.macs,
+    kernel, filters, stride, *others = (
+        getattr(op, name, None)
+        for name in ("kernel", "filters", "stride", "pad", "dilation", "groups")
     )
+    return Layer(
+        node.name, op.name, kernel, filters or getattr(op, "units", None), stride, *others,
+        ", ".join(behind) or None, tuple(graph.input_types(node)), (node.type,),
+        cost.weights, cost.biases, cost.macs,
+    )  # fmt: skip

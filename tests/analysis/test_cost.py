@@ -11,9 +11,9 @@ def test_cost_of_a_small_network_by_hand():
     graph, x = start((3, 8, 8))
     x = chain(graph, "", x, Conv(4, (3,)), BatchNorm(), Relu(), GlobalAvgPool(), FullyConnected(5))
     costs = node_costs(graph)
-    assert costs["conv0"] == Cost(4 * 3 * 9 + 4, 0, 4 * 3 * 9 * 64, 4 * 64 * 4)
-    assert costs["bn1"] == Cost(8, 8, 0, 4 * 64 * 4)
-    assert costs["fc4"] == Cost(4 * 5 + 5, 0, 20, 20)
+    assert costs["conv0"] == Cost(4 * 3 * 9 + 4, 0, 4 * 3 * 9 * 64, 4 * 64 * 4, 4)
+    assert costs["bn1"] == Cost(8, 8, 0, 4 * 64 * 4, 4)
+    assert costs["fc4"] == Cost(4 * 5 + 5, 0, 20, 20, 5)
     whole = graph_cost(graph)
     assert (whole.params, whole.unlearned, whole.macs) == (112 + 8 + 25, 8, 6912 + 20)
     assert whole.bytes == 4 * (192 + 3 * 256 + 4 + 5)
@@ -33,10 +33,10 @@ def test_open_sizes_leave_macs_and_bytes_unknown_but_not_params():
     graph, x = start((3, OpenDim.symbol("H"), OpenDim.symbol("W")))
     x = chain(graph, "", x, Conv(4, (3,)), Relu(), GlobalAvgPool(), FullyConnected(5))
     costs = node_costs(graph)
-    assert costs["conv0"] == Cost(112, 0, None, None)
+    assert costs["conv0"] == Cost(112, 0, None, None, 4)
     assert costs["relu1"] == Cost(0, 0, 0, None)
-    assert costs["fc3"] == Cost(25, 0, 20, 20)
-    assert graph_cost(graph) == Cost(137, 0, None, None)
+    assert costs["fc3"] == Cost(25, 0, 20, 20, 5)
+    assert graph_cost(graph) == Cost(137, 0, None, None, 9)
 
 
 def test_the_shapes_of_a_residual_network_give_its_parameters():

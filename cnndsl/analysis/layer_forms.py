@@ -82,10 +82,7 @@ def _latex(cell: str) -> str:
 
 def _shown(graph: Graph) -> list[list[str]]:
     """The head and all rows for people; without columns in which nothing stands."""
-    rows = [
-        [_for_people(column, cell) for column, cell in zip(COLUMNS, row, strict=True)]
-        for row in _cells(graph)
-    ]
+    rows = [list(map(_for_people, COLUMNS, row)) for row in _cells(graph)]
     columns = [column for column in zip(COLUMNS, *rows, strict=True) if any(column[1:])]
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -102,21 +99,17 @@ def _cells(graph: Graph) -> list[list[Cell]]:
 
 
 def _row(layer: Layer) -> list[Cell]:
-    padding = layer.padding and [a if a == b else f"({a}+{b})" for a, b in layer.padding]
+    pads = [a if a == b else f"({a}+{b})" for a, b in layer.padding or ()]
     return [
-        *(
-            layer.name,
-            layer.kind,
-            None if layer.kernel is None else "x".join(map(str, layer.kernel)),
-        ),
-        *(layer.filters, _axes(layer.stride), _axes(padding), _axes(layer.dilation)),
+        *(layer.name, layer.kind, "x".join(map(str, layer.kernel or ())) or None, layer.filters),
+        *(_axes(layer.stride), _axes(pads), _axes(layer.dilation)),
         *(layer.groups, layer.activation, _types(layer.inputs), _types(layer.outputs)),
         *(layer.weights, layer.biases, "?" if layer.macs is None else layer.macs),
     ]
 
 
 def _axes(sizes: Sequence[int | str] | None) -> str | None:
-    return None if sizes is None else short(list(map(str, sizes)))
+    return short(list(map(str, sizes))) if sizes else None
 
 
 def _types(types: Sequence[TensorType]) -> str:

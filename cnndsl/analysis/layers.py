@@ -85,7 +85,6 @@ def _has_weights(op: Operator) -> bool:
 def _with_activations(graph: Graph) -> Iterator[tuple[Node, list[str]]]:
     """The nodes that have a row, with the names of the activations behind each."""
     behind: dict[str, list[str]] = {}
-    """By the node that makes a tensor, what is said of the layer that this tensor is made by."""
     rows = []
     for node in graph.nodes():
         operands = graph.producers(node)
@@ -94,7 +93,7 @@ def _with_activations(graph: Graph) -> Iterator[tuple[Node, list[str]]]:
             layer = behind.get(operands[0].name)
         is_activation = isinstance(node.op, Activation | Softmax | LogSoftmax)
         is_beside = layer is not None if is_activation else _is_silent(node)
-        if node.is_fused or node.params or not is_beside:
+        if node.is_fused or node.op.parameters(node.core.inputs) or not is_beside:
             behind[node.name] = [part.op.name for part in node.epilogue]
             rows.append(node)
         elif layer is not None:
@@ -118,12 +117,12 @@ def _is_silent(node: Node) -> bool:
 
 def _row(graph: Graph, node: Node, cost: Cost, behind: list[str]) -> Layer:
     op = node.op
-    kernel, filters, stride, *others = (
+    kernel, filters, units, stride, pad, dilation, groups = (
         getattr(op, name, None)
-        for name in ("kernel", "filters", "stride", "pad", "dilation", "groups")
+        for name in ("kernel", "filters", "units", "stride", "pad", "dilation", "groups")
     )
     return Layer(
-        node.name, op.name, kernel, filters or getattr(op, "units", None), stride, *others,
+        node.name, op.name, kernel, filters or units, stride, pad, dilation, groups,
         ", ".join(behind) or None, tuple(graph.input_types(node)), (node.type,),
         cost.weights, cost.biases, cost.macs,
     )  # fmt: skip

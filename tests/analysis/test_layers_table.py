@@ -19,6 +19,7 @@ FACTS = {entry["name"]: entry for entry in json.loads(DATA.read_text())["network
 OPEN = """\
 network open_net(classes=4) {
     input image [3, H, W]
+    normalize(0.5, 0.25)
     a: conv(6, 3, dilation=2, bias=false)
     bn -> relu
     b_1: concat { conv(6, 1) | identity | sigmoid }

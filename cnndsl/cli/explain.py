@@ -69,5 +69,5 @@ def _explain_operator(operator: type[Operator]) -> None:
     click.echo(f"\nFor example\n\n    {indented}\n\n{known.made()}.")
     if window := known.window():
         click.echo(f"\nWhat the first results read on the last axis:\n\n{window}\n")
-    if elsewhere := known.elsewhere():
-        click.echo(f"Elsewhere: {', '.join(elsewhere)}.")
+    if called := known.called():
+        click.echo(f"Elsewhere: {called}.")

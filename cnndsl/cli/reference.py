@@ -116,9 +116,18 @@ class Reference:
             f"{head:5}{''.join(f'{c:>3}' for c in row)}".rstrip() for head, *row in table
         )
 
-    def elsewhere(self) -> list[str]:
-        """What it is called in other frameworks, and what of ONNX is read as it."""
-        return [*self.operator.foreign, *(f"ONNX {name}" for name in _onnx().get(self.name, ()))]
+    def elsewhere(self) -> dict[str, list[str]]:
+        """What it is called, by framework; of ONNX, what is read as it or as it and others."""
+        found: dict[str, list[str]] = {}
+        for known in self.operator.foreign:
+            framework, _, name = known.rpartition(" ")
+            found.setdefault(framework or "also", []).append(name)
+        read = _onnx().get(self.name)
+        return {**found, "ONNX": read} if read else found
+
+    def called(self) -> str:
+        """The same in a line."""
+        return "; ".join(f"{who} {', '.join(names)}" for who, names in self.elsewhere().items())
 
 
 @cache
@@ -171,9 +180,9 @@ ABOUT = """\
 
 What `cnndsl explain NAME` says of every operator. Shapes are channels first, without the batch;
 indices count from 0. "Elsewhere" names what is the same, or nearly so, in other frameworks: where a
-text tells of a difference, mind it; [ONNX models](import.md) tells how each operator of ONNX is
-read. Every example is checked, and its shapes are computed. Pictures show which positions the first
-results read on the last axis; those before 0 are padding.
+text tells of a difference, mind it. Of ONNX it names what is read as the operator, or as several
+with it; [ONNX models](import.md) tells how. Every example is checked, and its shapes are computed.
+Pictures show which positions the first results read on the last axis; those before 0 are padding.
 """
 
 
@@ -193,8 +202,8 @@ def _entry(known: Reference) -> str:
     parts += [f"```cnn\n{known.example}\n```", f"{_markdown(known.made())}."]
     if window := known.window():
         parts.append(f"```text\n{window}\n```")
-    if elsewhere := known.elsewhere():
-        parts.append(f"Elsewhere: {', '.join(map(_markdown, elsewhere))}.")
+    if called := known.called():
+        parts.append(f"Elsewhere: {_markdown(called)}.")
     return "\n" + "\n\n".join(parts) + "\n"
 
 

@@ -287,7 +287,7 @@ def test_explain_operators_and_passes(call):
     assert rows["groups"][0] == "1"
     assert rows["table"][:2] == ["for", "each"]
     assert "8x16x16 -> 16x8x8; parameters: weight 16x8x3x3, bias 16; MACs: 73,728." in text
-    assert "Elsewhere: PyTorch Conv2d, Keras Conv2D, ONNX Conv" in text
+    assert "Elsewhere: PyTorch Conv2d; Keras Conv2D; ONNX Conv" in text
     assert "add { a | b }" in call("explain", "add").out
     assert "without padding" in call("explain", "fuse-bn").out
     assert "did you mean 'bn'?" in call("explain", "batch_norm").err

@@ -23,7 +23,8 @@ class Conv(Windowed, Linear):
     input channels of group g. With `table`, output channel i reads the input channels table[i]
     (LeCun et al. 1998, table I). `flip` turns the kernel round on every axis, which makes it the
     mathematical convolution; `weight` gives the kernel as constants [filters, channels/groups,
-    *kernel], or one [*kernel] for all, instead of learning it.
+    *kernel], or one [*kernel] for all, instead of learning it. The default `pad` is "same";
+    PyTorch, Keras and ONNX pad nothing unless told to.
 
     Parameters: weight [filters, channels/groups, *kernel], or [connections, *kernel] in the
     order of the table; bias [filters]. MACs: weights * output positions.

@@ -31,7 +31,7 @@ class FullyConnected(Flattening, Linear):
     """
 
     name: ClassVar[str] = "fc"
-    foreign = ("PyTorch Linear", "Keras Dense", "Caffe InnerProduct", "fullyconnected")
+    foreign = ("PyTorch Linear", "Keras Dense", "Caffe InnerProduct", "MXNet FullyConnected")
     example = "fc(10)"
 
     units: int = attribute(kind.COUNT)

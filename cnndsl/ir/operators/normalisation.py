@@ -148,7 +148,7 @@ class InstanceNorm(_OverPositions, Channelwise):
     """Instance normalisation: each channel over all positions of the sample.
 
     y[c,p] = weight[c] * (x[c,p] - m[c]) / sqrt(v[c] + eps) + bias[c] with mean m and variance v of
-    each map.
+    each map. PyTorch's default is affine=False.
 
     Source: Ulyanov et al. (2016), Instance normalization. Parameters: weight and bias [channels].
     """
@@ -238,7 +238,8 @@ class _Shortened(Groupwise, Pointwise):
 class RmsNorm(_Shortened):
     """Division by the root of the mean square of the channels, at each position.
 
-    y[c] = weight[c] * x[c] / sqrt(mean_j x[j]^2 + eps), the weight if `affine`.
+    y[c] = weight[c] * x[c] / sqrt(mean_j x[j]^2 + eps), the weight if `affine`. The default eps is
+    that of ONNX; that of PyTorch is the spacing of floats at 1, that of Keras 1e-6.
 
     Source: Zhang and Sennrich (2019), Root mean square layer normalization. Parameters: weight
     [channels].
@@ -272,7 +273,7 @@ class L2Normalise(_Shortened):
     """
 
     name: ClassVar[str] = "l2_normalise"
-    foreign = ("Keras UnitNormalization", "l2normalize", "l2norm", "lpnorm")
+    foreign = ("Keras UnitNormalization", "TensorFlow l2_normalize", "SSD L2Norm", "LpNorm")
     stages = ({"square": total(X * X)},)
 
     eps: float = attribute(kind.POSITIVE, 1e-12)

@@ -87,7 +87,8 @@ class Pool(Windowed, Channelwise):
 class MaxPool(Pool):
     """Largest element of each window; padding counts as minus infinity.
 
-    Z[i,j,k] = max_{m,n} V[i, j*s1+m*r1, k*s2+n*r2].
+    Z[i,j,k] = max_{m,n} V[i, j*s1+m*r1, k*s2+n*r2]. The stride of a pool is its kernel unless
+    given, as in PyTorch and Keras; in ONNX it is 1.
     """
 
     name: ClassVar[str] = "maxpool"

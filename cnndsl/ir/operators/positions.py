@@ -171,7 +171,7 @@ class PixelShuffle(Spatial, Gathering):
     """
 
     name: ClassVar[str] = "pixel_shuffle"
-    foreign = ("PyTorch PixelShuffle", "TensorFlow depth_to_space", "subpixelshuffle")
+    foreign = ("PyTorch PixelShuffle", "TensorFlow depth_to_space", "SubPixelShuffle")
     example = "pixel_shuffle(2)"
 
     factor: Sizes = attribute(kind.SIZES)

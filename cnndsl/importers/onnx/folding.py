@@ -272,6 +272,19 @@ def _tile(_: Site, arrays: list[Array]) -> Array:
     return np.tile(arrays[0], repeats)
 
 
+def _batch_norm(site: Site, arrays: list[Array]) -> Array:
+    """Of weights, which are standardised by their own numbers."""
+    data, *others = arrays
+    rest = (0, *range(2, data.ndim))
+    column = (-1, *(1,) * (data.ndim - 2))
+    scale, bias, mean, variance = (array.reshape(column) for array in others)
+    if site.whole("training_mode"):
+        mean, variance = (f(data, axis=rest, keepdims=True) for f in (np.mean, np.var))
+    spread = np.sqrt(variance + site.number("epsilon", 1e-5))
+    made: Array = (data - mean) / spread * scale + bias
+    return made.astype(data.dtype)
+
+
 def _range(_: Site, arrays: list[Array]) -> Array:
     start, limit, step = (array.ravel()[0] for array in arrays)
     if not step:
@@ -332,6 +345,7 @@ FOLDS: dict[str, Fold] = {
     "ReduceMax": _reduced(np.max),
     "ReduceMin": _reduced(np.min),
     "ReduceMean": _reduced(np.mean),
+    "BatchNormalization": _batch_norm,
     "Div": _divide,
     "Add": _elementwise(lambda a, b: a + b),
     "Sub": _elementwise(lambda a, b: a - b),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cnndsl.ir.formula import Formula
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Gelu, Power, Reciprocal, Relu, Sqrt, Square, activation
+from cnndsl.ir.operators import Clamp, Gelu, Power, Reciprocal, Relu, Sqrt, Square, activation
 from cnndsl.ir.operators.activation import Activation
 from cnndsl.ir.operators.bases import family
 
@@ -108,7 +108,13 @@ def _primitive(name: str, operands: list[Values]) -> Values:
 
 @cache
 def activation_of(function: Function) -> Operator | None:
-    """The activation that computes the function, if there is one."""
+    """The activation that computes the function, if there is one.
+
+    A number that is too small to be seen in values, such as one that keeps a divisor from 0, tells
+    that there is none.
+    """
+    if _is_fine(function):
+        return None
     with np.errstate(all="ignore"):
         made = np.broadcast_to(values(function, _POINTS), _POINTS.shape)
         known = np.isfinite(made)
@@ -119,6 +125,13 @@ def activation_of(function: Function) -> Operator | None:
             if (difference <= CLOSE * (1 + np.abs(wanted[known]))).all():
                 return candidate
     return None
+
+
+def _is_fine(argument: Argument) -> bool:
+    """Whether there is a number in a function that others near it cannot be told from."""
+    if isinstance(argument, Function):
+        return any(map(_is_fine, argument.arguments))
+    return 0 < abs(argument) <= CLOSE
 
 
 _CENTRE = np.linspace(-12, 12, 481)
@@ -132,7 +145,9 @@ def _candidates() -> list[tuple[Operator, Values]]:
     found = [
         kind()
         for kind in family(activation)
-        if issubclass(kind, Activation) and all(f.default is not MISSING for f in fields(kind))
+        if issubclass(kind, Activation)
+        and kind is not Clamp
+        and all(f.default is not MISSING for f in fields(kind))
     ]
     operators = [op for op in (*found, Gelu(tanh=True)) if not op.formula.roles()]
     with np.errstate(all="ignore"):

@@ -129,7 +129,7 @@ class Reader:
         site = Site(self.builder, self.model, step, operands)
         function = OPERATORS.get(step.kind) if site.is_standard else None
         if any(o is None for o, n in zip(operands, step.inputs, strict=True) if n):
-            if function is None or step.kind in REFUSED:
+            if step.kind in REFUSED or (function is None and step.kind not in ("Shape", "Size")):
                 function(site) if function else _unknown()
             return
         result = folded(site) or (function or _unknown())(site)

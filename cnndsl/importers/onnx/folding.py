@@ -272,6 +272,17 @@ def _tile(_: Site, arrays: list[Array]) -> Array:
     return np.tile(arrays[0], repeats)
 
 
+def _clip(site: Site, arrays: list[Array]) -> Array:
+    """Limits are operands, some of which are left out, or attributes of floats."""
+    if site.opset < 11:
+        low, high = (site.attribute(name, float, None) for name in ("min", "max"))
+    else:
+        low, high = (site.array(i) if site.has(i) else None for i in (1, 2))
+    if low is None and high is None:
+        return arrays[0]
+    return np.clip(arrays[0], low, high).astype(arrays[0].dtype)
+
+
 def _batch_norm(site: Site, arrays: list[Array]) -> Array:
     """Of weights, which are standardised by their own numbers."""
     data, *others = arrays
@@ -346,6 +357,7 @@ FOLDS: dict[str, Fold] = {
     "ReduceMin": _reduced(np.min),
     "ReduceMean": _reduced(np.mean),
     "BatchNormalization": _batch_norm,
+    "Clip": _clip,
     "Div": _divide,
     "Add": _elementwise(lambda a, b: a + b),
     "Sub": _elementwise(lambda a, b: a - b),
@@ -373,6 +385,12 @@ FOLDS: dict[str, Fold] = {
     "Where": _elementwise(np.where),
 }
 """What is computed of constants."""
+
+
+def is_folded(kind: str) -> bool:
+    """Whether an operator of ONNX is computed where its operands are known."""
+    return kind in FOLDS or kind in ("Shape", "Size")
+
 
 MOVERS = ("Identity", "Dropout", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "Transpose", "Cast")
 """Operators behind which numbers are still those of their initialiser."""

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Note
 from cnndsl.importers.onnx.builder import Builder
-from cnndsl.importers.onnx.folding import folded
+from cnndsl.importers.onnx.folding import folded, is_folded
 from cnndsl.importers.onnx.layout import natural, permuted
 from cnndsl.importers.onnx.model import Declared, Model, Step
 from cnndsl.importers.onnx.names import identifier
@@ -129,7 +129,7 @@ class Reader:
         site = Site(self.builder, self.model, step, operands)
         function = OPERATORS.get(step.kind) if site.is_standard else None
         if any(o is None for o, n in zip(operands, step.inputs, strict=True) if n):
-            if step.kind in REFUSED or (function is None and step.kind not in ("Shape", "Size")):
+            if step.kind in REFUSED or (function is None and not is_folded(step.kind)):
                 function(site) if function else _unknown()
             return
         result = folded(site) or (function or _unknown())(site)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnndsl.importers.onnx.folding import slice_of, slices, split_sizes
-from cnndsl.importers.onnx.layout import normal, permuted, reshaped
+from cnndsl.importers.onnx.layout import BATCH, normal, permuted, reshaped
 from cnndsl.importers.onnx.model import as_written
 from cnndsl.importers.onnx.operators.common import Read, channels_of
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
@@ -198,6 +198,23 @@ def gather(site: Site) -> Value:
     return piece
 
 
+def expand(site: Site) -> Value:
+    """`upsample` of a map with one position; nothing where the shape is that already."""
+    x = site.value(0)
+    sizes, wanted = x.shape, list(site.known(1).array.ravel())
+    if len(wanted) > len(sizes):
+        raise unsupported("it adds axes")
+    wanted = [1] * (len(sizes) - len(wanted)) + wanted
+    pairs = list(zip(sizes, wanted, strict=True))[1:]
+    grown = [(old, new) for old, new in pairs if new not in (1, old)]
+    if not grown and wanted[0] in (1, BATCH, site.builder.batch):
+        return x
+    if pairs[0] in grown or any(old != 1 or isinstance(new, OpenDim) for old, new in grown):
+        raise unsupported("it repeats samples or channels, or to an open size")
+    factors = tuple(int(new) if pair in grown else 1 for pair in pairs[1:] for _, new in [pair])
+    return site.result(site.add(Upsample(factors), site.plain(x)))
+
+
 def _factors(site: Site) -> int:
     size = site.whole("blocksize")
     if size < 1:
@@ -336,6 +353,7 @@ OPERATORS: dict[str, Read] = {
     "Split": split,
     "Slice": slice_,
     "Gather": gather,
+    "Expand": expand,
     "Pad": pad,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,

@@ -71,6 +71,7 @@ class _Reduction:
         sinks = [name for name in self.order if not self.uses[name]]
         self.roots = {*graph.inputs, *ends, *sinks, *kept}
         self.symbols: dict[str, Symbol] = {}
+        self.outputs_last = False
         self.ways: dict[str, _Way] = {}
         self.layers = shared_layers(graph)
 
@@ -165,6 +166,9 @@ class _Reduction:
         last = graph.outputs[IMPLICIT] if graph.outputs.keys() == {IMPLICIT} else None
         roots = [name for name in self.order if name in self.roots and name not in inputs]
         roots.sort(key=lambda name: name == last and last in ends)
+        ranks = {name: rank for rank, name in enumerate((*inputs, *roots))}
+        made = [ranks[node] for node in graph.outputs.values()]
+        self.outputs_last = made != sorted(made)
         waiting = Counter(self.ways[name].base for name in roots)
         at = inputs[-1]
         body: list[Item] = [
@@ -185,6 +189,8 @@ class _Reduction:
             body += self._outputs(name, [])
         if last not in (None, at):
             body.append(self._ref(last))
+        if self.outputs_last:
+            body += [Output(output, [self._ref(node)]) for output, node in graph.outputs.items()]
         for place, name in reversed(places):
             if name in self.symbols:
                 body.insert(place, Let(self.symbols[name], []))
@@ -195,7 +201,7 @@ class _Reduction:
         outputs = self._outputs(name, chain)
         if len(outputs) == 1 and not is_read:
             return [*outputs]
-        if not outputs and not is_read:
+        if not outputs and not is_read and name not in self.graph.outputs.values():
             self.symbols[name] = Symbol("_unused")
         return [Let(self._symbol(name), chain), *self._outputs(name, [self._ref(name)])]
 
@@ -203,11 +209,18 @@ class _Reduction:
         return Ref(self._symbol(name))
 
     def _outputs(self, name: str, chain: list[Item]) -> list[Output]:
-        outputs, auxiliaries = self.graph.outputs.items(), self.graph.auxiliaries.items()
-        implicit = self.graph.outputs.keys() == {IMPLICIT}
+        graph = self.graph
+        found = [output for output, node in graph.outputs.items() if node == name]
+        if found and self.outputs_last:
+            self._symbol(name)
+        here = [] if self.outputs_last or graph.outputs.keys() == {IMPLICIT} else found
         return [
-            *(Output(output, chain) for output, node in outputs if node == name and not implicit),
-            *(Output(output, chain, aux.weight) for output, aux in auxiliaries if aux.node == name),
+            *(Output(output, chain) for output in here),
+            *(
+                Output(output, chain, aux.weight)
+                for output, aux in graph.auxiliaries.items()
+                if aux.node == name
+            ),
         ]
 
 

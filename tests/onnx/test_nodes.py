@@ -37,7 +37,8 @@ CHANGED = {
     "avgpool": ["", "-1 Pad"],
     "l2pool": ["", "-1 Pad"],
     "pixel_shuffle": ["", "-2 Concat, -1 Mul, -1 Shape, -1 Slice"],
-    **dict.fromkeys(("parameter", "constant"), ["", "-1 Concat, -1 Expand, -1 Shape, -1 Slice"]),
+    "parameter": ["", "-1 Concat, -1 Expand, -1 Shape, -1 Slice"],
+    "constant": ["", "-1 Concat, -1 Expand, -1 Shape, -1 Slice"],
     "layer_norm": ["", "-2 Transpose"],
 }
 """Padding that counts onnxruntime puts into the pooling; one open size it need not compute; for a

@@ -163,9 +163,10 @@ class _Reduction:
         """The roots in their order, each as it follows from the value at hand where it can."""
         graph = self.graph
         inputs, ends = graph.inputs, [name for name in self.order if not graph.nx.out_degree(name)]
-        last = graph.outputs[IMPLICIT] if graph.outputs.keys() == {IMPLICIT} else None
+        only = next(iter(graph.outputs.values())) if len(graph.outputs) == 1 else None
+        last = only if IMPLICIT in graph.outputs else None
         roots = [name for name in self.order if name in self.roots and name not in inputs]
-        roots.sort(key=lambda name: name == last and last in ends)
+        roots.sort(key=lambda name: name == only and only in ends)
         ranks = {name: rank for rank, name in enumerate((*inputs, *roots))}
         made = [ranks[node] for node in graph.outputs.values()]
         self.outputs_last = made != sorted(made)
@@ -180,6 +181,9 @@ class _Reduction:
             waiting[base] -= 1
             if base is not None and base != at:
                 chain = [self._ref(base), *chain]
+            if name == only and not waiting[at] and name in ends and name != last:
+                body += [*chain[:-1], *self._outputs(name, chain[-1:])]
+                continue
             if waiting[at] or (name in ends and name != last):
                 body += self._aside(name, chain, name not in ends)
                 continue

@@ -126,6 +126,15 @@ def test_names_of_the_graph_that_the_language_cannot_read():
     assert list(made.outputs) == ["out_1_0", "relu2"]
 
 
+def test_the_only_output_has_a_name_and_its_network_blocks():
+    unit = "add { conv(8, 3) -> relu -> conv(8, 3) | identity } -> relu"
+    text = text_of(
+        f"    repeat 3 {{ {unit} }}\n    output odds = global_avgpool -> fc(9) -> softmax"
+    )
+    assert "repeat 3 {" in text
+    assert "    global_avgpool -> fc(9)\n    output odds = softmax\n" in text
+
+
 def test_open_sizes_and_auxiliary_outputs():
     text = """
     network n {

@@ -43,6 +43,7 @@ def f32(*values: float) -> Any:
 W = numbers(6, 4, 3, 3)
 B = numbers(6, seed=1)
 ONE = f32(1.0).reshape(())
+CHANNELS = numbers(4, 1, 1)
 
 CONVOLUTIONS = [
     case("y = Conv (x, w)", "conv", w=W),
@@ -324,6 +325,15 @@ JOINS = [
 ]  # fmt: skip
 
 MOVES = [
+    case("p = Pad (x, n) y = Add (p, v)", "pad scale", n=ints(0, 0, 1, 2, 0, 0, 3, 0), v=ONE),
+    case("p = Pad (x, n) y = Sub (v, p)", "pad scale", n=ints(0, 0, 1, 2, 0, 0, 3, 0), v=ONE),
+    case("p = Pad (x, n) y = Mul (p, c)", "pad affine", n=ints(0, 0, 1, 2, 0, 0, 3, 0), c=CHANNELS),
+    case("p = Pad (x, n) y = Add (p, c)", "pad affine", n=ints(0, 0, 1, 2, 0, 0, 3, 0), c=CHANNELS),
+    case("p = Pad (x, n) y = Mul (p, p)", "pad square", n=ints(0, 0, 1, 2, 0, 0, 3, 0)),
+    case("p = Pad (x, n) c = Conv (p, w) s = Shape (p) y = Resize (c, , , s)",
+        "conv resize", n=ints(0, 0, 1, 2, 0, 0, 3, 0), w=numbers(4, 4, 3, 3)),
+    case("p = Pad (x, n) y = Mul (p, c)", "pad_channels affine", n=ints(0, 0, 0, 0, 0, 3, 0, 0),
+        c=numbers(7, 1, 1)),
     case("p = Pad (x, n) y = Relu (p)", "pad relu", n=ints(0, 0, 1, 2, 0, 0, 3, 0)),
     case("y = Pad (x, n)", "pad_channels", n=ints(0, 0, 0, 0, 0, 3, 0, 0)),
     case("y = Pad <mode='reflect'> (x, n)", "pad", n=ints(0, 0, 1, 2, 0, 0, 3, 0)),

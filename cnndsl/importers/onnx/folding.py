@@ -74,7 +74,7 @@ def symbolic(sizes: Sequence[Dim]) -> Array:
 
 
 def _shape(site: Site) -> Array:
-    sizes = site.operand(0).shape
+    sizes = site.shape(0)
     if site.step.kind == "Size":
         known = [size for size in sizes if isinstance(size, int)]
         if len(known) < len(sizes):

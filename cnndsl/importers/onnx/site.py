@@ -113,11 +113,24 @@ class Site:
         return place < len(self.operands) and self.operands[place] is not None
 
     def operand(self, place: int) -> Tensor:
-        """An operand. Raises Refusal if it is missing."""
+        """An operand, its padding computed. Raises Refusal if it is missing."""
+        found = self._given(place)
+        return self.builder.padded(found) if isinstance(found, Value) else found
+
+    def _given(self, place: int) -> Tensor:
         found = self.operands[place] if place < len(self.operands) else None
         if found is None:
             raise damaged(f"its operand {place + 1} is missing")
         return found
+
+    def shape(self, place: int) -> tuple[Dim, ...]:
+        """The sizes of an operand, its padding among them. Raises Refusal if it is missing."""
+        found = self._given(place)
+        if isinstance(found, Known) or not found.pads:
+            return tuple(found.shape)
+        batch, *sizes = found.shape
+        pads = zip(sizes, found.pads, strict=True)
+        return (batch, *(size + before + after for size, (before, after) in pads))
 
     def value(self, place: int) -> Value:
         """An operand that depends on the inputs, its padding computed."""
@@ -125,7 +138,7 @@ class Site:
 
     def bare(self, place: int) -> Value:
         """An operand that depends on the inputs, with padding that nothing has computed yet."""
-        found = self.operand(place)
+        found = self._given(place)
         if isinstance(found, Known):
             raise unsupported(f"its operand {place + 1} is constant")
         return found

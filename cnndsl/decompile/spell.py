@@ -215,11 +215,6 @@ def _value(value: Value) -> ast.Expression:
     raise TypeError(f"{value!r} cannot be written")
 
 
-def _side(value: Value) -> ast.Expression:
-    written = _value(value)
-    return ast.Parenthesised(_NOWHERE, written) if isinstance(value, Term) else written
-
-
 def _number(value: float) -> str:
     """A number as the language reads it: without the zeros of 1e-05."""
     digits, mark, exponent = repr(value).partition("e")
@@ -264,10 +259,7 @@ def _statement(node: ast.Statement) -> str:
             arguments = _listed("()", map(_argument, node.arguments))
             return f"auxiliary {node.name.text}{arguments} = {_chain(node.chain)}"
         case ast.Defaults():
-            calls = (
-                d.name.text + _listed("()", map(_argument, d.arguments)) for d in node.defaults
-            )
-            return f"defaults {', '.join(calls)}"
+            return f"defaults {', '.join(map(_default, node.defaults))}"
     raise TypeError(f"{node} is not written")
 
 

@@ -63,11 +63,3 @@ def numbered(name: str) -> tuple[str | int, ...]:
 def sort_key(name: str) -> list[tuple[bool, int, str]]:
     """Sorts names by their texts and, where these agree, by their numbers."""
     return [(isinstance(p, str), p if isinstance(p, int) else 0, str(p)) for p in numbered(name)]
-
-
-def differ_by_number(first: str, second: str) -> bool:
-    """Whether names differ at a number first, so that it tells their order."""
-    for a, b in zip(numbered(first), numbered(second), strict=False):
-        if a != b:
-            return isinstance(a, int) and isinstance(b, int)
-    return False

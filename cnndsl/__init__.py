@@ -40,6 +40,10 @@ def __getattr__(name: str) -> Any:
         from cnndsl import diagnostics
 
         return getattr(diagnostics, name)
+    if name == "load":
+        from cnndsl import artefacts
+
+        return artefacts.load
     if name in __all__:
         from cnndsl import api
 

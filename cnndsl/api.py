@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -10,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnndsl.analysis.gridding import gridding
+from cnndsl.artefacts import is_artefact, is_onnx, load
 from cnndsl.diagnostics import CnnError, Diagnostic, Source
 from cnndsl.language.elaborate import elaborate, in_order, raise_errors
 from cnndsl.language.loader import choose_network, load_unit
-from cnndsl.language.locate import is_text, locate
+from cnndsl.language.locate import locate
 from cnndsl.language.sources import is_file, zoo
 from cnndsl.language.units import is_concrete
 from cnndsl.language.values import given_settings
 from cnndsl.network import Network
 
 if TYPE_CHECKING:
-    from cnndsl.runtime.backend import Backend
     from cnndsl.runtime.module import Array, Module
 
 __all__ = [
@@ -163,21 +162,6 @@ def _require_options(options: Mapping[str, Any]) -> None:
             raise TypeError(f"compile() has no option {name!r}; there are: {', '.join(known)}")
 
 
-def load(path: str | PathLike[str], threads: int | None = None) -> Module:
-    """A module from an artefact that `Module.save` wrote. Raises CnnError."""
-    from cnndsl.runtime.options import whole_number
-
-    threads = whole_number("threads", threads, 1)
-    owner = _owner(path)
-    if owner is None:
-        endings = f"endings: {', '.join(_endings())}"
-        raise CnnError.of("E0605", f"{path} is not an artefact by its name", hint=endings)
-    if not is_file(Path(path)):
-        problem = "it is no regular file" if os.path.lexists(path) else "it does not exist"
-        raise CnnError.of("E0601", f"cannot read {path}: {problem}")
-    return owner.load(Path(path), threads)
-
-
 def open_model(
     spec: str | PathLike[str],
     *,
@@ -193,28 +177,6 @@ def open_model(
     if is_artefact(spec):
         return load(spec, threads)
     return parse(spec, settings=settings, input_shapes=input_shapes)
-
-
-def is_artefact(spec: str | PathLike[str]) -> bool:
-    """Whether something is named like a compiled file rather than like a network."""
-    return _owner(spec) is not None
-
-
-def is_onnx(spec: str | PathLike[str]) -> bool:
-    """Whether something is named like an ONNX model, which is an artefact and a network."""
-    return not is_text(str(spec)) and Path(spec).suffix == ".onnx"
-
-
-def _owner(spec: str | PathLike[str]) -> Backend | None:
-    """The backend that makes files with the ending of a path."""
-    suffix = "" if is_text(str(spec)) else Path(spec).suffix
-    return _endings().get(suffix) if suffix.partition(":")[0] not in ("", ".cnn") else None
-
-
-def _endings() -> dict[str, Backend]:
-    from cnndsl.runtime.backend import backends
-
-    return {found.suffix: found for found in backends().values()}
 
 
 def _located(spec: str | PathLike[str]) -> tuple[Source, str | None]:

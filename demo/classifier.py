@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import cnndsl
-from cnndsl.runtime.image import class_names, load_image
+from cnndsl.runtime.classes import class_names
+from cnndsl.runtime.image import load_image
 from cnndsl.runtime.module import Module
 
 PHOTOS = ("chelsea.png", "coffee.png")

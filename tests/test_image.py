@@ -9,7 +9,8 @@ from PIL import Image
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.types import TensorType
-from cnndsl.runtime.image import IMAGENET_MEAN, IMAGENET_STD, class_names, load_image
+from cnndsl.runtime.classes import class_names
+from cnndsl.runtime.image import IMAGENET_MEAN, IMAGENET_STD, load_image
 
 RAW = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 OPEN = TensorType((3, OpenDim.symbol("H"), OpenDim.symbol("W")))

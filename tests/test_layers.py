@@ -26,6 +26,7 @@ ORDER = """
     drawing
     network
     importers
+    artefacts
     api
     edit
     measure

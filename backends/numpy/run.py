@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-import networkx as nx
 import numpy as np
 
 from cnndsl.backends.numpy.kernels import KERNELS
@@ -68,6 +67,8 @@ def run_nodes(
 
     Nodes that `keep` does not depend on are left out.
     """
+    import networkx as nx
+
     needed = set(keep).union(*(nx.ancestors(graph.nx, name) for name in keep))
     readers = Counter(source for source, target in graph.nx.edges() if target in needed)
     alive: dict[str, Array] = {}

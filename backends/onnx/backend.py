@@ -9,6 +9,7 @@ from cnndsl.backends.onnx.limit import SUFFIX, check_graph
 from cnndsl.backends.onnx.options import OnnxOptions
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import Backend, CompileOptions
+from cnndsl.runtime.extras import require_onnx
 from cnndsl.runtime.module import Array, Module
 
 
@@ -25,8 +26,10 @@ class OnnxBackend:
         """A module from an inference graph and the arrays of all its parameters by name.
 
         Raises CnnError (E0701) if the model does not fit into one ONNX file, (E0703) if an output
-        has the name of an input, (E0704) if the opset is too old.
+        has the name of an input, (E0704) if the opset is too old, (E0705) without
+        onnx.
         """
+        require_onnx()
         from cnndsl.backends.onnx.export import compile_module
 
         return compile_module(graph, values, options)
@@ -36,7 +39,8 @@ class OnnxBackend:
         check_graph(graph)
 
     def start(self) -> None:
-        """Import all that its modules need to run."""
+        """Import all that its modules need to run. Raises CnnError (E0705) without onnx."""
+        require_onnx()
         import onnxruntime  # noqa: F401
 
         import cnndsl.backends.onnx.module  # noqa: F401
@@ -44,8 +48,10 @@ class OnnxBackend:
     def load(self, path: Path, threads: int | None = None) -> Module:
         """A module from any ONNX file whose inputs and outputs are floating point numbers.
 
-        Raises CnnError: E0601 if the file cannot be read, E0603 if it is not such a model.
+        Raises CnnError: E0601 if the file cannot be read, E0603 if it is not such a model,
+        E0705 without onnx.
         """
+        require_onnx()
         from cnndsl.backends.onnx.module import load_module
 
         return load_module(path, threads)

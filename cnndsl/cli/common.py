@@ -319,7 +319,7 @@ def open_model(
     An ONNX model is a module, unless an option for networks is given. Raises UsageError if one
     is given with another artefact.
     """
-    from cnndsl.api import is_artefact, is_onnx, load
+    from cnndsl.artefacts import is_artefact, is_onnx, load
 
     option = _given({"settings", "input_shapes", *network_options})
     if not is_artefact(spec) or (option and is_onnx(spec)):

@@ -65,7 +65,8 @@ def command(
     **view: Any,
 ) -> int:
     """Show blocks, shapes and costs of a network; of an artefact, what it takes and needs."""
-    from cnndsl.api import Network, is_onnx
+    from cnndsl.api import Network
+    from cnndsl.artefacts import is_onnx
 
     if form and (as_json or not layers):
         raise click.UsageError("--format is for --layers, and not for --json")

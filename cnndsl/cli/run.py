@@ -70,9 +70,8 @@ def command(
     Without --output the results are printed: the best classes of a vector, the range of
     anything else.
     """
-    from cnndsl.api import Network
-    from cnndsl.api import compile as compile_network
     from cnndsl.diagnostics.units import si
+    from cnndsl.runtime.module import Module
 
     sources = (model, image, labels, options["weights"], options["weights_map"])
     for _, path in outputs:
@@ -82,12 +81,14 @@ def command(
     with stage("load"):
         only_networks = options.keys() - {"threads"}
         found = open_model(model, settings, input_shapes, only_networks, options["threads"])
-        if isinstance(found, Network):
+        if isinstance(found, Module):
+            module = found
+        else:
+            from cnndsl.api import compile as compile_network
+
             with progress_bar() as progress:
                 module = compile_network(found, progress=progress, **options)
             show(module.warnings)
-        else:
-            module = found
     names = _class_names(labels)
     arrays = read_inputs(module, inputs, image)
     with stage("run"):
@@ -203,7 +204,7 @@ def _best(
     scores: Array, top: int, labels: list[str] | None, ascending: bool
 ) -> Iterator[tuple[int, float, str | None]]:
     """The classes with the highest scores, or lowest: number, score, and name if it is known."""
-    from cnndsl.runtime.image import class_names
+    from cnndsl.runtime.classes import class_names
 
     titles = labels if labels is not None else class_names(len(scores)) or []
     for index in map(int, (scores if ascending else -scores).argsort(kind="stable")[:top]):

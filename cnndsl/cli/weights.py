@@ -104,7 +104,8 @@ def _graph(
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> Graph:
     """The graph of a network, or of the one that an artefact was made from."""
-    from cnndsl.api import Network, is_onnx
+    from cnndsl.api import Network
+    from cnndsl.artefacts import is_onnx
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.layers import Portable
 

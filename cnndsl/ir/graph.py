@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnndsl.diagnostics import Span
 from cnndsl.ir.expressions import Expression, Parameter, parameters_of
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.part import Chain, Part, Step, chained
 from cnndsl.ir.types import TensorType
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Value = TypeVar("Value")
 
@@ -124,6 +125,8 @@ class Graph:
     """
 
     def __init__(self, name: str):
+        import networkx as nx
+
         self.name = name
         self.nx: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         self.inputs: list[str] = []
@@ -147,12 +150,16 @@ class Graph:
 
     def nodes(self) -> Iterator[Node]:
         """All nodes, every node after its producers, else in the order in which they were added."""
+        import networkx as nx
+
         order = {name: index for index, name in enumerate(self.nx)}
         for name in list(nx.lexicographical_topological_sort(self.nx, key=order.__getitem__)):
             yield self[name]
 
     def reorder(self, names: Iterable[str]) -> None:
         """Let this be the order of all nodes, as far as producers come first."""
+        import networkx as nx
+
         ordered: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         ordered.add_nodes_from((name, self.nx.nodes[name]) for name in names)
         ordered.add_edges_from(self.nx.edges(keys=True))

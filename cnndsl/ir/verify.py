@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import networkx as nx
-
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.operators import Input, MaxPool
@@ -20,6 +18,8 @@ def verify(graph: Graph) -> None:
     operands as its operator takes, is bound to them, has the type that the operator infers, and
     an expression of the right shape for each parameter and constant, and no others.
     """
+    import networkx as nx
+
     if not nx.is_directed_acyclic_graph(graph.nx):
         raise GraphError(f"{graph.name} has a cycle")
     _verify_names(graph)

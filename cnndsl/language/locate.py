@@ -10,7 +10,7 @@ from cnndsl.diagnostics import CnnError, Source
 from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.language import limits
 from cnndsl.language.loader import concrete_networks
-from cnndsl.language.sources import is_file, networks_in, read_source, zoo
+from cnndsl.language.sources import is_file, is_text, networks_in, read_source, zoo
 
 
 def locate(spec: str) -> tuple[Source, str | None]:
@@ -34,11 +34,6 @@ def locate(spec: str) -> tuple[Source, str | None]:
         if Path(path).stem in networks_in(sibling):
             return read_source(sibling), Path(path).stem
     raise CnnError.of("E0601", f"no {what} {path!r}", hint=_nearest(path, name), file=path)
-
-
-def is_text(spec: str) -> bool:
-    """Whether a spec is the text of a network, rather than a name."""
-    return "{" in spec or "\n" in spec
 
 
 def _nearest(path: str, name: str) -> str | None:

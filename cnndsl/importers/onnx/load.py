@@ -16,6 +16,7 @@ from cnndsl.importers.onnx.names import identifier
 from cnndsl.importers.onnx.reader import Reader
 from cnndsl.importers.onnx.refusal import Refusal
 from cnndsl.ir.graph import Graph
+from cnndsl.runtime.extras import require_onnx
 
 FILE_BYTES = 2**31
 """Size of a model without its external files; protobuf takes no more."""
@@ -44,8 +45,9 @@ def load(
     """The graph of an ONNX model, down to the tensors that `outputs` names.
 
     `input_shapes` replace the shapes of one sample, channels first. Raises CnnError: E0601 if
-    the file cannot be read, E0801 to E0807 with all that cannot be understood.
+    the file cannot be read, E0801 to E0807 with all that cannot be understood, E0705 without onnx.
     """
+    require_onnx()
     try:
         model = _model(path, outputs)
         made = Reader(model, input_shapes or {}).read()

@@ -11,17 +11,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, ValueInfoProto
 
 from cnndsl.importers.onnx.refusal import Refusal, damaged
 from cnndsl.importers.onnx.tensors import Tensors
 from cnndsl.ir.attributes import LARGEST
 
-OLDEST_OPSET, NEWEST_OPSET = 7, onnx.defs.onnx_opset_version()
+if TYPE_CHECKING:
+    from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
+
+OLDEST_OPSET = 7
 STANDARD = ("", "ai.onnx")
 NODES = 100_000
 """Nodes of a model, its functions inlined."""
@@ -88,14 +89,17 @@ def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Mode
 
 
 def _opset(proto: ModelProto) -> int:
+    from onnx.defs import onnx_opset_version
+
+    newest = onnx_opset_version()
     versions = [item.version for item in proto.opset_import if item.domain in STANDARD]
     if not proto.HasField("graph") or not versions:
         raise damaged("there is no graph, or no operator set")
     (version, *_) = versions
-    if not OLDEST_OPSET <= version <= NEWEST_OPSET:
+    if not OLDEST_OPSET <= version <= newest:
         raise Refusal(
             "E0802",
-            f"the model has the operator set {version}; {OLDEST_OPSET} to {NEWEST_OPSET} are read",
+            f"the model has the operator set {version}; {OLDEST_OPSET} to {newest} are read",
             "export it again, or convert it with onnx.version_converter",
         )
     return int(version)
@@ -124,7 +128,7 @@ def _inlined(proto: ModelProto) -> ModelProto:
     return inliner.inline_local_functions(proto)
 
 
-def _step(node: onnx.NodeProto, tensors: Tensors) -> Step:
+def _step(node: NodeProto, tensors: Tensors) -> Step:
     attributes = {item.name: _attribute(item, tensors) for item in node.attribute}
     return Step(
         node.op_type,
@@ -138,6 +142,8 @@ def _step(node: onnx.NodeProto, tensors: Tensors) -> Step:
 
 def _attribute(item: AttributeProto, tensors: Tensors) -> Any:
     """A number, text, list or array; a graph or something rare as None."""
+    from onnx import AttributeProto
+
     match item.type:
         case AttributeProto.FLOAT:
             return as_written(item.f)

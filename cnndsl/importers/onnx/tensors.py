@@ -5,39 +5,36 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, TensorProto, helper, numpy_helper
 
 from cnndsl.importers.onnx.refusal import Refusal, damaged
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, TensorProto
 
 Array: TypeAlias = NDArray[Any]
 
 FORMATS: dict[int, str] = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.FLOAT16: "float16",
-    TensorProto.BFLOAT16: "bfloat16",
-    TensorProto.INT64: "int64",
-    TensorProto.INT32: "int32",
-    TensorProto.INT16: "int16",
-    TensorProto.INT8: "int8",
-    TensorProto.UINT64: "uint64",
-    TensorProto.UINT32: "uint32",
-    TensorProto.UINT16: "uint16",
-    TensorProto.UINT8: "uint8",
-    TensorProto.BOOL: "bool",
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+    12: "uint32",
+    13: "uint64",
+    16: "bfloat16",
 }
-"""Formats of numbers that are read, by numpy's names."""
+"""Formats of numbers that are read: `TensorProto.DataType` of ONNX, and numpy's names."""
 
-FLOATS: tuple[int, ...] = (
-    TensorProto.FLOAT,
-    TensorProto.DOUBLE,
-    TensorProto.FLOAT16,
-    TensorProto.BFLOAT16,
-)
+FLOATS = frozenset(number for number, name in FORMATS.items() if "float" in name)
 
 ELEMENTS = 2**31
 """Numbers of one array."""
@@ -67,6 +64,8 @@ class Tensors:
 
     def array(self, proto: TensorProto) -> Array:
         """The array of a tensor; bfloat16 becomes float32. Raises Refusal."""
+        from onnx import TensorProto
+
         what = f"the tensor {proto.name!r}" if proto.name else "a constant"
         if proto.data_type not in FORMATS:
             names = TensorProto.DataType
@@ -84,6 +83,8 @@ class Tensors:
 
     def _external(self, proto: TensorProto, what: str) -> Array:
         """Numbers in a file of the model's folder, or one in it."""
+        from onnx import helper
+
         entries = {entry.key: entry.value for entry in proto.external_data}
         try:
             path = self._inside(entries.get("location", ""))
@@ -118,11 +119,15 @@ class Tensors:
 
 
 def _is_external(proto: TensorProto) -> bool:
+    from onnx import TensorProto
+
     return proto.data_location == TensorProto.EXTERNAL
 
 
 def _stored(proto: TensorProto, what: str) -> Array:
     """Numbers in the model itself, which must be as many as the shape says."""
+    from onnx import helper, numpy_helper
+
     dtype = helper.tensor_dtype_to_np_dtype(proto.data_type)
     count = math.prod(proto.dims)
     if proto.HasField("raw_data"):

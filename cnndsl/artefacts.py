@@ -1,0 +1,52 @@
+"""Compiled files, known by their endings. Nothing here needs the language or the passes."""
+
+from __future__ import annotations
+
+import os
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnndsl.diagnostics import CnnError
+from cnndsl.language.sources import is_file, is_text
+
+if TYPE_CHECKING:
+    from cnndsl.runtime.backend import Backend
+    from cnndsl.runtime.module import Module
+
+
+def load(path: str | PathLike[str], threads: int | None = None) -> Module:
+    """A module from an artefact that `Module.save` wrote. Raises CnnError."""
+    from cnndsl.runtime.backend import backends
+    from cnndsl.runtime.options import whole_number
+
+    threads = whole_number("threads", threads, 1)
+    owner = _owner(path)
+    if owner is None:
+        endings = dict.fromkeys(found.suffix for found in backends().values())
+        hint = f"endings: {', '.join(endings)}"
+        raise CnnError.of("E0605", f"{path} is not an artefact by its name", hint=hint)
+    if not is_file(Path(path)):
+        problem = "it is no regular file" if os.path.lexists(path) else "it does not exist"
+        raise CnnError.of("E0601", f"cannot read {path}: {problem}")
+    return owner.load(Path(path), threads)
+
+
+def is_artefact(spec: str | PathLike[str]) -> bool:
+    """Whether something is named like a compiled file rather than like a network."""
+    return _owner(spec) is not None
+
+
+def is_onnx(spec: str | PathLike[str]) -> bool:
+    """Whether something is named like an ONNX model, which is an artefact and a network."""
+    return not is_text(str(spec)) and Path(spec).suffix == ".onnx"
+
+
+def _owner(spec: str | PathLike[str]) -> Backend | None:
+    """A backend that makes files with the ending of a path; no others are imported."""
+    from cnndsl.runtime.backend import each_backend
+
+    suffix = "" if is_text(str(spec)) else Path(spec).suffix
+    if suffix.partition(":")[0] in ("", ".cnn"):
+        return None
+    return next((found for _, found in each_backend() if found.suffix == suffix), None)

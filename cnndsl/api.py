@@ -122,6 +122,7 @@ def compile(
     TypeError for a keyword that there is not. Warns (CnnWarning) of names in the weights that the
     network does not have, and of parameters that start from the seed although there are weights.
     """
+    from cnndsl.ir.sizes import require_static
     from cnndsl.passes.pipeline import inference_graph, optimise
     from cnndsl.runtime.backend import Limited, backend, given_options
     from cnndsl.runtime.options import whole_number
@@ -137,6 +138,8 @@ def compile(
     axes = getattr(asked, "dynamic", ())
     if set(axes) - {"batch"}:
         source = network.open_graph([axis for axis in axes if axis != "batch"])
+    if getattr(asked, "static", False):
+        require_static(source)
     plain = inference_graph(source)
     graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
     if isinstance(chosen, Limited):

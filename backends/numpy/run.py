@@ -13,7 +13,8 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator, OperatorError
 from cnndsl.ir.operators import Input
 from cnndsl.ir.part import Part
-from cnndsl.runtime.module import Array
+from cnndsl.ir.sizes import at_sizes, is_open
+from cnndsl.runtime.module import Array, graph_ports, open_sizes
 from cnndsl.weights.evaluate import Evaluator
 
 NodeParams = Mapping[str, Sequence[Mapping[str, Array]]]
@@ -69,6 +70,9 @@ def run_nodes(
     """
     import networkx as nx
 
+    if is_open(graph):
+        ports, _ = graph_ports(graph, None)
+        graph = at_sizes(graph, open_sizes(ports, {n: a.shape[1:] for n, a in inputs.items()}))
     needed = set(keep).union(*(nx.ancestors(graph.nx, name) for name in keep))
     readers = Counter(source for source, target in graph.nx.edges() if target in needed)
     alive: dict[str, Array] = {}

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import onnx
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import ModelProto, TensorProto, TensorShapeProto, ValueInfoProto, helper
 
 from cnndsl.backends.onnx.opset import NEWEST, in_opset
+from cnndsl.ir.dims import Dim
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
 
@@ -24,7 +25,8 @@ def check_model(
     Raises an error, which is a fault of the lowering, if it is not.
 
     `skeleton` is the model without its `weights`; `types` are our own types of its tensors, which
-    strict shape inference must confirm. The checks of onnx raise their own errors.
+    strict shape inference must confirm; where sizes are open, it does not see through what is
+    computed of them, and may know less. The checks of onnx raise their own errors.
     """
     twin = ModelProto()
     twin.CopyFrom(skeleton)
@@ -36,8 +38,9 @@ def check_model(
     twin.graph.ClearField("output")
     inferred = onnx.shape_inference.infer_shapes(twin, strict_mode=True, data_prop=True)
     found = {info.name: info for info in [*inferred.graph.input, *inferred.graph.value_info]}
+    is_open = any(expected.is_open for expected in types.values())
     for name, expected in types.items():
-        _compare(name, found.get(name, ValueInfoProto()), expected)
+        _compare(name, found.get(name, ValueInfoProto()), expected, is_open)
     return list(inferred.graph.value_info)
 
 
@@ -56,12 +59,15 @@ def _modernise(model: ModelProto) -> None:
     model.opset_import[0].version = NEWEST
 
 
-def _compare(name: str, found: ValueInfoProto, expected: TensorType) -> None:
+def _compare(name: str, found: ValueInfoProto, expected: TensorType, is_open: bool) -> None:
     dims = list(found.type.tensor_type.shape.dim)
-    agree = len(dims) == len(expected.shape) + 1 and all(
-        have.dim_value == want if isinstance(want, int) else not have.HasField("dim_value")
-        for have, want in zip(dims[1:], expected.shape, strict=True)
-    )
+
+    def agrees(have: TensorShapeProto.Dimension, want: Dim) -> bool:
+        if not have.HasField("dim_value"):
+            return is_open or not isinstance(want, int)
+        return have.dim_value == want
+
+    agree = len(dims) == len(expected.shape) + 1 and all(map(agrees, dims[1:], expected.shape))
     if not agree:
         shown = "x".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims)
         raise RuntimeError(f"{name} is batchx{expected}, but ONNX infers {shown or 'nothing'}")

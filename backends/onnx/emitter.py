@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from onnx import NodeProto, helper
 
+from cnndsl.backends.onnx.dims import Dims
 from cnndsl.backends.onnx.opset import in_opset, oldest_opset
+from cnndsl.ir.dims import Dim
 from cnndsl.ir.expressions import Expression, Parameter
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operator import Operator
@@ -39,6 +41,7 @@ class Emitter:
         self.initializers: dict[str, Array] = {}
         self.tensors = tensor_names(graph)
         self._used = {*self.tensors.values(), *graph.outputs}
+        self.dims = Dims(graph, self._add_integers, self._add_size)
         self._parameters: dict[Expression, str] = {}
 
     def add_node(
@@ -46,6 +49,13 @@ class Emitter:
     ) -> None:
         """Append an ONNX node of one output."""
         self.nodes.append(helper.make_node(kind, list(inputs), [tensor], name=name, **attributes))
+
+    def _add_size(self, name: str, kind: str, inputs: list[str]) -> str:
+        while name in self._used:
+            name += "_"
+        self._used.add(name)
+        self.add_node(name, name, kind, inputs)
+        return name
 
     def finish(self, opset: int | None) -> int:
         """Give all nodes the form of an opset, by default of the oldest; returns that.
@@ -149,6 +159,10 @@ class Site:
     def expression(self, role: str, expression: Expression) -> str:
         """The initializer of something computed from the parameters."""
         return self._emitter.add_expression(f"{self.name}.{role}", expression)
+
+    def size(self, dim: Dim) -> str:
+        """A size as an int64 tensor [1]; an open one is computed from the inputs' shapes."""
+        return self._emitter.dims.tensor(dim)
 
     def value(self, role: str) -> Array:
         """The float64 array of a parameter, to make constants from; do not write into it."""

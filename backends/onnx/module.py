@@ -14,7 +14,7 @@ import numpy as np
 from cnndsl.backends.onnx.limit import SUFFIX
 from cnndsl.backends.onnx.sizes import check_sizes, from_metadata
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.dims import Dim, input_dim
 from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.files import atomic_write, check_suffix
@@ -200,7 +200,7 @@ def _port(path: Path, value: NodeArg) -> Port:
         )
     batch, *shape = value.shape
     dims: list[Dim] = [
-        dim if isinstance(dim, int) else OpenDim.symbol(dim or f"axis{axis}")
+        dim if isinstance(dim, int) else input_dim(dim or f"axis{axis}")
         for axis, dim in enumerate(shape, 1)
     ]
     return Port(value.name, TensorType(tuple(dims)), batch if isinstance(batch, int) else None)

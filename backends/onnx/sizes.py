@@ -36,16 +36,18 @@ def smallest_sizes(graph: Graph) -> dict[str, int]:
         if isinstance(dim, OpenDim):
             least[dim] = max(size, least.get(dim, 1))
     inputs = [dim for name in graph.inputs for dim in graph[name].type.shape]
+    opened = dict.fromkeys(dim for dim in inputs if isinstance(dim, OpenDim))
+    symbols = dict.fromkeys(name for dim in opened for name in dim.symbols())
 
     def suffices(symbol: str, size: int) -> bool:
         sizes = defaultdict(lambda: PLENTY, {symbol: size})
         return all(dim.evaluate(sizes) >= needed for dim, needed in least.items())
 
-    return {
-        str(dim): 1 + bisect_left(range(1, PLENTY), True, key=partial(suffices, str(dim)))
-        for dim in dict.fromkeys(inputs)
-        if isinstance(dim, OpenDim)
+    smallest = {
+        name: 1 + bisect_left(range(1, PLENTY), True, key=partial(suffices, name))
+        for name in symbols
     }
+    return {str(dim): dim.evaluate(smallest) for dim in opened}
 
 
 def _needed(graph: Graph) -> Iterator[tuple[Dim, int]]:

@@ -226,6 +226,11 @@ def _code_option(item: Field[Any], targets: Sequence[str]) -> Callable[[Command]
     """The option of a field; None if it is not given, the default is that of the field."""
     choices, default = item.metadata["choices"], item.default
     is_flag = isinstance(default, bool)
+    if is_flag and not choices:
+        note = f" [{', '.join(targets)}]" if targets else ""
+        return click.option(
+            f"--{item.name}", is_flag=True, default=None, help=item.metadata["help"] + note
+        )
     if isinstance(default, tuple):
         kind: Any = Names(choices)
     elif choices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -23,9 +23,6 @@ from cnndsl.cli.common import (
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.verb import Verb
-
-if TYPE_CHECKING:
-    from cnndsl.runtime.module import Port
 
 
 @click.command(
@@ -73,12 +70,8 @@ def command(
         if isinstance(module, Built) and module.build:
             facts.append(str(module.build))
     show(module.warnings)
-    log(f"{'takes':<8} {', '.join(_takes(port) for port in module.inputs)}")
+    log(f"{'takes':<8} {', '.join(map(str, module.inputs))}")
     with stage("write"):
         module.save(path)
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
     return 0
-
-
-def _takes(port: Port) -> str:
-    return f"{port.name} {'batch' if port.batch is None else port.batch}x{port.type}"

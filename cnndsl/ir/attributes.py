@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
-from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.dims import Dim, OpenDim
 
 Sizes: TypeAlias = tuple[int, ...]
 """One whole number for each spatial axis; a single one stands for every axis until bound."""
@@ -111,6 +111,15 @@ def _sizes(least: int) -> Callable[[Any], Sizes]:
         return (one(value),)
 
     return convert
+
+
+def _open_sizes(value: Any) -> tuple[Dim, ...]:
+    """Sizes, some of which may follow from those of the input."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if not 1 <= len(items) <= 3:
+        raise ValueError
+    one = _whole(1)
+    return tuple(item if isinstance(item, OpenDim) else one(item) for item in items)
 
 
 def _padding(value: Any) -> Padding:
@@ -265,6 +274,7 @@ COUNT = Kind("a whole number from 1", _whole(1))
 INDEX = Kind("a whole number from 0", _whole(0))
 ODD = Kind("an odd whole number", _odd)
 SIZES = Kind("a whole number from 1, or a list with one for each axis", _sizes(1), True)
+OPEN_SIZES = Kind(SIZES.says, _open_sizes, True)
 FACTORS = Kind("a number over 0, or a list with one for each axis", _factors, True)
 EXTENTS = Kind("a whole number from 0, or a list with one for each axis", _sizes(0), True)
 PADDING = Kind(

@@ -1,15 +1,17 @@
 """Dimensions: a whole number, or an expression over open sizes such as `H`.
 
-An open size is written in the language as `input image [3, H, W]`. Windows turn it into
-`floor((H + c) / s) + d`, so a dimension is an affine sum whose atoms are symbols and floor
-quotients. Sums are kept in one canonical form, hence two dimensions that are computed in the
-same way compare equal.
+An open size is written in the language as `input image [3, H, W]`, or `[3, 32*H, 32*W]` where it
+has to be a multiple. Windows turn it into `floor((H + c) / s) + d`, so a dimension is an affine
+sum whose atoms are symbols and floor quotients. Sums are kept in one canonical form, hence two
+dimensions that are computed in the same way compare equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import gcd
 from typing import TypeAlias
 
 
@@ -68,6 +70,8 @@ class OpenDim:
     def __add__(self, other: Dim) -> Dim:
         if isinstance(other, int):
             return OpenDim(self.terms, self.constant + other)
+        if not isinstance(other, OpenDim):
+            return NotImplemented
         factors = dict(self.terms)
         for atom, factor in other.terms:
             factors[atom] = factors.get(atom, 0) + factor
@@ -76,6 +80,8 @@ class OpenDim:
     __radd__ = __add__
 
     def __mul__(self, factor: int) -> Dim:
+        if not isinstance(factor, int):
+            return NotImplemented
         scaled = {atom: f * factor for atom, f in self.terms}
         return _canonical(scaled, self.constant * factor)
 
@@ -91,6 +97,10 @@ class OpenDim:
         return -self + other
 
     def __floordiv__(self, divisor: int) -> Dim:
+        if not isinstance(divisor, int):
+            return NotImplemented
+        if divisor < 1:
+            raise ZeroDivisionError if divisor == 0 else TypeError
         match self.terms:
             case ((Quotient(dividend, first), 1),):
                 return (dividend + self.constant * first) // (first * divisor)
@@ -98,10 +108,49 @@ class OpenDim:
         rest = {a: f for a, f in self.terms if f % divisor}
         quotient, remainder = divmod(self.constant, divisor)
         if rest:
-            inner = _canonical(rest, remainder)
+            common = gcd(divisor, *rest.values())
+            inner = _canonical({a: f // common for a, f in rest.items()}, remainder // common)
             assert isinstance(inner, OpenDim)
-            whole[Quotient(inner, divisor)] = 1
+            whole[Quotient(inner, divisor // common)] = 1
         return _canonical(whole, quotient)
+
+    def __truediv__(self, divisor: int) -> Dim:
+        """The quotient where it is a whole number for all sizes, else TypeError."""
+        if not isinstance(divisor, int):
+            return NotImplemented
+        quotient = self // divisor
+        if quotient * divisor != self:
+            raise TypeError
+        return quotient
+
+    def __mod__(self, divisor: int) -> Dim:
+        return self - self // divisor * divisor
+
+    def symbols(self) -> Iterator[str]:
+        """The open sizes in it, each as often as it occurs."""
+        for atom, _ in self.terms:
+            if isinstance(atom, Symbol):
+                yield atom.name
+            else:
+                yield from atom.dividend.symbols()
+
+    @property
+    def is_input(self) -> bool:
+        """Whether an input can have this size: `H`, or `32*H`, or `32*H + 1`, at least 1."""
+        match self.terms:
+            case ((Symbol(), factor),):
+                return factor > 0 and factor + self.constant > 0
+        return False
+
+    @property
+    def step(self) -> int:
+        """The distance of neighbouring sizes of an input."""
+        return self.terms[0][1]
+
+    def solve(self, size: int) -> int | None:
+        """The value of the symbol for which an input has a size; None if it never has."""
+        value, rest = divmod(size - self.constant, self.step)
+        return None if rest or value < 1 else value
 
     def __str__(self) -> str:
         signs = {1: "", -1: "-"}
@@ -115,6 +164,23 @@ class OpenDim:
 
 
 Dim: TypeAlias = int | OpenDim
+
+_INPUT = re.compile(r"(?:([1-9]\d{0,9})\*)?([^\W\d]\w*)(?: ([+-]) (\d{1,9}))?", re.ASCII)
+
+
+def input_dim(text: str) -> OpenDim:
+    """The open size of an input with that text; any other text is a symbol of that name."""
+    match = _INPUT.fullmatch(text)
+    if match is None:
+        return OpenDim.symbol(text)
+    factor, name, sign, constant = match.groups()
+    dim = OpenDim(((Symbol(name), int(factor or 1)),), int(f"{sign or ''}{constant or 0}"))
+    return dim if dim.is_input else OpenDim.symbol(text)
+
+
+def at(dim: Dim, sizes: Mapping[str, int]) -> int:
+    """A dimension for the given sizes of its symbols."""
+    return dim if isinstance(dim, int) else dim.evaluate(sizes)
 
 
 def _canonical(factors: Mapping[Atom, int], constant: int) -> Dim:

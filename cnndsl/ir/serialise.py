@@ -82,7 +82,22 @@ def _attributes(op: Operator) -> dict[str, Any]:
     values = attribute_values(op)
     if isinstance(op, Input):
         values["shape"] = [_dim_to_json(dim) for dim in op.shape]
-    return {n: value.name if isinstance(value, DType) else value for n, value in values.items()}
+    return {n: _attribute_to_json(value) for n, value in values.items()}
+
+
+def _attribute_to_json(value: Any) -> Any:
+    """The value itself, but the names of dtypes, and `{"open": …}` for sizes."""
+    if isinstance(value, DType):
+        return value.name
+    if isinstance(value, OpenDim):
+        return {"open": _dim_to_json(value)}
+    return tuple(map(_attribute_to_json, value)) if isinstance(value, tuple) else value
+
+
+def _attribute_from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _open_dim(value["open"])
+    return list(map(_attribute_from_json, value)) if isinstance(value, list) else value
 
 
 class _ExpressionTable:
@@ -166,9 +181,9 @@ def _add_node(graph: Graph, item: Mapping[str, Any], expressions: list[Expressio
 def _operator(name: str, attributes: Mapping[str, Any]) -> Operator:
     """An operator from JSON, every attribute checked by its kind."""
     kind = PLAIN[name]
-    values = dict(attributes)
+    values = {key: _attribute_from_json(value) for key, value in attributes.items()}
     if kind is Input:
-        values["shape"] = tuple(_dim_from_json(dim) for dim in values["shape"])
+        values["shape"] = tuple(_dim_from_json(dim) for dim in attributes["shape"])
         if not 1 <= len(values["shape"]) <= 4 or not isinstance(values["shape"][0], int):
             raise ValueError("an input has channels and at most three more axes")
     if set(required_attributes(kind)) - set(values) or set(values) - set(attribute_kinds(kind)):

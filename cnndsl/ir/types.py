@@ -84,7 +84,7 @@ class TensorType:
 
     def __str__(self) -> str:
         shown = [str(d) for d in self.shape]
-        between = " x " if "(" in "".join(shown) else "x"
+        between = " x " if {"(", "*"} & {*"".join(shown)} else "x"
         sizes = between.join(f"({d})" if _is_sum(d) else str(d) for d in self.shape)
         return sizes if self.dtype == FLOAT32 else f"{sizes} {self.dtype}"
 

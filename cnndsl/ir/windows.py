@@ -80,14 +80,16 @@ def resolve_pads(
 
 def _onnx_same(pad: str, size: Dim, stride: int, total: int) -> tuple[int, int]:
     if stride > 1:
-        if isinstance(size, OpenDim):
+        needed = (-(-size // stride) - 1) * stride + (total + 1) - size
+        if isinstance(needed, OpenDim):
             raise OperatorError(
                 "E0308",
-                f"pad={pad} with a stride over 1 needs a known size, this one is {size}",
+                f"pad={pad} with a stride over 1 needs a known size, or a multiple of the stride "
+                f"as in {stride}*H; this one is {size}",
                 hint="pad=same does not depend on the size",
                 attribute="pad",
             )
-        total = max((-(-size // stride) - 1) * stride + total + 1 - size, 0)
+        total = max(needed, 0)
     small, large = total // 2, total - total // 2
     return (small, large) if pad == "same_upper" else (large, small)
 

@@ -12,7 +12,7 @@ from cnndsl.language import limits
 from cnndsl.language.messages import Problem
 from cnndsl.language.values import Recipe, kind_of
 
-_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -51,10 +51,10 @@ def calculated(sign: str, left: Any, right: Any, span: Span) -> Any:
                 f"cannot calculate {kind_of(left)} {sign} {kind_of(right)}",
                 span,
             )
-    if sign == "**" and abs(right) > 1024:
+    if sign == "**" and not isinstance(right, OpenDim) and abs(right) > 1024:
         raise Problem("E0502", "the exponent is too large", span)
     try:
-        result = _ARITHMETIC[sign](left, right)
+        result = ARITHMETIC[sign](left, right)
     except ZeroDivisionError:
         raise Problem("E0207", "division by zero", span) from None
     except OverflowError:
@@ -94,7 +94,7 @@ def _lists(sign: str, left: list[Any], right: Any, span: Span) -> list[Any]:
         raise Problem("E0208", f"cannot calculate a list {sign} {kind_of(right)}", span)
     if length > limits.LOOP_COUNT:
         raise Problem("E0502", f"the list has more than {limits.LOOP_COUNT:,} items", span)
-    joined: list[Any] = _ARITHMETIC[sign](left, right)
+    joined: list[Any] = ARITHMETIC[sign](left, right)
     return joined
 
 

@@ -8,13 +8,14 @@ from typing import Any, TypeAlias
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.types import AXES, Shape
 from cnndsl.language import tree as ast
+from cnndsl.language.arithmetic import ARITHMETIC, calculated, negated
 from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.messages import Problem
 from cnndsl.language.scopes import Local
 from cnndsl.language.values import Frame, kind_of
 
-Opened: TypeAlias = Mapping[str, Mapping[str, str]]
-"""For each input the names of its open sizes, by axis."""
+Opened: TypeAlias = Mapping[str, Mapping[str, OpenDim]]
+"""For each input its open sizes, by axis."""
 
 
 def input_shape(
@@ -22,17 +23,14 @@ def input_shape(
     frame: Frame,
     evaluator: Evaluator,
     given: tuple[int, ...] | None,
-    opened: Mapping[str, str],
+    opened: Mapping[str, OpenDim],
 ) -> Shape:
     """The declared shape, or the `given` one, with some axes `opened`. Raises Problem."""
     sizes: list[Any] = []
     for item in statement.shape.items:
-        if isinstance(item, ast.Name) and not isinstance(frame.meaning(item), Local):
-            sizes.append(OpenDim.symbol(item.text))
-        elif isinstance(item, ast.Chain | ast.Each):
+        if isinstance(item, ast.Chain | ast.Each):
             raise Problem("E0220", "an input's sizes are numbers or names", item.span)
-        else:
-            sizes.append(evaluator.evaluate(item, frame))
+        sizes.append(_size(item, frame, evaluator))
     if given is not None and len(given) != len(sizes):
         name, shape = statement.name.text, "x".join(map(str, given))
         raise Problem(
@@ -43,6 +41,7 @@ def input_shape(
             hint=f"give it as {name}={'x'.join(map(str, sizes))}",
         )
     if given is not None:
+        _require_fit(statement, sizes, given)
         sizes = list(given)
     if not 1 <= len(sizes) <= 4:
         raise Problem(
@@ -53,17 +52,40 @@ def input_shape(
         )
     for position, axis in enumerate(AXES.get(len(sizes) - 1, ()), 1):
         if axis in opened:
-            sizes[position] = OpenDim.symbol(opened[axis])
+            sizes[position] = opened[axis]
     for position, size in enumerate(sizes):
         whole = type(size) is int and 1 <= size < 2**31
-        if not whole and not (position > 0 and isinstance(size, OpenDim)):
+        is_open = position > 0 and isinstance(size, OpenDim) and size.is_input
+        if not whole and not is_open:
             raise Problem(
                 "E0220",
-                "an input's sizes are whole numbers from 1, or names for open ones; "
-                "the channels are never open",
+                "an input's sizes are whole numbers from 1, or names for open ones, or multiples "
+                "of such; the channels are never open",
                 statement.shape.span,
+                hint="[3, H, W], or [3, 32*H, 32*W]",
             )
     return tuple(sizes)
+
+
+def _require_fit(statement: ast.InputDeclaration, sizes: list[Any], given: tuple[int, ...]) -> None:
+    """Raise Problem unless the sizes that are given are such as the declared open ones."""
+    for size, known in zip(sizes, given, strict=True):
+        if isinstance(size, OpenDim) and size.is_input and size.solve(known) is None:
+            message = f"{known} is given for a size of input {statement.name.text!r} that is {size}"
+            raise Problem("E0220", message, statement.shape.span)
+
+
+def _size(item: ast.Expression, frame: Frame, evaluator: Evaluator) -> Any:
+    """The value of a size, in which names that are not declared are open sizes. Raises Problem."""
+    match item:
+        case ast.Name() if not isinstance(frame.meaning(item), Local):
+            return OpenDim.symbol(item.text)
+        case ast.Binary() if item.operator in ARITHMETIC:
+            left, right = (_size(side, frame, evaluator) for side in (item.left, item.right))
+            return calculated(item.operator, left, right, item.span)
+        case ast.Unary(operator="-"):
+            return negated(_size(item.operand, frame, evaluator), item.span)
+    return evaluator.evaluate(item, frame)
 
 
 def loss_weight(statement: ast.AuxiliaryDeclaration, frame: Frame, evaluator: Evaluator) -> float:

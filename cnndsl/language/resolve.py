@@ -13,6 +13,7 @@ from typing import Any
 
 from cnndsl.diagnostics import Diagnostic
 from cnndsl.language import tree as ast
+from cnndsl.language.arithmetic import ARITHMETIC
 from cnndsl.language.meanings import Meanings
 from cnndsl.language.messages import meant
 from cnndsl.language.scopes import Scope
@@ -103,8 +104,7 @@ class _Resolver:
                 self.chain(statement, scope)
             case ast.InputDeclaration():
                 for size in statement.shape.items:
-                    if not isinstance(size, ast.Name) or scope.find(size.text):
-                        self.listed(size, scope)
+                    self.size(size, scope)
                 self.names.declare(statement.name, scope, "input")
             case ast.Let():
                 self.chain(statement.chain, scope)
@@ -137,6 +137,14 @@ class _Resolver:
                 self.chain(statement.chain, scope)
             case ast.Defaults():
                 self.defaults(statement, scope)
+
+    def size(self, size: ast.Listed, scope: Scope) -> None:
+        """A size of an input: names in it that are not declared stand for open ones."""
+        if isinstance(size, ast.Unary | ast.Binary) and size.operator in ARITHMETIC:
+            for child in _children(size):
+                self.size(child, scope)
+        elif not isinstance(size, ast.Name) or scope.find(size.text):
+            self.listed(size, scope)
 
     def defaults(self, statement: ast.Defaults, scope: Scope) -> None:
         for default in statement.defaults:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnndsl.diagnostics import CnnError, Diagnostic
-from cnndsl.ir.dims import Dim
+from cnndsl.ir.dims import Dim, OpenDim, at
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import FLOAT32, TensorType
 
@@ -32,7 +32,14 @@ class Port:
     batch: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.name} {'batch' if self.batch is None else self.batch}x{self.type}"
+        return f"{self.name} {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """The shape with the batch axis."""
+        sizes = str(self.type)
+        between = " x " if " x " in sizes else "x"
+        return f"{'batch' if self.batch is None else self.batch}{between}{sizes}"
 
     def __repr__(self) -> str:
         return f"Port({self})"
@@ -172,9 +179,8 @@ class Module(ABC):
 def check_input(port: Port, array: Array) -> None:
     """Raise CnnError unless the array, batch axis included, fits the port."""
     if not _fits(array.shape, (port.batch, *port.type.shape)):
-        batch = "batch" if port.batch is None else str(port.batch)
         given = "x".join(map(str, array.shape)) or "a single number"
-        raise CnnError.of("E0604", f"input {port.name!r} is {batch}x{port.type}, not {given}")
+        raise CnnError.of("E0604", f"input {port.name!r} is {port.shown}, not {given}")
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
         raise CnnError.of("E0604", f"input {port.name!r} holds {array.dtype}, not numbers")
     if array.size == 0:
@@ -231,12 +237,40 @@ def _fits(sizes: Sequence[int], wanted: Sequence[Dim | None]) -> bool:
 
 
 def check_open_sizes(ports: Sequence[Port], arrays: Mapping[str, Array]) -> None:
-    """Raise CnnError if an open size, such as H, has two values in the inputs."""
-    sizes: dict[Dim, tuple[int, str]] = {}
+    """Raise CnnError (E0604) as `open_sizes` does."""
+    open_sizes(ports, {name: array.shape[1:] for name, array in arrays.items()})
+
+
+def open_sizes(ports: Sequence[Port], shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """What H is, and other open sizes, if the inputs have these shapes, without the batch.
+
+    Raises CnnError (E0604) if it is two numbers, or the size of an input is no multiple as it has
+    to be.
+    """
+    found: dict[str, int] = {}
+    first: dict[str, str] = {}
     for port in ports:
-        for dim, size in zip(port.type.shape, arrays[port.name].shape[1:], strict=True):
-            first, name = sizes.setdefault(dim, (size, port.name))
-            if first != size:
+        for dim, size in zip(port.type.shape, shapes[port.name], strict=True):
+            if isinstance(dim, int):
+                continue
+            value = dim.solve(size)
+            if value is None:
+                near = [at(dim, dict.fromkeys(dim.symbols(), n)) for n in _around(dim, size)]
                 raise CnnError.of(
-                    "E0604", f"{dim} is {first} in input {name!r}, but {size} in {port.name!r}"
+                    "E0604",
+                    f"input {port.name!r} is {port.type}, and {size} is not {dim}",
+                    hint=f"near it {'are' if len(near) > 1 else 'is'} "
+                    f"{' and '.join(map(str, near))}",
                 )
+            (symbol,) = dim.symbols()
+            if found.setdefault(symbol, value) != value:
+                at_first = f"{symbol} is {found[symbol]} in input {first[symbol]!r}"
+                raise CnnError.of("E0604", f"{at_first}, but {value} in {port.name!r}")
+            first.setdefault(symbol, port.name)
+    return found
+
+
+def _around(dim: OpenDim, size: int) -> list[int]:
+    """The values of the symbol that give the sizes next to one."""
+    below = (size - dim.constant) // dim.step
+    return [n for n in (below, below + 1) if n > 0]

@@ -34,7 +34,8 @@ def option(
 ) -> Any:
     """A field that users may set; with a help text it is an option of the command line.
 
-    `choices` are the words that it takes: for a flag those that turn it on and off, for a tuple
+    `choices` are the words that it takes: for a flag those that turn it on and off, or none if its
+    name alone turns it on; for a tuple
     those of which it takes several. A number is `least` or more.
     """
     return field(default=default, metadata={"help": text, "choices": choices, "least": least})
@@ -98,15 +99,22 @@ class SizedOptions(CompileOptions):
     """Those of backends that take graphs whose sizes are not all known.
 
     `dynamic` names the axes of the inputs that stay open although the text gives their size. The
-    batch is open unless `batch` fixes it.
+    batch is open unless `batch` fixes it. With `static` nothing is open: a batch is one sample
+    unless `batch` says more, and networks of open sizes are refused.
     """
 
     dynamic: tuple[str, ...] = option(
         (), "Axes that keep open sizes, such as height,width.", choices=AXES
     )
 
+    static: bool = option(False, "Leave nothing open: one sample, unless --batch says more.")
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.static and self.dynamic:
+            raise CnnError.of("E0615", f"{', '.join(self.dynamic)} cannot be dynamic and static")
+        if self.static and self.batch is None:
+            object.__setattr__(self, "batch", 1)
         if self.batch is not None and "batch" in self.dynamic:
             raise CnnError.of("E0615", f"the batch is {self.batch}, and it is dynamic")
 
@@ -124,7 +132,8 @@ def whole_number(name: str, value: Any, least: int) -> int | None:
 def _written(item: Field[Any], value: Any) -> str:
     """The value of an option as the command line takes it."""
     if isinstance(value, bool):
-        return str(item.metadata["choices"][not value])
+        words = item.metadata["choices"] or ("true", "false")
+        return str(words[not value])
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

@@ -42,7 +42,7 @@ def test_backends_declare_their_options():
     assert own == {
         **{name: ["cpu"] for name in ("mcpu", "winograd", "tune")},
         **{name: ["cuda"] for name in ("arch", "precision", "graph")},
-        "dynamic": ["onnx", "reference"],
+        **{name: ["onnx", "reference"] for name in ("dynamic", "static")},
         "opset": ["onnx"],
         "dtype": ["reference"],
     }
@@ -95,6 +95,7 @@ def test_passes_and_targets_are_checked_where_no_pass_runs(call, arguments, code
         ("onnx", {"dynamic": ["up"]},
          "dynamic is a list of batch, depth, height, width, length, not 'up'"),
         ("onnx", {"dynamic": ["batch"], "batch": 2}, "the batch is 2, and it is dynamic"),
+        ("onnx", {"dynamic": ["width"], "static": True}, "width cannot be dynamic and static"),
         ("cpu", {"tune": 1}, "tune is 0 or a whole number from 2 on, not 1"),
         ("cpu", {"tune": -1}, "tune is a whole number from 0 on, not -1"),
     ],

@@ -239,6 +239,51 @@ def test_the_open_graph_is_the_same_network_for_any_size(h: int, w: int) -> None
         )
 
 
+def test_multiples_go_through_strides_and_joins() -> None:
+    down = "conv(8, 3, stride=2, pad=same_upper) -> maxpool(2)"
+    body = f"concat {{ identity | {down} -> upsample(4) }} -> resize(size=[height/2, width*2])"
+    found = shapes(body, shape="[3, 2**2*H, 4*W + 4]")
+    assert found == ["8 x 2*H x (2*W + 2)", "8xHx(W + 1)", "8 x 4*H x (4*W + 4)",
+                     "11 x 4*H x (4*W + 4)", "11 x 2*H x (8*W + 8)"]  # fmt: skip
+
+
+def test_a_condition_can_ask_for_the_rest_of_a_multiple() -> None:
+    found = shapes("if height % 4 == 0 { maxpool(2) }", shape="[3, 8*H, W]")
+    assert found == ["3 x 4*H x floor(W/2)"]
+
+
+@pytest.mark.parametrize(
+    ("size", "code"),
+    [("-H", "E0220"), ("32*H - 32", "E0220"), ("0*H", "E0220"), ("H//2", "E0220"),
+     ("H + W", "E0220"), ("H/2", "E0214"), ("H*W", "E0214"), ("2**H", "E0214"), ("2.5*H", "E0214"),
+     ("max(H, 2)", "E0201"), ("not H", "E0201")],
+)  # fmt: skip
+def test_other_sizes_of_inputs_are_refused(size: str, code: str) -> None:
+    with pytest.raises(cnndsl.CnnError, match=code):
+        cnndsl.parse(network("conv(4, 3)", shape=f"[3, {size}, 8]"))
+
+
+def test_a_shape_that_is_given_has_to_be_such_a_multiple() -> None:
+    text = network("conv(4, 3)", shape="[3, 8*H, W]")
+    assert str(cnndsl.parse(text, input_shapes={"x": (3, 16, 5)}).graph["x"].type) == "3x16x5"
+    with pytest.raises(cnndsl.CnnError, match=r"E0220.*20 is given .* that is 8\*H"):
+        cnndsl.parse(text, input_shapes={"x": (3, 20, 5)})
+
+
+@pytest.mark.parametrize(
+    ("size", "pad", "opened"), [(64, "same", "4*H"), (44, "valid", "4*H"), (46, "valid", "4*H + 2")]
+)
+def test_sizes_are_opened_as_the_multiples_that_serve(size: int, pad: str, opened: str) -> None:
+    deep = f"maxpool(2) -> conv(3, 3, pad={pad}) -> maxpool(2) -> upsample(4)"
+    body = (
+        f"let fine = identity\n{deep}\nconcat {{ fine -> crop(size=[height, width]) | identity }}"
+    )
+    if pad == "same":
+        body = f"concat {{ identity | {deep} }}"
+    net = cnndsl.parse(network(body, shape=f"[3, {size}, {size}]"))
+    assert str(net.open_graph(["height", "width"])["x"].type.spatial[0]) == opened
+
+
 def test_a_network_of_one_size_has_no_open_graph() -> None:
     net = cnndsl.parse(network("conv(4, 3) -> fc(5)"))
     with pytest.raises(cnndsl.CnnError, match=r"E0617.*fc needs an input of known size"):

@@ -58,6 +58,58 @@ def test_sizes_that_the_text_leaves_open_stay_so():
     assert sizes_in(cnndsl.compile(sized, seed=0, batch=3)) == [[3, 1, 6, 8]]
 
 
+COMPUTED = """network computed {
+    input x [4, 32, 32]
+    let rows = height
+    let columns = width
+    conv(6, 3, stride=2)
+    let half = height
+    let spread = {
+        adaptive_avgpool([3, 2]) -> resize(size=[height + half, 5]) -> adaptive_maxpool(1)
+        resize(size=[7, 6]) -> adaptive_maxpool([1, 4]) -> adaptive_avgpool([3, 4])
+        resize(size=[rows/2, columns/2], mode="linear")
+    }
+    concat { identity | spread } -> pixel_unshuffle(2)
+    output y = resize(size=[rows, columns])
+}"""
+
+
+def test_sizes_that_are_computed_of_those_of_the_input():
+    """Adaptive pools, sizes of other values, and blocks of positions, as at known sizes."""
+    net = cnndsl.parse(COMPUTED)
+    weights = {
+        name: np.random.default_rng(1).normal(size=each.shape).astype(np.float32)
+        for name, each in net.graph.parameters().items()
+    }
+    options = {"weights": weights, "dynamic": ["height", "width"]}
+    modules = [cnndsl.compile(net, target, **options) for target in ("onnx", "reference")]
+    assert sizes_in(modules[0]) == [["batch", 4, "4*H", "4*W"]]
+    for shape in ((4, 32, 32), (4, 48, 20), (4, 4, 60)):
+        fixed = cnndsl.parse(COMPUTED, input_shapes={"x": shape})
+        wanted = cnndsl.compile(fixed, "reference", weights=weights)(**images({"x": shape}))
+        for module in modules:
+            assert_close(module(**images({"x": shape})), wanted)
+    for module in modules:
+        with pytest.raises(CnnError, match=r"E0604.*30 is not 4\*H.*\n.*28 and 32"):
+            module(**images({"x": (4, 30, 32)}))
+
+
+def test_a_model_tells_the_multiples_that_it_takes(tmp_path):
+    cnndsl.compile(COMPUTED, seed=0, dynamic=["height"]).save(tmp_path / "m.onnx")
+    loaded = cnndsl.load(tmp_path / "m.onnx")
+    assert str(loaded.inputs[0]) == "x batch x 4 x 4*H x 32"
+    assert isinstance(loaded(**images({"x": (4, 36, 32)})), np.ndarray)
+    with pytest.raises(CnnError, match="E0604"):
+        loaded(**images({"x": (4, 35, 32)}))
+
+
+def test_static_leaves_nothing_open():
+    assert sizes_in(cnndsl.compile(TOWERS, seed=0, static=True)) == [[1, 3, 16, 16], [1, 3, 8, 8]]
+    assert sizes_in(cnndsl.compile(TOWERS, seed=0, static=True, batch=4))[0][0] == 4
+    with pytest.raises(CnnError, match="E0615"):
+        cnndsl.compile("network n {\n input x [1, H, 8]\n conv(1, 3)\n}", seed=0, static=True)
+
+
 @st.composite
 def networks(draw: st.DrawFn) -> tuple[str, dict[str, tuple[int, ...]], bool]:
     """A text, the shapes of its inputs, and whether two sizes in it belong together."""

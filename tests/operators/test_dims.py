@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.dims import Dim, OpenDim, input_dim
 from cnndsl.ir.types import TensorType
 
 SIZES = st.fixed_dictionaries({name: st.integers(1, 500) for name in ("H", "W")})
@@ -71,12 +72,48 @@ def test_text() -> None:
     assert str((h + 6) // 8) == "floor((H + 6)/8)"
     assert str((2 * h + w + 2) // 3) == "ceil((2*H + W)/3)"
     assert str(-h) == "-H"
+    assert str(48 * h // 32) == "floor(3*H/2)"
+    assert str((32 * h + 2 - 3) // 2 + 1) == "16*H"
+
+
+@given(st.integers(-99, 99), st.integers(1, 64), st.integers(1, 99), st.integers(1, 64))
+def test_quotients_and_remainders_without_rest(
+    shift: int, divisor: int, h: int, times: int
+) -> None:
+    dim = OPEN["H"] * (divisor * times) + shift
+    assert isinstance(dim, OpenDim)
+    assert dim % divisor == shift % divisor
+    if shift % divisor == 0:
+        exact = dim / divisor
+        assert (exact.evaluate({"H": h}) if isinstance(exact, OpenDim) else exact) == (
+            h * times + shift // divisor
+        )
+    else:
+        with pytest.raises(TypeError):
+            dim / divisor
+
+
+@given(st.integers(1, 64), st.integers(-80, 80), st.integers(-50, 300))
+def test_sizes_of_inputs(factor: int, shift: int, size: int) -> None:
+    dim = OPEN["H"] * factor + shift
+    assert isinstance(dim, OpenDim)
+    assert dim.is_input == (factor + shift > 0)
+    values = [h for h in range(1, 500) if factor * h + shift == size]
+    assert dim.solve(size) == (values[0] if values else None)
+    if dim.is_input:
+        assert input_dim(str(dim)) == dim
+
+
+@pytest.mark.parametrize("text", ["", "batch size", "2*H*W", "-H", "32*H - 32", "0*H", "H + W"])
+def test_other_texts_are_names(text: str) -> None:
+    assert input_dim(text) == OpenDim.symbol(text)
 
 
 def test_text_of_a_type() -> None:
     h, w = OPEN["H"], OPEN["W"]
     assert str(TensorType((3, h, w))) == "3xHxW"
     assert str(TensorType((3, h + 1, w))) == "3x(H + 1)xW"
+    assert str(TensorType((3, 32 * h, 16 * w + 12))) == "3 x 32*H x (16*W + 12)"
     assert str(TensorType((3, (h + 1) // 2, w // 2 - 1))) == "3 x ceil(H/2) x (floor(W/2) - 1)"
     assert str(TensorType((3, h // 2 - w // 2))) == "3 x (floor(H/2) - floor(W/2))"
     assert str(TensorType((3, (h + 2) // 5, w))) == "3 x floor((H + 2)/5) x W"

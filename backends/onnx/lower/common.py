@@ -60,6 +60,13 @@ def spatial_sizes(site: Site, role: str, tensor: str) -> str:
     return site.step(role, "Slice", shape, start, end)
 
 
+def sized(site: Site, role: str, sizes: Sequence[Dim]) -> str:
+    """A shape, open sizes in it computed from those of the inputs."""
+    if any(isinstance(size, OpenDim) for size in sizes):
+        return site.step(role, "Concat", *map(site.size, sizes), axis=0)
+    return site.integers(role, [size for size in sizes if isinstance(size, int)])
+
+
 def shape_with(site: Site, role: str, head: Sequence[int], spatial: str) -> str:
     """A shape for Reshape: known sizes, then those in the tensor `spatial`."""
     return site.step(role, "Concat", site.integers(f"{role}_head", head), spatial, axis=0)

@@ -7,6 +7,7 @@ runtimes disagree on what ONNX's ceil_mode drops and divides by.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,9 @@ def _adaptive_maxpool(site: Site, op: AdaptiveMaxPool) -> None:
 
 def _adaptive(site: Site, op: AdaptivePool, pool: str, reduce: str) -> None:
     """One pooling of all axes whose size the output size divides, then the other axes in turn."""
+    if site.input_type.is_open:
+        _adaptive_open(site, op, pool, reduce)
+        return
     sizes = [n for n in site.input_type.spatial if isinstance(n, int)]
     window = [1 if n % o else n // o for n, o in zip(sizes, op.size, strict=True)]
     uneven = [a for a, (n, o) in enumerate(zip(sizes, op.size, strict=True)) if n % o]
@@ -163,6 +167,56 @@ def _adaptive(site: Site, op: AdaptivePool, pool: str, reduce: str) -> None:
             site.emit("Concat", *parts, axis=2 + axis)
         else:
             x = site.step(f"axis{axis}", "Concat", *parts, axis=2 + axis)
+
+
+def _adaptive_open(site: Site, op: AdaptivePool, pool: str, reduce: str) -> None:
+    """One axis after another, with windows that are computed from its size."""
+    if set(op.size) == {1}:
+        site.emit(f"Global{pool}", site.input)
+        return
+    x, last = site.input, len(op.size) - 1
+    for axis, outputs in enumerate(op.size):
+        if outputs == 1:
+            parts = [site.step(f"axis{axis}_0", reduce, x, axes=[2 + axis], keepdims=1)]
+        else:
+            bounds = _bounds(site, x, axis, outputs)
+            along = site.integers(f"axis{axis}_along", [2 + axis])
+            parts = [_computed(site, reduce, x, axis, i, bounds, along) for i in range(outputs)]
+        if axis == last:
+            site.emit("Concat", *parts, axis=2 + axis)
+        else:
+            x = site.step(f"axis{axis}", "Concat", *parts, axis=2 + axis)
+
+
+def _bounds(site: Site, x: str, axis: int, outputs: int) -> list[str]:
+    """Starts and ends of all windows of an axis: floor(i*n/o), ceil((i+1)*n/o)."""
+    shape = site.step(f"axis{axis}_shape", "Shape", x)
+    n = site.step(f"axis{axis}_size", "Gather", shape, site.integers(f"axis{axis}_at", [2 + axis]))
+    divisor = site.integers(f"axis{axis}_outputs", [outputs])
+    starts, ends = (
+        site.step(f"axis{axis}_{name}s", "Mul", n, site.integers(f"axis{axis}_{name}", numbers))
+        for name, numbers in (("start", range(outputs)), ("end", range(1, outputs + 1)))
+    )
+    more = site.integers(f"axis{axis}_more", [outputs - 1])
+    up = site.step(f"axis{axis}_up", "Add", ends, more)
+    return [
+        site.step(f"axis{axis}_a", "Div", starts, divisor),
+        site.step(f"axis{axis}_b", "Div", up, divisor),
+    ]
+
+
+def _computed(
+    site: Site, reduce: str, x: str, axis: int, i: int, bounds: Sequence[str], along: str
+) -> str:
+    """Window i of one axis, reduced to one position; `bounds` are the tensors of all."""
+    role = f"axis{axis}_{i}"
+    number = site.integers(f"{role}_number", [i])
+    ends = [
+        site.step(f"{role}_{name}", "Gather", each, number)
+        for name, each in zip("ab", bounds, strict=True)
+    ]
+    part = site.step(f"{role}_part", "Slice", x, *ends, along)
+    return site.step(role, reduce, part, axes=[2 + axis], keepdims=1)
 
 
 def _reduced(site: Site, reduce: str, x: str, axis: int, window: tuple[int, int]) -> str:

@@ -11,6 +11,7 @@ from cnndsl.backends.onnx.lower.common import (
     Lowerings,
     onnx_pads,
     shape_with,
+    sized,
     spatial_sizes,
 )
 from cnndsl.ir.operators.positions import Crop, Pad, Permute, PixelShuffle, PixelUnshuffle, Reshape
@@ -86,13 +87,13 @@ def _by_axes(site: Site, split: str, axes: Sequence[int], shape: str) -> None:
 
 def _pixel_unshuffle(site: Site, op: PixelUnshuffle) -> None:
     """SpaceToDepth has one order of channels only."""
-    x, rank, sizes = site.input_type, site.input_type.rank, site.output_type.sizes
-    split = [n for pair in zip(sizes[1:], op.factor, strict=True) for n in pair]
+    x, rank, y = site.input_type, site.input_type.rank, site.output_type
+    split = [n for pair in zip(y.spatial, op.factor, strict=True) for n in pair]
     inner = [3 + 2 * axis for axis in range(rank)]
     head = [1, *inner] if op.order == "crd" else [*inner, 1]
     axes = [0, *head, *(2 + 2 * axis for axis in range(rank))]
-    parts = site.integers("split_shape", [site.batch, x.channels, *split])
-    _by_axes(site, parts, axes, site.integers("shape", [site.batch, *sizes]))
+    parts = sized(site, "split_shape", [site.batch, x.channels, *split])
+    _by_axes(site, parts, axes, sized(site, "shape", [site.batch, *y.shape]))
 
 
 def _permute(site: Site, op: Permute) -> None:

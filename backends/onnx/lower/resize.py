@@ -36,12 +36,13 @@ def _to_size(site: Site, op: Resize, *before: int) -> None:
     `before` are the sizes of axes in front that stay.
     """
     x, y = site.part.inputs[0], site.output_type
-    if x.is_open and op.size is not None:
+    if (x.is_open or y.is_open) and op.size is not None:
         shape = site.step("shape", "Shape", site.input)
         bounds = site.integers("head_start", [0]), site.integers("head_end", [2])
         head = site.step("head", "Slice", shape, *bounds)
-        size = site.integers("size", [*before, *op.size])
-        _emit(site, op, [], site.step("sizes", "Concat", head, size, axis=0))
+        size = [site.integers("size", [*before])] * bool(before)
+        size += [site.size(dim) for dim in op.size]
+        _emit(site, op, [], site.step("sizes", "Concat", head, *size, axis=0))
         return
     if op.factor is not None:
         scales = [_at_least(Fraction(str(factor))) for factor in op.factor]

@@ -196,21 +196,16 @@ class AdaptivePool(Spatial, Channelwise):
     size: Sizes = attribute(kind.SIZES)
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        """[channels, *size]. Raises OperatorError if the input's size is open."""
+        """[channels, *size]."""
         (x,) = inputs
-        if x.is_open:
-            raise OperatorError(
-                "E0308",
-                f"the windows of {self.name} need a known input size, not {x}",
-                hint="a single output position is global_avgpool or global_maxpool, for any size",
-                show_operands=True,
-            )
         return TensorType((x.channels, *self.size))
 
     def windows(self, inputs: Sequence[TensorType]) -> Windows:
-        """From j*n // o up to ((j+1)*n - 1) // o."""
-        sizes = [n for n in inputs[0].spatial if isinstance(n, int)]
-        axes = zip(sizes, self.size, strict=True)
+        """From j*n // o up to ((j+1)*n - 1) // o; open sizes are taken for all positions."""
+        (x,) = inputs
+        if x.is_open:
+            return None
+        axes = zip(x.sizes[1:], self.size, strict=True)
         return tuple(POINT if n == o else Window(n, 0, n - 1, o) for n, o in axes)
 
     @staticmethod

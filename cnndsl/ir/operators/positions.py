@@ -111,7 +111,7 @@ class Crop(Spatial, Channelwise, Gathering):
     example = "crop(2)"
 
     sides: Pads | None = attribute(kind.optional(kind.SIDES), None)
-    size: Sizes | None = attribute(kind.optional(kind.SIZES), None)
+    size: tuple[Dim, ...] | None = attribute(kind.optional(kind.OPEN_SIZES), None)
 
     def bind(self, inputs: Sequence[TensorType]) -> Crop:
         """Expand to every axis; a size becomes the sides."""
@@ -123,12 +123,19 @@ class Crop(Spatial, Channelwise, Gathering):
         if sized.size is None:
             return sized
         (x,) = inputs
-        require_known(self.name, x, hint="sides does not depend on the size")
-        for n, size in zip(x.sizes[1:], sized.size, strict=True):
-            _require_left(n, size, "size")
-        starts = ((n - size) // 2 for n, size in zip(x.sizes[1:], sized.size, strict=True))
-        axes = zip(x.sizes[1:], sized.size, starts, strict=True)
-        return replace(self, sides=tuple((s, n - size - s) for n, size, s in axes), size=None)
+        sides = []
+        for n, size in zip(x.spatial, sized.size, strict=True):
+            left_out = n - size
+            if isinstance(left_out, OpenDim):
+                raise OperatorError(
+                    "E0308",
+                    f"crop of {n} positions to {size} leaves out {left_out}, which is open",
+                    hint="sides does not depend on sizes; multiples may help: [3, 16*H, 16*W]",
+                    show_operands=True,
+                )
+            _require_left(n, size, left_out, "size")
+            sides.append((left_out // 2, left_out - left_out // 2))
+        return replace(self, sides=tuple(sides), size=None)
 
     @property
     def cut(self) -> Pads:
@@ -140,8 +147,8 @@ class Crop(Spatial, Channelwise, Gathering):
         """[channels, n - before - after for each axis]."""
         (x,) = inputs
         sizes = [n - sum(cut) for n, cut in zip(x.spatial, self.cut, strict=True)]
-        for n, size in zip(x.spatial, sizes, strict=True):
-            _require_left(n, size, "sides")
+        for n, size, cut in zip(x.spatial, sizes, self.cut, strict=True):
+            _require_left(n, size, sum(cut), "sides")
         return TensorType((x.channels, *sizes))
 
     def windows(self, inputs: Sequence[TensorType]) -> Windows:
@@ -153,9 +160,9 @@ class Crop(Spatial, Channelwise, Gathering):
         return (axis(0), *(axis(1 + k) + before for k, (before, _) in enumerate(self.cut)))
 
 
-def _require_left(n: Dim, size: Dim, name: str) -> None:
-    """Raise OperatorError unless a size is at least 1 and at most n."""
-    if isinstance(size, int) and (size < 1 or (isinstance(n, int) and size > n)):
+def _require_left(n: Dim, size: Dim, left_out: int, name: str) -> None:
+    """Raise OperatorError unless of n positions a size is left that is at least 1."""
+    if left_out < 0 or (isinstance(size, int) and size < 1):
         message = f"of {n} positions cannot stay {size}"
         raise OperatorError("E0303", message, attribute=name, show_operands=True)
 
@@ -225,13 +232,17 @@ class PixelUnshuffle(Spatial, Gathering):
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[channels * the product of the factors, n/factor for each axis]."""
         (x,) = inputs
-        require_known(self.name, x)
-        if any(n % f for n, f in zip(x.sizes[1:], self.factor, strict=True)):
+        if any(isinstance(n % f, OpenDim) for n, f in zip(x.spatial, self.factor, strict=True)):
+            multiples = ", ".join(
+                f"{f}*{s}" for f, s in zip(self.factor, "DHW"[-x.rank :], strict=True)
+            )
+            require_known(self.name, x, f"or multiples, as in input image [3, {multiples}]")
+        if any(n % f != 0 for n, f in zip(x.spatial, self.factor, strict=True)):
             raise OperatorError(
                 "E0309", f"blocks of {'x'.join(map(str, self.factor))} do not divide {x}",
                 attribute="factor", show_operands=True,
             )  # fmt: skip
-        sizes = (n // f for n, f in zip(x.sizes[1:], self.factor, strict=True))
+        sizes = (n // f for n, f in zip(x.spatial, self.factor, strict=True))
         return TensorType((x.channels * math.prod(self.factor), *sizes))
 
     def windows(self, inputs: Sequence[TensorType]) -> Windows:

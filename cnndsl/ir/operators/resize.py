@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from cnndsl.ir import attributes as kind
-from cnndsl.ir.attributes import Sizes, attribute
+from cnndsl.ir.attributes import attribute
 from cnndsl.ir.dims import Dim
 from cnndsl.ir.operator import POINT, OperatorError, Reads, Sign, Window, Windows
 from cnndsl.ir.operators.bases import Channelwise, Spatial
@@ -53,7 +53,7 @@ class Resize(Spatial, Channelwise):
     gradient = Reads.NOTHING
 
     factor: tuple[float, ...] | None = attribute(kind.optional(kind.FACTORS), None)
-    size: Sizes | None = attribute(kind.optional(kind.SIZES), None)
+    size: tuple[Dim, ...] | None = attribute(kind.optional(kind.OPEN_SIZES), None)
     mode: str = attribute(kind.choice("nearest", "linear", "cubic"), "nearest")
     coordinates: str = attribute(
         kind.choice("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"), "half_pixel"
@@ -106,9 +106,10 @@ class Resize(Spatial, Channelwise):
     def windows(self, inputs: Sequence[TensorType]) -> Windows:
         """The positions of the taps; all where sizes are open, or too large to look at each."""
         (x,) = inputs
-        sizes = () if x.is_open else self.output_type(inputs).sizes[1:]
-        if not sizes or max(sizes) > LONGEST:
+        result = self.output_type(inputs)
+        if x.is_open or result.is_open or max(result.sizes[1:]) > LONGEST:
             return None
+        sizes = result.sizes[1:]
         return tuple(
             _window(self.taps(axis, n, results), n, results)
             for axis, (n, results) in enumerate(zip(x.sizes[1:], sizes, strict=True))

@@ -24,7 +24,10 @@ class CpuBackend(NativeBackend):
     def open(self, artefact: Artefact, threads: int | None) -> Module:
         """See `NativeBackend`. Raises CnnError (E0723) if this CPU lacks features it needs."""
         from cnndsl.backends.cpu.module import CpuModule
+        from cnndsl.backends.cpu.open import OpenCpuModule
 
+        if "open" in artefact.program:
+            return OpenCpuModule(artefact, threads)
         module = CpuModule(artefact, threads)
         module.require_cpu()
         return module

@@ -1,63 +1,35 @@
-"""Compiling a graph: lower it, build every different kernel once, link, pack the weights."""
+"""Compiling a graph: at once if its sizes are known, else size by size."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cnndsl.backends.cpu.codegen.objects import make_library
-from cnndsl.backends.cpu.machine import Machine, machine_for
-from cnndsl.backends.cpu.module import LIBRARY, CpuModule
+from cnndsl.backends.cpu.build import compile_known
+from cnndsl.backends.cpu.machine import require_tvm
+from cnndsl.backends.cpu.module import CpuModule
+from cnndsl.backends.cpu.open import OpenCpuModule, open_artefact
 from cnndsl.backends.cpu.options import CpuOptions
-from cnndsl.backends.cpu.program.call_table import CallTable
-from cnndsl.backends.cpu.program.functions import glue, kernels, symbol_of
-from cnndsl.backends.cpu.program.lower import Program, lower
-from cnndsl.backends.cpu.program.tables import describe
-from cnndsl.backends.cpu.tuning.tune import choices_for, tune_program
-from cnndsl.backends.native.module import make_artefact
-from cnndsl.backends.native.packing import Packing, pack
 from cnndsl.ir.graph import Graph
-from cnndsl.runtime.layers import Build
-from cnndsl.runtime.module import Array
-from cnndsl.runtime.options import CompileOptions, Progress, silent
-
-
-def build_library(
-    program: Program, packing: Packing, machine: Machine, progress: Progress = silent
-) -> tuple[bytes, Build]:
-    """The shared library of a program, and how it was made."""
-    symbols = [symbol_of(step) for step in program.steps]
-    table = CallTable.of(program, symbols, packing, machine.features)
-    units = [*kernels(program.steps), *glue(table)]
-    library, hits = make_library(units, machine, progress)
-    fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
-    measured = len({symbol_of(step) for step in program.steps if step.call.variant})
-    return library, Build(len(units), hits, fallbacks, measured)
+from cnndsl.ir.sizes import is_open
+from cnndsl.runtime.module import Array, require_float32
+from cnndsl.runtime.options import CompileOptions
 
 
 def compile_module(
-    graph: Graph,
-    values: Mapping[str, Array],
-    options: CompileOptions,
-    machine: Machine | None = None,
-) -> CpuModule:
+    graph: Graph, values: Mapping[str, Array], options: CompileOptions
+) -> CpuModule | OpenCpuModule:
     """A module that runs a graph on a CPU; see `cnndsl.runtime.backend.Backend.compile`.
 
-    Without a machine it is that of the options. Raises CnnError: E0602 without room for temporary
-    files, E0611 if a size is open, E0721 without TVM or a C compiler, E0724 if variants are to be
-    timed that this CPU cannot run.
+    If sizes are open, the program for those of the network's text is made at once. Raises CnnError
+    as `compile_known` does.
     """
     options = CpuOptions.of(options)
-    machine = machine_for(graph, options, machine)
-    batch = options.batch or 1
-    choices = choices_for(options)
-    if options.tune:
-        tune_program(lower(graph, batch, machine), options, choices)
-    program = lower(graph, batch, machine, choices.variant_of)
-    packing = pack((step.node, step.kernel.weights) for step in program.steps)
-    library, build = build_library(program, packing, machine, options.progress)
-    described = {"features": machine.features, **describe(program)}
-    code = {LIBRARY: library}
-    artefact = make_artefact("cpu", graph, values, options, packing, described, code)
-    module = CpuModule(artefact, options.threads)
-    module.build = build
+    if not is_open(graph):
+        return compile_known(graph, values, options)
+    require_tvm()
+    require_float32(graph)
+    module = OpenCpuModule(open_artefact(graph, values, options), options.threads)
+    declared = {port.name: module.declared_type(port) for port in module.inputs}
+    if not any(kind.is_open for kind in declared.values()):
+        module.prepare(options.progress, **{name: kind.sizes for name, kind in declared.items()})
     return module

@@ -115,17 +115,22 @@ def machine_for(graph: Graph, options: CpuOptions, machine: Machine | None = Non
     """The machine of some options, or the given one, if code for the graph can be made.
 
     Its cores are as many as the threads that are asked for. Raises CnnError: E0611 if a size is
-    open, E0720 for an unknown CPU, E0721 without TVM.
+    open, E0710 for other numbers than float32, E0720 for an unknown CPU, E0721 without TVM.
     """
-    if find_spec("tvm") is None:
-        hint = "pip install 'cnndsl[tvm]'; to run compiled modules it is not needed"
-        raise CnnError.of("E0721", "TVM, which makes native code, is not installed", hint=hint)
+    require_tvm()
     require_known_sizes(graph)
     require_float32(graph)
     if machine is None:
         found = find_machine(options.mcpu)
         machine = replace(found, cores=options.threads or found.cores)
     return replace(machine, winograd=options.winograd)
+
+
+def require_tvm() -> None:
+    """Raise CnnError (E0721) if TVM is not installed."""
+    if find_spec("tvm") is None:
+        hint = "pip install 'cnndsl[tvm]'; to run compiled modules it is not needed"
+        raise CnnError.of("E0721", "TVM, which makes native code, is not installed", hint=hint)
 
 
 def _ask_llvm(cpu: str) -> tuple[str, str, list[str]]:

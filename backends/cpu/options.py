@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnndsl.runtime.options import CompileOptions, option, wrong
+from cnndsl.runtime.options import SizedOptions, option, wrong
 
 
 @dataclass(frozen=True)
-class CpuOptions(CompileOptions):
+class CpuOptions(SizedOptions):
     """Options of the target `cpu`.
 
     `mcpu`: the CPU to make code for, by LLVM's name. `winograd`: whether convolutions may be

@@ -21,7 +21,12 @@ from typing import Any, TypeVar
 from cnndsl.backends.native import SUFFIX
 from cnndsl.backends.native.packing import FLOAT, Packing, Weight, aligned
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.serialise import expressions_from_json, expressions_to_json
+from cnndsl.ir.serialise import (
+    dim_from_json,
+    dim_to_json,
+    expressions_from_json,
+    expressions_to_json,
+)
 from cnndsl.ir.types import DTYPES, FLOAT16, FLOAT32, TensorType
 from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_member
 from cnndsl.runtime.files import atomic_write, check_suffix
@@ -55,7 +60,7 @@ class Artefact:
 def write_artefact(path: str | Path, artefact: Artefact) -> None:
     """Write the file, atomically and without timestamps. Raises CnnError if it cannot be."""
     check_suffix(path, SUFFIX)
-    recipe = json_bytes(_recipe(artefact.packing))
+    recipe = json_bytes(recipe_of(artefact.packing))
     data: Any = artefact.weights.data
     contents = {**artefact.code, RECIPE: recipe}
     manifest = {
@@ -77,7 +82,8 @@ def write_artefact(path: str | Path, artefact: Artefact) -> None:
             member.write(data)
 
 
-def _recipe(packing: Packing) -> dict[str, Any]:
+def recipe_of(packing: Packing) -> dict[str, Any]:
+    """What the packed weights are made of, as values of JSON."""
     expressions = {name: weight.expression for name, (weight, _) in packing.entries.items()}
     return {
         **expressions_to_json(expressions),
@@ -113,7 +119,7 @@ def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
             if manifest.get("format") != FORMAT:
                 raise ValueError(f"its format is {manifest.get('format')}, not {FORMAT}")
             found = _hashes(manifest)
-            packing = _packing(json.loads(_read(archive, RECIPE, found)))
+            packing = packing_of(json.loads(_read(archive, RECIPE, found)))
             code = {str(name): _read(archive, name, found) for name in manifest["code"]}
             weights = _weights(file, archive, packing, found)
         return use(_artefact(manifest, packing, code, weights))
@@ -155,7 +161,8 @@ def _weights(
     return weights
 
 
-def _packing(recipe: dict[str, Any]) -> Packing:
+def packing_of(recipe: dict[str, Any]) -> Packing:
+    """The packing of `recipe_of`. Raises ValueError, KeyError or TypeError."""
     expressions = expressions_from_json(recipe)
     dtypes = [DTYPES[name] for name in recipe["dtypes"]]
     if not set(dtypes) <= set(CODES):
@@ -188,14 +195,12 @@ def _artefact(
 
 
 def _port(port: Port) -> list[Any]:
-    return [port.name, list(port.type.shape), port.batch]
+    return [port.name, [dim_to_json(dim) for dim in port.type.shape], port.batch]
 
 
 def _read_port(data: list[Any]) -> Port:
     name, shape, batch = data
-    if min(map(int, shape), default=1) < 1:
-        raise ValueError(f"{name} has no elements")
-    return Port(str(name), TensorType(tuple(map(int, shape))), batch and int(batch))
+    return Port(str(name), TensorType(tuple(map(dim_from_json, shape))), batch and int(batch))
 
 
 def _hash(content: bytes | memoryview) -> str:

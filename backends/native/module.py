@@ -71,6 +71,8 @@ class NativeModule(Module):
         self._artefact = replace(artefact, weights=as_aligned(artefact.weights))
         self._batch = int(artefact.program["batch"])
         batches = {port.batch or 1 for port in (*self.inputs, *self.outputs)}
+        if any(port.type.is_open for port in (*self.inputs, *self.outputs)):
+            raise ValueError("its sizes are open")
         if batches != {self._batch} or not self.inputs or not self.outputs:
             raise ValueError("its inputs and outputs are not those of its program")
         self.arena_bytes = int(artefact.program["arena"])
@@ -81,6 +83,11 @@ class NativeModule(Module):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._artefact,), {name: getattr(self, name) for name in self.KEPT}
+
+    @property
+    def artefact(self) -> Artefact:
+        """What it is made of."""
+        return self._artefact
 
     @property
     def graph(self) -> Graph:

@@ -81,7 +81,7 @@ def expressions_from_json(data: Mapping[str, Any]) -> dict[str, Expression]:
 def _attributes(op: Operator) -> dict[str, Any]:
     values = attribute_values(op)
     if isinstance(op, Input):
-        values["shape"] = [_dim_to_json(dim) for dim in op.shape]
+        values["shape"] = [dim_to_json(dim) for dim in op.shape]
     return {n: _attribute_to_json(value) for n, value in values.items()}
 
 
@@ -90,7 +90,7 @@ def _attribute_to_json(value: Any) -> Any:
     if isinstance(value, DType):
         return value.name
     if isinstance(value, OpenDim):
-        return {"open": _dim_to_json(value)}
+        return {"open": dim_to_json(value)}
     return tuple(map(_attribute_to_json, value)) if isinstance(value, tuple) else value
 
 
@@ -183,7 +183,7 @@ def _operator(name: str, attributes: Mapping[str, Any]) -> Operator:
     kind = PLAIN[name]
     values = {key: _attribute_from_json(value) for key, value in attributes.items()}
     if kind is Input:
-        values["shape"] = tuple(_dim_from_json(dim) for dim in attributes["shape"])
+        values["shape"] = tuple(dim_from_json(dim) for dim in attributes["shape"])
         if not 1 <= len(values["shape"]) <= 4 or not isinstance(values["shape"][0], int):
             raise ValueError("an input has channels and at most three more axes")
     if set(required_attributes(kind)) - set(values) or set(values) - set(attribute_kinds(kind)):
@@ -218,7 +218,7 @@ _READERS: dict[str, Callable[..., Expression]] = {
 }
 
 
-def _dim_to_json(dim: Dim) -> Any:
+def dim_to_json(dim: Dim) -> Any:
     """A number, or [constant, [factor, symbol] or [factor, dividend, divisor], ...]."""
     if isinstance(dim, int):
         return dim
@@ -228,10 +228,11 @@ def _dim_to_json(dim: Dim) -> Any:
 def _atom_to_json(atom: Atom) -> list[Any]:
     if isinstance(atom, Symbol):
         return [atom.name]
-    return [_dim_to_json(atom.dividend), atom.divisor]
+    return [dim_to_json(atom.dividend), atom.divisor]
 
 
-def _dim_from_json(data: Any) -> Dim:
+def dim_from_json(data: Any) -> Dim:
+    """The size of `dim_to_json`. Raises ValueError or TypeError if the data are none."""
     if isinstance(data, int):
         if data < 1:
             raise ValueError("a size is at least 1")

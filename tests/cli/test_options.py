@@ -42,7 +42,7 @@ def test_backends_declare_their_options():
     assert own == {
         **{name: ["cpu"] for name in ("mcpu", "winograd", "tune")},
         **{name: ["cuda"] for name in ("arch", "precision", "graph")},
-        **{name: ["onnx", "reference"] for name in ("dynamic", "static")},
+        **{name: ["cpu", "onnx", "reference"] for name in ("dynamic", "static")},
         "opset": ["onnx"],
         "dtype": ["reference"],
     }

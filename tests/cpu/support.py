@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnndsl.backends.cpu.compile import compile_module
+from cnndsl.backends.cpu.build import compile_known
 from cnndsl.backends.cpu.machine import CACHES, Machine, find_machine
 from cnndsl.backends.cpu.module import CpuModule
 from cnndsl.backends.numpy import run_graph
@@ -41,7 +41,7 @@ def compiled(
     options = CompileOptions(batch=batch, threads=threads)
     if extension:
         target = machine(extension)
-    return compile_module(graph, values, options, target)
+    return compile_known(graph, values, options, target)
 
 
 def assert_agrees(

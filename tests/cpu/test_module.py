@@ -19,7 +19,7 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save_file
 
 from cnndsl.backends.cpu import BACKEND, features
-from cnndsl.backends.cpu import compile as compiling
+from cnndsl.backends.cpu import build as compiling
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.cpu.module import CpuModule
 from cnndsl.backends.cpu.options import CpuOptions

@@ -1,0 +1,219 @@
+"""Modules of the target `cpu` for networks whose sizes are open: a program for each size in use."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cnndsl.backends.cpu.module import LIBRARY, CpuModule
+from cnndsl.backends.cpu.options import CpuOptions
+from cnndsl.backends.native.artefact import Artefact, packing_of, recipe_of, write_artefact
+from cnndsl.backends.native.module import GRAPH
+from cnndsl.backends.native.packing import Packing, pack
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.serialise import from_json, to_json
+from cnndsl.ir.sizes import at_sizes
+from cnndsl.runtime.archive import json_bytes
+from cnndsl.runtime.layers import Build
+from cnndsl.runtime.module import Array, Module, Port, graph_ports, open_sizes
+from cnndsl.runtime.options import Progress, silent
+from cnndsl.weights.bind import bind, warn_of
+from cnndsl.weights.rename import read_weights
+
+OPEN = "open.json"
+"""The file of an artefact that holds the graph that programs are made of."""
+LIMIT = 1 << 30
+"""Bytes of weights and arenas that the programs of a module may take together."""
+
+Sizes: TypeAlias = Mapping[str, int]
+Key: TypeAlias = tuple[tuple[str, int], ...]
+"""The open sizes by name, in the order of their names."""
+
+
+def open_artefact(graph: Graph, values: Mapping[str, Array], options: CpuOptions) -> Artefact:
+    """The artefact of a graph of open sizes, without a program: its weights are the parameters."""
+    inputs, outputs = graph_ports(graph, options.batch)
+    packing = pack((name, {"": parameter}) for name, parameter in graph.parameters().items())
+    code = {
+        OPEN: json_bytes(to_json(graph)),
+        GRAPH: json_bytes(to_json(options.source or graph)),
+    }
+    kept = {name: getattr(options, name) for name in ("batch", "mcpu", "winograd", "tune")}
+    program = {"open": kept, "prepared": []}
+    weights = packing.evaluate(values)
+    return Artefact("cpu", inputs, outputs, dict(options.metadata), program, code, packing, weights)
+
+
+class OpenCpuModule(Module):
+    """Runs a network at any size that it takes: the first call at a size makes a program for it.
+
+    That takes the compiler, unless `prepare` was called for the size before the module was saved.
+    The programs in use are kept, up to `limit` bytes of weights and arenas; of those beyond, the
+    ones that were used last stay. Several Python threads may call it at a time.
+
+    Raises ValueError, KeyError or TypeError for an artefact that is none of open sizes.
+    """
+
+    def __init__(self, artefact: Artefact, threads: int | None = None, limit: int = LIMIT):
+        super().__init__(artefact.inputs, artefact.outputs, artefact.metadata)
+        self._artefact = artefact
+        self._options = CpuOptions(threads=threads, **artefact.program["open"])
+        self._programs: OrderedDict[Key, CpuModule] = OrderedDict()
+        self._lock = threading.RLock()
+        self.limit = limit
+        self.build: Build | None = None
+        self._in_file = {
+            tuple((str(name), int(size)) for name, size in key): f"size{number}"
+            for number, key in enumerate(artefact.program["prepared"])
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._saved(), self._options.threads, self.limit)
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return from_json(json.loads(self._artefact.code[OPEN]))
+
+    @property
+    def graph(self) -> Graph:
+        """The network before the passes of this target."""
+        return from_json(json.loads(self._artefact.code[GRAPH]))
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the parameters; programs have them once more, packed."""
+        return self._artefact.weights.nbytes
+
+    @property
+    def facts(self) -> dict[str, int | str]:
+        """See `Module`."""
+        kept = [*self._programs.values()]
+        return {
+            **super().facts,
+            "sizes": len(kept),
+            "programs_bytes": sum(map(_bytes, kept)),
+            "limit_bytes": self.limit,
+        }
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute all outputs by the program for the sizes of the arrays."""
+        return self._program(arrays).run(arrays)
+
+    def trace(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """See `cnndsl.runtime.layers.Traceable`."""
+        return self._program(arrays).trace(arrays)
+
+    def prepare(self, progress: Progress = silent, /, **shapes: tuple[int, ...]) -> CpuModule:
+        """Make the program for inputs of these shapes, [channels, *sizes], and return it.
+
+        Raises CnnError as a call at that size does.
+        """
+        return self.at(open_sizes(self.inputs, self.by_name((), shapes)), progress)
+
+    def _program(self, arrays: Mapping[str, Array]) -> CpuModule:
+        shapes = {name: array.shape[1:] for name, array in arrays.items()}
+        return self.at(open_sizes(self.inputs, shapes))
+
+    def at(self, sizes: Sizes, progress: Progress = silent) -> CpuModule:
+        """The program for some open sizes.
+
+        Raises CnnError: E0604 if the network does not take them, E0721 without TVM or a C compiler.
+        """
+        key = tuple(sorted(sizes.items()))
+        with self._lock:
+            found = self._programs.get(key)
+            if found is None:
+                found = self._read(key) if key in self._in_file else self._compile(sizes, progress)
+                self._programs[key] = found
+            self._programs.move_to_end(key)
+            while (
+                sum(map(_bytes, self._programs.values())) > self.limit and len(self._programs) > 1
+            ):
+                self._programs.popitem(last=False)
+            return found
+
+    def _compile(self, sizes: Sizes, progress: Progress) -> CpuModule:
+        from cnndsl.backends.cpu.build import compile_known
+
+        options = replace(self._options, metadata=self.metadata, progress=progress)
+        module = compile_known(at_sizes(self._graph, sizes), self._values(), options)
+        self.build = module.build
+        return module
+
+    def _values(self) -> dict[str, Array]:
+        """The parameters by name: they lie in the artefact's weights as they are."""
+        values = {}
+        for weight, offset in self._artefact.packing.entries.values():
+            (name,) = Packing({"": (weight, 0)}, (), 0).parameters()
+            shape = weight.expression.shape
+            flat = self._artefact.weights[offset : offset + math.prod(shape)]
+            values[name] = flat.reshape(shape)
+        return values
+
+    def _read(self, key: Key) -> CpuModule:
+        """The program for a size out of the file."""
+        name = self._in_file[key]
+        described = json.loads(self._artefact.code[f"{name}.json"])
+        packing = packing_of(described["recipe"])
+        inputs, outputs = (
+            tuple(_at(p, key) for p in ports) for ports in (self.inputs, self.outputs)
+        )
+        code = {LIBRARY: self._artefact.code[f"{name}.so"], GRAPH: self._artefact.code[GRAPH]}
+        weights = packing.evaluate(self._values())
+        artefact = Artefact(
+            "cpu", inputs, outputs, self.metadata, described["program"], code, packing, weights
+        )
+        return CpuModule(artefact, self._options.threads)
+
+    def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
+        """See `Module`."""
+        packing = self._artefact.packing
+        bound = bind(packing.parameters(), read_weights(weights, None), seed=None)
+        with self._lock:
+            self._artefact = replace(self._saved(), weights=packing.evaluate(bound.values))
+            self._in_file = type(self)(self._artefact)._in_file
+            self._programs.clear()
+        self.warnings = bound.warnings
+        warn_of(bound)
+
+    def _saved(self) -> Artefact:
+        """The artefact with the programs that are kept, those of the file included."""
+        with self._lock:
+            programs = {key: self._program_files(key) for key in self._in_file}
+            for key, module in self._programs.items():
+                own = module.artefact
+                described = {"program": dict(own.program), "recipe": recipe_of(own.packing)}
+                programs[key] = json_bytes(described), own.code[LIBRARY]
+            code = {name: self._artefact.code[name] for name in (OPEN, GRAPH)}
+            for number, key in enumerate(sorted(programs)):
+                code[f"size{number}.json"], code[f"size{number}.so"] = programs[key]
+            program = {
+                **self._artefact.program,
+                "prepared": [[*map(list, k)] for k in sorted(programs)],
+            }
+            return replace(self._artefact, code=code, program=program)
+
+    def _program_files(self, key: Key) -> tuple[bytes, bytes]:
+        name = self._in_file[key]
+        return self._artefact.code[f"{name}.json"], self._artefact.code[f"{name}.so"]
+
+    def save(self, path: str | Path) -> None:
+        """Write a `.cnnmod` file with the programs that are kept, atomically."""
+        write_artefact(path, self._saved())
+
+
+def _bytes(module: CpuModule) -> int:
+    return module.weight_bytes + module.arena_bytes
+
+
+def _at(port: Port, key: Key) -> Port:
+    sizes = dict(key)
+    shape = tuple(n if isinstance(n, int) else n.evaluate(sizes) for n in port.type.shape)
+    return replace(port, type=replace(port.type, shape=shape))

@@ -123,6 +123,7 @@ def compile(
     network does not have, and of parameters that start from the seed although there are weights.
     """
     from cnndsl.ir.sizes import require_static
+    from cnndsl.passes.logits import with_logits
     from cnndsl.passes.pipeline import inference_graph, optimise
     from cnndsl.runtime.backend import Limited, backend, given_options
     from cnndsl.runtime.options import whole_number
@@ -141,6 +142,8 @@ def compile(
     if getattr(asked, "static", False):
         require_static(source)
     plain = inference_graph(source)
+    if asked.logits:
+        source, plain = with_logits(source), with_logits(plain)
     graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
     if isinstance(chosen, Limited):
         chosen.check_size(graph)

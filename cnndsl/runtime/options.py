@@ -45,7 +45,8 @@ def option(
 class CompileOptions:
     """What every backend has, if only to ignore it.
 
-    `batch`: fixed batch size, or None for any. `threads`: None leaves it to the runtime.
+    `batch`: fixed batch size, or None for any. `logits`: outputs are the scores before a last
+    softmax, log_softmax or sigmoid. `threads`: None leaves it to the runtime.
     `metadata` goes into the artefact. `progress` is told of slow work. `source`: the inference
     graph before the passes of the target, for artefacts that keep it; None stands for the graph
     that is compiled.
@@ -55,6 +56,7 @@ class CompileOptions:
 
     batch: int | None = option(None, "Fix the batch size.", least=1)
     threads: int | None = option(None, least=1)
+    logits: bool = option(False, "Give scores: leave a last softmax or sigmoid out.")
     metadata: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = option(silent)
     source: Graph | None = None

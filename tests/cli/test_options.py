@@ -53,7 +53,7 @@ def test_options_of_one_backend_from_those_of_any():
     assert (asked.batch, asked.metadata, asked.mcpu) == (3, {"a": "b"}, "native")
     assert backend("cpu").options.of(asked) is asked
     assert option_names(backend("cuda")) == [
-        *("batch", "threads", "progress"),
+        *("batch", "threads", "logits", "progress"),
         *("arch", "precision", "graph"),
     ]
 

@@ -24,6 +24,7 @@ ORDER = """
     analysis
     memory
     drawing
+    quantise
     network
     importers
     artefacts

@@ -12,7 +12,7 @@ from cnndsl.backends.numpy.options import ReferenceOptions
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
-from cnndsl.runtime.module import Array, require_float32
+from cnndsl.runtime.module import Array, require_formats
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class ReferenceBackend:
     ) -> ReferenceModule:
         """A module from an inference graph and the arrays of all its parameters by name.
 
-        Raises CnnError (E0710) for a dtype other than float32 and float64, or a tensor that is
-        not float32.
+        Tensors are float32 or bfloat16 numbers, or codes. Raises CnnError (E0710) for others, and
+        for a dtype other than float32 and float64.
         """
         asked = ReferenceOptions.of(options)
-        require_float32(graph)
+        require_formats(graph, ("float32", "bfloat16", "uint8"))
         if asked.dtype not in ("float32", "float64"):
             raise CnnError.of(
                 "E0710",

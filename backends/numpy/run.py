@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from cnndsl.backends.numpy.kernels import KERNELS
+from cnndsl.backends.numpy.kernels.formats import rounded_to
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator, OperatorError
-from cnndsl.ir.operators import Input
+from cnndsl.ir.operators import Input, Quantised
 from cnndsl.ir.part import Part
 from cnndsl.ir.sizes import at_sizes, is_open
 from cnndsl.runtime.module import Array, graph_ports, open_sizes
@@ -54,7 +55,17 @@ def node_params(
 ) -> Sequence[Mapping[str, Array]]:
     """The arrays of a node's parts, by role."""
     evaluate = Evaluator(values)
-    return [{role: evaluate(e, dtype) for role, e in part.params.items()} for part in node.parts]
+    return [
+        {role: evaluate(e, _param_dtype(part.op, role, dtype)) for role, e in part.params.items()}
+        for part in node.parts
+    ]
+
+
+def _param_dtype(op: Operator, role: str, dtype: str) -> str:
+    """float32 for what codes are multiplied with, float64 for whole numbers."""
+    if not isinstance(op, Quantised):
+        return dtype
+    return "float32" if role in ("scale", "multiplier") else "float64"
 
 
 def run_nodes(
@@ -100,7 +111,7 @@ def run_node(node: Node, operands: list[Array], params: Sequence[Mapping[str, Ar
 
     try:
         with np.errstate(all="ignore"):
-            return node.fold(operands, compute)
+            return rounded_to(node.type.dtype.name, node.fold(operands, compute))
     except OperatorError as error:
         raise CnnError.of(
             "E0604",

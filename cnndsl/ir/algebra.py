@@ -60,6 +60,44 @@ def sqrt(a: Expression) -> Expression:
     return Apply("sqrt", (a,), a.shape)
 
 
+def maximum(a: Operand, b: Operand) -> Expression:
+    """The larger of both, broadcast as numpy does."""
+    return _broadcast("maximum", _expression(a), _expression(b))
+
+
+def largest_size(a: Expression, axes: Sequence[int]) -> Expression:
+    """The largest absolute value along the given axes, which vanish."""
+    axes = tuple(sorted(axes))
+    _check_axes(a, axes)
+    shape = tuple(n for axis, n in enumerate(a.shape) if axis not in axes)
+    return _apply("largest_size", (a,), shape, axes=axes)
+
+
+def rounded(a: Expression, limit: int) -> Expression:
+    """The nearest whole numbers, ties to even, from -limit to limit."""
+    return _apply("rounded", (a,), a.shape, limit=limit)
+
+
+def float32(a: Expression) -> Expression:
+    """The nearest numbers that float32 has."""
+    return _apply("float32", (a,), a.shape)
+
+
+def bfloat16(a: Expression) -> Expression:
+    """The nearest numbers that bfloat16 has."""
+    return _apply("bfloat16", (a,), a.shape)
+
+
+def significant(a: Expression, bits: int) -> Expression:
+    """The nearest numbers of so many significant bits, ties to even."""
+    return _apply("significant", (a,), a.shape, bits=bits)
+
+
+def equaliser(a: Expression, b: Expression) -> Expression:
+    """sqrt(a / b), 1 where one of both is not positive; at most 64, at least 1/64."""
+    return _broadcast("equaliser", a, b)
+
+
 def reshape(a: Expression, shape: Sequence[int]) -> Expression:
     """The same numbers, last axis fastest, in another shape."""
     shape = tuple(shape)

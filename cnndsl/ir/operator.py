@@ -165,6 +165,9 @@ class Operator(ABC):
             shown = " and ".join(map(str, dtypes))
             message = f"{self.name} needs operands of one dtype, not {shown}"
             raise OperatorError("E0315", message, show_operands=True)
+        if any(x.quantisation is not None for x in inputs):
+            message = f"{self.name} needs numbers, not codes: {inputs[0]}"
+            raise OperatorError("E0315", message, show_operands=True)
         return replace(self.infer(inputs), dtype=self.dtype or dtypes[0])
 
     def takes(self, count: int) -> bool:

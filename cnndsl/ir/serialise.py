@@ -14,10 +14,12 @@ from cnndsl.ir.dims import Atom, Dim, OpenDim, Quotient, Symbol
 from cnndsl.ir.expressions import Apply, Constant, Expression, Parameter
 from cnndsl.ir.graph import Auxiliary, Graph, Node
 from cnndsl.ir.operator import Operator, attribute_values
-from cnndsl.ir.operators import BY_NAME, Input, SqueezeExcite
+from cnndsl.ir.operators import BY_NAME, FORMATS, Input, Quantised, SqueezeExcite
+from cnndsl.ir.quantisation import Quantisation
 from cnndsl.ir.types import DType
 
-PLAIN: dict[str, type[Operator]] = {**BY_NAME, SqueezeExcite.name: SqueezeExcite}
+PASSES_MAKE: tuple[type[Operator], ...] = (SqueezeExcite, *FORMATS)
+PLAIN: dict[str, type[Operator]] = {**BY_NAME, **{op.name: op for op in PASSES_MAKE}}
 """Operators whose attributes are plain values."""
 
 
@@ -82,16 +84,22 @@ def _attributes(op: Operator) -> dict[str, Any]:
     values = attribute_values(op)
     if isinstance(op, Input):
         values["shape"] = [dim_to_json(dim) for dim in op.shape]
+    if isinstance(op, Quantised):
+        values |= {"op": [op.op.name, _attributes(op.op)]}
     return {n: _attribute_to_json(value) for n, value in values.items()}
 
 
 def _attribute_to_json(value: Any) -> Any:
-    """The value itself, but the names of dtypes, and `{"open": …}` for sizes."""
+    """The value itself, but the names of dtypes, `{"open": …}` for sizes, pairs for codes."""
+    if isinstance(value, Quantisation):
+        return [value.scale, value.zero]
     if isinstance(value, DType):
         return value.name
     if isinstance(value, OpenDim):
         return {"open": dim_to_json(value)}
-    return tuple(map(_attribute_to_json, value)) if isinstance(value, tuple) else value
+    if isinstance(value, tuple | list):
+        return [_attribute_to_json(item) for item in value]
+    return value
 
 
 def _attribute_from_json(value: Any) -> Any:
@@ -186,6 +194,8 @@ def _operator(name: str, attributes: Mapping[str, Any]) -> Operator:
         values["shape"] = tuple(dim_from_json(dim) for dim in attributes["shape"])
         if not 1 <= len(values["shape"]) <= 4 or not isinstance(values["shape"][0], int):
             raise ValueError("an input has channels and at most three more axes")
+    if kind is Quantised:
+        values["op"] = _operator(*values["op"])
     if set(required_attributes(kind)) - set(values) or set(values) - set(attribute_kinds(kind)):
         raise ValueError(f"these are not the attributes of {name}")
     operator: Operator = build(kind, values)

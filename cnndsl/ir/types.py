@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from cnndsl.ir.dims import Dim, OpenDim, Symbol
+from cnndsl.ir.quantisation import Quantisation
 
 Shape: TypeAlias = tuple[Dim, ...]
 
@@ -32,17 +33,20 @@ _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int32": 4, "int8": 1, "uin
 DTYPES = {name: DType(name, size) for name, size in _BYTES.items()}
 """All formats that tensors can have."""
 FLOAT32, FLOAT16 = DTYPES["float32"], DTYPES["float16"]
+BFLOAT16, UINT8 = DTYPES["bfloat16"], DTYPES["uint8"]
 
 
 @dataclass(frozen=True)
 class TensorType:
     """The shape of one sample, channels first, and its numbers' format; the batch axis is implied.
 
-    `(C,)` is a vector, `(C, L)` a 1-D signal, `(C, H, W)` an image, `(C, D, H, W)` a volume.
+    `(C,)` is a vector, `(C, L)` a 1-D signal, `(C, H, W)` an image, `(C, D, H, W)` a volume. With a
+    `quantisation` the numbers are codes, and it tells what they stand for.
     """
 
     shape: Shape
     dtype: DType = FLOAT32
+    quantisation: Quantisation | None = None
 
     @property
     def channels(self) -> int:
@@ -86,7 +90,8 @@ class TensorType:
         shown = [str(d) for d in self.shape]
         between = " x " if {"(", "*"} & {*"".join(shown)} else "x"
         sizes = between.join(f"({d})" if _is_sum(d) else str(d) for d in self.shape)
-        return sizes if self.dtype == FLOAT32 else f"{sizes} {self.dtype}"
+        codes = "" if self.quantisation is None else f" {self.quantisation}"
+        return sizes if self.dtype == FLOAT32 else f"{sizes} {self.dtype}{codes}"
 
     def __repr__(self) -> str:
         return f"TensorType({self})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.ir.dims import Dim, OpenDim, at
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.types import FLOAT32, TensorType
+from cnndsl.ir.types import FLOAT32, UINT8, TensorType
 
 Array = NDArray[Any]
 
@@ -57,6 +57,16 @@ def require_float32(graph: Graph) -> None:
     for node in graph.nodes():
         if node.type.dtype != FLOAT32:
             raise CnnError.of("E0710", f"{node.name} is {node.type}: modules have float32 alone")
+
+
+def require_formats(graph: Graph, formats: Collection[str]) -> None:
+    """Raise CnnError (E0710) for an input or output that is not float32, or another format."""
+    outside = {*graph.inputs, *graph.outputs.values()}
+    for node in graph.nodes():
+        dtype = node.type.dtype
+        is_known = dtype.name in formats and (dtype != UINT8 or node.type.quantisation is not None)
+        if dtype != FLOAT32 and (node.name in outside or not is_known):
+            raise CnnError.of("E0710", f"{node.name} is {node.type}, which the target has not")
 
 
 class Module(ABC):

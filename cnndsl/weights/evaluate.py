@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.expressions import Constant, Expression, Parameter, parameters_of
+from cnndsl.ir.quantisation import nearest_bfloat16, significant
 
 Array = NDArray[Any]
 
@@ -119,12 +120,25 @@ def _wide(function: Callable[..., Array]) -> Callable[..., Array]:
     return computed
 
 
+def _equaliser(a: Array, b: Array) -> Array:
+    usable = (a > 0) & (b > 0)
+    ratio = np.divide(a, b, out=np.ones(np.broadcast_shapes(a.shape, b.shape)), where=usable)
+    return np.clip(np.sqrt(ratio), 1 / 64, 64)
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "add": _wide(np.add),
     "subtract": _wide(np.subtract),
     "multiply": _wide(np.multiply),
     "divide": _wide(np.divide),
     "sqrt": _wide(np.sqrt),
+    "maximum": _wide(np.maximum),
+    "largest_size": _wide(lambda a, axes: np.abs(a).max(axes, initial=0)),
+    "rounded": _wide(lambda a, limit: np.clip(np.rint(a), -limit, limit)),
+    "float32": _wide(lambda a: a.astype(np.float32).astype(np.float64)),
+    "bfloat16": _wide(lambda a: nearest_bfloat16(a.astype(np.float32)).astype(np.float64)),
+    "significant": _wide(significant),
+    "equaliser": _wide(_equaliser),
     "broadcast": np.broadcast_to,
     "reshape": np.reshape,
     "transpose": np.transpose,

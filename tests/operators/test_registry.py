@@ -22,6 +22,7 @@ from cnndsl.ir.operator import Reads, Sign
 from cnndsl.ir.operators import (
     ALL,
     BY_NAME,
+    FORMATS,
     Channelwise,
     Concat,
     Gathering,
@@ -49,7 +50,7 @@ def test_every_operator_is_complete():
     assert {type(case.operator) for case in CASES} | {Input} == {
         op for op in ALL if not op.internal
     }
-    assert {Input, *KERNELS} == set(HELD)
+    assert {Input, *KERNELS} == {*HELD, *FORMATS}
     assert set(LOWERINGS) == set(HELD)
     assert set(BRUTE) == {op for op in ALL if not op.internal}
 

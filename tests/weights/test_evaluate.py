@@ -28,6 +28,25 @@ CASES = {
     "multiply": (algebra.multiply(W, algebra.along(S, 0, 4)), w * s[:, None, None, None]),
     "divide": (algebra.divide(1.0, S), 1 / s),
     "sqrt": (algebra.sqrt(S), s**0.5),
+    "maximum": (algebra.maximum(M, S), np.where(m > s, m, s)),
+    "largest_size": (algebra.largest_size(W, (1, 3)), abs(w).max(3).max(1)),
+    "rounded": (
+        algebra.rounded(algebra.constant([0.5, 1.5, -2.5, 9.0]), 7),
+        np.array([0.0, 2.0, -2.0, 7.0]),
+    ),
+    "float32": (algebra.float32(M), np.float64(np.float32(m))),
+    "bfloat16": (
+        algebra.bfloat16(algebra.constant([1 + 2**-8, 1 + 3 * 2**-8, -3.0])),
+        np.array([1.0, 1 + 2**-6, -3.0]),
+    ),
+    "significant": (
+        algebra.significant(algebra.constant([9.0, 10.0, 11.0, -0.3125, 0.0]), 3),
+        np.array([8.0, 10.0, 12.0, -0.3125, 0.0]),
+    ),
+    "equaliser": (
+        algebra.equaliser(algebra.constant([4.0, 0.0, 1e9]), algebra.constant([9.0, 1.0, 1.0])),
+        np.array([2 / 3, 1.0, 64.0]),
+    ),
     "broadcast": (algebra.broadcast(S, (2, 3, len(s))), np.ones((2, 3, 1)) * s),
     "reshape": (algebra.reshape(W, (12, 10)), w.reshape(12, 10)),
     "transpose": (algebra.transpose(W, (2, 0, 3, 1)), w.transpose(2, 0, 3, 1)),

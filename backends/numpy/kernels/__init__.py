@@ -7,6 +7,7 @@ from cnndsl.backends.numpy.kernels import (
     attention,
     convolution,
     dense,
+    formats,
     join,
     normalisation,
     pooling,
@@ -16,7 +17,7 @@ from cnndsl.backends.numpy.kernels import (
 )
 from cnndsl.backends.numpy.kernels.types import Kernel
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import SqueezeExcite
+from cnndsl.ir.operators import Quantised, SqueezeExcite
 
 KERNELS: dict[type[Operator], Kernel] = {
     **convolution.KERNELS,
@@ -28,5 +29,7 @@ KERNELS: dict[type[Operator], Kernel] = {
     **positions.KERNELS,
     **attention.KERNELS,
     **shape.KERNELS,
+    **formats.KERNELS,
 }
 KERNELS[SqueezeExcite] = squeeze_excite.squeeze_excite_kernel(KERNELS)
+KERNELS[Quantised] = formats.quantised_kernel(KERNELS)

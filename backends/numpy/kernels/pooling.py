@@ -35,9 +35,12 @@ def maxpool(op: MaxPool, inputs: list[Array], params: dict[str, Array]) -> Array
 
 def avgpool(op: AvgPool, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Sum of each window over the number of its elements that count."""
-    (x,) = inputs
-    counted = padded(np.ones_like(x[:1, :1]), op.pads, float(op.include_pad))
-    return _window_sum(op, x) / _window_sum(op, x, counted)
+    return _window_sum(op, inputs[0]) / _counted(op, inputs[0])
+
+
+def _counted(op: AvgPool, x: Array) -> Array:
+    """How many elements of each window count, [1, 1, *positions]."""
+    return _window_sum(op, x, padded(np.ones_like(x[:1, :1]), op.pads, float(op.include_pad)))
 
 
 def l2pool(op: L2Pool, inputs: list[Array], params: dict[str, Array]) -> Array:
@@ -114,6 +117,26 @@ def _adaptive(op: AdaptivePool, x: Array, reduction: Callable[..., Array]) -> Ar
         parts = [reduction(x.take(range(*b), axis), axis=axis) for b in bounds]
         x = np.stack(parts, axis)
     return x
+
+
+def window_sums(op: Operator, x: Array) -> Array:
+    """The sums of the windows of a pool of means, in the type of x."""
+    match op:
+        case AvgPool():
+            return _window_sum(op, x)
+        case AdaptivePool():
+            return _adaptive(op, x, np.sum)
+    return np.asarray(x.sum(tuple(range(2, x.ndim))))
+
+
+def window_counts(op: Operator, x: Array) -> Array:
+    """How many elements each of the windows has whose mean a pool gives, to broadcast to them."""
+    match op:
+        case AvgPool():
+            return _counted(op, x)
+        case AdaptivePool():
+            return _adaptive(op, np.ones_like(x[:1, :1]), np.sum)
+    return np.full((1, 1), math.prod(x.shape[2:]))
 
 
 KERNELS: dict[type[Operator], Kernel] = {

@@ -9,6 +9,7 @@ from cnndsl.ir.operators import (
     constant,
     convolution,
     dense,
+    formats,
     join,
     local,
     normalisation,
@@ -27,6 +28,7 @@ from cnndsl.ir.operators.bases import *
 from cnndsl.ir.operators.constant import *
 from cnndsl.ir.operators.convolution import *
 from cnndsl.ir.operators.dense import *
+from cnndsl.ir.operators.formats import *
 from cnndsl.ir.operators.join import *
 from cnndsl.ir.operators.local import *
 from cnndsl.ir.operators.normalisation import *
@@ -57,5 +59,9 @@ INTERNAL = tuple(op for op in ALL if op.internal)
 OPERATORS = tuple(op for op in ALL if op not in (*SHORTHANDS, *INTERNAL))
 """Every operator of the language that a graph can hold. Backends and tests walk this list, so
 that none can lack an operator."""
+
+FORMATS: tuple[type[Operator], ...] = family(formats)
+"""Operators that passes put into graphs of other formats than float32, for backends that take
+them."""
 
 BY_NAME: dict[str, type[Operator]] = {op.name: op for op in (*OPERATORS, *SHORTHANDS)}

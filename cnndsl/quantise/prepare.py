@@ -1,0 +1,25 @@
+"""The float32 graph that is calibrated and then computed on codes, node by node."""
+
+from __future__ import annotations
+
+from cnndsl.ir.graph import Graph
+from cnndsl.passes.pipeline import optimise
+from cnndsl.quantise.channel_maps import unify_channel_maps
+from cnndsl.quantise.clamps import fuse_clamps
+from cnndsl.quantise.equalise import equalise
+
+
+def prepare(
+    graph: Graph, level: int, disable: tuple[str, ...] = (), *, equal: bool = True
+) -> Graph:
+    """An optimised copy in which nothing is fused but clamps, its layers equalised if `equal`.
+
+    It computes what the graph computes, is the same for every target, and each of its nodes can
+    become one on codes.
+    """
+    result, _ = optimise(graph, level, disable=disable, fusions=())
+    unify_channel_maps(result)
+    fuse_clamps(result)
+    if equal:
+        equalise(result)
+    return result

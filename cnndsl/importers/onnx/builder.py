@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.importers.onnx.functions import (
@@ -29,12 +29,11 @@ from cnndsl.ir.operators import (
     Add,
     Clamp,
     Divide,
+    Input,
     Linear,
     Max,
     Min,
     Mul,
-    Pad,
-    PadChannels,
     Relu,
     Relu6,
     Scale,
@@ -153,45 +152,34 @@ class Builder:
             self._nodes[full] = self.add(op, operands, label).name
         return self.graph[self._nodes[full]]
 
+    def drop_unused(self) -> None:
+        """Remove nodes that no output needs, but inputs, and their weights."""
+        for node in reversed(list(self.graph.nodes())):
+            used = self.graph.consumers(node) or self.graph.output_names(node)
+            if not used and not isinstance(node.op, Input):
+                self.graph.remove(node)
+        needed = self.graph.parameters()
+        self.weights = {name: array for name, array in self.weights.items() if name in needed}
+        self.origins = {name: origin for name, origin in self.origins.items() if name in needed}
+
     # Values as nodes
 
     def element(self, value: Value) -> Node:
-        """The node whose elements the value has, wherever they are; it has no padding."""
+        """The node whose elements the value has, wherever they are."""
         return self._computed(value.function, self.graph[value.node], value.label)
 
     def vector(self, value: Value) -> Node | None:
         """The node of a value [batch, channels, 1, ...] that is a vector of the graph."""
-        if any(map(any, value.pads)):
-            return None
         node = self.element(value)
         column = (*natural(node.type.shape), *((),) * (len(value.layout) - 2))
         return node if node.type.rank == 0 and value.layout == column else None
 
     def plain(self, value: Value) -> Node:
         """The node [batch, *shape] of a value."""
-        value = self.padded(value)
         return self.arranged(self.element(value), value.layout, value.label)
-
-    def padded(self, value: Value) -> Value:
-        """The value with its padding computed. Raises Refusal."""
-        if not any(map(any, value.pads)):
-            return value
-        (_, after), *spatial = value.pads
-        node = self.plain(replace(value, pads=()))
-        label = f"{value.label}_pad"
-        if any(value.pads[0]):
-            if value.pads[0][0] or value.fill:
-                raise unsupported("it pads the channels, with more than zeros behind them")
-            channels = node.type.channels + after
-            node = self.once("pad", PadChannels(channels), [node], label)
-        if any(map(any, spatial)):
-            fill = max(value.fill, -FLOAT_MAX)
-            node = self.once("pad", Pad(tuple(spatial), value=fill), [node], label)
-        return Value(node.name, natural(node.type.shape), value.label)
 
     def facing(self, value: Value, axis: int) -> Value:
         """The value as elements of a node whose channels are its axis. Raises Refusal."""
-        value = self.padded(value)
         node = self.element(value)
         if value.layout[axis] == natural(node.type.shape)[1]:
             return Value(node.name, value.layout, value.label)

@@ -52,6 +52,7 @@ class Reader:
                 self._output(name)
         if self.findings:
             raise CnnError(merged(self.findings))
+        self.builder.drop_unused()
         return self.builder
 
     @contextmanager

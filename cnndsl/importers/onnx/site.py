@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,32 +112,15 @@ class Site:
         return place < len(self.operands) and self.operands[place] is not None
 
     def operand(self, place: int) -> Tensor:
-        """An operand, its padding computed. Raises Refusal if it is missing."""
-        found = self._given(place)
-        return self.builder.padded(found) if isinstance(found, Value) else found
-
-    def _given(self, place: int) -> Tensor:
+        """An operand. Raises Refusal if it is missing."""
         found = self.operands[place] if place < len(self.operands) else None
         if found is None:
             raise damaged(f"its operand {place + 1} is missing")
         return found
 
-    def shape(self, place: int) -> tuple[Dim, ...]:
-        """The sizes of an operand, its padding among them. Raises Refusal if it is missing."""
-        found = self._given(place)
-        if isinstance(found, Known) or not found.pads:
-            return tuple(found.shape)
-        batch, *sizes = found.shape
-        pads = zip(sizes, found.pads, strict=True)
-        return (batch, *(size + before + after for size, (before, after) in pads))
-
     def value(self, place: int) -> Value:
-        """An operand that depends on the inputs, its padding computed."""
-        return self.builder.padded(self.bare(place))
-
-    def bare(self, place: int) -> Value:
-        """An operand that depends on the inputs, with padding that nothing has computed yet."""
-        found = self._given(place)
+        """An operand that depends on the inputs."""
+        found = self.operand(place)
         if isinstance(found, Known):
             raise unsupported(f"its operand {place + 1} is constant")
         return found
@@ -202,10 +184,6 @@ class Site:
     def result(self, node: Node) -> Value:
         """A node as it is, [batch, *shape]."""
         return Value(node.name, natural(node.type.shape), self.label)
-
-    def is_bare(self, node: Node, x: Value) -> bool:
-        """Whether a node has the elements of a value without its padding."""
-        return node.type.shape == replace(x, pads=()).shape[1:]
 
     def gathered(self, value: Value) -> Value:
         """The same value, its function computed by nodes."""

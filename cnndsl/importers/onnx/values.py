@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from cnndsl.importers.onnx.functions import Function, X
 from cnndsl.importers.onnx.layout import Layout, sizes_of
 from cnndsl.ir.dims import Dim
-from cnndsl.ir.windows import Pads
 
 Array: TypeAlias = NDArray[Any]
 
@@ -40,23 +39,17 @@ class Known:
 
 @dataclass(frozen=True)
 class Value:
-    """A function of the elements of a node, laid out as axes, with padding around.
-
-    `pads` are those of a Pad that nothing has computed yet, for each axis but the batch, and
-    `fill` is what it pads with. `label` names the last operator.
-    """
+    """A function of the elements of a node, laid out as axes; `label` names the last operator."""
 
     node: str
     layout: Layout
     label: str
     function: Function = X
-    pads: Pads = ()
-    fill: float = 0.0
     integer: bool = False
 
     @property
     def shape(self) -> tuple[Dim, ...]:
-        """The sizes of the axes without padding, the batch first."""
+        """The sizes of the axes, the batch first."""
         return sizes_of(self.layout)
 
     def moved(self, layout: Layout) -> Value:

@@ -8,6 +8,7 @@ from cnndsl.importers.onnx.operators import (
     dense,
     join,
     normalisation,
+    padding,
     pooling,
     refused,
     shape,
@@ -24,7 +25,7 @@ FAMILIES = {
     "Normalisation": normalisation.OPERATORS,
     "Functions of single elements": activation.OPERATORS,
     "Joins": join.OPERATORS,
-    "Shapes and positions": shape.OPERATORS,
+    "Shapes and positions": shape.OPERATORS | padding.OPERATORS,
 }
 
 OPERATORS: dict[str, Read] = {

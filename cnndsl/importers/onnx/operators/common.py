@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +14,8 @@ from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Array, Known, Tensor, Value
 from cnndsl.ir.attributes import Padding
 from cnndsl.ir.graph import Node
+from cnndsl.ir.operators import Pad
+from cnndsl.ir.windows import Pads
 
 Read: TypeAlias = Callable[[Site], Tensor | list[Tensor]]
 """Reads a node of the model: makes nodes of the graph, and returns its results."""
@@ -64,17 +65,27 @@ def along_channels(site: Site, value: Value, axis: int = 1) -> tuple[Value, Node
     return facing, site.element(facing)
 
 
-def padded_map(site: Site, value: Value, pad: Padding, fill: float) -> tuple[Node, Padding]:
-    """A map, and the padding of a window in it with that of a Pad before it.
+def without_pad(
+    site: Site, value: Value, pad: Padding, fits: Callable[[Node, Pads], bool]
+) -> tuple[Node, Padding]:
+    """A map for a window to read, and the window's padding with that of a Pad before the map.
 
-    Padding of another number than `fill`, or beside a mode, is computed by itself.
+    A Pad stays a step of its own before a mode that depends on the size, and where what it is made
+    of and the padding that there would be in all do not fit.
     """
-    bare = replace(value, pads=())
-    if not any(map(any, value.pads)):
-        return site.plain(bare), pad
-    first, *spatial = value.pads
-    if any(first) or value.fill != fill or (isinstance(pad, str) and pad != "valid"):
-        return site.plain(value), pad
-    own = pad if not isinstance(pad, str) else ((0, 0),) * len(spatial)
-    pairs = zip(own, spatial, strict=True)
-    return site.plain(bare), tuple((a + c, b + d) for (a, b), (c, d) in pairs)
+    node = site.plain(value)
+    while isinstance(node.op, Pad) and node.op.fill is not None:
+        if isinstance(pad, str) and pad != "valid":
+            break
+        own = ((0, 0),) * len(node.op.pads) if isinstance(pad, str) else pad
+        total = tuple((a + c, b + d) for (a, b), (c, d) in zip(own, node.op.pads, strict=True))
+        if not fits(node, total):
+            break
+        pad = total
+        (node,) = site.builder.graph.producers(node)
+    return node, pad
+
+
+def is_zeros(pad: Node, _: Pads) -> bool:
+    """Whether a Pad puts zeros around a map."""
+    return isinstance(pad.op, Pad) and pad.op.fill == 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cnndsl.importers.onnx.builder import Weight
 from cnndsl.importers.onnx.layout import natural
-from cnndsl.importers.onnx.operators.common import Read, padded_map, padding, weight
+from cnndsl.importers.onnx.operators.common import Read, is_zeros, padding, weight, without_pad
 from cnndsl.importers.onnx.refusal import damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Value
@@ -40,14 +40,14 @@ def conv(site: Site) -> Value:
     weights = _weights(site, given)
     groups = site.whole("group", 1)
     filters = given.array.shape[0]
-    x = site.bare(0)
+    x = site.value(0)
     vector = site.builder.vector(x)
     if vector and set(kernel) == {1} and groups == 1 and not _pads(pad):
         flat = Weight(given.array.reshape(filters, -1), given.origin)
         layer = FullyConnected(filters, bias="bias" in weights)
         node = site.add(layer, vector, weights={**weights, "weight": flat})
         return site.result(node).moved((*natural(node.type.shape), *((),) * rank))
-    node, pad = padded_map(site, x, pad, 0.0)
+    node, pad = without_pad(site, x, pad, is_zeros)
     strides, dilations = site.sizes("strides", rank), site.sizes("dilations", rank)
     op = Conv(filters, kernel, strides, pad, dilations, max(groups, 1), "bias" in weights)
     return site.result(site.add(op, node, weights=weights))

@@ -63,7 +63,7 @@ def _of_values(site: Site, name: str, values: Sequence[Value]) -> Value:
     if any(v.integer for v in values):
         raise unsupported("an operand holds whole numbers")
     first, *others = values
-    alike = all((v.node, v.layout, v.pads) == (first.node, first.layout, ()) for v in values)
+    alike = all((v.node, v.layout) == (first.node, first.layout) for v in values)
     if alike and sum(v.function.size for v in values) <= LARGEST:
         function = first.function
         for other in others:

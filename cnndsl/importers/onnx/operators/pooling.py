@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from cnndsl.importers.onnx.functions import made
+from cnndsl.importers.onnx.functions import FLOAT_MAX, made
 from cnndsl.importers.onnx.layout import natural
 from cnndsl.importers.onnx.operators.activation import applied
 from cnndsl.importers.onnx.operators.common import (
     Read,
     along_channels,
-    padded_map,
+    is_zeros,
     padding,
+    without_pad,
 )
 from cnndsl.importers.onnx.refusal import Refusal, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Value
+from cnndsl.ir.attributes import Padding, Sizes
+from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator, Sign
 from cnndsl.ir.operators import (
     AdaptiveAvgPool,
@@ -30,9 +32,11 @@ from cnndsl.ir.operators import (
     GlobalMaxPool,
     L2Pool,
     MaxPool,
+    Pad,
     Sqrt,
     Square,
 )
+from cnndsl.ir.windows import Pads, extent
 
 
 def _window(site: Site) -> dict[str, Any]:
@@ -47,21 +51,38 @@ def _window(site: Site) -> dict[str, Any]:
     }
 
 
+def _taken(
+    site: Site, window: dict[str, Any], extents: Sizes, fits: Callable[[Node, Pads], bool]
+) -> tuple[Node, bool]:
+    """The map that a window reads, and whether a Pad before it became the padding of the window.
+
+    It does not if the size is rounded up, for then no window starts in padding of its own, or if a
+    window would lie in the padding alone.
+    """
+
+    def within(pad: Node, total: Pads) -> bool:
+        small = all(max(sides) < n for sides, n in zip(total, extents, strict=True))
+        return small and not window["ceil"] and fits(pad, total)
+
+    own = window["pad"]
+    node, window["pad"] = without_pad(site, site.value(0), own, within)
+    return node, window["pad"] != own
+
+
 def max_pool(site: Site) -> Value:
     """`maxpool`."""
     window = _window(site)
     dilation = site.sizes("dilations", len(window["kernel"]))
-    x = site.bare(0)
-    lowest = -np.inf
-    if x.fill == 0 and any(map(any, x.pads)) and _is_nonnegative(site, x):
-        lowest = 0.0  # no number of the map is below what it is padded with
-    node, window["pad"] = padded_map(site, x, window["pad"], lowest)
+    extents = tuple(extent(k, r) for k, r in zip(window["kernel"], dilation, strict=True))
+
+    def is_below(pad: Node, _: Pads) -> bool:
+        """Whether no number of the map is below what it is padded with."""
+        (inner,) = site.builder.graph.producers(pad)
+        least = 0.0 if inner.op.sign is Sign.NONNEGATIVE else -FLOAT_MAX
+        return isinstance(pad.op, Pad) and pad.op.value <= least
+
+    node, _ = _taken(site, window, extents, is_below)
     return site.result(site.add(MaxPool(**window, dilation=dilation), node))
-
-
-def _is_nonnegative(site: Site, x: Value) -> bool:
-    kind = x.function.kind or site.builder.graph[x.node].op
-    return isinstance(kind, Operator) and kind.sign == Sign.NONNEGATIVE
 
 
 def average_pool(site: Site) -> Value:
@@ -69,15 +90,19 @@ def average_pool(site: Site) -> Value:
     window = _window(site)
     if set(site.sizes("dilations", len(window["kernel"]))) != {1}:
         raise unsupported("its window is dilated")
-    x = site.bare(0)
     counts = bool(site.whole("count_include_pad"))
-    padded_before = any(map(any, x.pads))
-    if padded_before and not counts and window["pad"] not in ("valid", ((0, 0),) * len(x.pads[1:])):
-        node, padded_before = site.plain(x), False
-    else:
-        node, window["pad"] = padded_map(site, x, window["pad"], 0.0)
-        padded_before = padded_before and site.is_bare(node, x)
-    return site.result(site.add(AvgPool(**window, include_pad=counts or padded_before), node))
+    alike = counts or not _pads(window["pad"])
+
+    def is_counted(pad: Node, total: Pads) -> bool:
+        """Whether zeros are counted as the window's own padding is, if it has any."""
+        return alike and is_zeros(pad, total)
+
+    node, taken = _taken(site, window, window["kernel"], is_counted)
+    return site.result(site.add(AvgPool(**window, include_pad=counts or taken), node))
+
+
+def _pads(pad: Padding) -> bool:
+    return pad != "valid" if isinstance(pad, str) else any(map(any, pad))
 
 
 def lp_pool(site: Site) -> Value:
@@ -85,7 +110,7 @@ def lp_pool(site: Site) -> Value:
     window = _window(site)
     if site.whole("p", 2) != 2 or set(site.sizes("dilations", len(window["kernel"]))) != {1}:
         raise unsupported("its p is not 2, or its window is dilated")
-    node, window["pad"] = padded_map(site, site.bare(0), window["pad"], 0.0)
+    node, _ = _taken(site, window, window["kernel"], is_zeros)
     return site.result(site.add(L2Pool(**window), node))
 
 

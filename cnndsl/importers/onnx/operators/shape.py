@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.importers.onnx.folding import slice_of, slices, split_sizes
 from cnndsl.importers.onnx.layout import BATCH, normal, permuted, reshaped
 from cnndsl.importers.onnx.model import as_written
 from cnndsl.importers.onnx.operators.common import Read, channels_of
+from cnndsl.importers.onnx.ranges import slice_of, slices, split_sizes
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.tensors import FLOATS
@@ -20,7 +20,6 @@ from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.operators import (
     Concat,
     Crop,
-    Pad,
     PixelShuffle,
     PixelUnshuffle,
     Resize,
@@ -302,45 +301,6 @@ def _floors(settings: dict[str, Any]) -> bool:
     }
 
 
-def pad(site: Site) -> Value:
-    """A part of the convolution or pool that reads it, or `pad`; `crop` by negative numbers."""
-    x = site.value(0)
-    rank = len(x.layout)
-    mode = site.text("mode", "constant")
-    if site.opset < 11:
-        given, fill = site.integers("pads", 2 * rank) or [], site.number("value", 0.0)
-    else:
-        given, fill = site.whole_numbers(1), site.scalar(2) if site.has(2) else 0.0
-        axes = site.axes(3, rank) if site.has(3) else list(range(rank))
-        assert axes is not None
-        if len(given) != 2 * len(axes):
-            raise damaged(f"its pads are {given[:20]}")
-        full = [0] * (2 * rank)
-        for place, axis in enumerate(axes):
-            full[axis], full[rank + axis] = given[place], given[len(axes) + place]
-        given = full
-    if len(given) != 2 * rank:
-        raise damaged(f"its pads are {given[:20]}")
-    pairs = tuple(zip(given[:rank], given[rank:], strict=True))
-    if any(pairs[0]):
-        raise Refusal("E0804", "it pads the batch")
-    if mode not in ("constant", "reflect", "edge", "wrap"):
-        raise damaged(f"its mode is {mode!r}")
-    if not any(map(any, pairs)):
-        return x
-    if any(count < 0 for pair in pairs for count in pair):
-        if any(pairs[1]):
-            raise unsupported("it crops the channels")
-        cut = tuple((max(-a, 0), max(-b, 0)) for a, b in pairs[2:])
-        x = site.result(site.add(Crop(cut), site.plain(x), role="crop"))
-        pairs = tuple((max(a, 0), max(b, 0)) for a, b in pairs)
-    if mode != "constant":
-        if any(pairs[1]):
-            raise unsupported(f"it pads the channels by {mode}")
-        return site.result(site.add(Pad(pairs[2:], mode), site.plain(x)))
-    return replace(x, pads=pairs[1:], fill=fill)
-
-
 OPERATORS: dict[str, Read] = {
     "Identity": same,
     "Dropout": dropout,
@@ -354,7 +314,6 @@ OPERATORS: dict[str, Read] = {
     "Slice": slice_,
     "Gather": gather,
     "Expand": expand,
-    "Pad": pad,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     "Resize": resize,

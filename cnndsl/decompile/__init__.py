@@ -11,8 +11,10 @@ No format of graphs keeps blocks, parameters and loops. They are found again in 
 - `parameters`: what follows from something else is no parameter
 - `names`, `spell`: the program gets names, a syntax tree and its canonical text
 - `verify`: the text makes the same graph
+- `labels`: where the nodes were in modules of a model, these give labels and names of blocks
 """
 
 from cnndsl.decompile.decompiled import Decompiled, decompile
+from cnndsl.decompile.labels import Modules, labelled
 
-__all__ = ["Decompiled", "decompile"]
+__all__ = ["Decompiled", "Modules", "decompile", "labelled"]

@@ -73,13 +73,13 @@ def _simplified(program: Program, graph: Graph) -> tuple[int, Checked] | None:
     words = length(program)
     try:
         text = _text(program)
-        made = _made(text, program.name)
+        made = made_of(text, program.name)
         names = matched(graph, made)
         if names is None:
             return None
         simplify(program, made)
         shorter = _text(program)
-        better = matched(graph, _made(shorter, program.name))
+        better = matched(graph, made_of(shorter, program.name))
     except CnnError:
         return None
     return (words, (text, names)) if better is None else (length(program), (shorter, better))
@@ -90,7 +90,7 @@ def _plain(graph: Graph) -> Checked:
     for flat in (False, True):
         program = chained(graph, flat=flat)
         text = _text(program)
-        names = matched(graph, _made(text, program.name))
+        names = matched(graph, made_of(text, program.name))
         if names is not None:
             return text, names
     raise AssertionError("the text makes another graph")
@@ -101,7 +101,7 @@ def _text(program: Program) -> str:
     return text_of(program)
 
 
-def _made(text: str, name: str) -> Graph:
+def made_of(text: str, name: str) -> Graph:
     """The graph of a text. Raises CnnError with its errors."""
     unit = load_unit(Source("<decompiled>", text))
     return elaborate(unit, choose_network(unit, name)).sound().graph

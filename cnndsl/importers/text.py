@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnndsl.decompile import decompile
+from cnndsl.decompile import Modules, decompile, labelled
 from cnndsl.diagnostics import Source
 from cnndsl.importers.onnx.load import Imported
 from cnndsl.ir.expressions import Parameter
@@ -39,7 +39,8 @@ class Written:
 def written(found: Imported) -> Written:
     """The text of an imported graph. Raises CnnError beyond the limits of the language."""
     name = found.graph.name
-    result = decompile(found.graph, name)
+    plain = decompile(found.graph, name)
+    result = labelled(plain, name, Modules(found.paths, found.classes))
     unit = load_unit(Source(f"{name}.cnn", result.text))
     made = elaborate(unit, choose_network(unit, None)).sound().graph
     names: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,15 @@ UNEXPECTED = (ArithmeticError, AssertionError, LookupError, RecursionError, Type
 class Imported:
     """The graph of a model, and its weights by name.
 
-    `origins` has the initialisers that are weights as they are.
+    `origins` has the initialisers that are weights as they are, `paths` the modules that nodes
+    were in, each with its own name, and `classes` those of modules by their paths.
     """
 
     graph: Graph
     weights: Mapping[str, NDArray[Any]]
     origins: Mapping[str, str]
+    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    classes: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
 
 def load(
@@ -67,7 +70,8 @@ def load(
         for name, origin in made.origins.items()
         if np.array_equal(model.tensors[origin], weights[name])
     }
-    return Imported(made.graph, weights, origins)
+    paths = {name: path for name, path in made.names.paths.items() if name in made.graph}
+    return Imported(made.graph, weights, origins, paths, model.classes)
 
 
 def name_of(path: Path) -> str:

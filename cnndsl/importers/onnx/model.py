@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnndsl.importers.onnx.modules import modules
 from cnndsl.importers.onnx.refusal import Refusal, damaged
 from cnndsl.importers.onnx.tensors import Tensors
 from cnndsl.ir.attributes import LARGEST
@@ -30,7 +31,7 @@ NODES = 100_000
 
 @dataclass(frozen=True)
 class Step:
-    """A node of the model. A missing operand is an empty name."""
+    """A node of the model. A missing operand is an empty name, and so is a module not known."""
 
     kind: str
     domain: str
@@ -38,6 +39,7 @@ class Step:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+    module: str = ""
 
     def __str__(self) -> str:
         """As messages name it."""
@@ -57,7 +59,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Model:
-    """What a model says, of the wanted outputs alone."""
+    """What a model says, of the wanted outputs alone; `classes` are those of modules by path."""
 
     name: str
     opset: int
@@ -65,6 +67,7 @@ class Model:
     outputs: tuple[str, ...]
     steps: tuple[Step, ...]
     tensors: Tensors
+    classes: Mapping[tuple[str, ...], str]
     uses: Counter[str] = field(default_factory=Counter)
 
 
@@ -85,7 +88,10 @@ def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Mode
     uses = Counter(name for step in ordered for name in step.inputs)
     uses.update(wanted)
     used = tuple(item for item in inputs if item.name in uses)
-    return Model(graph.name, opset, used, tuple(wanted), tuple(ordered), tensors, uses)
+    classes: dict[tuple[str, ...], str] = {}
+    for node in graph.node:
+        classes |= {tuple(path.split(".")): kind for path, kind in modules(node)}
+    return Model(graph.name, opset, used, tuple(wanted), tuple(ordered), tensors, classes, uses)
 
 
 def _opset(proto: ModelProto) -> int:
@@ -137,6 +143,7 @@ def _step(node: NodeProto, tensors: Tensors) -> Step:
         tuple(node.input),
         tuple(node.output),
         attributes,
+        next((path for path, _ in reversed(modules(node))), ""),
     )
 
 

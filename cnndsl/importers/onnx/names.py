@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 _ROLES = re.compile(
-    r"[._/](weights?|bias(es)?|kernel|gamma|beta|scale|moving_(mean|variance)|running_(mean|var)"
+    r"[._/](weights?(_bias)?|bias(es)?|kernel|gamma|beta|scale|moving_(mean|variance)|running_(mean|var)"
     r"|mean|var|[wbsWB]|riv|rm)(_?[0-9]+)?(:0)?$"
 )
 """What the name of a weight ends with, behind that of its layer."""
@@ -17,10 +17,11 @@ _NUMBER = re.compile(r"(\w+::\w*|val|tensor|[a-z]{0,2})_?[0-9.]+$")
 
 
 class Names:
-    """The names that are taken."""
+    """The names that are taken, and where in the model's modules the nodes were, as far as said."""
 
     def __init__(self) -> None:
         self._used: Counter[str] = Counter()
+        self.paths: dict[str, tuple[str, ...]] = {}
 
     def taken(self, name: str) -> str:
         """The name, with a number if there is one like it already."""
@@ -34,8 +35,12 @@ class Names:
     def node(self, label: str, operator: str, weights: Sequence[str]) -> str:
         """A name for a node: that of its weights' layer, that of the model's node, or its kind."""
         layers = {_ROLES.sub("", name) for name in weights if _ROLES.search(name)}
-        name = stem(layers.pop()) if len(layers) == 1 else ""
-        return self.taken(name or stem(label) or f"{operator}{1 + self._count(operator)}")
+        layer = path_of(layers.pop()) if len(layers) == 1 else ""
+        path = layer or stem(label)
+        name = self.taken(path or f"{operator}{1 + self._count(operator)}")
+        if layer or "." in path:
+            self.paths[name] = tuple(path.split("."))
+        return name
 
     def _count(self, operator: str) -> int:
         key = f" {operator}"
@@ -44,13 +49,16 @@ class Names:
 
 
 def stem(name: str) -> str:
-    """A name as a path of the language; empty for a mere number.
+    """A name as a path of the language; empty for a mere number."""
+    return "" if _NUMBER.match(name) else path_of(name)
+
+
+def path_of(name: str) -> str:
+    """A name as a path of the language.
 
     PyTorch's exporter writes `/layer1/layer1.0/conv1/Conv`: what repeats the part before it is
     kept once.
     """
-    if _NUMBER.match(name):
-        return ""
     parts: list[str] = []
     for part in name.split("/"):
         if parts and part.startswith(f"{parts[-1]}."):

@@ -38,8 +38,8 @@ class Site:
 
     @property
     def label(self) -> str:
-        """What the node is called in the model."""
-        return self.step.name or next(filter(None, self.step.outputs), "")
+        """The module of the node in the model, or what it is called."""
+        return self.step.module or self.step.name or next(filter(None, self.step.outputs), "")
 
     # Attributes
 

@@ -1,0 +1,199 @@
+"""The names of a model's modules as labels and names of blocks in a text.
+
+A path such as `layer1.0.conv1` says in which module a node was. What stands in one module in the
+network itself gets its name as a label, `layer1: { … }`; a block whose every use is one module of
+the same class gets the name of the class.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeAlias
+
+from cnndsl.decompile.decompiled import Decompiled, made_of
+from cnndsl.decompile.names import KEYWORDS, KNOWN
+from cnndsl.decompile.verify import matched
+from cnndsl.diagnostics import CnnError, Source
+from cnndsl.format.formatter import format_source
+from cnndsl.ir.graph import Graph
+from cnndsl.language import tree as ast
+from cnndsl.language.parse.parser import parse_file
+
+Path: TypeAlias = tuple[str, ...]
+_Edit: TypeAlias = tuple[int, int, str]
+"""Where a text is changed, and what stands there then."""
+
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_PLACE = "step{}_"
+"""Labels by which the nodes of a step are found."""
+
+
+@dataclass(frozen=True)
+class Modules:
+    """The path of each node that has one, and the class of each module that is known, by path."""
+
+    paths: Mapping[str, Path]
+    classes: Mapping[Path, str]
+
+
+def labelled(found: Decompiled, name: str, modules: Modules) -> Decompiled:
+    """The text with names of modules, as far as there are; it still makes the same graph."""
+    made = made_of(found.text, name)
+    for changes in ((_with_classes,), (_with_labels, _with_labels_alone)):
+        for change in changes:
+            try:
+                text = format_source(change(found, made, modules))
+                again = made_of(text, name)
+            except CnnError:
+                continue
+            names = matched(made, again)
+            if names is not None:
+                found = Decompiled(text, {node: names[old] for node, old in found.names.items()})
+                made = again
+                break
+    return found
+
+
+# Names of blocks
+
+
+def _with_classes(found: Decompiled, made: Graph, modules: Modules) -> str:
+    """The text with blocks called like the classes of modules."""
+    paths = {found.names[node]: path for node, path in modules.paths.items()}
+    uses: dict[str, list[tuple[str | None, int]]] = {}
+    for scope, block in made.scopes.items():
+        inside = [path for node, path in paths.items() if node.startswith(f"{scope}.")]
+        uses.setdefault(block, []).append((modules.classes.get(_common(inside)), len(inside)))
+    sizes: dict[str, list[tuple[int, str]]] = {}
+    for block, instances in uses.items():
+        kinds = {kind for kind, _ in instances}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        if kind and not kind.startswith("torch."):
+            size = max(size for _, size in instances)
+            sizes.setdefault(_snake(kind), []).append((size, block))
+    text = found.text
+    taken = {*_WORD.findall(text), *KNOWN}
+    for wanted, blocks in sizes.items():
+        if wanted not in taken:
+            text = re.sub(rf"\b{max(blocks)[1]}\b", wanted, text)
+    return text
+
+
+def _snake(kind: str) -> str:
+    """The last word of a class's name as a name of the language: basic_block."""
+    word = re.sub(r"\W", "", kind.rpartition(".")[2])
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", word).lower()
+
+
+def _common(paths: Iterable[Path]) -> Path:
+    """The module that all paths lead into."""
+    shared: list[str] = []
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return tuple(shared)
+
+
+# Labels
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A step of the network: where it stands, and the module that its layers are in."""
+
+    statement: ast.Statement
+    step: ast.Step
+    module: str | None
+
+
+def _with_labels(found: Decompiled, made: Graph, modules: Modules, *, cut: bool = True) -> str:
+    """The text with labels in its network, its statements cut where modules end."""
+    places = _places(found, made, modules)
+    runs = [(module, list(run)) for module, run in groupby(places, key=lambda p: p.module)]
+    counts = Counter(module for module, _ in runs)
+    edits: list[_Edit] = []
+    for module, run in runs:
+        if module and counts[module] == 1 and module not in KEYWORDS:
+            edits += _label(module, run, cut)
+    return _edited(found.text, edits)
+
+
+def _with_labels_alone(found: Decompiled, made: Graph, modules: Modules) -> str:
+    """The text with labels where its statements can stay what they are."""
+    return _with_labels(found, made, modules, cut=False)
+
+
+def _label(module: str, run: Sequence[_Place], cut: bool) -> list[_Edit]:
+    """A label before the steps, which are put in braces if they are several statements."""
+    first, last = run[0], run[-1]
+    start, end = first.step.span.start, last.step.span.end
+    if first.statement is last.statement:
+        return [(start, start, f"{module}: ")]
+    if not isinstance(first.statement, ast.Chain) or not isinstance(last.statement, ast.Chain):
+        return []
+    before = [step.span.end for step in first.statement.steps if step.span.end <= start]
+    behind = [step.span.start for step in last.statement.steps if step.span.start >= end]
+    if (before or behind) and not cut:
+        return []
+    opened, above = (before[-1], "\n") if before else (start, "")
+    closed, below = (behind[0], "\n") if behind else (end, "")
+    return [
+        (opened, start, f"{above}{module}: {{\n"),
+        (end, closed, f"\n}}{below}"),
+    ]
+
+
+def _edited(text: str, edits: Iterable[_Edit]) -> str:
+    for start, end, more in sorted(edits, reverse=True):
+        text = text[:start] + more + text[end:]
+    return text
+
+
+def _places(found: Decompiled, plain: Graph, modules: Modules) -> list[_Place]:
+    """The steps of the network with their modules; one without parameters joins that before it.
+
+    Raises CnnError.
+    """
+    steps = list(_steps(parse_file(Source("<labelled>", found.text)), plain.name))
+    places = [step.span.start for _, step in steps]
+    marks = [(at, at, f"{_PLACE.format(i)}: ") for i, at in enumerate(places)]
+    where = matched(plain, made_of(_edited(found.text, marks), plain.name))
+    if where is None:
+        return []
+    root = len(_common(path[:-1] for path in modules.paths.values()))
+    layers: dict[str, set[str]] = {}
+    for node, path in modules.paths.items():
+        if plain[found.names[node]].params:
+            mark = where[found.names[node]].partition(".")[0]
+            layers.setdefault(mark, set()).add(path[root])
+    result: list[_Place] = []
+    for index, (statement, step) in enumerate(steps):
+        inside = layers.get(_PLACE.format(index), set())
+        module = next(iter(inside)) if len(inside) == 1 else None
+        if not inside and result and result[-1].statement is statement:
+            module = result[-1].module
+        is_word = module and _WORD.fullmatch(module)
+        result.append(_Place(statement, step, module if is_word else None))
+    return result
+
+
+def _steps(tree: ast.File, name: str) -> Iterator[tuple[ast.Statement, ast.Step]]:
+    """The steps of the network, but names of values, each with its statement."""
+    (network,) = (i for i in tree.items if isinstance(i, ast.Definition) and i.name.text == name)
+    values: set[str] = set()
+    for statement in network.body.statements:
+        match statement:
+            case ast.InputDeclaration() | ast.LayerDeclaration():
+                values.add(statement.name.text)
+            case ast.Chain() | ast.OutputDeclaration() | ast.Let():
+                chain = statement if isinstance(statement, ast.Chain) else statement.chain
+                for step in chain.steps:
+                    if not (isinstance(step.element, ast.Name) and step.element.text in values):
+                        yield statement, step
+                if isinstance(statement, ast.Let):
+                    values |= {word.text for word in statement.names}

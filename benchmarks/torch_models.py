@@ -100,16 +100,16 @@ def _model(name: str) -> tuple[Any, int]:
 
 
 def _perturb(model: Any) -> None:
-    """Give batch normalisation statistics that are not 0 and 1."""
+    """Give normalisation numbers that are not 0 and 1, and not the same twice."""
     import torch
 
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
-            if module.affine:
-                module.weight.data.uniform_(0.5, 1.5)
-                module.bias.data.normal_(0, 0.1)
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.data += 0.1 * torch.randn_like(parameter)
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,10 @@ def compare_all(paths: Iterator[Path], targets: Sequence[str]) -> list[Row]:
             continue
         rows.append(row)
         errors = " | ".join(f"{row.errors[target]:.1e}" for target in targets)
-        print(f"| {row.model} | {row.nodes} | {row.lines} | {row.seconds:.1f} | {errors} |")
+        print(
+            f"| {row.model} | {row.nodes} | {row.lines} | {row.seconds:.1f} | {errors} |",
+            flush=True,
+        )
     right = sum(max(row.errors.values()) <= 1e-4 for row in rows)
     print(f"\n{right} of {len(found)} within 1e-4, {len(found) - len(rows)} refused")
     return rows

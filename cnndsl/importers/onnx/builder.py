@@ -14,7 +14,7 @@ from cnndsl.importers.onnx.functions import (
     activation_of,
     affine,
 )
-from cnndsl.importers.onnx.layout import BATCH_FACTOR, Layout, natural, permuted
+from cnndsl.importers.onnx.layout import BATCH_FACTOR, Layout, apart, natural, permuted, together
 from cnndsl.importers.onnx.moves import moves
 from cnndsl.importers.onnx.names import Names
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
@@ -183,10 +183,13 @@ class Builder:
         node = self.element(value)
         if value.layout[axis] == natural(node.type.shape)[1]:
             return Value(node.name, value.layout, value.label)
-        order = [0, axis, *(a for a in range(1, len(value.layout)) if a != axis)]
-        node = self.arranged(node, permuted(value.layout, order), value.label)
+        layout, more = apart(value.layout), len(value.layout[0]) > 1
+        first = axis + more
+        order = [0, first, *(a for a in range(1, len(layout)) if a != first)]
+        node = self.arranged(node, permuted(layout, order), value.label)
         back = [order.index(a) for a in range(len(order))]
-        return Value(node.name, permuted(natural(node.type.shape), back), value.label)
+        made = permuted(natural(node.type.shape), back)
+        return Value(node.name, together(made) if more else made, value.label)
 
     def arranged(self, node: Node, layout: Layout, label: str) -> Node:
         """A node with its elements laid out as its axes. Raises Refusal."""

@@ -73,12 +73,23 @@ def size_of(axis: Axis) -> Dim:
     """The size of an axis. Raises Refusal if it is a product of sizes that are not all known."""
     if len(axis) == 1:
         return axis[0].size
-    if BATCH_FACTOR in axis:
-        raise Refusal("E0804", "the batch and another axis are one axis")
+    if axis[:1] == (BATCH_FACTOR,):
+        return size_of(axis[1:]) * BATCH
     sizes = [factor.size for factor in axis]
     if any(isinstance(size, OpenDim) for size in sizes):
         raise unsupported("an axis is a product of open sizes", "give the inputs known sizes")
     return math.prod(size for size in sizes if isinstance(size, int))
+
+
+def apart(layout: Layout) -> Layout:
+    """The layout with what is in the axis of the batch beside it as an axis of its own."""
+    (batch, *more), *rest = layout
+    return ((batch,), tuple(more), *rest) if more else layout
+
+
+def together(layout: Layout) -> Layout:
+    """The layout with its second axis in that of the batch."""
+    return ((*layout[0], *layout[1]), *layout[2:])
 
 
 def sizes_of(layout: Layout) -> tuple[Dim, ...]:
@@ -96,15 +107,18 @@ def permuted(layout: Layout, order: Sequence[int]) -> Layout:
 def reshaped(layout: Layout, target: Sequence[Dim], batch: int | None) -> Layout | None:
     """The layout after Reshape to a target, in which -1 stands for what is left.
 
-    `batch` is the declared number of samples, which a target may have instead of `BATCH`. None if
-    an axis of the result is no product of whole factors of axes.
+    `batch` is the declared number of samples, which a target may have instead of `BATCH`. Other
+    axes may go into that of the batch. None if an axis of the result is no product of whole factors
+    of axes.
     """
     factors = [factor for axis in layout for factor in axis]
     sizes: list[Dim] = list(target)
-    if factors[:1] == [BATCH_FACTOR] and sizes and sizes[0] in (1, batch):
-        sizes[0] = BATCH
     if sizes.count(-1) > 1:
         raise Refusal("E0801", "a shape has more than one -1")
+    samples = _samples(sizes[0], batch) if sizes else None
+    if factors[:1] == [BATCH_FACTOR] and samples is not None:
+        rest = reshaped((tuple(factors[1:]),), [samples, *sizes[1:]], None)
+        return None if rest is None else ((BATCH_FACTOR, *rest[0]), *rest[1:])
     if -1 not in sizes:
         axes, rest = _taken(factors, sizes)
         return None if axes is None or normal(rest) else axes
@@ -114,6 +128,16 @@ def reshaped(layout: Layout, target: Sequence[Dim], batch: int | None) -> Layout
         return None
     back, rest = _taken(rest, sizes[:place:-1], back=True)
     return None if back is None else (*front, normal(rest), *reversed(back))
+
+
+def _samples(size: Dim, batch: int | None) -> int | None:
+    """How many samples are one of the first axis of a target, if its size says so."""
+    if isinstance(size, int):
+        if batch and size > 0 and size % batch == 0:
+            return size // batch
+        return 1 if size == 1 else None
+    (_, count), *_ = size.terms
+    return count if count > 0 and size == BATCH * count else None
 
 
 def _taken(

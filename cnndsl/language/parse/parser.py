@@ -1,15 +1,15 @@
 """Source text to syntax tree.
 
-The grammar is `grammars/cnn.lark`. When a text does not parse, its top-level items are parsed one
-by one, and lines with an error are blanked, so that one run reports all errors.
+The grammar is `grammars/cnn.lark`. The top-level items of a text are parsed one by one, and kept
+for other texts with the same items. In an item that does not parse, lines with an error are
+blanked, so that one run reports all errors.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import cache
-from itertools import islice
+from contextlib import suppress
+from functools import cache, lru_cache
 from typing import Any
 
 from lark import Token, UnexpectedCharacters, UnexpectedToken
@@ -22,17 +22,9 @@ from cnndsl.language import tree as ast
 from cnndsl.language.parse.builder import TreeBuilder
 from cnndsl.language.parse.errors import SyntaxProblem, bad_character, bad_token, problem_at
 from cnndsl.language.parse.lines import TooDeepError
+from cnndsl.language.parse.pieces import COMMENT_OR_STRING, moved, pieces
 from cnndsl.language.parse.tables import load_parser
 
-_ITEM_START = re.compile(
-    r"^(?:(?P<keyword>import|defaults|block|network)\b"
-    r"|(?!(?:input|let|layer|output|auxiliary|return|if|else|for|repeat|not)\b)"
-    r"[A-Za-z_]\w*[ \t]+(?!(?:if|else|and|or|in|from)\b)[A-Za-z_])",
-    re.MULTILINE,
-)
-"""A line that starts with an item's keyword, or with two names in a row: a misspelt keyword."""
-
-_COMMENT_OR_STRING = re.compile(r'"[^"\n]*"|#[^\n]*')
 _NESTING = {"conditional", "binary", "unary", "call", "index", "list_", "parenthesised", "if_"}
 
 
@@ -52,17 +44,39 @@ def parse_with_errors(source: Source) -> tuple[ast.File, list[Diagnostic]]:
     whole = Span(source, 0, len(source.text))
     comments = tuple(
         Span(source, match.start(), match.end())
-        for match in _COMMENT_OR_STRING.finditer(source.text)
+        for match in COMMENT_OR_STRING.finditer(source.text)
         if match.group().startswith("#")
     )
     errors: list[Diagnostic] = []
-    items: list[Any] = []
-    try:
-        items = _parse_items(source, source.text)
-    except SyntaxProblem:
-        for text in islice(_items(source.text), 1 + limits.RECOVERY // len(source.text)):
-            items += _parse_resilient(source, text, errors)
+    items = _parse_text(source, errors)
     return ast.File(whole, source, tuple(items), comments), errors
+
+
+def _parse_text(source: Source, errors: list[Diagnostic]) -> list[Any]:
+    """The items of a text that could be parsed, each of which is parsed once for all texts."""
+    found = pieces(source.text)
+    parsed = [_parsed_piece(piece.text) for piece in found]
+    if None in parsed and not all(piece.apart for piece in found):
+        with suppress(SyntaxProblem):
+            return _parse_items(source, source.text)
+    items: list[Any] = []
+    most = 1 + limits.RECOVERY // max(len(source.text), 1)
+    for number, (piece, kept) in enumerate(zip(found, parsed, strict=True)):
+        if kept is not None:
+            items += moved(kept, source, piece.start)
+        elif number < most:
+            before = re.sub(r"[^\n]", " ", source.text[: piece.start])
+            items += _parse_resilient(source, before + piece.text, errors)
+    return items
+
+
+@lru_cache(maxsize=1024)
+def _parsed_piece(text: str) -> tuple[Any, ...] | None:
+    """The items of a text of their own, or None if there is an error in it."""
+    try:
+        return tuple(_parse_items(Source("<item>", text), text))
+    except SyntaxProblem:
+        return None
 
 
 def parse_expression(source: Source, start: int, end: int) -> Any:
@@ -118,28 +132,6 @@ def _check_depth(source: Source, tree: LarkTree[Token]) -> None:
             message = f"this is nested more than {limits.NESTING} deep"
             raise SyntaxProblem(Diagnostic("E0501", message, span), span.line)
         stack += [(child, depth) for child in node.children if isinstance(child, LarkTree)]
-
-
-def _items(text: str) -> Iterator[str]:
-    """The text cut at its top-level items, each with all before it blanked."""
-    starts = list(_item_starts(_COMMENT_OR_STRING.sub(lambda m: " " * len(m.group()), text)))
-    if not starts or text[: starts[0]].strip():
-        starts.insert(0, 0)
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
-        yield re.sub(r"[^\n]", " ", text[:start]) + text[start:end]
-
-
-def _item_starts(text: str) -> Iterator[int]:
-    """Where items start in a text without comments; outside braces their keyword may be wrong."""
-    depth = seen = 0
-    for match in _ITEM_START.finditer(text):
-        start = match.start()
-        depth += text.count("{", seen, start) - text.count("}", seen, start)
-        seen = start
-        if match["keyword"]:
-            depth = 0
-        if depth <= 0:
-            yield start
 
 
 def _parse_resilient(source: Source, text: str, errors: list[Diagnostic]) -> list[Any]:

@@ -8,15 +8,14 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnndsl.analysis.gridding import gridding
 from cnndsl.artefacts import is_artefact, is_onnx, load
 from cnndsl.diagnostics import CnnError, Diagnostic, Source
-from cnndsl.language.elaborate import elaborate, in_order, raise_errors
+from cnndsl.language.elaborate import elaborate, raise_errors
 from cnndsl.language.loader import choose_network, load_unit
 from cnndsl.language.locate import locate
 from cnndsl.language.sources import is_file, zoo
-from cnndsl.language.units import is_concrete
 from cnndsl.language.values import given_settings
+from cnndsl.lint.check import Check
 from cnndsl.network import Network
 
 if TYPE_CHECKING:
@@ -89,16 +88,10 @@ def check(spec: str | PathLike[str]) -> list[Diagnostic]:
         return list(parse(spec).warnings)
     source, name = _located(spec)
     unit = load_unit(source)
-    findings = unit.all_findings()
-    concrete = [item for item in unit.own_networks() if is_concrete(item)]
-    for item in concrete if name is None else [choose_network(unit, name)]:
-        known = {(found.code, found.span) for found in findings}
-        elaborated = elaborate(unit, item)
-        found = elaborated.findings or gridding(elaborated.graph)
-        findings += [new for new in found if (new.code, new.span) not in known]
-        if any(new.code == "E0503" for new in found):
-            break
-    return in_order(findings)
+    whole = Check(unit)
+    for _ in whole.steps(None if name is None else [choose_network(unit, name)]):
+        pass
+    return whole.findings()
 
 
 def compile(

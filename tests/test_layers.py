@@ -22,6 +22,7 @@ ORDER = """
     runtime
     weights
     analysis
+    lint
     memory
     drawing
     quantise
@@ -29,8 +30,10 @@ ORDER = """
     importers
     artefacts
     api
+    reference
     edit
     measure
+    editor
     cli __main__
 """
 """The rooms, each may know those above it in this list, and itself."""

@@ -25,6 +25,8 @@ AXES = (" in depth", " vertically", " horizontally")
 
 def gridding(graph: Graph) -> list[Diagnostic]:
     """A warning for each run that skips positions: W0206."""
+    if not any(_is_dilated(graph[name]) for name in graph.nx):
+        return []
     found: dict[tuple[Span | None, str], Diagnostic] = {}
     for run in _runs(graph):
         convs = [node.op for node in run if isinstance(node.op, Conv)]
@@ -101,8 +103,12 @@ def _runs(graph: Graph) -> Iterator[list[Node]]:
     for node in graph.nodes():
         run = before.get(node.name, [])
         is_end = bool(run) and run[-1] is node and node.name not in inner
-        if is_end and any(max(c.op.dilation) > 1 for c in run if isinstance(c.op, Conv)):
+        if is_end and any(map(_is_dilated, run)):
             yield run
+
+
+def _is_dilated(node: Node) -> bool:
+    return isinstance(node.op, Conv) and max(node.op.dilation) > 1
 
 
 def _is_pointwise(graph: Graph, node: Node) -> bool:

@@ -58,7 +58,7 @@ def command(name: str | None) -> int:
 
 def _explain_operator(operator: type[Operator]) -> None:
     """Signature, meaning, formula and source, the attributes, an example, names elsewhere."""
-    from cnndsl.cli.reference import Reference
+    from cnndsl.reference import Reference
 
     known = Reference(operator)
     click.echo(f"{known.signature}\n\n{known.text}")

@@ -123,8 +123,8 @@ def _progress(items: list[T]) -> Iterator[T]:
 
 
 def _ops() -> Rows:
-    from cnndsl.cli.reference import Reference
     from cnndsl.ir.operators import BY_NAME
+    from cnndsl.reference import Reference
 
     return [
         {

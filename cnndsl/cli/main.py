@@ -34,6 +34,7 @@ VERBS = (
     "draw",
     "edit",
     "fmt",
+    "lsp",
     "list",
     "explain",
     "weights",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cache
 from typing import Any, TypeAlias
 
 from cnndsl.ir.dims import Dim, OpenDim
@@ -40,14 +41,16 @@ def attribute(kind: Kind, default: Any = MISSING) -> Any:
     return field(default=default, metadata={"kind": kind})
 
 
-def attribute_kinds(operator: type) -> dict[str, Kind]:
+@cache
+def attribute_kinds(operator: type) -> Mapping[str, Kind]:
     """The attributes of an operator class in the order of its positional arguments."""
     return {f.name: f.metadata["kind"] for f in fields(operator)}
 
 
-def required_attributes(operator: type) -> list[str]:
+@cache
+def required_attributes(operator: type) -> tuple[str, ...]:
     """Names of the attributes without a default."""
-    return [f.name for f in fields(operator) if f.default is MISSING]
+    return tuple(f.name for f in fields(operator) if f.default is MISSING)
 
 
 def build(operator: type, values: Mapping[str, Any]) -> Any:

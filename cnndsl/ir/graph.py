@@ -208,7 +208,7 @@ class Graph:
         if name in self.nx:
             raise ValueError(f"node {name!r} exists already")
         types = [operand.type for operand in operands]
-        return self.put(Node.of(name, [(op, params or {})], types, spans=spans), operands)
+        return self._put(Node.of(name, [(op, params or {})], types, spans=spans), operands)
 
     def update(self, node: Node, *, spans: frozenset[Span] | None = None, **core: Any) -> Node:
         """Replace the spans of a node, or fields of its core; returns the new node."""
@@ -224,11 +224,16 @@ class Graph:
         Raises OperatorError if a part cannot take them.
         """
         bound = node.bound([operand.type for operand in operands])
-        self.nx.remove_edges_from(list(self.nx.in_edges([node.name], keys=True)))
-        self.nx.add_node(node.name, node=bound)
+        if node.name in self.nx:
+            self.nx.remove_edges_from(list(self.nx.in_edges([node.name], keys=True)))
+        return self._put(bound, operands)
+
+    def _put(self, node: Node, operands: Sequence[Node]) -> Node:
+        """Add a node that is bound to its operands and reads nothing yet."""
+        self.nx.add_node(node.name, node=node)
         for index, operand in enumerate(operands):
             self.nx.add_edge(operand.name, node.name, key=index)
-        return bound
+        return node
 
     def redefine(
         self,

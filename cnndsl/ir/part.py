@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Generic, TypeAlias, TypeVar
 
 from cnndsl.ir.attributes import nested_shape
@@ -50,8 +51,15 @@ class Part(Generic[Op]):
         params: Mapping[str, Expression] | None = None,
     ) -> Part[Operator]:
         """An operator bound to its operands. Raises OperatorError if it cannot take them."""
-        bound = op.bind(inputs)
-        return Part(bound, dict(params or {}), tuple(inputs), bound.output_type(inputs))
+        bound, output = _bound(op, tuple(inputs))
+        return Part(bound, dict(params or {}), tuple(inputs), output)
+
+
+@lru_cache(maxsize=4096)
+def _bound(op: Operator, inputs: tuple[TensorType, ...]) -> tuple[Operator, TensorType]:
+    """An operator bound to its operands, which most instances of a block share, and its result."""
+    bound = op.bind(inputs)
+    return bound, bound.output_type(inputs)
 
 
 class Chain(Generic[Op]):

@@ -13,6 +13,7 @@ from cnndsl.ir.operators.structure import Input
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.convolutional import Windows, declared_windows
+from cnndsl.language.instances import Called
 from cnndsl.language.interface import Opened
 from cnndsl.language.messages import Consequence, Fatal, Problem, meant
 from cnndsl.language.paths import Path
@@ -25,7 +26,7 @@ from cnndsl.language.signatures import (
 )
 from cnndsl.language.units import NetworkItem, Unit
 from cnndsl.language.values import Flow, Given, Poison, Settings
-from cnndsl.language.walk import Walk
+from cnndsl.language.walk import Passage, Walk
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Shapes of one sample by input name, in the place of declared ones."""
@@ -36,7 +37,8 @@ class Elaborated:
     """The graph of a network of a text, and all findings about both, in the order of the text.
 
     `declared` is the graph for the declared shapes, if fully connected layers slide over larger
-    ones: those of `windows`, each with what it is declared for.
+    ones: those of `windows`, each with what it is declared for. `passages` are the values that
+    went through each step, `calls` the instances of blocks by their paths.
     """
 
     graph: Graph
@@ -47,6 +49,8 @@ class Elaborated:
     shapes: Shapes
     windows: Windows = field(default_factory=dict)
     declared: Graph | None = None
+    passages: Mapping[Span, Sequence[Passage]] = field(default_factory=dict)
+    calls: Mapping[str, Called] = field(default_factory=dict)
 
     def sound(self) -> Elaborated:
         """The same, if there is no error among the findings. Raises CnnError with all of them."""
@@ -95,6 +99,8 @@ def elaborate(
         shapes,
         {name: windows[name] for name in sliding},
         declared.graph if declared and sliding else None,
+        walk.passages,
+        walk.instances.calls,
     )
 
 
@@ -187,9 +193,10 @@ def _finish(walk: Walk, end: Flow, definition: ast.Definition) -> None:
         message = f"network {definition.name.text} has no output"
         hint = "a network starts with: input image [3, 224, 224]"
         raise Problem("E0213", message, definition.name.span, hint=hint)
-    for node in graph.nodes():
-        used = graph.consumers(node) or graph.output_names(node)
-        if not used and node.spans:
+    made = {*graph.outputs.values(), *(head.node for head in graph.auxiliaries.values())}
+    unread = [graph[name] for name, readers in graph.nx.out_degree if not readers]
+    for node in unread:
+        if node.name not in made and node.spans:
             what = "input" if isinstance(node.op, Input) else "value"
             message = f"the {what} {node.name!r} is never used"
             span = min(node.spans, key=lambda s: s.start)

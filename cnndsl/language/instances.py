@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cnndsl.diagnostics import Note, Span
@@ -47,13 +47,25 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class Called:
+    """The place of a call, and the block that is called."""
+
+    span: Span
+    block: BlockValue
+
+
+@dataclass(frozen=True)
 class Instances:
-    """Makes instances in a graph; `run` follows the statements of a block."""
+    """Makes instances in a graph; `run` follows the statements of a block.
+
+    `calls` tells of each instance of a block, by its path, where it is called.
+    """
 
     graph: Graph
     writer: GraphWriter
     evaluator: Evaluator
     run: Callable[[ast.Body, Frame, Flow], Flow]
+    calls: dict[str, Called] = field(default_factory=dict)
 
     def frame(self, unit: Unit, item: NetworkItem, path: Path) -> Frame:
         """A fresh frame for an item of a file, with the file's defaults above it."""
@@ -140,6 +152,7 @@ class Instances:
             raise Fatal("E0501", f"blocks are nested more than {limits.NESTING} deep", span)
         path = frame.path.inner(instance.name(block.name, frame.path), instance.weights)
         self.graph.scopes[path.name] = block.name
+        self.calls[path.name] = Called(span, block)
         inner = replace(
             self.frame(block.unit, definition, path).reading(flow),
             trail=(*frame.trail, Note(f"block {block.name}", span)),

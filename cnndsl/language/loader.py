@@ -6,7 +6,7 @@ An import is looked up beside the importing file, then in the zoo (`networks/`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,9 +23,12 @@ _DEFINED = re.compile(r"^[A-Za-z_]\w*[ \t]+([A-Za-z_]\w*(?:[ \t]*,[ \t]*\w+)*)",
 """What stands behind the keyword of an item, which may be misspelt: one name or several."""
 
 
-def load_unit(source: Source) -> Unit:
-    """A source with everything it imports. Problems are in the units' `findings`."""
-    return _Loader().load(source, ())
+def load_unit(source: Source, read: Callable[[Path], Source] = read_source) -> Unit:
+    """A source with everything it imports. Problems are in the units' `findings`.
+
+    `read` gives the text of an imported file.
+    """
+    return _Loader(read).load(source, ())
 
 
 @lru_cache(maxsize=256)
@@ -47,7 +50,8 @@ def concrete_networks(files: Mapping[str, Path]) -> dict[str, tuple[Unit, Networ
 
 
 class _Loader:
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[Path], Source]) -> None:
+        self.read = read
         self.units: dict[Path, Unit] = {}
 
     def load(self, source: Source, importers: tuple[Path, ...]) -> Unit:
@@ -107,7 +111,7 @@ class _Loader:
 
     def _imported(self, unit: Unit, item: ast.Import, importers: tuple[Path, ...]) -> Unit | None:
         """The unit that an import names, or None with an error in the importing unit."""
-        path = self._find(unit, str(item.path.value))
+        path = imported_file(unit.source, str(item.path.value))
         if path is None:
             hint = did_you_mean(str(item.path.value), [p.name for p in zoo_folder().glob("*.cnn")])
             message = f"cannot find {item.path.value!r} beside this file or in the zoo"
@@ -122,7 +126,7 @@ class _Loader:
         try:
             if path not in self.units:
                 display = Path(unit.source.name).parent / str(item.path.value)
-                loaded = read_source(display if display.is_file() else path)
+                loaded = self.read(display if display.is_file() else path)
                 self.units[path] = self.load(loaded, chain)
         except CnnError as error:
             unit.findings += [
@@ -145,19 +149,20 @@ class _Loader:
             else:
                 unit.networks[name.text] = other.networks[name.text]
 
-    @staticmethod
-    def _find(unit: Unit, name: str) -> Path | None:
-        folders = [zoo_folder()]
-        if unit.source.name != "<text>":
-            folders.insert(0, Path(unit.source.name).parent)
-        for folder in folders:
-            try:
-                path = (folder / name).resolve()
-                if path.is_file():
-                    return path
-            except (OSError, ValueError, RuntimeError):  # a link to itself is a RuntimeError
-                continue
-        return None
+
+def imported_file(source: Source, name: str) -> Path | None:
+    """The file that a text means by a name, beside it or in the zoo; None if there is none."""
+    folders = [zoo_folder()]
+    if source.name != "<text>":
+        folders.insert(0, Path(source.name).parent)
+    for folder in folders:
+        try:
+            path = (folder / name).resolve()
+            if path.is_file():
+                return path
+        except (OSError, ValueError, RuntimeError):  # a link to itself is a RuntimeError
+            continue
+    return None
 
 
 def choose_network(unit: Unit, name: str | None) -> NetworkItem:

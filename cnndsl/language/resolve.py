@@ -6,10 +6,9 @@ that are passed as parameters) is found when a network is elaborated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
-from typing import Any
 
 from cnndsl.diagnostics import Diagnostic
 from cnndsl.language import tree as ast
@@ -238,7 +237,7 @@ class _Resolver:
                 for item in node.items:
                     self.listed(item, scope)
             case _:
-                for child in _children(node):
+                for child in ast.children(node):
                     self.expression(child, scope)
 
     def listed(self, item: ast.Listed, scope: Scope) -> None:
@@ -259,14 +258,5 @@ def _labels(tree: ast.Tree) -> set[str]:
         node = pending.pop()
         if isinstance(node, ast.Label) and len(node.parts) == 1 and isinstance(node.parts[0], str):
             found.add(node.parts[0])
-        pending += _children(node)
+        pending += ast.children(node)
     return found
-
-
-def _children(node: ast.Tree) -> Iterator[Any]:
-    """The nodes directly inside a node."""
-    for part in fields(node):
-        value = getattr(node, part.name)
-        for child in value if isinstance(value, tuple) else (value,):
-            if isinstance(child, ast.Tree):
-                yield child

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from cnndsl.diagnostics import Note, Span
 from cnndsl.ir.attributes import attribute_kinds, required_attributes
@@ -31,9 +32,12 @@ def signature_of(target: type[Operator] | BlockValue) -> Signature:
     """The signature of an operator or a block."""
     if isinstance(target, BlockValue):
         return definition_signature(target.definition)
-    return Signature(
-        target.name, tuple(attribute_kinds(target)), tuple(required_attributes(target))
-    )
+    return _operator_signature(target)
+
+
+@cache
+def _operator_signature(operator: type[Operator]) -> Signature:
+    return Signature(operator.name, tuple(attribute_kinds(operator)), required_attributes(operator))
 
 
 def definition_signature(definition: ast.Definition) -> Signature:

@@ -6,8 +6,8 @@ Nodes compare by content; their spans do not count, so a tree equals the tree of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
 
 from cnndsl.diagnostics import Source, Span
 
@@ -287,6 +287,15 @@ class Body(Tree):
     """Statements between braces or bars, in order."""
 
     statements: tuple[Statement, ...]
+
+
+def children(node: Tree) -> Iterator[Any]:
+    """The nodes directly inside a node."""
+    for part in fields(node):
+        value = getattr(node, part.name)
+        for child in value if isinstance(value, tuple) else (value,):
+            if isinstance(child, Tree):
+                yield child
 
 
 def parts(chain: Chain) -> Iterator[tuple[Step, ...]]:

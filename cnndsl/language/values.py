@@ -114,7 +114,9 @@ class Frame:
 
     def reading(self, flow: Flow) -> Frame:
         """The frame in which a value is at hand, and its sizes can be read."""
-        return replace(self, at=flow)
+        values, defaults = self.values, self.defaults
+        parts = (self.path, flow, self.trail, self.items, self.network)
+        return Frame(self.unit, values, defaults, *parts)
 
 
 def at_hand(flow: Flow, span: Span, purpose: str = "") -> Node:

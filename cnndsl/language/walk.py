@@ -7,7 +7,7 @@ one run reports every independent error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -37,6 +37,14 @@ from cnndsl.language.values import (
 from cnndsl.language.writer import GraphWriter
 
 
+@dataclass(frozen=True)
+class Passage:
+    """A value that comes to a step, if there is one, and what the step makes of it."""
+
+    before: Node | None
+    after: Node
+
+
 class Walk:
     """One elaboration: statements, and what chains are made of.
 
@@ -57,6 +65,7 @@ class Walk:
         self.shapes = dict(shapes)
         self.opened = opened
         self.outputs: dict[str, Span] = {}
+        self.passages: dict[Span, list[Passage]] = {}
         self.findings = Findings(known)
         self.writer = GraphWriter(self.graph, windows)
         self.evaluator = Evaluator(lambda chain, frame: self._value(chain, frame, frame.at))
@@ -201,10 +210,17 @@ class Walk:
                 if isinstance(flow, Poison) and not isinstance(frame.kept(step.element), Node):
                     return POISON
                 element = partial(self._element, step.element, name, inner, flow)
-                flow = self._attempt(element, frame, flow)
+                flow = self._passed(step, flow, self._attempt(element, frame, flow))
             if label and frame.network and not frame.path.name and isinstance(flow, Node):
                 self.graph.stages.append((label, flow.name))
         return flow
+
+    def _passed(self, step: ast.Step, before: Flow, after: Flow) -> Flow:
+        """What a step has made of a value, which is noted."""
+        if isinstance(after, Node):
+            passage = Passage(before if isinstance(before, Node) else None, after)
+            self.passages.setdefault(step.span, []).append(passage)
+        return after
 
     def _label(self, label: ast.Label | None, frame: Frame) -> str | None:
         """The text of a label; none if it is wrong."""
@@ -322,16 +338,18 @@ class Walk:
             self.evaluator.count(loop.span)
             frame.values.update(names)
             inner = frame.inner(path)
-            if label is not None and isinstance(call, ast.Call | ast.Name):
-                yield partial(self._named_round, call, str(number), inner)
+            if step and label is not None and isinstance(call, ast.Call | ast.Name):
+                yield partial(self._named_round, step, call, str(number), inner)
                 continue
             if label is not None:
                 part = self._part(str(number), "iteration", loop.span, inner)
                 inner = replace(inner, path=part)
             yield partial(self.run_body, loop.body, inner)
 
-    def _named_round(self, call: ast.Expression, name: str, frame: Frame, flow: Flow) -> Flow:
-        return self._use(call, name, frame.reading(flow), flow)
+    def _named_round(
+        self, step: ast.Step, call: ast.Expression, name: str, frame: Frame, flow: Flow
+    ) -> Flow:
+        return self._passed(step, flow, self._use(call, name, frame.reading(flow), flow))
 
 
 def _kept_names(statement: ast.Statement) -> tuple[ast.Name, ...]:

@@ -76,6 +76,10 @@ ENTRIES: dict[str, Entry] = {
         "`--dynamic height,width` leaves sizes of the inputs open. A fully connected layer behind\n"
         "a map and adaptive pooling need a known size, and so does a text that asks for it.",
     ),
+    "E0618": Entry(
+        "no language server",
+        "The language server speaks with editors through pygls: `pip install 'cnndsl[lsp]'`.",
+    ),
     "E0620": Entry(
         "unknown edit",
         "An edit is `PATTERN=KIND`; the kinds are `stack3x3`, `asymmetric`, `separable` and "

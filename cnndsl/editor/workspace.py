@@ -1,0 +1,84 @@
+"""The open texts of an editor, and the files around them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from cnndsl.diagnostics import CnnError, Source
+from cnndsl.editor.document import Document
+from cnndsl.language import limits
+from cnndsl.language.sources import read_source, zoo_folder
+
+
+class Workspace:
+    """Open documents by path; files that are not open are read from the disk.
+
+    `folders` are those that the editor has open.
+    """
+
+    def __init__(self, folders: tuple[Path, ...] = (), encoding: str = "utf-16") -> None:
+        self.folders = folders
+        self.encoding = encoding
+        self.documents: dict[Path, Document] = {}
+
+    def put(self, path: Path, text: str) -> list[Path]:
+        """Open a text, or give it another content; returns it and all that import it."""
+        self.documents[path] = self._document(path, text, self.documents.get(path))
+        return [path, *self._renewed(path)]
+
+    def close(self, path: Path) -> list[Path]:
+        """Forget a text: its file holds again what is on the disk. Returns all that import it."""
+        self.documents.pop(path, None)
+        return self._renewed(path)
+
+    def _renewed(self, path: Path) -> list[Path]:
+        """Load the documents anew that import a file."""
+        importing = [
+            other
+            for other, document in self.documents.items()
+            if other != path and path.resolve() in document.imported
+        ]
+        for other in importing:
+            known = self.documents[other]
+            self.documents[other] = self._document(other, known.text, known)
+        return importing
+
+    def read(self, path: Path) -> Source:
+        """The text of a file as the editor shows it. Raises CnnError if it cannot be read."""
+        found = self.documents.get(path.resolve()) or self.documents.get(path)
+        return Source(str(path), found.text) if found else read_source(path)
+
+    def document(self, path: Path) -> Document:
+        """An open document, or one of a file. Raises CnnError if that cannot be read."""
+        found = self.documents.get(path)
+        return found or self._document(path, read_source(path).text, None)
+
+    def around(self, path: Path, word: str) -> Iterator[Document]:
+        """Other documents beside a file, and in the open folders, that hold a word."""
+        files = dict.fromkeys(self._files(path))
+        for file in islice(files, limits.FILES_BESIDE):
+            try:
+                text = self.read(file).text
+            except CnnError:
+                continue
+            if file != path and re.search(rf"\b{re.escape(word)}\b", text):
+                yield self.document(file)
+
+    def may_change(self, path: Path) -> bool:
+        """Whether a file is the user's: not one of an installed zoo."""
+        zoo, path = zoo_folder().resolve(), path.resolve()
+        return not path.is_relative_to(zoo) or any(
+            zoo.is_relative_to(folder.resolve()) for folder in self.folders
+        )
+
+    def _files(self, path: Path) -> Iterator[Path]:
+        yield from self.documents
+        yield from sorted(path.parent.glob("*.cnn"))
+        for folder in self.folders:
+            yield from sorted(islice(folder.rglob("*.cnn"), limits.FILES_BESIDE))
+
+    def _document(self, path: Path, text: str, earlier: Document | None) -> Document:
+        return Document(str(path), text, read=self.read, encoding=self.encoding, earlier=earlier)

@@ -100,8 +100,8 @@ def _by_words(text: str) -> Iterator[Entry]:
         starts_line = word.start == 0 or text[word.start - 1] == "\n"
         if starts_line and word.text in ("block", "network") and name.kind == "name":
             heads.append((word, name))
-    ends = [word.start for word, _ in heads[1:]] + [len(text)]
-    for (word, name), end in zip(heads, ends, strict=True):
+    ends = [*(word.start for word, _ in heads[1:]), len(text)]
+    for (word, name), end in zip(heads, ends, strict=False):
         until = len(text[:end].rstrip())
         yield Entry(word.text, name.text, "", word.start, until, name.start, name.end)
 

@@ -47,7 +47,8 @@ class Server(LanguageServer):
         root = self.workspace.root_path
         names = found or ([root] if root else [])
         folders = tuple(Path(name) for name in names if name)
-        self.texts = Workspace(folders, str(self.workspace.position_encoding.value))
+        encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
+        self.texts = Workspace(folders, types.PositionEncodingKind(encoding).value)
 
     def path(self, uri: str) -> Path:
         """The file of an address; texts without a file have a name alone."""

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+PUBLISH = "textDocument/publishDiagnostics"
 COMMAND = (sys.executable, "-m", "cnndsl", "lsp")
 
 
@@ -75,11 +76,11 @@ class Client:
         """The next findings of a text that the server sends."""
         while True:
             for note in self.notes:
-                if note.get("method") == "textDocument/publishDiagnostics":
-                    if note["params"]["uri"] == self.uri(name):
-                        self.notes.remove(note)
-                        found: list[dict[str, Any]] = note["params"]["diagnostics"]
-                        return found
+                params = note.get("params", {})
+                if note.get("method") == PUBLISH and params["uri"] == self.uri(name):
+                    self.notes.remove(note)
+                    found: list[dict[str, Any]] = params["diagnostics"]
+                    return found
             self.notes.append(self._receive())
 
     def at(self, method: str, name: str, offset: int, **more: Any) -> Any:
@@ -93,9 +94,7 @@ class Client:
 
     def about(self, method: str, name: str, **more: Any) -> Any:
         """A request about a whole text."""
-        return self.request(
-            f"textDocument/{method}", textDocument={"uri": self.uri(name)}, **more
-        )
+        return self.request(f"textDocument/{method}", textDocument={"uri": self.uri(name)}, **more)
 
     def position(self, name: str, offset: int) -> dict[str, int]:
         before = self.texts[name][:offset]
@@ -118,7 +117,8 @@ class Client:
         """End the process as editors do; returns its exit code."""
         self.request("shutdown")
         self.notify("exit")
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.close()
         code = self.process.wait(60)
         self.process.stdout.close()

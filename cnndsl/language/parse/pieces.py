@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.diagnostics import Source, Span
@@ -72,11 +71,6 @@ def moved(tree: Any, source: Source, offset: int) -> Any:
         return tree
     copy = object.__new__(type(tree))
     values = copy.__dict__
-    for name in _fields(type(tree)):
+    for name in tree.__dataclass_fields__:
         values[name] = moved(getattr(tree, name), source, offset)
     return copy
-
-
-@cache
-def _fields(kind: type[ast.Tree]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))

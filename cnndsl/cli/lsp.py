@@ -21,7 +21,7 @@ def command(stdio: bool) -> int:
     if find_spec("pygls") is None:
         hint = "pip install 'cnndsl[lsp]'"
         raise CnnError.of("E0618", "the language server needs pygls", hint=hint)
-    from cnndsl.editor.server import server
+    from cnndsl.editor.server import run
 
-    server.start_io()
+    run()
     return 0

@@ -1,4 +1,4 @@
-"""Some dozens of random edits; `make test-lsp` makes a thousand, of all files of the zoo."""
+"""Some dozens of random edits; `make test-editor` makes a thousand, of all files of the zoo."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,8 @@ def main() -> None:
     session = Session(text)
     rows: dict[str, list[tuple[float, float]]] = {"findings": [], "completions": []}
     for changed, line in keystrokes(text, options.count):
-        rows["findings"].append(measured(session, lambda t=changed: session.change(t)))
-        rows["completions"].append(measured(session, lambda n=line: session.complete(n, 4)))
+        rows["findings"].append(measured(session, partial(session.change, changed)))
+        rows["completions"].append(measured(session, partial(session.complete, line, 4)))
     print(f"{Path(options.file).name}, {options.count} keystrokes, bar {BAR} ms")
     for name, times in rows.items():
         clock, computed = ([t[i] for t in times] for i in (0, 1))

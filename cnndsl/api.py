@@ -16,6 +16,8 @@ from cnndsl.language.locate import locate
 from cnndsl.language.sources import is_file, zoo
 from cnndsl.language.values import given_settings
 from cnndsl.lint.check import Check
+from cnndsl.lint.lints import lint
+from cnndsl.lint.selection import Selection
 from cnndsl.network import Network
 
 if TYPE_CHECKING:
@@ -79,16 +81,21 @@ def load_onnx(
     return Network(found.graph, weights=found.weights, path=str(path))
 
 
-def check(spec: str | PathLike[str]) -> list[Diagnostic]:
+def check(
+    spec: str | PathLike[str], *, select: Sequence[str] = ("W02",), ignore: Sequence[str] = ()
+) -> list[Diagnostic]:
     """All findings about a file, or about one network of it, in the order of the text.
 
-    Raises CnnError only if the file cannot be read.
+    `select` are the beginnings of the codes of warnings that are wanted, `ignore` of those that are
+    not; the longer one counts. Lints are W03. Raises CnnError only if the file cannot be read.
     """
+    selection = Selection(tuple(select), tuple(ignore))
     if is_onnx(spec):
-        return list(parse(spec).warnings)
+        network = parse(spec)
+        return selection.wanted([*network.warnings, *lint(network.graph, selection)])
     source, name = _located(spec)
     unit = load_unit(source)
-    whole = Check(unit)
+    whole = Check(unit, selection)
     for _ in whole.steps(None if name is None else [choose_network(unit, name)]):
         pass
     return whole.findings()

@@ -47,10 +47,15 @@ class Network:
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is probably a mistake in its text, and dilated convolutions that skip positions."""
-        from cnndsl.analysis.gridding import gridding
+        """What is probably a mistake in its text, and dilated convolutions that skip positions.
 
-        return (*(self.source.findings if self.source else ()), *gridding(self.graph))
+        What comments in the text ignore is not among them.
+        """
+        from cnndsl.analysis.gridding import gridding
+        from cnndsl.lint.selection import is_ignored
+
+        found = (*(self.source.findings if self.source else ()), *gridding(self.graph))
+        return tuple(warning for warning in found if not is_ignored(warning))
 
     @property
     def edited(self) -> bool:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import OUTPUT_FORMAT, log, network_text, output_format_option, show
+from cnndsl.cli.common import OUTPUT_FORMAT, Names, log, network_text, output_format_option, show
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.diagnostics import Diagnostic
+    from cnndsl.lint.selection import Selection
 
 
 @click.command(
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     cls=Verb,
     examples=(
         "check my_net.cnn networks/",
+        "check my_net.cnn --lint --ignore W0304",
         "check - --output-format json < my_net.cnn",
     ),
 )
@@ -31,9 +33,29 @@ if TYPE_CHECKING:
     metavar="NETWORK...",
     shell_complete=completion.networks,
 )
+@click.option("--lint", is_flag=True, help="Tell what is legal and often unwise, too: W03.")
+@click.option(
+    "--select",
+    type=Names(),
+    shell_complete=completion.warnings,
+    help="The warnings that are wanted, by the beginnings of their codes, such as W02,W0305.",
+)
+@click.option(
+    "--ignore",
+    type=Names(),
+    shell_complete=completion.warnings,
+    default=(),
+    help="The warnings that are not wanted; the longer beginning counts.",
+)
 @output_format_option
 @click.pass_context
-def command(ctx: click.Context, networks: Sequence[str]) -> int:
+def command(
+    ctx: click.Context,
+    networks: Sequence[str],
+    lint: bool,
+    select: tuple[str, ...] | None,
+    ignore: tuple[str, ...],
+) -> int:
     """Report all errors and warnings; folders stand for all their .cnn files, - for stdin.
 
     Exits with 1 if there is any finding, with 2 if a file cannot be read.
@@ -48,7 +70,8 @@ def command(ctx: click.Context, networks: Sequence[str]) -> int:
     ]
     if not specs:
         raise CnnError.of("E0601", f"no .cnn file in {', '.join(networks)}")
-    findings, unreadable = _check_all(specs)
+    selection = _selection(lint, select, ignore)
+    findings, unreadable = _check_all(specs, selection)
     if ctx.meta.get(OUTPUT_FORMAT) == "json" and not findings:
         click.echo("[]")
     show(findings, err=False)
@@ -60,7 +83,20 @@ def command(ctx: click.Context, networks: Sequence[str]) -> int:
     return 2 if unreadable else 1 if findings else 0
 
 
-def _check_all(specs: Sequence[str]) -> tuple[list[Diagnostic], bool]:
+def _selection(lint: bool, select: tuple[str, ...] | None, ignore: tuple[str, ...]) -> Selection:
+    """The warnings that are wanted. Raises UsageError for a code that no warning begins with."""
+    from cnndsl.diagnostics.codes import CATALOGUE
+    from cnndsl.lint.selection import LINTS, WARNINGS, Selection
+
+    wanted = (WARNINGS,) if select is None else tuple(code.upper() for code in select)
+    unwanted = tuple(code.upper() for code in ignore)
+    for code in (*wanted, *unwanted):
+        if not code.startswith("W") or not any(known.startswith(code) for known in CATALOGUE):
+            raise click.UsageError(f"no warning has a code that begins with {code!r}")
+    return Selection((*wanted, LINTS) if lint else wanted, unwanted)
+
+
+def _check_all(specs: Sequence[str], selection: Selection) -> tuple[list[Diagnostic], bool]:
     """All findings, each once, and whether there is a file that cannot be read."""
     from cnndsl.api import check
     from cnndsl.diagnostics import CnnError
@@ -69,7 +105,8 @@ def _check_all(specs: Sequence[str]) -> tuple[list[Diagnostic], bool]:
     unreadable = False
     for spec in specs:
         try:
-            found += check(network_text(spec))
+            text = network_text(spec)
+            found += check(text, select=selection.select, ignore=selection.ignore)
         except CnnError as error:
             found += error.diagnostics
             unreadable = unreadable or error.usage

@@ -57,6 +57,18 @@ def explained(ctx: Any, parameter: Any, incomplete: str) -> list[CompletionItem]
     ]
 
 
+def warnings(_: Any, __: Any, incomplete: str) -> list[CompletionItem]:
+    """Codes of warnings; of several, with a comma between them, the last."""
+    from cnndsl.diagnostics.codes import CATALOGUE
+
+    before, comma, last = incomplete.rpartition(",")
+    return [
+        CompletionItem(f"{before}{comma}{code}", help=entry.title)
+        for code, entry in sorted(CATALOGUE.items())
+        if code.startswith("W") and code.startswith(last.upper())
+    ]
+
+
 def settings(ctx: Any, _: Any, incomplete: str) -> list[CompletionItem]:
     """The parameters of the network that the command line names."""
     from cnndsl.language.signatures import definition_signature

@@ -1,7 +1,8 @@
 """The catalogue: what each code means, for `cnndsl explain CODE`.
 
 E01 syntax, E02 names and elaboration, E03 operators and shapes, E04 weights, E05 limits,
-E06 files and calls, E07 backends, E08 models of other formats, W02 warnings.
+E06 files and calls, E07 backends, E08 models of other formats, W02 warnings,
+W03 lints.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from cnndsl.diagnostics.codes import (
     files,
     importing,
     limits,
+    lints,
     measuring,
     names,
     operators,
@@ -33,4 +35,5 @@ CATALOGUE: dict[str, Entry] = {
     **measuring.ENTRIES,
     **importing.ENTRIES,
     **warnings.ENTRIES,
+    **lints.ENTRIES,
 }

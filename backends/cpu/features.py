@@ -7,18 +7,21 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
+from cnndsl.backends.cpu.cpus import Triple, host_architecture
+
 CPU_INFO = Path("/proc/cpuinfo")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _MODEL = re.compile("vendor_id|cpu family|model|stepping|flags|CPU |Features")
 
 LLVM_NAMES = {
-    "asimd": "neon", "bmi1": "bmi", "bmi2": "bmi2", "abm": "lzcnt", "avx": "avx", "avx2": "avx2",
-    "f16c": "f16c", "fma": "fma", "movbe": "movbe", "popcnt": "popcnt", "avx512f": "avx512f",
-    "avx512bw": "avx512bw", "avx512cd": "avx512cd", "avx512dq": "avx512dq",
-    "avx512vl": "avx512vl", "avx512_vnni": "avx512vnni", "avx512_vbmi2": "avx512vbmi2",
-    "avx512vbmi": "avx512vbmi", "avx512ifma": "avx512ifma", "avx512_bf16": "avx512bf16",
-    "avx512_bitalg": "avx512bitalg", "avx512_vpopcntdq": "avx512vpopcntdq", "gfni": "gfni",
-    "vaes": "vaes", "vpclmulqdq": "vpclmulqdq", "avx_vnni": "avxvnni", "sve": "sve",
+    "asimd": "neon", "neon": "neon", "sse4_1": "sse4.1", "bmi1": "bmi", "bmi2": "bmi2",
+    "abm": "lzcnt", "avx": "avx", "avx2": "avx2", "f16c": "f16c", "fma": "fma", "movbe": "movbe",
+    "popcnt": "popcnt", "avx512f": "avx512f", "avx512bw": "avx512bw", "avx512cd": "avx512cd",
+    "avx512dq": "avx512dq", "avx512vl": "avx512vl", "avx512_vnni": "avx512vnni",
+    "avx512_vbmi2": "avx512vbmi2", "avx512vbmi": "avx512vbmi", "avx512ifma": "avx512ifma",
+    "avx512_bf16": "avx512bf16", "avx512_bitalg": "avx512bitalg",
+    "avx512_vpopcntdq": "avx512vpopcntdq", "gfni": "gfni", "vaes": "vaes",
+    "vpclmulqdq": "vpclmulqdq", "avx_vnni": "avxvnni", "sve": "sve",
 }  # fmt: skip
 """Features that generated code can use: Linux's name and LLVM's."""
 
@@ -64,3 +67,9 @@ def missing_features(needed: Collection[str]) -> list[str]:
     """Those of some features that this CPU lacks, as far as it is known."""
     known = host_features()
     return [] if known is None else sorted(set(needed) - known)
+
+
+def runs_here(triple: str) -> bool:
+    """Whether this machine is of the kind that a triple names."""
+    target = Triple.of(triple)
+    return target.architecture == host_architecture() and not target.is_apple

@@ -10,6 +10,14 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
+from cnndsl.backends.cpu.cpus import (
+    ARCHITECTURES,
+    CACHES,
+    CPUS,
+    DEFAULT,
+    Triple,
+    host_architecture,
+)
 from cnndsl.backends.cpu.features import LLVM_NAMES, host_caches, host_model
 from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.cpu.runtime.library import available_cores
@@ -23,13 +31,17 @@ from cnndsl.runtime.module import require_float32
 LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
     "avx512": (("avx512f", "avx512vl", "avx512bw", "avx512dq"), 16, 32),
     "avx2": (("avx2", "fma"), 8, 16),
+    "sse": (("sse4.1",), 4, 16),
     "neon": (("neon",), 4, 32),
+    "neon32": (("neon",), 4, 16),
+    "rvv": (("v",), 4, 32),
+    "simd128": (("simd128",), 4, 16),
+    "rv": ((), 1, 32),
     "scalar": ((), 1, 16),
 }
-"""Vector extensions, the widest first: the features that they need, floats in a vector, vector
-registers."""
-CACHES = (32 * 1024, 512 * 1024)
-"""Bytes of a core's first-level and second-level cache, where they are not known."""
+"""Vector extensions: the features that they need, floats in a vector, vector registers."""
+OTHER_CORES = 4
+"""Cores that share the work on a machine that is not this one, unless a number is given."""
 SCHEDULED_AS = "sapphirerapids"
 """The CPU by whose latencies LLVM orders AVX-512 code, but for AMD's CPUs.
 
@@ -44,7 +56,8 @@ class Machine:
 
     `features` are those of LLVM that the code may use and a CPU can lack. `triple` is LLVM's
     target triple, empty for this machine. `winograd` says whether kernels may use that algorithm.
-    `caches` are the bytes of a core's first-level and second-level data cache.
+    `caches` are the bytes of a core's first-level and second-level data cache, `issue` the
+    multiply-adds of vectors that it begins in a cycle.
     """
 
     cpu: str
@@ -54,6 +67,7 @@ class Machine:
     triple: str = ""
     winograd: bool = True
     caches: tuple[int, int] = CACHES
+    issue: float = DEFAULT.issue
 
     @property
     def lanes(self) -> int:
@@ -85,7 +99,7 @@ class Machine:
 
         settings: dict[str, Any] = {"kind": "llvm", "mcpu": self.cpu, "num-cores": self.cores}
         if self.triple:
-            settings["mtriple"] = self.triple
+            settings |= _triple_settings(Triple.of(self.triple))
         if self.extension == "avx512" and not self.is_amd:
             lacking = _llvm_features(SCHEDULED_AS) - _llvm_features(self.cpu)
             settings |= {"mcpu": SCHEDULED_AS, "mattr": [f"-{name}" for name in sorted(lacking)]}
@@ -93,35 +107,57 @@ class Machine:
         return target.with_host(target)
 
 
-def find_machine(cpu: str = "native") -> Machine:
+def find_machine(cpu: str = "native", triple: str = "") -> Machine:
     """The machine of an LLVM CPU name; `native` is this one.
 
-    LLVM's answer is kept in the cache. Raises CnnError (E0720) for a name that LLVM does not know.
+    With a triple of another architecture, `native` stands for the CPUs of that architecture.
+    LLVM's answer is kept in the cache. Raises CnnError: E0720 for a name that LLVM does not know,
+    E0726 for an unknown triple.
     """
+    target = Triple.of(triple) if triple else None
+    is_host = target is None or (
+        target.architecture == host_architecture() and not target.is_apple and cpu == "native"
+    )
+    if target and cpu == "native" and not is_host:
+        cpu = target.facts.portable
     store = Store("machines")
-    key = repr((cpu, platform.machine(), host_model(), version("apache-tvm"), LLVM_NAMES, LEVELS))
+    where = target.text if target else platform.machine()
+    key = repr((cpu, where, host_model(), version("apache-tvm"), LLVM_NAMES, LEVELS))
     known = store.get(key) if host_model() else None
     if known is not None:
         name, extension, features = json.loads(known)
     else:
-        name, extension, features = _ask_llvm(cpu)
+        name, extension, features = _ask_llvm(cpu, target)
         store.put(key, json.dumps([name, extension, features]).encode())
-    sizes = host_caches() if cpu == "native" else None
-    caches = (sizes[0], sizes[1]) if sizes and len(sizes) > 1 else CACHES
-    return Machine(name, extension, tuple(features), available_cores(), caches=caches)
+    found = CPUS.get(name, DEFAULT)
+    sizes = host_caches() if is_host and cpu == "native" else None
+    caches = (sizes[0], sizes[1]) if sizes and len(sizes) > 1 else found.caches
+    cores = OTHER_CORES if target and not is_host else available_cores()
+    if target and target.is_wasm:
+        cores = 1
+    return Machine(
+        name,
+        extension,
+        tuple(features),
+        cores,
+        target.text if target else "",
+        caches=caches,
+        issue=found.issue,
+    )
 
 
 def machine_for(graph: Graph, options: CpuOptions, machine: Machine | None = None) -> Machine:
     """The machine of some options, or the given one, if code for the graph can be made.
 
     Its cores are as many as the threads that are asked for. Raises CnnError: E0611 if a size is
-    open, E0710 for other numbers than float32, E0720 for an unknown CPU, E0721 without TVM.
+    open, E0710 for other numbers than float32, E0720 for an unknown CPU, E0721 without TVM, E0726
+    for an unknown triple.
     """
     require_tvm()
     require_known_sizes(graph)
     require_float32(graph)
     if machine is None:
-        found = find_machine(options.mcpu)
+        found = find_machine(options.mcpu, options.triple)
         machine = replace(found, cores=options.threads or found.cores)
     return replace(machine, winograd=options.winograd)
 
@@ -133,19 +169,34 @@ def require_tvm() -> None:
         raise CnnError.of("E0721", "TVM, which makes native code, is not installed", hint=hint)
 
 
-def _ask_llvm(cpu: str) -> tuple[str, str, list[str]]:
+def _ask_llvm(cpu: str, target: Triple | None) -> tuple[str, str, list[str]]:
     """The name of a CPU, its vector extension and its features."""
     from tvm.target import codegen
 
     name = codegen.llvm_get_system_cpu() if cpu == "native" else cpu
-    triple = codegen.llvm_get_system_triple()
+    triple = target.llvm if target else codegen.llvm_get_system_triple()
     if not codegen.llvm_is_valid_cpu(name, triple) or _is_too_small(name, triple):
-        raise CnnError.of(
-            "E0720", f"unknown CPU {cpu!r}", hint="for example: native, x86-64-v3, x86-64-v4"
-        )
-    found = _llvm_features(name)
-    extension = next(key for key, (needed, _, _) in LEVELS.items() if found.issuperset(needed))
+        examples = "native, x86-64-v3, x86-64-v4"
+        if target and target.architecture in ("aarch64", "arm", "riscv64"):
+            names = "cortex", "neoverse", "apple"
+            words = names if target.architecture == "aarch64" else names[:1]
+            words = ("sifive", "spacemit") if target.architecture == "riscv64" else words
+            examples = ", ".join(n for n in CPUS if n.startswith(words))
+        raise CnnError.of("E0720", f"unknown CPU {cpu!r}", hint=f"for example: {examples}")
+    settings = _triple_settings(target) if target else {}
+    found = _llvm_features(name, **settings)
+    own = ARCHITECTURES[target.architecture if target else host_architecture()].extensions
+    extension = next(key for key in own if found.issuperset(LEVELS[key][0]))
     return name, extension, sorted(found & set(LLVM_NAMES.values()))
+
+
+def _triple_settings(target: Triple) -> dict[str, Any]:
+    """What TVM is told of a triple."""
+    facts = target.facts
+    settings: dict[str, Any] = {"mtriple": target.llvm, **dict(facts.settings)}
+    if facts.features:
+        settings["mattr"] = tuple(f"+{name}" for name in facts.features)
+    return settings
 
 
 def _is_too_small(cpu: str, triple: str) -> bool:
@@ -155,7 +206,7 @@ def _is_too_small(cpu: str, triple: str) -> bool:
 
 
 @cache
-def _llvm_features(cpu: str, **settings: str) -> frozenset[str]:
+def _llvm_features(cpu: str, **settings: Any) -> frozenset[str]:
     """What LLVM takes a CPU of that name for."""
     from tvm.target import Target, codegen
 

@@ -120,7 +120,9 @@ def test_plain_loops_are_told():
 
 def test_machines_are_remembered(monkeypatch: pytest.MonkeyPatch):
     asked = find_machine("x86-64-v3")
-    monkeypatch.setattr("cnndsl.backends.cpu.machine._ask_llvm", lambda cpu: ("none", "avx2", []))
+    monkeypatch.setattr(
+        "cnndsl.backends.cpu.machine._ask_llvm", lambda cpu, target: ("none", "avx2", [])
+    )
     assert (find_machine("x86-64-v3") == asked) is bool(host_model())
     monkeypatch.setattr("cnndsl.backends.cpu.machine.host_model", lambda: "another CPU")
     assert find_machine("x86-64-v3").cpu == "none"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnndsl import __version__, ir
+from cnndsl.backends.cpu.codegen.compilers import compiler_for
 from cnndsl.backends.cpu.codegen.toolchain import c_object, link, object_code
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.cpu.runtime.library import available_cores
@@ -30,18 +30,19 @@ ROOM = 1 << 23
 class Unit:
     """Functions to be compiled together: in TensorIR, or a text in C.
 
-    What `write` returns follows from `key` and name alone.
+    What `write` returns follows from `key` and name alone; kernels are in TensorIR.
     """
 
     symbol: str
     key: str
     write: Callable[[], Sequence[Any] | str]
+    is_kernel: bool = True
 
 
 def make_library(
     units: Sequence[Unit], machine: Machine, progress: Progress = silent
-) -> tuple[bytes, int]:
-    """The shared library of some units, and how many of them came from the cache.
+) -> tuple[bytes, dict[str, bytes], int]:
+    """The shared library of some units, their object files by symbol, and how many were cached.
 
     Raises CnnError: E0721 without TVM or a C compiler, E0602 without room for temporary files.
     """
@@ -50,8 +51,9 @@ def make_library(
             library = Path(folder) / "library.so"
             library.write_bytes(bytes(ROOM))
             objects, hits = make_objects(units, machine, Path(folder), progress)
-            link(objects, library)
-            return library.read_bytes(), hits
+            link(objects, library, machine)
+            code = {path.stem: path.read_bytes() for path in objects}
+            return library.read_bytes(), code, hits
     except OSError as error:
         raise CnnError.of(
             "E0602",
@@ -95,7 +97,7 @@ def make_objects(
 def _compile(unit: Unit, machine: Machine, path: Path, store: Store) -> None:
     written = unit.write()
     if isinstance(written, str):
-        c_object(written, path)
+        c_object(written, path, machine)
     else:
         object_code(written, machine, path)
     store.put(_key(unit, machine), path.read_bytes())
@@ -103,15 +105,13 @@ def _compile(unit: Unit, machine: Machine, path: Path, store: Store) -> None:
 
 def _key(unit: Unit, machine: Machine) -> str:
     """All that the object code of a unit follows from."""
-    return repr((unit.symbol, unit.key, machine, *compiler()))
+    cc = () if unit.is_kernel else compiler_for(machine.triple).key
+    return repr((unit.symbol, unit.key, machine, *compiler(), *cc))
 
 
 @cache
 def compiler() -> tuple[str, ...]:
-    """Versions of all that makes object code, down to the sources of backend and operators.
-
-    The C compiler is known by its file.
-    """
+    """Versions of what makes object code, down to the sources of backend and operators."""
     sources = hashlib.sha256()
     own = Path(__file__).parents[1]
     for folder in (own.parent / "native", own, Path(ir.__path__[0])):
@@ -120,6 +120,4 @@ def compiler() -> tuple[str, ...]:
                 continue
             content = path.read_bytes()
             sources.update(f"{path.relative_to(folder)}:{len(content)}:".encode() + content)
-    cc = Path(shutil.which("cc") or "cc").resolve()
-    known = (str(cc), str(cc.stat().st_mtime_ns)) if cc.exists() else ()
-    return (__version__, version("apache-tvm"), sources.hexdigest(), *known)
+    return (__version__, version("apache-tvm"), sources.hexdigest())

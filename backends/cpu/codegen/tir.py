@@ -70,9 +70,13 @@ class Team:
 
 
 class Code:
-    """Collects the statements of a function for each core of a team."""
+    """Collects the statements of a function for each core of a team.
 
-    def __init__(self, team: Team | None = None) -> None:
+    `prefix` begins the names of functions that it calls.
+    """
+
+    def __init__(self, team: Team | None = None, prefix: str = "") -> None:
+        self._prefix = prefix
         self._team = team or Team.of_parameters()
         self._statements: list[Any] = []
         self._meetings: list[Any] = []
@@ -185,7 +189,7 @@ class Code:
 
     def call(self, symbol: str, arguments: Sequence[Expr]) -> None:
         """Let the team call another function."""
-        call = tirx.call_extern("int32", symbol, *arguments, *self._team.arguments)
+        call = tirx.call_extern("int32", self._prefix + symbol, *arguments, *self._team.arguments)
         self._statements.append(tirx.Evaluate(call))
 
     @contextmanager

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnndsl.backends.cpu.codegen.compilers import compiler_for
+from cnndsl.backends.cpu.cpus import Triple
 from cnndsl.backends.cpu.machine import Machine
-from cnndsl.diagnostics import CnnError
 
 RUNTIME = Path(__file__).parents[1] / "runtime" / "runtime.c"
+_CONVERSIONS = re.compile(r"^define [^\n]*@__(?:extendhfsf2|truncsfhf2).*?^}\n", re.M | re.S)
 C_FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden")
 
 
 def object_code(functions: Sequence[Any], machine: Machine, path: Path) -> None:
-    """Compile functions into an object file."""
-    compiled(functions, machine).write_to_file(str(path), "o")
+    """Compile functions into an object file, which has nothing else in it."""
+    from tvm.runtime import load_module
+
+    text = path.with_suffix(".ll")
+    text.write_text(_bare(str(compiled(functions, machine).inspect_source("ll"))))
+    load_module(str(text)).write_to_file(str(path), "o")
+    text.unlink()
+
+
+def _bare(text: str) -> str:
+    """LLVM's text of functions without what TVM adds to each file.
+
+    That is what tells debuggers of positions, and conversions of half precision if none is used.
+    It is most of an object file, and the names of the conversions begin with no prefix.
+    """
+    bare = re.sub(r"^!llvm\.dbg\.cu.*\n", "", re.sub(r",? !dbg !\d+", "", text), flags=re.M)
+    bare = re.sub(r"^\s*#dbg_.*\n", "", bare, flags=re.M)
+    own = _CONVERSIONS.sub("", bare)
+    bare = bare if re.search(r"^[^d].*\bhalf\b", own, re.M) else own
+    return bare.replace("define dllexport ", "define hidden ")
 
 
 def assembly(functions: Sequence[Any], machine: Machine) -> str:
@@ -50,28 +68,16 @@ def compiled(functions: Sequence[Any], machine: Machine) -> Any:
         return tvm.get_global_func("target.build.llvm")(lowered, target)
 
 
-def c_object(text: str, path: Path) -> None:
+def c_object(text: str, path: Path, machine: Machine, flags: Sequence[str] = ()) -> None:
     """Compile a text in C into an object file. Raises CnnError (E0721) without a C compiler."""
-    _call_compiler([*C_FLAGS, f"-I{RUNTIME.parent}", "-c", "-x", "c", "-o", str(path), "-"], text)
+    compiler = compiler_for(machine.triple)
+    include = f"-I{RUNTIME.parent}"
+    compiler([*C_FLAGS, *flags, include, "-c", "-x", "c", "-o", str(path), "-"], text)
 
 
-def link(objects: Sequence[Path], library: Path) -> None:
+def link(objects: Sequence[Path], library: Path, machine: Machine) -> None:
     """Link object files into a shared library. Raises CnnError (E0721) without a C compiler."""
-    settings = ["-shared", "-pthread", "-Wl,-Bsymbolic,-z,defs"]
-    _call_compiler([*settings, "-o", str(library), *map(str, objects), "-lm"])
-
-
-def _call_compiler(arguments: Sequence[str], text: str = "") -> None:
-    command, place = ["cc", *arguments], {**os.environ, "TMPDIR": tempfile.gettempdir()}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, input=text, env=place
-        )
-    except OSError:
-        raise CnnError.of(
-            "E0721", "no C compiler to link the module with", hint="install gcc or clang as `cc`"
-        ) from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        reason = next((line for line in lines if "error" in line), lines[-1])
-        raise CnnError.of("E0721", f"the C compiler failed: {reason}")
+    settings = ["-shared", "-pthread"]
+    if not (machine.triple and Triple.of(machine.triple).is_apple):
+        settings.append("-Wl,-Bsymbolic,-z,defs")
+    compiler_for(machine.triple)([*settings, "-o", str(library), *map(str, objects), "-lm"])

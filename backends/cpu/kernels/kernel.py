@@ -109,9 +109,9 @@ class Kernel:
 class Body:
     """The code of a kernel while it is written, and the buffers that it may use."""
 
-    def __init__(self, call: Call[Any], kernel: Kernel):
+    def __init__(self, call: Call[Any], kernel: Kernel, prefix: str = ""):
         self.call = call
-        self.code = Code()
+        self.code = Code(prefix=prefix)
         self.output = Tensor(floats("y", call.output.size), call.output)
         self.inputs = [
             Tensor(floats(f"x{index}", layout.size), layout)

@@ -8,6 +8,7 @@ from functools import cache
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, div
 from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.cpus import DEFAULT
 from cnndsl.backends.cpu.machine import Machine
 
 LOAD = 0.1
@@ -19,7 +20,7 @@ UNEVEN = 0.2
 LATENCY = 4
 """Cycles from the start of a multiply-add to its result."""
 PER_CYCLE = 2
-"""Multiply-adds, and loads, that start in one cycle."""
+"""Loads that start in one cycle."""
 WIDEST = 8
 """Output blocks of a tile at most."""
 
@@ -35,15 +36,16 @@ class Tile:
     blocks: int
     columns: int
 
-    def cycles(self, columns: int, weight: float = LOAD) -> float:
+    def cycles(self, columns: int, weight: float = LOAD, issue: float = DEFAULT.issue) -> float:
         """Cycles for one input number with so many of the columns in use.
 
-        `weight` are those that the load of a vector of weights takes.
+        `weight` are those that the load of a vector of weights takes, `issue` the multiply-adds
+        that start in one.
         """
         multiplies = self.blocks * columns
         loads = self.blocks + columns
         extra = LOAD * columns + weight * self.blocks
-        return max(multiplies / PER_CYCLE, loads / PER_CYCLE, LATENCY) + extra
+        return max(multiplies / issue, loads / PER_CYCLE, LATENCY) + extra
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ def ranked_tiles(
 
     def row(tile: Tile) -> float:
         pieces = Pieces.of(columns, tile.columns)
-        narrow = (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1, weight)
-        return pieces.wide * tile.cycles(pieces.width, weight) + narrow
+        narrow = (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1, weight, machine.issue)
+        return pieces.wide * tile.cycles(pieces.width, weight, machine.issue) + narrow
 
     def cost(tile: Tile) -> float:
         whole, rest = divmod(blocks, tile.blocks)

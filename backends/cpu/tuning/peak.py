@@ -94,7 +94,7 @@ def library_of(function: Any, machine: Machine, threads: int, arrays: list[Array
     regions = tuple((f"array{index}", len(array)) for index, array in enumerate(arrays))
     table = CallTable(regions, ((KERNEL, tuple(Slot(name, 0) for name, _ in regions)),))
     key = repr((str(function), regions))
-    content, _ = make_library([Unit(KERNEL, key, lambda: [function]), *glue(table)], machine)
+    content, *_ = make_library([Unit(KERNEL, key, lambda: [function]), *glue(table)], machine)
     return Library(content, threads)
 
 

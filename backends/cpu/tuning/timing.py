@@ -136,7 +136,7 @@ def _table(copies: Sequence[Step], steps: Sequence[Step]) -> CallTable:
 
 
 def _library(steps: Sequence[Step], table: CallTable, machine: Machine, threads: int) -> Library:
-    content, _ = make_library([*kernels(steps), *glue(table)], machine)
+    content, *_ = make_library([*kernels(steps), *glue(table)], machine)
     return Library(content, threads)
 
 

@@ -61,6 +61,12 @@ ENTRIES: dict[str, Entry] = {
         "The system's loader refused the code of a module: it is for another kind of machine, or\n"
         "the folder of temporary files, which TMPDIR names, is full or lets no file be executed.",
     ),
+    "E0726": Entry(
+        "no code for this kind of machine",
+        "A target triple is an architecture, a system and a C library: `aarch64-linux-gnu`,\n"
+        "`arm-linux-gnueabihf`, `riscv64-linux-gnu`, `x86_64-linux-gnu`, `arm64-apple-macos` or\n"
+        "`wasm32`.",
+    ),
     "E0740": Entry(
         "unknown GPU or precision",
         "The GPU to compile for is an architecture by nvcc's name, such as `sm_90`; the precision\n"

@@ -11,7 +11,7 @@ from cnndsl.backends.cpu.kernels.direct.division import Work, ranked_divisions
 from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.kernel import Call
-from cnndsl.backends.cpu.kernels.tiles import PER_CYCLE, Pieces, Tile, evenly
+from cnndsl.backends.cpu.kernels.tiles import Pieces, Tile, evenly
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.packing import FLOAT
 from cnndsl.ir.operators import Add
@@ -166,7 +166,7 @@ def _row_cycles(call: Call[Any], window: Window, grid: Grid) -> float:
     y = call.output
     positions = y.batch if grid.kind == "batched" else math.prod(y.spatial)
     inputs = math.prod(window.weight.shape[1:])
-    return positions * inputs * y.blocks / (grid.rows * PER_CYCLE)
+    return positions * inputs * y.blocks / (grid.rows * call.machine.issue)
 
 
 def _can_pause(call: Call[Any]) -> bool:

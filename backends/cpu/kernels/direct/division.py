@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnndsl.backends.cpu.kernels.tiles import PER_CYCLE
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.packing import FLOAT
 
@@ -98,7 +97,7 @@ def prefers_bands(weight: tuple[int, ...], positions: int, machine: Machine) -> 
         rows=cores,
         samples=1,
         chunks=cores,
-        cycles=multiplies / PER_CYCLE / cores,
+        cycles=multiplies / machine.issue / cores,
         read=operand,
         written=FLOAT * positions * filters,
         weights=FLOAT * filters * channels,

@@ -66,7 +66,7 @@ def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
     taps = math.prod(shape.kernel)
     products = shape.samples * math.prod(shape.spatial) * taps * shape.pairs
     weights = taps * shape.pairs * FLOAT
-    direct = products / (2 * machine.lanes) / machine.cores
+    direct = products / (machine.issue * machine.lanes) / machine.cores
     direct += weights / bytes_per_cycle(weights, machine) / machine.cores + MEETING
     return best if cycles(shape, best, machine) < direct else None
 
@@ -114,7 +114,7 @@ def _cycles(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machin
     kept = FLOAT * (inputs + outputs) * (1 if machine.is_amd else PASSING)
     moved = 8 / bytes_per_cycle(kept, machine)
     start, end = inputs * (each / lanes + moved), outputs * (each / lanes + moved)
-    multiply = points * shape.pairs * chunks.tiles / (2 * lanes)
+    multiply = points * shape.pairs * chunks.tiles / (machine.issue * lanes)
     read = FLOAT * points * shape.pairs
     if chunks.mode == PANELS:
         across = tile[1] + shape.kernel[1] - 1

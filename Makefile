@@ -25,7 +25,7 @@ test-nvcc: $(VENV)/.dev ## tests that call nvcc, ptxas and nvdisasm of the CUDA 
 	$(BIN)/python -m pytest -n 2 tests/extra/nvcc
 
 test-extras: $(VENV)/.dev $(VENV)/.keras ## tests of files of Keras, and slow ones over the whole zoo
-	$(BIN)/python -m pytest -n 2 tests/extra/weights
+	$(BIN)/python -m pytest -n 2 tests/extra/weights tests/extra/lint
 
 test-install: $(VENV)/.dev ## the wheel in environments of its own, which needs a package index
 	$(BIN)/python -m pytest tests/extra/install

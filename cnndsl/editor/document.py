@@ -18,6 +18,7 @@ from cnndsl.language.sources import read_source
 from cnndsl.language.units import Unit
 from cnndsl.language.walk import Passage
 from cnndsl.lint.check import Check
+from cnndsl.lint.selection import Selection
 
 Read = Callable[[Path], Source]
 
@@ -25,8 +26,8 @@ Read = Callable[[Path], Source]
 class Document:
     """One text under the path of its file.
 
-    `read` gives the texts of imported files. `earlier` is the same document before its last
-    change; what cannot be parsed now is looked up there.
+    `read` gives the texts of imported files, `selection` the wanted warnings. `earlier` is the same
+    document before its last change; what cannot be parsed now is looked up there.
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class Document:
         *,
         read: Read = read_source,
         encoding: str = "utf-16",
+        selection: Selection | None = None,
         earlier: Document | None = None,
     ) -> None:
         self.given = Source(name, text)
         self.read = read
+        self.selection = selection
         self.lines = Lines(text, encoding)
         self.refused: tuple[Diagnostic, ...] = ()
         self.outline_before = earlier.definitions if earlier else {}
@@ -84,7 +87,7 @@ class Document:
     def steps(self) -> Iterator[None]:
         """Build the networks of the text that are not built yet, one in each step."""
         if self._check is None:
-            self._check = Check(self.unit)
+            self._check = Check(self.unit, self.selection)
             self._steps = self._check.steps()
         assert self._steps is not None
         for _ in self._steps:  # the steps outlive whoever asks for them

@@ -29,6 +29,7 @@ from cnndsl.editor.tokens import KINDS, encoded
 from cnndsl.editor.words import name_at, words
 from cnndsl.editor.workspace import Workspace
 from cnndsl.format.formatter import format_source
+from cnndsl.lint.selection import Selection
 
 _LEGEND = types.SemanticTokensLegend(list(KINDS), ["declaration"])
 
@@ -41,6 +42,7 @@ class Server(LanguageServer):
             "cnndsl", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Full
         )
         self.texts = Workspace()
+        self.options: Any = None
 
     def start(self) -> None:
         """Take over what the editor has agreed on: encoding and folders."""
@@ -49,7 +51,9 @@ class Server(LanguageServer):
         names = found or ([root] if root else [])
         folders = tuple(Path(name) for name in names if name)
         encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
-        self.texts = Workspace(folders, types.PositionEncodingKind(encoding).value)
+        self.texts = Workspace(
+            folders, types.PositionEncodingKind(encoding).value, _selection(self.options)
+        )
 
     def path(self, uri: str) -> Path:
         """The file of an address; texts without a file have a name alone."""
@@ -88,11 +92,26 @@ class Server(LanguageServer):
         await self.publish(self.texts.close(path))
 
 
+def _selection(options: Any) -> Selection:
+    """The warnings that an editor's settings want: `select` and `ignore`, as of `check`."""
+    given = {} if options is None else options if isinstance(options, dict) else vars(options)
+    wanted, unwanted = (
+        tuple(str(code).upper() for code in given.get(name) or default)
+        for name, default in (("select", Selection().select), ("ignore", ()))
+    )
+    return Selection(wanted, unwanted)
+
+
 def _position(position: types.Position) -> Position:
     return Position(position.line, position.character)
 
 
 server = Server()
+
+
+@server.feature(types.INITIALIZE)
+def _initialise(ls: Server, params: types.InitializeParams) -> None:
+    ls.options = params.initialization_options
 
 
 @server.feature(types.INITIALIZED)

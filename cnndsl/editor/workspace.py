@@ -11,17 +11,24 @@ from cnndsl.diagnostics import CnnError, Source
 from cnndsl.editor.document import Document
 from cnndsl.language import limits
 from cnndsl.language.sources import read_source, zoo_folder
+from cnndsl.lint.selection import Selection
 
 
 class Workspace:
     """Open documents by path; files that are not open are read from the disk.
 
-    `folders` are those that the editor has open.
+    `folders` are those that the editor has open, `selection` the warnings that are wanted.
     """
 
-    def __init__(self, folders: tuple[Path, ...] = (), encoding: str = "utf-16") -> None:
+    def __init__(
+        self,
+        folders: tuple[Path, ...] = (),
+        encoding: str = "utf-16",
+        selection: Selection | None = None,
+    ) -> None:
         self.folders = folders
         self.encoding = encoding
+        self.selection = selection
         self.documents: dict[Path, Document] = {}
 
     def put(self, path: Path, text: str) -> list[Path]:
@@ -81,4 +88,11 @@ class Workspace:
             yield from sorted(islice(folder.rglob("*.cnn"), limits.FILES_BESIDE))
 
     def _document(self, path: Path, text: str, earlier: Document | None) -> Document:
-        return Document(str(path), text, read=self.read, encoding=self.encoding, earlier=earlier)
+        return Document(
+            str(path),
+            text,
+            read=self.read,
+            encoding=self.encoding,
+            selection=self.selection,
+            earlier=earlier,
+        )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import networkx as nx
 
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operators.bases import Linear
 from cnndsl.lint.lint import Remark
 
 CODE = "W0301"
@@ -20,10 +21,13 @@ below it, a stride of 3, 9, or 4, 16, is beyond it."""
 
 
 def bottlenecks(graph: Graph) -> Iterator[Remark]:
-    """Cuts of one tensor with less than 1/8 of the least one before, up to the first vector."""
+    """Cuts of one tensor with less than 1/8 of the least one before, up to the first vector.
+
+    What the last layer makes is an output, as small as it has to be.
+    """
     least: Node | None = None
     for node in _cuts(graph):
-        if node.type.rank == 0 or node.type.is_open:
+        if node.type.rank == 0 or node.type.is_open or not _has_layers_behind(graph, node):
             return
         if least is not None and node.type.elements * MOST < least.type.elements:
             times = least.type.elements / node.type.elements
@@ -34,6 +38,11 @@ def bottlenecks(graph: Graph) -> Iterator[Remark]:
             )
         if least is None or node.type.elements < least.type.elements:
             least = node
+
+
+def _has_layers_behind(graph: Graph, node: Node) -> bool:
+    below = nx.descendants(graph.nx, node.name)
+    return any(isinstance(graph[name].op, Linear) for name in below)
 
 
 def _cuts(graph: Graph) -> Iterator[Node]:

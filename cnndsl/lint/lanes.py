@@ -1,4 +1,4 @@
-"""W0304: widths that are no multiple of 8.
+"""W0304: widths that are no multiple of 8, where more than a tenth is wasted.
 
 Source: NVIDIA, Deep learning performance documentation, Convolutional layers user's guide; AVX2 and
 AVX-512 hold 8 and 16 float32.
@@ -18,6 +18,8 @@ from cnndsl.lint.lint import Remark
 
 CODE = "W0304"
 LANES = 8
+WASTE = 0.1
+"""Share of the lanes that may idle."""
 
 
 def wasted_lanes(graph: Graph) -> Iterator[Remark]:
@@ -28,16 +30,15 @@ def wasted_lanes(graph: Graph) -> Iterator[Remark]:
             width = op.filters if op.groups == 1 else 0
         else:
             width = op.units if isinstance(op, FullyConnected) else 0
-        if width % LANES == 0:
+        full = width + -width % LANES
+        if full - width <= WASTE * full:
             continue
         below = nx.descendants(graph.nx, node.name)
         if any(isinstance(graph[name].op, Linear) for name in below):
-            full = width + -width % LANES
             share = 100 * (full - width) / full
+            fitting = [str(full), *([str(full - LANES)] if full > LANES else [])]
             yield Remark(
                 node,
                 f"{width} channels take the lanes of {full}: {share:.0f}% is computed for nothing",
-                f"make it a multiple of {LANES}: {full}, or {full - LANES}"
-                if full > LANES
-                else f"make it a multiple of {LANES}: {full}",
+                f"make it a multiple of {LANES}: {' or '.join(fitting)}",
             )

@@ -45,10 +45,18 @@ def _rectifier(graph: Graph, node: Node) -> Node | None:
 
 
 def _is_branch(graph: Graph, branch: Node, others: list[Node]) -> bool:
-    """Whether layers make a value of what the others are made of, but none of these of it."""
-    above = nx.ancestors(graph.nx, branch.name)
-    shared = [{other.name, *nx.ancestors(graph.nx, other.name)} for other in others]
-    if any(branch.name in names for names in shared):
+    """Whether layers make a value of what a shortcut leads to the same place.
+
+    A shortcut has one layer at most, a projection; a value that others are made of may be one
+    itself.
+    """
+    above = {branch.name, *nx.ancestors(graph.nx, branch.name)}
+    beside = [{other.name, *nx.ancestors(graph.nx, other.name)} for other in others]
+    if any(branch.name in names for names in beside):
         return False
-    own = above.difference(*shared)
-    return any(isinstance(graph[name].op, Linear) for name in own)
+    made = _layers(graph, above.difference(*beside))
+    return made > 0 and any(_layers(graph, names - above) <= 1 for names in beside)
+
+
+def _layers(graph: Graph, names: set[str]) -> int:
+    return sum(isinstance(graph[name].op, Linear) for name in names)

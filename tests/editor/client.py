@@ -18,7 +18,9 @@ class Client:
     Offsets are characters of texts without any beyond the basic plane.
     """
 
-    def __init__(self, folder: Path, encodings: tuple[str, ...] = ("utf-16",)) -> None:
+    def __init__(
+        self, folder: Path, encoding: str = "utf-16", options: dict[str, Any] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder
         )
@@ -31,7 +33,8 @@ class Client:
             "initialize",
             processId=None,
             rootUri=folder.as_uri(),
-            capabilities={"general": {"positionEncodings": list(encodings)}},
+            capabilities={"general": {"positionEncodings": [encoding]}},
+            initializationOptions=options,
             workspaceFolders=[{"uri": folder.as_uri(), "name": "test"}],
         )["capabilities"]
         self.notify("initialized")

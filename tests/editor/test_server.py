@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -369,3 +370,18 @@ def test_places_are_counted_in_units_of_utf_16(net: Client) -> None:
     wrong = NET.replace("fc(classes)", "fc(clases)")
     assert start(f"# 𝄞\n{wrong}", "E0201") == (11, 13)
     assert start(wrong.replace("\n", "\r\n"), "E0201") == (10, 13)
+
+
+def test_an_editor_chooses_its_encoding_and_its_warnings(tmp_path: Path) -> None:
+    """A process of its own: both are agreed on when it starts."""
+    client = Client(tmp_path, "utf-8", {"select": ["W03"], "ignore": ["W0304"]})
+    assert client.capabilities["positionEncoding"] == "utf-8"
+    text = "network net {\n    input image [3, 8, 8]\n    conv(12, 3) -> bn -> conv(8, 1)\n}\n"
+    (found,) = client.open("net.cnn", text)
+    assert found["code"] == "W0305"
+    wide = text.replace("conv(8, 1)", 'conv(8, pad="€", nix=1)')
+    (found,) = client.open("net.cnn", wide)
+    assert found["range"]["start"]["character"] == len(
+        '    conv(12, 3) -> bn -> conv(8, pad="...", '
+    )
+    assert client.stop() == 0

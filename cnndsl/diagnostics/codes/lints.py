@@ -12,8 +12,8 @@ ENTRIES: dict[str, Entry] = {
         "takes three quarters; widen where the map shrinks, or shrink in two steps.\n\n"
         "Source: Szegedy et al. (2016), Rethinking the Inception architecture for computer\n"
         "vision, sections 2 (principle 1) and 5.",
-        body("conv(8, 3)", "maxpool(8)"),
-        body("conv(8, 3)", "maxpool(2) -> conv(16, 3)", "maxpool(2) -> conv(32, 3)", "maxpool(2)"),
+        body("conv(8, 3)", "maxpool(8)", "conv(32, 3)"),
+        body("conv(8, 3)", "maxpool(2) -> conv(16, 3)", "maxpool(2) -> conv(32, 3)"),
     ),
     "W0302": entry(
         "asymmetric kernel on a large map",
@@ -36,13 +36,14 @@ ENTRIES: dict[str, Entry] = {
     ),
     "W0304": entry(
         "width that wastes lanes",
-        "The filters of a layer inside the network are no multiple of 8: vector units of CPUs\n"
-        "compute 8 or 16 float32 at once, tensor cores 8 half precision numbers, and what is\n"
-        "missing is computed for nothing. A layer that makes an output has the width it needs.\n\n"
+        "The filters of a layer inside the network are so far from a multiple of 8 that more\n"
+        "than a tenth is wasted: vector units of CPUs compute 8 or 16 float32 at once, tensor\n"
+        "cores 8 half precision numbers, and what is missing is computed for nothing. A layer\n"
+        "that makes an output has the width it needs.\n\n"
         "Source: NVIDIA, Deep learning performance documentation, Convolutional layers user's\n"
         "guide, section on channels in and out.",
-        body("conv(30, 3) -> relu -> conv(8, 3)"),
-        body("conv(32, 3) -> relu -> conv(8, 3)"),
+        body("conv(12, 3) -> relu -> conv(8, 3)"),
+        body("conv(16, 3) -> relu -> conv(8, 3)"),
     ),
     "W0305": entry(
         "bias before a bn",

@@ -12,7 +12,10 @@ async function start(): Promise<void> {
   client = new LanguageClient(
     "cnndsl",
     { command, args, options: { cwd: folder }, transport: TransportKind.stdio },
-    { documentSelector: [{ language: "cnn" }] },
+    {
+      documentSelector: [{ language: "cnn" }],
+      initializationOptions: { select: settings.get("select"), ignore: settings.get("ignore") },
+    },
   );
   try {
     await client.start();
@@ -36,7 +39,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   context.subscriptions.push(
     vscode.commands.registerCommand("cnndsl.restart", restart),
     vscode.workspace.onDidChangeConfiguration((change) => {
-      if (change.affectsConfiguration("cnndsl.command")) void restart();
+      if (change.affectsConfiguration("cnndsl")) void restart();
     }),
   );
   await start();

@@ -140,7 +140,7 @@ class _Resolver:
     def size(self, size: ast.Listed, scope: Scope) -> None:
         """A size of an input: names in it that are not declared stand for open ones."""
         if isinstance(size, ast.Unary | ast.Binary) and size.operator in ARITHMETIC:
-            for child in _children(size):
+            for child in ast.children(size):
                 self.size(child, scope)
         elif not isinstance(size, ast.Name) or scope.find(size.text):
             self.listed(size, scope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -39,12 +40,15 @@ _SYMBOLS = {
     "layer": types.SymbolKind.Object,
     "part": types.SymbolKind.Field,
 }
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 _UNUSED = ("W0201", "W0202", "W0203")
 
 
-def uri_of(path: Path | str) -> str:
-    """The address of a file."""
-    return uris.from_fs_path(str(path)) or str(path)
+def uri_of(name: Path | str) -> str:
+    """The address of a file; texts that are no files are named by their address."""
+    if _SCHEME.match(str(name)):
+        return str(name)
+    return uris.from_fs_path(str(Path(name).absolute())) or str(name)
 
 
 def place(lines: Lines, start: int, end: int) -> types.Range:
@@ -56,8 +60,7 @@ def place(lines: Lines, start: int, end: int) -> types.Range:
 def location(span: Span, encoding: str) -> types.Location:
     """A place in some file."""
     lines = Lines(span.source.text, encoding)
-    path = Path(span.source.name).absolute()
-    return types.Location(uri_of(path), place(lines, span.start, span.end))
+    return types.Location(uri_of(span.source.name), place(lines, span.start, span.end))
 
 
 def finding(document: Document, found: Diagnostic) -> types.Diagnostic:
@@ -156,7 +159,7 @@ def _by_file(
         own = list(group)
         lines = Lines(own[0].span.source.text, encoding)
         yield (
-            uri_of(Path(file).absolute()),
+            uri_of(file),
             [types.TextEdit(place(lines, e.span.start, e.span.end), e.text) for e in own],
         )
 

@@ -43,6 +43,7 @@ class Server(LanguageServer):
         )
         self.texts = Workspace()
         self.options: Any = None
+        self.addresses: dict[Path, str] = {}
 
     def start(self) -> None:
         """Take over what the editor has agreed on: encoding and folders."""
@@ -56,8 +57,10 @@ class Server(LanguageServer):
         )
 
     def path(self, uri: str) -> Path:
-        """The file of an address; texts without a file have a name alone."""
-        return Path(uris.to_fs_path(uri) or uri) if uri.startswith("file:") else Path("<text>")
+        """The file of an address; a text that is no file is named by its address."""
+        path = Path((uris.to_fs_path(uri) if uri.startswith("file:") else None) or uri)
+        self.addresses[path] = uri
+        return path
 
     def at(self, params: Any) -> tuple[Document, int]:
         """The document and the character that a request is about."""
@@ -82,7 +85,7 @@ class Server(LanguageServer):
             self._send(path, found)
 
     def _send(self, path: Path, found: list[types.Diagnostic]) -> None:
-        uri = protocol.uri_of(path)
+        uri = self.addresses.get(path) or protocol.uri_of(path)
         params = types.PublishDiagnosticsParams(uri=uri, diagnostics=found)
         self.text_document_publish_diagnostics(params)
 

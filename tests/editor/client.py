@@ -114,7 +114,7 @@ class Client:
         return "\n".join([head[first["character"] :], *inner, tail[: last["character"]]])
 
     def uri(self, name: str) -> str:
-        return (self.folder / name).as_uri()
+        return name if name.startswith("untitled:") else (self.folder / name).as_uri()
 
     def stop(self) -> int:
         """End the process as editors do; returns its exit code."""

@@ -372,6 +372,18 @@ def test_places_are_counted_in_units_of_utf_16(net: Client) -> None:
     assert start(wrong.replace("\n", "\r\n"), "E0201") == (10, 13)
 
 
+def test_a_text_without_a_file_is_served_like_others(net: Client) -> None:
+    name = "untitled:Untitled-1"
+    text = NET.replace("unit.cnn", "resnet.cnn").replace("unit", "bottleneck")
+    text = text.replace("conv(64, 1)", "conv(channels, 1)")
+    assert net.open(name, text.replace("16", "sixteen"))[0]["code"] == "E0201"
+    assert net.open(name, text) == []
+    offset = text.index("pair(")
+    assert net.at("definition", name, offset)["uri"] == name
+    assert list(net.at("rename", name, offset, newName="twice")["changes"]) == [name]
+    net.close(name)
+
+
 def test_an_editor_chooses_its_encoding_and_its_warnings(tmp_path: Path) -> None:
     """A process of its own: both are agreed on when it starts."""
     client = Client(tmp_path, "utf-8", {"select": ["W03"], "ignore": ["W0304"]})

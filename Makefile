@@ -30,6 +30,9 @@ test-extras: $(VENV)/.dev $(VENV)/.keras ## tests of files of Keras, and slow on
 test-install: $(VENV)/.dev ## the wheel in environments of its own, which needs a package index
 	$(BIN)/python -m pytest tests/extra/install
 
+test-servers: $(VENV)/.dev ## thousands of callers, forks and loads, and gcc's sanitizers: some minutes
+	$(BIN)/python -m pytest tests/extra/servers
+
 test-editor: $(VENV)/.dev ## a thousand edits through the language server; the extension (needs npm)
 	$(BIN)/python -m pytest -n 2 tests/extra/editor
 	cd editors/vscode && npm install --no-audit --no-fund && PATH="$(abspath $(BIN)):$$PATH" npm test

@@ -110,7 +110,7 @@ def run_ncnn(path: Path, inputs: Arrays) -> list[Any]:
         model.write_bytes(path.read_bytes())
         shapes = ",".join(str(list(a.shape)).replace(" ", "") for a in inputs.values())
         tool = Path(sys.executable).with_name("pnnx")
-        _call(tool, model, f"inputshape={shapes}", cwd=folder)
+        _call(tool, model, f"inputshape={shapes}", "fp16=0", cwd=folder)
         net = ncnn.Net()
         net.opt.use_fp16_storage = net.opt.use_fp16_packed = net.opt.use_fp16_arithmetic = False
         net.load_param(f"{folder}/m.ncnn.param")

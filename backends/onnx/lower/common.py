@@ -44,7 +44,8 @@ def pad_spatial(site: Site, tensor: str, pads: Pads, value: float = 0.0) -> str:
     if not any(onnx_pads(pads)):
         return tensor
     counts = site.integers("pads", onnx_pads(((0, 0), (0, 0), *pads)))
-    return site.step("pad", "Pad", tensor, counts, site.floats("pad_value", value))
+    number = site.floats("pad_value", value)
+    return site.step("pad", "Pad", tensor, counts, number, mode="constant")
 
 
 def fixed_shape(sizes: Sequence[Dim]) -> list[int] | None:

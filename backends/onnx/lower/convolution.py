@@ -59,9 +59,10 @@ def _conv_transpose(site: Site, op: ConvTranspose) -> None:
     full = site.step("full", "ConvTranspose", *operands, **attributes)
     counts = site.integers("appended", onnx_pads(((0, 0), (0, 0), *((0, n) for n in beyond))))
     if op.bias:
-        site.emit("Add", site.step("whole", "Pad", full, counts), per_channel(site, "bias"))
+        whole = site.step("whole", "Pad", full, counts, mode="constant")
+        site.emit("Add", whole, per_channel(site, "bias"))
     else:
-        site.emit("Pad", full, counts)
+        site.emit("Pad", full, counts, mode="constant")
 
 
 LOWERINGS: Lowerings = {Conv: _conv, ConvTranspose: _conv_transpose}

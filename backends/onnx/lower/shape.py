@@ -32,7 +32,8 @@ def _shuffle(site: Site, op: Shuffle) -> None:
 def _pad_channels(site: Site, op: PadChannels) -> None:
     x = site.input_type
     after = [0, op.channels - x.channels] + [0] * x.rank
-    site.emit("Pad", site.input, site.integers("pads", [0] * len(after) + after))
+    counts = site.integers("pads", [0] * len(after) + after)
+    site.emit("Pad", site.input, counts, mode="constant")
 
 
 def _subsample(site: Site, op: Subsample) -> None:

@@ -147,6 +147,12 @@ def _argmax(site: Site, op: ArgMax) -> None:
     site.emit("Cast", index, to=TensorProto.FLOAT)
 
 
+def _selu(site: Site, op: Selu) -> None:
+    """The defaults of both are the same; pnnx knows no others."""
+    attributes = {} if op == Selu() else {"alpha": op.alpha, "gamma": op.scale}
+    site.emit("Selu", site.input, **attributes)
+
+
 LOWERINGS: Lowerings = {
     **{op: lower_formula for op in OPERATORS if issubclass(op, Elementwise)},
     Relu: native("Relu"),
@@ -155,7 +161,7 @@ LOWERINGS: Lowerings = {
     LeakyRelu: lambda site, op: site.emit("LeakyRelu", site.input, alpha=op.slope),
     PRelu: lambda site, op: site.emit("PRelu", site.input, per_channel(site, "weight")),
     Elu: lambda site, op: site.emit("Elu", site.input, alpha=op.alpha),
-    Selu: lambda site, op: site.emit("Selu", site.input, alpha=op.alpha, gamma=op.scale),
+    Selu: _selu,
     Softsign: native("Softsign"),
     Reciprocal: native("Reciprocal"),
     Softplus: _softplus,

@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
+#include <deque>
 #include <map>
 #include <memory>
 #include <ucontext.h>
@@ -53,11 +53,18 @@ struct Warp {
   unsigned a[2][32][4], b[2][32][2];
 };
 
-// A wgmma on its way: where its sums lie, and the descriptors of its operands.
+// The operands of a wgmma: their descriptors, the columns of the second one, and where in shared
+// memory the vectors of all rows and columns lie.
+struct Operands {
+  unsigned long long a, b;
+  int count;
+  std::vector<unsigned> rows, columns;
+};
+
+// A wgmma on its way, and where its sums lie.
 struct Product {
   float *sums;
-  int columns;
-  unsigned long long a, b;
+  const Operands *operands;
 };
 
 // The sums that wgmma has not given back to a thread yet.
@@ -82,7 +89,7 @@ struct Block {
   std::vector<char> shared, exposed;
   Barrier barrier;
   std::vector<Warp> warps;
-  std::vector<std::vector<Product>> products;
+  std::vector<std::deque<Operands>> products;
 };
 
 struct Fiber {
@@ -108,7 +115,8 @@ inline Barrier cluster;
 inline Fiber *current = nullptr;
 inline jmp_buf scheduler;
 inline bool cooperative = false, moved = false;
-inline const std::function<void()> *kernel = nullptr;
+inline void (*kernel)(const void *) = nullptr;
+inline const void *arguments = nullptr;
 inline Index3 grid, threads;
 
 // Switching by jumps: unlike swapcontext they make no system call.
@@ -137,7 +145,7 @@ inline void wait(Barrier &barrier, int members) {
 }
 
 inline void start() {
-  (*kernel)();
+  kernel(arguments);
   if (!current->products.flying.empty()) fail("a thread ends before its wgmmas do");
   current->done = true;
   moved = true;
@@ -187,9 +195,10 @@ inline void run_cluster(bool backwards) {
 }
 
 // Runs a kernel: `size` threads in each block, clusters of `span` blocks along x.
-inline void launch(const std::function<void()> &body, const int *blocks_xyz, int size, int shared,
-                   int span, bool with_barriers, bool backwards) {
-  kernel = &body;
+inline void launch(void (*body)(const void *), const void *given, const int *blocks_xyz, int size,
+                   int shared, int span, bool with_barriers, bool backwards) {
+  kernel = body;
+  arguments = given;
   cooperative = with_barriers;
   grid = {(unsigned)blocks_xyz[0], (unsigned)blocks_xyz[1], (unsigned)blocks_xyz[2]};
   threads = {(unsigned)size, 1, 1};
@@ -218,7 +227,7 @@ inline void launch(const std::function<void()> &body, const int *blocks_xyz, int
     single.block = &blocks[0];
     for (int i = 0; i < size; ++i) {
       single.thread = {(unsigned)(backwards ? size - 1 - i : i), 0, 0};
-      body();
+      body(given);
     }
   }
 }

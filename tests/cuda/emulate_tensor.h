@@ -50,6 +50,9 @@ DEVICE void multiply_add(float (&d)[4], const unsigned (&a)[4], const unsigned *
 DEVICE unsigned round_operand(unsigned bits, float) { return (bits + 0x1000u) & ~0x1fffu; }
 DEVICE unsigned round_operand(unsigned bits, Half) { return bits; }
 
+#pragma GCC push_options
+#pragma GCC optimize("O3")  // Most of the time of kernels goes here.
+
 namespace emulator {
 
 constexpr unsigned BASE = 1024;  // the address of a block's dynamic shared memory
@@ -69,55 +72,76 @@ struct Matrix {
     if (mode && start % (8 * width) >= width) fail("a swizzled matrix begins within a tile");
   }
 
-  // Vector 0 or 1 of a row.
-  const char *at(int row, int vector) const {
+  // Where vector 0 or 1 of a row lies in the block's shared memory.
+  unsigned at(int row, int vector) const {
     unsigned address = start + row / 8 * stride + row % 8 * width;
     address += vector * (mode ? 16 : leading);
     if (mode) address ^= address >> 3 & (width - 16);
-    Block &block = *current->block;
-    if (address < BASE || address - BASE + 16 > block.shared.size() - ALIGNMENT)
+    if (address < BASE || address - BASE + 16 > current->block->shared.size() - ALIGNMENT)
       fail("a wgmma reads outside of shared memory");
-    return aligned_shared(block) + (address - BASE);
+    return address - BASE;
   }
 
-  void require_exposed(int rows) const {
-    for (int i = 0; i < 2 * rows; ++i)
-      if (!exposed(at(i / 2, i % 2))) fail("a wgmma reads what no fence has exposed");
-  }
-
-  void load(float (&values)[16], int row) const {
-    for (int i = 0; i < 16; ++i) values[i] = (float)((const Half *)at(row, i / 8))[i % 8];
+  // Where both vectors of all rows lie.
+  std::vector<unsigned> places(int rows) const {
+    std::vector<unsigned> found;
+    for (int i = 0; i < 2 * rows; ++i) found.push_back(at(i / 2, i % 2));
+    return found;
   }
 };
 
+inline void require_exposed(const std::vector<unsigned> &places) {
+  const char *exposed = current->block->exposed.data();
+  bool all = true;
+  for (unsigned place : places) all &= exposed[place / 16];
+  if (!all) fail("a wgmma reads what no fence has exposed");
+}
+
+// One row of 16 halves.
+inline void load(float *values, const char *shared, const unsigned *places) {
+  Half halves[16];
+  std::memcpy(halves, shared + places[0], 16);
+  std::memcpy(halves + 8, shared + places[1], 16);
+  for (int i = 0; i < 16; ++i) values[i] = (float)halves[i];
+}
+
 // Thread t of a warpgroup has rows t / 32 * 16 + t % 32 / 4 and the eighth after, and of each 8
 // columns those from t % 4 * 2 on, two: first of the first row, then of the second one.
-inline void compute(const Product &product, std::vector<float> &sums) {
-  const Matrix a(product.a), b(product.b);
+inline void compute(const Operands &operands, float *sums) {
+  const unsigned *a = operands.rows.data(), *b = operands.columns.data();
+  const char *shared = aligned_shared(*current->block);
   const int thread = current->thread.x % 128, m = thread / 32 * 16 + thread % 32 / 4;
   float rows[2][16], column[16];
-  a.load(rows[0], m);
-  a.load(rows[1], m + 8);
-  for (int eight = 0; eight < product.columns / 8; ++eight)
+  load(rows[0], shared, a + 2 * m);
+  load(rows[1], shared, a + 2 * (m + 8));
+  for (int eight = 0; eight < operands.count / 8; ++eight)
     for (int i = 0; i < 2; ++i) {
-      b.load(column, eight * 8 + thread % 4 * 2 + i);
-      for (int high = 0; high < 2; ++high)
-        for (int k = 0; k < 16; ++k) sums[eight * 4 + high * 2 + i] += rows[high][k] * column[k];
+      load(column, shared, b + 2 * (eight * 8 + thread % 4 * 2 + i));
+      float low = sums[eight * 4 + i], high = sums[eight * 4 + 2 + i];
+      for (int k = 0; k < 16; ++k) {
+        low += rows[0][k] * column[k];
+        high += rows[1][k] * column[k];
+      }
+      sums[eight * 4 + i] = low;
+      sums[eight * 4 + 2 + i] = high;
     }
 }
 
-// All threads of a warpgroup start the same products in the same order.
-inline void require_alike(const Product &product) {
+// All threads of a warpgroup start the same products, by so many columns, in the same order.
+inline const Operands *require_alike(int count, unsigned long long a, unsigned long long b) {
   if (threads.x % 128) fail("a wgmma in a block that is no whole number of warpgroups");
   auto &all = current->block->products[current->thread.x / 128];
   const size_t index = current->products.started++;
-  if (index == all.size()) all.push_back(product);
-  if (all[index].a != product.a || all[index].b != product.b ||
-      all[index].columns != product.columns)
+  if (index == all.size()) all.push_back({a, b, count, Matrix(a).places(64), Matrix(b).places(count)});
+  const Operands &operands = all[index];
+  if (operands.a != a || operands.b != b || operands.count != count)
     fail("threads of a warpgroup start different wgmmas");
+  return &operands;
 }
 
 }  // namespace emulator
+
+#pragma GCC pop_options
 
 DEVICE unsigned shared_address(const void *pointer) {
   const emulator::Fiber &fiber = *emulator::current;
@@ -139,10 +163,9 @@ DEVICE void hold(float &) {}
 template <int COUNT>
 DEVICE void products_start(float (&d)[COUNT], unsigned long long a, unsigned long long b) {
   emulator::Products &own = emulator::current->products;
-  const emulator::Product product = {d, 2 * COUNT, a, b};
-  emulator::require_alike(product);
-  emulator::Matrix(a).require_exposed(64);
-  emulator::Matrix(b).require_exposed(product.columns);
+  const emulator::Operands *operands = emulator::require_alike(2 * COUNT, a, b);
+  emulator::require_exposed(operands->rows);
+  emulator::require_exposed(operands->columns);
   if (!own.flying.count(d)) {
     if (!own.fenced) emulator::fail("a wgmma takes registers before a fence");
     own.flying[d].values.assign(d, d + COUNT);
@@ -152,7 +175,7 @@ DEVICE void products_start(float (&d)[COUNT], unsigned long long a, unsigned lon
   }
   for (float &sum : d) sum = NAN;
   ++own.flying[d].products;
-  own.open.push_back(product);
+  own.open.push_back({d, operands});
 }
 
 DEVICE void products_commit() {
@@ -166,7 +189,7 @@ template <int PENDING> DEVICE void products_wait() {
   while ((int)own.groups.size() > PENDING) {
     for (const emulator::Product &product : own.groups.front()) {
       emulator::Flying &flying = own.flying[product.sums];
-      emulator::compute(product, flying.values);
+      emulator::compute(*product.operands, flying.values.data());
       if (--flying.products) continue;
       std::copy(flying.values.begin(), flying.values.end(), product.sums);
       own.flying.erase(product.sums);

@@ -24,7 +24,15 @@ from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array
 
 HERE = Path(__file__).parent
-OPTIONS = ("-std=c++17", "-fno-strict-aliasing", "-ffp-contract=off", "-w", "-shared", "-fPIC")
+OPTIONS = (
+    "-std=c++17",
+    "-march=native",
+    "-fno-strict-aliasing",
+    "-ffp-contract=off",
+    "-w",
+    "-shared",
+    "-fPIC",
+)
 EMULATED = ("emulate.h", "emulate_tensor.h")
 """What stands for the primitives."""
 BACKWARDS = "EMULATED_BACKWARDS"
@@ -100,12 +108,14 @@ def use_emulated_driver(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 def _entry(symbol: str) -> str:
     return (
-        f'\nextern "C" int emulate_{symbol}(const void *arguments, const int *grid, int threads, '
+        f"\nstatic void run_{symbol}(const void *arguments) {{\n"
+        f"  {symbol}(*(const K_{symbol}::Arguments *)arguments);\n"
+        "}\n"
+        f'extern "C" int emulate_{symbol}(const void *arguments, const int *grid, int threads, '
         "int shared) {\n"
         f"  typedef K_{symbol} K;\n"
         "  if (arguments)\n"
-        f"    emulator::launch([&] {{ {symbol}(*(const K::Arguments *)arguments); }}, grid,\n"
-        "                     threads, shared, K::CLUSTER, K::COOPERATIVE,\n"
-        f'                     std::getenv("{BACKWARDS}") != nullptr);\n'
+        f"    emulator::launch(run_{symbol}, arguments, grid, threads, shared, K::CLUSTER,\n"
+        f'                     K::COOPERATIVE, std::getenv("{BACKWARDS}") != nullptr);\n'
         "  return sizeof(K::Arguments);\n}\n"
     )

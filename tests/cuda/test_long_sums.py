@@ -75,7 +75,7 @@ def errors(
 
 def test_every_layer_that_sums(emulator: Emulator):
     graph, values, inputs = of_one_sign(LAYERS)
-    module = Emulator(emulator.folder, "-O1").module(graph, values, 1)
+    module = emulator.module(graph, values, 1)
     found = errors(module, graph, values, inputs)
     assert {n: e for n, e in zip(LAYERS, found.values(), strict=True) if e > LARGEST_ERROR} == {}
 
@@ -90,7 +90,7 @@ def test_every_tile_collects(
     layer = ((40, 4, 4), {"filters": 8, "kernel": 3, "pad": "valid"})
     graph, values, inputs = of_one_sign({f"conv {i}": layer for i in range(len(choices))})
     waiting = take_choices(monkeypatch, choices)
-    module = Emulator(emulator.folder, "-O1").module(graph, values, 1, precision)
+    module = emulator.module(graph, values, 1, precision)
     assert next(waiting, None) is None
     assert max(errors(module, graph, values, inputs).values()) < largest
 

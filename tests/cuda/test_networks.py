@@ -33,7 +33,7 @@ def test_a_whole_network(emulator: Emulator):
     graph = optimise(network.graph, fusions=BACKEND.fusions)[0]
     values = bind(graph.parameters(), None, seed=1).values
     inputs = {"image": np.random.default_rng(0).normal(size=(1, 3, 16, 16))}
-    module = Emulator(emulator.folder, "-O1").module(graph, values, None, "f16")
+    module = emulator.module(graph, values, None, "f16")
     assert_agrees(module, graph, values, inputs, 2 * TOLERANCE["f16"])
 
 

@@ -8,20 +8,23 @@ import pytest
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Input
 from cnndsl.runtime.module import Array
-from tests.cpu.support import assert_agrees, compiled
+from tests.cpu.support import EXACT, assert_agrees, compiled
 from tests.onnx.support import start, then
 from tests.operators.cases import CASES, Case, apply, parameter_values
+from tests.operators.special import assert_same
 
 NAMES = sorted({case.operator.name for case in CASES})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_agrees_with_the_reference(name: str):
-    """With two samples; one alone is what other widths are given."""
+    """With two samples; one alone is what other widths are given. With NaN and infinities too."""
     cases = [case for case in CASES if case.operator.name == name]
     graph, inputs = together(cases)
     values = parameter_values(graph, 0)
-    assert_agrees(compiled(graph, values, batch=2), graph, values, inputs)
+    module = compiled(graph, values, batch=2)
+    assert_agrees(module, graph, values, inputs)
+    assert_same(graph, values, inputs, module.run, EXACT)
 
 
 @pytest.mark.parametrize("extension", ["scalar", "neon", "avx512"])

@@ -45,7 +45,7 @@ NAMES = [step.name for step in passes()]
 
 
 @given(samples(), st.sets(st.sampled_from(NAMES), max_size=len(NAMES) // 2))
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_passes_keep_the_outputs(sample: Sample, disable: set[str]) -> None:
     verify(sample.graph)
     before = graph_text(sample.graph)

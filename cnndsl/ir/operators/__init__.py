@@ -6,9 +6,11 @@ from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     activation,
     attention,
+    channels,
     constant,
     convolution,
     dense,
+    elementary,
     formats,
     join,
     local,
@@ -25,9 +27,11 @@ from cnndsl.ir.operators import (
 from cnndsl.ir.operators.activation import *
 from cnndsl.ir.operators.attention import *
 from cnndsl.ir.operators.bases import *
+from cnndsl.ir.operators.channels import *
 from cnndsl.ir.operators.constant import *
 from cnndsl.ir.operators.convolution import *
 from cnndsl.ir.operators.dense import *
+from cnndsl.ir.operators.elementary import *
 from cnndsl.ir.operators.formats import *
 from cnndsl.ir.operators.join import *
 from cnndsl.ir.operators.local import *
@@ -45,7 +49,8 @@ ALL: tuple[type[Operator], ...] = tuple(
     operator
     for module in (
         *(structure, convolution, transposed, local, pooling, normalisation, constant, dense),
-        *(activation, join, attention, shape, positions, resize, training, squeeze_excite),
+        *(activation, elementary, channels, join, attention, shape, positions, resize, training),
+        squeeze_excite,
     )
     for operator in family(module)
 )

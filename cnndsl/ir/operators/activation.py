@@ -1,4 +1,4 @@
-"""Activations: functions of single elements, and of the channels at one position."""
+"""Activations: functions of single elements that are not linear."""
 
 from __future__ import annotations
 
@@ -15,26 +15,17 @@ from cnndsl.ir.formula import (
     clip,
     erf,
     exp,
-    largest,
     log,
     maximum,
-    mean,
     minimum,
     parameter,
-    power,
     rectified,
     select,
-    sqrt,
-    statistic,
     tanh,
-    total,
 )
 from cnndsl.ir.operator import OperatorError, ParameterSpec, Reads, Sign
-from cnndsl.ir.operators.bases import Elementwise, Groupwise, Pointwise
+from cnndsl.ir.operators.bases import Elementwise
 from cnndsl.ir.types import TensorType
-
-LARGEST_PRODUCT = 4
-"""The exponent up to which a power is a product."""
 
 
 class Activation(Elementwise):
@@ -315,108 +306,6 @@ class Softsign(Activation):
 
 
 @dataclass(frozen=True)
-class Exp(Activation):
-    """y = exp(x), which overflows to infinity."""
-
-    name: ClassVar[str] = "exp"
-    foreign = ("PyTorch exp", "Keras exp")
-    sign = Sign.NONNEGATIVE
-    gradient = Reads.RESULT
-    formula = exp(X)
-
-
-@dataclass(frozen=True)
-class Log(Activation):
-    """Natural logarithm: y = log(x), NaN below zero and minus infinity at zero."""
-
-    name: ClassVar[str] = "log"
-    foreign = ("PyTorch log", "Keras log")
-    sign = Sign.ANY
-    gradient = Reads.OPERANDS
-    formula = log(X)
-
-
-@dataclass(frozen=True)
-class Sqrt(Activation):
-    """Square root: y = sqrt(x), NaN below zero."""
-
-    name: ClassVar[str] = "sqrt"
-    foreign = ("PyTorch sqrt", "Keras sqrt")
-    sign = Sign.NONNEGATIVE
-    gradient = Reads.OPERANDS
-    formula = sqrt(X)
-
-
-@dataclass(frozen=True)
-class Abs(Activation):
-    """Absolute value: y = |x|."""
-
-    name: ClassVar[str] = "abs"
-    foreign = ("PyTorch abs", "Keras absolute")
-    sign = Sign.NONNEGATIVE
-    gradient = Reads.OPERANDS
-    formula = abs(X)
-
-
-@dataclass(frozen=True)
-class Reciprocal(Activation):
-    """y = 1 / x, infinite at zero."""
-
-    name: ClassVar[str] = "reciprocal"
-    foreign = ("PyTorch reciprocal", "Keras reciprocal", "inverse")
-    sign = Sign.ANY
-    gradient = Reads.OPERANDS
-    formula = 1 / X
-
-
-@dataclass(frozen=True)
-class Square(Activation):
-    """y = x^2."""
-
-    name: ClassVar[str] = "square"
-    foreign = ("PyTorch square", "Keras square")
-    sign = Sign.NONNEGATIVE
-    gradient = Reads.OPERANDS
-    formula = X * X
-
-
-@dataclass(frozen=True)
-class Power(Activation):
-    """y = x^exponent, as IEEE 754 defines pow, but NaN stays NaN.
-
-    NaN below zero unless the exponent is whole; sqrt(x) for an exponent of 0.5.
-    """
-
-    name: ClassVar[str] = "pow"
-    foreign = ("PyTorch pow", "Keras power")
-    example = "pow(1.5)"
-    gradient = Reads.OPERANDS
-
-    exponent: float = attribute(kind.NUMBER)
-
-    @property
-    def sign(self) -> Sign:
-        """Of even exponents never negative."""
-        if self.exponent % 2 == 0:
-            return Sign.NONNEGATIVE
-        return Sign.KEPT if self.exponent > 0 else Sign.ANY
-
-    @property
-    def formula(self) -> Formula:
-        """Products for small whole exponents, which cost less."""
-        if self.exponent == 0:
-            return clip(X, 1, 1)
-        if self.exponent == 0.5:
-            return sqrt(X)
-        if not self.exponent.is_integer() or abs(self.exponent) > LARGEST_PRODUCT:
-            return power(X, self.exponent)
-        product, *factors = (X,) * int(abs(self.exponent))
-        for factor in factors:
-            product = product * factor
-        return product if self.exponent > 0 else 1 / product
-
-
-@dataclass(frozen=True)
 class Gelu(Activation):
     """Gaussian error linear unit: y = x/2 * (1 + erf(x / sqrt(2))).
 
@@ -476,119 +365,3 @@ class HardSwish(Activation):
     sign = Sign.KEPT
     gradient = Reads.OPERANDS
     formula = X * (clip(X + 3, 0, 6) * (1 / 6))
-
-
-class _OfPowers(Groupwise, Pointwise):
-    """Shifted by the largest channel against overflow."""
-
-    gradient = Reads.RESULT
-    stages = (
-        {"largest": largest(X)},
-        {"total": total(exp(X - statistic("largest")))},
-    )
-
-
-@dataclass(frozen=True)
-class Softmax(_OfPowers):
-    """Softmax over the channels, at each position: y[c] = exp(x[c]) / sum_j exp(x[j]).
-
-    This is dim=1 in PyTorch, axis=1 in ONNX, and axis=-1 in Keras, which has the channels last.
-    NaN in all channels if one is NaN or plus infinity, or all are minus infinity.
-    """
-
-    name: ClassVar[str] = "softmax"
-    foreign = ("PyTorch Softmax", "Keras Softmax")
-    sign = Sign.NONNEGATIVE
-    once: ClassVar = {"factor": 1 / statistic("total")}
-    result = exp(X - statistic("largest")) * statistic("factor")
-
-
-@dataclass(frozen=True)
-class LogSoftmax(_OfPowers):
-    """Logarithm of softmax, at each position: y[c] = x[c] - log(sum_j exp(x[j]))."""
-
-    name: ClassVar[str] = "log_softmax"
-    foreign = ("PyTorch LogSoftmax", "Keras log_softmax")
-    sign = Sign.ANY
-    once: ClassVar = {"rest": log(statistic("total"))}
-    result = X - statistic("largest") - statistic("rest")
-
-
-@dataclass(frozen=True)
-class Maxout(Pointwise):
-    """Largest of each run of `pieces` channels: y[c] = max_{0<=j<p} x[c*p + j].
-
-    Source: Goodfellow et al. (2013), Maxout networks.
-    """
-
-    name: ClassVar[str] = "maxout"
-    example = "maxout(2)"
-    selects = True
-    sign = Sign.KEPT
-    gradient = Reads.BOTH
-
-    pieces: int = attribute(kind.COUNT)
-
-    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        """[channels/pieces, *spatial]."""
-        (x,) = inputs
-        if x.channels % self.pieces:
-            raise OperatorError(
-                "E0302",
-                f"{x.channels} channels do not divide into runs of {self.pieces}",
-                attribute="pieces",
-                show_operands=True,
-            )
-        return TensorType((x.channels // self.pieces, *x.spatial))
-
-
-class _Channel(Groupwise, Pointwise):
-    """A statistic of the channels at each position, as a map of one channel."""
-
-    in_place = False
-    selects = True
-    sign = Sign.KEPT
-    result = statistic("channel")
-
-    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        """[1, *spatial]."""
-        return TensorType((1, *inputs[0].spatial))
-
-
-@dataclass(frozen=True)
-class ChannelMax(_Channel):
-    """Largest channel at each position, as a map of one channel: y[0] = max_c x[c]."""
-
-    name: ClassVar[str] = "channel_max"
-    gradient = Reads.BOTH
-    stages = ({"channel": largest(X)},)
-
-
-@dataclass(frozen=True)
-class ArgMax(Pointwise):
-    """Number of the largest channel at each position, from 0, as a map of one channel.
-
-    That of the first one if several are; NaN counts as largest. The numbers are of the operand's
-    dtype: in float32 whole numbers are exact up to 2^24.
-    """
-
-    name: ClassVar[str] = "argmax"
-    foreign = ("PyTorch argmax", "Keras argmax")
-    sign = Sign.NONNEGATIVE
-    gradient = Reads.OPERANDS
-
-    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        """[1, *spatial]."""
-        return TensorType((1, *inputs[0].spatial))
-
-
-@dataclass(frozen=True)
-class ChannelMean(_Channel):
-    """Mean of the channels at each position, as a map of one channel: y[0] = mean_c x[c].
-
-    With channel_max, what the spatial attention of Woo et al. (2018), CBAM, section 3.2, reads.
-    """
-
-    name: ClassVar[str] = "channel_mean"
-    gradient = Reads.NOTHING
-    stages = ({"channel": mean(X)},)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute, required_attributes
 from cnndsl.ir.operator import Operator, ParameterSpec, Reads, Sign, Windows
-from cnndsl.ir.operators import activation
+from cnndsl.ir.operators import activation, elementary
 from cnndsl.ir.operators.activation import Activation
 from cnndsl.ir.operators.bases import family
 from cnndsl.ir.operators.dense import FullyConnected
@@ -19,7 +19,7 @@ from cnndsl.ir.windows import require_spatial
 
 FUNCTIONS = {
     op.name: op
-    for op in family(activation)
+    for op in (*family(activation), *family(elementary))
     if issubclass(op, Activation) and not required_attributes(op) and not op().formula.roles()
 }
 """Activations without parameters, whose attributes are the defaults."""

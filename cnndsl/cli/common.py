@@ -199,6 +199,10 @@ def network_options(command: Command) -> Command:
     )(command)
 
 
+OF_THE_WHOLE = ("dynamic", "static", "logits")
+"""Options that make another network, or leave its sizes open: for single kernels there are none."""
+
+
 def target_option(command: Command) -> Command:
     """--target."""
     return click.option(
@@ -210,13 +214,13 @@ def target_option(command: Command) -> Command:
     )(command)
 
 
-def code_options(command: Command, *, without: str = "") -> Command:
-    """The options of all targets: --batch, --mcpu, --arch and others."""
+def code_options(command: Command, *, without: Collection[str] = ()) -> Command:
+    """The options of all targets: --batch, --mcpu, --arch and others, `without` some."""
     from cnndsl.runtime.backend import all_options, backends
 
     everyone = list(backends())
     for item, targets in reversed(all_options().values()):
-        if item.metadata["help"] and item.name not in ("threads", without):
+        if item.metadata["help"] and item.name not in ("threads", *without):
             owners = [] if targets == everyone else targets
             command = _code_option(item, owners)(command)
     return command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
+    OF_THE_WHOLE,
     NamedPath,
     Names,
     code_options,
@@ -56,7 +58,7 @@ TOLERANCE, TOLERANCE_WITHOUT_WINOGRAD = 1e-4, 1e-5
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
-@code_options
+@partial(code_options, without=OF_THE_WHOLE)
 @level_options
 @weights_options
 @network_options

@@ -11,6 +11,7 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
+    OF_THE_WHOLE,
     code_options,
     load_network,
     network_options,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Variants of each kernel to time at most.",
 )
-@partial(code_options, without="tune")
+@partial(code_options, without=("tune", *OF_THE_WHOLE))
 @level_options
 @click.option(
     "--target",

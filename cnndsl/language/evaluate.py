@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cnndsl.diagnostics import Span
+from cnndsl.diagnostics import CnnError, Span
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.types import AXES
@@ -235,7 +235,12 @@ class Evaluator:
             raise Problem("E0208", f"{usage} does not take {kind_of(found)}", node.span)
         self._sized(values, node.span)
         try:
+            if function.reads:
+                return function.call(frame.unit, *values)
             result = function.call(*values)
+        except CnnError as error:
+            first = error.diagnostics[0]
+            raise Problem(first.code, first.message, node.span, hint=first.hint) from None
         except (TypeError, ZeroDivisionError):
             raise Problem("E0208", f"wrong arguments, it is {usage}", node.span) from None
         except ValueError as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cnndsl.ir.attributes import PADDING_MODES
 from cnndsl.language import limits
+from cnndsl.language.arrays import load_numbers
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Size:
 class Function:
     """What a function does, and how it is called.
 
+    One that `reads` files is given the unit of the text first, and raises CnnError for the files.
     It raises TypeError for other arguments than it takes, ValueError with a message for numbers
     that it has no value for, or OverflowError.
     """
 
     usage: str
     call: Callable[..., Any]
+    reads: bool = False
 
     @property
     def name(self) -> str:
@@ -122,6 +125,7 @@ FUNCTIONS = {
         Function("floor(number)", lambda x: math.floor(_real(x))),
         Function("int(number), rounded towards 0", lambda x: int(_real(x))),
         Function("len(list)", lambda v: len(_list(v))),
+        Function('load("numbers.npy")', load_numbers, reads=True),
         Function("log(number) or log(number, base)", _log),
         Function(
             "make_divisible(number), make_divisible(number, divisor) or "

@@ -31,7 +31,8 @@ class Unit:
 
     `defaults_at` gives, for each item, the file's default statements above it; `missing` holds
     the names that would be known but for an error that is reported already. `meanings` gives what
-    each name in the tree stands for, by its `id` (see `resolve`).
+    each name in the tree stands for, by its `id` (see `resolve`). `data` are the hashes of files of
+    numbers that networks have read, by their names in the text.
     """
 
     source: Source
@@ -43,6 +44,7 @@ class Unit:
     defaults_at: dict[int, list[ast.Default]] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     meanings: dict[int, Any] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
 
     def own_networks(self) -> list[NetworkItem]:
         """The networks that are defined in this file, in order."""
@@ -65,8 +67,9 @@ class Unit:
         ]
 
     def hash(self) -> str:
-        """SHA-256 of all texts that make up the unit."""
+        """SHA-256 of all texts that make up the unit, and of the numbers that they read."""
         texts = sorted(unit.source.text for unit in self.all_units())
+        texts += sorted(f"{n}:{sha}" for unit in self.all_units() for n, sha in unit.data.items())
         return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 

@@ -74,7 +74,7 @@ ENTRIES: dict[str, Entry] = {
     "E0617": Entry(
         "sizes that cannot stay open",
         "`--dynamic height,width` leaves sizes of the inputs open. A fully connected layer behind\n"
-        "a map and adaptive pooling need a known size, and so does a text that asks for it.",
+        "a map needs a known size, and so does a text that asks for it.",
     ),
     "E0618": Entry(
         "no language server",

@@ -18,7 +18,7 @@ from cnndsl.importers.onnx.refusal import Refusal, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.tensors import FLOATS, FORMATS
 from cnndsl.importers.onnx.values import Known, Tensor, Value
-from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.dims import Dim, OpenDim, input_dim
 from cnndsl.ir.operators import Identity, Input
 
 SHOWN = 5
@@ -166,8 +166,13 @@ def _with_others(first: Diagnostic, *others: Diagnostic) -> Diagnostic:
 
 
 def _open(name: str, axis: int, size: int | str) -> Dim:
-    """A size that is known, or a symbol."""
-    return size if isinstance(size, int) else OpenDim.symbol(identifier(size) or f"{name}_{axis}")
+    """A size that is known, or a symbol, or a multiple of one as our models have them: `32*H`."""
+    if isinstance(size, int):
+        return size
+    dim = input_dim(size)
+    if str(dim) == size and dim.step > 1:
+        return dim
+    return OpenDim.symbol(identifier(size) or f"{name}_{axis}")
 
 
 def _unknown() -> NoReturn:

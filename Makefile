@@ -37,6 +37,9 @@ test-editor: $(VENV)/.dev ## a thousand edits through the language server; the e
 	$(BIN)/python -m pytest -n 2 tests/extra/editor
 	cd editors/vscode && npm install --no-audit --no-fund && PATH="$(abspath $(BIN)):$$PATH" npm test
 
+test-sizes: $(VENV)/.dev ## tests of open sizes over the whole zoo; they take hours
+	$(BIN)/python -m pytest -n 2 tests/extra/sizes
+
 check: $(VENV)/.dev types ## lint, format, types
 	$(BIN)/ruff check $(PACKAGES)
 	$(BIN)/ruff format --check $(PACKAGES)

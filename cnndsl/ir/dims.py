@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import gcd
-from typing import TypeAlias
+from operator import index
+from typing import SupportsIndex, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ class OpenDim:
         return self.constant + sum(f * atom.evaluate(sizes) for atom, f in self.terms)
 
     def __add__(self, other: Dim) -> Dim:
-        if isinstance(other, int):
-            return OpenDim(self.terms, self.constant + other)
         if not isinstance(other, OpenDim):
-            return NotImplemented
+            number = _whole(other)
+            if number is None:
+                return NotImplemented
+            return OpenDim(self.terms, self.constant + number)
         factors = dict(self.terms)
         for atom, factor in other.terms:
             factors[atom] = factors.get(atom, 0) + factor
@@ -80,10 +82,11 @@ class OpenDim:
     __radd__ = __add__
 
     def __mul__(self, factor: int) -> Dim:
-        if not isinstance(factor, int):
+        number = _whole(factor)
+        if number is None:
             return NotImplemented
-        scaled = {atom: f * factor for atom, f in self.terms}
-        return _canonical(scaled, self.constant * factor)
+        scaled = {atom: f * number for atom, f in self.terms}
+        return _canonical(scaled, self.constant * number)
 
     __rmul__ = __mul__
 
@@ -97,10 +100,12 @@ class OpenDim:
         return -self + other
 
     def __floordiv__(self, divisor: int) -> Dim:
-        if not isinstance(divisor, int):
+        number = _whole(divisor)
+        if number is None:
             return NotImplemented
-        if divisor < 1:
-            raise ZeroDivisionError if divisor == 0 else TypeError
+        if number < 1:
+            raise ZeroDivisionError if number == 0 else TypeError
+        divisor = number
         match self.terms:
             case ((Quotient(dividend, first), 1),):
                 return (dividend + self.constant * first) // (first * divisor)
@@ -116,7 +121,7 @@ class OpenDim:
 
     def __truediv__(self, divisor: int) -> Dim:
         """The quotient where it is a whole number for all sizes, else TypeError."""
-        if not isinstance(divisor, int):
+        if _whole(divisor) is None:
             return NotImplemented
         quotient = self // divisor
         if quotient * divisor != self:
@@ -163,6 +168,11 @@ class OpenDim:
         return str(self)
 
 
+def _whole(value: object) -> int | None:
+    """A whole number, of numpy too, as an int."""
+    return index(value) if isinstance(value, SupportsIndex) else None
+
+
 Dim: TypeAlias = int | OpenDim
 
 _INPUT = re.compile(r"(?:([1-9]\d{0,9})\*)?([^\W\d]\w*)(?: ([+-]) (\d{1,9}))?", re.ASCII)
@@ -176,6 +186,13 @@ def input_dim(text: str) -> OpenDim:
     factor, name, sign, constant = match.groups()
     dim = OpenDim(((Symbol(name), int(factor or 1)),), int(f"{sign or ''}{constant or 0}"))
     return dim if dim.is_input else OpenDim.symbol(text)
+
+
+def times(dim: Dim, part: Dim) -> int:
+    """How often a size is another one, whatever the open sizes; 0 if that is no whole number."""
+    first, second = (n if isinstance(n, int) else n.terms[0][1] for n in (dim, part))
+    found = first // second if second else 0
+    return found if part * found == dim else 0
 
 
 def at(dim: Dim, sizes: Mapping[str, int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from cnndsl.ir.dims import OpenDim
@@ -12,7 +12,7 @@ from cnndsl.language.arithmetic import ARITHMETIC, calculated, negated
 from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.messages import Problem
 from cnndsl.language.scopes import Local
-from cnndsl.language.values import Frame, kind_of
+from cnndsl.language.values import POISON, Frame, kind_of
 
 Opened: TypeAlias = Mapping[str, Mapping[str, OpenDim]]
 """For each input its open sizes, by axis."""
@@ -41,7 +41,7 @@ def input_shape(
             hint=f"give it as {name}={'x'.join(map(str, sizes))}",
         )
     if given is not None:
-        _require_fit(statement, sizes, given)
+        _solve(statement, sizes, frame, given)
         sizes = list(given)
     if not 1 <= len(sizes) <= 4:
         raise Problem(
@@ -67,12 +67,44 @@ def input_shape(
     return tuple(sizes)
 
 
-def _require_fit(statement: ast.InputDeclaration, sizes: list[Any], given: tuple[int, ...]) -> None:
-    """Raise Problem unless the sizes that are given are such as the declared open ones."""
-    for size, known in zip(sizes, given, strict=True):
-        if isinstance(size, OpenDim) and size.is_input and size.solve(known) is None:
+def _solve(
+    statement: ast.InputDeclaration, sizes: list[Any], frame: Frame, given: tuple[int, ...]
+) -> None:
+    """Let open sizes be what follows from the sizes that are given. Raises Problem."""
+    solved: dict[str, int] = {}
+    for item, size, known in zip(statement.shape.items, sizes, given, strict=True):
+        names = [name for name in _names(item) if _is_size(frame, name)]
+        if isinstance(size, OpenDim) and size.is_input:
+            (symbol,) = size.symbols()
+            value = size.solve(known)
+            fits = value is not None and solved.setdefault(symbol, value) == value
+        else:
+            fits = not names or size == known
+        if not fits:
             message = f"{known} is given for a size of input {statement.name.text!r} that is {size}"
-            raise Problem("E0220", message, statement.shape.span)
+            shown = ", ".join(f"{name} is {value}" for name, value in solved.items())
+            raise Problem("E0220", message, item.span, hint=shown or None)
+    for item in statement.shape.items:
+        for name in _names(item):
+            if _is_size(frame, name) and name.text in solved:
+                frame.keep(name, solved[name.text])
+
+
+def _names(item: Any) -> Iterator[ast.Name]:
+    """The names that a size is calculated of."""
+    match item:
+        case ast.Name():
+            yield item
+        case ast.Binary():
+            yield from _names(item.left)
+            yield from _names(item.right)
+        case ast.Unary():
+            yield from _names(item.operand)
+
+
+def _is_size(frame: Frame, name: ast.Name) -> bool:
+    local = frame.meaning(name)
+    return isinstance(local, Local) and local.what == "size"
 
 
 def _size(item: ast.Expression, frame: Frame, evaluator: Evaluator) -> Any:
@@ -80,6 +112,8 @@ def _size(item: ast.Expression, frame: Frame, evaluator: Evaluator) -> Any:
     match item:
         case ast.Name() if not isinstance(frame.meaning(item), Local):
             return OpenDim.symbol(item.text)
+        case ast.Name() if _is_size(frame, item) and frame.kept(item) is POISON:
+            frame.keep(item, OpenDim.symbol(item.text))
         case ast.Binary() if item.operator in ARITHMETIC:
             left, right = (_size(side, frame, evaluator) for side in (item.left, item.right))
             return calculated(item.operator, left, right, item.span)

@@ -84,6 +84,11 @@ class Meanings:
         if not known:
             self.names.declare(name, scope, "output")
 
+    def size(self, name: ast.Name, scope: Scope) -> None:
+        """An open size can be read behind its input, unless its name means something else."""
+        if name.text not in self.unit.blocks and name.text not in BUILT_IN:
+            self.names.declare(name, scope, "size")
+
     def default(self, name: ast.Name) -> type[Operator] | BlockValue | None:
         """The operator or block that defaults are given for."""
         target = self.unit.blocks.get(name.text) or OPERATORS.get(name.text)

@@ -138,11 +138,13 @@ class _Resolver:
                 self.defaults(statement, scope)
 
     def size(self, size: ast.Listed, scope: Scope) -> None:
-        """A size of an input: names in it that are not declared stand for open ones."""
+        """A size of an input: it declares the names in it that are new, as open ones."""
         if isinstance(size, ast.Unary | ast.Binary) and size.operator in ARITHMETIC:
             for child in ast.children(size):
                 self.size(child, scope)
-        elif not isinstance(size, ast.Name) or scope.find(size.text):
+        elif isinstance(size, ast.Name) and not scope.find(size.text):
+            self.meanings.size(size, scope)
+        else:
             self.listed(size, scope)
 
     def defaults(self, statement: ast.Defaults, scope: Scope) -> None:

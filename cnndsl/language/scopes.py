@@ -113,7 +113,7 @@ class Names:
     def unused(self, scope: Scope) -> None:
         """At the end of the braces: names that nothing reads."""
         for text, local in scope.locals.items():
-            if local.reads or local.what in ("input", "output") or text.startswith("_"):
+            if local.reads or local.what in ("input", "output", "size") or text.startswith("_"):
                 continue
             outer = scope.outer.find(text) if scope.outer else None
             hint = "remove it, or start its name with an underscore"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import cnndsl
+from cnndsl.decompile import decompile
 from cnndsl.diagnostics import CnnError
 from tests.importers.support import model, numbers, original, saved
 
@@ -61,3 +62,22 @@ def test_other_sizes_of_an_input(path: Path) -> None:
             cnndsl.parse(path, input_shapes=shapes)
     with pytest.raises(CnnError, match="E0205"):
         cnndsl.parse(path, settings={"classes": 3})
+
+
+def test_open_sizes_come_back_as_they_were_written(tmp_path: Path):
+    text = """network n {
+        input image [1, 4*H, 4*W]
+        conv(4, 3, stride=2) -> relu
+        concat { identity | global_avgpool -> reshape([4, 1, 1]) -> resize(size=[2*H, 2*W]) }
+        upsample(2) -> conv(2, 1)
+    }"""
+    module = cnndsl.compile(text, seed=0)
+    module.save(tmp_path / "n.onnx")
+    imported = cnndsl.load_onnx(tmp_path / "n.onnx")
+    assert str(imported.inputs["image"]) == "1 x 4*H x 4*W"
+    again = decompile(imported.graph, "n")
+    assert "input image [1, 4*H, 4*W]" in again.text
+    assert "resize(size=[2*H, 2*W])" in again.text
+    x = np.random.default_rng(0).normal(size=(2, 1, 8, 20)).astype(np.float32)
+    found = cnndsl.compile(imported, "reference")(x)
+    np.testing.assert_allclose(found, module(x), atol=1e-5)

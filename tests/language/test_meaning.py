@@ -341,3 +341,29 @@ def test_wrong_attributes_are_shown_as_the_language_writes_them(body: str, value
         cnndsl.parse(f"network n {{ input x [3, 8, 8]\n {body} }}")
     [finding] = caught.value.diagnostics
     assert (finding.code, finding.message.rpartition("not ")[2]) == ("E0309", value)
+
+
+def test_names_of_open_sizes_can_be_read_in_the_network() -> None:
+    text = """network n {
+        input a [3, 8*H, 4*W]
+        input b [1, H, W + 1]
+        b -> resize(size=[8*H, 4*W]) -> conv(3, 1)
+        add { identity | a }
+    }"""
+    assert str(cnndsl.parse(text).graph["add1"].type) == "3 x 8*H x 4*W"
+    net = cnndsl.parse(text, input_shapes={"a": (3, 16, 12)})
+    assert [str(net.graph[name].type) for name in "ab"] == ["3x16x12", "1x2x4"]
+    assert not net.warnings
+    for wrong in ({"a": (3, 16, 12), "b": (1, 3, 4)}, {"a": (3, 15, 12)}):
+        with pytest.raises(cnndsl.CnnError, match="E0220"):
+            cnndsl.parse(text, input_shapes=wrong)
+    square = "network n {\n input x [1, H, H]\n conv(1, 3)\n}"
+    with pytest.raises(cnndsl.CnnError, match="E0220"):
+        cnndsl.parse(square, input_shapes={"x": (1, 8, 9)})
+
+
+def test_names_of_open_sizes_are_no_values_to_change_and_hide_nothing() -> None:
+    with pytest.raises(cnndsl.CnnError, match="E0222"):
+        cnndsl.parse(network("H = 3\nconv(1, 3)", shape="[3, H, W]"))
+    found = shapes("maxpool(2)\nresize(size=[height, 2*width])", shape="[3, height, 2*width]")
+    assert found[-1] == "3 x floor(height/2) x 2*width"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnndsl.ir.dims import Dim, OpenDim, input_dim
+from cnndsl.ir.dims import Dim, OpenDim, input_dim, times
 from cnndsl.ir.types import TensorType
 
 SIZES = st.fixed_dictionaries({name: st.integers(1, 500) for name in ("H", "W")})
@@ -102,6 +102,15 @@ def test_sizes_of_inputs(factor: int, shift: int, size: int) -> None:
     assert dim.solve(size) == (values[0] if values else None)
     if dim.is_input:
         assert input_dim(str(dim)) == dim
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(-9, 9))
+def test_how_often_a_size_is_another_one(factor: int, count: int, shift: int) -> None:
+    part = OPEN["H"] * factor + shift
+    assert times(part * count, part) == count
+    assert times(part * count + 1, part) == 0
+    assert times(part, OPEN["W"]) == times(part, 3) == times(5, part) == 0
+    assert times(6 * count, 6) == count
 
 
 @pytest.mark.parametrize("text", ["", "batch size", "2*H*W", "-H", "32*H - 32", "0*H", "H + W"])

@@ -16,7 +16,7 @@ from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.tensors import FLOATS
 from cnndsl.importers.onnx.values import Tensor, Value
-from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.dims import Dim, OpenDim, times
 from cnndsl.ir.operators import (
     Concat,
     Crop,
@@ -280,11 +280,10 @@ def resize(site: Site) -> Value:
             raise damaged(f"it has {known.array.size} sizes for {len(axes)} axes")
         for axis, size in zip(axes, known.array.ravel(), strict=True):
             sizes[axis] = size if isinstance(size, OpenDim) else int(size)
-        if sizes[1:2] != [*x.shape[1:2]] or not all(isinstance(n, int) for n in sizes[2:]):
-            raise unsupported("it resizes the channels, or to an open size")
-        settings["size"] = tuple(int(str(size)) for size in sizes[2:])
-        pairs = list(zip(settings["size"], node.type.spatial, strict=True))
-        whole = tuple(n // m if isinstance(m, int) and n % m == 0 else 0 for n, m in pairs)
+        if sizes[1:2] != [*x.shape[1:2]] or BATCH in sizes[2:]:
+            raise unsupported("it resizes the channels, or to the size of the batch")
+        settings["size"] = tuple(sizes[2:])
+        whole = tuple(map(times, settings["size"], node.type.spatial))
         if settings["mode"] == "nearest" and _floors(settings) and all(whole):
             return site.result(site.add(Upsample(whole), node))
     return site.result(site.add(Resize(**settings), node))

@@ -73,8 +73,8 @@ def size_of(axis: Axis) -> Dim:
     """The size of an axis. Raises Refusal if it is a product of sizes that are not all known."""
     if len(axis) == 1:
         return axis[0].size
-    if axis[:1] == (BATCH_FACTOR,):
-        return size_of(axis[1:]) * BATCH
+    if axis[:1] == (BATCH_FACTOR,) and isinstance(inner := size_of(axis[1:]), int):
+        return inner * BATCH
     sizes = [factor.size for factor in axis]
     if any(isinstance(size, OpenDim) for size in sizes):
         raise unsupported("an axis is a product of open sizes", "give the inputs known sizes")
@@ -117,8 +117,8 @@ def reshaped(layout: Layout, target: Sequence[Dim], batch: int | None) -> Layout
         raise Refusal("E0801", "a shape has more than one -1")
     samples = _samples(sizes[0], batch) if sizes else None
     if factors[:1] == [BATCH_FACTOR] and samples is not None:
-        rest = reshaped((tuple(factors[1:]),), [samples, *sizes[1:]], None)
-        return None if rest is None else ((BATCH_FACTOR, *rest[0]), *rest[1:])
+        inner = reshaped((tuple(factors[1:]),), [samples, *sizes[1:]], None)
+        return None if inner is None else ((BATCH_FACTOR, *inner[0]), *inner[1:])
     if -1 not in sizes:
         axes, rest = _taken(factors, sizes)
         return None if axes is None or normal(rest) else axes

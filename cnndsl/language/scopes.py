@@ -62,9 +62,9 @@ class Names:
         self.findings.append(Diagnostic(code, message, place.span, **more))
 
     def declare(self, name: ast.Name, scope: Scope, what: str) -> Local:
-        """A new name, which holds to the end of its braces."""
+        """A new name, which holds to the end of its braces. It may be that of an open size."""
         known = scope.locals.get(name.text)
-        if known:
+        if known and known.what != "size":
             first = Note("first declared here", known.name.span)
             self.report("E0202", f"{name.text!r} is declared twice", name, notes=(first,))
         local = scope.locals[name.text] = self.meanings[id(name)] = Local(name, what, scope)

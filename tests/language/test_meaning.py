@@ -365,5 +365,8 @@ def test_names_of_open_sizes_can_be_read_in_the_network() -> None:
 def test_names_of_open_sizes_are_no_values_to_change_and_hide_nothing() -> None:
     with pytest.raises(cnndsl.CnnError, match="E0222"):
         cnndsl.parse(network("H = 3\nconv(1, 3)", shape="[3, H, W]"))
+    hidden = "let H = 2*height\nresize(size=[H, W])"
+    assert shapes(hidden, shape="[3, H, W]")[-1] == "3 x 2*H x W"
+    assert cnndsl.parse("network n {\n input H [3, H, 4]\n H -> relu\n}").inputs["H"].rank == 2
     found = shapes("maxpool(2)\nresize(size=[height, 2*width])", shape="[3, height, 2*width]")
     assert found[-1] == "3 x floor(height/2) x 2*width"

@@ -134,7 +134,7 @@ def compare(path: Path, targets: Sequence[str]) -> Row:
     text = written(found).text
     seconds = time.process_time() - start
     feeds, wanted, nodes = _original(path)
-    net = cnndsl.load_onnx(path)
+    net = cnndsl.Network(found.graph, weights=found.weights, path=str(path))
     errors = {}
     for target in targets:
         module = cnndsl.compile(net, target)

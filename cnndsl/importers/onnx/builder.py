@@ -63,7 +63,8 @@ class Weight:
 class Builder:
     """A graph, its weights by name, and for each weight the initialiser that it comes from.
 
-    `batch` is the number of samples that the model is declared for, if it is.
+    `batch` is the number of samples that the model is declared for, if it is. `repeated` has for
+    nodes that only repeat a value along axes of size 1 that value, with as many axes.
     """
 
     def __init__(self, name: str):
@@ -72,6 +73,7 @@ class Builder:
         self.origins: dict[str, str] = {}
         self.batch: int | None = None
         self.names = Names()
+        self.repeated: dict[str, Value] = {}
         self._nodes: dict[Any, str] = {}
         self._parameters: dict[Any, tuple[Parameter, Array]] = {}
 

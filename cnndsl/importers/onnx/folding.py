@@ -34,6 +34,8 @@ def folded(site: Site) -> list[Known] | None:
     if fold is None:
         raise Refusal("E0802", "constants are not computed by this operator")
     arrays = [operand.array for operand in given if isinstance(operand, Known)]
+    if site.step.kind == "Expand" and arrays[-1].dtype == np.object_:
+        return None
     _check_broadcast(site, arrays)
     try:
         with np.errstate(all="ignore"):

@@ -73,8 +73,11 @@ def size_of(axis: Axis) -> Dim:
     """The size of an axis. Raises Refusal if it is a product of sizes that are not all known."""
     if len(axis) == 1:
         return axis[0].size
-    if axis[:1] == (BATCH_FACTOR,) and isinstance(inner := size_of(axis[1:]), int):
-        return inner * BATCH
+    if axis[:1] == (BATCH_FACTOR,):
+        others = size_of(axis[1:])
+        if isinstance(others, int):
+            return BATCH * others
+        raise Refusal("E0804", "the batch and an axis of open size are one axis")
     sizes = [factor.size for factor in axis]
     if any(isinstance(size, OpenDim) for size in sizes):
         raise unsupported("an axis is a product of open sizes", "give the inputs known sizes")
@@ -90,6 +93,12 @@ def apart(layout: Layout) -> Layout:
 def together(layout: Layout) -> Layout:
     """The layout with its second axis in that of the batch."""
     return ((*layout[0], *layout[1]), *layout[2:])
+
+
+def batch_first(layout: Layout) -> list[int]:
+    """The order of axes in which that of the batch comes first, if there is one."""
+    axes = range(len(layout))
+    return sorted(axes, key=lambda axis: layout[axis][:1] != (BATCH_FACTOR,))
 
 
 def sizes_of(layout: Layout) -> tuple[Dim, ...]:

@@ -52,6 +52,10 @@ class Value:
         """The sizes of the axes, the batch first."""
         return sizes_of(self.layout)
 
+    def labelled(self, label: str) -> Value:
+        """The same elements, named."""
+        return replace(self, label=label)
+
     def moved(self, layout: Layout) -> Value:
         """The same elements in another layout."""
         return replace(self, layout=layout)

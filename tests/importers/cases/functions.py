@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.importers.cases.case import ONE, W, case, f32
+import numpy as np
+
+from tests.importers.cases.case import ONE, W, case, f32, ints
 from tests.importers.support import numbers
 
 FUNCTIONS = [
@@ -82,6 +84,18 @@ JOINS = [
     case("a = Conv (x, w) t = Transpose <perm=[0,2,3,1]> (a) u = Transpose <perm=[0,2,3,1]> (x)"
          " v = Concat <axis=-1> (t, u) y = Transpose <perm=[0,3,1,2]> (v)", "conv concat",
          w=numbers(3, 4, 1, 1)),
+    case("r = Relu (x) y = Add (r, p)", "relu parameter add", p=numbers(9, 10)),
+    case("r = Relu (x) y = Sub (p, r)", "relu parameter sub", p=numbers(1, 4, 9, 1)),
+    case("r = Relu (x) y = Add (r, p)", "!E0804", p=numbers(2, 4, 9, 10)),
+    case("m = ReduceMean <axes=[2,3]> (x) r = Relu (m) y = Mul (r, p)",
+         "global_avgpool relu reshape parameter upsample mul", p=numbers(9, 10)),
+    case("h = Shape (x) b = Gather (h, zero) s = Concat <axis=0> (b, c) e = Expand (p, s)"
+         " r = Relu (x) y = Concat <axis=1> (e, r)", "parameter relu concat", 5, 7,
+         zero=ints(0), c=ints(1, 7), p=numbers(1, 1, 7)),
+    case("r = Relu (x) t = Tanh (x) y = Where (c, r, t)", "relu", c=np.ones((9, 10), bool)),
+    case("r = Relu (x) t = Tanh (x) y = Where (c, r, t)", "tanh", c=np.zeros((), bool)),
+    case("r = Relu (x) t = Tanh (x) y = Where (c, r, t)", "!E0803",
+         c=np.eye(9, 10).astype(bool)),
     case("f = Flatten (x) r = Relu (f) y = Concat <axis=1> (f, r)",
          "relu flatten flatten concat", 2, 3, 2),
     case("g = GlobalAveragePool (x) h = GlobalMaxPool (x) c = Concat <axis=1> (g, h)"

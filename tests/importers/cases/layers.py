@@ -112,12 +112,37 @@ DENSE = [
     case("r = Reshape (x, s) y = Gemm (r, w)", "fc", w=numbers(360, 5), s=ints(0, -1)),
 ]
 
+ATTENTION = (
+    "reshape slice slice slice reshape slice slice permute reshape slice slice matmul matmul concat"
+    " reshape parameter add permute softmax permute reshape slice slice reshape slice slice"
+    " matmul matmul concat reshape permute reshape"
+)
+"""Of two heads, each a product by itself."""
+SAMPLES = (
+    "reshape slice slice slice slice reshape permute reshape slice slice slice slice matmul matmul"
+    " matmul matmul concat permute reshape softmax permute reshape slice slice slice slice slice"
+    " slice slice slice matmul matmul matmul matmul concat reshape"
+)
+"""Of four heads that are samples for a while."""
+
 PRODUCTS = [
     case("a = Relu (x) b = Tanh (x) t = Transpose <perm=[0,2,1]> (a) y = MatMul (t, b)",
          "relu tanh matmul_transposed", 4, 9),
     case("a = Relu (x) t = Transpose <perm=[0,2,1]> (x) y = MatMul (a, t)",
          "relu permute matmul", 4, 9),
     case("y = MatMul (x, w)", "permute conv permute", 4, 9, w=numbers(9, 5)),
+    case("y = MatMul (w, x)", "conv", 4, 9, w=numbers(5, 4)),
+    case("y = MatMul (w, x)", "permute conv permute", w=numbers(5, 9)),
+    case("y = MatMul (x, w)", "permute conv permute", w=numbers(1, 10, 3)),
+    case("y = MatMul (x, w)", "!E0803", w=numbers(4, 10, 3)),
+    case("y = MatMul (w, x)", "!E0804", 7, w=numbers(5, 5)),
+    case("r = Reshape (x, h) q, k, v = Split <axis=1> (r) s = Transpose <perm=[0,1,3,2]> (k)"
+         " m = MatMul (q, s) a = Add (m, bias) p = Softmax <axis=-1> (a) z = MatMul (p, v)"
+         " t = Transpose <perm=[0,2,1,3]> (z) y = Reshape (t, back)", ATTENTION, 5, 24,
+         h=ints(0, 6, 5, 4), bias=numbers(1, 2, 5, 5), back=ints(0, 5, 8)),
+    case("q = Reshape (x, h) t = Transpose <perm=[0,2,1]> (q) m = MatMul (q, t)"
+         " p = Softmax <axis=-1> (m) z = MatMul (p, q) y = Reshape (z, back)", SAMPLES,
+         h=ints(-1, 3, 30), back=ints(-1, 4, 9, 10)),
 ]  # fmt: skip
 
 POOLING = [
@@ -168,11 +193,18 @@ POOLING = [
     case("m = ReduceMean <axes=[1]> (x) t = Tanh (m) y = Add (m, tiny)",
          "channel_mean scale", tiny=1e-6 * ONE),
     case("g = GlobalAveragePool (x) h = Shape (x) e = Expand (g, h) y = Mul (e, x)",
-         "global_avgpool reshape upsample mul"),
+         "global_avgpool mul"),
     case("h = Shape (x) r = Relu (x) y = Expand (r, h)", "relu"),
     case("m = ReduceMax <axes=[2]> (x) h = Shape (x) y = Expand (m, h)",
          "adaptive_maxpool upsample"),
-    case("m = ReduceMean <axes=[1]> (x) h = Shape (x) y = Expand (m, h)", "!E0803"),
+    case("m = ReduceMean <axes=[1]> (x) h = Shape (x) y = Expand (m, h)",
+         "channel_mean parameter add"),
+    case("l = ReduceL2 <axes=[1]> (x) c = Clip (l, tiny) h = Shape (x) e = Expand (c, h)"
+         " y = Div (x, e)", "square channel_mean scale sqrt clamp div",
+         tiny=f32(1e-12).reshape(())),
+    case("y = Expand (x, s)", "!E0804", s=ints(5, 4, 9, 10)),
+    case("c = ReduceMean <axes=[1]> (x) g = GlobalAveragePool (x) y = Mul (g, c)",
+         "channel_mean global_avgpool reshape upsample mul"),
     case("c = Clip (n, , o) d = Clip (n, z) e = Add (c, d) y = Pad (x, e)", "pad",
          n=ints(0, 0, 1, 3, 0, 0, 0, 1), o=ints(2).reshape(()), z=ints(0).reshape(())),
     case("y = GlobalMaxPool (x)", "global_maxpool"),

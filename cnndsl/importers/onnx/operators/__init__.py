@@ -10,7 +10,9 @@ from cnndsl.importers.onnx.operators import (
     normalisation,
     padding,
     pooling,
+    product,
     refused,
+    repeat,
     shape,
 )
 from cnndsl.importers.onnx.operators.common import Read
@@ -20,12 +22,12 @@ REFUSED = refused.OPERATORS
 
 FAMILIES = {
     "Convolutions": convolution.OPERATORS,
-    "Fully connected layers": dense.OPERATORS,
+    "Fully connected layers": dense.OPERATORS | product.OPERATORS,
     "Pooling and reductions": pooling.OPERATORS,
     "Normalisation": normalisation.OPERATORS,
     "Functions of single elements": activation.OPERATORS,
     "Joins": join.OPERATORS,
-    "Shapes and positions": shape.OPERATORS | padding.OPERATORS,
+    "Shapes and positions": shape.OPERATORS | repeat.OPERATORS | padding.OPERATORS,
 }
 
 OPERATORS: dict[str, Read] = {

@@ -1,17 +1,17 @@
-"""Fully connected layers, and what reads them as products of matrices."""
+"""Fully connected layers."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from cnndsl.importers.onnx.builder import Weight
-from cnndsl.importers.onnx.layout import Layout, natural, normal
+from cnndsl.importers.onnx.layout import Layout, apart, natural, normal, together
 from cnndsl.importers.onnx.operators.common import Read, along_channels, weight_of
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Array, Known, Value
 from cnndsl.ir.graph import Node
-from cnndsl.ir.operators import Conv, FullyConnected, MatMul, MatMulTransposed
+from cnndsl.ir.operators import Conv, FullyConnected
 
 
 def gemm(site: Site) -> Value:
@@ -30,7 +30,7 @@ def gemm(site: Site) -> Value:
             raise unsupported(f"its bias is {list(bias.shape)}")
         flat = np.broadcast_to(bias.reshape(-1), rows.shape[:1])
         weights["bias"] = _scaled(site.known(2), flat, site.number("beta", 1.0))
-    return _fully_connected(site, site.value(0), weights)
+    return fully_connected(site, site.value(0), weights)
 
 
 def _scaled(known: Known, array: Array, factor: float) -> Weight:
@@ -40,9 +40,13 @@ def _scaled(known: Known, array: Array, factor: float) -> Weight:
     return Weight(weight_of(known, array).array * np.float32(factor))
 
 
-def _fully_connected(site: Site, x: Value, weights: dict[str, Weight]) -> Value:
+def fully_connected(site: Site, x: Value, weights: dict[str, Weight]) -> Value:
+    """`fc` on rows of any order, whose columns the weights follow."""
     if len(x.layout) != 2:
         raise damaged(f"its operand has {len(x.layout)} axes, not 2")
+    if len(x.layout[0]) > 1:
+        made = along(site, x.moved(apart(x.layout)), 2, weights)
+        return made.moved(together(made.layout))
     node = site.element(x)
     given = weights["weight"]
     order = _columns(x.layout, node)
@@ -54,6 +58,19 @@ def _fully_connected(site: Site, x: Value, weights: dict[str, Weight]) -> Value:
         weights = {**weights, "weight": Weight(given.array[:, inverse])}
     op = FullyConnected(given.array.shape[0], bias="bias" in weights)
     return site.result(site.add(op, node, weights=weights))
+
+
+def along(site: Site, x: Value, axis: int, weights: dict[str, Weight]) -> Value:
+    """A matrix times each column along an axis."""
+    x, node = along_channels(site, x, axis)
+    kernel = (1,) * node.type.rank
+    rows = weights["weight"]
+    array = rows.array.reshape(*rows.array.shape, *kernel)
+    op = Conv(array.shape[0], kernel, bias="bias" in weights)
+    made = site.add(op, node, weights={**weights, "weight": Weight(array, rows.origin)})
+    layout = list(x.layout)
+    layout[axis] = normal(natural(made.type.shape)[1])
+    return site.result(made).moved(tuple(layout))
 
 
 def _columns(layout: Layout, node: Node) -> Array | None:
@@ -70,37 +87,4 @@ def _columns(layout: Layout, node: Node) -> Array | None:
     return order if len(order) == node.type.elements else None
 
 
-def matmul(site: Site) -> Value:
-    """`fc` on rows; on one axis of maps a `conv` of one position; `matmul` of two maps."""
-    if all(isinstance(operand, Value) for operand in site.operands):
-        return _product(site)
-    known = site.known(1)
-    matrix = site.array(1)
-    x = site.value(0)
-    if matrix.ndim != 2:
-        raise unsupported(f"its second operand is {list(matrix.shape)}")
-    given = weight_of(known, matrix.T)
-    if len(x.layout) == 2:
-        return _fully_connected(site, x, {"weight": given})
-    x, node = along_channels(site, x, len(x.layout) - 1)
-    kernel = (1,) * node.type.rank
-    array = given.array.reshape(*given.array.shape, *kernel)
-    op = Conv(array.shape[0], kernel, bias=False)
-    made = site.add(op, node, weights={"weight": Weight(array, given.origin)})
-    channels = normal(natural(made.type.shape)[1])
-    return site.result(made).moved((*x.layout[:-1], channels))
-
-
-def _product(site: Site) -> Value:
-    """Of two values with two axes each beside the batch, the first one transposed perhaps."""
-    a, b = site.value(0), site.value(1)
-    if len(a.layout) != 3 or len(b.layout) != 3:
-        raise unsupported(f"its operands have {len(a.layout)} and {len(b.layout)} axes")
-    node = site.element(a)
-    first, *axes = natural(node.type.shape)
-    if a.layout == (first, *reversed(axes)) and len(axes) == 2:
-        return site.result(site.add(MatMulTransposed(), node, site.plain(b)))
-    return site.result(site.add(MatMul(), site.plain(a), site.plain(b)))
-
-
-OPERATORS: dict[str, Read] = {"Gemm": gemm, "MatMul": matmul}
+OPERATORS: dict[str, Read] = {"Gemm": gemm}

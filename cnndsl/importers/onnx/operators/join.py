@@ -10,12 +10,14 @@ import numpy as np
 
 from cnndsl.importers.onnx.builder import JOINS, Weight
 from cnndsl.importers.onnx.functions import LARGEST, X, made
-from cnndsl.importers.onnx.layout import BATCH_FACTOR, normal
+from cnndsl.importers.onnx.layout import BATCH_FACTOR, apart, normal, together
 from cnndsl.importers.onnx.operators.activation import applied
 from cnndsl.importers.onnx.operators.common import Read, channels_of, weight_of
+from cnndsl.importers.onnx.operators.repeat import parameter, repeated
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Array, Known, Tensor, Value
+from cnndsl.ir.dims import Dim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
@@ -74,6 +76,7 @@ def _of_values(site: Site, name: str, values: Sequence[Value]) -> Value:
 
 def joined(site: Site, op: Operator, values: Sequence[Value]) -> Value:
     """A join of the elements of values of one layout, of vectors and maps, or as they lie."""
+    values = _repeating(site, values)
     rank = max(len(v.layout) for v in values)
     layouts = {v.layout for v in values}
     nodes = [site.element(v) for v in values]
@@ -88,8 +91,36 @@ def joined(site: Site, op: Operator, values: Sequence[Value]) -> Value:
         return site.result(site.add(op, *nodes)).moved(widest[0].layout)
     if any(len(v.layout) < rank for v in values):
         raise unsupported("its operands differ in their number of axes")
-    made_node = site.add(op, *(site.plain(v) for v in values))
-    return site.result(made_node)
+    if all(len(v.layout[0]) > 1 for v in values):
+        made = joined(site, op, [v.moved(apart(v.layout)) for v in values])
+        return made.moved(together(made.layout))
+    return site.result(site.add(op, *(site.plain(v) for v in values)))
+
+
+def _repeating(site: Site, values: Sequence[Value]) -> list[Value]:
+    """The values as a join takes them, which repeats all but those of the whole shape itself."""
+    if len({len(v.layout) for v in values}) > 1:
+        return list(values)
+    whole = [_longest(sizes) for sizes in zip(*(v.shape for v in values), strict=True)]
+    sources = [_source(site, v) for v in values]
+    if all(list(source.shape) != whole for source in sources):
+        sources[0] = repeated(site, values[0], whole[1:])
+    return sources
+
+
+def _source(site: Site, value: Value) -> Value:
+    """What a value repeats, if that is all that it does."""
+    source = site.builder.repeated.get(value.node)
+    is_all = value.function == X and value == site.result(site.element(value)).labelled(value.label)
+    return source if source and is_all else value
+
+
+def _longest(sizes: Sequence[Dim]) -> Dim:
+    """The size of an axis of a join. Raises Refusal."""
+    longer = {size for size in sizes if size != 1}
+    if len(longer) > 1:
+        raise damaged("its operands do not fit each other")
+    return longer.pop() if longer else 1
 
 
 def _is_factor(site: Site, value: Value, node: Node, wide: Value, map_: Node) -> bool:
@@ -113,7 +144,7 @@ def _with_channels(site: Site, name: str, x: Value, known: Known, turned: bool) 
         x = replace(site.result(node), label=site.label)
         numbers = _per_channel(site, x, node, known.array)
     if numbers is None:
-        raise unsupported(f"a constant {list(known.array.shape)} is no number for each channel")
+        return _with_parameter(site, name, x, known, turned)
     vector = weight_of(known, numbers)
     one, zero = (np.full(numbers.shape, n, np.float32) for n in (1, 0))
     match name, turned:
@@ -136,6 +167,19 @@ def _with_channels(site: Site, name: str, x: Value, known: Known, turned: bool) 
         return site.same_places(x, node, site.add(op, node))
     weights = {"weight": factor, "bias": shift}
     return site.same_places(x, node, site.add(Affine(), node, weights=weights))
+
+
+def _with_parameter(site: Site, name: str, x: Value, known: Known, turned: bool) -> Value:
+    """A constant with numbers for positions: a join with a parameter."""
+    if x.integer:
+        raise unsupported("its operand holds whole numbers")
+    if len(x.layout[0]) > 1:
+        if known.array.ndim == len(x.layout):
+            known = replace(known, array=known.array[:, None])
+        made = _with_parameter(site, name, x.moved(apart(x.layout)), known, turned)
+        return made.moved(together(made.layout))
+    value = site.result(parameter(site, known, len(x.layout), site.element(x), "value"))
+    return joined(site, JOINS[name](), [value, x] if turned else [x, value])
 
 
 def _per_channel(site: Site, x: Value, node: Node, array: Array) -> Array | None:
@@ -184,7 +228,7 @@ def _concat_of(axis: int, rank: int) -> Operator:
 
 def concat(site: Site) -> Value:
     """`concat` of channels, `concat_height` and the like of positions."""
-    values = [site.value(place) for place in range(len(site.step.inputs))]
+    values = _with_constants(site)
     rank = len(values[0].layout)
     axis = site.axis(rank, 1)
     if len(values) == 1:
@@ -203,6 +247,33 @@ def concat(site: Site) -> Value:
     return site.result(node).moved(tuple(layout))
 
 
+def _with_constants(site: Site) -> list[Value]:
+    """The operands, constants as parameters."""
+    operands = [site.operand(place) for place in range(len(site.step.inputs))]
+    first = next(operand for operand in operands if isinstance(operand, Value))
+    rank, beside = len(first.layout), site.element(first)
+    return [
+        operand
+        if isinstance(operand, Value)
+        else site.result(parameter(site, operand, rank, beside, f"value{i}"))
+        for i, operand in enumerate(operands)
+    ]
+
+
+def where(site: Site) -> Tensor:
+    """One of its operands, by a condition that is known and the same everywhere."""
+    condition = site.array(0)
+    if not condition.size or condition.any() != condition.all():
+        raise unsupported("its condition differs between elements")
+    chosen = site.operand(1 if condition.all() else 2)
+    shapes = [condition.shape, site.operand(1).shape, site.operand(2).shape]
+    rank = max(map(len, shapes))
+    full = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    if [_longest(sizes) for sizes in zip(*full, strict=True)] != list(chosen.shape):
+        raise unsupported("what it takes is repeated")
+    return chosen
+
+
 OPERATORS: dict[str, Read] = {
     "Add": _binary("add", "`add`; with constants a bias, `scale` or `affine`."),
     "Sub": _binary("subtract", "`sub`; with constants a bias, `scale` or `affine`."),
@@ -213,4 +284,5 @@ OPERATORS: dict[str, Read] = {
     "Min": _binary("minimum", "`min`, `clamp`."),
     "Mean": mean,
     "Concat": concat,
+    "Where": where,
 }

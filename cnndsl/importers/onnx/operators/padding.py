@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cnndsl.importers.onnx.functions import FLOAT_MAX
-from cnndsl.importers.onnx.layout import natural
+from cnndsl.importers.onnx.layout import apart, natural, together
 from cnndsl.importers.onnx.operators.common import Read
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
@@ -52,6 +52,9 @@ def _sides(site: Site, rank: int) -> Pads:
 
 def _padded(site: Site, x: Value, sides: list[tuple[int, int]], mode: str) -> Value:
     """The value with positions around its node, whose axes may lie in another order."""
+    if len(x.layout[0]) > 1:
+        made = _padded(site, x.moved(apart(x.layout)), [(0, 0), *sides], mode)
+        return made.moved(together(made.layout))
     node = site.element(x)
     plain = natural(node.type.shape)
     padded = {axis: pair for axis, pair in enumerate(sides, 1) if any(pair)}
@@ -70,8 +73,8 @@ def _padded(site: Site, x: Value, sides: list[tuple[int, int]], mode: str) -> Va
     if around:
         pads = tuple(around.get(axis, (0, 0)) for axis in range(2, len(plain)))
         node = site.add(Pad(pads, mode, fill), node)
-    made = natural(node.type.shape)
-    layout = [made[own[i]] if i in own else axis for i, axis in enumerate(x.layout)]
+    axes = natural(node.type.shape)
+    layout = [axes[own[i]] if i in own else axis for i, axis in enumerate(x.layout)]
     return replace(site.result(node).moved(tuple(layout)), integer=x.integer)
 
 

@@ -21,7 +21,7 @@ _REASONS = {
             *("QLinearMatMul", "ConvInteger", "MatMulInteger"),
         ),
     ),
-    FLOW: (CUT, ("If", "Loop", "Scan", "NonZero", "Where", "TopK", "Unique", "Compress")),
+    FLOW: (CUT, ("If", "Loop", "Scan", "NonZero", "TopK", "Unique", "Compress")),
     DETECTION: (CUT, ("NonMaxSuppression", "RoiAlign", "MaxRoiPool")),
     RECURRENT: (None, ("LSTM", "GRU", "RNN")),
 }

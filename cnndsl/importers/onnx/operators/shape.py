@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.importers.onnx.layout import BATCH, normal, permuted, reshaped
+from cnndsl.importers.onnx.layout import apart, batch_first, normal, permuted, reshaped, together
 from cnndsl.importers.onnx.model import as_written
 from cnndsl.importers.onnx.operators.common import Read, channels_of
 from cnndsl.importers.onnx.ranges import slice_of, slices, split_sizes
@@ -73,9 +73,10 @@ def flatten(site: Site) -> Value:
     rank = len(x.layout)
     axis = site.whole("axis", 1)
     axis = axis + rank if axis < 0 else axis
-    if axis != 1:
+    if not 1 <= axis <= rank:
         raise Refusal("E0804", f"it flattens from axis {axis} on, with the batch")
-    return x.moved((x.layout[0], normal([f for one in x.layout[1:] for f in one])))
+    front, back = ([f for one in part for f in one] for part in (x.layout[:axis], x.layout[axis:]))
+    return x.moved((normal(front), normal(back)))
 
 
 def squeeze(site: Site) -> Value:
@@ -111,6 +112,15 @@ def _piece(site: Site, x: Value, axis: int, taken: range, role: str = "") -> Val
     size = x.shape[axis]
     if taken == range(size if isinstance(size, int) else 0):
         return x
+    order = batch_first(x.layout)
+    if axis == 1 and taken.step > 1 and len(order) > 2:
+        order[1:3] = order[2], order[1]
+    if order != sorted(order):
+        part = _piece(site, x.moved(permuted(x.layout, order)), order.index(axis), taken, role)
+        return part.moved(permuted(part.layout, [order.index(a) for a in range(len(order))]))
+    if len(x.layout[0]) > 1:
+        part = _piece(site, x.moved(apart(x.layout)), axis + 1, taken, role)
+        return part.moved(together(part.layout))
     node = site.element(x)
     if taken.step == 1 and x.layout[axis] == channels_of(node):
         made = site.add(Slice(taken.start, taken.stop), node, role=role)
@@ -195,23 +205,6 @@ def gather(site: Site) -> Value:
     if indices.ndim == 0:
         return piece.moved(tuple(one for i, one in enumerate(piece.layout) if i != axis))
     return piece
-
-
-def expand(site: Site) -> Value:
-    """`upsample` of a map with one position; nothing where the shape is that already."""
-    x = site.value(0)
-    sizes, wanted = x.shape, list(site.known(1).array.ravel())
-    if len(wanted) > len(sizes):
-        raise unsupported("it adds axes")
-    wanted = [1] * (len(sizes) - len(wanted)) + wanted
-    pairs = list(zip(sizes, wanted, strict=True))[1:]
-    grown = [(old, new) for old, new in pairs if new not in (1, old)]
-    if not grown and wanted[0] in (1, BATCH, site.builder.batch):
-        return x
-    if pairs[0] in grown or any(old != 1 or isinstance(new, OpenDim) for old, new in grown):
-        raise unsupported("it repeats samples or channels, or to an open size")
-    factors = tuple(int(new) if pair in grown else 1 for pair in pairs[1:] for _, new in [pair])
-    return site.result(site.add(Upsample(factors), site.plain(x)))
 
 
 def _factors(site: Site) -> int:
@@ -312,7 +305,6 @@ OPERATORS: dict[str, Read] = {
     "Split": split,
     "Slice": slice_,
     "Gather": gather,
-    "Expand": expand,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     "Resize": resize,

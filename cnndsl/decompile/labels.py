@@ -42,11 +42,16 @@ class Modules:
 
 def labelled(found: Decompiled, name: str, modules: Modules) -> Decompiled:
     """The text with names of modules, as far as there are; it still makes the same graph."""
+    if not modules.paths:
+        return found
     made = made_of(found.text, name)
     for changes in ((_with_classes,), (_with_labels, _with_labels_alone)):
         for change in changes:
             try:
-                text = format_source(change(found, made, modules))
+                changed = change(found, made, modules)
+                if changed == found.text:
+                    break
+                text = format_source(changed)
                 again = made_of(text, name)
             except CnnError:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,23 @@ def test_open_sizes_come_back_as_they_were_written(tmp_path: Path):
     x = np.random.default_rng(0).normal(size=(2, 1, 8, 20)).astype(np.float32)
     found = cnndsl.compile(imported, "reference")(x)
     np.testing.assert_allclose(found, module(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("net.cnn", "a text of the language already.*cnndsl inspect"),
+        ("net.pth", "PyTorch.*torch.onnx.export"),
+        ("net.keras", "TensorFlow.*tf2onnx"),
+        ("net.safetensors", "weights without a network.*--weights"),
+        ("net.onnx", "no graph|not an ONNX model"),
+    ],
+)
+def test_files_of_other_kinds_say_what_they_are(name: str, reason: str, tmp_path: Path) -> None:
+    for content in (b"", b"network n { input x [3, 8, 8] relu }", bytes(range(256))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CnnError) as caught:
+            cnndsl.load_onnx(tmp_path / name)
+        (found,) = caught.value.diagnostics
+        assert found.code == "E0801"
+        assert re.search(reason, f"{found.message} {found.hint}", re.DOTALL)

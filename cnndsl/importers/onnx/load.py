@@ -79,6 +79,31 @@ def name_of(path: Path) -> str:
     return identifier(path.stem) or "network"
 
 
+OTHERS = {
+    ".cnn": (
+        "a text of the language already",
+        "every verb takes it as it is, such as cnndsl inspect",
+    ),
+    ".onnx.data": ("numbers of a model beside it", "name the .onnx file"),
+    **dict.fromkeys(
+        (".pt", ".pth", ".ckpt", ".bin"),
+        ("a file of PyTorch", "torch.onnx.export(model, ...) makes an ONNX model"),
+    ),
+    **dict.fromkeys(
+        (".h5", ".keras", ".pb", ".tflite"),
+        (
+            "a file of TensorFlow",
+            "tf2onnx, or model.export(..., format='onnx'), makes an ONNX model",
+        ),
+    ),
+    **dict.fromkeys(
+        (".safetensors", ".npz", ".npy"),
+        ("weights without a network", "cnndsl compile NETWORK --weights takes them"),
+    ),
+}
+"""What is often named in the place of an ONNX model, by the end of its name, and what to do."""
+
+
 def _model(path: Path, outputs: Sequence[str] | None) -> Model:
     import onnx
 
@@ -90,8 +115,19 @@ def _model(path: Path, outputs: Sequence[str] | None) -> Model:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
     try:
         return view(onnx.ModelProto.FromString(content), path.parent, outputs)
-    except (Refusal, CnnError, MemoryError):
+    except (CnnError, MemoryError):
         raise
+    except Refusal as error:
+        raise (error.code == "E0801" and _other(path)) or error from None
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise Refusal("E0801", f"it is not an ONNX model ({reason[:80]})") from None
+        refusal = Refusal("E0801", f"it is not an ONNX model ({reason[:80]})")
+        raise _other(path) or refusal from None
+
+
+def _other(path: Path) -> Refusal | None:
+    """Why a file that cannot be read is none of ONNX, if its name tells."""
+    for ending, (what, hint) in OTHERS.items():
+        if path.name.lower().endswith(ending):
+            return Refusal("E0801", f"it is {what}, not an ONNX model", hint)
+    return None

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import AttributeProto, ModelProto, TensorProto
 
@@ -222,9 +224,11 @@ def _judged(path: Path, found: Imported) -> str:
     except (MemoryError, ValueError):
         return "read, of a large batch"
     try:
-        original(path, feeds)
+        wanted = original(path, feeds)
     except Exception:
         return "read, and refused by onnxruntime"
+    if not all(np.isfinite(array).all() for array in wanted.values()):
+        return "read, and results of onnxruntime are no numbers"
     compared(path, tolerance=LONG_SUMS)
     return "read, and right"
 
@@ -239,7 +243,9 @@ def main() -> None:
     print(f"the last model is kept in {folder}")
     results = list(attempts(given.count, given.seed, folder))
     print(Counter(outcome for outcome, _ in results).most_common())
-    print(f"slowest: {max(seconds for _, seconds in results):.2f} s (onnx {onnx.__version__})")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    slowest = max(seconds for _, seconds in results)
+    print(f"slowest: {slowest:.2f} s; memory: {most:.0f} MB (onnx {onnx.__version__})")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,28 @@ def test_outputs_cut_the_model(path: Path) -> None:
         cnndsl.load_onnx(path, ["x"])
 
 
+def test_a_detector_is_cut_before_it_chooses_boxes(tmp_path: Path) -> None:
+    text = """(float[N,3,8,8] image) => (int64[K,3] chosen) {
+        boxes = Conv (image, w)
+        scores = Sigmoid (boxes)
+        b = Reshape (boxes, four)
+        s = Reshape (scores, flat)
+        chosen = NonMaxSuppression (b, s)
+    }"""
+    shapes = {"four": np.asarray([1, 64, 4]), "flat": np.asarray([1, 4, 64])}
+    path = saved(model(text, w=numbers(4, 3, 1, 1), **shapes), tmp_path)
+    with pytest.raises(CnnError) as caught:
+        cnndsl.load_onnx(path)
+    assert [(d.code, "--outputs" in (d.hint or "")) for d in caught.value.diagnostics] == [
+        ("E0802", True)
+    ]
+    net = cnndsl.load_onnx(path, ["boxes", "scores"])
+    assert {name: str(kind) for name, kind in net.outputs.items()} == {
+        "boxes": "4x8x8",
+        "scores": "4x8x8",
+    }
+
+
 def test_other_sizes_of_an_input(path: Path) -> None:
     assert str(cnndsl.parse(path, input_shapes={"image": (3, 20, 9)}).inputs["image"]) == "3x20x9"
     for shapes in ({"photo": (3, 8, 8)}, {"image": (3, 8)}):

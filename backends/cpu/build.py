@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from cnndsl.backends.cpu.codegen.objects import make_library
+from cnndsl.backends.cpu.emit.library import Emitted, symbol_name
 from cnndsl.backends.cpu.machine import Machine, machine_for
 from cnndsl.backends.cpu.module import LIBRARY, CpuModule
 from cnndsl.backends.cpu.options import CpuOptions
@@ -22,16 +24,29 @@ from cnndsl.runtime.options import CompileOptions, Progress, silent
 
 
 def build_library(
-    program: Program, packing: Packing, machine: Machine, progress: Progress = silent
-) -> tuple[bytes, Build]:
-    """The shared library of a program, and how it was made."""
-    symbols = [symbol_of(step) for step in program.steps]
+    program: Program,
+    packing: Packing,
+    machine: Machine,
+    progress: Progress = silent,
+    emitted: str = "",
+) -> tuple[bytes, Build, Emitted | None]:
+    """The shared library of a program, and how it was made.
+
+    With a name for a library in C, what that is made of as well; its functions serve both.
+    """
+    prefix = f"{emitted}_" if emitted else ""
+    symbols = [symbol_of(step, prefix) for step in program.steps]
     table = CallTable.of(program, symbols, packing, machine.features)
-    units = [*kernels(program.steps), *glue(table)]
-    library, hits = make_library(units, machine, progress)
+    own = kernels(program.steps, prefix)
+    units = [*own, *glue(table, prefix)]
+    library, objects, hits = make_library(units, machine, progress)
+    parts = None
+    if emitted:
+        code = {unit.symbol: objects[unit.symbol] for unit in own}
+        parts = Emitted(emitted, machine, code, table.source())
     fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
     measured = len({symbol_of(step) for step in program.steps if step.call.variant})
-    return library, Build(len(units), hits, fallbacks, measured)
+    return library, Build(len(units), hits, fallbacks, measured), parts
 
 
 def compile_known(
@@ -54,10 +69,12 @@ def compile_known(
         tune_program(lower(graph, batch, machine), options, choices)
     program = lower(graph, batch, machine, choices.variant_of)
     packing = pack((step.node, step.kernel.weights) for step in program.steps)
-    library, build = build_library(program, packing, machine, options.progress)
-    described = {"features": machine.features, **describe(program)}
+    name = symbol_name(graph.name) if options.emit == "library" else ""
+    library, build, emitted = build_library(program, packing, machine, options.progress, name)
+    described = {"features": machine.features, "triple": machine.triple, **describe(program)}
     code = {LIBRARY: library}
     artefact = make_artefact("cpu", graph, values, options, packing, described, code)
     module = CpuModule(artefact, options.threads)
     module.build = build
+    module.emitted = emitted and replace(emitted, embeds=options.embed_weights)
     return module

@@ -9,6 +9,7 @@ from cnndsl.backends.cpu.machine import require_tvm
 from cnndsl.backends.cpu.module import CpuModule
 from cnndsl.backends.cpu.open import OpenCpuModule, open_artefact
 from cnndsl.backends.cpu.options import CpuOptions
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.sizes import is_open
 from cnndsl.runtime.module import Array, require_float32
@@ -21,11 +22,17 @@ def compile_module(
     """A module that runs a graph on a CPU; see `cnndsl.runtime.backend.Backend.compile`.
 
     If sizes are open, the program for those of the network's text is made at once. Raises CnnError
-    as `compile_known` does.
+    as `compile_known` does, and E0611 if sizes are open in a library or for another machine.
     """
     options = CpuOptions.of(options)
     if not is_open(graph):
         return compile_known(graph, values, options)
+    if options.emit == "library" or options.triple:
+        raise CnnError.of(
+            "E0611",
+            "libraries, and code for other machines, are made for known sizes",
+            hint="leave --dynamic out, or give the sizes: --input-shape image=3x224x224",
+        )
     require_tvm()
     require_float32(graph)
     module = OpenCpuModule(open_artefact(graph, values, options), options.threads)

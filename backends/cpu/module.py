@@ -7,10 +7,12 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnndsl.backends.cpu.features import missing_features
+from cnndsl.backends.cpu.features import missing_features, runs_here
 from cnndsl.backends.cpu.program.tables import read_tensors
 from cnndsl.backends.cpu.runtime.library import Facts, Library, available_cores
 from cnndsl.backends.native.artefact import Artefact
@@ -19,6 +21,9 @@ from cnndsl.backends.native.packing import FLOAT, aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.layers import Peak
 from cnndsl.runtime.module import Array, Port
+
+if TYPE_CHECKING:
+    from cnndsl.backends.cpu.emit.library import Emitted
 
 LIBRARY = "library.so"
 """The file of an artefact that holds the code."""
@@ -32,7 +37,7 @@ class CpuModule(NativeModule):
     artefact that is none of a CPU.
     """
 
-    KEPT = (*NativeModule.KEPT, "_threads")
+    KEPT = (*NativeModule.KEPT, "_threads", "emitted")
 
     def __init__(self, artefact: Artefact, threads: int | None = None):
         super().__init__(artefact)
@@ -40,6 +45,7 @@ class CpuModule(NativeModule):
         self._tensors = read_tensors(artefact.program)
         self._threads = threads
         self._arenas: list[Array] = []
+        self.emitted: Emitted | None = None
 
     @cached_property
     def _library(self) -> Library:
@@ -67,6 +73,13 @@ class CpuModule(NativeModule):
 
     def require_cpu(self) -> None:
         """Raise CnnError (E0723) if this CPU lacks features that the code needs."""
+        triple = str(self._artefact.program.get("triple", ""))
+        if triple and not runs_here(triple):
+            raise CnnError.of(
+                "E0723",
+                f"the module was compiled for {triple}, which this machine is not",
+                hint="run it there, or compile it without --triple",
+            )
         missing = missing_features(self._features)
         if missing:
             raise CnnError.of(
@@ -74,6 +87,15 @@ class CpuModule(NativeModule):
                 f"the module needs a CPU with {', '.join(missing)}, which this one lacks",
                 hint="compile it for this machine, or with a smaller --mcpu such as x86-64-v3",
             )
+
+    def save(self, path: str | Path) -> None:
+        """See `NativeModule`; a module that was made for a library in C writes its folder."""
+        if self.emitted is None:
+            super().save(path)
+            return
+        from cnndsl.backends.cpu.emit.library import write_library
+
+        write_library(path, self.emitted, self._artefact)
 
     def _require(self, facts: Facts) -> None:
         """Raise ValueError unless a library is what the artefact says."""

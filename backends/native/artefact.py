@@ -95,6 +95,12 @@ def recipe_of(packing: Packing) -> dict[str, Any]:
 
 def _header(packing: Packing) -> bytes:
     """The start of a safetensors file."""
+    text = json_bytes(tensor_table(packing))
+    return struct.pack("<Q", len(text)) + text
+
+
+def tensor_table(packing: Packing) -> dict[str, Any]:
+    """What safetensors tells of packed weights, as values of JSON."""
     offsets = [offset for _, offset in packing.entries.values()]
     spans = zip(packing.entries.items(), pairwise([*offsets, packing.size]), strict=True)
     tensors = {}
@@ -103,8 +109,7 @@ def _header(packing: Packing) -> bytes:
         numbers = (span[1] - span[0]) // weight.dtype.bytes
         code = CODES[weight.dtype]
         tensors[name] = {"dtype": code, "shape": [numbers], "data_offsets": span}
-    text = json_bytes(tensors)
-    return struct.pack("<Q", len(text)) + text
+    return tensors
 
 
 def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:

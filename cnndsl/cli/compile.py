@@ -31,10 +31,19 @@ from cnndsl.cli.verb import Verb
     examples=(
         "compile resnet50 --weights resnet50.safetensors",
         "compile my_net.cnn --set classes=10 --target cpu --seed 0 -o my_net.cnnmod",
+        "compile resnet50 --weights W --target cpu --emit library -o resnet50/",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME and suffix.")
+@click.option(
+    "--emit",
+    type=click.Choice(["module", "library"]),
+    help="A module for Python, or the folder of a library for C. [cpu] [default: module]",
+)
+@click.option(
+    "--embed-weights", is_flag=True, default=None, help="Put the weights into the library. [cpu]"
+)
 @code_options
 @level_options
 @target_option
@@ -50,20 +59,25 @@ def command(
     """Compile a network and write the artefact."""
     from cnndsl.analysis.cost import graph_cost
     from cnndsl.api import compile as compile_network
+    from cnndsl.diagnostics import CnnError
     from cnndsl.diagnostics.units import exact, si
     from cnndsl.runtime.backend import backend
     from cnndsl.runtime.layers import Built
 
     target = backend(options["target"])
     weights = (options["weights"], options["weights_map"])
-    if output:
+    is_folder = options["emit"] == "library"
+    if output and not is_folder:
         check_output(output, (network, *weights), target.suffix)
+    elif output and output.exists() and not output.is_dir():
+        raise CnnError.of("E0602", f"cannot write {output}: a library is a folder, and it is none")
     with stage("parse") as facts:
         parsed = load_network(network, settings, input_shapes)
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
-    path = output or Path(f"{parsed.name}{target.suffix}")
-    check_output(path, (parsed.file, *weights), target.suffix)
+    path = output or Path(f"{parsed.name}{'' if is_folder else target.suffix}")
+    if not is_folder:
+        check_output(path, (parsed.file, *weights), target.suffix)
     with stage("compile") as facts, progress_bar() as progress:
         module = compile_network(parsed, progress=progress, **options)
         facts.append(target.description)
@@ -73,5 +87,7 @@ def command(
     log(f"{'takes':<8} {', '.join(map(str, module.inputs))}")
     with stage("write"):
         module.save(path)
-    click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
+    files = sorted(path.iterdir()) if is_folder else [path]
+    for file in files:
+        click.echo(f"{file}  {si(file.stat().st_size, 'B')}")
     return 0

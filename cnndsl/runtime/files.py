@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -71,6 +71,50 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         reason = error.strerror or error
         raise CnnError.of("E0602", f"cannot write {target}: {reason}") from None
+
+
+@contextmanager
+def atomic_folder(path: str | Path, names: Collection[str]) -> Iterator[Path]:
+    """A new folder that takes its place under `path` when the block ends without an error.
+
+    `names` are the files that it will have. A folder that is there is replaced if it has no others.
+    Raises CnnError (E0602) if it has, or if the folder around it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        check_folder(target, names)
+        temporary = target.parent / f".{target.name}.{token_hex(8)}"
+        temporary.mkdir()
+        try:
+            yield temporary
+            for name in os.listdir(target) if target.is_dir() else ():
+                (target / name).unlink()
+            temporary.replace(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise CnnError.of("E0602", f"cannot write {path}: {error.strerror or error}") from None
+
+
+def check_folder(path: str | Path, names: Collection[str]) -> None:
+    """Raise CnnError (E0602) unless a folder of such files can be written there."""
+    target = Path(os.path.realpath(path))
+    hint = None
+    if target.is_dir():
+        others = sorted(set(os.listdir(target)) - set(names))
+        if not others and os.access(target.parent, os.W_OK | os.X_OK):
+            return
+        problem = f"it has other files, {others[0]}" if others else "the folder around is read-only"
+        hint = "name another folder" if others else None
+    elif target.exists():
+        problem = os.strerror(errno.ENOTDIR)
+    elif not target.parent.is_dir():
+        problem = os.strerror(errno.ENOENT)
+    elif not os.access(target.parent, os.W_OK | os.X_OK):
+        problem = f"nothing can be made in {target.parent}"
+    else:
+        return
+    raise CnnError.of("E0602", f"cannot write {path}: {problem}", hint=hint)
 
 
 def _is_special(path: Path) -> bool:

@@ -70,6 +70,7 @@ static struct {
     int cores, free;
     int spin;
     int started;          /* workers */
+    int users;            /* that hold the runtime */
     atomic_int waiting;   /* calls */
     struct call *head, *tail;
     struct worker workers[MOST_CORES];
@@ -389,13 +390,34 @@ void cnndsl_run(const struct cnndsl_program *program, float *const *regions, int
     pthread_cond_destroy(&call.met);
 }
 
-void cnndsl_stop(void)
+/* Under the pool's lock. */
+static void end_workers(void)
 {
-    pthread_mutex_lock(&pool.lock);
     for (int index = 0; index < pool.started; index++)
         give(&pool.workers[index], (struct call *)&quit);
     for (int index = 0; index < pool.started; index++)
         pthread_join(pool.workers[index].thread, NULL);
     pool.started = 0;
+}
+
+void cnndsl_stop(void)
+{
+    pthread_mutex_lock(&pool.lock);
+    end_workers();
+    pthread_mutex_unlock(&pool.lock);
+}
+
+void cnndsl_hold(void)
+{
+    pthread_mutex_lock(&pool.lock);
+    pool.users++;
+    pthread_mutex_unlock(&pool.lock);
+}
+
+void cnndsl_release(void)
+{
+    pthread_mutex_lock(&pool.lock);
+    if (--pool.users == 0)
+        end_workers();
     pthread_mutex_unlock(&pool.lock);
 }

@@ -6,7 +6,9 @@
 #include <stdint.h>
 
 #define CNNDSL_ABI 1 /* Counts changes of what is declared here. */
+#ifndef CNNDSL_PUBLIC
 #define CNNDSL_PUBLIC __attribute__((visibility("default")))
+#endif
 
 /* One step, computed by all cores of a team together: each calls it with its number. `regions` are
    blocks of floats; `team` is for cnndsl_meet alone. */
@@ -35,6 +37,10 @@ CNNDSL_PUBLIC void cnndsl_run(const struct cnndsl_program *program, float *const
 /* End all workers. No call may run; the next one makes new workers. To be called before the library
    is unloaded. */
 CNNDSL_PUBLIC void cnndsl_stop(void);
+
+/* For users that come and go: workers end when all that hold the runtime have released it. */
+CNNDSL_PUBLIC void cnndsl_hold(void);
+CNNDSL_PUBLIC void cnndsl_release(void);
 
 /* For kernels: this core has done its part; wait until all cores of the team have. */
 int32_t cnndsl_meet(int32_t core, int32_t cores, void *team);

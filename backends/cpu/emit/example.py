@@ -1,0 +1,67 @@
+"""The example of a library: a program that classifies a photo, or runs on files of numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cnndsl.backends.cpu.emit.templates import filled
+from cnndsl.backends.native.artefact import Artefact
+from cnndsl.runtime.image import IMAGENET_MEAN, IMAGENET_STD
+from cnndsl.runtime.module import Port
+
+COVER = 256 / 224
+"""What an input is enlarged by before the centre of a photo is cut out; see `runtime.image`."""
+
+
+def source(net: str, artefact: Artefact, embeds: bool) -> str:
+    """The text in C."""
+    photo = takes_photo(artefact)
+    path = f'argc > 2 ? argv[2] : "{net}.weights"' if photo else "argv[1]"
+    words = {
+        "net": net,
+        "NET": net.upper(),
+        "create": f"{net}_create_embedded(&net)" if embeds else f"{net}_create(&net, {path})",
+    }
+    if not photo:
+        return filled("example_arrays.c.in", words)
+    channels, height, width = map(int, artefact.inputs[0].type.sizes)
+    return filled("example.c.in", {**words, **photo_words(channels, height, width, artefact)})
+
+
+def takes_photo(artefact: Artefact) -> bool:
+    """Whether a network's one input is a photo, and its one output scores of classes."""
+    if len(artefact.inputs) != 1 or len(artefact.outputs) != 1 or artefact.program["batch"] != 1:
+        return False
+    sizes = artefact.inputs[0].type.sizes
+    return len(sizes) == 3 and sizes[0] in (1, 3) and classes_of(artefact.outputs[0]) > 1
+
+
+def classes_of(port: Port) -> int:
+    """How many scores an output has; 1 if it is no vector of them."""
+    sizes = [int(size) for size in port.type.sizes]
+    return math.prod(sizes) if math.prod(sizes[1:]) == 1 else 1
+
+
+def photo_words(channels: int, height: int, width: int, artefact: Artefact) -> dict[str, str]:
+    """What the example has to know of the input, and of how photos become one."""
+    cover = round(height * COVER)
+    mean, std = (_floats(values, channels) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return {
+        "channels": str(channels),
+        "height": str(height),
+        "width": str(width),
+        "classes": str(classes_of(artefact.outputs[0])),
+        "cover_height": str(cover),
+        "cover_width": str(round(width * cover / height)),
+        "mean": mean,
+        "std": std,
+    }
+
+
+def _floats(values: tuple[float, ...], channels: int) -> str:
+    """Numbers in C; a grey photo takes their average."""
+    array = np.asarray(values, np.float32)
+    array = array.mean(keepdims=True) if channels == 1 else array
+    return ", ".join(f"{float(value)!r}f" for value in array)

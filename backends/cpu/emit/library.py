@@ -1,0 +1,250 @@
+"""A compiled network as a C library: a folder of what programs in other languages need."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnndsl.backends.cpu.codegen.compilers import Compiler, compiler_for
+from cnndsl.backends.cpu.codegen.toolchain import C_FLAGS, RUNTIME
+from cnndsl.backends.cpu.cpus import Triple
+from cnndsl.backends.cpu.emit import example, weights
+from cnndsl.backends.cpu.emit.templates import filled
+from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.native.artefact import Artefact
+from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
+from cnndsl.diagnostics import CnnError
+from cnndsl.runtime.files import atomic_folder
+from cnndsl.runtime.module import Array, Port
+
+INTERNAL = ("program", "run", "stop", "hold", "release", "meet")
+"""Names of the runtime, behind `cnndsl_`."""
+PUBLIC = [
+    "status_text",
+    "create",
+    "create_from_memory",
+    "create_embedded",
+    "destroy",
+    "set_weights",
+    "set_weights_from_memory",
+    "set_threads",
+    "input",
+    "output",
+    "arena_bytes",
+    "run",
+]
+"""Names of the interface, behind the network's."""
+X86_CHECKS = [
+    "popcnt",
+    "sse4.1",
+    "avx",
+    "avx2",
+    "fma",
+    "bmi",
+    "bmi2",
+    "avx512f",
+    "avx512vl",
+    "avx512bw",
+    "avx512dq",
+    "avx512cd",
+    "avx512ifma",
+    "avx512vbmi",
+]
+"""Features that all compilers can ask for; CPUs with others have these."""
+ARM_BITS = {"aarch64": {"neon": 1 << 1, "sve": 1 << 22}, "arm": {"neon": 1 << 12 | 1 << 16}}
+"""Bits of AT_HWCAP (Linux, asm/hwcap.h); on 32 bits NEON and the multiply-adds of VFPv4."""
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """What a library is made of beside the artefact.
+
+    `name` begins all its symbols. `kernels` are object files by symbol, `table` is the program in
+    C. With `embeds` the library holds its weights.
+    """
+
+    name: str
+    machine: Machine
+    kernels: Mapping[str, bytes]
+    table: str
+    embeds: bool = False
+
+    @property
+    def triple(self) -> Triple | None:
+        """That of the machine, unless it is this one."""
+        return Triple.of(self.machine.triple) if self.machine.triple else None
+
+    @property
+    def shared_suffix(self) -> str:
+        """The ending of shared libraries."""
+        return ".dylib" if self.triple and self.triple.is_apple else ".so"
+
+
+def symbol_name(network: str) -> str:
+    """The name of a network as a prefix of symbols in C. Raises CnnError (E0615)."""
+    name = re.sub(r"\W", "_", network, flags=re.ASCII)
+    if not re.match(r"[A-Za-z]", name) or name.startswith("cnndsl"):
+        raise CnnError.of(
+            "E0615", f"{network!r} cannot begin names in C", hint="rename the network"
+        )
+    return name
+
+
+def write_library(path: str | Path, emitted: Emitted, artefact: Artefact) -> None:
+    """Write the folder, whole or not at all.
+
+    Raises CnnError: E0602 if it cannot be written, E0721 if the C compiler fails.
+    """
+    net, compiler = emitted.name, compiler_for(emitted.machine.triple)
+    shared = f"lib{net}{emitted.shared_suffix}"
+    words = _words(emitted, artefact)
+    with (
+        tempfile.TemporaryDirectory(prefix="cnndsl-") as scratch,
+        atomic_folder(path, _files(emitted)) as folder,
+    ):
+        for template, file in _texts(net).items():
+            (folder / file).write_text(filled(template, words))
+        (folder / "example.c").write_text(example.source(net, artefact, emitted.embeds))
+        data = Path(scratch) / f"{net}.weights" if emitted.embeds else folder / f"{net}.weights"
+        _write_weights(data, artefact)
+        objects = _objects(emitted, artefact, words, Path(scratch), folder, compiler, data)
+        compiler.archive(objects, folder / f"lib{net}.a")
+        _link(emitted, objects, folder / shared, Path(scratch), compiler)
+
+
+def _texts(net: str) -> dict[str, str]:
+    """The files that a template alone gives."""
+    return {
+        "library.h.in": f"{net}.h",
+        "config.cmake.in": f"{net}-config.cmake",
+        "CMakeLists.txt.in": "CMakeLists.txt",
+    }
+
+
+def _files(emitted: Emitted) -> list[str]:
+    net = emitted.name
+    weight_files = [] if emitted.embeds else [f"{net}.weights"]
+    libraries = [f"lib{net}.a", f"lib{net}{emitted.shared_suffix}"]
+    return [*libraries, *weight_files, *_texts(net).values(), "example.c"]
+
+
+def _words(emitted: Emitted, artefact: Artefact) -> dict[str, str]:
+    """What stands in the templates for their marks."""
+    net, packing = emitted.name, artefact.packing
+    batch = int(artefact.program["batch"])
+    inputs, outputs = (_tensors(ports, batch) for ports in (artefact.inputs, artefact.outputs))
+    features = [name for name in X86_CHECKS if name in emitted.machine.features]
+    installed = [name for name in _files(emitted) if name not in ("example.c", "CMakeLists.txt")]
+    embedded = filled("embedded.h.in", {"net": net, "NET": net.upper()}) if emitted.embeds else ""
+    return {
+        "net": net,
+        "NET": net.upper(),
+        "inputs": _described(artefact.inputs, batch),
+        "outputs": _described(artefact.outputs, batch),
+        "input_count": str(len(artefact.inputs)),
+        "output_count": str(len(artefact.outputs)),
+        "indent": " " * 12,
+        "embedded": embedded,
+        "prefix": json.dumps(weights.PREFIX),
+        "prefix_bytes": str(len(weights.PREFIX)),
+        "layout": weights.layout_of(packing),
+        "header_bytes": str(len(weights.header(packing)) - 8),
+        "weight_words": str(packing.size),
+        "arena_bytes": str(-(-int(artefact.program["arena"]) // ALIGNMENT) * ALIGNMENT),
+        "tensors": f"{_shapes('input', inputs)}\n{_shapes('output', outputs)}",
+        "x86_checks": "".join(f'\n        && __builtin_cpu_supports("{n}")' for n in features),
+        "arm_bits": str(_arm_bits(emitted)),
+        "shared_suffix": emitted.shared_suffix,
+        "files": " ".join(installed),
+    }
+
+
+def _arm_bits(emitted: Emitted) -> int:
+    bits = ARM_BITS.get(emitted.triple.architecture if emitted.triple else "", {})
+    return sum(bit for name, bit in bits.items() if name in emitted.machine.features)
+
+
+def _tensors(ports: Sequence[Port], batch: int) -> list[tuple[str, tuple[int, ...]]]:
+    return [(port.name, (batch, *map(int, port.type.sizes))) for port in ports]
+
+
+def _described(ports: Sequence[Port], batch: int) -> str:
+    return "\n".join(
+        f"       {name}  {' x '.join(map(str, shape))}" for name, shape in _tensors(ports, batch)
+    )
+
+
+def _shapes(kind: str, tensors: Sequence[tuple[str, tuple[int, ...]]]) -> str:
+    """The description of inputs or outputs, in C."""
+    lines, rows = [], []
+    for index, (name, shape) in enumerate(tensors):
+        sizes, count = ", ".join(map(str, shape)), FLOAT
+        for size in shape:
+            count *= size
+        lines.append(f"static const int64_t {kind}{index}[] = {{{sizes}}};")
+        rows.append(f"    {{{json.dumps(name)}, {len(shape)}, {kind}{index}, {count}u}},")
+    return "\n".join([*lines, f"static const @net@_tensor {kind}s[] = {{", *rows, "};"])
+
+
+def _write_weights(path: Path, artefact: Artefact) -> None:
+    head, words = weights.content(artefact.packing, artefact.weights)
+    with path.open("wb") as file:
+        file.write(head)
+        file.write(_bytes(words))
+
+
+def _bytes(words: Array) -> memoryview:
+    return words.data.cast("B") if words.size else memoryview(b"")
+
+
+def _objects(
+    emitted: Emitted,
+    artefact: Artefact,
+    words: Mapping[str, str],
+    scratch: Path,
+    folder: Path,
+    compiler: Compiler,
+    data: Path,
+) -> list[Path]:
+    """The object files of the kernels, the program, the runtime and the interface."""
+    net = emitted.name
+    embedded = {**words, "path": str(data).replace("\\", "/")}
+    code = filled("embedded.c.in", embedded) if emitted.embeds else ""
+    texts = {
+        "program": emitted.table,
+        "runtime": RUNTIME.read_text(),
+        "interface": filled("library.c.in", {**words, "embedded_code": code}),
+    }
+    names = [f"-Dcnndsl_{name}={net}_cnndsl_{name}" for name in INTERNAL]
+    flags = [*C_FLAGS, *names, "-DCNNDSL_PUBLIC=", f"-I{RUNTIME.parent}", f"-I{folder}"]
+    objects = []
+    for symbol, content in emitted.kernels.items():
+        objects.append(scratch / f"{symbol}.o")
+        objects[-1].write_bytes(content)
+    for name, text in texts.items():
+        objects.append(scratch / f"{net}_{name}.o")
+        compiler([*flags, "-c", "-x", "c", "-o", str(objects[-1]), "-"], text)
+    return objects
+
+
+def _link(
+    emitted: Emitted, objects: Sequence[Path], library: Path, scratch: Path, compiler: Compiler
+) -> None:
+    """Link the shared library, which shows nothing but the interface."""
+    net, names = emitted.name, scratch / "names"
+    public = [f"{net}_{name}" for name in PUBLIC]
+    if emitted.triple and emitted.triple.is_apple:
+        names.write_text("".join(f"_{name}\n" for name in public))
+        settings = [
+            f"-Wl,-exported_symbols_list,{names}",
+            f"-Wl,-install_name,@rpath/{library.name}",
+        ]
+    else:
+        names.write_text(f"{{ global: {'; '.join(public)}; local: *; }};\n")
+        settings = [f"-version-script={names}", "Bsymbolic,-z,defs,-s", f"soname,{library.name}"]
+    linker = [f"-Wl,-{setting}" for setting in settings]
+    compiler(["-shared", "-pthread", *linker, "-o", str(library), *map(str, objects), "-lm"])

@@ -89,6 +89,11 @@ class Machine:
         return self.lanes * FLOAT32.bytes >= 64
 
     @property
+    def multiplies_by_lane(self) -> bool:
+        """Whether multiply-adds take a lane of a vector for one factor, as NEON's do."""
+        return self.extension == "neon"
+
+    @property
     def is_amd(self) -> bool:
         """Whether it is one of AMD's CPUs since Zen, by LLVM's names."""
         return self.cpu.startswith("znver")
@@ -177,11 +182,8 @@ def _ask_llvm(cpu: str, target: Triple | None) -> tuple[str, str, list[str]]:
     triple = target.llvm if target else codegen.llvm_get_system_triple()
     if not codegen.llvm_is_valid_cpu(name, triple) or _is_too_small(name, triple):
         examples = "native, x86-64-v3, x86-64-v4"
-        if target and target.architecture in ("aarch64", "arm", "riscv64"):
-            names = "cortex", "neoverse", "apple"
-            words = names if target.architecture == "aarch64" else names[:1]
-            words = ("sifive", "spacemit") if target.architecture == "riscv64" else words
-            examples = ", ".join(n for n in CPUS if n.startswith(words))
+        if target and not target.is_wasm and target.architecture != "x86_64":
+            examples = ", ".join(n for n in CPUS if codegen.llvm_is_valid_cpu(n, triple))
         raise CnnError.of("E0720", f"unknown CPU {cpu!r}", hint=f"for example: {examples}")
     settings = _triple_settings(target) if target else {}
     found = _llvm_features(name, **settings)

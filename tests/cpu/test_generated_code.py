@@ -165,14 +165,32 @@ def test_code_uses_only_what_the_cpu_has():
     assert "-avx512f" not in target.attrs["mattr"]
 
 
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_products_on_arm_take_a_lane_of_a_vector(kernel: int):
+    """And no sum leaves its register; inputs are loaded several at a time."""
+    graph, x = start(64, 28, 28)
+    y = then(graph, "y", "conv", x, filters=64, kernel=kernel, pad=kernel // 2)
+    graph.outputs = {"y": y.name}
+    machine = replace(find_machine("cortex-a76", "aarch64-linux-gnu"), winograd=False)
+    steps = [step for step in lower(graph, 1, machine).steps if step.node == "y"]
+    code = assembly([function for unit in kernels(steps) for function in unit.write()], machine)
+    loops = [body for body in loops_of(code) if body.count("fmla") >= 48]
+    assert loops
+    for body in loops:
+        by_lane = re.findall(r"fmla\s+v\d+\.4s, v\d+\.4s, v\d+\.s\[\d\]", body)
+        assert len(by_lane) == body.count("fmla")
+        assert "[sp" not in body
+        assert len(re.findall(r"^\s*ld", body, re.M)) < len(by_lane) / 2
+
+
 def loops_of(code: str) -> list[str]:
-    """The innermost loops of x86 assembly: from a label to the jump back to it."""
+    """The innermost loops of assembly for x86 or Arm: from a label to the jump back to it."""
     lines = [line for line in code.splitlines() if not re.match(r"\s*(\.p2align|\.?Ltmp)", line)]
     labels = {line[:-1]: index for index, line in enumerate(lines) if re.match(r"\.LBB\w+:$", line)}
     loops = []
     for index, line in enumerate(lines):
-        jump = re.match(r"\s*j\w+\s+(\.LBB\w+)", line)
-        if jump and labels[jump[1]] < index:
+        jump = re.match(r"\s*(?:j\w+|b\.?\w*)\s+(\.LBB\w+)", line)
+        if jump and labels.get(jump[1], index) < index:
             body = lines[labels[jump[1]] + 1 : index]
             if not any(inner.startswith(".LBB") for inner in body):
                 loops.append("\n".join(body))

@@ -8,7 +8,6 @@ from functools import cache
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, div
 from cnndsl.backends.cpu.codegen.tir import Code
-from cnndsl.backends.cpu.cpus import DEFAULT
 from cnndsl.backends.cpu.machine import Machine
 
 LOAD = 0.1
@@ -21,6 +20,8 @@ LATENCY = 4
 """Cycles from the start of a multiply-add to its result."""
 PER_CYCLE = 2
 """Loads that start in one cycle."""
+AHEAD = 2
+"""Vectors that LLVM loads before they are needed, where inputs are loaded as vectors."""
 WIDEST = 8
 """Output blocks of a tile at most."""
 
@@ -30,22 +31,23 @@ class Tile:
     """`blocks` neighbouring output blocks times `columns` neighbouring output positions.
 
     For each input number, the tile loads `blocks` vectors of weights and `columns` scalars, and
-    does blocks * columns multiply-adds.
+    does blocks * columns multiply-adds. Where these take lanes of vectors, the inputs are loaded as
+    such, and stay in registers.
     """
 
     blocks: int
     columns: int
 
-    def cycles(self, columns: int, weight: float = LOAD, issue: float = DEFAULT.issue) -> float:
+    def cycles(self, columns: int, machine: Machine, weight: float = LOAD) -> float:
         """Cycles for one input number with so many of the columns in use.
 
-        `weight` are those that the load of a vector of weights takes, `issue` the multiply-adds
-        that start in one.
+        `weight` are those that the load of a vector of weights takes.
         """
         multiplies = self.blocks * columns
-        loads = self.blocks + columns
-        extra = LOAD * columns + weight * self.blocks
-        return max(multiplies / issue, loads / PER_CYCLE, LATENCY) + extra
+        inputs = columns / (machine.lanes if machine.multiplies_by_lane else 1)
+        loads = self.blocks + inputs
+        extra = LOAD * inputs + weight * self.blocks
+        return max(multiplies / machine.issue, loads / PER_CYCLE, LATENCY) + extra
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,13 @@ def ranked_tiles(
         for b in range(1, min(blocks, WIDEST) + 1)
         if blocks % b == 0 or not exact
         for r in range(1, columns + 1)
-        if b * r + b + 1 <= machine.registers
+        if b * r + b + (r + AHEAD if machine.multiplies_by_lane else 1) <= machine.registers
     ]
 
     def row(tile: Tile) -> float:
         pieces = Pieces.of(columns, tile.columns)
-        narrow = (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1, weight, machine.issue)
-        return pieces.wide * tile.cycles(pieces.width, weight, machine.issue) + narrow
+        narrow = (pieces.count - pieces.wide) * tile.cycles(pieces.width - 1, machine, weight)
+        return pieces.wide * tile.cycles(pieces.width, machine, weight) + narrow
 
     def cost(tile: Tile) -> float:
         whole, rest = divmod(blocks, tile.blocks)

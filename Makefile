@@ -40,6 +40,11 @@ test-editor: $(VENV)/.dev ## a thousand edits through the language server; the e
 test-sizes: $(VENV)/.dev ## tests of open sizes over the whole zoo; they take hours
 	$(BIN)/python -m pytest -n 2 tests/extra/sizes
 
+# Debian: qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf gcc-riscv64-linux-gnu g++ valgrind
+# nodejs
+test-cross: $(VENV)/.dev $(VENV)/.cross ## tests of code for other machines, under emulators
+	$(BIN)/python -m pytest -n 2 tests/extra/cross
+
 check: $(VENV)/.dev types ## lint, format, types
 	$(BIN)/ruff check $(PACKAGES)
 	$(BIN)/ruff format --check $(PACKAGES)

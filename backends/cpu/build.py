@@ -71,7 +71,9 @@ def compile_known(
     packing = pack((step.node, step.kernel.weights) for step in program.steps)
     name = symbol_name(graph.name) if options.emit == "library" else ""
     library, build, emitted = build_library(program, packing, machine, options.progress, name)
-    described = {"features": machine.features, "triple": machine.triple, **describe(program)}
+    symbols = [symbol_of(step, f"{name}_" if name else "") for step in program.steps]
+    made_for = {"features": machine.features, "triple": machine.triple}
+    described = {**made_for, **describe(program, symbols)}
     code = {LIBRARY: library}
     artefact = make_artefact("cpu", graph, values, options, packing, described, code)
     module = CpuModule(artefact, options.threads)

@@ -21,6 +21,7 @@ from cnndsl.backends.native.packing import FLOAT, aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.layers import Peak
 from cnndsl.runtime.module import Array, Port
+from cnndsl.runtime.sizes import Size
 
 if TYPE_CHECKING:
     from cnndsl.backends.cpu.emit.library import Emitted
@@ -96,6 +97,23 @@ class CpuModule(NativeModule):
         from cnndsl.backends.cpu.emit.library import write_library
 
         write_library(path, self.emitted, self._artefact)
+
+    def _code_sizes(self) -> list[Size]:
+        """Of each kernel, named by the first layer that it computes; and of the rest."""
+        from cnndsl.backends.cpu.emit.elf import symbol_bytes
+
+        library = self._artefact.code[LIBRARY]
+        functions = symbol_bytes(library)
+        symbols = [str(name) for name in self._artefact.program.get("symbols", ())]
+        own: dict[str, Size] = {}
+        for symbol, layer in zip(symbols, self.layers, strict=False):
+            if symbol in functions and symbol not in own:
+                count = symbols.count(symbol) - 1
+                name = f"{layer.node} ({layer.family})" + (f" and {count} more" if count else "")
+                own[symbol] = Size("kernels", name, functions[symbol])
+        rest = len(library) - sum(size.bytes for size in own.values())
+        files = [size for size in super()._code_sizes() if size.name != LIBRARY]
+        return [*own.values(), Size("code", "runtime, table of the steps, padding", rest), *files]
 
     def _require(self, facts: Facts) -> None:
         """Raise ValueError unless a library is what the artefact says."""

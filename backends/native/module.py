@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.backends.native.artefact import Artefact, write_artefact
+from cnndsl.backends.native.artefact import RECIPE, Artefact, recipe_of, write_artefact
 from cnndsl.backends.native.packing import Packing, as_aligned
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import from_json, to_json
+from cnndsl.runtime.archive import json_bytes
 from cnndsl.runtime.layers import Build, Layer
 from cnndsl.runtime.module import Array, Module, Port, graph_ports
 from cnndsl.runtime.options import CompileOptions
+from cnndsl.runtime.sizes import Size
 from cnndsl.weights.bind import bind, warn_of
 from cnndsl.weights.rename import read_weights
 
@@ -103,6 +105,18 @@ class NativeModule(Module):
     def facts(self) -> dict[str, int | str]:
         """See `Module`."""
         return {**super().facts, "arena_bytes": self.arena_bytes, "steps": len(self.layers)}
+
+    def sizes(self) -> list[Size]:
+        """See `cnndsl.runtime.sizes.Sized`."""
+        packing = self._artefact.packing
+        entries = packing.entries.items()
+        weights = [Size("weights", name, weight.bytes) for name, (weight, _) in entries]
+        recipe = len(json_bytes(recipe_of(packing)))
+        return [*weights, *self._code_sizes(), Size("files", RECIPE, recipe)]
+
+    def _code_sizes(self) -> list[Size]:
+        """Those of the artefact's code files."""
+        return [Size("files", name, len(text)) for name, text in self._artefact.code.items()]
 
     def batch_shape(self, port: Port) -> tuple[int, ...]:
         """The shape of one batch of an input or output as the kernels are made for it."""

@@ -20,6 +20,7 @@ from cnndsl.cli.common import (
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import show_view, view_options, wants_view
+from cnndsl.cli.sizes import show_sizes
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         "inspect my_net.cnn --passes",
         "inspect densenet121 --memory --svg memory.svg",
         "inspect vgg16 --layers --format latex",
+        "inspect resnet50.cnnmod --size",
     ),
 )
 @click.argument("model", shell_complete=completion.networks)
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--depth", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--kernels", is_flag=True, help="Of an artefact: its kernels and what they need.")
 @click.option("--source", is_flag=True, help="Of an artefact: the text of its kernels.")
+@click.option("--size", is_flag=True, help="Of an artefact: where its bytes go.")
 @click.option("--layers", is_flag=True, help="One row for each layer, as papers print them.")
 @click.option(
     "--format",
@@ -58,6 +61,7 @@ def command(
     depth: int,
     kernels: bool,
     source: bool,
+    size: bool,
     layers: bool,
     form: str | None,
     settings: Sequence[tuple[str, Any]],
@@ -79,12 +83,14 @@ def command(
     else:
         found = open_model(model, settings, input_shapes, ("depth", "layers", *view))
     if not isinstance(found, Network):
-        if kernels or source:
+        if size:
+            show_sizes(model, found, as_json)
+        elif kernels or source:
             _inspect_kernels(model, found, source, as_json)
         else:
             _inspect_artefact(found, Path(model).stat().st_size, as_json)
-    elif kernels or source:
-        raise click.UsageError(f"{model} is not compiled; kernels are in artefacts")
+    elif kernels or source or size:
+        raise click.UsageError(f"{model} is not compiled; kernels and sizes are of artefacts")
     elif layers:
         _inspect_layers(found, as_json, form or "text")
     elif wants_memory(view):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -267,3 +269,23 @@ def test_the_command_writes_the_folder(tmp_path: Path):
     result = CliRunner().invoke(commands, ["compile", *arguments, "-o", str(target)])
     assert "a library is a folder" in result.output
     assert target.read_text() == "mine"
+
+
+def test_the_bytes_of_a_module_are_told(tmp_path: Path):
+    """Those of kernels are those of the linker; all together are the file, but for its frame."""
+    file = tmp_path / "small.cnnmod"
+    cnndsl.compile(TEXT, "cpu", seed=0).save(file)
+    result = CliRunner().invoke(commands, ["inspect", str(file), "--size", "--json"])
+    sizes = json.loads(result.output)
+    total = sum(size["bytes"] for size in sizes)
+    assert 0 < file.stat().st_size - total < 8000
+    with zipfile.ZipFile(file) as archive:
+        (tmp_path / "library.so").write_bytes(archive.read("library.so"))
+    command = ["nm", "-S", str(tmp_path / "library.so")]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rows = [line.split() for line in told.splitlines() if " kernel_" in line]
+    kernels = [size["bytes"] for size in sizes if size["kind"] == "kernels"]
+    assert sorted(kernels) == sorted(int(row[1], 16) for row in rows)
+    shown = CliRunner().invoke(commands, ["inspect", str(file), "--size"]).output
+    assert "kernels" in shown
+    assert "weights" in shown

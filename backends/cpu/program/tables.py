@@ -56,9 +56,10 @@ class Stored:
         return channels[:, : self.channels].copy()
 
 
-def describe(program: Program) -> dict[str, Any]:
-    """The arena's bytes, the steps and the tensors as values of JSON."""
+def describe(program: Program, symbols: Sequence[str]) -> dict[str, Any]:
+    """The arena's bytes, the steps, their symbols and the tensors as values of JSON."""
     return {
+        "symbols": list(symbols),
         "arena": program.arena * FLOAT,
         "layers": [asdict(_layer(program, step)) for step in program.steps],
         "tensors": [asdict(tensor) for tensor in _tensors(program)],

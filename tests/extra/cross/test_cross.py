@@ -45,9 +45,7 @@ def test_operators_agree_on_further_machines(target: str, name: str):
 
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("target", ALL_OPERATORS)
-@settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sample=samples())
 def test_random_graphs_agree(target: str, batch: int, sample: Sample):
     graph, _ = optimise(sample.graph, fusions=BACKEND.fusions)

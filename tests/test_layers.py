@@ -44,6 +44,7 @@ BACKENDS = {
     "native": set(),
     "cpu": {"native"},
     "cuda": {"native"},
+    "wasm": {"cpu", "native"},
 }
 """Rooms beside the API, with those of one another that they know."""
 

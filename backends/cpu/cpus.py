@@ -80,7 +80,7 @@ class Architecture:
     portable: str
     extensions: tuple[str, ...]
     features: tuple[str, ...] = ()
-    settings: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, str | int], ...] = ()
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -89,7 +89,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "riscv64": Architecture(
         "generic-rv64", ("rvv", "rv"), ("m", "a", "f", "d", "c"), (("mabi", "lp64d"),)
     ),
-    "wasm32": Architecture("generic", ("simd128",), ("simd128",)),
+    "wasm32": Architecture("generic", ("simd128",), ("simd128",), (("vector-width", 128),)),
     "x86_64": Architecture("x86-64-v2", ("avx512", "avx2", "sse", "scalar")),
 }
 ALIASES = {"arm64": "aarch64", "amd64": "x86_64", "armv7": "arm", "armv7a": "arm", "armv7l": "arm"}

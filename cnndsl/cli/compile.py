@@ -32,6 +32,7 @@ from cnndsl.cli.verb import Verb
         "compile resnet50 --weights resnet50.safetensors",
         "compile my_net.cnn --set classes=10 --target cpu --seed 0 -o my_net.cnnmod",
         "compile resnet50 --weights W --target cpu --emit library -o resnet50/",
+        "compile squeezenet1_1 --weights W --target wasm -o page/",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
@@ -61,16 +62,16 @@ def command(
     from cnndsl.api import compile as compile_network
     from cnndsl.diagnostics import CnnError
     from cnndsl.diagnostics.units import exact, si
-    from cnndsl.runtime.backend import backend
+    from cnndsl.runtime.backend import WritesFolders, backend
     from cnndsl.runtime.layers import Built
 
     target = backend(options["target"])
     weights = (options["weights"], options["weights_map"])
-    is_folder = options["emit"] == "library"
+    is_folder = options["emit"] == "library" or isinstance(target, WritesFolders)
     if output and not is_folder:
         check_output(output, (network, *weights), target.suffix)
     elif output and output.exists() and not output.is_dir():
-        raise CnnError.of("E0602", f"cannot write {output}: a library is a folder, and it is none")
+        raise CnnError.of("E0602", f"cannot write {output}: the result is a folder, and it is none")
     with stage("parse") as facts:
         parsed = load_network(network, settings, input_shapes)
         parameters = exact(graph_cost(parsed.graph).params)

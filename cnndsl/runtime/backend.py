@@ -18,6 +18,7 @@ __all__ = [
     "Calibrating",
     "CompileOptions",
     "Limited",
+    "WritesFolders",
     "all_options",
     "backend",
     "backends",
@@ -59,6 +60,13 @@ class Limited(Protocol):
 
     def check_size(self, graph: Graph) -> None:
         """Raise CnnError if the weights of an inference graph, not made yet, are too large."""
+
+
+@runtime_checkable
+class WritesFolders(Protocol):
+    """A backend whose modules are written as folders."""
+
+    writes_folders: bool
 
 
 @runtime_checkable

@@ -13,11 +13,11 @@ from cnndsl.runtime.options import CompileOptions
     [
         ("compile --target cpu --precision f32", "cpu", "precision", "cuda"),
         ("compile --target onnx --mcpu foo", "onnx", "mcpu", "cpu"),
-        ("compile --winograd off", "onnx", "winograd", "cpu"),
+        ("compile --winograd off", "onnx", "winograd", "cpu, wasm"),
         ("compile --target cuda --tune 4", "cuda", "tune", "cpu"),
         ("bench --target reference --graph off", "reference", "graph", "cuda"),
         ("tune --target cpu --arch sm_80", "cpu", "arch", "cuda"),
-        ("compare --targets reference,onnx --winograd auto", "onnx", "winograd", "cpu"),
+        ("compare --targets reference,onnx --winograd auto", "onnx", "winograd", "cpu, wasm"),
     ],
 )
 def test_an_option_of_another_target_is_an_error(call, tmp_path, line, target, option, owner):
@@ -38,9 +38,10 @@ def test_the_same_in_python(call):
 
 
 def test_backends_declare_their_options():
-    own = {name: targets for name, (_, targets) in all_options().items() if len(targets) < 4}
+    own = {name: targets for name, (_, targets) in all_options().items() if len(targets) < 5}
     assert own == {
-        **{name: ["cpu"] for name in ("mcpu", "winograd", "tune")},
+        **{name: ["cpu"] for name in ("mcpu", "triple", "tune", "emit", "embed_weights")},
+        "winograd": ["cpu", "wasm"],
         **{name: ["cuda"] for name in ("arch", "precision", "graph")},
         **{name: ["cpu", "onnx", "reference"] for name in ("dynamic", "static")},
         "opset": ["onnx"],
@@ -97,6 +98,8 @@ def test_passes_and_targets_are_checked_where_no_pass_runs(call, arguments, code
         ("onnx", {"dynamic": ["batch"], "batch": 2}, "the batch is 2, and it is dynamic"),
         ("onnx", {"dynamic": ["width"], "static": True}, "width cannot be dynamic and static"),
         ("cpu", {"tune": 1}, "tune is 0 or a whole number from 2 on, not 1"),
+        ("cpu", {"emit": "rubbish"}, "emit is module or library, not 'rubbish'"),
+        ("cpu", {"embed_weights": True}, "weights are embedded in libraries: emit is library then"),
         ("cpu", {"tune": -1}, "tune is a whole number from 0 on, not -1"),
     ],
 )  # fmt: skip

@@ -252,8 +252,6 @@ def test_nothing_is_left_of_a_library_that_fails(
 def test_networks_whose_names_c_does_not_take_are_errors():
     with pytest.raises(CnnError, match="cannot begin names in C"):
         cnndsl.compile(TEXT.replace("small", "_small"), "cpu", seed=0, emit="library")
-    with pytest.raises(CnnError, match="emit is module or library"):
-        cnndsl.compile(TEXT, "cpu", seed=0, emit="rubbish")
 
 
 def test_the_command_writes_the_folder(tmp_path: Path):
@@ -267,7 +265,7 @@ def test_the_command_writes_the_folder(tmp_path: Path):
     shutil.rmtree(target)
     target.write_text("mine")
     result = CliRunner().invoke(commands, ["compile", *arguments, "-o", str(target)])
-    assert "a library is a folder" in result.output
+    assert "the result is a folder" in result.output
     assert target.read_text() == "mine"
 
 

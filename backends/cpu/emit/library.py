@@ -236,7 +236,8 @@ def _link(
 ) -> None:
     """Link the shared library, which shows nothing but the interface."""
     net, names = emitted.name, scratch / "names"
-    public = [f"{net}_{name}" for name in PUBLIC]
+    own = [name for name in PUBLIC if emitted.embeds or name != "create_embedded"]
+    public = [f"{net}_{name}" for name in own]
     if emitted.triple and emitted.triple.is_apple:
         names.write_text("".join(f"_{name}\n" for name in public))
         settings = [

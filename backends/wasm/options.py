@@ -1,0 +1,18 @@
+"""What a user may ask of WebAssembly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnndsl.runtime.options import CompileOptions, option
+
+
+@dataclass(frozen=True)
+class WasmOptions(CompileOptions):
+    """Options of the target `wasm`; `winograd` is as for `cpu`."""
+
+    winograd: bool = option(
+        True,
+        "Winograd convolutions, faster, less exact beside large numbers; off is exact there.",
+        choices=("auto", "off"),
+    )

@@ -18,8 +18,8 @@ from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import NativeModule
 from cnndsl.backends.native.packing import FLOAT
 from cnndsl.diagnostics import CnnError
+from cnndsl.runtime.classes import class_names
 from cnndsl.runtime.files import atomic_folder
-from cnndsl.runtime.image import class_names
 from cnndsl.runtime.module import Array, Port
 
 CODE = "module.wasm"

@@ -8,11 +8,7 @@ import numpy as np
 
 from cnndsl.backends.cpu.emit.templates import filled
 from cnndsl.backends.native.artefact import Artefact
-from cnndsl.runtime.image import IMAGENET_MEAN, IMAGENET_STD
 from cnndsl.runtime.module import Port
-
-COVER = 256 / 224
-"""What an input is enlarged by before the centre of a photo is cut out; see `runtime.image`."""
 
 
 def source(net: str, artefact: Artefact, embeds: bool) -> str:
@@ -45,8 +41,10 @@ def classes_of(port: Port) -> int:
 
 
 def photo_words(channels: int, height: int, width: int, artefact: Artefact) -> dict[str, str]:
-    """What the example has to know of the input, and of how photos become one."""
-    cover = round(height * COVER)
+    """What the example has to know of the input, and of how `runtime.image` makes one of a photo."""
+    from cnndsl.runtime.image import IMAGENET_MEAN, IMAGENET_STD
+
+    cover = round(height * 256 / 224)
     mean, std = (_floats(values, channels) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return {
         "channels": str(channels),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cnndsl.backends.cpu.build import compile_known
 from cnndsl.backends.cpu.codegen.compilers import compiler_for
-from cnndsl.backends.cpu.compile import compile_module
 from cnndsl.backends.cpu.emit.library import symbol_name
 from cnndsl.backends.cpu.machine import Machine, find_machine
 from cnndsl.backends.cpu.options import CpuOptions
@@ -54,7 +54,7 @@ class Emulated:
     def __init__(self, name: str, graph: Graph, values: Mapping[str, Array], batch: int = 1):
         self._target, self._graph, self._batch = TARGETS[name], graph, batch
         options = CpuOptions(batch=batch, emit="library")
-        self._module = compile_module(graph, values, options, self._target.machine())
+        self._module = compile_known(graph, values, options, self._target.machine())
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs of a batch, or of one sample after the other."""

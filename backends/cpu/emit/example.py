@@ -41,7 +41,7 @@ def classes_of(port: Port) -> int:
 
 
 def photo_words(channels: int, height: int, width: int, artefact: Artefact) -> dict[str, str]:
-    """What the example has to know of the input, and of how `runtime.image` makes one of a photo."""
+    """What the example has to know of the input, and of how `runtime.image` makes it of photos."""
     from cnndsl.runtime.image import IMAGENET_MEAN, IMAGENET_STD
 
     cover = round(height * 256 / 224)

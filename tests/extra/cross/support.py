@@ -39,11 +39,6 @@ TARGETS = {
     "neoverse-v1": Target("aarch64-linux-gnu", "neoverse-v1", ("qemu-aarch64", "-cpu", "max")),
     "armv7": Target("arm-linux-gnueabihf", "native", ("qemu-arm",)),
     "riscv64": Target("riscv64-linux-gnu", "native", ("qemu-riscv64",)),
-    "riscv64v": Target(
-        "riscv64-linux-gnu",
-        "sifive-x280",
-        ("qemu-riscv64", "-cpu", "rv64,v=true,vext_spec=v1.0,vlen=512,zba=true,zbb=true"),
-    ),
     "x86-64-v2": Target("x86_64-linux-gnu", "x86-64-v2", ()),
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cnndsl.backends.cpu.codegen.objects import make_library
+from cnndsl.backends.cpu.cpus import Triple
 from cnndsl.backends.cpu.emit.library import Emitted, symbol_name
 from cnndsl.backends.cpu.machine import Machine, machine_for
 from cnndsl.backends.cpu.module import LIBRARY, CpuModule
@@ -17,6 +18,7 @@ from cnndsl.backends.cpu.program.tables import describe
 from cnndsl.backends.cpu.tuning.tune import choices_for, tune_program
 from cnndsl.backends.native.module import make_artefact
 from cnndsl.backends.native.packing import Packing, pack
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array
@@ -59,9 +61,12 @@ def compile_known(
 
     Without a machine it is that of the options. Raises CnnError: E0602 without room for temporary
     files, E0611 if a size is open, E0721 without TVM or a C compiler, E0724 if variants are to be
-    timed that this CPU cannot run.
+    timed that this CPU cannot run, E0726 for a triple that no code is made for.
     """
     options = CpuOptions.of(options)
+    if options.triple and Triple.of(options.triple).is_wasm:
+        message = "WebAssembly is a target of its own"
+        raise CnnError.of("E0726", message, hint="--target wasm, without --triple")
     machine = machine_for(graph, options, machine)
     batch = options.batch or 1
     choices = choices_for(options)

@@ -115,7 +115,7 @@ class Triple:
                 "E0726",
                 f"no code is made for {text!r}",
                 hint="for example: aarch64-linux-gnu, arm-linux-gnueabihf, riscv64-linux-gnu, "
-                "x86_64-linux-gnu, arm64-apple-macos, wasm32",
+                "x86_64-linux-gnu, arm64-apple-macos",
             )
         return cls("wasm32" if is_wasm else text, architecture)
 

@@ -64,8 +64,8 @@ ENTRIES: dict[str, Entry] = {
     "E0726": Entry(
         "no code for this kind of machine",
         "A target triple is an architecture, a system and a C library: `aarch64-linux-gnu`,\n"
-        "`arm-linux-gnueabihf`, `riscv64-linux-gnu`, `x86_64-linux-gnu`, `arm64-apple-macos` or\n"
-        "`wasm32`.",
+        "`arm-linux-gnueabihf`, `riscv64-linux-gnu`, `x86_64-linux-gnu` or `arm64-apple-macos`.\n"
+        "WebAssembly has a target of its own, `--target wasm`.",
     ),
     "E0740": Entry(
         "unknown GPU or precision",

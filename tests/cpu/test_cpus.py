@@ -20,7 +20,7 @@ LANES = {
     ("riscv64-linux-gnu", "sifive-x280"): (4, 32),
     ("x86_64-linux-musl", "x86-64-v2"): (4, 16),
     ("x86_64-linux-musl", "x86-64-v3"): (8, 16),
-    ("wasm32", "native"): (4, 16),
+    ("wasm32", "native"): (4, 14),
 }
 
 

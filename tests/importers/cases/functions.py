@@ -85,6 +85,8 @@ JOINS = [
          " v = Concat <axis=-1> (t, u) y = Transpose <perm=[0,3,1,2]> (v)", "conv concat",
          w=numbers(3, 4, 1, 1)),
     case("r = Relu (x) y = Add (r, p)", "relu parameter add", p=numbers(9, 10)),
+    case("m = ReduceMean <axes=[1]> (x) r = Relu (m) y = Mul (r, p)",
+         "channel_mean relu parameter parameter add mul", p=numbers(4, 1, 1)),
     case("r = Relu (x) y = Sub (p, r)", "relu parameter sub", p=numbers(1, 4, 9, 1)),
     case("r = Relu (x) y = Add (r, p)", "!E0804", p=numbers(2, 4, 9, 10)),
     case("m = ReduceMean <axes=[2,3]> (x) r = Relu (m) y = Mul (r, p)",

@@ -191,6 +191,8 @@ def _per_channel(site: Site, x: Value, node: Node, array: Array) -> Array | None
     axes = [axis for axis, size in enumerate(shape) if size > 1]
     if len(axes) != 1 or x.layout[axes[0]] != channels_of(node):
         return None
+    if node.type.channels == 1:
+        return None
     if array.size != node.type.channels:
         raise damaged(f"a constant {list(array.shape)} does not fit its other operand")
     return array.reshape(-1)

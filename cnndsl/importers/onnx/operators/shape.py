@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.importers.onnx.layout import apart, batch_first, normal, permuted, reshaped, together
+from cnndsl.importers.onnx.layout import (
+    BATCH,
+    apart,
+    batch_first,
+    normal,
+    permuted,
+    reshaped,
+    together,
+)
 from cnndsl.importers.onnx.model import as_written
 from cnndsl.importers.onnx.operators.common import Read, channels_of
 from cnndsl.importers.onnx.ranges import slice_of, slices, split_sizes

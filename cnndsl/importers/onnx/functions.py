@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from cnndsl.ir.formula import Formula
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Clamp, Gelu, Power, Reciprocal, Relu, Sqrt, Square, activation
+from cnndsl.ir.operators import (
+    Clamp,
+    Gelu,
+    Power,
+    Reciprocal,
+    Relu,
+    Sqrt,
+    Square,
+    activation,
+    elementary,
+)
 from cnndsl.ir.operators.activation import Activation
 from cnndsl.ir.operators.bases import family
 
@@ -144,7 +154,7 @@ def _candidates() -> list[tuple[Operator, Values]]:
     """Activations that need no attribute and have no parameters, with their values."""
     found = [
         kind()
-        for kind in family(activation)
+        for kind in (*family(activation), *family(elementary))
         if issubclass(kind, Activation)
         and kind is not Clamp
         and all(f.default is not MISSING for f in fields(kind))

@@ -125,7 +125,7 @@ def compile(
     from cnndsl.ir.sizes import require_static
     from cnndsl.passes.logits import with_logits
     from cnndsl.passes.pipeline import inference_graph, optimise
-    from cnndsl.runtime.backend import Limited, backend, given_options
+    from cnndsl.runtime.backend import Limited, Trainable, backend, given_options
     from cnndsl.runtime.options import whole_number
     from cnndsl.weights.bind import bind, warn_of
     from cnndsl.weights.moments import starts
@@ -144,19 +144,36 @@ def compile(
     plain = inference_graph(source)
     if asked.logits:
         source, plain = with_logits(source), with_logits(plain)
-    graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
+    trainable = isinstance(chosen, Trainable)
+    if trainable:
+        _require_as_written(target, level, disable)
+        graph = source.copy()
+    else:
+        graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
     if isinstance(chosen, Limited):
         chosen.check_size(graph)
     arrays = network.arrays(weights, weights_map)
-    bound = bind(plain.parameters(), arrays, seed=seed, starts=None if arrays else starts(plain))
+    given = not trainable or arrays is not None or seed is not None
+    bound = bind(
+        (graph if trainable else plain).parameters(),
+        arrays,
+        seed=seed if given else 0,
+        starts=None if arrays else starts(plain),
+    )
     passes = [f"level={level}"] * (level != 2) + [f"disable={','.join(disable)}"] * bool(disable)
     changed = " ".join([*passes, *asked.changed])
     metadata = network.metadata(target) | ({"options": changed} if changed else {})
     asked = replace(asked, metadata=metadata, source=plain)
-    module = chosen.compile(graph, bound.values, asked)
+    module = chosen.compile(graph, bound.values if given else {}, asked)
     module.warnings = bound.warnings
     warn_of(bound)
     return module
+
+
+def _require_as_written(target: str, level: int, disable: Collection[str]) -> None:
+    if level != 2 or disable:
+        message = f"the target {target} takes networks as they are written: no pass runs for it"
+        raise CnnError.of("E0614", message, hint="leave out the level and what is disabled")
 
 
 def _require_options(options: Mapping[str, Any]) -> None:

@@ -45,6 +45,7 @@ BACKENDS = {
     "cpu": {"native"},
     "cuda": {"native"},
     "wasm": {"cpu", "native"},
+    "torch": set(),
 }
 """Rooms beside the API, with those of one another that they know."""
 

@@ -20,7 +20,7 @@ from cnndsl.cli.common import (
     target_option,
     weights_options,
 )
-from cnndsl.cli.outputs import check_output
+from cnndsl.cli.outputs import check_output, in_folder
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.verb import Verb
 
@@ -33,10 +33,16 @@ from cnndsl.cli.verb import Verb
         "compile my_net.cnn --set classes=10 --target cpu --seed 0 -o my_net.cnnmod",
         "compile resnet50 --weights W --target cpu --emit library -o resnet50/",
         "compile squeezenet1_1 --weights W --target wasm -o page/",
+        "compile resnet50 --target torch -o resnet50/",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME and suffix.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    help="A file, or a folder for `model` and suffix. Default: NAME and suffix.",
+)
 @click.option(
     "--emit",
     type=click.Choice(["module", "library"]),
@@ -52,7 +58,7 @@ from cnndsl.cli.verb import Verb
 @network_options
 def command(
     network: str,
-    output: Path | None,
+    output: str | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **options: Any,
@@ -68,15 +74,17 @@ def command(
     target = backend(options["target"])
     weights = (options["weights"], options["weights_map"])
     is_folder = options["emit"] == "library" or isinstance(target, WritesFolders)
+    asked = Path(output) if output else None
     if output and not is_folder:
-        check_output(output, (network, *weights), target.suffix)
-    elif output and output.exists() and not output.is_dir():
-        raise CnnError.of("E0602", f"cannot write {output}: the result is a folder, and it is none")
+        asked = in_folder(output, f"model{target.suffix}")
+        check_output(asked, (network, *weights), target.suffix)
+    elif asked and asked.exists() and not asked.is_dir():
+        raise CnnError.of("E0602", f"cannot write {asked}: the result is a folder, and it is none")
     with stage("parse") as facts:
         parsed = load_network(network, settings, input_shapes)
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
-    path = output or Path(f"{parsed.name}{'' if is_folder else target.suffix}")
+    path = asked or Path(f"{parsed.name}{'' if is_folder else target.suffix}")
     if not is_folder:
         check_output(path, (parsed.file, *weights), target.suffix)
     with stage("compile") as facts, progress_bar() as progress:

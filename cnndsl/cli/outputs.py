@@ -36,6 +36,23 @@ def check_output(
     return path
 
 
+def in_folder(output: str, name: str) -> Path:
+    """An output as a path: of a folder, which is made if it ends in a slash, the file `name` in it.
+
+    Raises CnnError (E0602) if the folder cannot be made.
+    """
+    from cnndsl.diagnostics import CnnError
+
+    path = Path(output)
+    if not output.endswith((os.sep, "/")) and not path.is_dir():
+        return path
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise CnnError.of("E0602", f"cannot make the folder {path}: {error.strerror}") from None
+    return path / name
+
+
 def _same_file(path: Path, source: str | Path) -> bool:
     """Whether both are one regular file; devices can be read and written at a time."""
     return os.path.isfile(path) and os.path.isfile(source) and os.path.samefile(path, source)

@@ -121,7 +121,8 @@ class Graph:
 
     `inputs` holds node names; `outputs` and `auxiliaries` map an output's name to a node name;
     `stages` are the labelled parts of the network with the node that ends each; `scopes` maps a
-    path to the block or loop that it is an instance of.
+    path to the block or loop that it is an instance of, `arguments` that of a block to the values
+    of its parameters, as far as these are numbers, texts and truths.
     """
 
     def __init__(self, name: str):
@@ -134,6 +135,7 @@ class Graph:
         self.auxiliaries: dict[str, Auxiliary] = {}
         self.stages: list[tuple[str, str]] = []
         self.scopes: dict[str, str] = {}
+        self.arguments: dict[str, dict[str, float | str]] = {}
 
     def __repr__(self) -> str:
         return f"Graph({self.name!r}, {len(self)} nodes)"
@@ -307,4 +309,5 @@ class Graph:
         twin.auxiliaries = dict(self.auxiliaries)
         twin.stages = list(self.stages)
         twin.scopes = dict(self.scopes)
+        twin.arguments = dict(self.arguments)
         return twin

@@ -160,6 +160,11 @@ class Instances:
         )
         given = {**recipe.defaults.get(block.name, {}), **recipe.given}
         self.bind_parameters(definition, given, inner, span)
+        self.graph.arguments[path.name] = {
+            name.text: value
+            for name in (parameter.name for parameter in definition.parameters)
+            if isinstance(value := inner.kept(name), int | float | str)
+        }
         return self.run(definition.body, inner, flow)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cnndsl.measure.bench import Timing, measure
 from cnndsl.measure.layers import LayerReport, layer_reports
-from cnndsl.measure.models import input_shapes, onnx_twin
+from cnndsl.measure.models import input_shapes, onnx_twin, torch_twin
 from cnndsl.measure.runtimes import Job, check_installed
 from cnndsl.runtime.backend import backend
 from cnndsl.runtime.layers import Layered, OnDevice
@@ -83,7 +83,8 @@ def contest(
 
         twin = onnx_twin(module, samples) if rivals else module
         names = [module.metadata["target"], *rivals]
-        models = [module, *(twin for _ in rivals)]
+        place = Path(folder)
+        models = [module, *(torch_twin(twin, place) if r == "torch" else twin for r in rivals)]
         jobs = [job(name, model) for name, model in zip(names, models, strict=True)]
         result = measure(jobs, seconds, layers=layers, progress=progress)
     contestants = tuple(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
 from cnndsl.passes.pipeline import inference_graph, optimise
@@ -35,6 +37,16 @@ def input_shapes(module: Module, batch: int | None) -> dict[str, tuple[int, ...]
             )
         shapes[port.name] = (port.batch or batch or 1, *known)
     return shapes
+
+
+def torch_twin(twin: Module, folder: Path) -> Module:
+    """The network of an ONNX model as a PyTorch module, with its weights; uses the folder."""
+    from cnndsl.api import compile as compile_network
+    from cnndsl.api import load_onnx
+
+    path = folder / "twin.onnx"
+    twin.save(path)
+    return compile_network(load_onnx(path), "torch")
 
 
 def onnx_twin(module: Module, batch: int) -> Module:

@@ -102,10 +102,7 @@ def with_torch(job: Job, arrays: Mapping[str, Array]) -> Call:
 
     Tensors lie channels last, those of inputs and results on the device.
     """
-    import onnx
     import torch
-
-    from cnndsl.measure.onnx_torch import OnnxModule
 
     torch.set_num_threads(job.threads)
     exact = job.precision != "tf32"
@@ -113,11 +110,12 @@ def with_torch(job: Job, arrays: Mapping[str, Array]) -> Call:
     torch.backends.cudnn.allow_tf32 = not exact
     device = "cuda" if job.on_gpu else "cpu"
     dtype = torch.float16 if job.precision == "f16" else torch.float32
-    module = OnnxModule(onnx.load(job.path)).eval()
-    module.to(device, dtype, memory_format=torch.channels_last)
-    inputs = [torch.from_numpy(arrays[name]).to(device, dtype) for name in module.inputs]
+    module: Any = backend("torch").load(job.path)
+    network = module.network.to(device, dtype, memory_format=torch.channels_last)
+    names = [port.name for port in module.inputs]
+    inputs = [torch.from_numpy(arrays[name]).to(device, dtype) for name in names]
     inputs = [x.to(memory_format=torch.channels_last) if x.dim() == 4 else x for x in inputs]
-    compiled = torch.compile(module, mode="max-autotune")
+    compiled = torch.compile(network, mode="max-autotune")
 
     def call() -> None:
         with torch.inference_mode():

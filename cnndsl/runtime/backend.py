@@ -18,6 +18,7 @@ __all__ = [
     "Calibrating",
     "CompileOptions",
     "Limited",
+    "Trainable",
     "WritesFolders",
     "all_options",
     "backend",
@@ -77,6 +78,16 @@ class Calibrating(Protocol):
         self, graph: Graph, values: Mapping[str, Array], inputs: Mapping[str, Array]
     ) -> dict[str, Array]:
         """The values with which all layers of an inference graph make values of unit size."""
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A backend that takes networks as they are written, with what acts in training only.
+
+    Without weights it gets no values.
+    """
+
+    trainable: bool
 
 
 def backends() -> dict[str, Backend]:

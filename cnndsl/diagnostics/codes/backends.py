@@ -95,4 +95,9 @@ ENTRIES: dict[str, Entry] = {
         "CUDA call failed",
         "The driver refused a call; the message has its name and its reason.",
     ),
+    "E0750": Entry(
+        "PyTorch missing",
+        "Modules of the target `torch` run, and networks are trained, by PyTorch, which\n"
+        "`pip install 'cnndsl[torch]'` brings. To write a module it is not needed.",
+    ),
 }

@@ -50,9 +50,9 @@ class DropPath(Dropout):
 class StochasticDepth(Elementwise):
     """Training: zero with probability 1 - `survival`, drawn once for each mini-batch, else y = x.
 
-    Inference: y = survival * x. Put at the end of a residual branch. Most later networks have
-    drop_path instead, which is the identity at inference. Source: Huang et al. (2016), Deep
-    networks with stochastic depth, section 3.
+    With `per_sample` it is drawn for each sample. Inference: y = survival * x. Put at the end of a
+    residual branch. Most later networks have drop_path instead, which is the identity at inference.
+    Source: Huang et al. (2016), Deep networks with stochastic depth, section 3.
     """
 
     name: ClassVar[str] = "stochastic_depth"
@@ -61,6 +61,7 @@ class StochasticDepth(Elementwise):
     gradient = Reads.NOTHING
 
     survival: float = attribute(kind.PROBABILITY)
+    per_sample: bool = attribute(kind.FLAG, False)
 
     @property
     def formula(self) -> Formula:

@@ -34,6 +34,7 @@ ORDER = """
     edit
     measure
     editor
+    train
     cli __main__
 """
 """The rooms, each may know those above it in this list, and itself."""

@@ -25,6 +25,7 @@ VERBS = (
     "check",
     "import",
     "compile",
+    "train",
     "run",
     "bench",
     "compare",

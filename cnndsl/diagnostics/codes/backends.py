@@ -100,4 +100,19 @@ ENTRIES: dict[str, Entry] = {
         "Modules of the target `torch` run, and networks are trained, by PyTorch, which\n"
         "`pip install 'cnndsl[torch]'` brings. To write a module it is not needed.",
     ),
+    "E0760": Entry(
+        "no data to train with",
+        "Data are `digits`, which need scikit-learn, an .npz file with `images` and `labels`,\n"
+        "or a folder with a folder of images for each class.",
+    ),
+    "E0761": Entry("no GPU for PyTorch", "PyTorch finds no GPU, or was installed without CUDA."),
+    "E0762": Entry(
+        "checkpoint of another training",
+        "`--resume` goes on with the same network, data, recipe and seed.",
+    ),
+    "E0763": Entry(
+        "training diverges",
+        "The loss is no finite number any more. Lower the learning rate, clip the gradients, or\n"
+        "let the rate grow at the start by `--warmup`.",
+    ),
 }

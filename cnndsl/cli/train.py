@@ -1,0 +1,141 @@
+"""`cnndsl train`: weights for a network from labelled images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnndsl.cli import completion
+from cnndsl.cli.common import (
+    load_network,
+    log,
+    network_options,
+    print_json,
+    progress_bar,
+    threads_option,
+)
+from cnndsl.cli.outputs import check_output
+from cnndsl.cli.verb import Verb
+from cnndsl.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from cnndsl.train.engine import Epoch
+
+
+def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for each setting of a recipe."""
+    for item in reversed(fields(Recipe)):
+        facts = item.metadata
+        kind: Any = type(item.default)
+        if facts["choices"]:
+            kind = click.Choice(facts["choices"])
+        text = f"{facts['help']} [default: {item.default}]"
+        command = click.option(f"--{item.name}", type=kind, help=text)(command)
+    return command
+
+
+@click.command(
+    "train",
+    cls=Verb,
+    examples=(
+        "train lenet5 --data digits --epochs 20 -o digits.safetensors",
+        "train my_net.cnn --data photos/ --optimiser nesterov --rate 0.1 --flip 0.5",
+    ),
+)
+@click.argument("network", shell_complete=completion.networks)
+@click.option("--data", required=True, help="`digits`, an .npz file, or a folder by class.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.safetensors.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint beside the output.")
+@click.option("--patience", type=click.IntRange(1), help="End after so many epochs without gain.")
+@click.option("--weights", metavar="FILE", shell_complete=completion.files, help="To start from.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option("--json", "as_json", is_flag=True, help="The epochs, for machines.")
+@recipe_options
+@threads_option
+@network_options
+def command(
+    network: str,
+    data: str,
+    output: Path | None,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Train a network by PyTorch, on one device or, under torchrun, on many.
+
+    The best weights go to the output, a line for each epoch to a .jsonl file beside it, and a
+    checkpoint, from which --resume goes on.
+    """
+    from cnndsl.runtime.files import check_suffix
+
+    given = {item.name: options.pop(item.name) for item in fields(Recipe)}
+    recipe = Recipe.of({name: value for name, value in given.items() if value is not None})
+    parsed = load_network(network, settings, input_shapes)
+    path = output or Path(f"{parsed.name}.safetensors")
+    check_suffix(path, ".safetensors")
+    lines = path.with_suffix(".jsonl")
+    for place in (path, lines, path.with_suffix(".checkpoint")):
+        check_output(place, (parsed.file, options["weights"], data))
+    epochs = _train(parsed, data, recipe, path, lines, options)
+    best = max(epochs, key=lambda epoch: (epoch.accuracy, -epoch.held_out_loss))
+    if as_json:
+        print_json({"recipe": recipe.as_dict(), "epochs": [asdict(e) for e in epochs]})
+    elif _leads():
+        click.echo(f"{path}  accuracy {best.accuracy:.2%} in epoch {best.epoch + 1}")
+    return 0
+
+
+def _leads() -> bool:
+    import os
+
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _train(
+    parsed: Any, data: str, recipe: Recipe, path: Path, lines: Path, options: dict[str, Any]
+) -> list[Epoch]:
+    from cnndsl.diagnostics import CnnError
+
+    inputs = list(parsed.inputs.values())
+    if len(inputs) != 1:
+        raise CnnError.of("E0604", f"training takes networks of one input, not of {len(inputs)}")
+    require_torch()
+    from cnndsl.train.data import read_data
+    from cnndsl.train.engine import Plan, train
+
+    images = read_data(data, inputs[0])
+    if _leads() and not options["resume"]:
+        lines.unlink(missing_ok=True)
+
+    def report(epoch: Epoch) -> None:
+        with lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(epoch)) + "\n")
+        log(
+            f"epoch {epoch.epoch + 1:>3}/{recipe.epochs}  loss {epoch.loss:.4f}  held out "
+            f"{epoch.held_out_loss:.4f}  accuracy {epoch.accuracy:7.2%}  {epoch.seconds:.1f} s"
+        )
+
+    if _leads():
+        counts = f"{len(images.train)} to train with, {len(images.held_out)} held out"
+        log(f"{counts}, {len(images.classes)} classes")
+    with progress_bar() as progress:
+        plan = Plan(path, report=report, progress=progress, **options)
+        return train(parsed, images, recipe, plan)
+
+
+def require_torch() -> None:
+    """Raise CnnError (E0750) if PyTorch is not installed."""
+    import importlib.util
+
+    from cnndsl.diagnostics import CnnError
+
+    if importlib.util.find_spec("torch") is None:
+        hint = "pip install 'cnndsl[train]'"
+        raise CnnError.of("E0750", "PyTorch is not installed", hint=hint)

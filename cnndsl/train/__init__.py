@@ -1,0 +1,1 @@
+"""Training by PyTorch: recipes, data, the loop, checkpoints."""

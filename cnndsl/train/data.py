@@ -1,0 +1,164 @@
+"""Labelled images to train with: scikit-learn's digits, folders by class, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.types import TensorType
+from cnndsl.runtime.module import Array
+
+HELD_OUT = 0.2
+"""The share of samples that is held out where the data do not say which."""
+
+SPLIT_SEED = 0
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Samples with their classes: arrays [C, H, W], or files that are read when they are needed."""
+
+    items: Array | Sequence[Path]
+    labels: Array
+    type: TensorType
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Array) -> tuple[Array, Array]:
+        """Some samples as float32 [batch, C, H, W], and their classes."""
+        labels = self.labels[indices]
+        if isinstance(self.items, np.ndarray):
+            return self.items[indices], labels
+        from cnndsl.runtime.image import load_image
+
+        files = [self.items[index] for index in indices]
+        return np.concatenate([load_image(file, self.type) for file in files]), labels
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is trained with, what is held out, and the names of the classes."""
+
+    train: Images
+    held_out: Images
+    classes: tuple[str, ...]
+
+
+def read_data(spec: str, input_type: TensorType) -> Data:
+    """The data that a user names, as images for an input.
+
+    `digits` are scikit-learn's, from 0 to 1, resized to the input. An .npz file has `images`
+    [samples, C, H, W] and `labels`. A folder has a folder of images for each class, or such folders
+    in `train` and `val`; they are read as `cnndsl run --image` does. Where nothing else is said, a
+    fifth is held out, always the same. Raises CnnError: E0601, E0603, E0604, E0760.
+    """
+    if input_type.rank != 2 or input_type.is_open:
+        raise CnnError.of(
+            "E0604", f"training takes images of known size, the input is {input_type}"
+        )
+    if spec == "digits":
+        return _digits(input_type)
+    path = Path(spec)
+    if path.suffix == ".npz":
+        return _arrays(path, input_type)
+    if not path.is_dir():
+        hint = "digits, an .npz file, or a folder with a folder of images for each class"
+        raise CnnError.of("E0601", f"cannot read {path}: there is no such folder", hint=hint)
+    return _folder(path, input_type)
+
+
+def _digits(input_type: TensorType) -> Data:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        hint = "pip install 'cnndsl[train]'"
+        raise CnnError.of("E0760", "scikit-learn is not installed", hint=hint) from None
+    images, labels = load_digits(return_X_y=True)
+    images = images.reshape(-1, 1, 8, 8).astype(np.float32) / 16
+    return _split(_resized(images, input_type), labels, tuple("0123456789"), input_type)
+
+
+def _resized(images: Array, input_type: TensorType) -> Array:
+    """Images [N, 1, h, w] in the size of an input, once for each of its channels; bilinear."""
+    from PIL import Image
+
+    channels, height, width = input_type.sizes
+    if images.shape[2:] != (height, width):
+        size = (width, height)
+        bilinear = Image.Resampling.BILINEAR
+        made = [np.asarray(Image.fromarray(image[0]).resize(size, bilinear)) for image in images]
+        images = np.stack(made)[:, None]
+    return np.repeat(images, channels, 1)
+
+
+def _arrays(path: Path, input_type: TensorType) -> Data:
+    try:
+        with np.load(path) as file:
+            images, labels = file["images"], file["labels"]
+    except OSError as error:
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, KeyError) as error:
+        problem = f"{path} does not hold arrays `images` and `labels`: {error}"
+        raise CnnError.of("E0603", problem) from None
+    if images.shape[1:] != input_type.sizes or labels.shape != images.shape[:1]:
+        shown = ["x".join(map(str, array.shape)) for array in (images, labels)]
+        message = f"{path}: images are {shown[0]} and labels {shown[1]}, the input is {input_type}"
+        raise CnnError.of("E0604", message)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+        raise CnnError.of("E0604", f"{path}: labels are whole numbers from 0")
+    names = tuple(map(str, range(int(labels.max()) + 1)))
+    return _split(images.astype(np.float32), labels, names, input_type)
+
+
+def _folder(path: Path, input_type: TensorType) -> Data:
+    if (path / "train").is_dir():
+        held = next((path / n for n in ("val", "test") if (path / n).is_dir()), None)
+        if held is None:
+            raise CnnError.of("E0760", f"{path} has a folder `train`, but none `val` or `test`")
+        classes = _classes(path / "train")
+        parts = [_files(folder, classes) for folder in (path / "train", held)]
+        made = [Images(files, labels, input_type) for files, labels in parts]
+        return Data(made[0], made[1], classes)
+    classes = _classes(path)
+    files, labels = _files(path, classes)
+    return _split(files, labels, classes, input_type)
+
+
+def _classes(path: Path) -> tuple[str, ...]:
+    classes = tuple(sorted(p.name for p in path.iterdir() if p.is_dir()))
+    if len(classes) < 2:
+        message = f"{path} has no folders of images, one for each of two classes or more"
+        raise CnnError.of("E0760", message)
+    return classes
+
+
+def _files(path: Path, classes: Sequence[str]) -> tuple[list[Path], Array]:
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(p for p in (path / name).rglob("*") if p.suffix.lower() in ENDINGS)
+        if not found:
+            raise CnnError.of("E0760", f"{path / name} has no images")
+        files += found
+        labels += [label] * len(found)
+    return files, np.array(labels)
+
+
+def _split(items: Any, labels: Array, classes: tuple[str, ...], input_type: TensorType) -> Data:
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+    count = len(labels) - round(len(labels) * HELD_OUT)
+    if not 0 < count < len(labels):
+        raise CnnError.of("E0760", f"{len(labels)} samples are too few to hold some out")
+
+    def part(indices: Array) -> Images:
+        some = items[indices] if isinstance(items, np.ndarray) else [items[i] for i in indices]
+        return Images(some, labels[indices], input_type)
+
+    return Data(part(order[:count]), part(order[count:]), classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -93,8 +94,6 @@ def command(
 
 
 def _leads() -> bool:
-    import os
-
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -139,3 +138,4 @@ def require_torch() -> None:
     if importlib.util.find_spec("torch") is None:
         hint = "pip install 'cnndsl[train]'"
         raise CnnError.of("E0750", "PyTorch is not installed", hint=hint)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # steps of small networks are short

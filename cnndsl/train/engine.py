@@ -151,10 +151,10 @@ class _Training:
                 raise CnnError.of("E0763", message, hint="a smaller --rate, or --clip 1")
             total, samples = total + loss * len(indices), samples + len(indices)
             self.plan.progress(f"epoch {number + 1}", step + 1, len(batches))
-        total, samples = self.processes.total(total, samples)
+        total, count = self.processes.total(total, samples)
         held_out_loss, accuracy = self._evaluate(self.data.held_out)
         seconds = time.perf_counter() - start
-        return Epoch(number, total / samples, held_out_loss, accuracy, rate, seconds)
+        return Epoch(number, total / count, held_out_loss, accuracy, rate, seconds)
 
     def _batches(self, number: int) -> Iterator[Array]:
         """The samples of each step of this process, in an order that the seed gives."""
@@ -197,7 +197,7 @@ class _Training:
         found = network(x)
         return found if isinstance(found, dict) else {self.output: found}
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def _evaluate(self, images: Images) -> tuple[float, float]:
         """The mean loss and the accuracy of the main output."""
         network = self._evaluated().eval()

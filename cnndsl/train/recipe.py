@@ -61,9 +61,11 @@ class Recipe:
             if name not in known:
                 hint = did_you_mean(name, known) or f"there are: {', '.join(known)}"
                 raise CnnError.of("E0615", f"a recipe has no {name!r}", hint=hint)
-        defaults = {item.name: item.default for item in fields(cls)}
-        whole = {n: float(v) if type(v) is int and isinstance(defaults[n], float) else v
-                 for n, v in given.items()}  # fmt: skip
+        known_floats = {item.name for item in fields(cls) if isinstance(item.default, float)}
+        whole: dict[str, Any] = {
+            name: float(value) if type(value) is int and name in known_floats else value
+            for name, value in given.items()
+        }
         return cls(**whole)
 
     def as_dict(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class VelocitySgd(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float, weight_decay: float):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, closure: Any = None) -> None:
         """One step by the gradients."""
         for group in self.param_groups:
@@ -60,9 +60,9 @@ def rate_at(recipe: Recipe, epoch: float) -> float:
         return recipe.rate * epoch / recipe.warmup
     match recipe.schedule:
         case "step":
-            return recipe.rate * recipe.factor ** (epoch // recipe.every)
+            return recipe.rate * math.pow(recipe.factor, epoch // recipe.every)
         case "exponential":
-            return recipe.rate * recipe.factor**epoch
+            return recipe.rate * math.pow(recipe.factor, epoch)
         case "cosine":
             share = (epoch - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9)
             return recipe.rate * (1 + math.cos(math.pi * min(share, 1))) / 2

@@ -1,0 +1,55 @@
+"""Recipes and data, without PyTorch."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnndsl
+from cnndsl.ir.types import TensorType
+from cnndsl.train.data import read_data
+from cnndsl.train.recipe import Recipe
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"optimizer": "sgd"}, "a recipe has no 'optimizer'"),
+        ({"optimiser": "sdg"}, "optimiser is one of"),
+        ({"rate": -1.0}, "rate is a number from 0, not -1.0"),
+        ({"batch": 0}, "batch is a whole number from 1, not 0"),
+        ({"epochs": 2.5}, "epochs is a whole number"),
+        ({"smoothing": 1.5}, "smoothing is a number from 0 to 1"),
+        ({"rate": float("nan")}, "rate is a number"),
+    ],
+)
+def test_wrong_settings_are_named(given, message):
+    with pytest.raises(cnndsl.CnnError, match=message):
+        Recipe.of(given)
+
+
+def test_whole_numbers_are_numbers():
+    assert Recipe.of({"rate": 1}).rate == 1.0
+
+
+def test_a_folder_has_its_classes_by_name(tmp_path):
+    for name, level in (("cat", 0), ("dog", 255)):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            Image.new("L", (8, 8), level).save(tmp_path / name / f"{number}.png")
+    data = read_data(str(tmp_path), TensorType((1, 8, 8)))
+    assert data.classes == ("cat", "dog")
+    assert (len(data.train), len(data.held_out)) == (8, 2)
+    images, labels = data.train.batch(np.arange(8))
+    assert images.shape == (8, 1, 8, 8)
+    assert ((images.mean((1, 2, 3)) > 0) == (labels == 1)).all()
+
+
+def test_data_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(cnndsl.CnnError, match="no such folder"):
+        read_data(str(tmp_path / "none"), TensorType((1, 8, 8)))
+    with pytest.raises(cnndsl.CnnError, match="no folders of images"):
+        read_data(str(tmp_path), TensorType((1, 8, 8)))
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 3, 8, 8)), labels=np.zeros(4, int))
+    with pytest.raises(cnndsl.CnnError, match="images are 4x3x8x8"):
+        read_data(str(tmp_path / "a.npz"), TensorType((1, 8, 8)))
+    assert len(read_data(str(tmp_path / "a.npz"), TensorType((3, 8, 8))).train) == 3

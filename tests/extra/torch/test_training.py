@@ -11,7 +11,6 @@ from torch.nn import functional as F  # noqa: N812
 
 import cnndsl
 from cnndsl.cli.main import commands
-from cnndsl.diagnostics import CnnError
 from cnndsl.train.checkpoint import read_checkpoint
 from cnndsl.train.data import read_data
 from cnndsl.train.losses import map_criterion
@@ -195,12 +194,10 @@ def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     monkeypatch.undo()
     call(*arguments(parts, "--epochs", 3, "--resume"))
     assert parts.read_bytes() == whole.read_bytes()
-    with pytest.raises(CnnError, match="another recipe"):
-        call(*arguments(parts, "--epochs", 4, "--resume"))
+    assert "another recipe" in call(*arguments(parts, "--epochs", 4, "--resume")).output
     assert len(read_checkpoint(parts.with_suffix(".checkpoint"), {})["epochs"]) == 3
 
 
 def test_a_loss_that_is_no_number_is_an_error(tmp_path):
     more = ("--optimiser", "sgd", "--rate", "1e30", "--epochs", 2, "--loss", "mse")
-    with pytest.raises(CnnError, match="the loss is"):
-        call(*arguments(tmp_path / "c.safetensors", *more))
+    assert "the loss is" in call(*arguments(tmp_path / "c.safetensors", *more)).output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -19,12 +19,16 @@ from cnndsl.lint.check import Check
 from cnndsl.lint.lints import lint
 from cnndsl.lint.selection import Selection
 from cnndsl.network import Network
+from cnndsl.runtime.options import Progress, silent
 
 if TYPE_CHECKING:
+    from cnndsl.quantise.calibration import Calibration
+    from cnndsl.quantise.collect import Settings
     from cnndsl.runtime.module import Array, Module
 
 __all__ = [
     "Network",
+    "calibrate",
     "check",
     "compile",
     "load",
@@ -110,14 +114,19 @@ def compile(
     seed: int | None = None,
     level: int = 2,
     disable: Collection[str] = (),
+    calibration: Calibration | str | PathLike[str] | None = None,
+    keep_float: Sequence[str] = (),
+    min_snr: float | None = None,
     **options: Any,
 ) -> Module:
     """A module that runs the network on a target.
 
     `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
     rules of `weights_map`, by default those of the network; `seed` makes what they lack. `level`
-    says how much is optimised, 0 to 3, without the passes that `disable` names. The other keywords,
-    such as `batch` and `threads`, are options of the target, subclasses of
+    says how much is optimised, 0 to 3, without the passes that `disable` names. The precision int8
+    needs a `calibration` (see `calibrate`); layers that `keep_float` names, or whose own
+    signal-to-noise ratio is below `min_snr` dB, stay in float32. The other keywords, such as
+    `batch` and `threads`, are options of the target, subclasses of
     `cnndsl.runtime.options.CompileOptions`; None stands for the default. Raises CnnError, and
     TypeError for a keyword that there is not. Warns (CnnWarning) of names in the weights that the
     network does not have, and of parameters that start from the seed although there are weights.
@@ -125,7 +134,8 @@ def compile(
     from cnndsl.ir.sizes import require_static
     from cnndsl.passes.logits import with_logits
     from cnndsl.passes.pipeline import inference_graph, optimise
-    from cnndsl.runtime.backend import Limited, Trainable, backend, given_options
+    from cnndsl.quantise.precision import in_precision, refuse_for_others
+    from cnndsl.runtime.backend import Deciding, Limited, Trainable, backend, given_options
     from cnndsl.runtime.options import whole_number
     from cnndsl.weights.bind import bind, warn_of
     from cnndsl.weights.moments import starts
@@ -144,12 +154,26 @@ def compile(
     plain = inference_graph(source)
     if asked.logits:
         source, plain = with_logits(source), with_logits(plain)
+    asked, remark = chosen.decide(asked) if isinstance(chosen, Deciding) else (asked, None)
+    precision = getattr(asked, "precision", "f32")
     trainable = isinstance(chosen, Trainable)
     if trainable:
         _require_as_written(target, level, disable)
         graph = source.copy()
+    elif precision in asked.in_graph:
+        graph = in_precision(
+            source,
+            precision,
+            chosen.fusions,
+            level=level,
+            disable=disable,
+            calibration=calibration,
+            keep_float=keep_float,
+            min_snr=min_snr,
+        )
     else:
         graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
+    refuse_for_others(precision, calibration, keep_float, min_snr)
     if isinstance(chosen, Limited):
         chosen.check_size(graph)
     arrays = network.arrays(weights, weights_map)
@@ -166,6 +190,7 @@ def compile(
     asked = replace(asked, metadata=metadata, source=plain)
     module = chosen.compile(graph, bound.values if given else {}, asked)
     module.warnings = bound.warnings
+    module.remarks = () if remark is None else (remark,)
     warn_of(bound)
     return module
 
@@ -174,6 +199,39 @@ def _require_as_written(target: str, level: int, disable: Collection[str]) -> No
     if level != 2 or disable:
         message = f"the target {target} takes networks as they are written: no pass runs for it"
         raise CnnError.of("E0614", message, hint="leave out the level and what is disabled")
+
+
+def calibrate(
+    net: Network | str | PathLike[str],
+    batches: Iterable[Mapping[str, Array]],
+    *,
+    weights: str | PathLike[str] | Mapping[str, Array] | None = None,
+    weights_map: str | PathLike[str] | None = None,
+    seed: int | None = None,
+    disable: Collection[str] = (),
+    samples: int = 0,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+) -> Calibration:
+    """The ranges of all tensors of a network for arrays [batch, *shape] by input name.
+
+    `weights`, `weights_map`, `seed` and `disable` as for `compile`; `samples` is how many there
+    are, for `progress`. Raises CnnError, E0905 if there are none.
+    """
+    from cnndsl.passes.pipeline import inference_graph
+    from cnndsl.quantise.collect import Settings
+    from cnndsl.quantise.collect import calibrate as collect
+    from cnndsl.quantise.prepare import prepare
+    from cnndsl.weights.bind import bind
+    from cnndsl.weights.moments import starts
+
+    network = net if isinstance(net, Network) else parse(net)
+    chosen = settings or Settings()
+    plain = inference_graph(network.graph)
+    graph = prepare(network.graph, chosen.level, disable, equal=chosen.equalised)
+    arrays = network.arrays(weights, weights_map)
+    bound = bind(plain.parameters(), arrays, seed=seed, starts=None if arrays else starts(plain))
+    return collect(graph, bound.values, batches, samples, chosen, progress)
 
 
 def _require_options(options: Mapping[str, Any]) -> None:

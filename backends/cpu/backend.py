@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.native.backend import NativeBackend
 from cnndsl.passes.pipeline import FUSIONS
 from cnndsl.runtime.module import Module
+from cnndsl.runtime.options import CompileOptions
 
 if TYPE_CHECKING:
     from cnndsl.backends.native.artefact import Artefact
@@ -20,6 +22,20 @@ class CpuBackend(NativeBackend):
     description = "native code for this CPU, generated through TVM"
     fusions = FUSIONS
     options = CpuOptions
+
+    def decide(self, options: CompileOptions) -> tuple[CompileOptions, str | None]:
+        """See `Deciding`: the precision `auto` is bf16 where CPU and kernels multiply it."""
+        asked = CpuOptions.of(options)
+        if asked.precision != "auto":
+            return asked, None
+        from cnndsl.backends.cpu.machine import multiplies_bf16
+
+        able = multiplies_bf16(asked.mcpu)
+        reason = "the CPU multiplies bf16" if able else "the CPU does not multiply bf16"
+        if able and "bf16" in asked.refused:
+            able, reason = False, asked.refused["bf16"]
+        chosen = "bf16" if able else "f32"
+        return replace(asked, precision=chosen), f"precision {chosen}: {reason}"
 
     def open(self, artefact: Artefact, threads: int | None) -> Module:
         """See `NativeBackend`. Raises CnnError (E0723) if this CPU lacks features it needs."""

@@ -154,6 +154,11 @@ def find_machine(cpu: str = "native", triple: str = "") -> Machine:
     )
 
 
+def multiplies_bf16(cpu: str) -> bool:
+    """Whether a CPU by LLVM's name, `native` for this one, has products of bfloat16."""
+    return "avx512bf16" in find_machine(cpu).features
+
+
 def machine_for(graph: Graph, options: CpuOptions, machine: Machine | None = None) -> Machine:
     """The machine of some options, or the given one, if code for the graph can be made.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cnndsl.diagnostics import CnnError
-from cnndsl.runtime.options import SizedOptions, option, wrong
+from cnndsl.runtime.options import PRECISION, SizedOptions, option, wrong
 
 EMIT = ("module", "library")
 """What a compiled network can be written as."""
@@ -17,11 +19,17 @@ class CpuOptions(SizedOptions):
 
     `mcpu`: the CPU to make code for, by LLVM's name. `triple`: the architecture and system to make
     code for, empty for this machine. `winograd`: whether convolutions may be
-    computed with fewer products, less exactly. `tune`: how many variants of each kernel are timed
+    computed with fewer products, less exactly. `precision`: the format of stored numbers; `auto` is
+    bf16 where the CPU multiplies it. `tune`: how many variants of each kernel are timed
     on this machine at most, 0 leaves the choice to cost models. `emit`: what `save` writes, a
     `module` for Python or the folder of a `library` for C; `embed_weights` puts the weights into
     the latter.
     """
+
+    in_graph = frozenset({"bf16", "int8"})
+    refused: ClassVar[Mapping[str, str]] = {
+        name: f"there are no kernels in {name} for CPUs yet" for name in ("bf16", "int8")
+    }
 
     mcpu: str = option("native", "The CPU to make code for.")
     triple: str = option("", "Another kind of machine to make code for, say aarch64-linux-gnu.")
@@ -30,6 +38,7 @@ class CpuOptions(SizedOptions):
         "Winograd convolutions, faster, less exact beside large numbers; off is exact there.",
         choices=("auto", "off"),
     )
+    precision: str = option("f32", PRECISION, choices=("f32", "bf16", "int8", "auto"))
     tune: int = option(0, "Variants of each kernel to time at most; the fastest is taken.")
     emit: str = option("module", choices=EMIT)
     embed_weights: bool = option(False, choices=("on", "off"))

@@ -8,7 +8,7 @@ holds, or `<node>.<role>` if it is computed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,27 +16,39 @@ from onnx import NodeProto, helper
 
 from cnndsl.backends.onnx.dims import Dims
 from cnndsl.backends.onnx.opset import in_opset, oldest_opset
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import Dim
 from cnndsl.ir.expressions import Expression, Parameter
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.part import Part
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import FLOAT16, TensorType
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import evaluate
+
+MIDDLE = 128
+"""The zero point of codes whose range is as far below 0 as above it."""
+
+Special = TypeVar("Special", bound="Site")
 
 
 class Emitter:
     """The nodes and initializers written so far.
 
-    `tensors` maps each graph node to the name of its tensor. Arrays are float32, indices and
-    shapes int64. `batch` is the batch axis of shapes for Reshape: the size, or 0 to keep any.
+    `tensors` maps each graph node to the name of its tensor. Arrays have the dtype of the graph's
+    numbers, float32 or float16; indices and shapes are int64. `batch` is the batch axis of shapes
+    for Reshape: the size, or 0 to keep any. Codes are uint8, or if `signed`, int8 with zero point
+    0: if all zero points of the graph are 128.
     """
 
     def __init__(self, graph: Graph, values: Mapping[str, Array], batch: int | None = None):
         self.graph = graph
         self.values = values
         self.batch = batch or 0
+        dtypes = {node.type.dtype for node in graph.nodes()}
+        self.floats = np.dtype(np.float16 if FLOAT16 in dtypes else np.float32)
+        formats = {node.type.quantisation for node in graph.nodes()} - {None}
+        self.signed = bool(formats) and {q.zero for q in formats if q} == {MIDDLE}
         self.nodes: list[NodeProto] = []
         self.initializers: dict[str, Array] = {}
         self.tensors = tensor_names(graph)
@@ -78,10 +90,15 @@ class Emitter:
         return name
 
     def add_expression(self, name: str, expression: Expression) -> str:
-        """Store the float32 array of an expression, once however often it is used."""
+        """Store the array of an expression, once however often it is used.
+
+        Raises CnnError (E0412) if it does not fit the number format.
+        """
         if expression not in self._parameters:
             wanted = expression.name if isinstance(expression, Parameter) else name
-            array = evaluate(expression, self.values, np.float32)
+            array = evaluate(expression, self.values, self.floats)
+            if self.floats == np.float16 and not np.isfinite(array).all():
+                raise CnnError.of("E0412", f"{wanted} holds numbers that float16 has not")
             self._parameters[expression] = self.add_initializer(wanted, array)
         return self._parameters[expression]
 
@@ -110,6 +127,15 @@ class Site:
     def before(self, label: str, part: Part[Operator], inputs: Sequence[str]) -> Site:
         """The place of a step towards this part's tensor, which has the name of the step."""
         return Site(self._emitter, f"{self.name}/{label}", part, inputs)
+
+    def of_kind(self, kind: type[Special]) -> Special:
+        """The same place, of a class that writes parameters in its own way."""
+        return kind(self._emitter, self.name, self.part, self.inputs, self.tensor)
+
+    @property
+    def signed(self) -> bool:
+        """Whether codes are int8."""
+        return self._emitter.signed
 
     def instead(self, part: Part[Operator], inputs: Sequence[str]) -> Site:
         """The place of another part that makes this one's tensor."""
@@ -169,14 +195,34 @@ class Site:
         return evaluate(self.params[role], self._emitter.values)
 
     def floats(self, role: str, values: ArrayLike) -> str:
-        """A float32 constant."""
-        return self._constant(role, np.asarray(values, np.float32))
+        """A constant in the dtype of the graph's numbers."""
+        return self._constant(role, np.asarray(values, self._emitter.floats))
+
+    def zero_point(self, role: str, zero: int) -> str:
+        """The zero point of codes."""
+        signed = self._emitter.signed
+        return self._constant(
+            role, np.asarray(zero - MIDDLE, np.int8) if signed else np.uint8(zero)
+        )
+
+    def zeros(self, role: str, count: int, dtype: type[np.integer[Any]]) -> str:
+        """The zero points of parameters."""
+        return self._constant(role, np.zeros(count, dtype))
+
+    def whole_numbers(self, role: str, expression: Expression, dtype: type[np.integer[Any]]) -> str:
+        """A computed parameter of whole numbers."""
+        return self._constant(role, evaluate(expression, self._emitter.values, dtype))
+
+    @property
+    def element(self) -> int:
+        """ONNX's number for the dtype of the graph's numbers."""
+        return int(helper.np_dtype_to_tensor_dtype(self._emitter.floats))
 
     def integers(self, role: str, values: Sequence[int] | Array) -> str:
         """An int64 constant: indices, axes, a shape."""
         return self._constant(role, np.asarray(values, np.int64))
 
-    def _constant(self, role: str, array: Array) -> str:
+    def _constant(self, role: str, array: Any) -> str:
         return self._emitter.add_initializer(f"{self.name}.{role}", array)
 
 

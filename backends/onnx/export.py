@@ -21,9 +21,15 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.part import Part
 from cnndsl.ir.types import TensorType
-from cnndsl.runtime.module import Array, graph_ports, require_float32
+from cnndsl.runtime.module import Array, graph_ports, require_formats
 from cnndsl.runtime.options import CompileOptions, silent
 
+ELEMENTS = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "int8": TensorProto.INT8,
+    "uint8": TensorProto.UINT8,
+}
 SMALL = 1024
 """Arrays up to this length can be shapes and axes, which shape inference has to see."""
 
@@ -33,7 +39,7 @@ def compile_module(
 ) -> OnnxModule:
     """A module for the graph; see `cnndsl.runtime.backend.Backend.compile`."""
     options = OnnxOptions.of(options)
-    require_float32(graph)
+    require_formats(graph, ("float32", "float16", "uint8"))
     metadata = {
         "network": graph.name,
         "version": cnndsl.__version__,
@@ -67,7 +73,7 @@ def export(
     types = {tensor: graph[name].type for name, tensor in emitter.tensors.items()}
     steps = check_model(model, weights, types)
     _add_initializers(model, weights)
-    _add_shapes(model, types, steps)
+    _add_shapes(model, types, steps, emitter.signed)
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -112,13 +118,16 @@ def _skeleton(
 
 
 def _add_shapes(
-    model: ModelProto, types: Mapping[str, TensorType], steps: Iterable[ValueInfoProto]
+    model: ModelProto,
+    types: Mapping[str, TensorType],
+    steps: Iterable[ValueInfoProto],
+    signed: bool,
 ) -> None:
     """The shapes of all tensors between inputs and outputs, which viewers show."""
     batch = model.graph.input[0].type.tensor_type.shape.dim[0]
     size = batch.dim_param or batch.dim_value
     public = {value.name for value in [*model.graph.input, *model.graph.output]}
-    ours = {name: _value_info(name, kind, size) for name, kind in types.items()}
+    ours = {name: _value_info(name, kind, size, signed) for name, kind in types.items()}
     theirs = {value.name: value for value in steps}
     for node in model.graph.node:
         for name in node.output:
@@ -126,9 +135,12 @@ def _add_shapes(
                 model.graph.value_info.append(ours.get(name) or theirs[name])
 
 
-def _value_info(name: str, kind: TensorType, batch: int | str) -> ValueInfoProto:
+def _value_info(
+    name: str, kind: TensorType, batch: int | str, signed: bool = False
+) -> ValueInfoProto:
     shape = [batch, *(dim if isinstance(dim, int) else str(dim) for dim in kind.shape)]
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    dtype = "int8" if signed and kind.quantisation is not None else kind.dtype.name
+    return helper.make_tensor_value_info(name, ELEMENTS[dtype], shape)
 
 
 def _batch_symbol(graph: Graph) -> str:

@@ -10,6 +10,7 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
     Names,
+    calibration_options,
     code_options,
     network_options,
     open_model,
@@ -17,7 +18,7 @@ from cnndsl.cli.common import (
     print_table,
     progress_bar,
     random_weights,
-    show,
+    show_remarks,
     target_option,
     weights_options,
 )
@@ -52,6 +53,7 @@ MEGABYTE = 1e6
 @click.option("--layers", is_flag=True, help="The time of each layer.")
 @click.option("--top", type=click.IntRange(1), help="Of the layers only the slowest.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
+@calibration_options
 @code_options
 @level_options
 @target_option
@@ -111,7 +113,7 @@ def _module(model: str, options: dict[str, Any]) -> Module:
         return found
     with progress_bar() as progress:
         module = compile_network(found, progress=progress, **random_weights(options))
-    show(module.warnings)
+    show_remarks(module)
     return module
 
 

@@ -48,6 +48,13 @@ def show(diagnostics: Sequence[Diagnostic], *, err: bool = True) -> None:
     click.echo(render.render(diagnostics, output_format, _paint), err=err, color=_colour())
 
 
+def show_remarks(module: Module) -> None:
+    """Print the findings of a compilation, and a line for each decision that was left to it."""
+    show(module.warnings)
+    for remark in module.remarks:
+        log(remark)
+
+
 def show_error(error: CnnError) -> None:
     """Print all findings of a failed attempt on stderr."""
     show(error.diagnostics)
@@ -222,13 +229,24 @@ def code_options(command: Command, *, without: Collection[str] = ()) -> Command:
     for item, targets in reversed(all_options().values()):
         if item.metadata["help"] and item.name not in ("threads", *without):
             owners = [] if targets == everyone else targets
-            command = _code_option(item, owners)(command)
+            command = _code_option(item, owners, _choices(item.name, targets))(command)
     return command
 
 
-def _code_option(item: Field[Any], targets: Sequence[str]) -> Callable[[Command], Command]:
+def _choices(name: str, targets: Sequence[str]) -> tuple[str, ...]:
+    """The words that an option takes for one of the targets."""
+    from cnndsl.runtime.backend import backend
+    from cnndsl.runtime.options import user_fields
+
+    fields = [f for t in targets for f in user_fields(backend(t).options) if f.name == name]
+    return tuple(dict.fromkeys(word for item in fields for word in item.metadata["choices"]))
+
+
+def _code_option(
+    item: Field[Any], targets: Sequence[str], choices: tuple[str, ...]
+) -> Callable[[Command], Command]:
     """The option of a field; None if it is not given, the default is that of the field."""
-    choices, default = item.metadata["choices"], item.default
+    default = item.default
     is_flag = isinstance(default, bool)
     if is_flag and not choices:
         note = f" [{', '.join(targets)}]" if targets else ""
@@ -250,6 +268,29 @@ def _code_option(item: Field[Any], targets: Sequence[str]) -> Callable[[Command]
         callback=(lambda _, __, value: value and value == choices[0]) if is_flag else None,
         help=" ".join([item.metadata["help"], *(f"[{note}]" for note in notes)]),
     )
+
+
+def calibration_options(command: Command) -> Command:
+    """--calibration, --keep-float and --min-snr."""
+    command = click.option(
+        "--min-snr",
+        type=float,
+        metavar="DB",
+        help="int8: layers below this signal-to-noise ratio by themselves stay float.",
+    )(command)
+    command = click.option(
+        "--keep-float",
+        type=Names(),
+        default=(),
+        metavar="A,B,...",
+        help="int8: layers, blocks and patterns that stay float.",
+    )(command)
+    return click.option(
+        "--calibration",
+        metavar="FILE",
+        shell_complete=completion.files,
+        help="int8: what `cnndsl calibrate` has measured.",
+    )(command)
 
 
 def threads_option(command: Command) -> Command:

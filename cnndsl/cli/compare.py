@@ -15,6 +15,7 @@ from cnndsl.cli.common import (
     OF_THE_WHOLE,
     NamedPath,
     Names,
+    calibration_options,
     code_options,
     load_network,
     network_options,
@@ -58,6 +59,7 @@ TOLERANCE, TOLERANCE_WITHOUT_WINOGRAD = 1e-4, 1e-5
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
+@calibration_options
 @partial(code_options, without=OF_THE_WHOLE)
 @level_options
 @weights_options

@@ -10,12 +10,13 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
+    calibration_options,
     code_options,
     load_network,
     log,
     network_options,
     progress_bar,
-    show,
+    show_remarks,
     stage,
     target_option,
     weights_options,
@@ -51,6 +52,7 @@ from cnndsl.cli.verb import Verb
 @click.option(
     "--embed-weights", is_flag=True, default=None, help="Put the weights into the library. [cpu]"
 )
+@calibration_options
 @code_options
 @level_options
 @target_option
@@ -92,7 +94,7 @@ def command(
         facts.append(target.description)
         if isinstance(module, Built) and module.build:
             facts.append(str(module.build))
-    show(module.warnings)
+    show_remarks(module)
     log(f"{'takes':<8} {', '.join(map(str, module.inputs))}")
     with stage("write"):
         module.save(path)

@@ -24,6 +24,7 @@ from cnndsl.cli.common import show_error
 VERBS = (
     "check",
     "import",
+    "calibrate",
     "compile",
     "train",
     "run",

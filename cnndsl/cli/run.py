@@ -12,13 +12,14 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
     NamedPath,
+    calibration_options,
     code_options,
     network_options,
     open_model,
     print_json,
     print_table,
     progress_bar,
-    show,
+    show_remarks,
     stage,
     target_option,
     weights_options,
@@ -48,6 +49,7 @@ Files = Sequence[tuple[str | None, Path]]
 @click.option("--json", "as_json", is_flag=True, help="The results, for machines.")
 @click.option("--top", type=click.IntRange(1), help="How many classes to print (5).")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line.")
+@calibration_options
 @code_options
 @level_options
 @target_option
@@ -88,7 +90,7 @@ def command(
 
             with progress_bar() as progress:
                 module = compile_network(found, progress=progress, **options)
-            show(module.warnings)
+            show_remarks(module)
     names = _class_names(labels)
     arrays = read_inputs(module, inputs, image)
     with stage("run"):

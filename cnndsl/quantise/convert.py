@@ -19,6 +19,7 @@ from cnndsl.ir.operators import (
     meaning_of,
 )
 from cnndsl.ir.quantisation import CODES, Quantisation
+from cnndsl.quantise.calibration import Measured
 from cnndsl.quantise.clamps import clip_codes
 from cnndsl.quantise.layers import Params, layer_params, map_params, plain_layer
 from cnndsl.quantise.scales import is_moved, shared_scales
@@ -30,6 +31,13 @@ class Scales:
 
     own: Mapping[str, Quantisation]
     means: Mapping[str, Sequence[float]]
+
+
+def scales_of(tensors: Mapping[str, Measured], corrected: bool) -> Scales:
+    """Those of measured tensors; without means unless biases are `corrected`."""
+    own = {name: found.quantisation for name, found in tensors.items()}
+    means = {name: found.mean for name, found in tensors.items()} if corrected else {}
+    return Scales(own, means)
 
 
 def quantised(graph: Graph, scales: Scales, keep_float: Collection[str] = ()) -> Graph:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
 from cnndsl.quantise.channel_maps import unify_channel_maps
@@ -10,7 +12,7 @@ from cnndsl.quantise.equalise import equalise
 
 
 def prepare(
-    graph: Graph, level: int, disable: tuple[str, ...] = (), *, equal: bool = True
+    graph: Graph, level: int, disable: Collection[str] = (), *, equal: bool = True
 ) -> Graph:
     """An optimised copy in which nothing is fused but clamps, its layers equalised if `equal`.
 

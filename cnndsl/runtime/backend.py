@@ -17,6 +17,7 @@ __all__ = [
     "Backend",
     "Calibrating",
     "CompileOptions",
+    "Deciding",
     "Limited",
     "Trainable",
     "WritesFolders",
@@ -68,6 +69,14 @@ class WritesFolders(Protocol):
     """A backend whose modules are written as folders."""
 
     writes_folders: bool
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A backend to which users can leave the value of an option."""
+
+    def decide(self, options: CompileOptions) -> tuple[CompileOptions, str | None]:
+        """The options with nothing left open, and a remark on what was decided, if anything."""
 
 
 @runtime_checkable

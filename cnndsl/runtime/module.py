@@ -74,7 +74,7 @@ class Module(ABC):
 
     `metadata` holds at least: network, version (of cnndsl), source_hash, target, input_shapes,
     parameters; options if other ones than the defaults were asked for.
-    `warnings` are remarks from its compilation.
+    `warnings` are findings from its compilation, `remarks` what was decided for the user.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Module(ABC):
         self.outputs = outputs
         self.metadata = dict(metadata)
         self.warnings: tuple[Diagnostic, ...] = ()
+        self.remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, ports)) for ports in (self.inputs, self.outputs))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from operator import index
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, Self, SupportsIndex
 
 from cnndsl.diagnostics import CnnError
 
@@ -20,6 +20,9 @@ Progress = Callable[[str, int, int], None]
 
 VARIANTS = 8
 """Variants of a kernel that are timed if no number is given."""
+
+PRECISION = "The format of numbers: bf16, f16, int8, …; see docs/precision.md."
+"""The help of the option `precision`."""
 
 AXES = ("batch", "depth", "height", "width", "length")
 """What users call the axes of inputs whose size may stay open."""
@@ -51,8 +54,16 @@ class CompileOptions:
     graph before the passes of the target, for artefacts that keep it; None stands for the graph
     that is compiled.
 
-    Raises CnnError (E0615) for values of another type, and numbers out of range.
+    Backends that compute in other formats than float32 have the option `precision`. `in_graph` are
+    those precisions for which tensor types tell the format (see docs/precision.md); `refused` tells
+    of others why there is no such precision.
+
+    Raises CnnError: E0615 for values of another type, and numbers out of range, E0901 for a
+    precision that there is not.
     """
+
+    in_graph: ClassVar[frozenset[str]] = frozenset()
+    refused: ClassVar[Mapping[str, str]] = {}
 
     batch: int | None = option(None, "Fix the batch size.", least=1)
     threads: int | None = option(None, least=1)
@@ -77,6 +88,13 @@ class CompileOptions:
             if item.name not in ("threads", "progress") and getattr(self, item.name) != item.default
         ]
 
+    def _no_precision(self, value: str, choices: Iterable[str]) -> CnnError:
+        known = ", ".join(name for name in choices if name not in self.refused)
+        reason = f": {self.refused[value]}" if value in self.refused else " for this target"
+        return CnnError.of(
+            "E0901", f"unknown precision {value!r}{reason}", hint=f"there is {known}"
+        )
+
     def __post_init__(self) -> None:
         for item in user_fields(type(self)):
             value, choices = getattr(self, item.name), item.metadata["choices"]
@@ -87,6 +105,8 @@ class CompileOptions:
                 raise wrong(item.name, "True or False", value)
             elif isinstance(item.default, str) and not isinstance(value, str):
                 raise wrong(item.name, "a text", value)
+            elif item.name == "precision" and value not in set(choices) - set(self.refused):
+                raise self._no_precision(value, choices)
             elif isinstance(item.default, tuple):
                 if isinstance(value, str) or not isinstance(value, Iterable):
                     raise wrong(item.name, f"a list of {', '.join(choices)}", value)

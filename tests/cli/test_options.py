@@ -11,7 +11,6 @@ from cnndsl.runtime.options import CompileOptions
 @pytest.mark.parametrize(
     ("line", "target", "option", "owner"),
     [
-        ("compile --target cpu --precision f32", "cpu", "precision", "cuda"),
         ("compile --target onnx --mcpu foo", "onnx", "mcpu", "cpu"),
         ("compile --winograd off", "onnx", "winograd", "cpu, wasm"),
         ("compile --target cuda --tune 4", "cuda", "tune", "cpu"),
@@ -30,7 +29,7 @@ def test_an_option_of_another_target_is_an_error(call, tmp_path, line, target, o
 
 
 def test_the_same_in_python(call):
-    for options in ({"mcpu": "native"}, {"dtype": "float64"}, {"precision": "f16"}):
+    for options in ({"mcpu": "native"}, {"dtype": "float64"}, {"arch": "sm_90"}):
         with pytest.raises(cnndsl.CnnError, match="E0614"):
             cnndsl.compile("small.cnn", target="onnx", seed=0, **options)
     nothing = dict.fromkeys(("mcpu", "winograd", "tune", "batch", "threads"))
@@ -42,7 +41,7 @@ def test_backends_declare_their_options():
     assert own == {
         **{name: ["cpu"] for name in ("mcpu", "triple", "tune", "emit", "embed_weights")},
         "winograd": ["cpu", "wasm"],
-        **{name: ["cuda"] for name in ("arch", "precision", "graph")},
+        **{name: ["cuda"] for name in ("arch", "graph")},
         **{name: ["cpu", "onnx", "reference"] for name in ("dynamic", "static")},
         "opset": ["onnx"],
         "dtype": ["reference"],

@@ -51,7 +51,7 @@ def test_every_operator_is_complete():
         op for op in ALL if not op.internal
     }
     assert {Input, *KERNELS} == {*HELD, *FORMATS}
-    assert set(LOWERINGS) == set(HELD)
+    assert set(LOWERINGS) == {*HELD, *FORMATS}
     assert set(BRUTE) == {op for op in ALL if not op.internal}
 
 

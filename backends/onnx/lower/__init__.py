@@ -7,6 +7,7 @@ from cnndsl.backends.onnx.lower import (
     attention,
     convolution,
     dense,
+    formats,
     join,
     local,
     normalisation,
@@ -19,7 +20,7 @@ from cnndsl.backends.onnx.lower import (
 )
 from cnndsl.backends.onnx.lower.common import Lowering
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import SqueezeExcite
+from cnndsl.ir.operators import Quantised, SqueezeExcite
 
 LOWERINGS: dict[type[Operator], Lowering] = {
     **activation.LOWERINGS,
@@ -34,6 +35,8 @@ LOWERINGS: dict[type[Operator], Lowering] = {
     **resize.LOWERINGS,
     **attention.LOWERINGS,
     **shape.LOWERINGS,
+    **formats.LOWERINGS,
 }
+LOWERINGS[Quantised] = formats.quantised_lowering(LOWERINGS)
 LOWERINGS[SqueezeExcite] = squeeze_excite.squeeze_excite_lowering(LOWERINGS)
 """Every operator that a graph can hold."""

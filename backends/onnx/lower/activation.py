@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from itertools import count
 
-from onnx import TensorProto
-
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowering, Lowerings, native, per_channel
 from cnndsl.ir.formula import Formula, X
@@ -144,7 +142,7 @@ def _argmax(site: Site, op: ArgMax) -> None:
     rank = site.step("rank", "Where", equal, ranks[1], ranks[0])
     rank = site.step("rank_or_nan", "Where", site.step("is_nan", "IsNaN", x), ranks[2], rank)
     index = site.step("index", "ArgMax", rank, axis=1, keepdims=1)
-    site.emit("Cast", index, to=TensorProto.FLOAT)
+    site.emit("Cast", index, to=site.element)
 
 
 def _selu(site: Site, op: Selu) -> None:

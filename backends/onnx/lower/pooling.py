@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import helper
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import (
@@ -117,7 +117,7 @@ def _computed_share(site: Site, weights: Array, window: dict[str, Any]) -> str:
     """The same for open sizes: a convolution of an all-one map."""
     spatial = spatial_sizes(site, "spatial", site.input)
     ones_shape = shape_with(site, "ones_shape", [1, 1], spatial)
-    one = helper.make_tensor("value", TensorProto.FLOAT, [1], [1.0])
+    one = helper.make_tensor("value", site.element, [1], [1.0])
     ones = site.step("ones", "ConstantOfShape", ones_shape, value=one)
     kernel = site.floats("kernel", weights[None, None])
     return site.step("share", "Conv", ones, kernel, **window)

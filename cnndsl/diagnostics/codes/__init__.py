@@ -1,8 +1,8 @@
 """The catalogue: what each code means, for `cnndsl explain CODE`.
 
 E01 syntax, E02 names and elaboration, E03 operators and shapes, E04 weights, E05 limits,
-E06 files and calls, E07 backends, E08 models of other formats, W02 warnings,
-W03 lints.
+E06 files and calls, E07 backends, E08 models of other formats, E09 number formats,
+W02 warnings, W03 lints.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cnndsl.diagnostics.codes import (
     measuring,
     names,
     operators,
+    precision,
     syntax,
     warnings,
     weights,
@@ -34,6 +35,7 @@ CATALOGUE: dict[str, Entry] = {
     **backends.ENTRIES,
     **measuring.ENTRIES,
     **importing.ENTRIES,
+    **precision.ENTRIES,
     **warnings.ENTRIES,
     **lints.ENTRIES,
 }

@@ -1,0 +1,137 @@
+"""`cnndsl calibrate`: the ranges of all tensors on samples, for `--precision int8`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnndsl.cli import completion
+from cnndsl.cli.common import (
+    NamedPath,
+    load_network,
+    log,
+    network_options,
+    print_table,
+    progress_bar,
+    stage,
+    weights_options,
+)
+from cnndsl.cli.outputs import check_output
+from cnndsl.cli.passes import level_options
+from cnndsl.cli.run import Files
+from cnndsl.cli.verb import Verb
+from cnndsl.quantise.ranges import DEFAULT_METHOD, METHODS
+
+if TYPE_CHECKING:
+    from cnndsl.quantise.calibration import Calibration
+    from cnndsl.quantise.samples import Arrays
+
+SHOWN = 5
+"""Layers shown of those that lose most."""
+
+
+@click.command(
+    "calibrate",
+    cls=Verb,
+    examples=(
+        "calibrate resnet50 --weights resnet50.safetensors --images photos/",
+        "calibrate my_net.cnn --weights w.npz --input samples.npz -o my_net.calibration",
+    ),
+)
+@click.argument("network", shell_complete=completion.networks)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.calibration.")
+@click.option("--images", type=click.Path(path_type=Path), help="A folder of photos.")
+@click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
+@click.option(
+    "--method",
+    type=click.Choice(list(METHODS)),
+    default=DEFAULT_METHOD,
+    show_default=True,
+    help="; ".join(f"{m.name}: {m.description}" for m in METHODS.values()) + ".",
+)
+@click.option("--equalise", type=click.Choice(["on", "off"]), default="on", show_default=True,
+              help="Give neighbouring layers one range.")  # fmt: skip
+@click.option("--correct", type=click.Choice(["on", "off"]), default="on", show_default=True,
+              help="Make biases good for rounded weights.")  # fmt: skip
+@click.option("--symmetric", is_flag=True, help="Zero points in the middle, as TensorRT needs.")
+@level_options
+@weights_options
+@network_options
+def command(
+    network: str,
+    output: Path | None,
+    images: Path | None,
+    inputs: Files,
+    method: str,
+    equalise: str,
+    correct: str,
+    symmetric: bool,
+    level: int,
+    disable: Sequence[str],
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+    **options: Any,
+) -> int:
+    """Run a network on samples and write the scale of every tensor into a file.
+
+    The samples are photos, cropped as `cnndsl run --image` does, or arrays [samples, *shape].
+    """
+    from cnndsl.api import calibrate
+    from cnndsl.quantise.calibration import SUFFIX
+    from cnndsl.quantise.collect import Settings
+    from cnndsl.quantise.samples import Photos
+
+    if (images is None) == (not inputs):
+        raise click.UsageError("give either --images or --input")
+    weights = (options["weights"], options["weights_map"])
+    sources = (network, *weights, *(path for _, path in inputs))
+    if output:
+        check_output(output, sources, SUFFIX)
+    parsed = load_network(network, settings, input_shapes)
+    path = check_output(output or Path(f"{parsed.name}{SUFFIX}"), (parsed.file, *sources), SUFFIX)
+    samples = Photos.of(images) if images else _arrays(inputs)
+    chosen = Settings(method, level, equalise == "on", correct == "on", symmetric)
+    with stage("measure") as facts, progress_bar() as progress:
+        found = calibrate(
+            parsed,
+            samples.batches(parsed.inputs),
+            samples=samples.count,
+            weights=options["weights"],
+            weights_map=options["weights_map"],
+            seed=options["seed"],
+            disable=disable,
+            settings=chosen,
+            progress=progress,
+        )
+        facts += [f"{found.samples} samples", f"{len(found.tensors)} tensors", method]
+    found.write(path)
+    _print_worst(found)
+    click.echo(str(path))
+    return 0
+
+
+def _arrays(files: Files) -> Arrays:
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.quantise.samples import Arrays
+    from cnndsl.runtime.arrays import read_arrays
+
+    found = {}
+    for given, path in files:
+        for key, array in read_arrays(path).items():
+            name = given or key
+            if name in found:
+                raise CnnError.of("E0604", f"{path} is one input too many", hint="NAME=FILE")
+            found[name] = array
+    return Arrays(found)
+
+
+def _print_worst(found: Calibration) -> None:
+    """The layers that codes cost most by themselves."""
+    rated = [(row.snr, name) for name, row in found.tensors.items() if row.snr is not None]
+    rows = [[name, f"{snr:.1f}"] for snr, name in sorted(rated)[:SHOWN]]
+    if rows:
+        log("layers that lose most by themselves")
+        print_table([["layer", "dB"], *rows], numbers=(1,))

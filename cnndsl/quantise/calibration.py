@@ -1,0 +1,225 @@
+"""Calibration files: what was measured of a network, as JSON for people and for compilers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnndsl.diagnostics import CnnError
+from cnndsl.diagnostics.spelling import did_you_mean
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.quantisation import Quantisation
+from cnndsl.ir.serialise import to_json
+from cnndsl.runtime.files import atomic_write
+
+SUFFIX = ".calibration"
+FORMAT = 1
+LARGEST_FILE = 1 << 28
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a tensor: its codes, the mean of each channel, and what codes cost alone.
+
+    `snr` is the signal-to-noise ratio in dB of the layer on codes if all others are exact; None if
+    it is never computed on codes, or without an error.
+    """
+
+    quantisation: Quantisation
+    mean: tuple[float, ...]
+    snr: float | None = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The tensors of a prepared graph by name, and how they were measured.
+
+    `structure` is the hash of the graph. `equalised` and `corrected` tell whether compilers
+    equalise layers and correct biases.
+    """
+
+    network: str
+    structure: str
+    method: str
+    samples: int
+    level: int
+    equalised: bool
+    corrected: bool
+    tensors: Mapping[str, Measured]
+    file: str = ""
+
+    def write(self, path: str | Path) -> None:
+        """Write it as JSON, a line for each tensor, atomically."""
+        head = {
+            "format": FORMAT,
+            "network": self.network,
+            "structure": self.structure,
+            "method": self.method,
+            "samples": self.samples,
+            "level": self.level,
+            "equalised": self.equalised,
+            "corrected": self.corrected,
+        }
+        rows = [f"    {json.dumps(name)}: {_row(found)}" for name, found in self.tensors.items()]
+        lines = [f"  {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
+        text = "\n".join(["{", *lines, '  "tensors": {', ",\n".join(rows), "  }", "}", ""])
+        with atomic_write(path) as file:
+            file.write(text.encode())
+
+    def require(self, graph: Graph) -> None:
+        """Raise CnnError (E0904, E0903) unless it is of this prepared graph, and complete."""
+        for node in graph.nodes():
+            found = self.tensors.get(node.name)
+            if found is not None and len(found.mean) != node.type.channels:
+                have, need = len(found.mean), node.type.channels
+                self._refuse(f"tensors.{node.name}.mean has {have} numbers, not {need}")
+        if self.structure != structure_hash(graph):
+            raise CnnError.of(
+                "E0904",
+                f"{self.file or 'the calibration'} is of {self.network}, or of another form of it, "
+                f"not of this {graph.name}",
+                hint="calibrate again, with the settings and the level (-O) to compile with",
+            )
+        for node in graph.nodes():
+            if node.name not in self.tensors:
+                self._refuse(f"tensors.{node.name} is missing")
+        for name in self.tensors:
+            if name not in graph:
+                self._refuse(f"tensors.{name} is no tensor of the network")
+
+    def _refuse(self, problem: str) -> None:
+        raise not_a_calibration(self.file or "the calibration", problem)
+
+
+def _row(found: Measured) -> str:
+    scale = str(np.float32(found.quantisation.scale))
+    means = ", ".join(f"{mean:.4g}" for mean in found.mean)
+    snr = "null" if found.snr is None else f"{found.snr:.1f}"
+    return (
+        f'{{"scale": {scale}, "zero": {found.quantisation.zero}, "snr": {snr}, "mean": [{means}]}}'
+    )
+
+
+def structure_hash(graph: Graph) -> str:
+    """SHA-256 of the nodes of a graph, whatever its weights and the positions of its inputs."""
+    nodes = [
+        [node["name"], node["operands"], [_form(part) for part in node["parts"]]]
+        for node in to_json(graph)["nodes"]
+    ]
+    return hashlib.sha256(json.dumps([nodes, graph.outputs]).encode()).hexdigest()
+
+
+def _form(part: Mapping[str, Any]) -> list[Any]:
+    attributes = part["attributes"]
+    if part["op"] == "input":
+        attributes = {**attributes, "shape": attributes["shape"][:1]}
+    return [part["op"], attributes]
+
+
+def not_a_calibration(file: str, problem: str) -> CnnError:
+    """The error for a file that is none, or holds what cannot be."""
+    return CnnError.of("E0903", f"{file}: {problem}", hint="`cnndsl calibrate` makes it anew")
+
+
+def read_calibration(path: str | Path) -> Calibration:
+    """The calibration in a file. Raises CnnError (E0601, E0903 if it is none)."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
+    try:
+        if len(content) > LARGEST_FILE:
+            raise ValueError("it is too large")
+        return _read(str(path), json.loads(content, object_pairs_hook=_once_each))
+    except (ValueError, RecursionError) as error:
+        raise not_a_calibration(str(path), str(error)) from None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r} is there twice")
+        found[name] = value
+    return found
+
+
+KINDS: dict[str, type] = {
+    "network": str,
+    "structure": str,
+    "method": str,
+    "samples": int,
+    "level": int,
+    "equalised": bool,
+    "corrected": bool,
+}
+ROW = ("scale", "zero", "snr", "mean")
+
+
+def _read(file: str, data: Any) -> Calibration:
+    if not isinstance(data, dict):
+        raise ValueError("it is no JSON object")
+    if data.get("format") != FORMAT:
+        raise ValueError(f"its format is {data.get('format')!r}, not {FORMAT}")
+    _require_keys("", data, ("format", *KINDS, "tensors"))
+    for name, kind in KINDS.items():
+        if type(data[name]) is not kind:
+            raise ValueError(f"{name} is {_shown(data[name])}, no {kind.__name__}")
+    if not isinstance(data["tensors"], dict):
+        raise ValueError("tensors is no JSON object")
+    tensors = {name: _measured(f"tensors.{name}", row) for name, row in data["tensors"].items()}
+    return Calibration(**{name: data[name] for name in KINDS}, tensors=tensors, file=file)
+
+
+def _measured(where: str, row: Any) -> Measured:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where} is no JSON object")
+    _require_keys(f"{where}.", row, ROW)
+    scale = _number(f"{where}.scale", row["scale"])
+    if type(row["zero"]) is not int:
+        raise ValueError(f"{where}.zero is {_shown(row['zero'])}, no whole number")
+    try:
+        quantisation = Quantisation(scale, row["zero"])
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    if not isinstance(row["mean"], list):
+        raise ValueError(f"{where}.mean is no list")
+    mean = tuple(_number(f"{where}.mean[{i}]", value) for i, value in enumerate(row["mean"]))
+    snr = None if row["snr"] is None else _number(f"{where}.snr", row["snr"])
+    return Measured(quantisation, mean, snr)
+
+
+def _number(where: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+        raise ValueError(f"{where} is {_shown(value)}, no finite number")
+    return float(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _require_keys(where: str, row: Mapping[str, Any], wanted: tuple[str, ...]) -> None:
+    for name in wanted:
+        if name not in row:
+            raise ValueError(f"{where}{name} is missing")
+    for name in row:
+        if name not in wanted:
+            hint = did_you_mean(name, wanted)
+            raise ValueError(f"{where}{name} is unknown{f'; {hint}' if hint else ''}")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,110 @@
+"""A network in the precision that a user asks for, as the graph that backends compile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
+from os import PathLike
+
+from cnndsl.diagnostics import CnnError
+from cnndsl.diagnostics.spelling import did_you_mean
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.types import BFLOAT16, FLOAT16
+from cnndsl.passes.pipeline import optimise
+from cnndsl.quantise.calibration import Calibration, read_calibration
+from cnndsl.quantise.convert import quantised, scales_of
+from cnndsl.quantise.floats import stored_as
+from cnndsl.quantise.prepare import prepare
+
+FLOATS = {"bf16": BFLOAT16, "f16": FLOAT16}
+
+
+def in_precision(
+    graph: Graph,
+    precision: str,
+    fusions: Collection[str],
+    *,
+    level: int,
+    disable: Collection[str],
+    calibration: Calibration | str | PathLike[str] | None,
+    keep_float: Sequence[str],
+    min_snr: float | None,
+) -> Graph:
+    """An optimised copy of a graph whose types carry the formats of a precision other than f32.
+
+    Raises CnnError as `on_codes` does.
+    """
+    if precision in FLOATS:
+        return stored_as(
+            optimise(graph, level, disable=disable, fusions=fusions)[0], FLOATS[precision]
+        )
+    _, result = on_codes(
+        graph, calibration, level=level, disable=disable, keep_float=keep_float, min_snr=min_snr
+    )
+    return result
+
+
+def refuse_for_others(precision: str, *given: object) -> None:
+    """Raise CnnError (E0902) if something is given for int8 alone, and that is not asked for."""
+    if precision != "int8" and any(value not in (None, ()) for value in given):
+        raise CnnError.of(
+            "E0902",
+            f"a calibration is of no use for {precision}",
+            hint="ask for --precision int8, or leave out --calibration, --keep-float and --min-snr",
+        )
+
+
+def on_codes(
+    graph: Graph,
+    calibration: Calibration | str | PathLike[str] | None,
+    *,
+    level: int,
+    disable: Collection[str] = (),
+    keep_float: Sequence[str] = (),
+    min_snr: float | None = None,
+) -> tuple[Graph, Graph]:
+    """The prepared graph in float32, and the same on codes but for the layers that stay float.
+
+    Those are what `keep_float` names, and layers that cost more than `min_snr` dB by themselves.
+    Raises CnnError: E0902 without a calibration, as `read_calibration` and `Calibration.require`
+    do, and E0906 for names of nothing.
+    """
+    if calibration is None:
+        raise CnnError.of(
+            "E0902",
+            "int8 needs a calibration",
+            hint="`cnndsl calibrate` makes it; give it as --calibration FILE",
+        )
+    found = calibration if isinstance(calibration, Calibration) else _read(calibration)
+    prepared = prepare(graph, level, disable, equal=found.equalised)
+    found.require(prepared)
+    kept = named(prepared, keep_float) | costly(found, min_snr)
+    return prepared, quantised(prepared, scales_of(found.tensors, found.corrected), kept)
+
+
+def _read(path: str | PathLike[str]) -> Calibration:
+    return read_calibration(str(path))
+
+
+def named(graph: Graph, patterns: Sequence[str]) -> set[str]:
+    """The nodes that names of layers, of blocks, and patterns stand for.
+
+    Raises CnnError (E0906) if one stands for none.
+    """
+    names = [node.name for node in graph.nodes()]
+    found: set[str] = set()
+    for pattern in patterns:
+        own = {n for n in names if n.startswith(f"{pattern}.") or fnmatchcase(n, pattern)}
+        if not own:
+            hint = did_you_mean(pattern, names) or "`cnndsl inspect` shows the names"
+            raise CnnError.of("E0906", f"there is no layer {pattern!r}", hint=hint)
+        found |= own
+    return found
+
+
+def costly(calibration: Calibration, least: float | None) -> set[str]:
+    """The nodes whose own signal-to-noise ratio on codes is below `least` dB."""
+    if least is None:
+        return set()
+    tensors = calibration.tensors.items()
+    return {name for name, found in tensors if found.snr is not None and found.snr < least}

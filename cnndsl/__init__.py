@@ -17,13 +17,24 @@ if os.path.isfile(os.path.join(_clone, "grammars", "cnn.lark")):
     __path__.append(_clone)  # in a clone backends, grammars and networks stand beside this folder
 
 if TYPE_CHECKING:
-    from cnndsl.api import Network, check, compile, load, load_onnx, open_model, parse, zoo
+    from cnndsl.api import (
+        Network,
+        calibrate,
+        check,
+        compile,
+        load,
+        load_onnx,
+        open_model,
+        parse,
+        zoo,
+    )
     from cnndsl.diagnostics import CnnError, CnnWarning
 
 __all__ = [
     "CnnError",
     "CnnWarning",
     "Network",
+    "calibrate",
     "check",
     "compile",
     "load",

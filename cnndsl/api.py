@@ -228,7 +228,7 @@ def calibrate(
     network = net if isinstance(net, Network) else parse(net)
     chosen = settings or Settings()
     plain = inference_graph(network.graph)
-    graph = prepare(network.graph, chosen.level, disable, equal=chosen.equalised)
+    graph = prepare(network.graph, chosen.level, disable)
     arrays = network.arrays(weights, weights_map)
     bound = bind(plain.parameters(), arrays, seed=seed, starts=None if arrays else starts(plain))
     return collect(graph, bound.values, batches, samples, chosen, progress)

@@ -198,6 +198,10 @@ class Site:
         """A constant in the dtype of the graph's numbers."""
         return self._constant(role, np.asarray(values, self._emitter.floats))
 
+    def singles(self, role: str, values: ArrayLike) -> str:
+        """A float32 constant, whatever the dtype of the graph's numbers: the scales of Resize."""
+        return self._constant(role, np.asarray(values, np.float32))
+
     def zero_point(self, role: str, zero: int) -> str:
         """The zero point of codes."""
         signed = self._emitter.signed

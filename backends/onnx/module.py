@@ -137,7 +137,7 @@ class OnnxModule(Module):
         model, tensors = with_all_results(self.serialized)
         session = start_session(model, self._threads)
         results = session.run(list(tensors.values()), self._feeds(arrays))
-        return dict(zip(tensors, results, strict=True))
+        return {n: _as_codes(a) for n, a in zip(tensors, results, strict=True)}
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file, atomically."""
@@ -148,6 +148,11 @@ class OnnxModule(Module):
             else:
                 with self._model.open("rb") as source:
                     shutil.copyfileobj(source, file)
+
+
+def _as_codes(made: Array) -> Array:
+    """Codes from 0 on, however the model has them; other arrays as they are."""
+    return made.view(np.uint8) ^ np.uint8(128) if made.dtype == np.int8 else made
 
 
 def load_module(path: Path, threads: int | None) -> OnnxModule:

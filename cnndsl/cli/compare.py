@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from cnndsl.runtime.module import Array
 
 TOLERANCE, TOLERANCE_WITHOUT_WINOGRAD = 1e-4, 1e-5
+TOLERANCE_OF_LOW_PRECISION = 1.0
+WORST = 10
+"""Layers that `--layers worst` shows."""
 
 
 @click.command(
@@ -44,6 +47,8 @@ TOLERANCE, TOLERANCE_WITHOUT_WINOGRAD = 1e-4, 1e-5
     examples=(
         "compare resnet50 --targets reference,onnx,cpu",
         "compare my_net.cnn --weights my_net.pth --image photo.jpg",
+        "compare my_net.cnn --targets reference,onnx --precision int8 --calibration"
+        " my_net.calibration --layers worst",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
@@ -56,6 +61,13 @@ TOLERANCE, TOLERANCE_WITHOUT_WINOGRAD = 1e-4, 1e-5
     help="The first is right.",
 )
 @click.option("--tolerance", type=click.FloatRange(0), help="1e-4; 1e-5 with --winograd off.")
+@click.option(
+    "--layers",
+    type=click.Choice(["all", "worst"]),
+    default="all",
+    show_default=True,
+    help=f"The {WORST} of the least signal-to-noise ratio, or all.",
+)
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
@@ -68,6 +80,7 @@ def command(
     network: str,
     targets: Sequence[str],
     tolerance: float | None,
+    layers: str,
     inputs: Files,
     image: Path | None,
     as_json: bool,
@@ -79,18 +92,20 @@ def command(
 
     Errors are relative to the largest number of a tensor; "local" ones to the number itself, or
     to the median; dB is the signal-to-noise ratio. Weights and inputs are random by default,
-    from --seed.
+    from --seed. With --precision int8, f16 or bf16 all targets are compared with float64.
     """
     from cnndsl.measure.comparison import compare
 
     options = random_weights(options)
     if tolerance is None:
-        tolerance = TOLERANCE if options["winograd"] is not False else TOLERANCE_WITHOUT_WINOGRAD
+        tolerance = _tolerance(options, targets)
     parsed = load_network(network, settings, input_shapes)
     found = _candidates(parsed, targets, options)
     arrays = _arrays(found, inputs, image, options)
     result = compare(found, arrays, tolerance)
     divergences = result.first_divergences()
+    if layers == "worst":
+        result = result.worst(WORST)
     if as_json:
         _print_json(parsed, targets, result)
     else:
@@ -100,10 +115,24 @@ def command(
     return 1 if divergences else 0
 
 
+def _is_low(options: Mapping[str, Any], targets: Sequence[str]) -> bool:
+    """Whether the graph is another one: all targets get that, and none is right."""
+    from cnndsl.runtime.backend import backend
+
+    return any(options["precision"] in backend(target).options.in_graph for target in targets)
+
+
+def _tolerance(options: Mapping[str, Any], targets: Sequence[str]) -> float:
+    if _is_low(options, targets):
+        return TOLERANCE_OF_LOW_PRECISION
+    return TOLERANCE if options["winograd"] is not False else TOLERANCE_WITHOUT_WINOGRAD
+
+
 def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, Any]) -> Candidates:
-    from cnndsl.measure.comparison import calibrated, candidates
+    from cnndsl.measure.comparison import calibrated, candidates, low_precision_candidates
     from cnndsl.memory import require_known_sizes
     from cnndsl.passes.pipeline import inference_graph
+    from cnndsl.quantise.precision import refuse_for_others
     from cnndsl.runtime.backend import all_options, given_options
     from cnndsl.weights.bind import bind
 
@@ -115,8 +144,13 @@ def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, 
     values = bound.values if arrays else calibrated(graph, bound.values, options["seed"])
     show(bound.warnings)
     passes = {name: options[name] for name in ("level", "disable")}
+    codes = {name: options[name] for name in ("calibration", "keep_float", "min_snr")}
+    refuse_for_others(asked.get("precision", "f32"), *codes.values())
     with progress_bar() as progress:
-        return candidates(network, targets, values, progress=progress, **passes, **asked)
+        common = {"progress": progress, **passes, **asked}
+        if _is_low(options, targets):
+            return low_precision_candidates(network, targets, values, **codes, **common)
+        return candidates(network, targets, values, **common)
 
 
 def _arrays(

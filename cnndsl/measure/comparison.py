@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.quantisation import Quantisation
 from cnndsl.ir.text import operator_text
 from cnndsl.passes.pipeline import DEFAULT_LEVEL, inference_graph, optimise
+from cnndsl.quantise.floats import stored_as
+from cnndsl.quantise.precision import FLOATS, on_codes
 from cnndsl.runtime.backend import Calibrating, backend, option_names
 from cnndsl.runtime.layers import Traceable
 from cnndsl.runtime.module import Array, Module
@@ -20,6 +23,8 @@ from cnndsl.runtime.module import Array, Module
 if TYPE_CHECKING:
     from cnndsl.api import Network
 
+ORACLE = "float64"
+"""What a network in low precision is compared with."""
 SMALLEST = 1e-30
 """What a number that errors are relative to is taken for at least."""
 
@@ -57,6 +62,15 @@ class Comparison:
     rows: tuple[Row, ...]
     tolerance: float
 
+    def worst(self, count: int) -> Comparison:
+        """The rows of the least signal-to-noise ratio on any target, the least first."""
+
+        def loss(row: Row) -> float:
+            ratios = [error.snr for error in row.errors.values() if error.snr is not None]
+            return min(ratios, default=math.inf)
+
+        return Comparison(tuple(sorted(self.rows, key=loss)[:count]), self.tolerance)
+
     def first_divergences(self) -> dict[str, Row]:
         """For each target out of tolerance the first row where it is."""
         found: dict[str, Row] = {}
@@ -72,12 +86,13 @@ class Candidates:
     """One optimised graph, compiled for each target; the first one is the oracle.
 
     `written` is the network as it is written, with no pass but what inference means, on the
-    oracle's target.
+    oracle's target. `codes` tells what the codes of nodes stand for, where targets compute on them.
     """
 
     graph: Graph
     modules: Mapping[str, Module]
     written: Module
+    codes: Mapping[str, Quantisation] = field(default_factory=dict)
 
 
 def candidates(
@@ -92,22 +107,72 @@ def candidates(
     """Compile a network with known sizes for several targets.
 
     All get the same graph, with every fusion that one of them asks for, so that nodes of one name
-    have one value. `values` are the parameters by name, `options` go to the
-    targets that have them; those with a choice compute in float64. Raises CnnError.
+    have one value. `values` are the parameters by name, `options` go to the targets that have them,
+    a `precision` not to the oracle; those with a choice compute in float64. Raises CnnError.
     """
     fusions = {name for target in targets for name in backend(target).fusions}
     graph, _ = optimise(network.graph, level, disable=disable, fusions=fusions)
+    oracle, *others = targets
+    exact = {name: value for name, value in options.items() if name != "precision"}
+    written = _compiled(network, oracle, inference_graph(network.graph), values, exact)
+    modules = {oracle: _compiled(network, oracle, graph, values, exact)}
+    modules |= {target: _compiled(network, target, graph, values, options) for target in others}
+    return Candidates(graph, modules, written)
 
-    def compiled(target: str, source: Graph) -> Module:
-        chosen = backend(target)
-        own = {name: value for name, value in options.items() if name in option_names(chosen)}
-        if "dtype" in option_names(chosen):
-            own["dtype"] = "float64"
-        settings = chosen.options(metadata=network.metadata(target), **own)
-        return chosen.compile(source, values, settings)
 
-    written = compiled(targets[0], inference_graph(network.graph))
-    return Candidates(graph, {target: compiled(target, graph) for target in targets}, written)
+def low_precision_candidates(
+    network: Network,
+    targets: Sequence[str],
+    values: Mapping[str, Array],
+    *,
+    level: int = DEFAULT_LEVEL,
+    disable: Collection[str] = (),
+    calibration: str | None = None,
+    keep_float: Sequence[str] = (),
+    min_snr: float | None = None,
+    **options: Any,
+) -> Candidates:
+    """Compile a network in a `precision` other than f32 for several targets.
+
+    The oracle is the same graph in float64, on the target `reference`. Raises CnnError as
+    `cnndsl.compile` does.
+    """
+    precision = options["precision"]
+    if precision == "int8":
+        exact, graph = on_codes(
+            network.graph,
+            calibration,
+            level=level,
+            disable=disable,
+            keep_float=keep_float,
+            min_snr=min_snr,
+        )
+    else:
+        exact, _ = optimise(network.graph, level, disable=disable, fusions=())
+        graph = stored_as(exact, FLOATS[precision])
+    single = {**options, "dtype": "float32"}
+    double = {name: value for name, value in options.items() if name != "precision"}
+    modules = {ORACLE: _compiled(network, "reference", exact, values, double)}
+    modules |= {t: _compiled(network, t, graph, values, single) for t in targets}
+    written = _compiled(network, "reference", inference_graph(network.graph), values, double)
+    formats = {node.name: node.type.quantisation for node in graph.nodes()}
+    codes = {name: q for name, q in formats.items() if q is not None}
+    return Candidates(exact, modules, written, codes)
+
+
+def _compiled(
+    network: Network,
+    target: str,
+    source: Graph,
+    values: Mapping[str, Array],
+    options: Mapping[str, Any],
+) -> Module:
+    chosen = backend(target)
+    own = {name: value for name, value in options.items() if name in option_names(chosen)}
+    if "dtype" in option_names(chosen):
+        own.setdefault("dtype", "float64")
+    settings = chosen.options(metadata=network.metadata(target), **own)
+    return chosen.compile(source, values, settings)
 
 
 def compare(found: Candidates, arrays: Mapping[str, Array], tolerance: float) -> Comparison:
@@ -122,7 +187,7 @@ def compare(found: Candidates, arrays: Mapping[str, Array], tolerance: float) ->
             name,
             operator_text(found.graph[name]),
             wanted.shape,
-            {target: error_of(traces[target][name], wanted) for target in others},
+            {t: error_of(_numbers(found, name, traces[t][name]), wanted) for t in others},
         )
         for name, wanted in traces[oracle].items()
         if name in found.graph and all(name in trace for trace in traces.values())
@@ -132,6 +197,12 @@ def compare(found: Candidates, arrays: Mapping[str, Array], tolerance: float) ->
         errors = {target: error_of(made[name], wanted) for target, made in results.items()}
         rows.append(Row(name, "output", wanted.shape, errors))
     return Comparison(tuple(rows), tolerance)
+
+
+def _numbers(found: Candidates, name: str, made: Array) -> Array:
+    """What the result of a node stands for."""
+    is_code = made.dtype == np.uint8 and name in found.codes
+    return found.codes[name].decode(made) if is_code else made
 
 
 def _trace(module: Module, arrays: Mapping[str, Array]) -> dict[str, Array]:

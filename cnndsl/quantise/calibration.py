@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,14 @@ LARGEST_FILE = 1 << 28
 class Measured:
     """What is known of a tensor: its codes, the mean of each channel, and what codes cost alone.
 
-    `snr` is the signal-to-noise ratio in dB of the layer on codes if all others are exact; None if
-    it is never computed on codes, or without an error.
+    `peak` are the largest values of the channels before they are equalised, if they are. `snr` is
+    the signal-to-noise ratio in dB of the layer on codes if all others are exact; None if it is
+    never computed on codes, or without an error.
     """
 
     quantisation: Quantisation
     mean: tuple[float, ...]
+    peak: tuple[float, ...] | None = None
     snr: float | None = None
 
 
@@ -41,8 +43,8 @@ class Measured:
 class Calibration:
     """The tensors of a prepared graph by name, and how they were measured.
 
-    `structure` is the hash of the graph. `equalised` and `corrected` tell whether compilers
-    equalise layers and correct biases.
+    `structure` is the hash of the graph. `corrected` tells whether compilers correct biases; what
+    has a peak is equalised.
     """
 
     network: str
@@ -50,7 +52,6 @@ class Calibration:
     method: str
     samples: int
     level: int
-    equalised: bool
     corrected: bool
     tensors: Mapping[str, Measured]
     file: str = ""
@@ -64,7 +65,6 @@ class Calibration:
             "method": self.method,
             "samples": self.samples,
             "level": self.level,
-            "equalised": self.equalised,
             "corrected": self.corrected,
         }
         rows = [f"    {json.dumps(name)}: {_row(found)}" for name, found in self.tensors.items()]
@@ -75,11 +75,6 @@ class Calibration:
 
     def require(self, graph: Graph) -> None:
         """Raise CnnError (E0904, E0903) unless it is of this prepared graph, and complete."""
-        for node in graph.nodes():
-            found = self.tensors.get(node.name)
-            if found is not None and len(found.mean) != node.type.channels:
-                have, need = len(found.mean), node.type.channels
-                self._refuse(f"tensors.{node.name}.mean has {have} numbers, not {need}")
         if self.structure != structure_hash(graph):
             raise CnnError.of(
                 "E0904",
@@ -90,9 +85,20 @@ class Calibration:
         for node in graph.nodes():
             if node.name not in self.tensors:
                 self._refuse(f"tensors.{node.name} is missing")
+        for node in graph.nodes():
+            found = self.tensors.get(node.name)
+            for role in ("mean", "peak") if found else ():
+                have, need = getattr(found, role), node.type.channels
+                if have is not None and len(have) != need:
+                    self._refuse(f"tensors.{node.name}.{role} has {len(have)} numbers, not {need}")
         for name in self.tensors:
             if name not in graph:
                 self._refuse(f"tensors.{name} is no tensor of the network")
+
+    @property
+    def peaks(self) -> dict[str, tuple[float, ...]]:
+        """Those of tensors to equalise, by name."""
+        return {name: row.peak for name, row in self.tensors.items() if row.peak is not None}
 
     def _refuse(self, problem: str) -> None:
         raise not_a_calibration(self.file or "the calibration", problem)
@@ -100,11 +106,14 @@ class Calibration:
 
 def _row(found: Measured) -> str:
     scale = str(np.float32(found.quantisation.scale))
-    means = ", ".join(f"{mean:.4g}" for mean in found.mean)
     snr = "null" if found.snr is None else f"{found.snr:.1f}"
-    return (
-        f'{{"scale": {scale}, "zero": {found.quantisation.zero}, "snr": {snr}, "mean": [{means}]}}'
-    )
+    parts = [f'"scale": {scale}, "zero": {found.quantisation.zero}, "snr": {snr}']
+    parts += [f'"mean": {_list(found.mean)}', f'"peak": {_list(found.peak)}']
+    return "{" + ", ".join(parts) + "}"
+
+
+def _list(numbers: Sequence[float] | None) -> str:
+    return "null" if numbers is None else f"[{', '.join(f'{n:.4g}' for n in numbers)}]"
 
 
 def structure_hash(graph: Graph) -> str:
@@ -158,10 +167,9 @@ KINDS: dict[str, type] = {
     "method": str,
     "samples": int,
     "level": int,
-    "equalised": bool,
     "corrected": bool,
 }
-ROW = ("scale", "zero", "snr", "mean")
+ROW = ("scale", "zero", "snr", "mean", "peak")
 
 
 def _read(file: str, data: Any) -> Calibration:
@@ -190,11 +198,18 @@ def _measured(where: str, row: Any) -> Measured:
         quantisation = Quantisation(scale, row["zero"])
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-    if not isinstance(row["mean"], list):
-        raise ValueError(f"{where}.mean is no list")
-    mean = tuple(_number(f"{where}.mean[{i}]", value) for i, value in enumerate(row["mean"]))
     snr = None if row["snr"] is None else _number(f"{where}.snr", row["snr"])
-    return Measured(quantisation, mean, snr)
+    mean = _numbers(f"{where}.mean", row["mean"])
+    peak = None if row["peak"] is None else _numbers(f"{where}.peak", row["peak"])
+    if peak is not None and (min(peak, default=0) < 0 or not any(peak)):
+        raise ValueError(f"{where}.peak has a number below 0, or none over 0")
+    return Measured(quantisation, mean, peak, snr)
+
+
+def _numbers(where: str, values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{where} is no list")
+    return tuple(_number(f"{where}[{i}]", value) for i, value in enumerate(values))
 
 
 def _number(where: str, value: Any) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from cnndsl.ir.operators import Dequantise, Input, Quantise, Quantised
 from cnndsl.ir.types import TensorType
 from cnndsl.quantise.calibration import Calibration, Measured, structure_hash
 from cnndsl.quantise.convert import quantised, scales_of
+from cnndsl.quantise.equalise import equalisable, equalise
 from cnndsl.quantise.ranges import DEFAULT_METHOD, METHODS, Histogram, codes_for
 from cnndsl.runtime.backend import backend
 from cnndsl.runtime.layers import Traceable
@@ -21,6 +24,8 @@ from cnndsl.runtime.options import Progress, silent, wrong
 
 JUDGED = 4
 """Samples on which the cost of codes is measured."""
+PEEKED = 32
+"""Samples whose peaks tell how to equalise layers."""
 
 Batches = Iterable[Mapping[str, Array]]
 
@@ -59,8 +64,13 @@ def calibrate(
     seen = {node.name: Histogram() for node in graph.nodes()}
     judged: dict[str, Array] = {}
     done = 0
-    trace = _tracer(graph, values)
-    for arrays in batches:
+    exact = graph.copy()
+    left = iter(batches)
+    first = _first(left) if settings.equalised else []
+    peaks = _peaks(graph, values, first)
+    equalise(exact, peaks)
+    trace = _tracer(exact, values)
+    for arrays in chain(first, left):
         results = {**arrays, **trace(arrays)}
         for name, histogram in seen.items():
             _add(histogram, name, results[name])
@@ -73,24 +83,60 @@ def calibrate(
     tensors = {
         name: Measured(
             codes_for(histogram, settings.method, symmetric=settings.symmetric),
-            tuple(float(f"{mean:.4g}") for mean in histogram.mean),
+            _rounded(histogram.mean),
+            peaks.get(name),
         )
         for name, histogram in seen.items()
     }
-    costs = _costs(graph, values, tensors, judged, settings.corrected)
+    costs = _costs(exact, values, tensors, judged, settings.corrected)
     return Calibration(
         graph.name,
         structure_hash(graph),
         settings.method,
         done,
         settings.level,
-        settings.equalised,
         settings.corrected,
         {name: replace(found, snr=costs.get(name)) for name, found in tensors.items()},
     )
 
 
-def _tracer(graph: Graph, values: Mapping[str, Array]):  # type: ignore[no-untyped-def]
+def _first(batches: Iterator[Mapping[str, Array]]) -> list[Mapping[str, Array]]:
+    """The first batches, of PEEKED samples in all, if there are so many."""
+    found: list[Mapping[str, Array]] = []
+    count = 0
+    for arrays in batches:
+        found.append(arrays)
+        count += len(next(iter(arrays.values())))
+        if count >= PEEKED:
+            break
+    return found
+
+
+def _peaks(
+    graph: Graph, values: Mapping[str, Array], batches: Sequence[Mapping[str, Array]]
+) -> dict[str, tuple[float, ...]]:
+    """The largest value of each channel of the nodes to equalise."""
+    names = equalisable(graph) if batches else []
+    found: dict[str, Array] = {}
+    trace = _tracer(graph, values) if names else None
+    for arrays in batches if trace else ():
+        results = trace(arrays) if trace else {}
+        for name in names:
+            x = results[name]
+            largest = np.abs(x).max((0, *range(2, x.ndim)))
+            found[name] = np.maximum(found.get(name, 0.0), largest)
+    usable = {name: peak for name, peak in found.items() if np.isfinite(peak).all() and peak.any()}
+    return {name: _rounded(peak) for name, peak in usable.items()}
+
+
+def _rounded(numbers: Array) -> tuple[float, ...]:
+    """As they stand in a file."""
+    return tuple(float(f"{number:.4g}") for number in numbers)
+
+
+def _tracer(
+    graph: Graph, values: Mapping[str, Array]
+) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
     """A function from arrays by input name to the results of all nodes by name."""
     chosen = backend("onnx")
     module = chosen.compile(graph, values, chosen.options(metadata={"network": graph.name}))
@@ -126,7 +172,7 @@ def _costs(
         wanted = results[name].astype(np.float64)
         noise = float(((array - wanted) ** 2).sum())
         if noise:
-            costs[name] = 10 * np.log10(max(float((wanted**2).sum()), 1e-60) / noise)
+            costs[name] = 10 * math.log10(max(float((wanted**2).sum()), 1e-60) / noise)
     return costs
 
 

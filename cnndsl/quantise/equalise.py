@@ -1,39 +1,72 @@
-"""Cross-layer equalisation: neighbouring layers share their ranges channel by channel.
+"""Cross-layer equalisation: the channels between two layers get ranges that suit codes.
 
-relu(W1 x) = s relu(W1 x / s) for s > 0, so the layer behind takes s into its weights. With
-s = sqrt(r1 / r2), r1 and r2 being the largest weights of the channel in both layers, both become
-sqrt(r1 r2). Source: Nagel et al. (2019), Data-free quantization through weight equalization and
-bias correction, section 4.1.
+relu(W1 x) = s relu(W1 x / s) for s > 0, so the layer behind takes s into its weights (Nagel et al.
+2019, Data-free quantization through weight equalization and bias correction, section 4.1). There
+s = sqrt(r1 / r2) of the largest weights of a channel in both layers; here every filter has a scale
+of its own, so r1 is what counts: the peak of the channel between them. A depthwise layer behind has
+a scale for each channel as well, so all peaks become equal: s = r1.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from cnndsl.ir.algebra import along, divide, equaliser, largest_size, multiply, reshape
+from cnndsl.ir.algebra import (
+    ONE,
+    along,
+    broadcast,
+    constant,
+    divide,
+    equaliser,
+    largest_size,
+    multiply,
+    reshape,
+)
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Channelwise, Conv, FullyConnected, Meaning, Relu, meaning_of
+from cnndsl.ir.part import Part
+from cnndsl.quantise.clamps import limits
+
+Peaks = Mapping[str, Sequence[float]]
+"""The largest values of the channels of nodes, by name."""
 
 
-def equalise(graph: Graph) -> list[tuple[str, str]]:
-    """Equalise all pairs of layers in place; returns their names.
+def equalisable(graph: Graph) -> list[str]:
+    """The layers of a prepared graph whose results can be equalised, if they stay within clamps."""
+    return [node.name for node in graph.nodes() if _partner(graph, node)]
 
-    The ranges are those of the weights as they are given: one round, so that no expression is
-    deeper than that of two layers.
+
+def equalise(graph: Graph, peaks: Peaks) -> None:
+    """Equalise, in place, the layers that have peaks; clamps above them become rectifiers.
+
+    A layer that comes near its clamp stays as it is. The ranges of weights are those that are
+    given, so that no expression is deeper than that of two layers.
     """
-    given = list(graph.nodes())
-    pairs = [(first, second) for first in given if (second := _partner(graph, first))]
-    for first, second in pairs:
-        weight = first.params["weight"]
-        largest = largest_size(weight, range(1, len(weight.shape)))
-        _share(graph, first.name, second.name, equaliser(largest, _largest_by_input(second)))
-    return [(first.name, second.name) for first, second in pairs]
+    given = {node.name: node for node in graph.nodes()}
+    partners = {name: _partner(graph, given[name]) for name in peaks if name in given}
+    for name, second in partners.items():
+        if second is not None and max(peaks[name]) < _ceiling(given[name]):
+            _rectify(graph, graph[name])
+            _share(graph, name, second.name, _factor(peaks[name], second))
+
+
+def _factor(peaks: Sequence[float], second: Node) -> Expression:
+    """What the channels are divided by, [channels]."""
+    largest = max(peaks)
+    shares = constant([peak / largest if peak > 0 else 1.0 for peak in peaks])
+    if isinstance(second.op, Conv) and second.op.groups == second.op.filters == len(peaks):
+        ones = broadcast(ONE, shares.shape)
+        return multiply(equaliser(shares, ones), equaliser(shares, ones))
+    return equaliser(shares, _largest_by_input(second))
 
 
 def _partner(graph: Graph, first: Node) -> Node | None:
-    """The layer that alone reads the channels of another one, however pooled."""
-    if not _is_layer(first) or not all(isinstance(p.op, Relu) for p in first.epilogue):
+    """The layer that alone reads the channels of another one, rectified and however pooled."""
+    clamps = [limits(part.op) for part in first.epilogue]
+    if not _is_layer(first) or any(found is None or found[0] != 0 for found in clamps):
         return None
     node = first
     while len(graph.consumers(node)) == 1 and not graph.output_names(node):
@@ -43,6 +76,16 @@ def _partner(graph: Graph, first: Node) -> Node | None:
         if not _keeps_factors(node):
             return None
     return None
+
+
+def _ceiling(node: Node) -> float:
+    return min((found[1] for part in node.epilogue if (found := limits(part.op))), default=math.inf)
+
+
+def _rectify(graph: Graph, node: Node) -> None:
+    if math.isfinite(_ceiling(node)):
+        relu = Part.of(Relu(), [node.core.output])
+        graph.put(replace(node, epilogue=(relu,)), graph.producers(node))
 
 
 def _is_layer(node: Node) -> bool:

@@ -13,6 +13,7 @@ from cnndsl.ir.types import BFLOAT16, FLOAT16
 from cnndsl.passes.pipeline import optimise
 from cnndsl.quantise.calibration import Calibration, read_calibration
 from cnndsl.quantise.convert import quantised, scales_of
+from cnndsl.quantise.equalise import equalise
 from cnndsl.quantise.floats import stored_as
 from cnndsl.quantise.prepare import prepare
 
@@ -76,8 +77,9 @@ def on_codes(
             hint="`cnndsl calibrate` makes it; give it as --calibration FILE",
         )
     found = calibration if isinstance(calibration, Calibration) else _read(calibration)
-    prepared = prepare(graph, level, disable, equal=found.equalised)
+    prepared = prepare(graph, level, disable)
     found.require(prepared)
+    equalise(prepared, found.peaks)
     kept = named(prepared, keep_float) | costly(found, min_snr)
     return prepared, quantised(prepared, scales_of(found.tensors, found.corrected), kept)
 

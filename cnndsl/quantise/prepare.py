@@ -8,13 +8,10 @@ from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
 from cnndsl.quantise.channel_maps import unify_channel_maps
 from cnndsl.quantise.clamps import fuse_clamps
-from cnndsl.quantise.equalise import equalise
 
 
-def prepare(
-    graph: Graph, level: int, disable: Collection[str] = (), *, equal: bool = True
-) -> Graph:
-    """An optimised copy in which nothing is fused but clamps, its layers equalised if `equal`.
+def prepare(graph: Graph, level: int, disable: Collection[str] = ()) -> Graph:
+    """An optimised copy in which nothing is fused but clamps.
 
     It computes what the graph computes, is the same for every target, and each of its nodes can
     become one on codes.
@@ -22,6 +19,4 @@ def prepare(
     result, _ = optimise(graph, level, disable=disable, fusions=())
     unify_channel_maps(result)
     fuse_clamps(result)
-    if equal:
-        equalise(result)
     return result

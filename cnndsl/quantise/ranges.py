@@ -13,11 +13,11 @@ from cnndsl.ir.quantisation import CODES, Quantisation
 
 Array: TypeAlias = NDArray[Any]
 
-BINS = 4096
+BINS = 16384
 """Of a histogram from -limit to limit; an even number."""
 SHARES = np.linspace(0.15, 1.0, 86)
 """Shares of the range of all values that are tried as the range of codes."""
-PERCENTILE = 99.99
+PERCENTILE = 99.97
 """Percent of the values that the method `percentile` covers, at each end."""
 
 
@@ -144,7 +144,7 @@ METHODS = {
         Method("mse", "the least mean squared error", _least(_square_error)),
     )
 }
-DEFAULT_METHOD = "mse"
+DEFAULT_METHOD = "percentile"
 
 
 def codes_for(seen: Histogram, method: str, *, symmetric: bool) -> Quantisation:

@@ -74,7 +74,7 @@ def quantised_lowering(lowerings: Mapping[type[Operator], Lowering]) -> Lowering
         if op.result is None:
             write(_layer(site.instead(part, decoded), site, op), op.op)
             return
-        computed = site.before("float", part, decoded)
+        computed = site.before("exact", part, decoded)
         if op.meaning is Meaning.LINEAR:
             computed = _layer(computed, site, op)
         write(computed, op.op)
@@ -111,7 +111,7 @@ def _in_float(part: Part[Operator], op: Quantised) -> Part[Operator]:
 def _round_trip(site: Site, result: Quantisation, tensor: str) -> str:
     """Codes and back: runtimes know a layer by the codes that it makes, clipped or not."""
     form = _format(site, "unclipped", result)
-    tensor = site.step("codes", "QuantizeLinear", tensor, *form)
+    tensor = site.step("unclipped", "QuantizeLinear", tensor, *form)
     return site.step("decoded", "DequantizeLinear", tensor, *form)
 
 

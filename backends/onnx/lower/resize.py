@@ -67,7 +67,7 @@ def _emit(site: Site, op: Resize, scales: Sequence[float], *sizes: str) -> None:
         "Resize",
         site.input,
         site.floats("roi", []),
-        site.floats("scales", factors),
+        site.singles("scales", factors),
         *sizes,
         mode=op.mode,
         coordinate_transformation_mode=op.coordinates,

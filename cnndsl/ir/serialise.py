@@ -189,13 +189,13 @@ def _add_node(graph: Graph, item: Mapping[str, Any], expressions: list[Expressio
 def _operator(name: str, attributes: Mapping[str, Any]) -> Operator:
     """An operator from JSON, every attribute checked by its kind."""
     kind = PLAIN[name]
-    values = {key: _attribute_from_json(value) for key, value in attributes.items()}
+    nested = {"op": _operator(*attributes["op"])} if kind is Quantised else {}
+    values = {key: _attribute_from_json(v) for key, v in attributes.items() if key not in nested}
+    values |= nested
     if kind is Input:
         values["shape"] = tuple(dim_from_json(dim) for dim in attributes["shape"])
         if not 1 <= len(values["shape"]) <= 4 or not isinstance(values["shape"][0], int):
             raise ValueError("an input has channels and at most three more axes")
-    if kind is Quantised:
-        values["op"] = _operator(*values["op"])
     if set(required_attributes(kind)) - set(values) or set(values) - set(attribute_kinds(kind)):
         raise ValueError(f"these are not the attributes of {name}")
     operator: Operator = build(kind, values)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"cnndsl": "cnndsl"} | {
     name: f"cnndsl/{name}" for name in ("backends", "grammars", "networks")
 }
-SHIPPED = {".py", ".typed", ".lark", ".cnn", ".json", ".map", ".vim", ".cuh", ".c", ".h"}
+SHIPPED = {".py", ".typed", ".lark", ".cnn", ".json", ".map", ".vim", ".cuh", ".c", ".h", ".in"}
 
 
 @pytest.fixture(scope="module")

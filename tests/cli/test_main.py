@@ -71,7 +71,7 @@ def test_settings_are_typed(call, value, classes):
 
 
 def test_an_internal_error_is_one_line_and_exits_with_101(call, monkeypatch):
-    def fail(spec):
+    def fail(spec, **selection):
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr(api, "check", fail)
@@ -84,7 +84,7 @@ def test_an_internal_error_is_one_line_and_exits_with_101(call, monkeypatch):
 
 
 def test_an_interrupt_is_quiet(call, monkeypatch):
-    def interrupt(spec):
+    def interrupt(spec, **selection):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "check", interrupt)

@@ -44,7 +44,8 @@ def test_backends_declare_their_options():
         **{name: ["cuda"] for name in ("arch", "graph")},
         **{name: ["cpu", "onnx", "reference"] for name in ("dynamic", "static")},
         "opset": ["onnx"],
-        "dtype": ["reference"],
+        "precision": ["cpu", "cuda", "onnx", "reference"],
+        "dtype": ["reference", "torch"],
     }
 
 

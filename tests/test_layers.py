@@ -25,6 +25,7 @@ ORDER = """
     lint
     memory
     drawing
+    page
     quantise
     network
     importers

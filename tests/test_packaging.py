@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"cnndsl": "cnndsl"} | {
     name: f"cnndsl/{name}" for name in ("backends", "grammars", "networks")
 }
-SHIPPED = {".py", ".typed", ".lark", ".cnn", ".json", ".map", ".vim", ".cuh", ".c", ".h", ".in"}
+SHIPPED = {
+    ".py", ".typed", ".lark", ".cnn", ".json", ".map", ".vim", ".cuh", ".c", ".h", ".in",
+    ".html", ".css", ".js", ".md",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ VERBS = (
     "inspect",
     "diff",
     "draw",
+    "view",
     "edit",
     "fmt",
     "lsp",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from cnndsl.api import Network
     from cnndsl.ir.graph import Graph
     from cnndsl.passes.pipeline import PassRun
-    from cnndsl.passes.rewrite import Fate
 
 STAGES = ("parsed", "optimised", "planned")
 
@@ -152,7 +151,9 @@ def _show_runs(runs: list[PassRun], as_json: bool) -> None:
 
 
 def _show_fates(network: Network, runs: list[PassRun], as_json: bool) -> None:
-    rows = list(_fates(network, runs))
+    from cnndsl.analysis.fates import fates
+
+    rows = list(fates(network.graph, runs))
     if as_json:
         print_json(rows)
     elif rows:
@@ -160,27 +161,3 @@ def _show_fates(network: Network, runs: list[PassRun], as_json: bool) -> None:
         print_table([["place", "node", "fate", "what, or why not"], *table])
     else:
         click.echo("no candidates")
-
-
-def _fates(network: Network, runs: list[PassRun]) -> Iterator[dict[str, Any]]:
-    """All fates in the order of the network's nodes."""
-    found = [
-        (fate, word)
-        for run in runs
-        for word, fates in (("done", run.report.matched), ("left", run.report.rejected))
-        for fate in fates
-    ]
-    order = {node.name: index for index, node in enumerate(network.graph.nodes())}
-    for fate, word in sorted(found, key=lambda pair: order.get(pair[0].node, len(order))):
-        place = _place(network, fate)
-        yield {"place": place, "node": fate.node, "fate": word, "text": fate.text}
-
-
-def _place(network: Network, fate: Fate) -> str | None:
-    """The line of the node in the source; None for a node that a pass made."""
-    from cnndsl.analysis.report import first_span
-
-    if fate.node not in network.graph:
-        return None
-    span = first_span(network.graph[fate.node])
-    return None if span is None else f"{span.source.name}:{span.line}"

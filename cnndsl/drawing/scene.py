@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cnndsl.analysis.tree import Block, Leaf, block_tree, result_types
@@ -48,38 +48,38 @@ def scene(graph: Graph, depth: int | None = None) -> Box:
     if depth is None:
         depth = len(graph) if len(graph) <= EXPANDED else 2
     root = _open_block(graph, block_tree(graph), max(depth, 1))
-    ends = _ends(graph)
-    root.children += [end for end, _ in ends]
-    for source, target in _links(graph, root, ends):
+    outputs = ends(graph)
+    root.children += [end for end, _ in outputs]
+    for source, target in _links(graph, root, outputs):
         _connect(source, target)
     return root
 
 
 def connections(graph: Graph, root: Box) -> dict[tuple[str, str], None]:
     """The keys of all pairs of shown boxes that an edge connects, whatever it passes through."""
-    links = _links(graph, root, _ends(graph))
+    links = _links(graph, root, ends(graph))
     return {(a[-1].key, b[-1].key): None for a, b in links if a[-1] is not b[-1]}
 
 
-def _ends(graph: Graph) -> list[tuple[Box, str]]:
+def ends(graph: Graph) -> list[tuple[Box, str]]:
     """A box for each output, with the node that makes it."""
     auxiliaries = {name: auxiliary.node for name, auxiliary in graph.auxiliaries.items()}
     return [
         (Box(f"{kind} {name}", name, kind, kind, f"{kind} {name}: {node}"), node)
-        for kind, ends in (("output", graph.outputs), ("auxiliary", auxiliaries))
-        for name, node in ends.items()
+        for kind, made in (("output", graph.outputs), ("auxiliary", auxiliaries))
+        for name, node in made.items()
     ]
 
 
 def _links(
-    graph: Graph, root: Box, ends: list[tuple[Box, str]]
+    graph: Graph, root: Box, outputs: list[tuple[Box, str]]
 ) -> Iterator[tuple[list[Box], list[Box]]]:
     """For each edge the boxes around the one that shows its source, and its target."""
     shown = _shown_boxes(root)
     for node in graph.nodes():
         for producer in graph.producers(node):
             yield shown[producer.name], shown[node.name]
-    for end, node_name in ends:
+    for end, node_name in outputs:
         yield shown[node_name], shown[end.key]
 
 
@@ -88,14 +88,19 @@ def _open_block(graph: Graph, block: Block, depth: int) -> Box:
     if depth > 1:
         box.children = [_box(graph, child, depth - 1) for child in block.children]
     else:
-        runs: list[list[Block | Leaf]] = []
-        for part in block.children:
-            if runs and _continues(graph, runs[-1], part):
-                runs[-1].append(part)
-            else:
-                runs.append([part])
-        box.children = [_closed(graph, run) for run in runs]
+        box.children = [_closed(graph, run) for run in runs(graph, block.children)]
     return box
+
+
+def runs(graph: Graph, parts: Iterable[Block | Leaf]) -> list[list[Block | Leaf]]:
+    """Parts in order; equal blocks, in series or in parallel, are together."""
+    found: list[list[Block | Leaf]] = []
+    for part in parts:
+        if found and _continues(graph, found[-1], part):
+            found[-1].append(part)
+        else:
+            found.append([part])
+    return found
 
 
 def _continues(graph: Graph, run: Sequence[Block | Leaf], part: Block | Leaf) -> bool:

@@ -181,6 +181,16 @@ def test_draw(call, tmp_path):
     assert "E0607" in result.err
 
 
+def test_view(call, tmp_path):
+    assert call("view", "small.cnn").out.startswith("small.html  ")
+    assert (tmp_path / "small.html").read_text().startswith("<!doctype html>")
+    assert call("view", "small.cnn", "-o", "-").out == (tmp_path / "small.html").read_text()
+    result = call("view", "small.cnn", "-o", "small.svg")
+    assert (result.code, "E0613" in result.err) == (2, True)
+    assert call("view", "small.cnn", "--serve", "-o", "small.html").code == 2
+    assert call("view", "small.cnn", "--port", 8000).code == 2
+
+
 def test_fmt(call, tmp_path):
     canonical = (tmp_path / "small.cnn").read_text()
     assert call("fmt", "small.cnn", "--check").code == 0

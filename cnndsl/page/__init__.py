@@ -1,0 +1,1 @@
+"""A network as one page for the browser: its text, its graph, its passes, its memory."""

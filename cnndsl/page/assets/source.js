@@ -1,0 +1,68 @@
+// The text at the left: lines and the parts that they made.
+class SourceText {
+  constructor(app, texts) {
+    this.app = app;
+    this.box = el("source");
+    this.lines = new Map();
+    this.current = null;
+    texts.forEach(({name, text}, t) => {
+      const group = document.createElement("div");
+      group.setAttribute("role", "group");
+      group.setAttribute("aria-label", name);
+      const head = document.createElement("div");
+      head.className = "file";
+      head.setAttribute("aria-hidden", "true");
+      head.textContent = name;
+      group.append(head);
+      text.replace(/\n$/, "").split("\n").forEach((content, l) => group.append(this.line(`${t}:${l + 1}`, l + 1, content)));
+      this.box.append(group);
+    });
+    this.box.hidden = !texts.length;
+    this.box.addEventListener("click", (event) => {
+      const line = event.target.closest("[data-key]");
+      if (line) this.choose(line.dataset.key);
+    });
+    this.box.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  line(key, number, content) {
+    const line = document.createElement("div");
+    line.id = `line-${key.replace(":", "-")}`;
+    line.setAttribute("role", "option");
+    line.setAttribute("aria-selected", "false");
+    line.dataset.key = key;
+    line.dataset.line = number;
+    line.textContent = content || " ";
+    this.lines.set(key, line);
+    return line;
+  }
+
+  onKey(event) {
+    const keys = [...this.lines.keys()], here = keys.indexOf(this.current);
+    const next = {ArrowDown: here + 1, ArrowUp: Math.max(0, here - 1), Home: 0, End: keys.length - 1}[event.key];
+    if (next !== undefined) this.focus(keys[Math.min(next, keys.length - 1)]);
+    else if ((event.key === "Enter" || event.key === " ") && this.current) this.choose(this.current);
+    else return;
+    event.preventDefault();
+  }
+
+  focus(key) {
+    this.lines.get(this.current)?.classList.remove("current");
+    this.current = key;
+    const line = this.lines.get(key);
+    line.classList.add("current");
+    line.scrollIntoView({block: "nearest"});
+    this.box.setAttribute("aria-activedescendant", line.id);
+  }
+
+  choose(key) {
+    this.focus(key);
+    this.app.selectLine(key);
+  }
+
+  light(keys) {
+    for (const line of this.box.querySelectorAll('[aria-selected="true"]')) line.setAttribute("aria-selected", "false");
+    keys.forEach((key) => this.lines.get(key)?.setAttribute("aria-selected", "true"));
+    this.lines.get(keys[0])?.scrollIntoView({block: "nearest"});
+  }
+}

@@ -1,0 +1,130 @@
+"""A page served to the browsers of this machine, which follows the files that it is made from.
+
+It listens on the loopback interface alone. Every address begins with a token that cannot be
+guessed; requests that another site's page makes, or that come under another host's name (DNS
+rebinding), are refused.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock
+
+from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.language.sources import is_file
+from cnndsl.page.data import page_data
+from cnndsl.page.html import page
+
+HOST = "127.0.0.1"
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Live:
+    """The page of a graph that is made anew when a file changes that it was made from.
+
+    While the files are wrong, the page is that of before, and `problem` says what is wrong.
+    Raises CnnError if they are at first.
+    """
+
+    def __init__(self, spec: str, make: Callable[[], Graph]):
+        self._spec, self._make, self._lock = spec, make, Lock()
+        self.problem, self.version = "", 0
+        self._files: dict[Path, int] = {}
+        self._stamps: dict[Path, int] = {}
+        self._build()
+
+    def _build(self) -> None:
+        graph = self._make()
+        names = {span.source.name for node in graph.nodes() for span in node.spans}
+        paths = {Path(name) for name in [*names, self._spec, self._spec.rpartition(":")[0]] if name}
+        self._stamps = {path: _stamp(path) for path in paths if is_file(path)}
+        self.content = page(page_data(graph), live=True)
+        self.version += 1
+
+    def refresh(self) -> None:
+        """Make the page anew if a file is another."""
+        with self._lock:
+            stamps = {path: _stamp(path) for path in self._stamps}
+            if stamps == self._stamps:
+                return
+            self._stamps = stamps
+            try:
+                self._build()
+                self.problem = ""
+            except CnnError as error:
+                self.problem = str(error)
+
+
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@contextmanager
+def server(live: Live, port: int = 0) -> Iterator[tuple[ThreadingHTTPServer, str]]:
+    """A server that is not yet running, and the address of the page. Raises CnnError (E0602)."""
+    token = secrets.token_urlsafe(24)
+    try:
+        found = ThreadingHTTPServer((HOST, port), _handler(live, f"/{token}/"))
+    except OSError as error:
+        raise CnnError.of("E0602", f"cannot listen on port {port}: {error.strerror}") from None
+    found.daemon_threads = True
+    with found:
+        yield found, f"http://{HOST}:{found.server_port}/{token}/"
+
+
+def _handler(live: Live, root: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self._is_ours():
+                self.send_error(403)
+            elif hmac.compare_digest(self.path.encode(), root.encode()):
+                live.refresh()
+                self._send("text/html; charset=utf-8", live.content)
+            elif hmac.compare_digest(self.path.encode(), f"{root}version".encode()):
+                live.refresh()
+                answer = {"version": live.version, "problem": live.problem}
+                self._send("application/json", json.dumps(answer).encode())
+            else:
+                self.send_error(404)
+
+        def _is_ours(self) -> bool:
+            """Whether it comes from this page, or from a person who opens it."""
+            assert isinstance(self.server, ThreadingHTTPServer)
+            hosts = [f"{name}:{self.server.server_port}" for name in (HOST, "localhost")]
+            origin = self.headers.get("Origin")
+            site = self.headers.get("Sec-Fetch-Site", "none")
+            return (
+                self.headers.get("Host") in hosts
+                and (origin is None or origin.removeprefix("http://") in hosts)
+                and site in ("none", "same-origin")
+            )
+
+        def _send(self, kind: str, content: bytes) -> None:
+            self.send_response(200)
+            for name, value in HEADERS.items():
+                self.send_header(name, value)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnndsl import __version__
 from cnndsl.analysis.cost import graph_cost
@@ -16,6 +16,9 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import TensorType
 from cnndsl.language.elaborate import Elaborated
 from cnndsl.runtime.module import Array
+
+if TYPE_CHECKING:
+    from cnndsl.page.notebook import Framed
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +118,29 @@ class Network:
         from cnndsl.analysis.summary import summary
 
         return summary(self.graph, depth)
+
+    def page(self) -> bytes:
+        """The network as one HTML page, see docs/view.md; a graph without a text gets one.
+
+        The same as `cnndsl view` writes.
+        """
+        from cnndsl.page.data import page_data
+        from cnndsl.page.html import page
+        from cnndsl.page.text import with_text
+
+        return page(page_data(with_text(self.graph) if self.edited else self.graph))
+
+    def view(self, height: int = 700) -> Framed:
+        """The page as an object that a notebook shows in a frame, `height` pixels high."""
+        from cnndsl.page.notebook import Framed
+
+        return Framed(self.name, self.page(), height)
+
+    def _repr_html_(self) -> str:
+        """The table of the blocks and the graph, for notebooks."""
+        from cnndsl.page.notebook import overview
+
+        return overview(self.graph)
 
     def open_graph(self, axes: Collection[str] = ("depth", "height", "width", "length")) -> Graph:
         """The graph with some axes of all inputs left open.

@@ -92,15 +92,17 @@ class Picture {
     if (folds && !open) svg(group, "rect", {x: 3, y: 3, width: w, height, rx: 6, style: `fill: ${fill}`});
     svg(group, "rect", {class: "body", width: w, height, rx: 6, style: open ? "" : `fill: ${fill}`});
     if (top && !open && row[colour]) svg(group, "rect", {class: "cost", width: w, height, rx: 6, opacity: (0.5 * row[colour] / top).toFixed(3)});
-    const sign = folds ? (open ? "▾ " : "▸ ") : "";
-    svg(group, "text", {x: open ? 8 : w / 2, y: 17, "text-anchor": open ? "start" : "middle"}, sign + row.title);
+    if (folds) svg(group, "path", {class: "sign", d: open ? "M8 10h8l-4 6z" : "M9 9v8l6 -4z"});
+    svg(group, "text", {x: open ? 20 : (w + (folds ? 10 : 0)) / 2, y: 17, "text-anchor": open ? "start" : "middle"}, `${row.title} `);
     if (!open && h > 30) svg(group, "text", {class: "sub", x: w / 2, y: 33, "text-anchor": "middle"}, this.subtitle(i));
     this.items.set(i, group);
   }
 
+  // What is seen comes first, as those who speak to their computer say it.
   label(i) {
     const row = this.app.model.rows[i];
-    const parts = [row.title, row.shape && `output ${row.shape}`, row.params && `${exact(row.params)} parameters`, row.macs && `${si(row.macs)} MACs`];
+    const shown = [row.title, this.app.model.isOpen(i) ? "" : this.subtitle(i)].filter(Boolean).join(" ");
+    const parts = [shown, row.params && `${exact(row.params)} parameters`, row.macs && `${si(row.macs)} MACs`];
     return parts.filter(Boolean).join(", ");
   }
 

@@ -37,6 +37,7 @@ function steer(app) {
     if (app.model.folds(row)) app.toggle(row); else app.select(row);
     picture.focusable(row)?.focus({preventScroll: true});
   });
+  el("items").addEventListener("focusin", (event) => picture.show(rowOf(event)));
   el("items").addEventListener("keydown", (event) => onKey(app, event));
 }
 

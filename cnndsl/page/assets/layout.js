@@ -56,7 +56,7 @@ function nested(model, subtitle) {
   shown.forEach((other, i) => {
     if (other !== i) return;
     const box = {id: `${i}`};
-    const head = textWidth(`▾ ${model.rows[i].title}`, 12) + 24;
+    const head = textWidth(model.rows[i].title, 12) + (model.folds(i) ? 40 : 22);
     if (model.isOpen(i)) {
       Object.assign(box, {children: [], edges: [], ports: [], layoutOptions: {
         ...OPEN, "elk.nodeSize.constraints": "[MINIMUM_SIZE]", "elk.nodeSize.minimum": `(${head},${HEAD})`}});

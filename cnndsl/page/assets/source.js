@@ -32,7 +32,8 @@ class SourceText {
     line.setAttribute("aria-selected", "false");
     line.dataset.key = key;
     line.dataset.line = number;
-    line.textContent = content || " ";
+    line.textContent = content;
+    if (!content.trim()) line.setAttribute("aria-label", "empty line");
     this.lines.set(key, line);
     return line;
   }

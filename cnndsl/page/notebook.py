@@ -1,0 +1,36 @@
+"""What notebooks show of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+
+from cnndsl.analysis.summary import summary
+from cnndsl.drawing.svg import svg
+from cnndsl.ir.graph import Graph
+
+
+@dataclass(frozen=True)
+class Framed:
+    """A page that a notebook shows in a frame; its scripts reach nothing outside of it."""
+
+    name: str
+    page: bytes = field(repr=False)
+    height: int
+
+    def _repr_html_(self) -> str:
+        document = escape(self.page.decode())
+        style = f"width: 100%; height: {self.height}px; border: 1px solid #90a4ae"
+        return (
+            f'<iframe title="{escape(self.name)}" sandbox="allow-scripts" style="{style}" '
+            f'srcdoc="{document}"></iframe>'
+        )
+
+
+def overview(graph: Graph) -> str:
+    """The table of the blocks, and the graph as a picture that unfolds."""
+    picture = svg(graph, 1).decode().partition("?>")[2]
+    return (
+        f"<pre>{escape(summary(graph))}</pre>"
+        f"<details><summary>{escape(graph.name)} as a graph</summary>{picture}</details>"
+    )

@@ -16,6 +16,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import TensorType
 from cnndsl.language.elaborate import Elaborated
 from cnndsl.runtime.module import Array
+from cnndsl.runtime.normalisation import Normalisation
 
 if TYPE_CHECKING:
     from cnndsl.page.notebook import Framed
@@ -100,6 +101,11 @@ class Network:
         """The types of the outputs by name, without the batch axis."""
         return {name: self.graph[node].type for name, node in self.graph.outputs.items()}
 
+    @property
+    def normalisation(self) -> Normalisation:
+        """How photos are normalised for the first input: not at all where the network does it."""
+        return Normalisation.of(self.metadata(""), self.graph.inputs[0])
+
     def arrays(
         self,
         weights: str | PathLike[str] | Mapping[str, Array] | None,
@@ -163,9 +169,11 @@ class Network:
 
     def metadata(self, target: str) -> dict[str, str]:
         """What the artefacts of a target say of the network."""
+        from cnndsl.analysis.photos import normalised
         from cnndsl.analysis.ranking import smaller_is_better
 
         distances = smaller_is_better(self.graph)
+        whites = ",".join(f"{name}={white:g}" for name, white in normalised(self.graph).items())
         return {
             "network": self.name,
             "version": __version__,
@@ -174,6 +182,7 @@ class Network:
             "input_shapes": ",".join(f"{n}={self.graph[n].type}" for n in self.graph.inputs),
             "parameters": str(self.params),
             **({"smaller_is_better": ",".join(distances)} if distances else {}),
+            **({"white": whites} if whites else {}),
         }
 
     def __repr__(self) -> str:

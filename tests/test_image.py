@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cnndsl
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.classes import class_names
-from cnndsl.runtime.image import IMAGENET_MEAN, IMAGENET_STD, load_image
+from cnndsl.runtime.image import load_image
+from cnndsl.runtime.normalisation import IMAGENET_MEAN, IMAGENET_STD, Normalisation
 
 RAW = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 OPEN = TensorType((3, OpenDim.symbol("H"), OpenDim.symbol("W")))
@@ -207,3 +209,23 @@ def test_class_names():
         "espresso",
     ]
     assert class_names(10) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "white"),
+    [
+        ("normalize(mean=[0.5, 0.4, 0.3], std=[0.5, 0.25, 0.2])", 1),
+        ("scale(2, shift=-1)", 1),
+        ("normalize(mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4])", 255),
+        ("scale(0.5)", None),
+        ("conv(3, 1)", None),
+        ("add { scale(2, shift=-1) | identity }", None),
+    ],
+)
+def test_networks_that_normalise_photos_themselves(first: str, white: float | None):
+    net = cnndsl.parse(f"network n {{\n    input image [3, 8, 8]\n    {first}\n}}")
+    mean, std = ((0,), (1 / white,)) if white else (IMAGENET_MEAN, IMAGENET_STD)
+    assert net.normalisation == Normalisation(mean, std)
+    for target in ("reference", "onnx"):
+        metadata = cnndsl.compile(net, target, seed=0).metadata
+        assert Normalisation.of(metadata, "image") == net.normalisation

@@ -92,7 +92,7 @@ def command(
         check_output(output, sources, SUFFIX)
     parsed = load_network(network, settings, input_shapes)
     path = check_output(output or Path(f"{parsed.name}{SUFFIX}"), (parsed.file, *sources), SUFFIX)
-    samples = Photos.of(images) if images else _arrays(inputs)
+    samples = Photos.of(images, parsed.normalisation) if images else _arrays(inputs)
     chosen = Settings(method, level, equalise == "on", correct == "on", symmetric)
     with stage("measure") as facts, progress_bar() as progress:
         found = calibrate(

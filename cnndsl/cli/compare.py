@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,7 +26,7 @@ from cnndsl.cli.common import (
     weights_options,
 )
 from cnndsl.cli.passes import level_options
-from cnndsl.cli.run import Files, read_inputs
+from cnndsl.cli.run import Files, photo_options, read_inputs
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ WORST = 10
     help=f"The {WORST} of the least signal-to-noise ratio, or all.",
 )
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
-@click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")
+@photo_options
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @calibration_options
 @partial(code_options, without=OF_THE_WHOLE)
@@ -82,7 +81,9 @@ def command(
     tolerance: float | None,
     layers: str,
     inputs: Files,
-    image: Path | None,
+    images: Files,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
     as_json: bool,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
@@ -101,7 +102,7 @@ def command(
         tolerance = _tolerance(options, targets)
     parsed = load_network(network, settings, input_shapes)
     found = _candidates(parsed, targets, options)
-    arrays = _arrays(found, inputs, image, options)
+    arrays = _arrays(found, inputs, (images, mean, std), options)
     result = compare(found, arrays, tolerance)
     divergences = result.first_divergences()
     if layers == "worst":
@@ -154,14 +155,14 @@ def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, 
 
 
 def _arrays(
-    found: Candidates, files: Files, image: Path | None, options: Mapping[str, Any]
+    found: Candidates, files: Files, photos: tuple[Any, Any, Any], options: Mapping[str, Any]
 ) -> dict[str, Array]:
     """The inputs that were given, or random ones, as modules run them."""
     import numpy as np
 
     from cnndsl.measure.models import input_shapes
 
-    given = read_inputs(found.written, files, image)
+    given = read_inputs(found.written, files, *photos)
     if not given:
         random = np.random.default_rng(options["seed"])
         shapes = input_shapes(found.written, options["batch"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,42 @@ if TYPE_CHECKING:
 Files = Sequence[tuple[str | None, Path]]
 
 
+class PerChannel(click.ParamType[tuple[float, ...]]):
+    """One number, or three with commas."""
+
+    name = "number[,…]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """The numbers."""
+        try:
+            numbers = tuple(map(float, value.split(","))) if isinstance(value, str) else value
+        except ValueError:
+            numbers = ()
+        if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
+            self.fail(f"{value!r} is not one number, or three such as 0.5,0.5,0.5", param, ctx)
+        if param and param.name == "std" and min(numbers) <= 0:
+            self.fail("standard deviations are above 0", param, ctx)
+        return tuple(numbers)
+
+
+def photo_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--image, --mean and --std, for `read_inputs`."""
+    for option in (
+        click.option("--std", type=PerChannel(), help="What they are divided by then."),
+        click.option(
+            "--mean",
+            type=PerChannel(),
+            help="What is taken from the pixels of photos, 0 to 1. Default: nothing where the"
+            " network normalises, else as for ImageNet.",
+        ),
+        click.option(
+            "--image", "images", type=NamedPath(), multiple=True, help="A photo as an input."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(
     "run",
     cls=Verb,
@@ -45,7 +81,7 @@ Files = Sequence[tuple[str | None, Path]]
 @click.argument("model", shell_complete=completion.networks)
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option("--output", "outputs", type=NamedPath(), multiple=True, help=".npy or .npz, to write")
-@click.option("--image", type=click.Path(path_type=Path), help="A photo as the input.")
+@photo_options
 @click.option("--json", "as_json", is_flag=True, help="The results, for machines.")
 @click.option("--top", type=click.IntRange(1), help="How many classes to print (5).")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line.")
@@ -59,7 +95,9 @@ def command(
     model: str,
     inputs: Files,
     outputs: Files,
-    image: Path | None,
+    images: Files,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
     as_json: bool,
     top: int | None,
     labels: Path | None,
@@ -75,9 +113,9 @@ def command(
     from cnndsl.diagnostics.units import si
     from cnndsl.runtime.module import Module
 
-    sources = (model, image, labels, options["weights"], options["weights_map"])
+    sources = (model, labels, options["weights"], options["weights_map"])
     for _, path in outputs:
-        check_output(path, [*sources, *(file for _, file in inputs)], ".npy", ".npz")
+        check_output(path, [*sources, *(file for _, file in (*inputs, *images))], ".npy", ".npz")
     if len({path.resolve() for _, path in outputs}) < len(outputs):
         raise click.UsageError("one file is given as several outputs")
     with stage("load"):
@@ -92,7 +130,7 @@ def command(
                 module = compile_network(found, progress=progress, **options)
             show_remarks(module)
     names = _class_names(labels)
-    arrays = read_inputs(module, inputs, image)
+    arrays = read_inputs(module, inputs, images, mean, std)
     with stage("run"):
         results = module(**arrays)
     by_name = results if isinstance(results, dict) else {module.outputs[0].name: results}
@@ -109,17 +147,31 @@ def command(
     return 0
 
 
-def read_inputs(module: Module, files: Files, image: Path | None) -> dict[str, Array]:
-    """The inputs by name; a file without a name is the next input."""
+def read_inputs(
+    module: Module,
+    files: Files,
+    images: Files,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> dict[str, Array]:
+    """The inputs by name; a file or a photo without a name is the next input."""
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.arrays import read_arrays
 
     arrays: dict[str, Array] = {}
     free = [port.name for port in module.inputs]
-    if image is not None:
+    for given, path in images:
         from cnndsl.runtime.image import load_image
+        from cnndsl.runtime.normalisation import Normalisation
 
-        arrays[free.pop(0)] = load_image(image, module.declared_type(module.inputs[0]))
+        ports = {port.name: port for port in module.inputs}
+        name = given or next((n for n in free if n not in arrays), None)
+        if name not in ports or name in arrays:
+            hint = f"inputs: {', '.join(ports)}"
+            raise CnnError.of("E0604", f"{path} is one input too many", hint=hint)
+        normal = Normalisation.of(module.metadata, name)
+        kind = module.declared_type(ports[name])
+        arrays[name] = load_image(path, kind, mean=mean or normal.mean, std=std or normal.std)
     for given, path in files:
         for key, array in read_arrays(path).items():
             name = given or key or next((n for n in free if n not in arrays), None)

@@ -109,7 +109,7 @@ def _train(
     from cnndsl.train.data import read_data
     from cnndsl.train.engine import Plan, train
 
-    images = read_data(data, inputs[0])
+    images = read_data(data, inputs[0], parsed.normalisation)
     if _leads() and not options["resume"]:
         lines.unlink(missing_ok=True)
 

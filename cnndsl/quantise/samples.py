@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ import numpy as np
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
+from cnndsl.runtime.normalisation import FOR_IMAGENET, Normalisation
 
 BATCH = 4
 """Samples that run at a time."""
@@ -37,9 +39,10 @@ class Photos:
     """Photos as `cnndsl.runtime.image.load_image` reads them, for a network of one input."""
 
     paths: tuple[Path, ...]
+    normal: Normalisation = FOR_IMAGENET
 
     @classmethod
-    def of(cls, folder: Path) -> Photos:
+    def of(cls, folder: Path, normal: Normalisation = FOR_IMAGENET) -> Photos:
         """All photos in a folder and those in it, by name. Raises CnnError (E0601, E0905)."""
         if not folder.is_dir():
             problem = "it is no folder" if folder.exists() else "there is no such folder"
@@ -48,7 +51,7 @@ class Photos:
         if not paths:
             known = ", ".join(sorted(ENDINGS))
             raise CnnError.of("E0905", f"there are no photos in {folder}", hint=f"endings: {known}")
-        return cls(tuple(paths))
+        return cls(tuple(paths), normal)
 
     @property
     def count(self) -> int:
@@ -65,10 +68,12 @@ class Photos:
                 "E0905", f"photos are for one input, the network has {names}", hint="use --input"
             )
         ((name, kind),) = inputs.items()
+        mean, std = self.normal.mean, self.normal.std
+        read = partial(load_image, input_type=kind, mean=mean, std=std)
         together = 1 if kind.is_open else BATCH
         for start in range(0, self.count, together):
             paths = self.paths[start : start + together]
-            yield {name: np.concatenate([load_image(path, kind) for path in paths])}
+            yield {name: np.concatenate([read(path) for path in paths])}
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from cnndsl.runtime.normalisation import IMAGENET_MEAN, IMAGENET_STD
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Raster formats that Pillow decodes in this process (EPS, for one, starts Ghostscript)."""
@@ -42,7 +40,7 @@ def load_image(
     default round(H * 256 / 224), and the centre is cropped (Krizhevsky et al. 2012, section 2);
     for H unlike W the photo is scaled to just cover the input enlarged in that proportion. An
     open H or W keeps the size of the photo. Values from 0 to 1 are normalised to
-    (value - mean) / std for each channel; a grey photo takes the averages of mean and std.
+    (value - mean) / std, one number or one for each channel; a grey photo takes their averages.
 
     Raises CnnError: E0606 if the file is missing, damaged, too large or not an image, E0604 if
     the input takes no image or `resize` does not suit it.
@@ -115,4 +113,6 @@ def _fit(image: Image.Image, input_type: TensorType, resize: int | None) -> Imag
 
 def _per_channel(values: Sequence[float], channels: int) -> Array:
     array = np.asarray(values, np.float32)
+    if array.size not in (1, 3):
+        raise CnnError.of("E0604", f"a photo has 1 or 3 channels, not {array.size}")
     return array.mean(keepdims=True) if channels == 1 else array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
+from cnndsl.runtime.normalisation import FOR_IMAGENET, Normalisation
 
 HELD_OUT = 0.2
 """The share of samples that is held out where the data do not say which."""
@@ -27,6 +29,7 @@ class Images:
     items: Array | Sequence[Path]
     labels: Array
     type: TensorType
+    normal: Normalisation = FOR_IMAGENET
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -38,8 +41,10 @@ class Images:
             return self.items[indices], labels
         from cnndsl.runtime.image import load_image
 
+        mean, std = self.normal.mean, self.normal.std
         files = [self.items[index] for index in indices]
-        return np.concatenate([load_image(file, self.type) for file in files]), labels
+        read = partial(load_image, input_type=self.type, mean=mean, std=std)
+        return np.concatenate([read(file) for file in files]), labels
 
 
 @dataclass(frozen=True)
@@ -51,13 +56,14 @@ class Data:
     classes: tuple[str, ...]
 
 
-def read_data(spec: str, input_type: TensorType) -> Data:
+def read_data(spec: str, input_type: TensorType, normal: Normalisation = FOR_IMAGENET) -> Data:
     """The data that a user names, as images for an input.
 
     `digits` are scikit-learn's, from 0 to 1, resized to the input. An .npz file has `images`
     [samples, C, H, W] and `labels`. A folder has a folder of images for each class, or such folders
-    in `train` and `val`; they are read as `cnndsl run --image` does. Where nothing else is said, a
-    fifth is held out, always the same. Raises CnnError: E0601, E0603, E0604, E0760.
+    in `train` and `val`; they are read as `cnndsl run --image` does, with that normalisation. Where
+    nothing else is said, a fifth is held out, always the same. Raises CnnError: E0601, E0603,
+    E0604, E0760.
     """
     if input_type.rank != 2 or input_type.is_open:
         raise CnnError.of(
@@ -71,7 +77,7 @@ def read_data(spec: str, input_type: TensorType) -> Data:
     if not path.is_dir():
         hint = "digits, an .npz file, or a folder with a folder of images for each class"
         raise CnnError.of("E0601", f"cannot read {path}: there is no such folder", hint=hint)
-    return _folder(path, input_type)
+    return _folder(path, input_type, normal)
 
 
 def _digits(input_type: TensorType) -> Data:
@@ -117,18 +123,18 @@ def _arrays(path: Path, input_type: TensorType) -> Data:
     return _split(images.astype(np.float32), labels, names, input_type)
 
 
-def _folder(path: Path, input_type: TensorType) -> Data:
+def _folder(path: Path, input_type: TensorType, normal: Normalisation) -> Data:
     if (path / "train").is_dir():
         held = next((path / n for n in ("val", "test") if (path / n).is_dir()), None)
         if held is None:
             raise CnnError.of("E0760", f"{path} has a folder `train`, but none `val` or `test`")
         classes = _classes(path / "train")
         parts = [_files(folder, classes) for folder in (path / "train", held)]
-        made = [Images(files, labels, input_type) for files, labels in parts]
+        made = [Images(files, labels, input_type, normal) for files, labels in parts]
         return Data(made[0], made[1], classes)
     classes = _classes(path)
     files, labels = _files(path, classes)
-    return _split(files, labels, classes, input_type)
+    return _split(files, labels, classes, input_type, normal)
 
 
 def _classes(path: Path) -> tuple[str, ...]:
@@ -151,7 +157,13 @@ def _files(path: Path, classes: Sequence[str]) -> tuple[list[Path], Array]:
     return files, np.array(labels)
 
 
-def _split(items: Any, labels: Array, classes: tuple[str, ...], input_type: TensorType) -> Data:
+def _split(
+    items: Any,
+    labels: Array,
+    classes: tuple[str, ...],
+    input_type: TensorType,
+    normal: Normalisation = FOR_IMAGENET,
+) -> Data:
     order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
     count = len(labels) - round(len(labels) * HELD_OUT)
     if not 0 < count < len(labels):
@@ -159,6 +171,6 @@ def _split(items: Any, labels: Array, classes: tuple[str, ...], input_type: Tens
 
     def part(indices: Array) -> Images:
         some = items[indices] if isinstance(items, np.ndarray) else [items[i] for i in indices]
-        return Images(some, labels[indices], input_type)
+        return Images(some, labels[indices], input_type, normal)
 
     return Data(part(order[:count]), part(order[count:]), classes)

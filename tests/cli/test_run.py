@@ -1,5 +1,6 @@
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -239,3 +240,36 @@ def test_the_nearest_centre_comes_first(call, tmp_path, target):
         result = call("run", model, *options, "--input", "x.npy", "--top", 3)
         found = [line.split() for line in result.out.splitlines()[1:]]
         assert found == [["1", "1.0000"], ["2", "5.0000"], ["0", "32.0000"]]
+
+
+def test_photos_are_normalised_once(call):
+    Image.new("RGB", (20, 20), "white").save("white.png")
+    own = "normalize(mean=[0.5, 0.4, 0.3], std=[0.5, 0.3, 0.7])"
+    text = f"network own {{\n    input image [3, 8, 8]\n    {own}\n}}\n"
+    Path("own.cnn").write_text(text)
+    Path("plain.cnn").write_text(text.replace(own, "identity"))
+    told = ("--mean", "0.5,0.4,0.3", "--std", "0.5,0.3,0.7")
+    for file, options in (("own.cnn", ()), ("plain.cnn", told)):
+        assert (
+            call("run", file, "--image", "image=white.png", *options, "--output", "y.npy").code == 0
+        )
+        y = np.load("y.npy")
+        assert y.shape == (1, 3, 8, 8)
+        np.testing.assert_allclose(y[0, :, 4, 4], [1, 2, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--mean", "0.5,0.5"), "not one number, or three"),
+        (("--std", "0"), "above 0"),
+        (("--mean", "nan"), "not one number, or three"),
+        (("--image", "white.png"), "one input too many"),
+        (("--image", "other=white.png"), "inputs: image"),
+    ],
+)
+def test_what_cannot_be_said_of_photos(call, options, said):
+    Image.new("RGB", (20, 20), "white").save("white.png")
+    result = call("run", "small.cnn", "--seed", 0, "--image", "white.png", *options)
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err

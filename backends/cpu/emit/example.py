@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from cnndsl.backends.cpu.emit.templates import filled
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.runtime.module import Port
+from cnndsl.runtime.normalisation import Normalisation
 
 
 def source(net: str, artefact: Artefact, embeds: bool) -> str:
@@ -42,10 +44,9 @@ def classes_of(port: Port) -> int:
 
 def photo_words(channels: int, height: int, width: int, artefact: Artefact) -> dict[str, str]:
     """What the example has to know of the input, and of how `runtime.image` makes it of photos."""
-    from cnndsl.runtime.image import IMAGENET_MEAN, IMAGENET_STD
-
     cover = round(height * 256 / 224)
-    mean, std = (_floats(values, channels) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    normal = Normalisation.of(artefact.metadata, artefact.inputs[0].name)
+    mean, std = (_floats(values, channels) for values in (normal.mean, normal.std))
     return {
         "channels": str(channels),
         "height": str(height),
@@ -58,8 +59,8 @@ def photo_words(channels: int, height: int, width: int, artefact: Artefact) -> d
     }
 
 
-def _floats(values: tuple[float, ...], channels: int) -> str:
-    """Numbers in C; a grey photo takes their average."""
+def _floats(values: Sequence[float], channels: int) -> str:
+    """A number for each channel in C; a grey photo takes their average."""
     array = np.asarray(values, np.float32)
-    array = array.mean(keepdims=True) if channels == 1 else array
+    array = array.mean(keepdims=True) if channels == 1 else np.broadcast_to(array, channels)
     return ", ".join(f"{float(value)!r}f" for value in array)

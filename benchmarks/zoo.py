@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from cnndsl.analysis.cost import graph_cost
 from cnndsl.backends.numpy.run import run_graph
 from cnndsl.backends.onnx.module import OnnxModule
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Softmax
 from cnndsl.language.loader import concrete_networks
@@ -185,10 +187,15 @@ def _shapes(graph: Graph, module: Module) -> list[dict[str, tuple[int, ...]]]:
         sizes = tuple(n for n in graph[port.name].type.shape if isinstance(n, int))
         declared[port.name] = sizes
         smaller[port.name] = tuple(
-            size if isinstance(dim, int) else 3 * size // 4 + axis
+            size if isinstance(dim, int) else _next_size(dim, 3 * size // 4 + axis)
             for axis, (size, dim) in enumerate(zip(sizes, port.type.shape, strict=True))
         )
     return [declared] if smaller == declared else [declared, smaller]
+
+
+def _next_size(dim: OpenDim, least: int) -> int:
+    """The first size from there on that an open axis takes."""
+    return next(size for size in count(least) if dim.solve(size) is not None)
 
 
 def _random_inputs(shapes: Mapping[str, tuple[int, ...]], batch: int) -> dict[str, Array]:

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from cnndsl.backends.cpu.features import missing_features, runs_here
 from cnndsl.backends.cpu.program.tables import read_tensors
-from cnndsl.backends.cpu.runtime.library import Facts, Library, available_cores
+from cnndsl.backends.cpu.runtime.library import LOCK, Facts, Library, available_cores
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import NativeModule
 from cnndsl.backends.native.packing import FLOAT, aligned
@@ -47,14 +46,21 @@ class CpuModule(NativeModule):
         self._threads = threads
         self._arenas: list[Array] = []
         self.emitted: Emitted | None = None
+        self._loaded: Library | None = None
 
-    @cached_property
+    @property
     def _library(self) -> Library:
         """The code, loaded when it is first called: it may be meant for another CPU.
 
         Raises CnnError: E0723 if this CPU lacks features that it needs, E0725 if the system does
         not load it, E0603 if it is not what the artefact says.
         """
+        if self._loaded is None:
+            with LOCK:
+                self._loaded = self._loaded or self._load()
+        return self._loaded
+
+    def _load(self) -> Library:
         self.require_cpu()
         try:
             library = Library(self._artefact.code[LIBRARY], self._threads)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from cnndsl.backends.cpu.module import LIBRARY, CpuModule
 from cnndsl.backends.cpu.options import CpuOptions
+from cnndsl.backends.cpu.runtime.library import LOCK
 from cnndsl.backends.native.artefact import Artefact, packing_of, recipe_of, write_artefact
 from cnndsl.backends.native.module import GRAPH
 from cnndsl.backends.native.packing import Packing, pack
@@ -66,7 +65,6 @@ class OpenCpuModule(Module):
         self._artefact = artefact
         self._options = CpuOptions(threads=threads, **artefact.program["open"])
         self._programs: OrderedDict[Key, CpuModule] = OrderedDict()
-        self._lock = threading.RLock()
         self.limit = limit
         self.build: Build | None = None
         self._in_file = {
@@ -76,10 +74,6 @@ class OpenCpuModule(Module):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._saved(), self._options.threads, self.limit)
-
-    @cached_property
-    def _graph(self) -> Graph:
-        return from_json(json.loads(self._artefact.code[OPEN]))
 
     @property
     def graph(self) -> Graph:
@@ -127,7 +121,7 @@ class OpenCpuModule(Module):
         Raises CnnError: E0604 if the network does not take them, E0721 without TVM or a C compiler.
         """
         key = tuple(sorted(sizes.items()))
-        with self._lock:
+        with LOCK:
             found = self._programs.get(key)
             if found is None:
                 found = self._read(key) if key in self._in_file else self._compile(sizes, progress)
@@ -139,11 +133,14 @@ class OpenCpuModule(Module):
                 self._programs.popitem(last=False)
             return found
 
+    def _open_graph(self) -> Graph:
+        return from_json(json.loads(self._artefact.code[OPEN]))
+
     def _compile(self, sizes: Sizes, progress: Progress) -> CpuModule:
         from cnndsl.backends.cpu.build import compile_known
 
         options = replace(self._options, metadata=self.metadata, progress=progress)
-        module = compile_known(at_sizes(self._graph, sizes), self._values(), options)
+        module = compile_known(at_sizes(self._open_graph(), sizes), self._values(), options)
         self.build = module.build
         return module
 
@@ -176,7 +173,7 @@ class OpenCpuModule(Module):
         """See `Module`."""
         packing = self._artefact.packing
         bound = bind(packing.parameters(), read_weights(weights, None), seed=None)
-        with self._lock:
+        with LOCK:
             self._artefact = replace(self._saved(), weights=packing.evaluate(bound.values))
             self._in_file = type(self)(self._artefact)._in_file
             self._programs.clear()
@@ -185,7 +182,7 @@ class OpenCpuModule(Module):
 
     def _saved(self) -> Artefact:
         """The artefact with the programs that are kept, those of the file included."""
-        with self._lock:
+        with LOCK:
             programs = {key: self._program_files(key) for key in self._in_file}
             for key, module in self._programs.items():
                 own = module.artefact

@@ -26,7 +26,9 @@ import pytest
 from click.testing import CliRunner
 
 import cnndsl
+from cnndsl.backends.cpu.module import CpuModule
 from cnndsl.backends.cpu.runtime import library as runtime
+from cnndsl.backends.cpu.runtime.library import Library
 from cnndsl.cli.main import commands
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.module import Array, Module
@@ -111,6 +113,24 @@ def test_a_fork_in_the_midst_of_calls(file: Path, expected: Array):
         end.set()
         for caller in callers:
             caller.join()
+
+
+def test_a_fork_while_another_thread_loads_the_code(
+    file: Path, expected: Array, monkeypatch: pytest.MonkeyPatch
+):
+    module, begun, load = cnndsl.load(file), threading.Event(), CpuModule._load
+
+    def slowly(self: CpuModule) -> Library:
+        begun.set()
+        time.sleep(0.3)
+        return load(self)
+
+    monkeypatch.setattr(CpuModule, "_load", slowly)
+    caller = threading.Thread(target=module, args=(IMAGE,))
+    caller.start()
+    assert begun.wait(PATIENCE)
+    np.testing.assert_array_equal(in_child(lambda: module(IMAGE)), expected)
+    caller.join()
 
 
 def test_a_child_loads_and_drops_modules(file: Path, expected: Array):

@@ -63,7 +63,7 @@ class Library:
         self._program = _Program.in_dll(self._handle.library, "cnndsl_program")
         if self._program.abi != ABI:
             raise ValueError(f"its code is for version {self._program.abi} of the runtime")
-        with _LOCK:
+        with LOCK:
             pool = _POOLS.get(ABI)
             if pool is None:
                 pool = _POOLS[ABI] = _Pool(self._handle)
@@ -117,11 +117,10 @@ _DLCLOSE: Any = ctypes.CDLL(None).dlclose
 _DLCLOSE.argtypes = (ctypes.c_void_p,)
 _POOLS: weakref.WeakValueDictionary[int, _Pool] = weakref.WeakValueDictionary()
 """By version of the interface."""
-_LOCK = threading.Lock()
+LOCK = threading.RLock()
+"""Held while code is loaded or made. A fork waits for it, so no child inherits it held."""
 _NUMBERS = count()
-os.register_at_fork(
-    before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
-)
+os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
 
 
 def _stop(handle: _Handle) -> None:

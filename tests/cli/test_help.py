@@ -40,7 +40,7 @@ def test_every_command_has_examples_that_it_takes(call, name):
     ("arguments", "said"),
     [
         (("run", "small.cnn", "--seed", 0, "--seed", 1), "--seed is given twice"),
-        (("run", "small.cnn", "--image", "a.jpg", "--image", "a.jpg"), "--image is given twice"),
+        (("run", "small.cnn", "--mean", "0", "--mean", "1"), "--mean is given twice"),
         (("compile", "small.cnn", "-o", "a.onnx", "--output=b.onnx"), "-o is given twice"),
         (("inspect", "small.cnn", "--set", "classes=1", "--set", "classes=2"), "--set classes is"),
         (("draw", "small.cnn", "--input-shape", "image=3x8x8", "--input-shape", "image=3x9x9"),

@@ -93,3 +93,29 @@ def test_lists_that_are_called_from_elsewhere_are_not_taken_for_sequences():
     graph, layers = graph_and_layers(text)
     names = {"conv1": "body.0", "conv2": "extra", "conv3": "body.1"}
     assert paired(graph, layers, names) is None
+
+
+COUNTED = """
+network counted {{
+    input image [4, 8, 8]
+    {0}: conv(4, 3)
+    relu
+    {1}: conv(4, 3)
+    relu
+    {2}: conv(4, 3)
+}}
+"""
+
+
+@pytest.mark.parametrize("labels", [("layer3", "layer1", "layer2"), ("b1", "b3", "b2")])
+def test_labels_that_count_against_the_file_are_not_paired_by_numbers(labels):
+    graph, layers = graph_and_layers(COUNTED.format(*labels))
+    given = dict(zip(labels, ("body.layer1", "body.layer2", "body.layer3"), strict=True))
+    assert paired(graph, layers, given) is None
+
+
+@pytest.mark.parametrize("labels", [("b1", "b2", "b10"), ("stem", "middle", "last")])
+def test_labels_that_do_not_contradict_are_paired_by_numbers(labels):
+    graph, layers = graph_and_layers(COUNTED.format(*labels))
+    given = dict(zip(labels, ("features.0", "features.3", "features.12"), strict=True))
+    assert paired(graph, layers, given) == given

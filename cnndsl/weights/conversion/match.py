@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import TypeAlias
 
 from cnndsl.diagnostics import CnnError
@@ -20,7 +20,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.weights.conversion.execution import Execution, Meanings, executions
 from cnndsl.weights.conversion.forms import Forms
 from cnndsl.weights.conversion.layers import Layer, Signature, layers_of, sort_key
-from cnndsl.weights.conversion.names import tokens, words
+from cnndsl.weights.conversion.names import Index, counts_backwards, family, tokens, words
 from cnndsl.weights.conversion.tiling import Reading, Tiler, solve, tree
 
 SINGLE_SLOPE = {"weight": (1,)}
@@ -138,7 +138,7 @@ class Matcher:
             }
 
     def _agrees(self, found: Assignment) -> bool:
-        """Whether a pairing contradicts neither `known` nor equal names that somebody chose."""
+        """Whether a pairing contradicts neither `known` nor labels, by name or by number."""
         targets = {layer.name for layer in self._targets if not self._is_default(layer.name)}
         for i, j in found.items():
             name = self._sources[i].name
@@ -146,7 +146,30 @@ class Matcher:
             if expected is not None and expected != self._targets[j].name:
                 self._doubts = [found, found | {i: self._index(expected)}]
                 return False
+        for i, other in self._miscounted(found):
+            self._doubts = [found, found | {i: found[other], other: found[i]}]
+            return False
         return True
+
+    def _miscounted(self, found: Assignment) -> Iterator[tuple[int, int]]:
+        """Layers of the file of one kind, one after another, whose targets count the other way."""
+        after = self._orders[0].after
+        families: dict[object, list[tuple[Index, Index, int, int]]] = {}
+        for i, j in found.items():
+            source, number = family(self._sources[i].name)
+            target, count = family(self._label(self._targets[j].name))
+            if not (counts_backwards(source) or counts_backwards(target)):
+                kind = self._have[i], source, target
+                families.setdefault(kind, []).append((number, count, i, j))
+        for members in families.values():
+            for (number, count, i, j), (number_2, count_2, other, j_2) in pairwise(sorted(members)):
+                is_sequence = after[j] >> j_2 & 1 or after[j_2] >> j & 1
+                if number < number_2 and count > count_2 and is_sequence:
+                    yield i, other
+
+    def _label(self, target: str) -> str:
+        """The part of a layer's name that somebody chose."""
+        return target.rpartition(".")[0] if self._is_default(target) else target
 
     def _is_default(self, name: str) -> bool:
         """Whether a layer is called by its operator and a number, for want of a label."""

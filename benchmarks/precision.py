@@ -25,7 +25,7 @@ from PIL import Image
 import cnndsl
 from cnndsl.quantise.collect import Settings
 from cnndsl.runtime.module import Array, Module
-from cnndsl.runtime.normalisation import IMAGENET_MEAN, IMAGENET_STD
+from cnndsl.runtime.photos import IMAGENET_MEAN, IMAGENET_STD
 from demo.classifier import photo, weights, weights_map
 
 PHOTOS = (

@@ -133,7 +133,7 @@ def compile(
     """
     from cnndsl.ir.sizes import require_static
     from cnndsl.passes.logits import with_logits
-    from cnndsl.passes.pipeline import inference_graph, optimise
+    from cnndsl.passes.pipeline import inference_graph
     from cnndsl.quantise.precision import in_precision, refuse_for_others
     from cnndsl.runtime.backend import Deciding, Limited, Trainable, backend, given_options
     from cnndsl.runtime.options import whole_number
@@ -160,10 +160,10 @@ def compile(
     if trainable:
         _require_as_written(target, level, disable)
         graph = source.copy()
-    elif precision in asked.in_graph:
+    else:
         graph = in_precision(
             source,
-            precision,
+            precision if precision in asked.in_graph else "f32",
             chosen.fusions,
             level=level,
             disable=disable,
@@ -171,8 +171,6 @@ def compile(
             keep_float=keep_float,
             min_snr=min_snr,
         )
-    else:
-        graph, _ = optimise(source, level, disable=disable, fusions=chosen.fusions)
     refuse_for_others(precision, calibration, keep_float, min_snr)
     if isinstance(chosen, Limited):
         chosen.check_size(graph)

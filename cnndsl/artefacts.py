@@ -1,4 +1,4 @@
-"""Compiled files, known by their endings. Nothing here needs the language or the passes."""
+"""Compiled files, known by their endings. Nothing here parses or optimises."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import TensorType
 from cnndsl.language.elaborate import Elaborated
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.normalisation import Normalisation
+from cnndsl.runtime.photos import Normalisation
 
 if TYPE_CHECKING:
     from cnndsl.page.notebook import Framed

@@ -12,7 +12,7 @@ from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.classes import class_names
 from cnndsl.runtime.image import load_image
-from cnndsl.runtime.normalisation import IMAGENET_MEAN, IMAGENET_STD, Normalisation
+from cnndsl.runtime.photos import IMAGENET_MEAN, IMAGENET_STD, Normalisation
 
 RAW = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 OPEN = TensorType((3, OpenDim.symbol("H"), OpenDim.symbol("W")))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +15,6 @@ from typing import Any, TypeAlias
 
 from cnndsl.backends.cpu.module import LIBRARY, CpuModule
 from cnndsl.backends.cpu.options import CpuOptions
-from cnndsl.backends.cpu.runtime.library import LOCK
 from cnndsl.backends.native.artefact import Artefact, packing_of, recipe_of, write_artefact
 from cnndsl.backends.native.module import GRAPH
 from cnndsl.backends.native.packing import Packing, pack
@@ -65,6 +67,8 @@ class OpenCpuModule(Module):
         self._artefact = artefact
         self._options = CpuOptions(threads=threads, **artefact.program["open"])
         self._programs: OrderedDict[Key, CpuModule] = OrderedDict()
+        self._lock = threading.RLock()
+        _OPENED.add(self)
         self.limit = limit
         self.build: Build | None = None
         self._in_file = {
@@ -121,7 +125,7 @@ class OpenCpuModule(Module):
         Raises CnnError: E0604 if the network does not take them, E0721 without TVM or a C compiler.
         """
         key = tuple(sorted(sizes.items()))
-        with LOCK:
+        with self._lock:
             found = self._programs.get(key)
             if found is None:
                 found = self._read(key) if key in self._in_file else self._compile(sizes, progress)
@@ -173,7 +177,7 @@ class OpenCpuModule(Module):
         """See `Module`."""
         packing = self._artefact.packing
         bound = bind(packing.parameters(), read_weights(weights, None), seed=None)
-        with LOCK:
+        with self._lock:
             self._artefact = replace(self._saved(), weights=packing.evaluate(bound.values))
             self._in_file = type(self)(self._artefact)._in_file
             self._programs.clear()
@@ -182,7 +186,7 @@ class OpenCpuModule(Module):
 
     def _saved(self) -> Artefact:
         """The artefact with the programs that are kept, those of the file included."""
-        with LOCK:
+        with self._lock:
             programs = {key: self._program_files(key) for key in self._in_file}
             for key, module in self._programs.items():
                 own = module.artefact
@@ -214,3 +218,15 @@ def _at(port: Port, key: Key) -> Port:
     sizes = dict(key)
     shape = tuple(n if isinstance(n, int) else n.evaluate(sizes) for n in port.type.shape)
     return replace(port, type=replace(port.type, shape=shape))
+
+
+_OPENED: weakref.WeakSet[OpenCpuModule] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """A thread that held a lock is not in the forked child."""
+    for module in _OPENED:
+        module._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)

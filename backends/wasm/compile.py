@@ -41,7 +41,7 @@ def compile_module(
     TVM or a compiler that makes WebAssembly, which `cnndsl[cross]` brings.
     """
     options = WasmOptions.of(options)
-    symbol_name(graph.name)
+    net = symbol_name(graph.name)
     asked = CpuOptions(batch=options.batch, threads=1, winograd=options.winograd, triple=TRIPLE)
     machine = replace(machine_for(graph, asked), cores=1)
     program = lower(graph, options.batch or 1, machine)
@@ -51,7 +51,7 @@ def compile_module(
     code, hits = _linked(program, table, machine, options.progress)
     described = {"features": (), **describe(program, symbols)}
     artefact = make_artefact("wasm", graph, values, options, packing, described, {CODE: code})
-    module = WasmModule(artefact, symbol_name(graph.name))
+    module = WasmModule(artefact, net)
     fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
     module.build = Build(len(set(symbols)), hits, fallbacks)
     return module

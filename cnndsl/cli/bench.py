@@ -10,7 +10,6 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
     Names,
-    calibration_options,
     code_options,
     network_options,
     open_model,
@@ -23,6 +22,7 @@ from cnndsl.cli.common import (
     weights_options,
 )
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

@@ -270,29 +270,6 @@ def _code_option(
     )
 
 
-def calibration_options(command: Command) -> Command:
-    """--calibration, --keep-float and --min-snr."""
-    command = click.option(
-        "--min-snr",
-        type=float,
-        metavar="DB",
-        help="int8: layers below this signal-to-noise ratio by themselves stay float.",
-    )(command)
-    command = click.option(
-        "--keep-float",
-        type=Names(),
-        default=(),
-        metavar="A,B,...",
-        help="int8: layers, blocks and patterns that stay float.",
-    )(command)
-    return click.option(
-        "--calibration",
-        metavar="FILE",
-        shell_complete=completion.files,
-        help="int8: what `cnndsl calibrate` has measured.",
-    )(command)
-
-
 def threads_option(command: Command) -> Command:
     """--threads."""
     return click.option("--threads", type=click.IntRange(1), help="Threads to compute with.")(

@@ -14,7 +14,6 @@ from cnndsl.cli.common import (
     OF_THE_WHOLE,
     NamedPath,
     Names,
-    calibration_options,
     code_options,
     load_network,
     network_options,
@@ -26,6 +25,7 @@ from cnndsl.cli.common import (
     weights_options,
 )
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.run import Files, photo_options, read_inputs
 from cnndsl.cli.verb import Verb
 

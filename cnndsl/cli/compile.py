@@ -10,7 +10,6 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
-    calibration_options,
     code_options,
     load_network,
     log,
@@ -23,6 +22,7 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.outputs import check_output, in_folder
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.verb import Verb
 
 

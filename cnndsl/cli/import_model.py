@@ -65,12 +65,12 @@ def command(
     found = written(load(model, outputs or None, dict(input_shapes)))
     with atomic_write(text) as file:
         file.write(found.text.encode())
-    save_safetensors(weights, found.weights, {"network": found.name, "model": model.name})
+    save_safetensors(weights, found.weights, {"network": found.graph.name, "model": model.name})
     if output_map:
         with atomic_write(output_map) as file:
             file.write(found.rules().encode())
     count = exact(sum(array.size for array in found.weights.values()))
-    log(f"{found.name}: {count} numbers in {len(found.weights)} parameters")
+    log(f"{found.graph.name}: {count} numbers in {len(found.weights)} parameters")
     for path in (text, weights, *([output_map] if output_map else ())):
         click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
     return 0

@@ -12,7 +12,6 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
     NamedPath,
-    calibration_options,
     code_options,
     network_options,
     open_model,
@@ -26,6 +25,7 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def read_inputs(
     free = [port.name for port in module.inputs]
     for given, path in images:
         from cnndsl.runtime.image import load_image
-        from cnndsl.runtime.normalisation import Normalisation
+        from cnndsl.runtime.photos import Normalisation
 
         ports = {port.name: port for port in module.inputs}
         name = given or next((n for n in free if n not in arrays), None)

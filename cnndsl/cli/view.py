@@ -88,12 +88,10 @@ def _serve(network: str, port: int, settings: Any, input_shapes: Any) -> int:
 def _graph(network: str, settings: Any, input_shapes: Any) -> Graph:
     """The graph that is shown; that of a model is made from its text."""
     from cnndsl.artefacts import is_onnx
-    from cnndsl.page.text import graph_of_text
 
     if not is_onnx(network) or settings:
         return load_network(network, settings, input_shapes).graph
     from cnndsl.importers.onnx.load import load
     from cnndsl.importers.text import written
 
-    found = written(load(Path(network), None, dict(input_shapes)))
-    return graph_of_text(found.text, found.name)
+    return written(load(Path(network), None, dict(input_shapes))).graph

@@ -14,7 +14,7 @@ No format of graphs keeps blocks, parameters and loops. They are found again in 
 - `labels`: where the nodes were in modules of a model, these give labels and names of blocks
 """
 
-from cnndsl.decompile.decompiled import Decompiled, decompile
+from cnndsl.decompile.decompiled import Decompiled, decompile, made_of
 from cnndsl.decompile.labels import Modules, labelled
 
-__all__ = ["Decompiled", "Modules", "decompile", "labelled"]
+__all__ = ["Decompiled", "Modules", "decompile", "labelled", "made_of"]

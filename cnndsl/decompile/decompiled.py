@@ -102,6 +102,6 @@ def _text(program: Program) -> str:
 
 
 def made_of(text: str, name: str) -> Graph:
-    """The graph of a text. Raises CnnError with its errors."""
-    unit = load_unit(Source("<decompiled>", text))
-    return elaborate(unit, choose_network(unit, name)).sound().graph
+    """The graph of the only network of a text. Raises CnnError with its errors."""
+    unit = load_unit(Source(f"{name}.cnn", text))
+    return elaborate(unit, choose_network(unit, None)).sound().graph

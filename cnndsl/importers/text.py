@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnndsl.decompile import Modules, decompile, labelled
-from cnndsl.diagnostics import Source
+from cnndsl.decompile import Modules, decompile, labelled, made_of
 from cnndsl.importers.onnx.load import Imported
 from cnndsl.ir.expressions import Parameter
-from cnndsl.language.elaborate import elaborate
-from cnndsl.language.loader import choose_network, load_unit
+from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array
 
 
 @dataclass(frozen=True)
 class Written:
-    """A text, the weights by the names of its parameters, and where these come from.
+    """A text, its graph, the weights by the names of its parameters, and where these come from.
 
     `origins` has the names of the model for the weights that are in it as they are here.
     """
 
-    name: str
+    graph: Graph
     text: str
     weights: Mapping[str, Array]
     origins: Mapping[str, str]
@@ -41,8 +39,7 @@ def written(found: Imported) -> Written:
     name = found.graph.name
     plain = decompile(found.graph, name)
     result = labelled(plain, name, Modules(found.paths, found.classes))
-    unit = load_unit(Source(f"{name}.cnn", result.text))
-    made = elaborate(unit, choose_network(unit, None)).sound().graph
+    made = made_of(result.text, name)
     names: dict[str, str] = {}
     for node in found.graph.nodes():
         other = made[result.names[node.name]]
@@ -52,4 +49,4 @@ def written(found: Imported) -> Written:
                 names[target.name] = parameter.name
     weights = {new: found.weights[old] for new, old in names.items()}
     origins = {new: found.origins[old] for new, old in names.items() if old in found.origins}
-    return Written(made.name, result.text, weights, origins)
+    return Written(made, result.text, weights, origins)

@@ -117,10 +117,12 @@ def _peaks(
 ) -> dict[str, tuple[float, ...]]:
     """The largest value of each channel of the nodes to equalise."""
     names = equalisable(graph) if batches else []
+    if not names:
+        return {}
     found: dict[str, Array] = {}
-    trace = _tracer(graph, values) if names else None
-    for arrays in batches if trace else ():
-        results = trace(arrays) if trace else {}
+    trace = _tracer(graph, values)
+    for arrays in batches:
+        results = trace(arrays)
         for name in names:
             x = results[name]
             largest = np.abs(x).max((0, *range(2, x.ndim)))

@@ -31,18 +31,17 @@ def in_precision(
     keep_float: Sequence[str],
     min_snr: float | None,
 ) -> Graph:
-    """An optimised copy of a graph whose types carry the formats of a precision other than f32.
+    """An optimised copy of a graph whose types carry the formats of a precision.
 
-    Raises CnnError as `on_codes` does.
+    What stands behind `disable` is for int8 alone. Raises CnnError as `on_codes` does.
     """
-    if precision in FLOATS:
-        return stored_as(
-            optimise(graph, level, disable=disable, fusions=fusions)[0], FLOATS[precision]
+    if precision == "int8":
+        _, result = on_codes(
+            graph, calibration, level=level, disable=disable, keep_float=keep_float, min_snr=min_snr
         )
-    _, result = on_codes(
-        graph, calibration, level=level, disable=disable, keep_float=keep_float, min_snr=min_snr
-    )
-    return result
+        return result
+    optimised, _ = optimise(graph, level, disable=disable, fusions=fusions)
+    return stored_as(optimised, FLOATS[precision]) if precision in FLOATS else optimised
 
 
 def refuse_for_others(precision: str, *given: object) -> None:

@@ -13,11 +13,10 @@ import numpy as np
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.normalisation import FOR_IMAGENET, Normalisation
+from cnndsl.runtime.photos import ENDINGS, FOR_IMAGENET, Normalisation, photos_in
 
 BATCH = 4
 """Samples that run at a time."""
-ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 Inputs = Mapping[str, TensorType]
 """The types of a network's inputs by name."""
@@ -47,10 +46,10 @@ class Photos:
         if not folder.is_dir():
             problem = "it is no folder" if folder.exists() else "there is no such folder"
             raise CnnError.of("E0601", f"cannot read {folder}: {problem}")
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+        paths = photos_in(folder)
         if not paths:
-            known = ", ".join(sorted(ENDINGS))
-            raise CnnError.of("E0905", f"there are no photos in {folder}", hint=f"endings: {known}")
+            known = f"endings: {', '.join(ENDINGS)}"
+            raise CnnError.of("E0905", f"there are no photos in {folder}", hint=known)
         return cls(tuple(paths), normal)
 
     @property

@@ -17,7 +17,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.normalisation import IMAGENET_MEAN, IMAGENET_STD
+from cnndsl.runtime.photos import IMAGENET_MEAN, IMAGENET_STD
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Raster formats that Pillow decodes in this process (EPS, for one, starts Ghostscript)."""

@@ -12,14 +12,14 @@ import numpy as np
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import TensorType
+from cnndsl.runtime.arrays import read_arrays
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.normalisation import FOR_IMAGENET, Normalisation
+from cnndsl.runtime.photos import FOR_IMAGENET, Normalisation, photos_in
 
 HELD_OUT = 0.2
 """The share of samples that is held out where the data do not say which."""
 
 SPLIT_SEED = 0
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -105,21 +105,17 @@ def _resized(images: Array, input_type: TensorType) -> Array:
 
 
 def _arrays(path: Path, input_type: TensorType) -> Data:
-    try:
-        with np.load(path) as file:
-            images, labels = file["images"], file["labels"]
-    except OSError as error:
-        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, KeyError) as error:
-        problem = f"{path} does not hold arrays `images` and `labels`: {error}"
-        raise CnnError.of("E0603", problem) from None
+    arrays = read_arrays(path)
+    if not {"images", "labels"} <= arrays.keys():
+        raise CnnError.of("E0603", f"{path} does not hold arrays `images` and `labels`")
+    images, labels = arrays["images"], arrays["labels"]
     if images.shape[1:] != input_type.sizes or labels.shape != images.shape[:1]:
         shown = ["x".join(map(str, array.shape)) for array in (images, labels)]
         message = f"{path}: images are {shown[0]} and labels {shown[1]}, the input is {input_type}"
         raise CnnError.of("E0604", message)
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min(initial=0) < 0:
         raise CnnError.of("E0604", f"{path}: labels are whole numbers from 0")
-    names = tuple(map(str, range(int(labels.max()) + 1)))
+    names = tuple(map(str, range(int(labels.max(initial=0)) + 1)))
     return _split(images.astype(np.float32), labels, names, input_type)
 
 
@@ -149,7 +145,7 @@ def _files(path: Path, classes: Sequence[str]) -> tuple[list[Path], Array]:
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = sorted(p for p in (path / name).rglob("*") if p.suffix.lower() in ENDINGS)
+        found = photos_in(path / name)
         if not found:
             raise CnnError.of("E0760", f"{path / name} has no images")
         files += found

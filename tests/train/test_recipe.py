@@ -53,3 +53,9 @@ def test_data_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(cnndsl.CnnError, match="images are 4x3x8x8"):
         read_data(str(tmp_path / "a.npz"), TensorType((1, 8, 8)))
     assert len(read_data(str(tmp_path / "a.npz"), TensorType((3, 8, 8))).train) == 3
+    np.savez(tmp_path / "b.npz", images=np.zeros((0, 3, 8, 8)), labels=np.zeros(0, int))
+    np.savez(tmp_path / "c.npz", images=np.zeros((4, 3, 8, 8)))
+    (tmp_path / "d.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-30])
+    for name, said in (("b", "too few"), ("c", "does not hold"), ("d", "damaged|cannot read")):
+        with pytest.raises(cnndsl.CnnError, match=said):
+            read_data(str(tmp_path / f"{name}.npz"), TensorType((3, 8, 8)))

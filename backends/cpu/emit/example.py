@@ -10,7 +10,7 @@ import numpy as np
 from cnndsl.backends.cpu.emit.templates import filled
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.runtime.module import Port
-from cnndsl.runtime.normalisation import Normalisation
+from cnndsl.runtime.photos import Normalisation
 
 
 def source(net: str, artefact: Artefact, embeds: bool) -> str:

@@ -118,7 +118,7 @@ _DLCLOSE.argtypes = (ctypes.c_void_p,)
 _POOLS: weakref.WeakValueDictionary[int, _Pool] = weakref.WeakValueDictionary()
 """By version of the interface."""
 LOCK = threading.RLock()
-"""Held while code is loaded or made. A fork waits for it, so no child inherits it held."""
+"""Held while code is loaded. A fork waits for it, so no child inherits it held."""
 _NUMBERS = count()
 os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
 

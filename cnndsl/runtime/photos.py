@@ -1,10 +1,15 @@
-"""How the pixels of photos become the numbers that a network takes."""
+"""Photos before they are read: which files are some, and what their pixels become.
+
+Nothing here needs Pillow.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -24,3 +29,8 @@ class Normalisation:
 
 
 FOR_IMAGENET = Normalisation()
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """The photos in a folder and those in it, by their endings, in the order of their names."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())

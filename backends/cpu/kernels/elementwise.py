@@ -5,9 +5,11 @@ And values that do not depend on an operand.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, load
+from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.algebra import pad, reshape, transpose
@@ -21,13 +23,27 @@ def identity(call: Call[Any]) -> Kernel:
         for place in body.vectors():
             body.write(place, body.read(place))
 
-    def write_between_layouts(body: Body) -> None:
+    def write_into_blocks(body: Body) -> None:
         (x,) = body.inputs
         with body.scalars() as (place, channel):
             body.write(place, x.channel(place.n, channel, place.position))
 
-    same = all(x.block == call.output.block for x in call.inputs)
-    return Kernel("elementwise", call.step_weights(), write if same else write_between_layouts)
+    def write_from_blocks(body: Body) -> None:
+        """A row of a block is read once from memory, and for its other channels from caches."""
+        (x,), code = body.inputs, body.code
+        with body.rows(x.layout) as (n, block, outer), code.loop(x.layout.block) as lane:
+            channel = code.name(block * x.layout.block + lane)
+            with code.when(channel < x.layout.channels):
+                body.clear_halo(n, channel, outer)
+                with code.loop(x.layout.spatial[-1]) as column:
+                    source = Place(n, block, (*outer, column), lane=lane)
+                    body.write(replace(source, block=channel, lane=None), x.load(source))
+
+    if all(x.block == call.output.block for x in call.inputs):
+        return Kernel("elementwise", call.step_weights(), write)
+    from_blocks = call.output.block == 1 and call.output.spatial
+    writes = write_from_blocks if from_blocks else write_into_blocks
+    return Kernel("elementwise", call.step_weights(), writes)
 
 
 def fixed(call: Call[Fixed]) -> Kernel:

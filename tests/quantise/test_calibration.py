@@ -160,6 +160,17 @@ def test_methods_leave_out_a_stray_value(method: str) -> None:
     assert (found.high > 39) == (method == "minmax")
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_zeros_behind_a_relu_do_not_narrow_the_range(method: str) -> None:
+    """Zero has a code of its own: half of the values are exact whatever the range is."""
+    seen = Histogram()
+    values = np.maximum(np.random.default_rng(2).laplace(size=(1, 1, 100_000)) - 1, 0)
+    seen.add(values)
+    found = codes_for(seen, method, symmetric=False)
+    error = found.decode(found.encode(values)) - values
+    assert 10 * np.log10((values**2).sum() / (error**2).sum()) > 28
+
+
 def test_mean_squared_error_finds_the_best_share() -> None:
     """By trying it on the values themselves."""
     seen = Histogram()

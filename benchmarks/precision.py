@@ -153,7 +153,7 @@ def main() -> None:
             f"ours, {method}": partial(ours, network, known, method=method)
             for method in ("mse", "minmax", "percentile", "entropy")
         }
-        makers["ours, mse, no correction"] = partial(ours, network, known, corrected=False)
+        makers["ours, percentile, no correction"] = partial(ours, network, known, corrected=False)
         for method in ("MinMax", "Entropy", "Percentile"):
             makers[f"onnxruntime, {method}"] = partial(of_onnxruntime, model, known, method)
         if find_spec("nncf"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cnndsl.backends.cpu.build import compile_known
-from cnndsl.backends.cpu.machine import require_tvm
+from cnndsl.backends.cpu.machine import FORMATS, require_tvm
 from cnndsl.backends.cpu.module import CpuModule
 from cnndsl.backends.cpu.open import OpenCpuModule, open_artefact
 from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.sizes import is_open
-from cnndsl.runtime.module import Array, require_float32
+from cnndsl.runtime.module import Array, require_formats
 from cnndsl.runtime.options import CompileOptions
 
 
@@ -34,7 +34,7 @@ def compile_module(
             hint="leave --dynamic out, or give the sizes: --input-shape image=3x224x224",
         )
     require_tvm()
-    require_float32(graph)
+    require_formats(graph, FORMATS)
     module = OpenCpuModule(open_artefact(graph, values, options), options.threads)
     declared = {port.name: module.declared_type(port) for port in module.inputs}
     if not any(kind.is_open for kind in declared.values()):

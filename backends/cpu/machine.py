@@ -26,7 +26,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import FLOAT32
 from cnndsl.memory import require_known_sizes
 from cnndsl.runtime.cache import Store
-from cnndsl.runtime.module import require_float32
+from cnndsl.runtime.module import require_formats
 
 LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
     "avx512": (("avx512f", "avx512vl", "avx512bw", "avx512dq"), 16, 32),
@@ -43,6 +43,8 @@ LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
 
 Of WebAssembly's two are taken off the 16 of x86: engines keep one, and a product needs another.
 """
+FORMATS = ("float32", "uint8")
+"""What numbers there are kernels for."""
 OTHER_CORES = 4
 """Cores that share the work on a machine that is not this one, unless a number is given."""
 SCHEDULED_AS = "sapphirerapids"
@@ -163,12 +165,12 @@ def machine_for(graph: Graph, options: CpuOptions, machine: Machine | None = Non
     """The machine of some options, or the given one, if code for the graph can be made.
 
     Its cores are as many as the threads that are asked for. Raises CnnError: E0611 if a size is
-    open, E0710 for other numbers than float32, E0720 for an unknown CPU, E0721 without TVM, E0726
+    open, E0710 for numbers of other formats, E0720 for an unknown CPU, E0721 without TVM, E0726
     for an unknown triple.
     """
     require_tvm()
     require_known_sizes(graph)
-    require_float32(graph)
+    require_formats(graph, FORMATS)
     if machine is None:
         found = find_machine(options.mcpu, options.triple)
         machine = replace(found, cores=options.threads or found.cores)

@@ -27,14 +27,19 @@ from cnndsl.ir.serialise import (
     expressions_from_json,
     expressions_to_json,
 )
-from cnndsl.ir.types import DTYPES, FLOAT16, FLOAT32, TensorType
+from cnndsl.ir.types import DTYPES, TensorType
 from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_member
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Port
 
 FORMAT = 7
 MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
-CODES = {FLOAT32: "F32", FLOAT16: "F16"}
+CODES = {
+    DTYPES[name]: code
+    for name, code in {
+        "float32": "F32", "float16": "F16", "int32": "I32", "int8": "I8", "uint8": "U8"
+    }.items()
+}  # fmt: skip
 """What safetensors calls the number formats of packed weights."""
 Result = TypeVar("Result")
 

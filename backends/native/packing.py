@@ -31,7 +31,7 @@ HUGE_PAGE = 2 << 20
 
 @dataclass(frozen=True)
 class Weight:
-    """What a kernel reads as it lies in memory; `dtype` is float32 or float16."""
+    """What a kernel reads as it lies in memory, in numbers of a dtype."""
 
     expression: Expression
     dtype: DType = FLOAT32
@@ -137,7 +137,7 @@ def pack(steps: Iterable[tuple[str, Mapping[str, Weight | Expression]]]) -> Pack
     for node, weights in steps:
         own = []
         for role, given in weights.items():
-            weight = given if isinstance(given, Weight) else Weight(given)
+            weight = as_weight(given)
             if weight not in known:
                 known[weight] = size
                 entries[f"{node}:{role}"] = (weight, size)
@@ -147,9 +147,14 @@ def pack(steps: Iterable[tuple[str, Mapping[str, Weight | Expression]]]) -> Pack
     return Packing(entries, tuple(offsets), size)
 
 
-def packed_size(expression: Expression) -> int:
-    """Words of a packed weight in float32, up to a multiple of the alignment."""
-    return Weight(expression).size
+def as_weight(given: Weight | Expression) -> Weight:
+    """A packed weight; an expression alone is stored in float32."""
+    return given if isinstance(given, Weight) else Weight(given)
+
+
+def packed_size(given: Weight | Expression) -> int:
+    """Words of a packed weight, up to a multiple of the alignment."""
+    return as_weight(given).size
 
 
 def as_aligned(array: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cnndsl.backends.cpu.codegen.expressions import Expr, shuffled, vector
+from cnndsl.backends.cpu.codegen.expressions import Expr, shuffled
 from cnndsl.backends.cpu.codegen.layout import Place, Tensor
 
 Source = tuple[int, int]
@@ -13,16 +13,18 @@ Source = tuple[int, int]
 
 
 def gathered(
-    tensors: Sequence[Tensor], place: Place, sources: Sequence[Source | None], lanes: int
+    tensors: Sequence[Tensor], place: Place, sources: Sequence[Source | None], zeros: Expr
 ) -> Expr:
     """The vector of the block that `place` names by a number.
 
-    Channel c of the result is `sources[c]`, None is zero. All tensors have blocks of `lanes`.
+    Channel c of the result is `sources[c]`; where it is None, lanes are those of `zeros`, a vector.
+    All tensors have blocks of its size.
     """
+    lanes = tensors[0].layout.block
     own = sources[place.block * lanes : (place.block + 1) * lanes]
     own = [*own, *[None] * (lanes - len(own))]
     if not any(own):
-        return vector(0.0, lanes)
+        return zeros
     read: dict[Source | None, int] = {}
     order = []
     for source in own:
@@ -30,7 +32,7 @@ def gathered(
         first = read.setdefault(key, len(read) * lanes)
         order.append(first + (source[1] % lanes if source else 0))
     vectors = [
-        tensors[key[0]].load(replace(place, block=key[1])) if key else vector(0.0, lanes)
+        tensors[key[0]].load(replace(place, block=key[1])) if key else zeros
         for key in read
     ]
     if order == list(range(lanes)):

@@ -1,20 +1,20 @@
-"""How a tensor lies in memory: [batch, channels/block, *(spatial + halo), block] floats."""
+"""How a tensor lies in memory: [batch, channels/block, *(spatial + halo), block] numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import Expr, all_of, div, load, mod, span, vector
 from cnndsl.backends.cpu.codegen.tir import Code
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import DTYPES, FLOAT32, UINT8, TensorType
 
 Halo = tuple[tuple[int, int], ...]
-CACHE_LINE = 16
-"""Floats; every tensor starts at a multiple of it."""
+CACHE_LINE = 64
+"""Bytes; every tensor starts at a multiple of it."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,12 @@ class Layout:
     """`block` neighbouring channels lie side by side; `halo` zeros surround each map.
 
     `block` 1 without a halo is the plain layout NCHW. Lanes of the last block that hold no
-    channel hold any finite number. `batch_stride` is the distance of two samples in floats; it
+    channel hold any finite number. `batch_stride` is the distance of two samples in numbers; it
     is larger than a sample if the tensor is a part of a larger one.
+
+    Numbers are of the format `dtype`, by numpy's name. Where they are codes, `zero` is the one that
+    stands for zero, in the halo too. Code that is written for a layout reads it from its packed
+    weights, and serves whatever it is.
     """
 
     channels: int
@@ -32,14 +36,26 @@ class Layout:
     block: int
     halo: Halo
     batch_stride: int
+    dtype: str = FLOAT32.name
+    zero: int = field(default=0, repr=False)
 
     @classmethod
     def of(cls, tensor: TensorType, batch: int, block: int = 1, halo: Halo | None = None) -> Layout:
         """A layout whose samples follow one another."""
         spatial = tuple(n for n in tensor.spatial if isinstance(n, int))
         halo = halo or ((0, 0),) * len(spatial)
-        layout = cls(tensor.channels, spatial, batch, block, halo, 0)
-        return cls(tensor.channels, spatial, batch, block, halo, layout.blocks * layout.plane)
+        layout = cls(tensor.channels, spatial, batch, block, halo, 0, tensor.dtype.name)
+        return replace(layout, batch_stride=layout.blocks * layout.plane)
+
+    @property
+    def is_codes(self) -> bool:
+        """Whether numbers are codes."""
+        return self.dtype == UINT8.name
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of a number."""
+        return DTYPES[self.dtype].bytes
 
     @property
     def rank(self) -> int:
@@ -63,18 +79,18 @@ class Layout:
 
     @property
     def plane(self) -> int:
-        """Floats of one channel block."""
+        """Numbers of one channel block."""
         return math.prod(self.padded) * self.block
 
     @property
     def size(self) -> int:
-        """Floats of the whole tensor, up to a multiple of the cache line."""
-        used = self.batch_stride * self.batch
-        return -(-used // CACHE_LINE) * CACHE_LINE
+        """Numbers of the whole tensor, up to a multiple of the cache line."""
+        line = CACHE_LINE // self.bytes
+        return -(-self.batch_stride * self.batch // line) * line
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Distance of neighbouring positions on each axis in floats."""
+        """Distance of neighbouring positions on each axis in numbers."""
         padded = self.padded
         return tuple(math.prod(padded[axis + 1 :]) * self.block for axis in range(len(padded)))
 
@@ -99,17 +115,17 @@ class Thinned(Layout):
     `first` are the numbers of the first ones, `steps` the distances.
     """
 
-    whole: Layout
-    first: tuple[int, ...]
-    steps: tuple[int, ...]
+    whole: Layout = field(kw_only=True)
+    first: tuple[int, ...] = field(kw_only=True)
+    steps: tuple[int, ...] = field(kw_only=True)
 
     @classmethod
     def thin(cls, whole: Layout, axes: Sequence[tuple[int, int, int]]) -> Thinned:
         """First position, distance and number of those of each axis."""
         first, steps, sizes = zip(*axes, strict=True)
         none = ((0, 0),) * whole.rank
-        rest = (whole.batch, whole.block, none, whole.batch_stride, whole)
-        return cls(whole.channels, sizes, *rest, first, steps)
+        rest = (whole.batch, whole.block, none, whole.batch_stride, whole.dtype, whole.zero)
+        return cls(whole.channels, sizes, *rest, whole=whole, first=first, steps=steps)
 
     @property
     def is_dense(self) -> bool:
@@ -118,12 +134,12 @@ class Thinned(Layout):
 
     @property
     def plane(self) -> int:
-        """Floats of one channel block of the whole."""
+        """Numbers of one channel block of the whole."""
         return self.whole.plane
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Distance of neighbouring positions on each axis in floats."""
+        """Distance of neighbouring positions on each axis in numbers."""
         return tuple(n * step for n, step in zip(self.whole.strides, self.steps, strict=True))
 
     @property
@@ -167,10 +183,18 @@ def with_lanes_cleared(value: Expr, place: Place, layout: Layout) -> Expr:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A buffer that a kernel reads or writes, with its layout."""
+    """A buffer that a kernel reads or writes, with its layout.
+
+    What it writes for zero is the code `zero`, where numbers are codes.
+    """
 
     buffer: Any
     layout: Layout
+    zero: Expr = 0.0
+
+    def zeros(self, lanes: int) -> Expr:
+        """A vector that stands for zeros."""
+        return vector(self.zero, lanes)
 
     def load(self, place: Place) -> Expr:
         """The vector of a channel block, or one lane of it, at a position; or that of columns."""
@@ -228,7 +252,7 @@ class Tensor:
     def clear_halo(self, code: Code, n: Expr, block: Expr) -> None:
         """Write the zeros around the maps of one channel block."""
         layout = self.layout
-        zero = vector(0.0, layout.block)
+        zero = self.zeros(layout.block)
         before: list[range] = []
         for axis, (n_axis, halo) in enumerate(zip(layout.spatial, layout.halo, strict=True)):
             inner = zip(layout.spatial[axis + 1 :], layout.halo[axis + 1 :], strict=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from cnndsl.backends.cpu.codegen.layout import Halo
+from cnndsl.backends.cpu.codegen.layout import Halo, Layout
 from cnndsl.backends.cpu.kernels import (
     attention,
     channels,
@@ -18,21 +19,26 @@ from cnndsl.backends.cpu.kernels import (
     squeeze_excite,
     transposed,
 )
+from cnndsl.backends.cpu.kernels.codes import family as codes
 from cnndsl.backends.cpu.kernels.direct.family import FAMILY as DIRECT
 from cnndsl.backends.cpu.kernels.direct.few import FAMILY as FEW
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, Makers, by_turns
 from cnndsl.backends.cpu.kernels.grouped.family import FAMILY as GROUPED
-from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
+from cnndsl.backends.cpu.kernels.kernel import ZERO, Call, Kernel
 from cnndsl.backends.cpu.kernels.winograd.family import FAMILY as WINOGRAD
+from cnndsl.backends.native.packing import Weight
+from cnndsl.ir.algebra import constant
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv, ConvTranspose, FullyConnected
 from cnndsl.ir.part import Chain
+from cnndsl.ir.types import UINT8
 
 FAMILIES: Makers = {
     **elementwise.FAMILIES,
     **channels.FAMILIES,
     **groupwise.FAMILIES,
     **attention.FAMILIES,
+    **codes.FAMILIES,
     **moves.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,
@@ -88,4 +94,11 @@ def choose(call: Call[Any]) -> Kernel:
     """The kernel for a call: its variant, if it names one, else that of the cost models."""
     named = (c for c in candidates(call) if c.name == call.variant) if call.variant else iter(())
     best = next(named, None) or next(candidates(call), None)
-    return best.make() if best else FAMILIES[type(call.op)](call)
+    kernel = best.make() if best else FAMILIES[type(call.op)](call)
+    return _knowing_zero(kernel, call.output) if call.output.is_codes else kernel
+
+
+def _knowing_zero(kernel: Kernel, output: Layout) -> Kernel:
+    """A kernel that is told which code stands for zero in its result."""
+    zero = Weight(constant([output.zero]), UINT8)
+    return replace(kernel, weights={**kernel.weights, ZERO: zero})

@@ -15,7 +15,7 @@ from cnndsl.backends.cpu.codegen.slabs import Slabs
 from cnndsl.backends.cpu.codegen.steps import apply_step
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.machine import Machine
-from cnndsl.backends.native.packing import packed_size
+from cnndsl.backends.native.packing import Weight, as_weight
 from cnndsl.backends.native.task import Task, parts_of
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.formula import keeps_finite
@@ -101,9 +101,13 @@ class Kernel:
     """
 
     family: str
-    weights: Mapping[str, Expression]
+    weights: Mapping[str, Weight | Expression]
     write: Callable[[Body], None]
     scratch: int = 0
+
+
+ZERO = "zero"
+"""The packed weight that holds the code for zero in the result."""
 
 
 class Body:
@@ -112,15 +116,17 @@ class Body:
     def __init__(self, call: Call[Any], kernel: Kernel, prefix: str = ""):
         self.call = call
         self.code = Code(prefix=prefix)
-        self.output = Tensor(floats("y", call.output.size), call.output)
+        self.weights = {
+            name: _packed(name.replace(".", "_"), as_weight(weight))
+            for name, weight in kernel.weights.items()
+        }
+        y = call.output
+        zero = load(self.weights[ZERO], 0) if ZERO in self.weights else 0.0
+        self.output = Tensor(floats("y", y.size, y.dtype), y, zero)
         self.inputs = [
-            Tensor(floats(f"x{index}", layout.size), layout)
+            Tensor(floats(f"x{index}", layout.size, layout.dtype), layout)
             for index, layout in enumerate(call.inputs)
         ]
-        self.weights = {
-            name: floats(name.replace(".", "_"), packed_size(expression))
-            for name, expression in kernel.weights.items()
-        }
         self.scratch = floats("scratch", kernel.scratch) if kernel.scratch else None
 
     def computing(self, call: Call[Any]) -> Body:
@@ -164,7 +170,7 @@ class Body:
             channel = place.block * block + (place.lane or 0)
             return x.channel(place.n, source.compute([channel], INDICES), place.position)
         sources = [(0, source.compute([c])) for c in range(channels)]
-        return gathered([x], place, sources, block)
+        return gathered([x], place, sources, x.zeros(block))
 
     def started(self, value: Expr, place: Place, begun: int = 0) -> Expr:
         """A value of the first operand after the prologue, of which `begun` steps are done."""
@@ -256,7 +262,7 @@ class Body:
             with code.loop(columns) as column:
                 place = Place(n, block, (*outer, column) if layout.spatial else ())
                 if layout.channels % layout.block:
-                    self.output.store(code, place, vector(0.0, layout.block))
+                    self.output.store(code, place, self.output.zeros(layout.block))
                 with code.loop(layout.block) as lane:
                     channel = code.name(place.block * layout.block + lane)
                     inside = layout.channels % layout.block == 0 or channel < layout.channels
@@ -266,3 +272,8 @@ class Body:
     def clear_halo(self, n: Expr, block: Expr, outer: list[Expr]) -> None:
         """Clear the halo of a channel block if `outer` is its first row."""
         self.output.clear_halo_once(self.code, n, block, outer)
+
+
+def _packed(name: str, weight: Weight) -> Any:
+    """The buffer of a packed weight."""
+    return floats(name, weight.bytes // weight.dtype.bytes, weight.dtype.name)

@@ -117,7 +117,9 @@ class Move:
         condition = all_of(inside)
         if condition is True:
             return given
-        return tirx.Select(condition, given, vector(fill, place.lanes(self.call.output)))
+        lanes = place.lanes(self.call.output)
+        missing = vector(fill, lanes) if fill else body.output.zeros(lanes)
+        return tirx.Select(condition, given, missing)
 
 
 def gather(call: Call[Gathering]) -> Kernel:
@@ -159,13 +161,14 @@ def _in_vectors(call: Call[Any], sources: Sequence[Source | None]) -> Kernel:
     def write(body: Body) -> None:
         code, y = body.code, body.output.layout
         *outer, columns = y.spatial or (1,)
+        zeros = body.output.zeros(y.block)
         with code.parallel(y.batch, *outer) as (n, *row):
             with code.loop(y.blocks) as block:
                 body.clear_halo(n, block, row)
             for block in range(y.blocks):
                 with code.loop(columns) as column:
                     place = Place(n, block, (*row, column) if y.spatial else ())
-                    body.write(place, gathered(body.inputs, place, sources, y.block))
+                    body.write(place, gathered(body.inputs, place, sources, zeros))
 
     return Kernel("moves", call.step_weights(), write)
 
@@ -216,7 +219,7 @@ def _prepare_blocks(body: Body) -> None:
     with code.parallel(y.layout.batch, y.layout.blocks) as (n, block):
         y.clear_halo_once(code, n, block, [])
     if y.layout.channels % y.layout.block and not (body.call.in_place and y.layout.blocks == 1):
-        zero = vector(0.0, y.layout.block)
+        zero = y.zeros(y.layout.block)
         with code.parallel(y.layout.batch, *y.layout.spatial) as (n, *position):
             y.store(code, Place(n, y.layout.blocks - 1, tuple(position)), zero)
 

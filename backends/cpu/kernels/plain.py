@@ -86,14 +86,14 @@ def conv(call: Call[Conv]) -> Kernel:
         code = body.code
         first = code.name(div(channel, filters) * inner)
         with code.loop(inner) as c, code.box([range(k) for k in op.kernel]) as offsets:
-            position = _window(code, place, offsets, op.stride, op.dilation, op.pads)
+            position = window(code, place, offsets, op.stride, op.dilation, op.pads)
             index = flat((channel, c, *offsets), weight.shape)
             _add_product(body, place.n, code.name(first + c), position, index, total)
 
     return _weighted(call, weight, accumulate)
 
 
-def _window(
+def window(
     code: Code,
     place: Place,
     offsets: Sequence[Expr],
@@ -115,7 +115,7 @@ def local_conv(call: Call[LocalConv | TiledConv]) -> Kernel:
     def accumulate(body: Body, place: Place, channel: Expr, total: Total) -> None:
         code = body.code
         with code.loop(call.x.channels) as c, code.box([range(k) for k in op.kernel]) as offsets:
-            position = _window(code, place, offsets, op.stride, ones, op.pads)
+            position = window(code, place, offsets, op.stride, ones, op.pads)
             tile = _tile(call, place.position)
             index = flat((channel, *tile, c, *offsets), weight.shape)
             _add_product(body, place.n, c, position, index, total)
@@ -150,7 +150,7 @@ def fully_connected(call: Call[Any]) -> Kernel:
     weight = call.weight
 
     def accumulate(body: Body, place: Place, channel: Expr, total: Total) -> None:
-        with _elements(body, call) as (c, position, element):
+        with elements(body, call) as (c, position, element):
             index = channel * weight.shape[1] + element
             _add_product(body, place.n, c, position, index, total)
 
@@ -165,7 +165,7 @@ def radial_basis(call: Call[Any]) -> Kernel:
         code, x = body.code, body.inputs[0]
         with body.scalars() as (place, channel):
             total = Total(code, 1)
-            with _elements(body, call) as (c, position, element):
+            with elements(body, call) as (c, position, element):
                 centre = load(body.weights["centres"], channel * centres.shape[1] + element)
                 distance = code.register(x.channel(place.n, c, position) - centre)
                 total.add(distance.value * distance.value)
@@ -175,7 +175,7 @@ def radial_basis(call: Call[Any]) -> Kernel:
 
 
 @contextmanager
-def _elements(body: Body, call: Call[Any]) -> Iterator[tuple[Expr, list[Expr], Expr]]:
+def elements(body: Body, call: Call[Any]) -> Iterator[tuple[Expr, list[Expr], Expr]]:
     """All numbers of a sample: the channel, the position, the number's index."""
     sizes = (call.x.channels, *call.x.spatial)
     with body.code.box([range(size) for size in sizes]) as (c, *position):

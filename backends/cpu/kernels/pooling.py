@@ -22,7 +22,7 @@ from cnndsl.backends.cpu.codegen.expressions import (
 )
 from cnndsl.backends.cpu.codegen.layout import Layout, Place
 from cnndsl.backends.cpu.codegen.sums import Range, positions, summed
-from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.codegen.tir import Code, Register
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.algebra import constant
@@ -80,11 +80,25 @@ def _read(body: Body, place: Place, position: tuple[Expr, ...]) -> Expr:
 
 def _largest(body: Body, place: Place, sides: Window) -> Expr:
     code, lanes = body.code, place.lanes(body.call.output)
-    found = code.register(vector(LOWEST, lanes), lanes)
+    found = _least(body, lanes)
     with positions(code, sides) as position:
-        value = _read(body, place, position)
-        code.set(found, larger(value, found.value, lanes))
+        _take_larger(body, found, _read(body, place, position), lanes)
     return found.value
+
+
+def _least(body: Body, lanes: int) -> Register:
+    """A register where the search for the largest numbers starts."""
+    if not body.call.x.is_codes:
+        return body.code.register(vector(LOWEST, lanes), lanes)
+    return body.code.register(vector(tirx.const(0, "uint8"), lanes), lanes, "uint8")
+
+
+def _take_larger(body: Body, found: Register, value: Expr, lanes: int) -> None:
+    """Keep what is larger than what has been found."""
+    if body.call.x.is_codes:
+        body.code.set(found, tirx.max(value, found.value))
+    else:
+        body.code.set(found, larger(value, found.value, lanes))
 
 
 def _sum(body: Body, place: Place, sides: Window) -> Expr:
@@ -147,7 +161,7 @@ def _dilated_maxpool(call: Call[Any], op: MaxPool) -> Kernel:
         code = body.code
         for place in body.vectors(_unclipped(call)):
             lanes = place.lanes(call.output)
-            total = code.register(vector(LOWEST, lanes), lanes)
+            total = _least(body, lanes)
             with code.box([range(k) for k in op.kernel]) as offsets:
                 axes = zip(place.position, offsets, op.strides, op.dilations, op.pads, strict=True)
                 position = tuple(
@@ -155,8 +169,7 @@ def _dilated_maxpool(call: Call[Any], op: MaxPool) -> Kernel:
                 )
                 inside = zip(position, call.x.spatial, strict=True)
                 with code.when(all_of([c for p, n in inside for c in (p >= 0, p < n)])):
-                    value = _read(body, place, position)
-                    code.set(total, larger(value, total.value, lanes))
+                    _take_larger(body, total, _read(body, place, position), lanes)
             body.write(place, total.value)
 
     return Kernel("pooling", call.step_weights(), write)
@@ -168,23 +181,48 @@ def avgpool(call: Call[AvgPool]) -> Kernel:
 
     def finish(value: Expr, place: Place, sides: Window) -> Expr:
         lanes = place.lanes(call.output)
-        counts = [side.count for side in sides]
-        if op.include_pad:
-            axes = zip(place.position, call.x.spatial, op.kernel, op.strides, op.pads, strict=True)
-            counts = [
-                _at_most(i * s - before + k, n + after) - (i * s - before)
-                for i, n, k, s, (before, after) in axes
-            ]
-        return value * vector(number(1.0) / _as_float(counts), lanes)
+        return value * vector(number(1.0) / _as_float(counted(call, place, sides)), lanes)
 
     return _pooling(call, _clipped(op, call.x), _sum, finish)
 
 
-def _as_float(counts: list[Expr]) -> Expr:
+def counted(call: Call[Any], place: Place, sides: Window) -> Expr:
+    """How many elements the window of a place has that is a mean: in the input, or the padded one.
+
+    `sides` is the window.
+    """
+    op = call.op
+    counts = [side.count for side in sides]
+    if isinstance(op, AvgPool) and op.include_pad:
+        axes = zip(place.position, call.x.spatial, op.kernel, op.strides, op.pads, strict=True)
+        counts = [
+            _at_most(i * s - before + k, n + after) - (i * s - before)
+            for i, n, k, s, (before, after) in axes
+        ]
     product: Expr = 1
     for count in counts:
         product = product * count
-    return number(product) if isinstance(product, int) else product.astype("float32")
+    return product
+
+
+def most_counted(call: Call[Any]) -> int:
+    """As many as any window has."""
+    if isinstance(call.op, AvgPool):
+        return math.prod(call.op.kernel)
+    axes = zip(call.x.spatial, call.output.spatial or (1,) * call.x.rank, strict=True)
+    return math.prod(min(size, -(-size // outputs) + 1) for size, outputs in axes)
+
+
+def window_of(call: Call[Any]) -> Callable[[Code, Place], Window]:
+    """The windows of a pool without gaps."""
+    op = call.op
+    if isinstance(op, Pool):
+        return _clipped(op, call.x)
+    return _adaptive(call) if isinstance(op, AdaptiveAvgPool) else _whole(call)
+
+
+def _as_float(count: Expr) -> Expr:
+    return number(count) if isinstance(count, int) else count.astype("float32")
 
 
 def l2pool(call: Call[L2Pool]) -> Kernel:
@@ -270,7 +308,7 @@ def adaptive_avgpool(call: Call[Any]) -> Kernel:
     lanes = call.output.block
 
     def finish(value: Expr, place: Place, sides: Window) -> Expr:
-        return value / vector(_as_float([side.count for side in sides]), lanes)
+        return value / vector(_as_float(counted(call, place, sides)), lanes)
 
     return _pooling(call, _adaptive(call), _sum, finish)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
@@ -31,8 +33,10 @@ KEEPING: tuple[type[Any], ...] = (
 """Operators whose kernels serve plain tensors as well as blocked ones."""
 
 
-def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layout]:
-    """The layout of every node of a prepared graph.
+def assign_layouts(
+    graph: Graph, batch: int, machine: Machine, zeros: Mapping[str, int]
+) -> dict[str, Layout]:
+    """The layout of every node of a prepared graph; `zeros` are the codes for zero.
 
     Inputs and outputs of the network are plain, and so are maps of few channels where all that
     makes and reads them serves it, with the halo that their readers need. All else is blocked by
@@ -40,14 +44,15 @@ def assign_layouts(graph: Graph, batch: int, machine: Machine) -> dict[str, Layo
     """
     borders = {*graph.inputs, *graph.outputs.values()}
     plain, halos = _plain(graph, borders, machine), _halos(graph, batch, machine)
-    return {
-        node.name: Layout.of(node.type, batch)
-        if node.name in borders
-        else Layout.of(
-            node.type, batch, 1 if node.name in plain else machine.lanes, halos[node.name]
-        )
-        for node in graph.nodes()
-    }
+
+    def layout(node: Node) -> Layout:
+        if node.name in borders:
+            return Layout.of(node.type, batch)
+        block = 1 if node.name in plain else machine.lanes
+        found = Layout.of(node.type, batch, block, halos[node.name])
+        return replace(found, zero=zeros[node.name]) if found.is_codes else found
+
+    return {node.name: layout(node) for node in graph.nodes()}
 
 
 def _plain(graph: Graph, borders: set[str], machine: Machine) -> set[str]:

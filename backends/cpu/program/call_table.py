@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnndsl.backends.cpu.program.lower import Program, Slot
-from cnndsl.backends.native.packing import Packing
+from cnndsl.backends.native.packing import FLOAT, Packing
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,10 @@ class CallTable:
         ports = [(name, program.layouts[name]) for name in names]
         calls = []
         for step, symbol, offsets in zip(program.steps, symbols, packing.offsets, strict=True):
-            slots = [step.output, *step.inputs, *(Slot("weights", offset) for offset in offsets)]
+            weights = (Slot("weights", offset * FLOAT) for offset in offsets)
+            slots = [step.output, *step.inputs, *weights]
             if step.kernel.scratch:
-                slots.append(Slot("arena", program.scratch))
+                slots.append(Slot("arena", program.scratch * FLOAT))
             calls.append((symbol, tuple(slots)))
         regions = [
             ("arena", program.arena),
@@ -48,11 +49,14 @@ class CallTable:
         kernels = {symbol: len(slots) for symbol, slots in self.calls}
         sizes = ", ".join(str(size) for _, size in self.regions)
         names = ", ".join(f"step{index}" for index in range(len(self.calls)))
-        lines = ['#include "runtime.h"']
+        lines = [
+            '#include "runtime.h"',
+            "#define AT(region, bytes) ((float *)(void *)((char *)r[region] + (bytes)))",
+        ]
         for symbol, count in kernels.items():
             lines.append(f"int32_t {symbol}({'float *, ' * count}int32_t, int32_t, void *);")
         for index, (symbol, slots) in enumerate(self.calls):
-            places = "".join(f"r[{numbers[slot.region]}] + {slot.offset}, " for slot in slots)
+            places = "".join(f"AT({numbers[slot.region]}, {slot.offset}), " for slot in slots)
             lines += [
                 f"static void step{index}(float *const *r, int32_t core, int32_t cores, void *f)",
                 f"{{ {symbol}({places}core, cores, f); }}",

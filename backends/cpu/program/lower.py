@@ -12,6 +12,7 @@ from cnndsl.backends.cpu.kernels.direct.few import gives_plain
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.cpu.program.assignment import assign_layouts
+from cnndsl.backends.cpu.program.codes import on_bytes
 from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.ir.graph import Graph, Node
@@ -21,7 +22,7 @@ from cnndsl.memory import Options, Plan, Use, plan
 
 @dataclass(frozen=True)
 class Slot:
-    """Memory that a kernel is given: floats behind the start of a region.
+    """Memory that a kernel is given, so many bytes behind the start of a region.
 
     `region` is `arena`, or the name of an input or output of the prepared graph.
     """
@@ -74,8 +75,9 @@ def lower(
 
     Raises ValueError if a size is open.
     """
-    prepared = prepare(graph, lambda node: takes(node, batch, machine))
-    layouts = assign_layouts(prepared, batch, machine)
+    on_floats, zeros = on_bytes(graph)
+    prepared = prepare(on_floats, lambda node: takes(node, batch, machine))
+    layouts = assign_layouts(prepared, batch, machine, zeros)
     _drop_copies(prepared, layouts)
     options, memory = _plan(prepared, layouts, batch, machine)
     placed = _placed(prepared, layouts, memory)
@@ -119,12 +121,21 @@ def _plan(
     """The memory plan, and what was asked for."""
     options = Options(
         batch=batch,
-        sample_bytes=lambda node: layouts[node.name].batch_stride * FLOAT,
-        layout=lambda node: (layouts[node.name].block, layouts[node.name].halo),
+        sample_bytes=lambda node: _sample_bytes(layouts[node.name]),
+        layout=lambda node: _kind(layouts[node.name]),
         channel_block=machine.lanes,
         external=frozenset({*graph.inputs, *graph.outputs.values()}),
     )
     return options, plan(graph, options)
+
+
+def _sample_bytes(layout: Layout) -> int:
+    return layout.batch_stride * layout.bytes
+
+
+def _kind(layout: Layout) -> tuple[object, ...]:
+    """What tensors have in common that lie in the same way."""
+    return layout.block, layout.halo, layout.dtype, layout.zero
 
 
 def _placed(graph: Graph, layouts: Mapping[str, Layout], memory: Plan) -> dict[str, Layout]:
@@ -132,7 +143,7 @@ def _placed(graph: Graph, layouts: Mapping[str, Layout], memory: Plan) -> dict[s
     placed = dict(layouts)
     if memory.batch > 1:
         for name in memory.places:
-            stride = memory.sample_stride(name) // FLOAT
+            stride = memory.sample_stride(name) // placed[name].bytes
             placed[name] = replace(placed[name], batch_stride=stride)
     return placed
 
@@ -153,7 +164,7 @@ def _step(
 
     def slot(name: str) -> Slot:
         if name in memory.places:
-            return Slot("arena", memory.address(name) // FLOAT)
+            return Slot("arena", memory.address(name))
         return Slot(name, 0)
 
     output, *inputs = (slot(x.name) for x in (node, *operands))
@@ -170,7 +181,7 @@ def _appended(
     The operand is what it has of that block; nothing if it ends with the block before.
     """
     blocks = call.x.channels // call.x.block
-    channels, distance = blocks * call.x.block, blocks * call.x.plane
+    channels, distance = blocks * call.x.block, blocks * call.x.plane * call.x.bytes
     output, first = (Slot(s.region, s.offset + distance) for s in (output, inputs[0]))
     layouts, slots = [*call.inputs[1:]], inputs[1:]
     if channels < call.x.channels:

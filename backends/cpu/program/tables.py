@@ -11,6 +11,7 @@ import numpy as np
 
 from cnndsl.backends.native.packing import FLOAT, packed_size
 from cnndsl.ir.text import operator_text
+from cnndsl.ir.types import DTYPES, FLOAT32, UINT8
 from cnndsl.runtime.layers import Layer
 from cnndsl.runtime.module import Array
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 class Stored:
     """Where a node's result lies once the first `after` steps have run.
 
-    It is [batch, blocks, *spatial, block] floats from `offset` on, `strides` floats apart; of
-    the blocks only the first `channels` channels count. `region` is the number of the block of
-    memory: 0 is the arena, 1 the weights, then come inputs and outputs.
+    It is [batch, blocks, *spatial, block] numbers of a `dtype` from `offset` on, `strides` numbers
+    apart; of the blocks only the first `channels` channels count. `region` is the number of the
+    block of memory: 0 is the arena, 1 the weights, then come inputs and outputs.
     """
 
     node: str
@@ -35,6 +36,7 @@ class Stored:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     region: int = 0
+    dtype: str = FLOAT32.name
 
     def require(self, regions: Sequence[int], steps: int) -> None:
         """Raise ValueError unless it lies inside a region of so many floats, after a known step."""
@@ -42,15 +44,19 @@ class Stored:
         end = self.offset + 1 + sum((size - 1) * stride for size, stride in spans)
         channels = self.shape[1] * self.shape[-1]
         known = 0 <= self.after <= steps and 0 < self.channels <= channels
-        fits = 0 <= self.region < len(regions) and end <= regions[self.region]
+        if self.dtype not in (FLOAT32.name, UINT8.name):
+            raise ValueError(f"{self.node} has numbers of an unknown format")
+        size = DTYPES[self.dtype].bytes
+        fits = 0 <= self.region < len(regions) and end * size <= regions[self.region] * FLOAT
         if min(*self.shape, *self.strides, self.offset + 1) < 1 or not fits or not known:
             raise ValueError(f"{self.node} lies where there is nothing")
 
     def read(self, regions: Sequence[Array]) -> Array:
         """A copy of the result as [batch, channels, *spatial]."""
-        strides = [stride * FLOAT for stride in self.strides]
-        memory, start = regions[self.region].data, self.offset * FLOAT
-        stored: Array = np.ndarray(self.shape, np.float32, memory, start, strides)
+        size = DTYPES[self.dtype].bytes
+        strides = [stride * size for stride in self.strides]
+        memory, start = regions[self.region].data, self.offset * size
+        stored: Array = np.ndarray(self.shape, self.dtype, memory, start, strides)
         batch, blocks, *spatial, block = self.shape
         channels = np.moveaxis(stored, -1, 2).reshape(batch, blocks * block, *spatial)
         return channels[:, : self.channels].copy()
@@ -83,8 +89,8 @@ def _layer(program: Program, step: Step) -> Layer:
         step.kernel.family,
         _shape(program.layouts[step.node]),
         node.macs * step.call.output.batch,
-        (sum(map(_floats, step.call.inputs)) + weights) * FLOAT,
-        _floats(step.call.output) * FLOAT,
+        sum(map(_bytes, step.call.inputs)) + weights * FLOAT,
+        _bytes(step.call.output),
     )
 
 
@@ -103,18 +109,18 @@ def _stored(name: str, after: int, program: Program) -> Stored:
     layout = program.layouts[name]
     region, start = 0, 0
     if name in program.plan.places:
-        start = program.plan.address(name) // FLOAT
+        start = program.plan.address(name) // layout.bytes
     else:
         region = 2 + [*program.graph.inputs, *program.graph.outputs.values()].index(name)
     offset = start + layout.origin
     shape = (layout.batch, layout.blocks, *layout.spatial, layout.block)
     strides = (layout.batch_stride, layout.plane, *layout.strides, 1)
-    return Stored(name, after, offset, layout.channels, shape, strides, region)
+    return Stored(name, after, offset, layout.channels, shape, strides, region, layout.dtype)
 
 
 def _shape(layout: Layout) -> tuple[int, ...]:
     return (layout.batch, layout.channels, *layout.spatial)
 
 
-def _floats(layout: Layout) -> int:
-    return math.prod(_shape(layout))
+def _bytes(layout: Layout) -> int:
+    return math.prod(_shape(layout)) * layout.bytes

@@ -17,10 +17,10 @@ from cnndsl.backends.cpu.program.call_table import CallTable
 from cnndsl.backends.cpu.program.functions import glue, kernels, symbol_of
 from cnndsl.backends.cpu.program.lower import Slot, Step
 from cnndsl.backends.cpu.runtime.library import Library
-from cnndsl.backends.native.packing import aligned, packed_size
+from cnndsl.backends.native.packing import FLOAT, aligned, packed_size
 from cnndsl.ir.operators import Identity
 from cnndsl.ir.part import Part
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import DTYPES, TensorType
 
 COLD = 64 << 20
 """Bytes of weights at most that are read until the same ones are read again."""
@@ -97,7 +97,8 @@ def quartile(times: Sequence[float]) -> float:
 
 def _copy(layout: Layout, machine: Machine) -> Step:
     """A step that writes a tensor, from another one of the same layout."""
-    core = Part.of(Identity(), [TensorType((layout.channels, *layout.spatial))])
+    kind = TensorType((layout.channels, *layout.spatial), DTYPES[layout.dtype])
+    core = Part.of(Identity(), [kind])
     call = Call(core, (), (), (layout,), layout, machine)
     return Step("", call, choose(call), Slot("", 0), ())
 
@@ -108,8 +109,8 @@ def _table(copies: Sequence[Step], steps: Sequence[Step]) -> CallTable:
     Each kernel is followed by the reader.
     """
     tensors = {
-        **{f"x{index}": layout.size for index, layout in enumerate(steps[0].call.inputs)},
-        "y": steps[0].call.output.size,
+        **{f"x{index}": _words(layout) for index, layout in enumerate(steps[0].call.inputs)},
+        "y": _words(steps[0].call.output),
     }
     others = {f"{name}_copy": size for name, size in tensors.items()}
     calls: list[tuple[str, tuple[Slot, ...]]] = [
@@ -123,9 +124,9 @@ def _table(copies: Sequence[Step], steps: Sequence[Step]) -> CallTable:
     for step in steps:
         slots = [Slot("y", 0), *operands]
         used = 0
-        for expression in step.kernel.weights.values():
-            slots.append(Slot("weights", used))
-            used += packed_size(expression)
+        for weight in step.kernel.weights.values():
+            slots.append(Slot("weights", used * FLOAT))
+            used += packed_size(weight)
         largest = max(largest, used)
         if step.kernel.scratch:
             slots.append(Slot("arena", 0))
@@ -133,6 +134,10 @@ def _table(copies: Sequence[Step], steps: Sequence[Step]) -> CallTable:
     scratch = max(1, *(step.kernel.scratch for step in steps))
     regions = {"arena": scratch, "weights": largest, **tensors, **others}
     return CallTable(tuple(regions.items()), tuple(calls))
+
+
+def _words(layout: Layout) -> int:
+    return layout.size * layout.bytes // FLOAT
 
 
 def _library(steps: Sequence[Step], table: CallTable, machine: Machine, threads: int) -> Library:

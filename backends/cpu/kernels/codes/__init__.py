@@ -1,0 +1,1 @@
+"""Kernels on 8-bit codes, whose scales and zero points are packed weights."""

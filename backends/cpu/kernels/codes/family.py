@@ -1,0 +1,26 @@
+"""The kernels of operators on codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnndsl.backends.cpu.kernels.codes import elementwise, plain, pooling
+from cnndsl.backends.cpu.kernels.codes.operators import Coded, Decode, Encode
+from cnndsl.backends.cpu.kernels.family import Makers
+from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
+from cnndsl.ir.operators import Meaning
+
+
+def coded(call: Call[Any]) -> Kernel:
+    """By what it means on codes."""
+    match call.op.quantised.meaning:
+        case Meaning.LINEAR:
+            return plain.linear(call)
+        case Meaning.MEAN:
+            return pooling.mean(call)
+        case Meaning.TABLE:
+            return elementwise.table(call)
+    return elementwise.elementwise(call)
+
+
+FAMILIES: Makers = {Encode: elementwise.encode, Decode: elementwise.decode, Coded: coded}

@@ -20,6 +20,7 @@ from cnndsl.backends.cpu.kernels import (
     transposed,
 )
 from cnndsl.backends.cpu.kernels.codes import family as codes
+from cnndsl.backends.cpu.kernels.codes.operators import Coded
 from cnndsl.backends.cpu.kernels.direct.family import FAMILY as DIRECT
 from cnndsl.backends.cpu.kernels.direct.few import FAMILY as FEW
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, Makers, by_turns
@@ -51,6 +52,7 @@ FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
     Conv: ((FEW,), (GROUPED,), (WINOGRAD, DIRECT)),
     ConvTranspose: ((transposed.FAMILY,),),
     FullyConnected: ((DIRECT,),),
+    Coded: ((codes.DEPTHWISE,), (codes.WORDS,)),
 }
 """Faster families, each of which may decline: those of the first group that takes a call serve it.
 

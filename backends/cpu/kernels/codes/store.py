@@ -43,12 +43,12 @@ def rounded(value: Expr, lanes: int) -> Expr:
     return value + whole - whole
 
 
-def stored(body: Body, steps: Expr, lanes: int) -> Expr:
-    """The codes of numbers in steps of the scale of the result, clipped to `limits`.
+def stored(body: Body, steps: Expr, lanes: int, name: str = "limits") -> Expr:
+    """The codes of numbers in steps of the scale of the result, clipped to limits of that name.
 
     The bits of a sum with WHOLE end with those of the whole number.
     """
-    value = clipped(body, steps, lanes) + vector(number(WHOLE), lanes)
+    value = clipped(body, steps, lanes, name) + vector(number(WHOLE), lanes)
     kind = "int32" if lanes == 1 else f"int32x{lanes}"
     zero = vector(cast(load(body.weights[ZERO], 0), "int32", 1), lanes)
     return cast(tirx.reinterpret(kind, value) + zero, "uint8", lanes)

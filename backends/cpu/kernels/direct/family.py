@@ -123,7 +123,7 @@ def _kernel(tiles: DirectTiles, blocking: Blocking) -> Kernel:
     }
     if call.prologue:
         weights |= Bands(call, x, tiles.grid).weights()
-    kernel = _Direct(tiles, blocking)
+    kernel = Loops(tiles, blocking)
     return Kernel("direct", weights, kernel.write, kernel.scratch.size if call.prologue else 0)
 
 
@@ -158,7 +158,7 @@ def _cut(tiles: DirectTiles) -> Cut:
 
 
 @dataclass(frozen=True)
-class _Direct:
+class Loops:
     """The loops around the tiles."""
 
     tiles: DirectTiles

@@ -20,7 +20,7 @@ from cnndsl.backends.cpu.codegen.expressions import (
 )
 from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor
 from cnndsl.backends.cpu.codegen.sums import Range
-from cnndsl.backends.cpu.codegen.tir import Register
+from cnndsl.backends.cpu.codegen.tir import Code, Register
 from cnndsl.backends.cpu.kernels.direct.blocking import Blocking, Grid, starts_with_sum
 from cnndsl.backends.cpu.kernels.direct.products import (
     FLOATS_OF_LINE,
@@ -226,7 +226,7 @@ class DirectTiles:
             row = code.name(weights + block * block_size + tap * (block_size // taps))
             ahead = self._ahead(body, task, asked, (block - part_start) * taps + tap, row)
             inputs, packed = (task.x.buffer, code.name(index)), (body.weights["weight"], row)
-            add_products(code, sums, inputs, step, packed, lanes, blocks, ahead)
+            self._multiply(code, sums, inputs, step, packed, lanes, ahead)
 
         def add_few(sums: Totals, offsets: Sequence[Expr]) -> None:
             for block in range(channels):
@@ -239,7 +239,7 @@ class DirectTiles:
             add(sums, whole, rest, offsets)
 
         positions = [Range.whole(size) for size in kernel]
-        longest = SHORT if len(totals) == 1 else LONG
+        longest = self._longest(totals)
         if task.x.layout.block == 1 and channels < FLOATS_OF_LINE:
             add_in_parts(code, totals, positions, channels, longest, add_few)
             return
@@ -249,6 +249,23 @@ class DirectTiles:
         if rest:
             with code.when(task.is_last):
                 add_in_parts(code, totals, positions, rest, longest, add_rest)
+
+    def _longest(self, totals: Totals) -> int:
+        """Products that are added up in one register."""
+        return SHORT if len(totals) == 1 else LONG
+
+    def _multiply(
+        self,
+        code: Code,
+        sums: Totals,
+        inputs: tuple[Any, Expr],
+        step: int,
+        weights: tuple[Any, Expr],
+        channels: int,
+        ahead: Ahead | None,
+    ) -> None:
+        """Add the products of some channels of an input block at a kernel position."""
+        add_products(code, sums, inputs, step, weights, channels, self.tile.blocks, ahead)
 
     def _ahead(self, body: Body, task: Task, asked: Expr, done: Expr, row: Expr) -> Ahead | None:
         """The weights to ask for with the products of an input block and a kernel position.

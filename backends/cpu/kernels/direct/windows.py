@@ -34,8 +34,11 @@ class Window:
     run: int
 
     @classmethod
-    def of(cls, call: Call[Conv]) -> Window:
-        """The convolution that a call is; the kernel of a fully connected layer is the map."""
+    def of(cls, call: Call[Conv], word: int = 1) -> Window:
+        """The convolution that a call is; the kernel of a fully connected layer is the map.
+
+        Channels are read in words of so many, which divide the block.
+        """
         op, x, lanes = call.op, call.x, call.machine.lanes
         blocks = call.output.blocks
         if isinstance(op, FullyConnected):
@@ -49,8 +52,9 @@ class Window:
         filters, channels = op.filters // op.groups, x.channels // op.groups
         if op.groups == 1:
             return cls(weight, *geometry, blocks)
-        geometry = (*geometry[:-2], math.gcd(channels, x.block), lanes)
-        if filters % lanes == 0 and filters > lanes:
+        block = math.gcd(channels, x.block)
+        geometry = (*geometry[:-2], block if block % word == 0 else word, lanes)
+        if filters % lanes == 0 and filters > lanes and block % word == 0:
             return cls(weight, *geometry, filters // lanes)
         sparse = cls(weight, *geometry, 1)
         return cls(sparse._dense(blocks), *geometry, 1)

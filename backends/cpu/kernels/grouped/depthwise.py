@@ -110,8 +110,12 @@ class Depthwise:
             weights = code.base((block * taps + number) * lanes)
             with apart(code, totals, taps > LONG) as sums:
                 for position, outputs in reached_outputs(self.op, columns):
-                    value = load(self.x.buffer, index + position * lanes, lanes)
+                    value = self._number(code, index + position * lanes)
                     for column, tap in outputs:
                         weight = load(self.weight, weights + tap * lanes, lanes)
                         code.set(sums[column], sums[column].value + value * weight)
         return totals
+
+    def _number(self, code: Code, index: Expr) -> Expr:
+        """The vector of an input position."""
+        return load(self.x.buffer, index, self.x.layout.block)

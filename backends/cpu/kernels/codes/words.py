@@ -1,0 +1,118 @@
+"""Products of words: four codes of neighbouring channels times four weights for each lane.
+
+| products | CPUs | in one instruction |
+|---|---|---|
+| `vnni` | AVX512-VNNI, AVX-VNNI | four products, summed up with 32 bits |
+| `pairs` | SSE4.1, AVX2, AVX-512BW | two products of 16 bits each (`pmaddwd`) |
+| `sdot` | Arm with dot products | four products of signed numbers |
+| `plain` | all others | a product of 32 bits |
+
+All are exact. `pmaddubsw` is not used: it would saturate the sum of two products of codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cnndsl.backends.cpu.codegen import tirx
+from cnndsl.backends.cpu.codegen.expressions import Expr, cast, load, vector
+from cnndsl.backends.cpu.machine import Machine
+
+WORD = 4
+"""Codes of a word."""
+MADD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
+"""By the lanes of the sums."""
+DOT = {8: "llvm.x86.avx512.vpdpbusd.256", 16: "llvm.x86.avx512.vpdpbusd.512"}
+SDOT = "llvm.aarch64.neon.sdot.v4i32.v16i8"
+EVEN_BYTES = 0x00FF00FF
+SIGNS = -0x7F7F7F80
+"""The highest bit of each byte."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """How words are multiplied: in `parts` of so many, whose weights lie one part after another.
+
+    `order` has the channels of the word in that order. `offset` is taken from codes first.
+    `cycles` are those of an instruction for each lane's part, of which so many read the operand.
+    """
+
+    kind: str
+    lanes: int
+    order: tuple[int, ...]
+    parts: int
+    offset: int = 0
+
+    @classmethod
+    def of(cls, machine: Machine) -> Products:
+        """Those of a CPU."""
+        features, lanes, extension = machine.features, machine.lanes, machine.extension
+        is_wide = extension == "avx512"
+        if ("avx512vnni" if is_wide else "avxvnni") in features and lanes in DOT:
+            return cls("vnni", lanes, (0, 1, 2, 3), 1)
+        needed = {"avx512": "avx512bw", "avx2": "avx2", "sse": "sse4.1"}.get(extension)
+        if needed in features:
+            return cls("pairs", lanes, (0, 2, 1, 3), 2)
+        if extension == "neon" and "dotprod" in features:
+            return cls("sdot", lanes, (0, 1, 2, 3), 1, offset=128)
+        return cls("plain", lanes, (0, 1, 2, 3), 4)
+
+    @property
+    def width(self) -> int:
+        """Weights of a lane in a part."""
+        return WORD // self.parts
+
+    @property
+    def instructions(self) -> int:
+        """Those that multiply and add a word: one, or two for each part."""
+        return 1 if self.parts == 1 else 2 * self.parts
+
+    def operands(self, code: Any, buffer: Any, index: Expr) -> list[Expr]:
+        """The word of codes at an index, for all lanes: a vector for each part."""
+        lanes = self.lanes
+        word = tirx.reinterpret("int32", load(buffer, index, WORD))
+        if self.kind == "sdot":
+            word = tirx.bitwise_xor(word, tirx.const(SIGNS, "int32"))
+        every = code.register(vector(word, lanes), lanes, "int32").value
+        if self.parts == 1:
+            return [tirx.reinterpret(f"int8x{WORD * lanes}", every)]
+        if self.kind == "pairs":
+            mask = _whole(EVEN_BYTES, lanes)
+            shifted = [every, tirx.shift_right(every, _whole(8, lanes))]
+            return [
+                code.register(tirx.bitwise_and(part, mask), lanes, "int32").value
+                for part in shifted
+            ]
+        shifted = [tirx.shift_right(every, _whole(8 * byte, lanes)) for byte in range(WORD)]
+        return [tirx.bitwise_and(part, _whole(255, lanes)) for part in shifted]
+
+    def weights(self, code: Any, buffer: Any, index: Expr) -> Expr:
+        """The weights of a part for all lanes."""
+        lanes = self.lanes * self.width
+        found = load(buffer, index, lanes)
+        if self.parts == 1:
+            return found
+        kind = "int16" if self.kind == "pairs" else "int32"
+        return code.register(cast(found, kind, lanes), lanes, kind).value
+
+    def add(self, total: Expr, operand: Expr, weights: Expr) -> Expr:
+        """A sum, and the products of a part."""
+        lanes = self.lanes
+        kind = f"int32x{lanes}"
+        if self.kind == "pairs":
+            words = tirx.reinterpret(f"int16x{2 * lanes}", operand)
+            return total + _call(kind, MADD[lanes], words, weights)
+        if self.kind == "vnni":
+            return _call(kind, DOT[lanes], total, operand, weights)
+        if self.kind == "sdot":
+            return _call(kind, SDOT, total, operand, weights)
+        return total + operand * weights
+
+
+def _call(kind: str, name: str, *arguments: Expr) -> Expr:
+    return tirx.call_llvm_pure_intrin(kind, name, *arguments)
+
+
+def _whole(value: int, lanes: int) -> Expr:
+    return vector(tirx.const(value, "int32"), lanes)

@@ -22,6 +22,7 @@ ORDER = """
     runtime
     weights
     analysis
+    autodiff
     lint
     memory
     drawing

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cnndsl.backends.numpy.artefact import write_artefact
-from cnndsl.backends.numpy.run import evaluate_params, run_nodes
+from cnndsl.backends.numpy.run import evaluate_params, outputs_of, run_nodes
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array, Module, graph_ports
 from cnndsl.weights.bind import bind, warn_of
@@ -58,7 +58,7 @@ class ReferenceModule(Module):
         """Compute all outputs from batched, checked arrays by input name."""
         kept = self.graph.outputs.values()
         results = run_nodes(self.graph, self._params, arrays, self.dtype, kept)
-        return {name: results[node] for name, node in self.graph.outputs.items()}
+        return outputs_of(self.graph, results)
 
     def trace(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """See `cnndsl.runtime.layers.Traceable`."""

@@ -39,7 +39,15 @@ def run_graph(
     if keep is not None:
         return run_nodes(graph, params, inputs, dtype, keep)
     results = run_nodes(graph, params, inputs, dtype, graph.outputs.values())
-    return {name: results[node] for name, node in graph.outputs.items()}
+    return outputs_of(graph, results)
+
+
+def outputs_of(graph: Graph, results: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs by name, of the nodes' results; what is one for all samples has no batch axis."""
+    return {
+        name: results[node] if graph[node].type.batched else results[node][0]
+        for name, node in graph.outputs.items()
+    }
 
 
 def evaluate_params(graph: Graph, values: Mapping[str, Array], dtype: str) -> NodeParams:

@@ -57,10 +57,17 @@ class Emitter:
         self._parameters: dict[Expression, str] = {}
 
     def add_node(
-        self, name: str, tensor: str, kind: str, inputs: Iterable[str], **attributes: Any
+        self,
+        name: str,
+        tensor: str,
+        kind: str,
+        inputs: Iterable[str],
+        *more: str,
+        **attributes: Any,
     ) -> None:
-        """Append an ONNX node of one output."""
-        self.nodes.append(helper.make_node(kind, list(inputs), [tensor], name=name, **attributes))
+        """Append an ONNX node that makes a tensor, and perhaps more."""
+        made = [tensor, *more]
+        self.nodes.append(helper.make_node(kind, list(inputs), made, name=name, **attributes))
 
     def _add_size(self, name: str, kind: str, inputs: list[str]) -> str:
         while name in self._used:
@@ -149,7 +156,7 @@ class Site:
     @property
     def batch(self) -> int:
         """The batch axis of a shape for Reshape."""
-        return self._emitter.batch
+        return self._emitter.batch if self.part.output.batched else 1
 
     @property
     def input(self) -> str:
@@ -177,6 +184,12 @@ class Site:
         name = f"{self.name}/{role}"
         self._emitter.add_node(name, name, kind, inputs, **attributes)
         return name
+
+    def places(self, role: str, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Write a step that makes indices beside its tensor; returns the name of these."""
+        name = f"{self.name}/{role}"
+        self._emitter.add_node(name, name, kind, inputs, f"{name}_places", **attributes)
+        return f"{name}_places"
 
     def parameter(self, role: str) -> str:
         """The initializer of a parameter."""
@@ -234,11 +247,12 @@ def tensor_names(graph: Graph) -> dict[str, str]:
     """The tensor of each node: an input's or output's public name, else the node's name.
 
     A node that makes several outputs writes the first. A node that shares its name with the
-    output of another node makes `<node>/value`.
+    output of another node makes `<node>/value`, as does one whose batch axis the output lacks.
     """
     names = {name: name for name in graph.inputs}
     for output, maker in graph.outputs.items():
-        names.setdefault(maker, output)
+        if graph[maker].type.batched:
+            names.setdefault(maker, output)
     public = {*graph.inputs, *graph.outputs}
     for node in graph.nodes():
         names.setdefault(node.name, f"{node.name}/value" if node.name in public else node.name)

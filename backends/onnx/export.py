@@ -13,7 +13,7 @@ from cnndsl.backends.onnx.check import check_model
 from cnndsl.backends.onnx.emitter import Emitter, Site
 from cnndsl.backends.onnx.limit import check_bytes
 from cnndsl.backends.onnx.lower import LOWERINGS
-from cnndsl.backends.onnx.module import OnnxModule, Recipe
+from cnndsl.backends.onnx.module import WHOLE, OnnxModule, Recipe
 from cnndsl.backends.onnx.options import OnnxOptions
 from cnndsl.backends.onnx.sizes import smallest_sizes, to_metadata
 from cnndsl.diagnostics import CnnError
@@ -40,12 +40,14 @@ def compile_module(
     """A module for the graph; see `cnndsl.runtime.backend.Backend.compile`."""
     options = OnnxOptions.of(options)
     require_formats(graph, ("float32", "float16", "uint8"))
+    whole = [name for name, node in graph.outputs.items() if not graph[node].type.batched]
     metadata = {
         "network": graph.name,
         "version": cnndsl.__version__,
         "target": "onnx",
         **options.metadata,
         **to_metadata(smallest_sizes(graph)),
+        **({WHOLE: ",".join(whole)} if whole else {}),
     }
     kept = replace(options, progress=silent, source=None)
     recipe = Recipe(graph.parameters(), partial(export, graph, options=kept, metadata=metadata))
@@ -62,8 +64,11 @@ def export(
     for node in graph.nodes():
         _lower(emitter, node)
     for output, name in graph.outputs.items():
-        if emitter.tensors[name] != output:
-            emitter.add_node(f"{output}/output", output, "Identity", [emitter.tensors[name]])
+        made = emitter.tensors[name]
+        if not graph[name].type.batched:
+            emitter.add_node(f"{output}/output", output, "Squeeze", [made], axes=[0])
+        elif made != output:
+            emitter.add_node(f"{output}/output", output, "Identity", [made])
     opset = emitter.finish(options.opset)
     check_bytes(sum(array.nbytes for array in emitter.initializers.values()))
     weights = {name: a for name, a in emitter.initializers.items() if a.size > SMALL}
@@ -106,7 +111,7 @@ def _skeleton(
             emitter.nodes,
             graph.name,
             [_value_info(name, graph[name].type, size) for name in graph.inputs],
-            [_value_info(name, graph[node].type, size) for name, node in graph.outputs.items()],
+            [_output_info(name, graph[node].type, size) for name, node in graph.outputs.items()],
         ),
         opset_imports=imports,
         ir_version=helper.find_min_ir_version_for(imports),
@@ -138,9 +143,19 @@ def _add_shapes(
 def _value_info(
     name: str, kind: TensorType, batch: int | str, signed: bool = False
 ) -> ValueInfoProto:
-    shape = [batch, *(dim if isinstance(dim, int) else str(dim) for dim in kind.shape)]
+    shape = [
+        batch if kind.batched else 1,
+        *(dim if isinstance(dim, int) else str(dim) for dim in kind.shape),
+    ]
     dtype = "int8" if signed and kind.quantisation is not None else kind.dtype.name
     return helper.make_tensor_value_info(name, ELEMENTS[dtype], shape)
+
+
+def _output_info(name: str, kind: TensorType, batch: int | str) -> ValueInfoProto:
+    """What is one for all samples has no batch axis."""
+    if kind.batched:
+        return _value_info(name, kind, batch)
+    return helper.make_tensor_value_info(name, ELEMENTS[kind.dtype.name], kind.sizes)
 
 
 def _batch_symbol(graph: Graph) -> str:

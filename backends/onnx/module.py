@@ -25,6 +25,9 @@ from cnndsl.weights.rename import read_weights
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
 
+WHOLE = "cnndsl.whole_batch"
+"""Metadata key: the outputs that are one for all samples, and have no batch axis."""
+
 FLOATS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 
 
@@ -175,7 +178,8 @@ def _from_session(path: Path, session: InferenceSession, threads: int | None) ->
     about = session.get_modelmeta()
     metadata = {"network": about.graph_name, "version": "", "source_hash": "", "target": "onnx"}
     inputs = tuple(_port(path, value) for value in session.get_inputs())
-    outputs = tuple(_port(path, value) for value in session.get_outputs())
+    whole = about.custom_metadata_map.get(WHOLE, "").split(",")
+    outputs = tuple(_port(path, value, value.name in whole) for value in session.get_outputs())
     module = OnnxModule(path, inputs, outputs, metadata | about.custom_metadata_map, threads)
     module.session = session
     module.formats = {value.name: FLOATS[value.type] for value in session.get_inputs()}
@@ -201,13 +205,15 @@ def start_session(model: bytes | Path, threads: int | None) -> InferenceSession:
     )
 
 
-def _port(path: Path, value: NodeArg) -> Port:
+def _port(path: Path, value: NodeArg, is_whole: bool = False) -> Port:
     if value.type not in FLOATS or not value.shape:
         raise CnnError.of(
             "E0603",
             f"{path}: {value.name!r} is a {value.type} of shape {value.shape}, not floating point "
             "numbers with a batch axis",
         )
+    if is_whole:
+        return Port(value.name, TensorType(tuple(value.shape), batched=False))
     batch, *shape = value.shape
     dims: list[Dim] = [
         dim if isinstance(dim, int) else input_dim(dim or f"axis{axis}")

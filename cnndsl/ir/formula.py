@@ -27,6 +27,7 @@ FUNCTIONS = (
 The exponents of powers are numbers.
 """
 
+LEAVES = ("x", "other", "number", "parameter", "statistic")
 Value = TypeVar("Value")
 
 
@@ -81,17 +82,50 @@ class Formula:
 
     def roles(self) -> tuple[str, ...]:
         """The roles of the parameters, each once, in the order in which they occur."""
-        return tuple(dict.fromkeys(self._roles()))
+        return tuple(str(leaf.value) for leaf in self.leaves() if leaf.function == "parameter")
 
-    def _roles(self) -> Iterator[str]:
-        if self.function == "parameter":
-            yield str(self.value)
+    def leaves(self) -> tuple[Formula, ...]:
+        """All leaves, each once, in the order in which they occur."""
+        return tuple(dict.fromkeys(self._leaves()))
+
+    def _leaves(self) -> Iterator[Formula]:
+        if not self.operands:
+            yield self
         for operand in self.operands:
-            yield from operand._roles()
+            yield from operand._leaves()
+
+    def instead(self, leaf: Formula, other: Formula) -> Formula:
+        """The same with another formula in the place of a leaf."""
+        return self.compute(
+            lambda part: other if part == leaf else part,
+            lambda part, operands: Formula(part.function, tuple(operands)),
+        )
+
+    def to_lists(self) -> list[Any]:
+        """The formula as lists of texts and numbers: [function, *operands], [leaf, value]."""
+        if self.operands:
+            return [self.function, *(operand.to_lists() for operand in self.operands)]
+        return [self.function, self.value]
+
+
+def from_lists(data: Any) -> Formula:
+    """The formula of `to_lists`. Raises ValueError if the data are none."""
+    function, *operands = data
+    if function in FUNCTIONS:
+        return Formula(function, tuple(map(from_lists, operands)))
+    (value,) = operands
+    if function not in LEAVES or not isinstance(value, float if function == "number" else str):
+        raise ValueError(f"{str(data)[:40]} is no formula")
+    return Formula(function, (), value)
 
 
 X = Formula("x")
 OTHER = Formula("other")
+
+
+def number(value: float) -> Formula:
+    """A number."""
+    return Formula("number", (), float(value))
 
 
 def parameter(role: str) -> Formula:
@@ -120,7 +154,7 @@ Stage: TypeAlias = Mapping[str, Reduction]
 def _made(function: str, *operands: Formula | float) -> Formula:
     return Formula(
         function,
-        tuple(o if isinstance(o, Formula) else Formula("number", (), float(o)) for o in operands),
+        tuple(o if isinstance(o, Formula) else number(o) for o in operands),
     )
 
 

@@ -157,6 +157,8 @@ class Operator(ABC):
     def output_type(self, inputs: Sequence[TensorType]) -> TensorType:
         """The type of the result: the inferred shape, of the operands' dtype or the operator's own.
 
+        It is one for all samples if all operands are.
+
         Raises OperatorError if the operator cannot take the operands, or (E0315) they have
         different dtypes.
         """
@@ -168,7 +170,8 @@ class Operator(ABC):
         if any(x.quantisation is not None for x in inputs):
             message = f"{self.name} needs numbers, not codes: {inputs[0]}"
             raise OperatorError("E0315", message, show_operands=True)
-        return replace(self.infer(inputs), dtype=self.dtype or dtypes[0])
+        batched = any(x.batched for x in inputs) or not inputs
+        return replace(self.infer(inputs), dtype=self.dtype or dtypes[0], batched=batched)
 
     def takes(self, count: int) -> bool:
         """Whether the operator can join that many operands."""

@@ -12,13 +12,14 @@ from typing import Any
 from cnndsl.ir.attributes import VALUES, attribute_kinds, build, required_attributes
 from cnndsl.ir.dims import Atom, Dim, OpenDim, Quotient, Symbol
 from cnndsl.ir.expressions import Apply, Constant, Expression, Parameter
+from cnndsl.ir.formula import Formula
 from cnndsl.ir.graph import Auxiliary, Graph, Node
 from cnndsl.ir.operator import Operator, attribute_values
-from cnndsl.ir.operators import BY_NAME, FORMATS, Input, Quantised, SqueezeExcite
+from cnndsl.ir.operators import BACKWARD, BY_NAME, FORMATS, Input, SqueezeExcite
 from cnndsl.ir.quantisation import Quantisation
 from cnndsl.ir.types import DType
 
-PASSES_MAKE: tuple[type[Operator], ...] = (SqueezeExcite, *FORMATS)
+PASSES_MAKE: tuple[type[Operator], ...] = (SqueezeExcite, *FORMATS, *BACKWARD)
 PLAIN: dict[str, type[Operator]] = {**BY_NAME, **{op.name: op for op in PASSES_MAKE}}
 """Operators whose attributes are plain values."""
 
@@ -84,13 +85,19 @@ def _attributes(op: Operator) -> dict[str, Any]:
     values = attribute_values(op)
     if isinstance(op, Input):
         values["shape"] = [dim_to_json(dim) for dim in op.shape]
-    if isinstance(op, Quantised):
-        values |= {"op": [op.op.name, _attributes(op.op)]}
+    for name, value in values.items():
+        if isinstance(value, Operator):
+            values[name] = [value.name, _attributes(value)]
     return {n: _attribute_to_json(value) for n, value in values.items()}
 
 
 def _attribute_to_json(value: Any) -> Any:
-    """The value itself, but the names of dtypes, `{"open": …}` for sizes, pairs for codes."""
+    """The value itself, but the names of dtypes, `{"open": …}` for sizes, pairs for codes.
+
+    Formulas become lists.
+    """
+    if isinstance(value, Formula):
+        return value.to_lists()
     if isinstance(value, Quantisation):
         return [value.scale, value.zero]
     if isinstance(value, DType):
@@ -189,7 +196,7 @@ def _add_node(graph: Graph, item: Mapping[str, Any], expressions: list[Expressio
 def _operator(name: str, attributes: Mapping[str, Any]) -> Operator:
     """An operator from JSON, every attribute checked by its kind."""
     kind = PLAIN[name]
-    nested = {"op": _operator(*attributes["op"])} if kind is Quantised else {}
+    nested = {"op": _operator(*attributes["op"])} if "op" in attributes else {}
     values = {key: _attribute_from_json(v) for key, v in attributes.items() if key not in nested}
     values |= nested
     if kind is Input:

@@ -41,12 +41,14 @@ class TensorType:
     """The shape of one sample, channels first, and its numbers' format; the batch axis is implied.
 
     `(C,)` is a vector, `(C, L)` a 1-D signal, `(C, H, W)` an image, `(C, D, H, W)` a volume. With a
-    `quantisation` the numbers are codes, and it tells what they stand for.
+    `quantisation` the numbers are codes, and it tells what they stand for. What is not `batched`,
+    such as a sum over the batch, is one for all samples: its batch axis has the size 1.
     """
 
     shape: Shape
     dtype: DType = FLOAT32
     quantisation: Quantisation | None = None
+    batched: bool = True
 
     @property
     def channels(self) -> int:

@@ -38,6 +38,8 @@ class Port:
     def shown(self) -> str:
         """The shape with the batch axis."""
         sizes = str(self.type)
+        if not self.type.batched:
+            return sizes
         between = " x " if " x " in sizes else "x"
         return f"{'batch' if self.batch is None else self.batch}{between}{sizes}"
 
@@ -126,14 +128,16 @@ class Module(ABC):
         """Run on one array for each input, in order or by name.
 
         An array is [batch, *shape], or [*shape] for a single sample; then the results have no
-        batch axis either. Numbers of another format are rounded to that of the module. A single
-        output is returned as it is, several as a dict by name. Raises CnnError for missing,
-        unknown, empty or wrong-shaped inputs, and numbers too large for the format.
+        batch axis either; those that are one for all samples never have one. Numbers of another
+        format are rounded to that of the module. A single output is returned as it is, several as
+        a dict by name. Raises CnnError for missing, unknown, empty or wrong-shaped inputs, and
+        numbers too large for the format.
         """
         batched, single = self.batched(*arrays, **named)
         results = self.run(batched)
         if single:
-            results = {name: result[0] for name, result in results.items()}
+            whole = {port.name for port in self.outputs if not port.type.batched}
+            results = {n: result if n in whole else result[0] for n, result in results.items()}
         return next(iter(results.values())) if len(results) == 1 else results
 
     def batched(self, *arrays: Array, **named: Array) -> tuple[dict[str, Array], bool]:

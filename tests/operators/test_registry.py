@@ -21,6 +21,7 @@ from cnndsl.ir.formula import FUNCTIONS
 from cnndsl.ir.operator import Reads, Sign
 from cnndsl.ir.operators import (
     ALL,
+    BACKWARD,
     BY_NAME,
     FORMATS,
     Channelwise,
@@ -50,8 +51,8 @@ def test_every_operator_is_complete():
     assert {type(case.operator) for case in CASES} | {Input} == {
         op for op in ALL if not op.internal
     }
-    assert {Input, *KERNELS} == {*HELD, *FORMATS}
-    assert set(LOWERINGS) == {*HELD, *FORMATS}
+    assert {Input, *KERNELS} == {*HELD, *FORMATS, *BACKWARD}
+    assert set(LOWERINGS) == {*HELD, *FORMATS, *BACKWARD}
     assert set(BRUTE) == {op for op in ALL if not op.internal}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnndsl.backends.numpy.kernels import (
     activation,
     attention,
+    backward,
     convolution,
     dense,
     formats,
@@ -30,6 +31,7 @@ KERNELS: dict[type[Operator], Kernel] = {
     **attention.KERNELS,
     **shape.KERNELS,
     **formats.KERNELS,
+    **backward.KERNELS,
 }
 KERNELS[SqueezeExcite] = squeeze_excite.squeeze_excite_kernel(KERNELS)
 KERNELS[Quantised] = formats.quantised_kernel(KERNELS)

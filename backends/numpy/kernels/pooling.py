@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from cnndsl.backends.numpy.kernels.types import Kernel, output_shape, padded, taps
+from cnndsl.backends.numpy.kernels.types import Kernel, last_axes, output_shape, padded, taps
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     AdaptiveAvgPool,
@@ -19,6 +19,7 @@ from cnndsl.ir.operators import (
     GlobalMaxPool,
     L2Pool,
     MaxPool,
+    MaxPoolGradient,
 )
 from cnndsl.ir.operators.pooling import AdaptivePool, GlobalPool, Pool
 from cnndsl.ir.windows import Pads, extent
@@ -31,6 +32,21 @@ def maxpool(op: MaxPool, inputs: list[Array], params: dict[str, Array]) -> Array
     outputs = output_shape(op, x)[1:]
     filled = padded(padded(x, op.pads, -np.inf), _overhang(op, x), -np.inf)
     return reduce(np.maximum, (tap for _, tap in _windows(op, filled, outputs)))
+
+
+def maxpool_gradient(op: MaxPoolGradient, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Every number to the first of the largest elements, or NaN, of its window."""
+    x, g = inputs
+    pool, largest = op.op, maxpool(op.op, [x], {})
+    filled = padded(padded(x, pool.pads, -np.inf), _overhang(pool, x), -np.inf)
+    result, waiting = np.zeros_like(filled), np.ones(g.shape, bool)
+    targets = _windows(pool, result, g.shape[2:])
+    for (_, tap), (_, target) in zip(_windows(pool, filled, g.shape[2:]), targets, strict=True):
+        here = waiting & ((tap == largest) | np.isnan(tap))
+        target += np.where(here, g, 0)
+        waiting &= ~here
+    inside = [slice(b, b + n) for n, (b, _) in zip(x.shape[2:], pool.pads, strict=True)]
+    return last_axes(result, inside)
 
 
 def avgpool(op: AvgPool, inputs: list[Array], params: dict[str, Array]) -> Array:
@@ -141,6 +157,7 @@ def window_counts(op: Operator, x: Array) -> Array:
 
 KERNELS: dict[type[Operator], Kernel] = {
     MaxPool: maxpool,
+    MaxPoolGradient: maxpool_gradient,
     AvgPool: avgpool,
     L2Pool: l2pool,
     DistanceAvgPool: distance_avgpool,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnndsl.backends.onnx.lower import (
     activation,
     attention,
+    backward,
     convolution,
     dense,
     formats,
@@ -36,6 +37,7 @@ LOWERINGS: dict[type[Operator], Lowering] = {
     **attention.LOWERINGS,
     **shape.LOWERINGS,
     **formats.LOWERINGS,
+    **backward.LOWERINGS,
 }
 LOWERINGS[Quantised] = formats.quantised_lowering(LOWERINGS)
 LOWERINGS[SqueezeExcite] = squeeze_excite.squeeze_excite_lowering(LOWERINGS)

@@ -6,6 +6,7 @@ from itertools import count
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.common import Lowering, Lowerings, native, per_channel
+from cnndsl.backends.onnx.lower.join import broadcast
 from cnndsl.ir.formula import Formula, X
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
@@ -59,12 +60,15 @@ def lower_formula(site: Site, op: Operator) -> None:
     formula = op.formula
     assert formula
     numbers = count()
+    given = dict(zip(("x", "other"), broadcast(site), strict=False))
     compared: dict[tuple[str, str], str] = {}
 
     def leaf(part: Formula) -> str:
         if part.function == "parameter":
             return per_channel(site, str(part.value))
-        return site.input if part.function == "x" else site.floats("number", float(part.value))
+        if part.function in given:
+            return given[part.function]
+        return site.floats("number", float(part.value))
 
     def made(part: Formula, operands: list[str]) -> str:
         role = f"{part.function}{next(numbers)}"

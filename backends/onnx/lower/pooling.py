@@ -21,6 +21,7 @@ from cnndsl.backends.onnx.lower.common import (
     shape_with,
     spatial_sizes,
 )
+from cnndsl.ir.operators.backward import MaxPoolGradient
 from cnndsl.ir.operators.pooling import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -64,6 +65,33 @@ def _maxpool(site: Site, op: MaxPool) -> None:
         x = pad_spatial(site, x, pads, -np.inf)
         pads = ((0, 0),) * len(pads)
     site.emit("MaxPool", x, dilations=op.dilations, **_window(op, pads))
+
+
+def _maxpool_gradient(site: Site, op: MaxPoolGradient) -> None:
+    """Scattered to the places that ONNX's max pool tells, which count through the whole tensor."""
+    x, g = site.inputs
+    pads = _all_pads(op.op)
+    padded = pad_spatial(site, x, pads, -np.inf)
+    window = _window(op.op, ((0, 0),) * len(pads))
+    places = site.places("largest", "MaxPool", padded, dilations=op.op.dilations, **window)
+    flat = site.integers("flat_shape", [-1])
+    numbers, indices = (
+        site.step(f"flat_{role}", "Reshape", tensor, flat)
+        for role, tensor in (("numbers", g), ("places", places))
+    )
+    shape = site.step("shape", "Shape", padded)
+    zero = helper.make_tensor("value", site.element, [1], [0.0])
+    zeros = site.step("zeros", "ConstantOfShape", shape, value=zero)
+    cells = site.step("cells", "Reshape", zeros, flat)
+    found = site.step("found", "ScatterElements", cells, indices, numbers, axis=0, reduction="add")
+    if not any(onnx_pads(pads)):
+        site.emit("Reshape", found, shape)
+        return
+    whole, sizes = site.step("whole", "Reshape", found, shape), site.output_type.sizes[1:]
+    starts = [before for before, _ in pads]
+    ends = [before + n for before, n in zip(starts, sizes, strict=True)]
+    axes = site.integers("axes", range(2, 2 + len(pads)))
+    site.emit("Slice", whole, site.integers("starts", starts), site.integers("ends", ends), axes)
 
 
 def _avgpool(site: Site, op: AvgPool) -> None:
@@ -229,6 +257,7 @@ def _reduced(site: Site, reduce: str, x: str, axis: int, window: tuple[int, int]
 
 LOWERINGS: Lowerings = {
     MaxPool: _maxpool,
+    MaxPoolGradient: _maxpool_gradient,
     AvgPool: _avgpool,
     L2Pool: _l2pool,
     DistanceAvgPool: _distance_avgpool,

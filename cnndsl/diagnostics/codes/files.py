@@ -95,4 +95,9 @@ ENTRIES: dict[str, Entry] = {
         "The pattern matches no convolution, or only some of those that one call makes. "
         "`cnndsl inspect` shows the instance paths.",
     ),
+    "E0630": Entry(
+        "no gradient",
+        "`argmax` and operators that passes make have no gradient. Networks are differentiated as\n"
+        "they are written, with known sizes, before any pass.",
+    ),
 }

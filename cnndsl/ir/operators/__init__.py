@@ -6,6 +6,7 @@ from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     activation,
     attention,
+    backward,
     channels,
     constant,
     convolution,
@@ -26,6 +27,7 @@ from cnndsl.ir.operators import (
 )
 from cnndsl.ir.operators.activation import *
 from cnndsl.ir.operators.attention import *
+from cnndsl.ir.operators.backward import *
 from cnndsl.ir.operators.bases import *
 from cnndsl.ir.operators.channels import *
 from cnndsl.ir.operators.constant import *
@@ -68,5 +70,8 @@ that none can lack an operator."""
 FORMATS: tuple[type[Operator], ...] = family(formats)
 """Operators that passes put into graphs of other formats than float32, for backends that take
 them."""
+
+BACKWARD: tuple[type[Operator], ...] = family(backward)
+"""Operators that differentiation puts into graphs, for backends that take them."""
 
 BY_NAME: dict[str, type[Operator]] = {op.name: op for op in (*OPERATORS, *SHORTHANDS)}

@@ -240,6 +240,11 @@ class Softplus(Activation):
         x = X * self.beta
         return (maximum(x, 0) + log(exp(-abs(x)) + 1)) / self.beta
 
+    @property
+    def derivative(self) -> Formula:
+        """A logistic function."""
+        return 1 / (exp(X * -self.beta) + 1)
+
 
 @dataclass(frozen=True)
 class Sigmoid(Activation):
@@ -250,6 +255,7 @@ class Sigmoid(Activation):
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
     formula = 1 / (exp(-X) + 1)
+    derivative = formula * (-formula + 1)
 
 
 @dataclass(frozen=True)
@@ -275,6 +281,7 @@ class Silu(Activation):
     sign = Sign.KEPT
     gradient = Reads.OPERANDS
     formula = X / (exp(-X) + 1)
+    derivative = (X - formula + 1) / (exp(-X) + 1)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, ClassVar, Self
 
 from cnndsl.ir.attributes import Padding, Sizes
+from cnndsl.ir.derivative import differentiate
 from cnndsl.ir.dims import Dim
 from cnndsl.ir.formula import Formula, Stage, X
 from cnndsl.ir.index import Index
@@ -41,6 +42,11 @@ class Elementwise(Pointwise, Channelwise):
     @abstractmethod
     def formula(self) -> Formula:
         """The function."""
+
+    @property
+    def derivative(self) -> Formula:
+        """Its derivative, in a form that overflows nowhere on the way."""
+        return differentiate(self.formula, X)
 
     def is_identity(self, x: TensorType) -> bool:
         """As a mover, or by its formula."""

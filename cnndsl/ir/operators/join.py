@@ -30,7 +30,7 @@ class Join(Pointwise):
         """The shape of the operand with the most axes, and the fewest of size 1."""
         index, result = max(enumerate(inputs), key=lambda item: _extent(item[1]))
         for other, x in enumerate(inputs):
-            if not _repeats(x, result):
+            if not repeats(x, result):
                 (i, first), (j, second) = sorted(((index, result), (other, x)), key=lambda p: p[0])
                 raise OperatorError(
                     "E0301",
@@ -231,7 +231,7 @@ def _extent(x: TensorType) -> tuple[int, int]:
     return x.rank, sum(size != 1 for size in x.shape)
 
 
-def _repeats(x: TensorType, result: TensorType) -> bool:
+def repeats(x: TensorType, result: TensorType) -> bool:
     """Whether a shape becomes that of the result by repetition along axes of size 1."""
     shape = x.shape if x.rank else x.shape + (1,) * result.rank
     same = len(shape) == len(result.shape)

@@ -1,0 +1,1 @@
+"""Reverse-mode differentiation: graphs that compute the gradients of other graphs."""

@@ -1,0 +1,165 @@
+"""Convolutions: by the input a transposed one, by the weight a correlation.
+
+Source: Goodfellow et al., Deep Learning (2016), section 9.5, equations 9.11 and 9.13, with padding,
+dilation and groups.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from cnndsl.autodiff.step import Rules, Step
+from cnndsl.ir.algebra import embed_table, flip, reshape, take, transpose
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.graph import Node
+from cnndsl.ir.operators import (
+    AxisMap,
+    Conv,
+    ConvTranspose,
+    Correlate,
+    Crop,
+    LocalConv,
+    PositionalCorrelate,
+    TiledConv,
+)
+from cnndsl.ir.types import TensorType
+from cnndsl.ir.windows import extent
+
+
+def conv(step: Step, op: Conv) -> None:
+    """Tables are dense kernels with zeros, of which the connections are taken at the end."""
+    x, g = step.x, step.gradient
+    if step.wants(0):
+        weight = _dense(step.parameter("weight"), op, x.type.channels)
+        back = _transposed(op, x.type, g.type)
+        step.give(0, step.build.add(back, g, params={"weight": weight}))
+    if step.wants("weight"):
+        dense = step.build.add(
+            Correlate(op.kernel, op.strides, op.pads, op.dilation, op.groups), x, g
+        )
+        step.give("weight", _connections(step, op, dense))
+    _bias(step)
+
+
+def _dense(weight: Expression, op: Conv, channels: int) -> Expression:
+    if op.table is not None:
+        weight = embed_table(weight, op.table, channels)
+    return flip(weight, range(2, len(weight.shape))) if op.flip else weight
+
+
+def _transposed(op: Any, x: TensorType, y: TensorType) -> ConvTranspose:
+    """What gives every position of x the sum of what it was multiplied with."""
+    axes = zip(x.sizes[1:], y.sizes[1:], op.kernel, op.strides, op.dilations, op.pads, strict=True)
+    left = tuple(
+        n + sum(pads) - extent(k, r) - (results - 1) * s for n, results, k, s, r, pads in axes
+    )
+    groups = getattr(op, "groups", 1)
+    return ConvTranspose(
+        x.channels, op.kernel, op.strides, op.pads, left, op.dilations, groups, bias=False
+    )
+
+
+def _connections(step: Step, op: Conv, dense: Node) -> Node:
+    """The gradient by the parameter, of that by the dense kernel."""
+    build = step.build
+    filters, channels, *kernel = dense.type.sizes
+    if op.flip:
+        for axis, size in enumerate(kernel, start=2):
+            taps = tuple(((place, 1.0),) for place in reversed(range(size)))
+            dense = build.add(AxisMap(axis, taps), dense)
+    if op.table is None:
+        return dense
+    rows = build.reshaped(dense, (filters * channels, *kernel))
+    places = (row * channels + c for row, own in enumerate(op.table) for c in own)
+    return build.add(AxisMap(0, tuple(((place, 1.0),) for place in places)), rows)
+
+
+def _bias(step: Step) -> None:
+    if step.wants("bias"):
+        step.give_sum("bias", step.gradient, step.parameter("bias").shape)
+
+
+def conv_transpose(step: Step, op: ConvTranspose) -> None:
+    """A convolution of the gradient, cut off where nothing of the operand reaches."""
+    x = step.x
+    pads = tuple((b, max(a - o, 0)) for (b, a), o in zip(op.pads, op.output_pad, strict=True))
+    beyond = tuple((0, max(o - a, 0)) for (_, a), o in zip(op.pads, op.output_pad, strict=True))
+    g = step.gradient
+    if any(map(any, beyond)):
+        g = step.build.add(Crop(sides=beyond), g)
+    if step.wants(0):
+        back = Conv(x.type.channels, op.kernel, op.stride, pads, op.dilation, op.groups, bias=False)
+        step.give(0, step.build.add(back, g, params={"weight": step.parameter("weight")}))
+    if step.wants("weight"):
+        weight = Correlate(op.kernel, op.stride, pads, op.dilation, op.groups)
+        step.give("weight", step.build.add(weight, g, x))
+    _bias(step)
+
+
+def positional(step: Step, op: LocalConv | TiledConv) -> None:
+    """On patches, which are channels: a product of matrices at each position."""
+    x, g = step.x.type, step.gradient
+    tiles = op.tiles([x])
+    if step.wants(0):
+        weight = _at_positions(step.parameter("weight"), tiles, step.node.type)
+        product = LocalConv(weight.shape[0], (1,) * x.rank, (1,) * x.rank, bias=False)
+        back = step.build.add(product, g, params={"weight": weight})
+        fold = replace(_transposed(op, x, g.type), groups=x.channels, weight=_patches(op, x))
+        step.give(0, step.build.add(fold, back))
+    if step.wants("weight"):
+        count = x.channels * math.prod(op.kernel)
+        unfold = Conv(
+            count, op.kernel, op.strides, op.pads, groups=x.channels, bias=False,
+            weight=_patches(op, x),
+        )  # fmt: skip
+        patches = step.build.add(unfold, step.x)
+        step.give("weight", step.build.add(PositionalCorrelate(tiles, op.kernel), patches, g))
+    if step.wants("bias"):
+        _positional_bias(step, op, tiles)
+
+
+def _patches(op: LocalConv | TiledConv, x: TensorType) -> Any:
+    """The kernels [channels * kernel, 1, *kernel] that copy each offset into a channel."""
+    count = math.prod(op.kernel)
+
+    def nested(offset: int, sizes: tuple[int, ...]) -> Any:
+        if not sizes:
+            return float(offset == 0)
+        rest = math.prod(sizes[1:])
+        return tuple(nested(offset - i * rest if 0 <= offset - i * rest < rest else -1, sizes[1:])
+                     for i in range(sizes[0]))  # fmt: skip
+
+    return tuple((nested(offset, op.kernel),) for offset in range(count)) * x.channels
+
+
+def _at_positions(weight: Expression, tiles: tuple[int, ...], y: TensorType) -> Expression:
+    """[filters, *tiles, channels, *kernel] as [channels * kernel, *positions, filters, 1, ...]."""
+    positions = y.sizes[1:]
+    for axis, (tile, n) in enumerate(zip(tiles, positions, strict=True), start=1):
+        if tile != n:
+            weight = take(weight, axis, [j % tile for j in range(n)])
+    rank, filters = len(positions), weight.shape[0]
+    rows = reshape(weight, (filters, *positions, math.prod(weight.shape[1 + rank :])))
+    turned = transpose(rows, (rank + 1, *range(1, rank + 1), 0))
+    return reshape(turned, (*turned.shape, *(1,) * rank))
+
+
+def _positional_bias(step: Step, op: LocalConv | TiledConv, tiles: tuple[int, ...]) -> None:
+    """The sum over the batch, and over the positions of each tile."""
+    g = step.gradient
+    found = step.build.reduced(g, g.type.sizes, batch=True)
+    for axis, (tile, n) in enumerate(zip(tiles, g.type.sizes[1:], strict=True), start=1):
+        if tile != n:
+            taps = tuple(tuple((j, 1.0) for j in range(t, n, tile)) for t in range(tile))
+            found = step.build.add(AxisMap(axis, taps), found)
+    step.give("bias", found)
+
+
+RULES: Rules = {
+    Conv: conv,
+    ConvTranspose: conv_transpose,
+    LocalConv: positional,
+    TiledConv: positional,
+}

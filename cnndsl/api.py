@@ -31,6 +31,7 @@ __all__ = [
     "calibrate",
     "check",
     "compile",
+    "gradients",
     "load",
     "load_onnx",
     "open_model",
@@ -230,6 +231,41 @@ def calibrate(
     arrays = network.arrays(weights, weights_map)
     bound = bind(plain.parameters(), arrays, seed=seed, starts=None if arrays else starts(plain))
     return collect(graph, bound.values, batches, samples, chosen, progress)
+
+
+def gradients(
+    net: Network | str | PathLike[str],
+    loss: str | None = "auto",
+    *,
+    by: Sequence[str] | None = None,
+    training: bool = True,
+) -> Network:
+    """The network that computes the gradients of a loss, to be compiled like any other.
+
+    Its outputs are `loss`, a vector of one number, and `NAME.gradient` for each learned parameter,
+    of its shape: means over the batch, or sums where the loss is None. None of them has a batch
+    axis. `by` names parameters and inputs instead, with `*` for any; gradients by inputs have one.
+    What the loss does not depend on is left out.
+
+    The loss is `cross_entropy` of scores or of a softmax, `mse`, or `map` (LeCun et al. 1998,
+    equation 9) of distances; `auto` is `map` for distances and `cross_entropy` for others.
+    Auxiliary outputs count with their weights. An input `target` is added, of the output's shape: 1
+    for the right class, or probabilities. Outputs of different shapes have one each,
+    `OUTPUT.target`.
+    Without a loss there are inputs `OUTPUT.gradient` instead, the gradients of some loss.
+
+    In `training` bn takes mean and variance of the batch, and masks are inputs of the names of
+    their nodes and `.mask`: of dropout 0 or 1 / (1 - rate) for each element, of drop_path for each
+    sample, of stochastic_depth 0 or 1. Without it all operators are what they are at inference.
+
+    Raises CnnError (E0630) for open sizes and operators without a gradient, (E0615) for a loss that
+    does not fit, and names that there are not.
+    """
+    from cnndsl.autodiff.gradients import gradient_graph
+
+    network = net if isinstance(net, Network) else parse(net)
+    graph = gradient_graph(network.graph, loss, by, training=training)
+    return Network(graph, weights=network.weights)
 
 
 def _require_options(options: Mapping[str, Any]) -> None:

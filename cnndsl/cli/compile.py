@@ -35,6 +35,7 @@ from cnndsl.cli.verb import Verb
         "compile resnet50 --weights W --target cpu --emit library -o resnet50/",
         "compile squeezenet1_1 --weights W --target wasm -o page/",
         "compile resnet50 --target torch -o resnet50/",
+        "compile lenet5 --gradients auto --seed 0 -o lenet5_step.onnx",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
@@ -52,6 +53,11 @@ from cnndsl.cli.verb import Verb
 @click.option(
     "--embed-weights", is_flag=True, default=None, help="Put the weights into the library. [cpu]"
 )
+@click.option(
+    "--gradients",
+    type=click.Choice(["auto", "cross_entropy", "mse", "map"]),
+    help="Compute this loss and its gradients by all weights: docs/gradients.md.",
+)
 @calibration_options
 @code_options
 @level_options
@@ -63,11 +69,13 @@ def command(
     output: str | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+    gradients: str | None,
     **options: Any,
 ) -> int:
     """Compile a network and write the artefact."""
     from cnndsl.analysis.cost import graph_cost
     from cnndsl.api import compile as compile_network
+    from cnndsl.api import gradients as gradients_of
     from cnndsl.diagnostics import CnnError
     from cnndsl.diagnostics.units import exact, si
     from cnndsl.runtime.backend import WritesFolders, backend
@@ -86,6 +94,10 @@ def command(
         parsed = load_network(network, settings, input_shapes)
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
+    if gradients:
+        with stage("differentiate") as facts:
+            parsed = gradients_of(parsed, gradients)
+            facts += [f"{len(parsed.graph)} nodes", f"{len(parsed.outputs) - 1} gradients"]
     path = asked or Path(f"{parsed.name}{'' if is_folder else target.suffix}")
     if not is_folder:
         check_output(path, (parsed.file, *weights), target.suffix)

@@ -9,6 +9,7 @@ from os import PathLike
 from cnndsl.diagnostics import CnnError
 from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import BACKWARD
 from cnndsl.ir.types import BFLOAT16, FLOAT16
 from cnndsl.passes.pipeline import optimise
 from cnndsl.quantise.calibration import Calibration, read_calibration
@@ -35,6 +36,8 @@ def in_precision(
 
     What stands behind `disable` is for int8 alone. Raises CnnError as `on_codes` does.
     """
+    if precision != "f32" and any(isinstance(node.op, BACKWARD) for node in graph.nodes()):
+        raise CnnError.of("E0901", f"gradients are computed in float32, not in {precision}")
     if precision == "int8":
         _, result = on_codes(
             graph, calibration, level=level, disable=disable, keep_float=keep_float, min_snr=min_snr

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.ir.dims import Dim, OpenDim, at
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import BACKWARD
 from cnndsl.ir.types import FLOAT32, UINT8, TensorType
 
 Array = NDArray[Any]
@@ -55,8 +56,14 @@ def graph_ports(graph: Graph, batch: int | None) -> tuple[tuple[Port, ...], tupl
 
 
 def require_float32(graph: Graph) -> None:
-    """Raise CnnError (E0710) if a tensor is not float32: no backend has kernels for others."""
+    """Raise CnnError (E0710) if a tensor is not float32: no backend has kernels for others.
+
+    Nor has one that asks for this kernels for gradients (E0630).
+    """
     for node in graph.nodes():
+        if not node.type.batched or isinstance(node.op, BACKWARD):
+            message = f"the target has no kernels for gradients: {node.name} ({node.op.name})"
+            raise CnnError.of("E0630", message, hint="reference and onnx have them")
         if node.type.dtype != FLOAT32:
             raise CnnError.of("E0710", f"{node.name} is {node.type}: modules have float32 alone")
 

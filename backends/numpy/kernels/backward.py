@@ -92,8 +92,7 @@ def correlate(op: Correlate, inputs: list[Array], params: dict[str, Array]) -> A
     rows = g.reshape(len(g), groups, filters, -1)
     for offset, tap in taps(padded(x, op.pads), g.shape[2:], op.kernel, op.stride, op.dilation):
         columns = tap.reshape(len(x), groups, channels, -1)
-        product = np.einsum("ngip,nglp->gil", rows, columns, optimize=True)
-        last_axes(result, offset)[...] = product
+        last_axes(result, offset)[...] = (rows @ columns.swapaxes(2, 3)).sum(0)
     return result.reshape(1, g.shape[1], channels, *op.kernel)
 
 

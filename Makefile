@@ -42,6 +42,9 @@ test-browser: $(VENV)/.browser ## the page of a network in Chromium, and axe-cor
 	npm install --silent --no-audit --no-fund --prefix build/browser axe-core@4
 	$(BIN)/python -m pytest -n 2 tests/extra/browser
 
+test-torch: $(VENV)/.dev $(VENV)/.train ## tests of what PyTorch computes and trains: some minutes
+	$(BIN)/python -m pytest -n 2 tests/extra/torch
+
 test-sizes: $(VENV)/.dev ## tests of open sizes over the whole zoo; they take hours
 	$(BIN)/python -m pytest -n 2 tests/extra/sizes
 

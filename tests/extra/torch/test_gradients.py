@@ -16,10 +16,13 @@ from tests.autodiff.test_operators import DIFFERENTIABLE, Differentiated
 from tests.onnx.support import assert_close
 
 
-def assert_near(found, wanted, scale=None):
-    largest = max(np.abs(wanted).max(), 1) if scale is None else scale
+PYTORCH_ERRS = {"hard_sigmoid": 1e-7, "softplus": 1e-8}
+"""PyTorch has 1/6 in float32 even for float64, and softplus is x beyond 20 / beta."""
+
+
+def assert_near(found, wanted, scale, error=1e-10):
     assert found.shape == wanted.shape
-    assert np.abs(found - wanted).max() <= 1e-10 * largest
+    assert np.abs(found - wanted).max() <= error * scale
 
 
 @pytest.mark.parametrize("case", DIFFERENTIABLE, ids=lambda case: case.id)
@@ -34,7 +37,8 @@ def test_an_operator_has_the_gradients_of_pytorch(case):
     found = it.found()
     assert len(found) == len(it.arrays)
     for name in it.arrays:
-        assert_near(found[f"{name}.gradient"], wanted[name].numpy())
+        array, error = wanted[name].numpy(), PYTORCH_ERRS.get(case.operator.name, 1e-10)
+        assert_near(found[f"{name}.gradient"], array, max(np.abs(array).max(), 1), error)
 
 
 @pytest.mark.parametrize("case", DIFFERENTIABLE, ids=lambda case: case.id)
@@ -51,7 +55,7 @@ SMALL = {
     "googlenet_aux": {"image": (3, 224, 224)},
     "densenet_bc_cifar_L40_k12": {"image": (3, 16, 16)},
     "shufflenet_v2_x0_5": {"image": (3, 32, 32)},
-    "mobilenet_v3_small": {"image": (3, 32, 32)},
+    "mobilenet_v2": {"image": (3, 64, 64)},
     "fractalnet": {"image": (3, 32, 32)},
     TEXT: {},
 }
@@ -90,7 +94,7 @@ def test_a_training_step_has_the_gradients_of_pytorch(name):
     loss = losses(network, inputs, torch.from_numpy(given["target"]), weights)
     loss.backward()
     found = run_graph(back.graph, values, given)
-    np.testing.assert_allclose(found["loss"], [loss.item()], rtol=1e-12)
+    np.testing.assert_allclose(found["loss"], [loss.item()], rtol=1e-10)
     wanted = {n: p.grad.numpy() for n, p in network.named_parameters() if p.grad is not None}
     assert {f"{n}.gradient" for n in wanted} == set(found) - {"loss"}
     largest = max(np.abs(a).max() for a in wanted.values())

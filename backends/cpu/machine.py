@@ -171,10 +171,23 @@ def machine_for(graph: Graph, options: CpuOptions, machine: Machine | None = Non
     require_tvm()
     require_known_sizes(graph)
     require_formats(graph, FORMATS)
+    require_batch(graph, options)
     if machine is None:
         found = find_machine(options.mcpu, options.triple)
         machine = replace(found, cores=options.threads or found.cores)
     return replace(machine, winograd=options.winograd)
+
+
+def require_batch(graph: Graph, options: CpuOptions) -> None:
+    """Raise CnnError (E0630) for sums over a batch that is not known, or in a library."""
+    if all(node.type.batched for node in graph.nodes()):
+        return
+    if options.batch is None:
+        raise CnnError.of(
+            "E0630", "native code sums up over a batch of known size", hint="--batch 32"
+        )
+    if options.emit == "library":
+        raise CnnError.of("E0630", "a library for C has no gradients", hint="leave --emit out")
 
 
 def require_tvm() -> None:

@@ -205,12 +205,14 @@ def _artefact(
 
 
 def _port(port: Port) -> list[Any]:
-    return [port.name, [dim_to_json(dim) for dim in port.type.shape], port.batch]
+    shape = [dim_to_json(dim) for dim in port.type.shape]
+    return [port.name, shape, port.batch, *([] if port.type.batched else [False])]
 
 
 def _read_port(data: list[Any]) -> Port:
-    name, shape, batch = data
-    return Port(str(name), TensorType(tuple(map(dim_from_json, shape))), batch and int(batch))
+    name, shape, batch, *batched = data
+    kind = TensorType(tuple(map(dim_from_json, shape)), batched=batched != [False])
+    return Port(str(name), kind, batch and int(batch))
 
 
 def _hash(content: bytes | memoryview) -> str:

@@ -119,21 +119,33 @@ class NativeModule(Module):
         return [Size("files", name, len(text)) for name, text in self._artefact.code.items()]
 
     def batch_shape(self, port: Port) -> tuple[int, ...]:
-        """The shape of one batch of an input or output as the kernels are made for it."""
-        return (self._batch, *(n for n in port.type.shape if isinstance(n, int)))
+        """The shape of one batch of an input or output as the kernels are made for it.
+
+        What is one for all samples has no batch axis.
+        """
+        sizes = tuple(n for n in port.type.shape if isinstance(n, int))
+        return (self._batch, *sizes) if port.type.batched else sizes
 
     def _empty_results(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         count = len(next(iter(arrays.values())))
-        return {
-            port.name: np.empty((count, *self.batch_shape(port)[1:]), np.float32)
-            for port in self.outputs
-        }
+        shapes = {port.name: self.batch_shape(port) for port in self.outputs}
+        for port in self.outputs:
+            if port.type.batched:
+                shapes[port.name] = (count, *shapes[port.name][1:])
+        return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
 
     def _batches(self, *ports: Mapping[str, Array]) -> Iterator[list[dict[str, Array]]]:
-        """Parts of arrays by name, one batch after the other; without a fixed one, of a sample."""
+        """Parts of arrays by name, one batch after the other; without a fixed one, of a sample.
+
+        What is one for all samples is given whole: the batch is fixed then.
+        """
+        whole = {port.name for port in self.outputs if not port.type.batched}
         for start in range(0, len(next(iter(ports[0].values()))), self._batch):
             part = slice(start, start + self._batch)
-            yield [{name: array[part] for name, array in arrays.items()} for arrays in ports]
+            yield [
+                {name: a if name in whole else a[part] for name, a in arrays.items()}
+                for arrays in ports
+            ]
 
     def set_weights(self, weights: str | Path | Mapping[str, Array]) -> None:
         """See `Module`."""

@@ -6,20 +6,26 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cnndsl.ir.algebra import broadcast, constant
-from cnndsl.ir.formula import X
+from cnndsl.ir.formula import OTHER, X, sqrt
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Add,
     Affine,
     Average,
+    BatchStandardise,
     ChannelMap,
     Conv,
     Dropout,
     Identity,
+    JoinFunction,
     MaxPool,
     Mul,
+    ReduceTo,
     Shuffle,
+    Square,
     SqueezeExcite,
+    Subtract,
 )
 from cnndsl.ir.part import Part
 from cnndsl.passes.channel_affine import ChannelAffine
@@ -49,6 +55,8 @@ def prepare(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
         node = result[node.name]
         if isinstance(node.op, SqueezeExcite) and not takes(node):
             _take_apart(result, node, node.op)
+        if isinstance(node.op, BatchStandardise):
+            _standardise(result, node, node.op)
     _move_between_layouts(result)
     result.auxiliaries = {}
     return result
@@ -72,6 +80,23 @@ def _move_between_layouts(graph: Graph) -> None:
         for name in (*late, node.name):
             order |= dict.fromkeys((name, *after.get(name, ())))
     graph.reorder(dict.fromkeys((*order, *graph.nx)))
+
+
+def _standardise(graph: Graph, node: Node, op: BatchStandardise) -> None:
+    """Compute the statistics of a batch by nodes of their own."""
+    (x,) = graph.producers(node)
+    mean = ReduceTo((x.type.channels,), mean=True, batch=True)
+
+    def added(label: str, op: Operator, *operands: Node) -> Node:
+        return graph.add(_free(graph, f"{node.name}.{label}"), op, operands, spans=node.spans)
+
+    centred = added("centred", Subtract(), x, added("mean", mean, x))
+    variance = added("variance", mean, added("square", Square(), centred))
+    quotient = Part.of(JoinFunction(X / sqrt(OTHER + op.eps)), [x.type, variance.type])
+    core = Part.of(Identity(), [x.type])
+    fused = Node(node.name, core, (), (quotient, *node.epilogue), node.spans)
+    others = graph.producers(node)[1:]
+    graph.put(fused, [centred, variance, *others])
 
 
 def _free(graph: Graph, name: str) -> str:

@@ -23,7 +23,7 @@ from cnndsl.backends.wasm.module import CODE, WasmModule
 from cnndsl.backends.wasm.options import WasmOptions
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.layers import Build
-from cnndsl.runtime.module import Array
+from cnndsl.runtime.module import Array, require_float32
 from cnndsl.runtime.options import CompileOptions, Progress
 
 TRIPLE = "wasm32"
@@ -41,6 +41,7 @@ def compile_module(
     TVM or a compiler that makes WebAssembly, which `cnndsl[cross]` brings.
     """
     options = WasmOptions.of(options)
+    require_float32(graph)
     net = symbol_name(graph.name)
     asked = CpuOptions(batch=options.batch, threads=1, winograd=options.winograd, triple=TRIPLE)
     machine = replace(machine_for(graph, asked), cores=1)

@@ -56,14 +56,11 @@ def graph_ports(graph: Graph, batch: int | None) -> tuple[tuple[Port, ...], tupl
 
 
 def require_float32(graph: Graph) -> None:
-    """Raise CnnError (E0710) if a tensor is not float32: no backend has kernels for others.
-
-    Nor has one that asks for this kernels for gradients (E0630).
-    """
+    """Raise CnnError (E0710) if a tensor is not float32, or (E0630) for gradients."""
     for node in graph.nodes():
         if not node.type.batched or isinstance(node.op, BACKWARD):
             message = f"the target has no kernels for gradients: {node.name} ({node.op.name})"
-            raise CnnError.of("E0630", message, hint="reference and onnx have them")
+            raise CnnError.of("E0630", message, hint="reference, onnx and cpu have them")
         if node.type.dtype != FLOAT32:
             raise CnnError.of("E0710", f"{node.name} is {node.type}: modules have float32 alone")
 

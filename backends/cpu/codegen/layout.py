@@ -41,7 +41,8 @@ class Layout:
 
     @classmethod
     def of(cls, tensor: TensorType, batch: int, block: int = 1, halo: Halo | None = None) -> Layout:
-        """A layout whose samples follow one another."""
+        """A layout whose samples follow one another; one if it is the same for all."""
+        batch = batch if tensor.batched else 1
         spatial = tuple(n for n in tensor.spatial if isinstance(n, int))
         halo = halo or ((0, 0),) * len(spatial)
         layout = cls(tensor.channels, spatial, batch, block, halo, 0, tensor.dtype.name)

@@ -9,6 +9,7 @@ from typing import Any
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
 from cnndsl.backends.cpu.kernels import (
     attention,
+    backward,
     channels,
     elementwise,
     groupwise,
@@ -40,6 +41,7 @@ FAMILIES: Makers = {
     **groupwise.FAMILIES,
     **attention.FAMILIES,
     **codes.FAMILIES,
+    **backward.FAMILIES,
     **moves.FAMILIES,
     **pooling.FAMILIES,
     **plain.FAMILIES,

@@ -15,7 +15,6 @@ from tests.autodiff.test_graphs import TEXT, arrays_for
 from tests.autodiff.test_operators import DIFFERENTIABLE, Differentiated
 from tests.onnx.support import assert_close
 
-
 PYTORCH_ERRS = {"hard_sigmoid": 1e-7, "softplus": 1e-8}
 """PyTorch has 1/6 in float32 even for float64, and softplus is x beyond 20 / beta."""
 

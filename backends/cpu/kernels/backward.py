@@ -1,0 +1,264 @@
+"""What gradients are made of: sums over the batch and axes, correlations, maps along an axis.
+
+Where operand and result have blocks of the same channels these are vectors; else numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cnndsl.backends.cpu.codegen import tirx
+from cnndsl.backends.cpu.codegen.expressions import (
+    Expr,
+    all_of,
+    cast,
+    div,
+    load,
+    maximum,
+    minimum,
+    mod,
+    vector,
+)
+from cnndsl.backends.cpu.codegen.layout import Place
+from cnndsl.backends.cpu.codegen.sums import Range, summed
+from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.kernels.family import Makers
+from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
+from cnndsl.ir.algebra import constant
+from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operators import (
+    AxisMap,
+    Correlate,
+    MaxPoolGradient,
+    PositionalCorrelate,
+    ReduceTo,
+)
+
+Value = Callable[[Body, Place, Expr], Expr]
+"""What belongs at a place: of a channel, or of a block that begins with that channel."""
+
+
+def _each(call: Call[Any], value: Value, in_vectors: bool, **weights: Expression) -> Kernel:
+    """Every number of the result by itself, or in vectors of the channels of a block."""
+
+    def write(body: Body) -> None:
+        if in_vectors:
+            for place in body.vectors():
+                body.write(place, value(body, place, place.block * call.output.block))
+        else:
+            with body.scalars() as (place, channel):
+                body.write(place, value(body, place, channel))
+
+    return Kernel("backward", {**weights, **call.step_weights()}, write)
+
+
+def reduce_to(call: Call[ReduceTo]) -> Kernel:
+    """Of the axes that are reduced all indices, of the others that of the result."""
+    op, x = call.op, call.x
+    kept = (*op.shape, *(1,) * (1 + x.rank - len(op.shape)))
+    over_channels = kept[0] == 1 < x.channels
+    in_vectors = not over_channels and x.block == call.output.block > 1
+    reduced = [n > 1 == size for n, size in zip(x.spatial, kept[1:], strict=True)]
+    counts = [n for n, is_reduced in zip(x.spatial, reduced, strict=True) if is_reduced]
+    extents = [x.batch] * op.batch + [x.channels] * over_channels + counts
+    share = 1 / np.prod(extents, dtype=float) if op.mean else 1.0
+    lanes = call.output.block if in_vectors else 1
+
+    def value(body: Body, place: Place, channel: Expr) -> Expr:
+        def term(at: tuple[Expr, ...]) -> Expr:
+            waiting = iter(at)
+            n = next(waiting) if op.batch else place.n
+            c = next(waiting) if over_channels else channel
+            own = place.position if len(op.shape) > 1 else (0,) * x.rank
+            axes = zip(own, reduced, strict=True)
+            position = tuple(next(waiting) if is_reduced else i for i, is_reduced in axes)
+            if in_vectors:
+                return body.inputs[0].load(Place(n, place.block, position))
+            return body.inputs[0].channel(n, c, position)
+
+        total = summed(body.code, lanes, [Range.whole(size) for size in extents], term)
+        return total * vector(float(share), lanes)
+
+    return _each(call, value, in_vectors)
+
+
+def axis_map(call: Call[AxisMap]) -> Kernel:
+    """Sums over the indices between the first and the last that a result reads."""
+    op, x = call.op, call.x
+    n = (x.channels, *x.spatial)[op.axis]
+    ends = [(min(p for p, _ in own), max(p for p, _ in own)) if own else (0, 0) for own in op.taps]
+    span = max(last - first for first, last in ends) + 1
+    firsts = [min(first, n - span) for first, _ in ends]
+    table = np.zeros((len(op.taps), span))
+    for row, start, own in zip(table, firsts, op.taps, strict=True):
+        for place, weight in own:
+            row[place - start] += weight
+    in_vectors = op.axis > 0 and x.block == call.output.block > 1
+    lanes = call.output.block if in_vectors else 1
+
+    def value(body: Body, place: Place, channel: Expr) -> Expr:
+        index = [channel, *place.position]
+        result = index[op.axis]
+        first = body.code.name(cast(load(body.weights["first"], result), "int32", 1))
+
+        def term(at: tuple[Expr, ...]) -> Expr:
+            own = [*index[: op.axis], first + at[0], *index[op.axis + 1 :]]
+            weight = load(body.weights["taps"], result * span + at[0])
+            if in_vectors:
+                source = replace(place, position=tuple(own[1:]))
+                return body.inputs[0].load(source) * vector(weight, lanes)
+            return body.inputs[0].channel(place.n, own[0], own[1:]) * weight
+
+        return summed(body.code, lanes, [Range.whole(span)], term)
+
+    return _each(call, value, in_vectors, first=constant(firsts), taps=constant(table))
+
+
+def correlate(call: Call[Correlate]) -> Kernel:
+    """Over the batch and the positions whose windows have the offset within the input."""
+    op, (x, g) = call.op, call.inputs
+    filters, own = g.channels // op.groups, x.channels // op.groups
+    in_vectors = op.groups == 1 and g.block == call.output.block > 1
+    lanes = call.output.block if in_vectors else 1
+
+    def value(body: Body, place: Place, channel: Expr) -> Expr:
+        code = body.code
+        inner, *offsets = place.position
+        c = code.name(div(channel, filters) * own + inner) if op.groups > 1 else inner
+
+        def term(at: tuple[Expr, ...]) -> Expr:
+            n, *position = at
+            axes = zip(position, offsets, op.stride, op.dilation, op.pads, strict=True)
+            seen = [p * s + o * r - before for p, o, s, r, (before, _) in axes]
+            factor = body.inputs[0].channel(n, c, seen)
+            if in_vectors:
+                given = body.inputs[1].load(Place(n, place.block, tuple(position)))
+                return given * vector(factor, lanes)
+            return body.inputs[1].channel(n, channel, position) * factor
+
+        ranges = [Range.whole(g.batch), *_within(call, code, offsets)]
+        return summed(code, lanes, ranges, term)
+
+    return _each(call, value, in_vectors)
+
+
+def _within(call: Call[Correlate], code: Code, offsets: Sequence[Expr]) -> list[Range]:
+    """The positions p of each axis for which p * stride + offset * dilation lies in the input."""
+    op, (x, g) = call.op, call.inputs
+    found = []
+    axes = zip(offsets, x.spatial, g.spatial, op.stride, op.dilation, op.pads, strict=True)
+    for o, n, results, s, r, (before, _) in axes:
+        start = before - o * r
+        first = code.name(div(maximum(start, 0) + (s - 1), s))
+        end = minimum(div(maximum(start + (n - 1 + s), 0), s), results)
+        found.append(Range(first, code.name(maximum(end - first, 0)), results))
+    return found
+
+
+def positional_correlate(call: Call[PositionalCorrelate]) -> Kernel:
+    """Over the batch and the positions of a tile."""
+    op, g = call.op, call.inputs[1]
+
+    def value(body: Body, place: Place, channel: Expr) -> Expr:
+        code = body.code
+        tile, (patch, *offsets) = place.position[: g.rank], place.position[g.rank :]
+        for offset, size in zip(offsets, op.kernel, strict=True):
+            patch = patch * size + offset
+        ranges = [Range.whole(g.batch)]
+        for t, period, n in zip(tile, op.tiles, g.spatial, strict=True):
+            count = code.name(div(maximum(n + (period - 1) - t, 0), period))
+            ranges.append(Range(0, count, -(-n // period)))
+
+        def term(at: tuple[Expr, ...]) -> Expr:
+            axes = zip(at[1:], tile, op.tiles, strict=True)
+            position = [j * period + t for j, t, period in axes]
+            factor = body.inputs[0].channel(at[0], patch, position)
+            return body.inputs[1].channel(at[0], channel, position) * factor
+
+        return summed(code, 1, ranges, term)
+
+    return _each(call, value, False)
+
+
+def maxpool_gradient(call: Call[MaxPoolGradient]) -> Kernel:
+    """Of each window that holds an element its gradient, if that is the first of the largest."""
+    pool = call.op.op
+    in_vectors = {x.block for x in call.inputs} == {call.output.block} and call.output.block > 1
+    lanes = call.output.block if in_vectors else 1
+    kernel = [range(k) for k in pool.kernel]
+
+    def value(body: Body, place: Place, channel: Expr) -> Expr:
+        code, zero = body.code, vector(0.0, lanes)
+
+        def at(index: int, position: Sequence[Expr]) -> Expr:
+            if in_vectors:
+                return body.inputs[index].load(replace(place, position=tuple(position)))
+            return body.inputs[index].channel(place.n, channel, position)
+
+        total, wins = code.register(zero, lanes), code.register(zero, lanes)
+        own = code.register(at(0, place.position), lanes).value
+        with code.box(kernel) as offsets:
+            window, hit = _window_of(call, code, place, offsets)
+            with code.when(hit):
+                code.set(wins, vector(1.0, lanes))
+                with code.box(kernel) as others:
+                    seen, inside = _seen(call, code, window, others)
+                    with code.when(inside):
+                        other = code.register(at(0, seen), lanes).value
+                        later = _order(pool.kernel, others) - _order(pool.kernel, offsets)
+                        with code.when(later < 0):
+                            code.set(wins, tirx.Select(own > other, wins.value, zero))
+                        with code.when(later >= 0):
+                            code.set(wins, tirx.Select(own >= other, wins.value, zero))
+                code.set(total, total.value + wins.value * at(1, window))
+        return total.value
+
+    return _each(call, value, in_vectors)
+
+
+def _order(kernel: Sequence[int], offsets: Sequence[Expr]) -> Expr:
+    """The number of an offset in the order of a window."""
+    found: Expr = 0
+    for size, offset in zip(kernel, offsets, strict=True):
+        found = found * size + offset
+    return found
+
+
+def _window_of(
+    call: Call[MaxPoolGradient], code: Code, place: Place, offsets: Sequence[Expr]
+) -> tuple[list[Expr], Expr]:
+    """The window that has a position at an offset, and whether there is one."""
+    pool = call.op.op
+    window, hits = [], []
+    sizes = call.inputs[1].spatial
+    axes = zip(place.position, offsets, pool.strides, pool.dilations, pool.pads, sizes, strict=True)
+    for i, o, s, d, (before, _), n in axes:
+        start = code.name(i + before - o * d)
+        whole = code.name(div(maximum(start, 0), s))
+        hits += [start >= 0, mod(maximum(start, 0), s) == 0, whole < n]
+        window.append(whole)
+    return window, all_of(hits)
+
+
+def _seen(
+    call: Call[MaxPoolGradient], code: Code, window: Sequence[Expr], offsets: Sequence[Expr]
+) -> tuple[list[Expr], Expr]:
+    """The position that a window has at an offset, and whether it lies in the input."""
+    pool = call.op.op
+    axes = zip(window, offsets, pool.strides, pool.dilations, pool.pads, strict=True)
+    seen = [code.name(w * s + o * d - before) for w, o, s, d, (before, _) in axes]
+    sizes = zip(seen, call.x.spatial, strict=True)
+    return seen, all_of([c for p, n in sizes for c in (p >= 0, p < n)])
+
+
+FAMILIES: Makers = {
+    ReduceTo: reduce_to,
+    AxisMap: axis_map,
+    Correlate: correlate,
+    PositionalCorrelate: positional_correlate,
+    MaxPoolGradient: maxpool_gradient,
+}

@@ -24,6 +24,7 @@ from PIL import Image
 
 import cnndsl
 from cnndsl.quantise.collect import Settings
+from cnndsl.quantise.ranges import DEFAULT_METHOD, METHODS
 from cnndsl.runtime.module import Array, Module
 from cnndsl.runtime.photos import IMAGENET_MEAN, IMAGENET_STD
 from demo.classifier import photo, weights, weights_map
@@ -150,10 +151,11 @@ def main() -> None:
         model = Path(folder) / "float32.onnx"
         exact.save(model)
         makers: dict[str, Callable[[], Module]] = {
-            f"ours, {method}": partial(ours, network, known, method=method)
-            for method in ("mse", "minmax", "percentile", "entropy")
+            f"ours, {method}": partial(ours, network, known, method=method) for method in METHODS
         }
-        makers["ours, percentile, no correction"] = partial(ours, network, known, corrected=False)
+        makers[f"ours, {DEFAULT_METHOD}, no correction"] = partial(
+            ours, network, known, corrected=False
+        )
         for method in ("MinMax", "Entropy", "Percentile"):
             makers[f"onnxruntime, {method}"] = partial(of_onnxruntime, model, known, method)
         if find_spec("nncf"):

@@ -1,17 +1,21 @@
-"""Cross-layer equalisation: the channels between two layers get ranges that suit codes.
+"""Cross-layer equalisation: channels between layers get ranges that suit codes.
 
 relu(W1 x) = s relu(W1 x / s) for s > 0, so the layer behind takes s into its weights (Nagel et al.
 2019, Data-free quantization through weight equalization and bias correction, section 4.1). There
 s = sqrt(r1 / r2) of the largest weights of a channel in both layers; here every filter has a scale
 of its own, so r1 is what counts: the peak of the channel between them. A depthwise layer behind has
 a scale for each channel as well, so all peaks become equal: s = r1.
+
+The same holds for all that is added up: of a sum of residuals every operand is divided by s, and
+every layer that reads the sum, or an operand of it, takes s into its weights.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from cnndsl.ir.algebra import (
     ONE,
@@ -21,12 +25,13 @@ from cnndsl.ir.algebra import (
     divide,
     equaliser,
     largest_size,
+    maximum,
     multiply,
     reshape,
 )
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Channelwise, Conv, FullyConnected, Meaning, Relu, meaning_of
+from cnndsl.ir.operators import Add, Channelwise, Conv, FullyConnected, Meaning, Relu, meaning_of
 from cnndsl.ir.part import Part
 from cnndsl.quantise.clamps import limits
 
@@ -34,48 +39,112 @@ Peaks = Mapping[str, Sequence[float]]
 """The largest values of the channels of nodes, by name."""
 
 
+@dataclass
+class _Region:
+    """Tensors, by the names of their nodes, whose channels are divided by the same factors.
+
+    Each is made by a layer, is a sum of others, or has the values of another in each channel.
+    `readers` are the layers that take the factors into their weights.
+    """
+
+    tensors: list[str] = field(default_factory=list)
+    readers: list[str] = field(default_factory=list)
+
+
 def equalisable(graph: Graph) -> list[str]:
-    """The layers of a prepared graph whose results can be equalised, if they stay within clamps."""
-    return [node.name for node in graph.nodes() if _partner(graph, node)]
+    """The nodes of a prepared graph whose peaks tell how to equalise it."""
+    return [name for region in _regions(graph) for name in _measured(graph, region)]
 
 
 def equalise(graph: Graph, peaks: Peaks) -> None:
-    """Equalise, in place, the layers that have peaks; clamps above them become rectifiers.
+    """Equalise, in place, where all peaks are known; clamps above them become rectifiers.
 
-    A layer that comes near its clamp stays as it is. The ranges of weights are those that are
-    given, so that no expression is deeper than that of two layers.
+    What comes near its clamp stays as it is. The ranges of weights are those that are given, so
+    that no expression is deeper than that of two layers.
     """
-    given = {node.name: node for node in graph.nodes()}
-    partners = {name: _partner(graph, given[name]) for name in peaks if name in given}
-    for name, second in partners.items():
-        if second is not None and max(peaks[name]) < _ceiling(given[name]):
-            _rectify(graph, graph[name])
-            _share(graph, name, second.name, _factor(peaks[name], second))
+    regions = [region for region in _regions(graph) if set(_measured(graph, region)) <= set(peaks)]
+    factors = [_factor(graph, region, peaks) for region in regions]
+    for region, factor in zip(regions, factors, strict=True):
+        measured = _measured(graph, region)
+        if all(max(peaks[name]) < _ceiling(graph[name]) for name in measured):
+            for name in measured:
+                _rectify(graph, graph[name])
+                if _is_layer(graph[name]):
+                    _divide(graph, graph[name], factor)
+            for name in region.readers:
+                _multiply(graph, graph[name], factor)
 
 
-def _factor(peaks: Sequence[float], second: Node) -> Expression:
+def _regions(graph: Graph) -> list[_Region]:
+    """All, in the order of the graph."""
+    found: list[_Region] = []
+    seen: set[str] = set()
+    for node in graph.nodes():
+        if _is_layer(node) and node.name not in seen:
+            region = _Region()
+            whole = _grow(graph, node, region)
+            seen.update(region.tensors)
+            if whole:
+                found.append(region)
+    return found
+
+
+def _grow(graph: Graph, first: Node, region: _Region) -> bool:
+    """All that shares factors with the result of a layer; whether factors are possible there."""
+    left, possible = [first], True
+    while left:
+        node = left.pop()
+        if node.name in region.tensors:
+            continue
+        region.tensors.append(node.name)
+        if not _is_layer(node):
+            left.extend(graph.producers(node))
+        clamps = [limits(part.op) for part in node.epilogue]
+        possible &= _takes_factors(node) and not graph.output_names(node)
+        possible &= all(found is not None and found[0] == 0 for found in clamps)
+        for reader, _ in graph.consumers(node):
+            if not _is_layer(reader):
+                if not _takes_factors(reader):
+                    return False
+                left.append(reader)
+            elif reader.name not in region.readers:
+                region.readers.append(reader.name)
+    return possible and bool(region.readers)
+
+
+def _takes_factors(node: Node) -> bool:
+    """Whether it is a layer, adds up, or selects or takes means within channels."""
+    if _is_layer(node):
+        return True
+    if isinstance(node.op, Add):
+        return not node.prologue and len({x.shape for x in node.core.inputs}) == 1
+    found = meaning_of(node.op, node.core.inputs)
+    alone = node.operands == 1 and isinstance(node.op, Channelwise) and not node.is_fused
+    return alone and found in (Meaning.MOVE, Meaning.MEAN)
+
+
+def _measured(graph: Graph, region: _Region) -> list[str]:
+    """Layers and sums; what else there is has no larger values."""
+    makers = (graph[name] for name in region.tensors)
+    return [node.name for node in makers if _is_layer(node) or isinstance(node.op, Add)]
+
+
+def _factor(graph: Graph, region: _Region, peaks: Peaks) -> Expression:
     """What the channels are divided by, [channels]."""
-    largest = max(peaks)
-    shares = constant([peak / largest if peak > 0 else 1.0 for peak in peaks])
-    if isinstance(second.op, Conv) and second.op.groups == second.op.filters == len(peaks):
+    by_tensor = [peaks[name] for name in _measured(graph, region)]
+    highest = [max(of_channel) for of_channel in zip(*by_tensor, strict=True)]
+    shares = constant([peak / max(highest) if peak > 0 else 1.0 for peak in highest])
+    readers = [graph[name] for name in region.readers]
+    dense = [node for node in readers if not _is_depthwise(node)]
+    if not dense:
         ones = broadcast(ONE, shares.shape)
         return multiply(equaliser(shares, ones), equaliser(shares, ones))
-    return equaliser(shares, _largest_by_input(second))
+    return equaliser(shares, reduce(maximum, map(_largest_by_input, dense)))
 
 
-def _partner(graph: Graph, first: Node) -> Node | None:
-    """The layer that alone reads the channels of another one, rectified and however pooled."""
-    clamps = [limits(part.op) for part in first.epilogue]
-    if not _is_layer(first) or any(found is None or found[0] != 0 for found in clamps):
-        return None
-    node = first
-    while len(graph.consumers(node)) == 1 and not graph.output_names(node):
-        ((node, _),) = graph.consumers(node)
-        if _is_layer(node):
-            return node
-        if not _keeps_factors(node):
-            return None
-    return None
+def _is_depthwise(node: Node) -> bool:
+    channels = node.core.inputs[0].channels
+    return isinstance(node.op, Conv) and node.op.groups == node.op.filters == channels
 
 
 def _ceiling(node: Node) -> float:
@@ -95,27 +164,22 @@ def _is_layer(node: Node) -> bool:
     return False
 
 
-def _keeps_factors(node: Node) -> bool:
-    """Whether factors of channels go through it: it selects, or takes means, within channels."""
-    found = meaning_of(node.op, node.core.inputs)
-    alone = node.operands == 1 and isinstance(node.op, Channelwise) and not node.is_fused
-    return alone and found in (Meaning.MOVE, Meaning.MEAN)
-
-
-def _share(graph: Graph, first: str, second: str, factor: Expression) -> None:
-    """Divide the channels of one layer by a factor [channels], and multiply it into the next."""
-    divided = graph[first]
-    weight = divided.params["weight"]
+def _divide(graph: Graph, node: Node, factor: Expression) -> None:
+    """The channels of a layer's result by a factor [channels]."""
+    weight = node.params["weight"]
     params = {"weight": divide(weight, along(factor, 0, len(weight.shape)))}
-    if "bias" in divided.params:
-        params["bias"] = divide(divided.params["bias"], factor)
-    graph.update(divided, params=params)
-    multiplied = graph[second]
-    by_input = _by_input(multiplied)
+    if "bias" in node.params:
+        params["bias"] = divide(node.params["bias"], factor)
+    graph.update(node, params=params)
+
+
+def _multiply(graph: Graph, node: Node, factor: Expression) -> None:
+    """The channels of a layer's operand, by way of its weights."""
+    by_input = _by_input(node)
     groups, _, channels, _ = by_input.shape
     product = multiply(by_input, reshape(factor, (groups, 1, channels, 1)))
-    weight = reshape(product, multiplied.params["weight"].shape)
-    graph.update(multiplied, params={**multiplied.params, "weight": weight})
+    weight = reshape(product, node.params["weight"].shape)
+    graph.update(node, params={**node.params, "weight": weight})
 
 
 def _largest_by_input(node: Node) -> Expression:

@@ -149,7 +149,7 @@ METHODS = {
         Method("mse", "the least mean squared error", _least(_square_error)),
     )
 }
-DEFAULT_METHOD = "percentile"
+DEFAULT_METHOD = "mse"
 
 
 def codes_for(seen: Histogram, method: str, *, symmetric: bool) -> Quantisation:

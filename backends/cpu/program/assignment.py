@@ -8,6 +8,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
 from cnndsl.backends.cpu.kernels import has_variants, pooling, read_halo
+from cnndsl.backends.cpu.kernels.codes.operators import Encode
 from cnndsl.backends.cpu.kernels.direct.few import gives_plain, is_narrow
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine
@@ -73,7 +74,11 @@ def _is_narrow(graph: Graph, node: Node, machine: Machine) -> bool:
         return True
     is_image = any(operand.name in graph.inputs for operand in graph.producers(node))
     few = node.type.channels < machine.lanes and bool(node.type.rank)
-    return is_image and few and all(_is_dense_conv(*use) for use in graph.consumers(node))
+    return is_image and few and all(_reads_image(*use) for use in graph.consumers(node))
+
+
+def _reads_image(reader: Node, index: int) -> bool:
+    return isinstance(reader.op, Encode) or _is_dense_conv(reader, index)
 
 
 def _fits(graph: Graph, node: Node, plain: set[str], borders: set[str], given: set[str]) -> bool:
@@ -103,7 +108,7 @@ def _takes_plain(reader: Node, index: int) -> bool:
     """Whether a node's kernel reads a plain operand, whatever its result."""
     return (
         _is_dense_conv(reader, index)
-        or isinstance(reader.op, Fixed)
+        or isinstance(reader.op, Encode | Fixed)
         or (isinstance(reader.op, FullyConnected | Flatten) and index == 0 and not reader.prologue)
     )
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from cnndsl.backends.cpu.kernels.codes.operators import Coded, Decode, Encode
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
+    Add,
     Dequantise,
     Identity,
     Input,
@@ -20,14 +21,43 @@ from cnndsl.ir.operators import (
 from cnndsl.ir.quantisation import HIGHEST, Quantisation
 
 
-def on_bytes(graph: Graph) -> tuple[Graph, Mapping[str, int]]:
+def on_bytes(graph: Graph, *, fuses: bool) -> tuple[Graph, Mapping[str, int]]:
     """A copy whose codes are plain uint8, and the code for zero in each tensor of codes.
 
     A node that moves codes becomes one of the operator that moves them; operands in another scale
-    are rescaled by a node before, and codes are clipped by a node behind. All codes stay the same.
+    are rescaled by a node before, and codes are clipped by a node behind. If it `fuses`, linear
+    layers add a further operand to their results. All codes stay the same.
     """
     conversion = _Conversion(graph)
+    for node in list(conversion.result.nodes()) if fuses else ():
+        _fuse_sum(conversion.result, node)
     return conversion.result, conversion.zeros
+
+
+def _fuse_sum(graph: Graph, node: Node) -> None:
+    """Let the last linear layer whose result a sum of two alone reads compute the sum too."""
+    if not isinstance(node.op, Coded) or not isinstance(node.op.quantised.op, Add):
+        return
+    operands = graph.producers(node)
+    order = {each.name: index for index, each in enumerate(graph.nodes())}
+    layers = [i for i, x in enumerate(operands) if _is_summand(graph, x, node)]
+    if len(operands) != 2 or not layers:
+        return
+    index = max(layers, key=lambda i: order[operands[i].name])
+    layer, other = operands[index], operands[1 - index]
+    op = node.op.quantised
+    both = replace(op, sources=(op.sources[index], op.sources[1 - index]))
+    (x,) = graph.producers(layer)
+    steps = [layer.core.step, (Coded(both), {})]
+    spans = node.spans | layer.spans
+    graph.put(Node.of(node.name, steps, [x.type, other.type], spans=spans), [x, other])
+    graph.remove(layer)
+
+
+def _is_summand(graph: Graph, x: Node, total: Node) -> bool:
+    """Whether x is a linear layer of nothing else, of as many numbers as the total."""
+    is_layer = isinstance(x.op, Coded) and x.op.quantised.meaning is Meaning.LINEAR
+    return is_layer and not x.is_fused and len(graph.consumers(x)) == 1 and x.type == total.type
 
 
 class _Conversion:

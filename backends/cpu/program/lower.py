@@ -8,6 +8,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Layout
 from cnndsl.backends.cpu.kernels import choose, family_of, has_variants
+from cnndsl.backends.cpu.kernels.codes.words import WORD
 from cnndsl.backends.cpu.kernels.direct.few import gives_plain
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.backends.cpu.machine import Machine
@@ -75,7 +76,7 @@ def lower(
 
     Raises ValueError if a size is open.
     """
-    on_floats, zeros = on_bytes(graph)
+    on_floats, zeros = on_bytes(graph, fuses=machine.lanes % WORD == 0)
     prepared = prepare(on_floats, lambda node: takes(node, batch, machine))
     layouts = assign_layouts(prepared, batch, machine, zeros)
     _drop_copies(prepared, layouts)
@@ -135,7 +136,7 @@ def _sample_bytes(layout: Layout) -> int:
 
 def _kind(layout: Layout) -> tuple[object, ...]:
     """What tensors have in common that lie in the same way."""
-    return layout.block, layout.halo, layout.dtype, layout.zero
+    return layout.block, layout.halo, layout.dtype
 
 
 def _placed(graph: Graph, layouts: Mapping[str, Layout], memory: Plan) -> dict[str, Layout]:

@@ -25,7 +25,7 @@ from cnndsl.backends.native.packing import Weight
 from cnndsl.ir.algebra import pad, reshape, take, transpose
 from cnndsl.ir.expressions import Expression
 
-UNROLLED = 48
+UNROLLED = 24
 """Instructions that multiply in the body of the loop, about."""
 
 
@@ -178,7 +178,7 @@ def _ranked(
         for b in range(1, min(blocks, WIDEST) + 1)
         if blocks % b == 0 or not exact
         for r in range(1, min(columns, registers) + 1)
-        if b * r + b + products.parts + (products.parts > 1) <= registers
+        if b * r + products.parts * b + (3 if products.parts > 1 else 1) <= registers
     ]
     return sorted(tiles, key=cost)
 

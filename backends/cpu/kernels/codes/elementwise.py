@@ -11,7 +11,7 @@ from typing import Any
 from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import Expr, cast, load, vector
 from cnndsl.backends.cpu.codegen.layout import Place
-from cnndsl.backends.cpu.kernels.codes.operators import Coded, Decode, Encode
+from cnndsl.backends.cpu.kernels.codes.operators import Coded, Decode
 from cnndsl.backends.cpu.kernels.codes.store import (
     all_codes,
     centred,
@@ -31,28 +31,6 @@ from cnndsl.ir.types import UINT8
 FAMILY = "codes"
 Values = Callable[[Body, Place, list[Expr]], Expr]
 """Numbers in steps of the result, of a body, a place, the centred codes there."""
-
-
-def encode(call: Call[Encode]) -> Kernel:
-    """Codes of numbers, from blocks or from plain maps."""
-    result = call.op.result
-    weights = {"scale": constant([result.scale]), "limits": all_codes(result)["range"]}
-
-    def write(body: Body) -> None:
-        if body.call.x.block == body.call.output.block:
-            for place in body.vectors():
-                lanes = place.lanes(body.call.output)
-                _encode(body, place, body.inputs[0].load(place), lanes)
-            return
-        with body.scalars() as (place, channel):
-            _encode(body, place, body.inputs[0].channel(place.n, channel, place.position), 1)
-
-    return Kernel(FAMILY, weights, write)
-
-
-def _encode(body: Body, place: Place, numbers: Expr, lanes: int) -> None:
-    steps = numbers / vector(load(body.weights["scale"], 0), lanes)
-    body.output.store(body.code, place, stored(body, steps, lanes))
 
 
 def decode(call: Call[Decode]) -> Kernel:

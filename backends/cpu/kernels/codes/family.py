@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnndsl.backends.cpu.kernels.codes import elementwise, plain, pooling
+from cnndsl.backends.cpu.kernels.codes import elementwise, encode, plain, pooling
 from cnndsl.backends.cpu.kernels.codes.depthwise import FAMILY as DEPTHWISE
 from cnndsl.backends.cpu.kernels.codes.direct import FAMILY as WORDS
 from cnndsl.backends.cpu.kernels.codes.operators import Coded, Decode, Encode
@@ -28,4 +28,4 @@ def coded(call: Call[Any]) -> Kernel:
     return elementwise.elementwise(call)
 
 
-FAMILIES: Makers = {Encode: elementwise.encode, Decode: elementwise.decode, Coded: coded}
+FAMILIES: Makers = {Encode: encode.encode, Decode: elementwise.decode, Coded: coded}

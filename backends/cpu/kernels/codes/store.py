@@ -38,9 +38,16 @@ def clipped(body: Body, value: Expr, lanes: int, name: str = "limits") -> Expr:
 
 
 def rounded(value: Expr, lanes: int) -> Expr:
-    """The nearest whole numbers, ties to even, of numbers below 2^22."""
+    """The nearest whole numbers, ties to even, of numbers below 2^22.
+
+    TVM would simplify (x + WHOLE) - WHOLE: it is not to see the sum.
+    """
     whole = vector(number(WHOLE), lanes)
-    return value + whole - whole
+    kinds = [kind if lanes == 1 else f"{kind}x{lanes}" for kind in ("int32", "float32")]
+    total = value + whole
+    for kind in kinds:
+        total = tirx.reinterpret(kind, total)
+    return total - whole
 
 
 def stored(body: Body, steps: Expr, lanes: int, name: str = "limits") -> Expr:
@@ -48,10 +55,21 @@ def stored(body: Body, steps: Expr, lanes: int, name: str = "limits") -> Expr:
 
     The bits of a sum with WHOLE end with those of the whole number.
     """
+    return cast(_bits(body, steps, lanes, name), "uint8", lanes)
+
+
+def stored_wide(body: Body, steps: Expr, lanes: int) -> Expr:
+    """The same as whole numbers of 32 bits."""
+    mask = vector(tirx.const(HIGHEST, "int32"), lanes)
+    return tirx.bitwise_and(_bits(body, steps, lanes, "limits"), mask)
+
+
+def _bits(body: Body, steps: Expr, lanes: int, name: str) -> Expr:
+    """32 bits that end with those of a code."""
     value = clipped(body, steps, lanes, name) + vector(number(WHOLE), lanes)
     kind = "int32" if lanes == 1 else f"int32x{lanes}"
     zero = vector(cast(load(body.weights[ZERO], 0), "int32", 1), lanes)
-    return cast(tirx.reinterpret(kind, value) + zero, "uint8", lanes)
+    return tirx.reinterpret(kind, value) + zero
 
 
 def centred(body: Body, codes: Expr, index: int, lanes: int) -> Expr:

@@ -13,10 +13,11 @@ from cnndsl import __version__
 from cnndsl.analysis.cost import graph_cost
 from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
 from cnndsl.language.elaborate import Elaborated
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.photos import Normalisation
+from cnndsl.runtime.photos import to_metadata
 
 if TYPE_CHECKING:
     from cnndsl.page.notebook import Framed
@@ -102,9 +103,14 @@ class Network:
         return {name: self.graph[node].type for name, node in self.graph.outputs.items()}
 
     @property
-    def normalisation(self) -> Normalisation:
-        """How photos are normalised for the first input: not at all where the network does it."""
-        return Normalisation.of(self.metadata(""), self.graph.inputs[0])
+    def photos(self) -> dict[str, Photo]:
+        """How photos become inputs, by the names of these, as far as the network tells.
+
+        It says `photo(…)`, or normalises pixels itself, from 0 to 1 or to 255.
+        """
+        from cnndsl.analysis.photos import normalised
+
+        return {**normalised(self.graph), **self.graph.photos}
 
     def arrays(
         self,
@@ -169,11 +175,9 @@ class Network:
 
     def metadata(self, target: str) -> dict[str, str]:
         """What the artefacts of a target say of the network."""
-        from cnndsl.analysis.photos import normalised
         from cnndsl.analysis.ranking import smaller_is_better
 
         distances = smaller_is_better(self.graph)
-        whites = ",".join(f"{name}={white:g}" for name, white in normalised(self.graph).items())
         return {
             "network": self.name,
             "version": __version__,
@@ -182,7 +186,7 @@ class Network:
             "input_shapes": ",".join(f"{n}={self.graph[n].type}" for n in self.graph.inputs),
             "parameters": str(self.params),
             **({"smaller_is_better": ",".join(distances)} if distances else {}),
-            **({"white": whites} if whites else {}),
+            **to_metadata(self.photos),
         }
 
     def __repr__(self) -> str:
@@ -197,4 +201,5 @@ def _state(graph: Graph) -> Any:
         for node in graph.nodes()
     }
     edges = set(graph.nx.edges(keys=True))
-    return list(graph.inputs), dict(graph.outputs), dict(graph.auxiliaries), nodes, edges
+    ends = (list(graph.inputs), dict(graph.photos), dict(graph.outputs), dict(graph.auxiliaries))
+    return ends, nodes, edges

@@ -14,7 +14,6 @@ from typing import Any
 from cnndsl.analysis.cost import graph_cost
 from cnndsl.api import parse
 from cnndsl.importers.onnx.operators import FAMILIES
-from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import ALL, AdaptivePool, Windowed
 from cnndsl.ir.types import DType
 from cnndsl.network import Network
@@ -24,9 +23,12 @@ SHOWN = 4
 
 
 class Reference:
-    """One operator, by what it says of itself, what becomes of its example, and ONNX's reader."""
+    """One operator, by what it says of itself, what becomes of its example, and ONNX's reader.
 
-    def __init__(self, operator: type[Operator]):
+    Of `photo` there are the signature, the text and the attributes.
+    """
+
+    def __init__(self, operator: Any):
         self.operator = operator
         self.name = operator.name
         self.text = inspect.getdoc(operator) or ""

@@ -1,6 +1,7 @@
 """Photos as inputs, against an antialiased triangle filter written out in float64."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ from PIL import Image
 import cnndsl
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.classes import class_names
 from cnndsl.runtime.image import load_image
-from cnndsl.runtime.photos import IMAGENET_MEAN, IMAGENET_STD, Normalisation
+from cnndsl.runtime.photos import FOR_IMAGENET, IMAGENET_MEAN, IMAGENET_STD, photos_of
 
-RAW = {"mean": (0, 0, 0), "std": (1, 1, 1)}
+RAW = Photo()
 OPEN = TensorType((3, OpenDim.symbol("H"), OpenDim.symbol("W")))
 OPEN_GREY = TensorType((1, OpenDim.symbol("H"), OpenDim.symbol("W")))
 ONE_LEVEL = 1 / 255
@@ -57,7 +59,8 @@ def save(tmp_path, image, name="image.png", **options):
     ],
 )
 def test_scale_and_crop(tmp_path, noise, shape, resize, full, corner):
-    image = load_image(save(tmp_path, noise), TensorType((3, *shape)), resize=resize)
+    photo = replace(FOR_IMAGENET, resize=resize)
+    image = load_image(save(tmp_path, noise), TensorType((3, *shape)), photo)
     (height, width), (top, left) = shape, corner
     expected = scaled(noise, *full)[:, top : top + height, left : left + width]
     expected = (expected.transpose(1, 2, 0) - IMAGENET_MEAN) / IMAGENET_STD
@@ -68,7 +71,7 @@ def test_scale_and_crop(tmp_path, noise, shape, resize, full, corner):
 
 
 def test_open_sizes_keep_the_pixels(tmp_path, noise):
-    image = load_image(save(tmp_path, noise), OPEN, **RAW)
+    image = load_image(save(tmp_path, noise), OPEN, RAW)
     np.testing.assert_allclose(image[0], noise.transpose(2, 0, 1) / 255, rtol=1e-6)
 
 
@@ -94,13 +97,13 @@ def test_exif_orientation(tmp_path, noise, orientation, stored):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = save(tmp_path, np.ascontiguousarray(stored(noise)), exif=exif)
-    image = load_image(path, OPEN, **RAW)
+    image = load_image(path, OPEN, RAW)
     np.testing.assert_allclose(image[0], noise.transpose(2, 0, 1) / 255, rtol=1e-6)
 
 
 def test_transparency_is_put_on_white(tmp_path, noise):
     alpha = np.random.default_rng(1).integers(0, 256, (37, 52, 1), dtype=np.uint8)
-    image = load_image(save(tmp_path, np.concatenate([noise, alpha], axis=2)), OPEN, **RAW)
+    image = load_image(save(tmp_path, np.concatenate([noise, alpha], axis=2)), OPEN, RAW)
     expected = (noise * (alpha / 255) + 255 - alpha) / 255
     np.testing.assert_allclose(image[0], expected.transpose(2, 0, 1), atol=ONE_LEVEL)
 
@@ -108,7 +111,7 @@ def test_transparency_is_put_on_white(tmp_path, noise):
 def test_transparent_palette(tmp_path):
     picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8)).convert("P")
     picture.putpalette([255, 0, 0, 0, 0, 255])
-    image = load_image(save(tmp_path, picture, transparency=0), OPEN, **RAW)
+    image = load_image(save(tmp_path, picture, transparency=0), OPEN, RAW)
     white, blue = [1, 1, 1], [0, 0, 1]
     assert image[0].transpose(1, 2, 0).tolist() == [[white, blue], [blue, white]]
 
@@ -117,19 +120,19 @@ def test_cmyk(tmp_path, noise):
     inks = np.concatenate([noise // 2, noise[:, :, :1] // 2], axis=2)
     path = save(tmp_path, Image.frombytes("CMYK", (52, 37), inks.tobytes()), "image.tiff")
     expected = (1 - inks[..., :3] / 255) * (1 - inks[..., 3:] / 255)
-    image = load_image(path, OPEN, **RAW)
+    image = load_image(path, OPEN, RAW)
     np.testing.assert_allclose(image[0], expected.transpose(2, 0, 1), atol=2 * ONE_LEVEL)
 
 
 def test_sixteen_bit_grey(tmp_path):
     ramp = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
-    image = load_image(save(tmp_path, ramp), OPEN_GREY, **RAW)
+    image = load_image(save(tmp_path, ramp), OPEN_GREY, RAW)
     np.testing.assert_allclose(image[0, 0], ramp / 65535, atol=ONE_LEVEL)
 
 
 def test_bilevel(tmp_path):
     board = np.indices((4, 4)).sum(axis=0) % 2 == 0
-    image = load_image(save(tmp_path, board), OPEN_GREY, **RAW)
+    image = load_image(save(tmp_path, board), OPEN_GREY, RAW)
     assert image[0, 0].tolist() == board.tolist()
 
 
@@ -183,13 +186,16 @@ def test_flipped_bytes_give_pixels_or_an_error(tmp_path, noise):
     [((2, 8, 8), None), ((3, 8), None), ((3,), None), ((3, 8, 8, 8), None), ((3, 8, 8), 7)],
 )
 def test_unsuitable_inputs(tmp_path, noise, shape, resize):
-    with pytest.raises(CnnError, match="E0604"):
-        load_image(save(tmp_path, noise), TensorType(shape), resize=resize)
+    with pytest.raises(CnnError, match="E0224" if resize else "E0604"):
+        load_image(save(tmp_path, noise), TensorType(shape), Photo(resize=resize))
 
 
-def test_open_sizes_take_no_resize(tmp_path, noise):
-    with pytest.raises(CnnError, match="E0604"):
-        load_image(save(tmp_path, noise), OPEN, resize=64)
+def test_open_sizes_take_the_shorter_side_and_no_crop(tmp_path, noise):
+    path = save(tmp_path, noise)
+    image = load_image(path, OPEN, Photo(resize=64))
+    np.testing.assert_allclose(image[0], scaled(noise, 64, 90), atol=ONE_LEVEL)
+    with pytest.raises(CnnError, match="E0224"):
+        load_image(path, OPEN, Photo(crop=0.5))
 
 
 def test_a_hair_is_not_scaled_to_gigabytes(tmp_path):
@@ -224,8 +230,6 @@ def test_class_names():
 )
 def test_networks_that_normalise_photos_themselves(first: str, white: float | None):
     net = cnndsl.parse(f"network n {{\n    input image [3, 8, 8]\n    {first}\n}}")
-    mean, std = ((0,), (1 / white,)) if white else (IMAGENET_MEAN, IMAGENET_STD)
-    assert net.normalisation == Normalisation(mean, std)
+    assert net.photos == ({"image": Photo(range=float(white))} if white else {})
     for target in ("reference", "onnx"):
-        metadata = cnndsl.compile(net, target, seed=0).metadata
-        assert Normalisation.of(metadata, "image") == net.normalisation
+        assert photos_of(cnndsl.compile(net, target, seed=0).metadata) == net.photos

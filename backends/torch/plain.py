@@ -50,6 +50,7 @@ def plain(graph: Graph) -> PlainGraph:
         operands = [made[producer.name] for producer in graph.producers(node)]
         made[node.name] = _taken_apart(node, operands, result, expressions)
     result.inputs = list(graph.inputs)
+    result.photos = dict(graph.photos)
     result.outputs = dict(graph.outputs)
     result.auxiliaries = dict(graph.auxiliaries)
     result.scopes = dict(graph.scopes)

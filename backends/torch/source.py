@@ -38,8 +38,12 @@ def _head(graph: Graph, writer: _Writer, text: str) -> str:
     """The docstring and the imports that a text needs."""
     inputs = ", ".join(f"{name} [batch, {', '.join(map(str, graph[name].type.shape))}]"
                        for name in graph.inputs)  # fmt: skip
-    lines = [f'"""{graph.name}, written by cnndsl.', "", f"Takes {inputs}.", '"""', ""]
-    lines = ["\n".join(_filled(line)) if line.startswith("Takes") else line for line in lines]
+    photos = "".join(
+        f" A photo becomes {name} by {photo.text(graph[name].type)}."
+        for name, photo in graph.photos.items()
+    )
+    about = "\n".join(_filled(f"Takes {inputs}.{photos}"))
+    lines = [f'"""{graph.name}, written by cnndsl.', "", about, '"""', ""]
     names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     standard = [
         ("Callable", "from collections.abc import Callable"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,15 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.photos import chosen_photo, photo_options
 from cnndsl.cli.run import Files
 from cnndsl.cli.verb import Verb
 from cnndsl.quantise.ranges import DEFAULT_METHOD, METHODS
 
 if TYPE_CHECKING:
+    from cnndsl.network import Network
     from cnndsl.quantise.calibration import Calibration
-    from cnndsl.quantise.samples import Arrays
+    from cnndsl.quantise.samples import Arrays, Photos
 
 SHOWN = 5
 """Layers shown of those that lose most."""
@@ -57,6 +59,7 @@ SHOWN = 5
 @click.option("--correct", type=click.Choice(["on", "off"]), default="on", show_default=True,
               help="Make biases good for rounded weights.")  # fmt: skip
 @click.option("--symmetric", is_flag=True, help="Zero points in the middle, as TensorRT needs.")
+@photo_options
 @level_options
 @weights_options
 @network_options
@@ -69,6 +72,7 @@ def command(
     equalise: str,
     correct: str,
     symmetric: bool,
+    photo: Mapping[str, Any],
     level: int,
     disable: Sequence[str],
     settings: Sequence[tuple[str, Any]],
@@ -77,12 +81,11 @@ def command(
 ) -> int:
     """Run a network on samples and write the scale of every tensor into a file.
 
-    The samples are photos, cropped as `cnndsl run --image` does, or arrays [samples, *shape].
+    The samples are photos, read as `cnndsl run --image` does it, or arrays [samples, *shape].
     """
     from cnndsl.api import calibrate
     from cnndsl.quantise.calibration import SUFFIX
     from cnndsl.quantise.collect import Settings
-    from cnndsl.quantise.samples import Photos
 
     if (images is None) == (not inputs):
         raise click.UsageError("give either --images or --input")
@@ -92,7 +95,7 @@ def command(
         check_output(output, sources, SUFFIX)
     parsed = load_network(network, settings, input_shapes)
     path = check_output(output or Path(f"{parsed.name}{SUFFIX}"), (parsed.file, *sources), SUFFIX)
-    samples = Photos.of(images, parsed.normalisation) if images else _arrays(inputs)
+    samples = _photos(images, parsed, photo) if images else _arrays(inputs)
     chosen = Settings(method, level, equalise == "on", correct == "on", symmetric)
     with stage("measure") as facts, progress_bar() as progress:
         found = calibrate(
@@ -111,6 +114,13 @@ def command(
     _print_worst(found)
     click.echo(str(path))
     return 0
+
+
+def _photos(folder: Path, network: Network, given: Mapping[str, Any]) -> Photos:
+    from cnndsl.quantise.samples import Photos
+
+    name, kind = next(iter(network.inputs.items()))
+    return Photos.of(folder, chosen_photo(network.photos, name, given, kind))
 
 
 def _arrays(files: Files) -> Arrays:

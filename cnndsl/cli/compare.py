@@ -25,8 +25,9 @@ from cnndsl.cli.common import (
     weights_options,
 )
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.photos import image_option, photo_options
 from cnndsl.cli.precision import calibration_options
-from cnndsl.cli.run import Files, photo_options, read_inputs
+from cnndsl.cli.run import Files, read_inputs
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ WORST = 10
     help=f"The {WORST} of the least signal-to-noise ratio, or all.",
 )
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
+@image_option
 @photo_options
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @calibration_options
@@ -82,8 +84,7 @@ def command(
     layers: str,
     inputs: Files,
     images: Files,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
+    photo: Mapping[str, Any],
     as_json: bool,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
@@ -102,7 +103,7 @@ def command(
         tolerance = _tolerance(options, targets)
     parsed = load_network(network, settings, input_shapes)
     found = _candidates(parsed, targets, options)
-    arrays = _arrays(found, inputs, (images, mean, std), options)
+    arrays = _arrays(found, inputs, (images, photo), options)
     result = compare(found, arrays, tolerance)
     divergences = result.first_divergences()
     if layers == "worst":
@@ -155,7 +156,10 @@ def _candidates(network: Network, targets: Sequence[str], options: Mapping[str, 
 
 
 def _arrays(
-    found: Candidates, files: Files, photos: tuple[Any, Any, Any], options: Mapping[str, Any]
+    found: Candidates,
+    files: Files,
+    photos: tuple[Files, Mapping[str, Any]],
+    options: Mapping[str, Any],
 ) -> dict[str, Array]:
     """The inputs that were given, or random ones, as modules run them."""
     import numpy as np

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.photos import chosen_photo, image_option, photo_options
 from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.verb import Verb
 
@@ -32,42 +33,6 @@ if TYPE_CHECKING:
     from cnndsl.runtime.module import Array, Module
 
 Files = Sequence[tuple[str | None, Path]]
-
-
-class PerChannel(click.ParamType[tuple[float, ...]]):
-    """One number, or three with commas."""
-
-    name = "number[,…]"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
-        """The numbers."""
-        try:
-            numbers = tuple(map(float, value.split(","))) if isinstance(value, str) else value
-        except ValueError:
-            numbers = ()
-        if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
-            self.fail(f"{value!r} is not one number, or three such as 0.5,0.5,0.5", param, ctx)
-        if param and param.name == "std" and min(numbers) <= 0:
-            self.fail("standard deviations are above 0", param, ctx)
-        return tuple(numbers)
-
-
-def photo_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--image, --mean and --std, for `read_inputs`."""
-    for option in (
-        click.option("--std", type=PerChannel(), help="What they are divided by then."),
-        click.option(
-            "--mean",
-            type=PerChannel(),
-            help="What is taken from the pixels of photos, 0 to 1. Default: nothing where the"
-            " network normalises, else as for ImageNet.",
-        ),
-        click.option(
-            "--image", "images", type=NamedPath(), multiple=True, help="A photo as an input."
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command(
@@ -81,6 +46,7 @@ def photo_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("model", shell_complete=completion.networks)
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option("--output", "outputs", type=NamedPath(), multiple=True, help=".npy or .npz, to write")
+@image_option
 @photo_options
 @click.option("--json", "as_json", is_flag=True, help="The results, for machines.")
 @click.option("--top", type=click.IntRange(1), help="How many classes to print (5).")
@@ -96,8 +62,7 @@ def command(
     inputs: Files,
     outputs: Files,
     images: Files,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
+    photo: Mapping[str, Any],
     as_json: bool,
     top: int | None,
     labels: Path | None,
@@ -130,7 +95,7 @@ def command(
                 module = compile_network(found, progress=progress, **options)
             show_remarks(module)
     names = _class_names(labels)
-    arrays = read_inputs(module, inputs, images, mean, std)
+    arrays = read_inputs(module, inputs, images, photo)
     with stage("run"):
         results = module(**arrays)
     by_name = results if isinstance(results, dict) else {module.outputs[0].name: results}
@@ -151,10 +116,12 @@ def read_inputs(
     module: Module,
     files: Files,
     images: Files,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
+    photo: Mapping[str, Any],
 ) -> dict[str, Array]:
-    """The inputs by name; a file or a photo without a name is the next input."""
+    """The inputs by name; a file or a photo without a name is the next input.
+
+    `photo` is what is said of photos in the place of the network.
+    """
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.arrays import read_arrays
 
@@ -162,16 +129,16 @@ def read_inputs(
     free = [port.name for port in module.inputs]
     for given, path in images:
         from cnndsl.runtime.image import load_image
-        from cnndsl.runtime.photos import Normalisation
+        from cnndsl.runtime.photos import photos_of
 
         ports = {port.name: port for port in module.inputs}
         name = given or next((n for n in free if n not in arrays), None)
         if name not in ports or name in arrays:
             hint = f"inputs: {', '.join(ports)}"
             raise CnnError.of("E0604", f"{path} is one input too many", hint=hint)
-        normal = Normalisation.of(module.metadata, name)
         kind = module.declared_type(ports[name])
-        arrays[name] = load_image(path, kind, mean=mean or normal.mean, std=std or normal.std)
+        how = chosen_photo(photos_of(module.metadata), name, photo, kind)
+        arrays[name] = load_image(path, kind, how)
     for given, path in files:
         for key, array in read_arrays(path).items():
             name = given or key or next((n for n in free if n not in arrays), None)

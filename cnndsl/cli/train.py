@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,12 @@ from cnndsl.cli.common import (
     threads_option,
 )
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.photos import chosen_photo, photo_options
 from cnndsl.cli.verb import Verb
 from cnndsl.train.recipe import Recipe
 
 if TYPE_CHECKING:
+    from cnndsl.ir.photo import Photo
     from cnndsl.train.engine import Epoch
 
 
@@ -57,6 +59,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @click.option("--json", "as_json", is_flag=True, help="The epochs, for machines.")
+@photo_options
 @recipe_options
 @threads_option
 @network_options
@@ -109,7 +112,7 @@ def _train(
     from cnndsl.train.data import read_data
     from cnndsl.train.engine import Plan, train
 
-    images = read_data(data, inputs[0], parsed.normalisation)
+    images = read_data(data, inputs[0], _photo(parsed, data, options.pop("photo")))
     if _leads() and not options["resume"]:
         lines.unlink(missing_ok=True)
 
@@ -127,6 +130,14 @@ def _train(
     with progress_bar() as progress:
         plan = Plan(path, report=report, progress=progress, **options)
         return train(parsed, images, recipe, plan)
+
+
+def _photo(parsed: Any, data: str, given: Mapping[str, Any]) -> Photo | None:
+    """How photos of a folder become the input; other data are no photos."""
+    if not Path(data).is_dir():
+        return None
+    ((name, kind),) = parsed.inputs.items()
+    return chosen_photo(parsed.photos, name, given, kind, tell=_leads())
 
 
 def require_torch() -> None:

@@ -142,6 +142,7 @@ Item: TypeAlias = Call | Layer | Ref | Join | If | Loop | Let | Output
 class Program:
     """A network: inputs with their shapes, shared layers, blocks in the order of their definition.
 
+    `photos` are arguments of `photo` by the place of the input among the inputs.
     `defaults` are values by operator and attribute that hold in the place of the operator's own.
     """
 
@@ -151,6 +152,7 @@ class Program:
     body: list[Item]
     blocks: list[Block] = field(default_factory=list)
     defaults: dict[type[Operator], dict[str, Value]] = field(default_factory=dict)
+    photos: dict[int, dict[str, Value]] = field(default_factory=dict)
 
     def chains(self) -> Iterator[list[Item]]:
         """Every chain, inner ones after those around them."""

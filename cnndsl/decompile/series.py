@@ -86,7 +86,12 @@ class _Reduction:
                     self.roots.add(way.base)
         inputs = [(self._symbol(name), self.graph[name].type.shape) for name in self.graph.inputs]
         layers = {symbol: self._call(self.graph[name]) for name, symbol in self.layers.items()}
-        return Program(self.graph.name, inputs, list(layers.items()), self._body())
+        photos = {
+            self.graph.inputs.index(name): photo.given(self.graph[name].type)
+            for name, photo in self.graph.photos.items()
+        }
+        body = self._body()
+        return Program(self.graph.name, inputs, list(layers.items()), body, photos=photos)
 
     # Reduction
 

@@ -27,6 +27,7 @@ from cnndsl.decompile.program import (
 from cnndsl.diagnostics import Source, Span
 from cnndsl.format.formatter import format_source
 from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.photo import Photo
 from cnndsl.language import tree as ast
 from cnndsl.language.functions import CONSTANTS
 
@@ -48,8 +49,10 @@ class _Speller:
         """The whole file."""
         program = self.program
         inputs = [
-            ast.InputDeclaration(_NOWHERE, _name(symbol.name), ast.ListOf(_NOWHERE, shape))
-            for symbol, sizes in program.inputs
+            ast.InputDeclaration(
+                _NOWHERE, _name(symbol.name), ast.ListOf(_NOWHERE, shape), self.photo(index)
+            )
+            for index, (symbol, sizes) in enumerate(program.inputs)
             for shape in [tuple(map(_value, sizes))]
         ]
         layers = [
@@ -62,6 +65,14 @@ class _Speller:
         network = ast.Definition(_NOWHERE, "network", _name(program.name), (), body)
         blocks = [self.block(block) for block in program.blocks]
         return ast.File(_NOWHERE, _NOWHERE.source, (*self.defaults(), *blocks, network))
+
+    def photo(self, index: int) -> ast.Call | None:
+        """How a photo becomes an input, if that is known."""
+        given = self.program.photos.get(index)
+        if given is None:
+            return None
+        arguments = tuple(_keyword(name, value) for name, value in given.items())
+        return ast.Call(_NOWHERE, _name(Photo.name), arguments)
 
     def defaults(self) -> list[ast.Item]:
         """The values that hold in the whole file."""
@@ -248,7 +259,8 @@ def _statement(node: ast.Statement) -> str:
         case ast.Chain():
             return _chain(node)
         case ast.InputDeclaration():
-            return f"input {node.name.text} {_expression(node.shape)}"
+            photo = f" {_expression(node.photo)}" if node.photo else ""
+            return f"input {node.name.text} {_expression(node.shape)}{photo}"
         case ast.Let():
             return f"let {_names(node.names)} = {_chain(node.chain)}"
         case ast.LayerDeclaration():

@@ -11,7 +11,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.editor.document import Document
 from cnndsl.editor.words import Word, before, words
 from cnndsl.ir.attributes import attribute_kinds, required_attributes
-from cnndsl.ir.operator import Operator
+from cnndsl.ir.photo import Photo
 from cnndsl.language import tree as ast
 from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES
 from cnndsl.language.loader import imported_file
@@ -81,6 +81,9 @@ def _fitting(document: Document, known: Sequence[Word]) -> Iterator[Completion]:
     yield from _blocks(document)
     yield from _operators({})
     if known[index].text == "{":
+        if last == "]" and _item_head(known, document.text) == "input":
+            photo = Reference(Photo)
+            yield Completion("operator", photo.name, "photo(", photo.signature, photo.text)
         if last not in ("->", "="):
             yield from (Completion("keyword", word, f"{word} ") for word in _STATEMENTS)
         yield from (Completion("keyword", word, f"{word} ") for word in _ELEMENTS)
@@ -154,14 +157,24 @@ def _arguments(document: Document, known: Sequence[Word], opening: int) -> Itera
         if known[i].kind == "name" and known[i + 1].text == "="
     }
     definition = _called(document, callee)
-    if callee in OPERATORS and definition is None:
-        for name, kind in attribute_kinds(OPERATORS[callee]).items():
+    target = _attributed(known, opening)
+    if target is not None and (definition is None or target is Photo):
+        for name, kind in attribute_kinds(target).items():
             if name not in given:
                 yield Completion("parameter", name, f"{name}=", f"takes {kind.says}")
+        return
     for parameter in definition.parameters if definition else ():
         if parameter.name.text not in given:
             name, span = parameter.name.text, parameter.span
             yield Completion("parameter", name, f"{name}=", span.source.text[span.start : span.end])
+
+
+def _attributed(known: Sequence[Word], opening: int) -> type | None:
+    """The operator of a call, or the photo of an input, by what stands before the bracket."""
+    callee = known[opening - 1].text
+    if callee == Photo.name and opening > 1 and known[opening - 2].text == "]":
+        return Photo
+    return OPERATORS.get(callee)
 
 
 def _called(document: Document, name: str) -> ast.Definition | None:
@@ -175,7 +188,7 @@ def _called(document: Document, name: str) -> ast.Definition | None:
 
 def _choices(document: Document, known: Sequence[Word], opening: int) -> Iterator[Completion]:
     """The words that an argument of an operator takes, such as modes of padding."""
-    operator: type[Operator] | None = OPERATORS.get(known[opening - 1].text)
+    operator = _attributed(known, opening)
     if operator is None or len(known) < 2 or known[-1].text != "=":
         return
     kind = attribute_kinds(operator).get(known[-2].text)

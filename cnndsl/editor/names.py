@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from cnndsl.diagnostics import Span
-from cnndsl.ir.operator import Operator
 from cnndsl.language import tree as ast
 from cnndsl.language.functions import Function, Size
 from cnndsl.language.scopes import Local
@@ -145,7 +144,7 @@ def _keywords(target: Any, arguments: Sequence[ast.Argument]) -> Iterator[tuple[
     """The names of arguments: parameters of a block, or attributes of an operator."""
     if isinstance(target, BlockValue):
         yield from _parameters(target.definition, arguments)
-    elif isinstance(target, type) and issubclass(target, Operator):
+    elif isinstance(target, type):
         for argument in arguments:
             if argument.name is not None:
                 yield argument.name, Symbol("attribute", argument.name.text, None, target)

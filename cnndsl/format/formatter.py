@@ -108,7 +108,8 @@ class _Printer:
             case ast.Chain():
                 return self._chain(node)
             case ast.InputDeclaration():
-                return (f"input {node.name.text} ", self._expression(node.shape))
+                photo = (" ", self._expression(node.photo)) if node.photo else ""
+                return (f"input {node.name.text} ", self._expression(node.shape), photo)
             case ast.Let():
                 return (f"let {_names(node.names)} = ", self._chain(node.chain))
             case ast.Assign():

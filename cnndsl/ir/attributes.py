@@ -164,6 +164,20 @@ def _probability(value: Any) -> float:
     return number
 
 
+def _share(value: Any) -> float:
+    number = _positive(value)
+    if number > 1:
+        raise ValueError
+    return number
+
+
+def _white(value: Any) -> float:
+    number = _number(value)
+    if number not in (1, 255):
+        raise ValueError
+    return number
+
+
 def _numbers(one: Callable[[Any], float]) -> Callable[[Any], tuple[float, ...]]:
     def convert(value: Any) -> tuple[float, ...]:
         if isinstance(value, list | tuple):
@@ -297,6 +311,8 @@ POSITIVE = Kind("a number over 0", _positive)
 NUMBERS = Kind("a number, or a list with one for each channel", _numbers(_number))
 POSITIVES = Kind("a number over 0, or a list with one for each channel", _numbers(_positive))
 PROBABILITY = Kind("a number from 0 to 1", _probability)
+SHARE = Kind("a number over 0, at most 1", _share)
+WHITE = Kind("1 or 255", _white)
 FLAG = Kind("true or false", _flag)
 VALUES = Kind("numbers in nested lists of equal lengths", _nested)
 ARRAY = Kind("a number, or nested lists of equal lengths: channels, then positions", _array)

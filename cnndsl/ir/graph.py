@@ -15,6 +15,7 @@ from cnndsl.diagnostics import Span
 from cnndsl.ir.expressions import Expression, Parameter, parameters_of
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.part import Chain, Part, Step, chained
+from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -119,10 +120,11 @@ class Auxiliary:
 class Graph:
     """A directed acyclic graph of nodes with named inputs and outputs.
 
-    `inputs` holds node names; `outputs` and `auxiliaries` map an output's name to a node name;
-    `stages` are the labelled parts of the network with the node that ends each; `scopes` maps a
-    path to the block or loop that it is an instance of, `arguments` that of a block to the values
-    of its parameters, as far as these are numbers, texts and truths.
+    `inputs` holds node names; `photos` tells of inputs how a photo becomes them; `outputs` and
+    `auxiliaries` map an output's name to a node name; `stages` are the labelled parts of the
+    network with the node that ends each; `scopes` maps a path to the block or loop that it is an
+    instance of, `arguments` that of a block to the values of its parameters, as far as these are
+    numbers, texts and truths.
     """
 
     def __init__(self, name: str):
@@ -131,6 +133,7 @@ class Graph:
         self.name = name
         self.nx: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         self.inputs: list[str] = []
+        self.photos: dict[str, Photo] = {}
         self.outputs: dict[str, str] = {}
         self.auxiliaries: dict[str, Auxiliary] = {}
         self.stages: list[tuple[str, str]] = []
@@ -293,6 +296,7 @@ class Graph:
             raise ValueError(f"node {node.name!r} is still used")
         self.nx.remove_node(node.name)
         self.inputs = [name for name in self.inputs if name != node.name]
+        self.photos.pop(node.name, None)
         self.stages = [stage for stage in self.stages if stage[1] != node.name]
 
     def bypass(self, node: Node, other: Node) -> None:
@@ -305,6 +309,7 @@ class Graph:
         twin = Graph(self.name)
         twin.nx = self.nx.copy()
         twin.inputs = list(self.inputs)
+        twin.photos = dict(self.photos)
         twin.outputs = dict(self.outputs)
         twin.auxiliaries = dict(self.auxiliaries)
         twin.stages = list(self.stages)

@@ -16,6 +16,7 @@ from cnndsl.ir.formula import Formula
 from cnndsl.ir.graph import Auxiliary, Graph, Node
 from cnndsl.ir.operator import Operator, attribute_values
 from cnndsl.ir.operators import BACKWARD, BY_NAME, FORMATS, Input, SqueezeExcite
+from cnndsl.ir.photo import photo_from_json
 from cnndsl.ir.quantisation import Quantisation
 from cnndsl.ir.types import DType
 
@@ -48,6 +49,7 @@ def to_json(graph: Graph) -> dict[str, Any]:
         "expressions": table.rows,
         "nodes": nodes,
         "inputs": graph.inputs,
+        "photos": {name: photo.to_json() for name, photo in graph.photos.items()},
         "outputs": list(graph.outputs.items()),
         "auxiliaries": [[name, a.node, a.weight] for name, a in graph.auxiliaries.items()],
         "stages": graph.stages,
@@ -162,6 +164,9 @@ def _graph(data: Mapping[str, Any]) -> Graph:
     found = {node.name for node in graph.nodes() if isinstance(node.op, Input)}
     if set(graph.inputs) != found or len(graph.inputs) != len(found):
         raise ValueError("the inputs are not the nodes that take input")
+    graph.photos = {
+        _node(graph, name): photo_from_json(photo) for name, photo in data["photos"].items()
+    }
     graph.outputs = {_text(name): _node(graph, node) for name, node in data["outputs"]}
     if not graph.outputs:
         raise ValueError("there is no output")

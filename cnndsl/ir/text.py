@@ -55,7 +55,8 @@ def graph_text(graph: Graph) -> str:
 def node_lines(graph: Graph, node: Node) -> Iterator[str]:
     """The line of a node, and one for each parameter that is not plainly its own."""
     if isinstance(node.op, Input):
-        yield f"{node.name} = input : {node.type}"
+        photo = graph.photos.get(node.name)
+        yield f"{node.name} = input : {node.type}{f' {photo.text(node.type)}' if photo else ''}"
         return
     operands = ", ".join(operand.name for operand in graph.producers(node))
     yield f"{node.name} = {_call(node, operands)} : {node.type}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.ir.attributes import PADDING_MODES
+from cnndsl.ir.photo import WORDS as PHOTO_WORDS
 from cnndsl.language import limits
 from cnndsl.language.arrays import load_numbers
 
@@ -41,7 +42,7 @@ class Function:
 SHAPE_NAMES = {name: Size(name) for name in ("channels", "length", "depth", "height", "width")}
 """Readable sizes of the value at hand."""
 
-CONSTANTS: dict[str, str] = {mode: mode for mode in PADDING_MODES}
+CONSTANTS: dict[str, str] = {word: word for word in (*PADDING_MODES, *PHOTO_WORDS)}
 """Names that stand for themselves."""
 
 

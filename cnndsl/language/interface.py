@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+from cnndsl.ir.attributes import AttributeValueError, build
 from cnndsl.ir.dims import OpenDim
-from cnndsl.ir.types import AXES, Shape
+from cnndsl.ir.operator import OperatorError
+from cnndsl.ir.photo import Photo
+from cnndsl.ir.types import AXES, Shape, TensorType
 from cnndsl.language import tree as ast
 from cnndsl.language.arithmetic import ARITHMETIC, calculated, negated
 from cnndsl.language.evaluate import Evaluator
-from cnndsl.language.messages import Problem
+from cnndsl.language.messages import Consequence, Problem
 from cnndsl.language.scopes import Local
+from cnndsl.language.signatures import match_arguments, signature_of
 from cnndsl.language.values import POISON, Frame, kind_of
 
 Opened: TypeAlias = Mapping[str, Mapping[str, OpenDim]]
@@ -65,6 +69,25 @@ def input_shape(
                 hint="[3, H, W], or [3, 32*H, 32*W]",
             )
     return tuple(sizes)
+
+
+def photo_of(
+    statement: ast.InputDeclaration, call: ast.Call, frame: Frame, evaluator: Evaluator
+) -> Photo:
+    """How a photo becomes an input of the declared shape. Raises Problem."""
+    if frame.unit.meanings.get(id(call.callee)) is not Photo:
+        raise Consequence(call.callee.span)
+    matched = match_arguments(signature_of(Photo), call.arguments, call.span, set())
+    values = {name: evaluator.evaluate(given.value, frame) for name, given in matched.items()}
+    declared = input_shape(statement, frame, evaluator, None, {})
+    try:
+        photo: Photo = build(Photo, values)
+        return photo.fitted(TensorType(declared))
+    except AttributeValueError as error:
+        raise Problem("E0309", f"photo: {error}", matched[error.name].span) from None
+    except OperatorError as error:
+        place = matched.get(error.attribute or "", call).span
+        raise Problem(error.code, error.message, place, hint=error.hint) from None
 
 
 def _solve(

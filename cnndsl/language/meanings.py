@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from cnndsl.ir.attributes import attribute_kinds
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import BY_NAME
+from cnndsl.ir.photo import Photo
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES, Function, Size
 from cnndsl.language.messages import Problem, meant
 from cnndsl.language.scopes import Local, Names, Scope
-from cnndsl.language.signatures import Signature, match_arguments
+from cnndsl.language.signatures import Signature, match_arguments, signature_of
 from cnndsl.language.units import BlockValue, Unit
 
 Meaning: TypeAlias = Local | BlockValue | type[Operator] | str | Size | Function
@@ -88,6 +90,29 @@ class Meanings:
         """An open size can be read behind its input, unless its name means something else."""
         if name.text not in self.unit.blocks and name.text not in BUILT_IN:
             self.names.declare(name, scope, "size")
+
+    def photo(self, call: ast.Call) -> None:
+        """What stands behind the shape of an input, and its arguments."""
+        callee = call.callee
+        assert isinstance(callee, ast.Name)
+        if callee.text != Photo.name:
+            hint = meant(callee.text, [Photo.name]) or "input image [3, 224, 224] photo(…)"
+            message = f"behind the shape of an input stands photo(…), not {callee.text!r}"
+            self.report("E0201", message, callee, hint=hint)
+            return
+        self.unit.meanings[id(callee)] = Photo
+        self.match(signature_of(Photo), call.arguments, call)
+
+    def choice(self, argument: ast.Argument, scope: Scope) -> bool:
+        """Whether an argument of `photo` is a name that means nothing; what it takes is told."""
+        name, kinds = argument.value, attribute_kinds(Photo)
+        if argument.name is None or argument.name.text not in kinds:
+            return False
+        if not isinstance(name, ast.Name) or scope.find(name.text) or name.text in BUILT_IN:
+            return False
+        takes = kinds[argument.name.text].says
+        self.unknown(name, "name", f"{argument.name.text} takes {takes}")
+        return True
 
     def default(self, name: ast.Name) -> type[Operator] | BlockValue | None:
         """The operator or block that defaults are given for."""

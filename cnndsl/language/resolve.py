@@ -104,6 +104,8 @@ class _Resolver:
             case ast.InputDeclaration():
                 for size in statement.shape.items:
                     self.size(size, scope)
+                if statement.photo is not None:
+                    self.photo(statement.photo, scope)
                 self.names.declare(statement.name, scope, "input")
             case ast.Let():
                 self.chain(statement.chain, scope)
@@ -146,6 +148,12 @@ class _Resolver:
             self.meanings.size(size, scope)
         else:
             self.listed(size, scope)
+
+    def photo(self, call: ast.Call, scope: Scope) -> None:
+        self.meanings.photo(call)
+        for argument in call.arguments:
+            if not self.meanings.choice(argument, scope):
+                self.expression(argument.value, scope)
 
     def defaults(self, statement: ast.Defaults, scope: Scope) -> None:
         for default in statement.defaults:

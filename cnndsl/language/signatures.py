@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from cnndsl.diagnostics import Note, Span
 from cnndsl.ir.attributes import attribute_kinds, required_attributes
-from cnndsl.ir.operator import Operator
 from cnndsl.language import tree as ast
 from cnndsl.language.messages import Problem, meant
 from cnndsl.language.units import BlockValue
@@ -28,15 +28,15 @@ class Signature:
         return f"{self.name}({', '.join(shown)})"
 
 
-def signature_of(target: type[Operator] | BlockValue) -> Signature:
-    """The signature of an operator or a block."""
+def signature_of(target: type | BlockValue) -> Signature:
+    """The signature of an operator, a block or `photo`."""
     if isinstance(target, BlockValue):
         return definition_signature(target.definition)
     return _operator_signature(target)
 
 
 @cache
-def _operator_signature(operator: type[Operator]) -> Signature:
+def _operator_signature(operator: Any) -> Signature:
     return Signature(operator.name, tuple(attribute_kinds(operator)), required_attributes(operator))
 
 

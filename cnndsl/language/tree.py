@@ -200,10 +200,14 @@ class Chain(Tree):
 
 @dataclass(frozen=True)
 class InputDeclaration(Tree):
-    """input image [3, H, W]; names in the shape are open sizes unless they are known values."""
+    """input image [3, H, W]; names in the shape are open sizes unless they are known values.
+
+    `photo` is the call behind it: photo(mean=0.5, std=0.5).
+    """
 
     name: Name
     shape: ListOf
+    photo: Call | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from cnndsl.language.convolutional import Windows
 from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.findings import Findings
 from cnndsl.language.instances import Instances
-from cnndsl.language.interface import Opened, input_shape, loss_weight
+from cnndsl.language.interface import Opened, input_shape, loss_weight, photo_of
 from cnndsl.language.joins import operands
 from cnndsl.language.messages import Consequence, Problem
 from cnndsl.language.paths import Path
@@ -120,8 +120,20 @@ class Walk:
         recipe = Recipe(Input, {"shape": Given(shape, statement.shape.span)}, {})
         node = self.writer.add(recipe, [], frame.path, name, statement.span)
         self.graph.inputs.append(node.name)
+        if statement.photo is not None:
+            self._photo(statement, statement.photo, frame, node)
         frame.keep(statement.name, node)
         return node
+
+    def _photo(
+        self, statement: ast.InputDeclaration, call: ast.Call, frame: Frame, node: Node
+    ) -> None:
+        """How a photo becomes an input, as far as that is no problem."""
+        try:
+            photo = photo_of(statement, call, frame, self.evaluator)
+            self.graph.photos[node.name] = photo
+        except Problem as problem:
+            self.findings.report(problem, frame.trail)
 
     def _let(self, statement: ast.Let | ast.Assign, frame: Frame, flow: Flow) -> None:
         value = self._value(statement.chain, frame, flow)

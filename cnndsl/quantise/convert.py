@@ -99,6 +99,7 @@ class _Conversion:
             self._add(node)
         result = self.result
         result.inputs = list(graph.inputs)
+        result.photos = dict(graph.photos)
         result.outputs = {n: self._numbers(x).name for n, x in graph.outputs.items()}
         result.auxiliaries = {
             name: Auxiliary(self._numbers(aux.node).name, aux.weight)

@@ -25,6 +25,7 @@ def stored_as(graph: Graph, dtype: DType) -> Graph:
         if isinstance(node.op, Input):
             made[node.name] = result.add(f"{node.name}/{dtype}", Cast(dtype), [made[node.name]])
     result.inputs, result.stages = list(graph.inputs), list(graph.stages)
+    result.photos = dict(graph.photos)
     result.scopes = dict(graph.scopes)
     for name, maker in graph.outputs.items():
         cast = f"{maker}/float"

@@ -11,9 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.photos import ENDINGS, FOR_IMAGENET, Normalisation, photos_in
+from cnndsl.runtime.photos import ENDINGS, photos_in
 
 BATCH = 4
 """Samples that run at a time."""
@@ -38,10 +39,10 @@ class Photos:
     """Photos as `cnndsl.runtime.image.load_image` reads them, for a network of one input."""
 
     paths: tuple[Path, ...]
-    normal: Normalisation = FOR_IMAGENET
+    photo: Photo | None = None
 
     @classmethod
-    def of(cls, folder: Path, normal: Normalisation = FOR_IMAGENET) -> Photos:
+    def of(cls, folder: Path, photo: Photo | None = None) -> Photos:
         """All photos in a folder and those in it, by name. Raises CnnError (E0601, E0905)."""
         if not folder.is_dir():
             problem = "it is no folder" if folder.exists() else "there is no such folder"
@@ -50,7 +51,7 @@ class Photos:
         if not paths:
             known = f"endings: {', '.join(ENDINGS)}"
             raise CnnError.of("E0905", f"there are no photos in {folder}", hint=known)
-        return cls(tuple(paths), normal)
+        return cls(tuple(paths), photo)
 
     @property
     def count(self) -> int:
@@ -67,8 +68,7 @@ class Photos:
                 "E0905", f"photos are for one input, the network has {names}", hint="use --input"
             )
         ((name, kind),) = inputs.items()
-        mean, std = self.normal.mean, self.normal.std
-        read = partial(load_image, input_type=kind, mean=mean, std=std)
+        read = partial(load_image, kind=kind, photo=self.photo)
         together = 1 if kind.is_open else BATCH
         for start in range(0, self.count, together):
             paths = self.paths[start : start + together]

@@ -14,46 +14,67 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnndsl.diagnostics import CnnError
-from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.photo import INTERPOLATIONS, Photo
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.photos import IMAGENET_MEAN, IMAGENET_STD
+from cnndsl.runtime.photos import chosen, require_image
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Raster formats that Pillow decodes in this process (EPS, for one, starts Ghostscript)."""
 
 MODES = {1: "L", 3: "RGB"}
 
+FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
-def load_image(
-    path: str | Path,
-    input_type: TensorType,
-    *,
-    resize: int | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
-) -> Array:
-    """A photo as a batch of one, [1, C, H, W] float32, for an input of the given type.
 
-    The photo is turned upright (EXIF), put on white where it is transparent, and made grey for
-    C = 1. For a square input its shorter side is scaled (bilinear, antialiased) to `resize`, by
-    default round(H * 256 / 224), and the centre is cropped (Krizhevsky et al. 2012, section 2);
-    for H unlike W the photo is scaled to just cover the input enlarged in that proportion. An
-    open H or W keeps the size of the photo. Values from 0 to 1 are normalised to
-    (value - mean) / std, one number or one for each channel; a grey photo takes their averages.
+def load_image(path: str | Path, kind: TensorType, photo: Photo | None = None) -> Array:
+    """A photo as a batch of one, [1, C, H, W] float32, for an input of a type.
+
+    It is turned upright (EXIF), put on white where it is transparent, made grey for C = 1, and
+    then becomes the input as `photo` says, by default as for ImageNet: bilinear, antialiased, the
+    centre of 224 of 256 pixels (Krizhevsky et al. 2012, section 2). An open H or W keeps the size
+    of the photo.
 
     Raises CnnError: E0606 if the file is missing, damaged, too large or not an image, E0604 if
-    the input takes no image or `resize` does not suit it.
+    the input takes no image, E0224 if the photo does not suit it.
     """
-    channels = input_type.channels
-    if input_type.rank != 2 or channels not in MODES:
-        raise CnnError.of(
-            "E0604", f"the input is {input_type}; an image fits 1xHxW (grey) and 3xHxW (colour)"
-        )
-    image = _fit(_open(Path(path), MODES[channels]), input_type, resize)
-    values = np.asarray(image, np.float32).reshape(image.height, image.width, channels) / 255
-    normal = (values - _per_channel(mean, channels)) / _per_channel(std, channels)
-    return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
+    how = chosen(photo, {}, kind)
+    image = open_image(path, kind)
+    return pixels([fitted(image, kind, how)], how)
+
+
+def open_image(path: str | Path, kind: TensorType) -> Image.Image:
+    """A photo, upright, in the channels of an input. Raises CnnError (E0604, E0606)."""
+    return _open(Path(path), MODES[require_image(kind)])
+
+
+def fitted(image: Image.Image, kind: TensorType, photo: Photo) -> Image.Image:
+    """The part of an image that becomes an input, in the size of that. Raises CnnError E0606."""
+    if kind.is_open:
+        return image if photo.resize is None else _shorter_side(image, photo)
+    _, height, width = kind.sizes
+    full = covering(image, height, width, photo, photo.cover(height))
+    left, top = round((full.width - width) / 2), round((full.height - height) / 2)
+    return full.crop((left, top, left + width, top + height))
+
+
+def covering(image: Image.Image, height: int, width: int, photo: Photo, cover: int) -> Image.Image:
+    """An image scaled to just cover `cover` pixels of height, and a width in proportion.
+
+    The proportion is that of an input of `height` and `width`. Raises CnnError E0606.
+    """
+    scale = max(cover / image.height, round(width * cover / height) / image.width)
+    return _scaled(image, round(image.width * scale), round(image.height * scale), photo)
+
+
+def pixels(images: Sequence[Image.Image], photo: Photo) -> Array:
+    """Images of one size as [images, C, H, W] float32, normalised."""
+    values = np.stack([np.asarray(image, np.float32) for image in images])
+    values = values.reshape(*values.shape[:3], -1) / np.float32(255 / photo.range)
+    if photo.order == "bgr":
+        values = values[..., ::-1]
+    mean, std = (np.asarray(numbers, np.float32) for numbers in (photo.mean, photo.std))
+    return np.ascontiguousarray(((values - mean) / std).transpose(0, 3, 1, 2))
 
 
 def _open(path: Path, mode: str) -> Image.Image:
@@ -87,32 +108,15 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
     return image.convert("RGB").convert(mode)
 
 
-def _fit(image: Image.Image, input_type: TensorType, resize: int | None) -> Image.Image:
-    height, width = input_type.spatial
-    if isinstance(height, OpenDim) or isinstance(width, OpenDim):
-        if resize is not None:
-            raise CnnError.of("E0604", f"resize needs fixed sizes; the input is {input_type}")
-        return image
-    cover_height = round(height * 256 / 224) if resize is None else resize
-    cover_width = round(width * cover_height / height)
-    if cover_height < height:
-        raise CnnError.of(
-            "E0604", f"resize {resize} is below the height of the input, {input_type}"
-        )
-    scale = max(cover_height / image.height, cover_width / image.width)
-    full_width, full_height = round(image.width * scale), round(image.height * scale)
-    if Image.MAX_IMAGE_PIXELS and full_width * full_height > Image.MAX_IMAGE_PIXELS:
-        raise CnnError.of(
-            "E0606",
-            f"an image of {image.width}x{image.height} pixels is too narrow for {input_type}",
-        )
-    left, top = round((full_width - width) / 2), round((full_height - height) / 2)
-    scaled = image.resize((full_width, full_height), Image.Resampling.BILINEAR)
-    return scaled.crop((left, top, left + width, top + height))
+def _shorter_side(image: Image.Image, photo: Photo) -> Image.Image:
+    """An image whose shorter side has the pixels that a photo is resized to."""
+    assert photo.resize is not None
+    scale = photo.resize / min(image.size)
+    return _scaled(image, round(image.width * scale), round(image.height * scale), photo)
 
 
-def _per_channel(values: Sequence[float], channels: int) -> Array:
-    array = np.asarray(values, np.float32)
-    if array.size not in (1, 3):
-        raise CnnError.of("E0604", f"a photo has 1 or 3 channels, not {array.size}")
-    return array.mean(keepdims=True) if channels == 1 else array
+def _scaled(image: Image.Image, width: int, height: int, photo: Photo) -> Image.Image:
+    if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+        size = f"an image of {image.width}x{image.height} pixels"
+        raise CnnError.of("E0606", f"{size} is too narrow: it would become {width}x{height}")
+    return image.resize((width, height), FILTERS[photo.interpolation])

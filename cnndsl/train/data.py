@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.arrays import read_arrays
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.photos import FOR_IMAGENET, Normalisation, photos_in
+from cnndsl.runtime.photos import photos_in
 
 HELD_OUT = 0.2
 """The share of samples that is held out where the data do not say which."""
@@ -29,7 +30,7 @@ class Images:
     items: Array | Sequence[Path]
     labels: Array
     type: TensorType
-    normal: Normalisation = FOR_IMAGENET
+    photo: Photo | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,9 +42,8 @@ class Images:
             return self.items[indices], labels
         from cnndsl.runtime.image import load_image
 
-        mean, std = self.normal.mean, self.normal.std
         files = [self.items[index] for index in indices]
-        read = partial(load_image, input_type=self.type, mean=mean, std=std)
+        read = partial(load_image, kind=self.type, photo=self.photo)
         return np.concatenate([read(file) for file in files]), labels
 
 
@@ -56,12 +56,12 @@ class Data:
     classes: tuple[str, ...]
 
 
-def read_data(spec: str, input_type: TensorType, normal: Normalisation = FOR_IMAGENET) -> Data:
+def read_data(spec: str, input_type: TensorType, photo: Photo | None = None) -> Data:
     """The data that a user names, as images for an input.
 
     `digits` are scikit-learn's, from 0 to 1, resized to the input. An .npz file has `images`
     [samples, C, H, W] and `labels`. A folder has a folder of images for each class, or such folders
-    in `train` and `val`; they are read as `cnndsl run --image` does, with that normalisation. Where
+    in `train` and `val`; they become inputs as `photo` says. Where
     nothing else is said, a fifth is held out, always the same. Raises CnnError: E0601, E0603,
     E0604, E0760.
     """
@@ -77,7 +77,7 @@ def read_data(spec: str, input_type: TensorType, normal: Normalisation = FOR_IMA
     if not path.is_dir():
         hint = "digits, an .npz file, or a folder with a folder of images for each class"
         raise CnnError.of("E0601", f"cannot read {path}: there is no such folder", hint=hint)
-    return _folder(path, input_type, normal)
+    return _folder(path, input_type, photo)
 
 
 def _digits(input_type: TensorType) -> Data:
@@ -119,18 +119,18 @@ def _arrays(path: Path, input_type: TensorType) -> Data:
     return _split(images.astype(np.float32), labels, names, input_type)
 
 
-def _folder(path: Path, input_type: TensorType, normal: Normalisation) -> Data:
+def _folder(path: Path, input_type: TensorType, photo: Photo | None) -> Data:
     if (path / "train").is_dir():
         held = next((path / n for n in ("val", "test") if (path / n).is_dir()), None)
         if held is None:
             raise CnnError.of("E0760", f"{path} has a folder `train`, but none `val` or `test`")
         classes = _classes(path / "train")
         parts = [_files(folder, classes) for folder in (path / "train", held)]
-        made = [Images(files, labels, input_type, normal) for files, labels in parts]
+        made = [Images(files, labels, input_type, photo) for files, labels in parts]
         return Data(made[0], made[1], classes)
     classes = _classes(path)
     files, labels = _files(path, classes)
-    return _split(files, labels, classes, input_type, normal)
+    return _split(files, labels, classes, input_type, photo)
 
 
 def _classes(path: Path) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ def _split(
     labels: Array,
     classes: tuple[str, ...],
     input_type: TensorType,
-    normal: Normalisation = FOR_IMAGENET,
+    photo: Photo | None = None,
 ) -> Data:
     order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
     count = len(labels) - round(len(labels) * HELD_OUT)
@@ -167,6 +167,6 @@ def _split(
 
     def part(indices: Array) -> Images:
         some = items[indices] if isinstance(items, np.ndarray) else [items[i] for i in indices]
-        return Images(some, labels[indices], input_type, normal)
+        return Images(some, labels[indices], input_type, photo)
 
     return Data(part(order[:count]), part(order[count:]), classes)

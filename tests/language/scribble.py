@@ -41,7 +41,8 @@ def tokens(node: ast.Tree) -> list[str]:
         case ast.Alias():
             return ["network", node.name.text, "=", *tokens(node.call)]
         case ast.InputDeclaration():
-            return ["input", node.name.text, *tokens(node.shape)]
+            photo = tokens(node.photo) if node.photo else []
+            return ["input", node.name.text, *tokens(node.shape), *photo]
         case ast.Let():
             return ["let", *_joined(node.names), "=", *tokens(node.chain)]
         case ast.Assign():

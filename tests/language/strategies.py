@@ -169,7 +169,7 @@ class Grower:
     def statement(self) -> ast.Statement:
         name = self.name()
         others: list[Callable[[], ast.Statement]] = [
-            lambda: ast.InputDeclaration(NOWHERE, name, self.listed()),
+            lambda: ast.InputDeclaration(NOWHERE, name, self.listed(), self.photo()),
             lambda: ast.Let(NOWHERE, self.several(self.name, least=1), self.chain()),
             lambda: ast.Assign(NOWHERE, self.several(self.name, least=1), self.chain()),
             lambda: ast.LayerDeclaration(NOWHERE, name, self.expression()),
@@ -179,6 +179,10 @@ class Grower:
             self.defaults,
         ]
         return self.random.choice(others)() if self.chance() else self.chain()
+
+    def photo(self) -> ast.Call | None:
+        call = ast.Call(NOWHERE, self.name(), self.arguments())
+        return call if self.chance() else None
 
     def output_names(self) -> tuple[ast.Name | ast.Label, ...]:
         if self.chance():

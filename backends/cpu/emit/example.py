@@ -10,7 +10,26 @@ import numpy as np
 from cnndsl.backends.cpu.emit.templates import filled
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.runtime.module import Port
-from cnndsl.runtime.photos import Normalisation
+from cnndsl.runtime.photos import chosen, photos_of
+
+FILTERS = {
+    "nearest": (0, "return x == x;"),
+    "box": (1, "return x > -0.5 && x <= 0.5;"),
+    "bilinear": (2, "return fabs(x) < 1 ? 1 - fabs(x) : 0;"),
+    "bicubic": (
+        4,
+        "x = fabs(x);\n"
+        "    return x < 1 ? (1.5 * x - 2.5) * x * x + 1\n"
+        "           : x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;",
+    ),
+    "lanczos": (
+        6,
+        "double turn = 3.141592653589793 * x;\n"
+        "    return fabs(x) >= 3 ? 0\n"
+        "           : x == 0 ? 1 : sin(turn) / turn * sin(turn / 3) / (turn / 3);",
+    ),
+}
+"""Interpolations: over how many pixels their weights reach, 0 for the nearest, and these in C."""
 
 
 def source(net: str, artefact: Artefact, embeds: bool) -> str:
@@ -44,9 +63,11 @@ def classes_of(port: Port) -> int:
 
 def photo_words(channels: int, height: int, width: int, artefact: Artefact) -> dict[str, str]:
     """What the example has to know of the input, and of how `runtime.image` makes it of photos."""
-    cover = round(height * 256 / 224)
-    normal = Normalisation.of(artefact.metadata, artefact.inputs[0].name)
-    mean, std = (_floats(values, channels) for values in (normal.mean, normal.std))
+    port = artefact.inputs[0]
+    photo = chosen(photos_of(artefact.metadata).get(port.name), {}, port.type)
+    cover = photo.cover(height)
+    mean, std = (_floats(values, channels) for values in (photo.mean, photo.std))
+    support, weight = FILTERS[photo.interpolation]
     return {
         "channels": str(channels),
         "height": str(height),
@@ -56,11 +77,15 @@ def photo_words(channels: int, height: int, width: int, artefact: Artefact) -> d
         "cover_width": str(round(width * cover / height)),
         "mean": mean,
         "std": std,
+        "scale": repr(255 / photo.range),
+        "bgr": str(int(photo.order == "bgr")),
+        "interpolation": photo.interpolation,
+        "support": str(support),
+        "filter": weight,
     }
 
 
 def _floats(values: Sequence[float], channels: int) -> str:
-    """A number for each channel in C; a grey photo takes their average."""
-    array = np.asarray(values, np.float32)
-    array = array.mean(keepdims=True) if channels == 1 else np.broadcast_to(array, channels)
+    """A number for each channel in C."""
+    array = np.broadcast_to(np.asarray(values, np.float32), channels)
     return ", ".join(f"{float(value)!r}f" for value in array)

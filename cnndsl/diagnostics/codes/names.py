@@ -165,4 +165,12 @@ ENTRIES: dict[str, Entry] = {
         body("let a, b = [8, 16, 32]", "conv(a, 3) -> conv(b, 3)"),
         body("let a, b = [8, 16]", "conv(a, 3) -> conv(b, 3)"),
     ),
+    "E0224": entry(
+        "a photo does not become this input",
+        "`photo(…)` behind an input of 1xHxW or 3xHxW says how a photo becomes it. The scaled\n"
+        "photo covers the input, so `resize` is at least its height; `resize` and `crop` say the\n"
+        "same in two ways; `mean` and `std` have one number, or one for each channel.",
+        "network example {\n    input image [3, 32, 32] photo(resize=28)\n    conv(8, 3)\n}",
+        "network example {\n    input image [3, 28, 28] photo(resize=32)\n    conv(8, 3)\n}",
+    ),
 }

@@ -19,6 +19,8 @@ from cnndsl.importers.onnx.modules import modules
 from cnndsl.importers.onnx.refusal import Refusal, damaged
 from cnndsl.importers.onnx.tensors import Tensors
 from cnndsl.ir.attributes import LARGEST
+from cnndsl.ir.photo import Photo
+from cnndsl.runtime.photos import from_metadata
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
@@ -59,7 +61,10 @@ class Declared:
 
 @dataclass(frozen=True)
 class Model:
-    """What a model says, of the wanted outputs alone; `classes` are those of modules by path."""
+    """What a model says, of the wanted outputs alone; `classes` are those of modules by path.
+
+    `photos` tell how photos become its inputs, by the names of these.
+    """
 
     name: str
     opset: int
@@ -69,11 +74,13 @@ class Model:
     tensors: Tensors
     classes: Mapping[tuple[str, ...], str]
     uses: Counter[str] = field(default_factory=Counter)
+    photos: Mapping[str, Photo] = field(default_factory=dict)
 
 
 def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Model:
     """The model as plain data. Raises Refusal if it contradicts itself."""
     opset = _opset(proto)
+    photos = _photos(proto)
     if proto.functions:
         proto = _inlined(proto)
     graph = proto.graph
@@ -91,7 +98,16 @@ def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Mode
     classes: dict[tuple[str, ...], str] = {}
     for node in graph.node:
         classes |= {tuple(path.split(".")): kind for path, kind in modules(node)}
-    return Model(graph.name, opset, used, tuple(wanted), tuple(ordered), tensors, classes, uses)
+    parts = (tuple(wanted), tuple(ordered), tensors, classes, uses, photos)
+    return Model(graph.name, opset, used, *parts)
+
+
+def _photos(proto: ModelProto) -> dict[str, Photo]:
+    """What the metadata say of photos, if they are those of a model that was made here."""
+    try:
+        return from_metadata({entry.key: entry.value for entry in proto.metadata_props})
+    except ValueError:
+        return {}
 
 
 def _opset(proto: ModelProto) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import NoReturn
 
@@ -19,6 +19,7 @@ from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.tensors import FLOATS, FORMATS
 from cnndsl.importers.onnx.values import Known, Tensor, Value
 from cnndsl.ir.dims import Dim, OpenDim, input_dim
+from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.operators import Identity, Input
 
 SHOWN = 5
@@ -90,9 +91,17 @@ class Reader:
             )
         self.builder.graph.add(name, Input(dims), [])
         self.builder.graph.inputs.append(name)
+        self._photo(declared, name)
         back = [order.index(axis) for axis in range(len(order))]
         layout = permuted(natural(dims), back)
         return Value(name, layout, name, integer=declared.dtype not in FLOATS)
+
+    def _photo(self, declared: Declared, name: str) -> None:
+        """How a photo becomes the input, if the model tells and it suits the input."""
+        photo, graph = self.model.photos.get(declared.name), self.builder.graph
+        if photo is not None:
+            with suppress(OperatorError):
+                graph.photos[name] = photo.fitted(graph[name].type)
 
     def _channels_first(self, declared: Declared) -> list[int]:
         """The order of an input's axes in the graph: the channels come first.

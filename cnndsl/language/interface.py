@@ -71,15 +71,12 @@ def input_shape(
     return tuple(sizes)
 
 
-def photo_of(
-    statement: ast.InputDeclaration, call: ast.Call, frame: Frame, evaluator: Evaluator
-) -> Photo:
+def photo_of(call: ast.Call, declared: Shape, frame: Frame, evaluator: Evaluator) -> Photo:
     """How a photo becomes an input of the declared shape. Raises Problem."""
     if frame.unit.meanings.get(id(call.callee)) is not Photo:
         raise Consequence(call.callee.span)
     matched = match_arguments(signature_of(Photo), call.arguments, call.span, set())
     values = {name: evaluator.evaluate(given.value, frame) for name, given in matched.items()}
-    declared = input_shape(statement, frame, evaluator, None, {})
     try:
         photo: Photo = build(Photo, values)
         return photo.fitted(TensorType(declared))

@@ -14,6 +14,7 @@ from typing import Any
 from cnndsl.diagnostics import Diagnostic, Span
 from cnndsl.ir.graph import Auxiliary, Graph, Node
 from cnndsl.ir.operators.structure import Input
+from cnndsl.ir.types import Shape
 from cnndsl.language import tree as ast
 from cnndsl.language.convolutional import Windows
 from cnndsl.language.evaluate import Evaluator
@@ -116,22 +117,20 @@ class Walk:
         name = frame.path.label(statement.name.text, statement.name.span)
         given = self.shapes.pop(statement.name.text, None)
         opened = self.opened.get(statement.name.text, {})
+        declared = input_shape(statement, frame, self.evaluator, None, {})
         shape = input_shape(statement, frame, self.evaluator, given, opened)
         recipe = Recipe(Input, {"shape": Given(shape, statement.shape.span)}, {})
         node = self.writer.add(recipe, [], frame.path, name, statement.span)
         self.graph.inputs.append(node.name)
         if statement.photo is not None:
-            self._photo(statement, statement.photo, frame, node)
+            self._photo(node.name, statement.photo, declared, frame)
         frame.keep(statement.name, node)
         return node
 
-    def _photo(
-        self, statement: ast.InputDeclaration, call: ast.Call, frame: Frame, node: Node
-    ) -> None:
+    def _photo(self, name: str, call: ast.Call, declared: Shape, frame: Frame) -> None:
         """How a photo becomes an input, as far as that is no problem."""
         try:
-            photo = photo_of(statement, call, frame, self.evaluator)
-            self.graph.photos[node.name] = photo
+            self.graph.photos[name] = photo_of(call, declared, frame, self.evaluator)
         except Problem as problem:
             self.findings.report(problem, frame.trail)
 

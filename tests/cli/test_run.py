@@ -258,9 +258,33 @@ def test_photos_are_normalised_once(call):
         np.testing.assert_allclose(y[0, :, 4, 4], [1, 2, 1], rtol=1e-6)
 
 
+def test_options_take_the_place_of_what_a_text_says_of_photos(call):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save("noise.png")
+    text = "network own {{\n    input image [3, 8, 8] {}\n    identity\n}}\n"
+    Path("own.cnn").write_text(text.format("photo(crop=1, mean=0.25, std=0.5)"))
+    Path("none.cnn").write_text(text.format(""))
+    cases = [
+        ("own.cnn", (), 0.25, 0.5, 1),
+        ("own.cnn", ("--mean", "0.1,0.2,0.3"), [0.1, 0.2, 0.3], 0.5, 1),
+        ("own.cnn", ("--order", "bgr", "--range", "255", "--mean", "9", "--std", "2"), 9, 2, 255),
+        ("none.cnn", ("--crop", "1", "--mean", "0", "--std", "1"), 0, 1, 1),
+    ]
+    for file, options, mean, std, white in cases:
+        result = call("run", file, "--image", "noise.png", *options, "--output", "y.npy")
+        assert "ImageNet" not in result.err
+        values = pixels[:, :, ::-1] if "bgr" in options else pixels
+        expected = ((values / 255 * white - mean) / std).transpose(2, 0, 1)[None]
+        np.testing.assert_allclose(np.load("y.npy"), expected, rtol=1e-5, atol=1e-6)
+    assert "as for ImageNet" in call("run", "none.cnn", "--image", "noise.png").err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (("--range", "255"), "give mean and std"),
+        (("--resize", "2"), "below the height of the input"),
+        (("--crop", "0"), "0<x<=1"),
         (("--mean", "0.5,0.5"), "not one number, or three"),
         (("--std", "0"), "above 0"),
         (("--mean", "nan"), "not one number, or three"),

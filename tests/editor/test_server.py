@@ -181,6 +181,18 @@ def test_arguments_are_proposed_once(net: Client) -> None:
     assert {"same", "valid"} <= set(completed(net, NET.replace("conv(64, 1)", "conv(1, 1, pad=¦)")))
 
 
+def test_photos_are_proposed_and_explained(net: Client) -> None:
+    shape = "input image [3, 32, 32]"
+    assert "photo" in completed(net, NET.replace(shape, f"{shape} ¦"))
+    found = completed(net, NET.replace(shape, f"{shape} photo(crop=1, ¦)"))
+    assert {"mean", "std", "order"} <= set(found)
+    assert found["crop"]["textEdit"]["newText"] != "crop="  # the operator is left
+    assert {"rgb", "bgr"} <= set(completed(net, NET.replace(shape, f"{shape} photo(order=¦)")))
+    net.open("net.cnn", NET.replace(shape, f"{shape} photo(crop=1, mean=0.5)"))
+    assert "scaled, its proportions kept" in hovered(net, "photo(")
+    assert "a number over 0, at most 1" in hovered(net, "crop=")
+
+
 def test_imports_and_settings_are_proposed(net: Client) -> None:
     files = completed(net, NET.replace('"unit.cnn"', '"¦"'))
     assert {"unit.cnn", "resnet.cnn", "densenet.cnn"} <= set(files)

@@ -52,6 +52,8 @@ def test_what_a_text_says(said: str, shape: str, meant: Photo) -> None:
 def test_the_share_is_kept_at_other_sizes() -> None:
     shapes = {"image": (3, 56, 56)}
     assert network("photo(resize=32)", input_shapes=shapes).photos["image"].cover(56) == 64
+    known = network("photo(resize=520)", "[3, H, W]", input_shapes={"image": (3, 600, 600)})
+    assert known.photos == {"image": Photo(resize=520)}
     opened = network("photo(resize=32)").open_graph(["height"])
     assert opened.photos == {"image": Photo(crop=0.875)}
 

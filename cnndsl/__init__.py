@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         load_onnx,
         open_model,
         parse,
+        sign,
         zoo,
     )
     from cnndsl.diagnostics import CnnError, CnnWarning
@@ -43,6 +44,7 @@ __all__ = [
     "load_onnx",
     "open_model",
     "parse",
+    "sign",
     "zoo",
 ]
 
@@ -53,10 +55,10 @@ def __getattr__(name: str) -> Any:
         from cnndsl import diagnostics
 
         return getattr(diagnostics, name)
-    if name == "load":
+    if name in ("load", "sign"):
         from cnndsl import artefacts
 
-        return artefacts.load
+        return getattr(artefacts, name)
     if name in __all__:
         from cnndsl import api
 

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnndsl.artefacts import is_artefact, is_onnx, load
+from cnndsl.artefacts import is_artefact, is_onnx, load, sign
 from cnndsl.diagnostics import CnnError, Diagnostic, Source
 from cnndsl.language.elaborate import elaborate, raise_errors
 from cnndsl.language.loader import choose_network, load_unit
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cnndsl.quantise.calibration import Calibration
     from cnndsl.quantise.collect import Settings
     from cnndsl.runtime.module import Array, Module
+    from cnndsl.runtime.signature import Keys
 
 __all__ = [
     "Network",
@@ -36,6 +37,7 @@ __all__ = [
     "load_onnx",
     "open_model",
     "parse",
+    "sign",
     "zoo",
 ]
 
@@ -283,14 +285,15 @@ def open_model(
     settings: Mapping[str, Any] | None = None,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     threads: int | None = None,
+    trust: Keys | None = None,
 ) -> Network | Module:
     """What a user names: the module of an artefact, known by its ending, or else a network.
 
-    `settings` and `input_shapes` are for networks, see `parse`; `threads` for artefacts, see
-    `load`. Raises CnnError.
+    `settings` and `input_shapes` are for networks, see `parse`; `threads` and `trust` for
+    artefacts, see `load`. Raises CnnError.
     """
     if is_artefact(spec):
-        return load(spec, threads)
+        return load(spec, threads, trust=trust)
     return parse(spec, settings=settings, input_shapes=input_shapes)
 
 

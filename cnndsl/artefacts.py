@@ -13,10 +13,19 @@ from cnndsl.language.sources import is_file, is_text
 if TYPE_CHECKING:
     from cnndsl.runtime.backend import Backend
     from cnndsl.runtime.module import Module
+    from cnndsl.runtime.signature import Keys
 
 
-def load(path: str | PathLike[str], threads: int | None = None) -> Module:
-    """A module from an artefact that `Module.save` wrote. Raises CnnError."""
+def load(
+    path: str | PathLike[str], threads: int | None = None, *, trust: Keys | None = None
+) -> Module:
+    """A module from an artefact that `Module.save` wrote.
+
+    An artefact is code. With `trust`, files of public keys, or keys that CNNDSL_TRUST names, only
+    what one of them signed is opened, and CNNDSL_REQUIRE_SIGNATURE=1 opens nothing without keys.
+    Raises CnnError, E0640 for what is not trusted.
+    """
+    from cnndsl.runtime import signature
     from cnndsl.runtime.backend import backends
     from cnndsl.runtime.options import whole_number
 
@@ -29,7 +38,18 @@ def load(path: str | PathLike[str], threads: int | None = None) -> Module:
     if not is_file(Path(path)):
         problem = "it is no regular file" if os.path.lexists(path) else "it does not exist"
         raise CnnError.of("E0601", f"cannot read {path}: {problem}")
-    return owner.load(Path(path), threads)
+    trusted = signature.trust(trust)
+    return owner.load(Path(path), threads, trusted.read if trusted else None)
+
+
+def sign(path: str | PathLike[str], key: str | PathLike[str]) -> Path:
+    """Sign a file by a private key: write FILE.sig beside it, and return its path.
+
+    Raises CnnError as `cnndsl.runtime.signature.SigningKey` does.
+    """
+    from cnndsl.runtime.signature import SigningKey
+
+    return SigningKey(key).sign(Path(path))
 
 
 def is_artefact(spec: str | PathLike[str]) -> bool:

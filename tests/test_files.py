@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cnndsl.diagnostics import CnnError
-from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.files import atomic_folder, atomic_write, check_folder
 
 
 def write(path: Path, content: bytes = b"new") -> None:
@@ -111,3 +111,15 @@ def test_a_file_that_nobody_may_write_is_left(tmp_path: Path):
         with pytest.raises(CnnError, match=r"E0602.*it is read-only"):
             write(tmp_path / name)
     assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == [b"old"] * 2
+
+
+def test_a_folder_is_replaced_with_its_signatures_but_not_with_other_files(tmp_path: Path):
+    folder = tmp_path / "out"
+    for content in (b"old", b"new"):
+        with atomic_folder(folder, ["net.so"]) as made:
+            (made / "net.so").write_bytes(content)
+        assert [path.read_bytes() for path in folder.iterdir()] == [content]
+        write(folder / "net.so.sig")
+    write(folder / "mine.sig")
+    with pytest.raises(CnnError, match=r"it has other files, mine\.sig"):
+        check_folder(folder, ["net.so"])

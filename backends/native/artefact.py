@@ -29,6 +29,7 @@ from cnndsl.ir.serialise import (
 )
 from cnndsl.ir.types import DTYPES, TensorType
 from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_member
+from cnndsl.runtime.backend import Reader
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Port
 
@@ -117,14 +118,17 @@ def tensor_table(packing: Packing) -> dict[str, Any]:
     return tensors
 
 
-def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
-    """Read and check a file, and make something of it.
+def read_artefact(
+    path: Path, use: Callable[[Artefact], Result], read: Reader | None = None
+) -> Result:
+    """Read and check a file, by `read` if that is given, and make something of it.
 
     What becomes of the file later does not matter. Raises CnnError: E0601 no such file, E0603 not
     an artefact, or damaged, or `use` raised an error that wrong values lead to.
     """
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        opened = io.BytesIO(read(path)) if read else path.open("rb")
+        with opened as file, zipfile.ZipFile(file) as archive:
             manifest = read_json(archive, MANIFEST)
             if manifest.get("format") != FORMAT:
                 raise ValueError(f"its format is {manifest.get('format')}, not {FORMAT}")
@@ -145,7 +149,10 @@ def read_artefact(path: Path, use: Callable[[Artefact], Result]) -> Result:
 
 
 def _weights(
-    file: io.BufferedReader, archive: zipfile.ZipFile, packing: Packing, hashes: Mapping[str, Any]
+    file: io.BufferedIOBase,
+    archive: zipfile.ZipFile,
+    packing: Packing,
+    hashes: Mapping[str, Any],
 ) -> Array:
     """The packed weights, checked by their hash.
 
@@ -160,7 +167,7 @@ def _weights(
     file.seek(info.header_offset + 26)
     name_length, extra_length = struct.unpack("<HH", file.read(4))
     start = info.header_offset + 30 + name_length + extra_length + 8 + length
-    if not 0 <= size <= os.fstat(file.fileno()).st_size - start:
+    if not 0 <= size <= file.seek(0, os.SEEK_END) - start:
         raise ValueError(f"{WEIGHTS} is cut off")
     weights = aligned(packing.size)
     content = weights.data.cast("B")

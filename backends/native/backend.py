@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cnndsl.backends.native import SUFFIX
 from cnndsl.ir.graph import Graph
-from cnndsl.runtime.backend import CompileOptions, backend
+from cnndsl.runtime.backend import CompileOptions, Reader, backend
 from cnndsl.runtime.module import Array, Module
 from cnndsl.runtime.options import VARIANTS
 from cnndsl.runtime.tuning import Progress, Tuned
@@ -52,7 +52,7 @@ class NativeBackend(ABC):
         """See `Backend`."""
         self._part("module")
 
-    def load(self, path: Path, threads: int | None = None) -> Module:
+    def load(self, path: Path, threads: int | None = None, read: Reader | None = None) -> Module:
         """A module from a `.cnnmod` file, by the backend that made it.
 
         Its code is loaded by the first call. Raises CnnError: E0601 if the file cannot be read,
@@ -63,7 +63,7 @@ class NativeBackend(ABC):
         def opened(artefact: Artefact) -> Module:
             return cast(NativeBackend, backend(artefact.target)).open(artefact, threads)
 
-        return read_artefact(path, opened)
+        return read_artefact(path, opened, read)
 
     @abstractmethod
     def open(self, artefact: Artefact, threads: int | None) -> Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import from_json, to_json
 from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_member
+from cnndsl.runtime.backend import Reader
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array
 
@@ -49,10 +51,13 @@ def write_artefact(
             archive.writestr(member_info(name), content)
 
 
-def read_artefact(path: Path) -> Artefact:
-    """Read and check a file. Raises CnnError (E0601 no such file, E0603 not an artefact)."""
+def read_artefact(path: Path, read: Reader | None = None) -> Artefact:
+    """Read and check a file, by `read` if that is given.
+
+    Raises CnnError (E0601 no such file, E0603 not an artefact).
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(read(path)) if read else path) as archive:
             manifest = read_json(archive, MANIFEST)
             if manifest.get("format") != FORMAT:
                 raise ValueError(f"its format is {manifest.get('format')}, not {FORMAT}")

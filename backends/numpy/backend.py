@@ -11,7 +11,7 @@ from cnndsl.backends.numpy.module import ReferenceModule
 from cnndsl.backends.numpy.options import ReferenceOptions
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
-from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.backend import CompileOptions, Reader
 from cnndsl.runtime.module import Array, require_formats
 
 
@@ -54,9 +54,11 @@ class ReferenceBackend:
         """Import all that its modules need to run."""
         import cnndsl.backends.numpy.module  # noqa: F401
 
-    def load(self, path: Path, threads: int | None = None) -> ReferenceModule:
+    def load(
+        self, path: Path, threads: int | None = None, read: Reader | None = None
+    ) -> ReferenceModule:
         """A module from a `.cnnref` file. Raises CnnError if the file is not one."""
-        found = read_artefact(path)
+        found = read_artefact(path, read)
         try:
             return ReferenceModule(
                 found.graph, found.values, found.metadata, dtype=found.dtype, batch=found.batch

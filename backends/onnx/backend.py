@@ -8,7 +8,7 @@ from pathlib import Path
 from cnndsl.backends.onnx.limit import SUFFIX, check_graph
 from cnndsl.backends.onnx.options import OnnxOptions
 from cnndsl.ir.graph import Graph
-from cnndsl.runtime.backend import Backend, CompileOptions
+from cnndsl.runtime.backend import Backend, CompileOptions, Reader
 from cnndsl.runtime.extras import require_onnx
 from cnndsl.runtime.module import Array, Module
 
@@ -45,16 +45,16 @@ class OnnxBackend:
 
         import cnndsl.backends.onnx.module  # noqa: F401
 
-    def load(self, path: Path, threads: int | None = None) -> Module:
+    def load(self, path: Path, threads: int | None = None, read: Reader | None = None) -> Module:
         """A module from any ONNX file whose inputs and outputs are floating point numbers.
 
-        Raises CnnError: E0601 if the file cannot be read, E0603 if it is not such a model,
-        E0705 without onnx.
+        What is read by `read` must have no tensors in other files. Raises CnnError: E0601 if the
+        file cannot be read, E0603 if it is not such a model, E0705 without onnx.
         """
         require_onnx()
         from cnndsl.backends.onnx.module import load_module
 
-        return load_module(path, threads)
+        return load_module(path, threads, read)
 
 
 BACKEND: Backend = OnnxBackend()

@@ -17,6 +17,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import Dim, input_dim
 from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.types import TensorType
+from cnndsl.runtime.backend import Reader
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Module, Port
 from cnndsl.weights.bind import bind, warn_of
@@ -158,29 +159,36 @@ def _as_codes(made: Array) -> Array:
     return made.view(np.uint8) ^ np.uint8(128) if made.dtype == np.int8 else made
 
 
-def load_module(path: Path, threads: int | None) -> OnnxModule:
+def load_module(path: Path, threads: int | None, read: Reader | None = None) -> OnnxModule:
     """A module from a file; see `cnndsl.runtime.backend.Backend.load`."""
+    model = read(path) if read else path
     try:
-        path.open("rb").close()
-    except OSError as error:
-        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
-    try:
-        return _from_session(path, start_session(path, threads), threads)
+        if isinstance(model, bytes):
+            from cnndsl.backends.onnx.external import require_whole
+
+            require_whole(model)
+        else:
+            model.open("rb").close()
+        return _from_session(path, model, start_session(model, threads), threads)
     except CnnError:
         raise
+    except OSError as error:
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
     except Exception as error:
         raise CnnError.of(
             "E0603", f"{path} is not an ONNX model that onnxruntime takes: {first_line(error)}"
         ) from None
 
 
-def _from_session(path: Path, session: InferenceSession, threads: int | None) -> OnnxModule:
+def _from_session(
+    path: Path, model: bytes | Path, session: InferenceSession, threads: int | None
+) -> OnnxModule:
     about = session.get_modelmeta()
     metadata = {"network": about.graph_name, "version": "", "source_hash": "", "target": "onnx"}
     inputs = tuple(_port(path, value) for value in session.get_inputs())
     whole = about.custom_metadata_map.get(WHOLE, "").split(",")
     outputs = tuple(_port(path, value, value.name in whole) for value in session.get_outputs())
-    module = OnnxModule(path, inputs, outputs, metadata | about.custom_metadata_map, threads)
+    module = OnnxModule(model, inputs, outputs, metadata | about.custom_metadata_map, threads)
     module.session = session
     module.formats = {value.name: FLOATS[value.type] for value in session.get_inputs()}
     return module
@@ -189,8 +197,8 @@ def _from_session(path: Path, session: InferenceSession, threads: int | None) ->
 def start_session(model: bytes | Path, threads: int | None) -> InferenceSession:
     """A session on the CPU that prints nothing: its errors reach us as exceptions.
 
-    Without an instruction for sums of products of 8 bits, x86 CPUs saturate them in 16 bits unless
-    onnxruntime is asked for precision.
+    It takes ONNX alone of the formats that onnxruntime knows. Without an instruction for sums of
+    products of 8 bits, x86 CPUs saturate them in 16 bits unless onnxruntime is asked for precision.
     """
     import onnxruntime
 
@@ -199,6 +207,7 @@ def start_session(model: bytes | Path, threads: int | None) -> InferenceSession:
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads or 0
     options.add_session_config_entry("session.x64quantprecision", "1")
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     source = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(
         source, options, providers=["CPUExecutionProvider"], enable_fallback=0

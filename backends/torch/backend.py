@@ -9,7 +9,7 @@ from pathlib import Path
 from cnndsl.backends.torch.options import TorchOptions
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
-from cnndsl.runtime.backend import CompileOptions
+from cnndsl.runtime.backend import CompileOptions, Reader
 from cnndsl.runtime.module import Array, Module, require_float32
 
 SUFFIX = ".py"
@@ -47,14 +47,14 @@ class TorchBackend:
 
         require_torch()
 
-    def load(self, path: Path, threads: int | None = None) -> Module:
+    def load(self, path: Path, threads: int | None = None, read: Reader | None = None) -> Module:
         """A module from a file that this target wrote, and the weights beside it.
 
         The file is run, as Python runs it. Raises CnnError (E0601, E0603) if it is not one.
         """
         from cnndsl.backends.torch.module import load_module
 
-        return load_module(path, threads)
+        return load_module(path, threads, read)
 
 
 BACKEND = TorchBackend()

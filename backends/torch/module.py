@@ -18,6 +18,7 @@ from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Input
 from cnndsl.ir.types import TensorType
+from cnndsl.runtime.backend import Reader
 from cnndsl.runtime.files import atomic_write, check_suffix
 from cnndsl.runtime.module import Array, Module, Port, graph_ports
 from cnndsl.weights.bind import bind, warn_of
@@ -101,6 +102,11 @@ class TorchModule(Module):
         """Arrays by the names of the state dict."""
         return values
 
+    def files(self, path: str | Path) -> list[Path]:
+        """See `Module`."""
+        text = Path(path)
+        return [text] if self.arrays is None else [text, text.with_suffix(".safetensors")]
+
     def save(self, path: str | Path) -> None:
         """Write the text, and the weights, if there are, beside it as safetensors; atomically."""
         from safetensors.numpy import save
@@ -163,12 +169,10 @@ def compiled(graph: Graph, values: Mapping[str, Array], asked: TorchOptions) -> 
     return CompiledModule(plain(graph), values, graph, asked)
 
 
-def load_module(path: Path, threads: int | None) -> TorchModule:
-    """A module from its file. Raises CnnError (E0601, E0603)."""
-    from cnndsl.weights.files import load_weights as read
-
+def load_module(path: Path, threads: int | None, read: Reader | None = None) -> TorchModule:
+    """A module from its file, by `read` if that is given. Raises CnnError (E0601, E0603)."""
     try:
-        text = path.read_text("utf-8")
+        text = str((read or Path.read_bytes)(path), "utf-8")
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -180,11 +184,25 @@ def load_module(path: Path, threads: int | None) -> TorchModule:
             raise ValueError("its last line is not that of such a file")
         ports = _ports(facts["inputs"]), _ports(facts["outputs"])
         metadata = {str(name): str(value) for name, value in facts["metadata"].items()}
-        weights = facts["weights"]
+        weights = facts["weights"] and path.with_name(facts["weights"])
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise _foreign(path, str(error)) from None
-    arrays = dict(read(path.with_name(weights))) if weights else None
+    arrays = _read_arrays(weights, read) if weights else None
     return TorchModule(source, arrays, ports, metadata, threads=threads)
+
+
+def _read_arrays(path: Path, read: Reader | None) -> Mapping[str, Array]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    from cnndsl.weights.files import load_weights
+
+    if read is None:
+        return dict(load_weights(path))
+    try:
+        return load(read(path))
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise _foreign(path, str(error)) from None
 
 
 def _foreign(path: Path, problem: str) -> CnnError:

@@ -9,6 +9,7 @@ from cnndsl.backends.native.backend import NativeBackend
 from cnndsl.backends.wasm.options import WasmOptions
 from cnndsl.diagnostics import CnnError
 from cnndsl.passes.pipeline import FUSIONS
+from cnndsl.runtime.backend import Reader
 from cnndsl.runtime.module import Module
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class WasmBackend(NativeBackend):
     fusions = FUSIONS
     options = WasmOptions
 
-    def load(self, path: Path, threads: int | None = None) -> Module:
+    def load(self, path: Path, threads: int | None = None, read: Reader | None = None) -> Module:
         """Raise CnnError (E0603): a folder is loaded by JavaScript."""
         raise CnnError.of(
             "E0603",

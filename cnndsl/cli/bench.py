@@ -19,6 +19,7 @@ from cnndsl.cli.common import (
     random_weights,
     show_remarks,
     target_option,
+    trust_option,
     weights_options,
 )
 from cnndsl.cli.passes import level_options
@@ -53,6 +54,7 @@ MEGABYTE = 1e6
 @click.option("--layers", is_flag=True, help="The time of each layer.")
 @click.option("--top", type=click.IntRange(1), help="Of the layers only the slowest.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
+@trust_option
 @calibration_options
 @code_options
 @level_options
@@ -66,6 +68,7 @@ def command(
     layers: bool,
     top: int | None,
     as_json: bool,
+    trust: Sequence[str],
     **options: Any,
 ) -> int:
     """Time an artefact, or a network that is compiled first, with random weights by default.
@@ -79,7 +82,7 @@ def command(
 
     for runtime in against:
         check_installed(runtime)
-    module = _module(model, options)
+    module = _module(model, options, trust)
     with progress_bar() as progress:
         progress("measuring", 0, 100)
         found = contest(
@@ -102,13 +105,14 @@ def command(
     return 0
 
 
-def _module(model: str, options: dict[str, Any]) -> Module:
+def _module(model: str, options: dict[str, Any], trust: Sequence[str]) -> Module:
     from cnndsl.api import Network
     from cnndsl.api import compile as compile_network
 
     settings, input_shapes = options.pop("settings"), options.pop("input_shapes")
     only_networks = options.keys() - {"batch", "threads"}
-    found = open_model(model, settings, input_shapes, only_networks, options["threads"])
+    threads = options["threads"]
+    found = open_model(model, settings, input_shapes, only_networks, threads, trust)
     if not isinstance(found, Network):
         return found
     with progress_bar() as progress:

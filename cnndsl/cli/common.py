@@ -270,6 +270,17 @@ def _code_option(
     )
 
 
+def trust_option(command: Command) -> Command:
+    """--trust."""
+    return click.option(
+        "--trust",
+        metavar="KEY",
+        multiple=True,
+        shell_complete=completion.files,
+        help="Open an artefact only if this public key, or another one, signed it.",
+    )(command)
+
+
 def threads_option(command: Command) -> Command:
     """--threads."""
     return click.option("--threads", type=click.IntRange(1), help="Threads to compute with.")(
@@ -340,20 +351,23 @@ def open_model(
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     network_options: Collection[str],
     threads: int | None = None,
+    trust: Sequence[str] = (),
 ) -> Network | Module:
     """What the user means: the module of an artefact, or a network, its warnings shown.
 
     An ONNX model is a module, unless an option for networks is given. Raises UsageError if one
-    is given with another artefact.
+    is given with another artefact, or `trust` with a network.
     """
     from cnndsl.artefacts import is_artefact, is_onnx, load
 
     option = _given({"settings", "input_shapes", *network_options})
     if not is_artefact(spec) or (option and is_onnx(spec)):
+        if trust:
+            raise click.UsageError(f"{spec} is read as a network; --trust is for artefacts")
         return load_network(spec, settings, input_shapes)
     if option:
         raise click.UsageError(f"{spec} is compiled; {option} is for networks")
-    return load(spec, threads)
+    return load(spec, threads, trust=trust or None)
 
 
 def _given(names: Collection[str]) -> str | None:

@@ -36,6 +36,7 @@ from cnndsl.cli.verb import Verb
         "compile squeezenet1_1 --weights W --target wasm -o page/",
         "compile resnet50 --target torch -o resnet50/",
         "compile lenet5 --gradients auto --seed 0 -o lenet5_step.onnx",
+        "compile resnet50 --weights W --target cpu --sign key.pem",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
@@ -58,6 +59,13 @@ from cnndsl.cli.verb import Verb
     type=click.Choice(["auto", "cross_entropy", "mse", "map"]),
     help="Compute this loss and its gradients by all weights: docs/gradients.md.",
 )
+@click.option(
+    "--sign",
+    "key",
+    metavar="KEY",
+    shell_complete=completion.files,
+    help="Sign what is written by this private key: FILE.sig beside each file.",
+)
 @calibration_options
 @code_options
 @level_options
@@ -67,6 +75,7 @@ from cnndsl.cli.verb import Verb
 def command(
     network: str,
     output: str | None,
+    key: str | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     gradients: str | None,
@@ -80,14 +89,16 @@ def command(
     from cnndsl.diagnostics.units import exact, si
     from cnndsl.runtime.backend import WritesFolders, backend
     from cnndsl.runtime.layers import Built
+    from cnndsl.runtime.signature import SigningKey, signature_path
 
     target = backend(options["target"])
-    weights = (options["weights"], options["weights_map"])
+    sources = (options["weights"], options["weights_map"], key)
+    signing = SigningKey(key) if key else None
     is_folder = options["emit"] == "library" or isinstance(target, WritesFolders)
     asked = Path(output) if output else None
     if output and not is_folder:
         asked = in_folder(output, f"model{target.suffix}")
-        check_output(asked, (network, *weights), target.suffix)
+        check_output(asked, (network, *sources), target.suffix)
     elif asked and asked.exists() and not asked.is_dir():
         raise CnnError.of("E0602", f"cannot write {asked}: the result is a folder, and it is none")
     with stage("parse") as facts:
@@ -100,7 +111,9 @@ def command(
             facts += [f"{len(parsed.graph)} nodes", f"{len(parsed.outputs) - 1} gradients"]
     path = asked or Path(f"{parsed.name}{'' if is_folder else target.suffix}")
     if not is_folder:
-        check_output(path, (parsed.file, *weights), target.suffix)
+        check_output(path, (parsed.file, *sources), target.suffix)
+        if signing:
+            check_output(signature_path(path), (parsed.file, *sources))
     with stage("compile") as facts, progress_bar() as progress:
         module = compile_network(parsed, progress=progress, **options)
         facts.append(target.description)
@@ -110,7 +123,10 @@ def command(
     log(f"{'takes':<8} {', '.join(map(str, module.inputs))}")
     with stage("write"):
         module.save(path)
-    files = sorted(path.iterdir()) if is_folder else [path]
+    files = module.files(path)
+    if signing:
+        with stage("sign"):
+            files += [signing.sign(file) for file in files]
     for file in files:
         click.echo(f"{file}  {si(file.stat().st_size, 'B')}")
     return 0

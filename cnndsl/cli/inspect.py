@@ -16,6 +16,7 @@ from cnndsl.cli.common import (
     open_model,
     print_json,
     print_table,
+    trust_option,
 )
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
 from cnndsl.cli.outputs import check_output
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "markdown", "csv", "latex"]),
     help="How the layers are written. [default: text]",
 )
+@trust_option
 @view_options
 @memory_options
 @network_options
@@ -64,6 +66,7 @@ def command(
     size: bool,
     layers: bool,
     form: str | None,
+    trust: Sequence[str],
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **view: Any,
@@ -78,10 +81,11 @@ def command(
         raise click.UsageError("--layers shows the network itself, no other view")
     if view["svg"]:
         check_output(view["svg"], [model], ".svg")
-    if is_onnx(model):
+    if is_onnx(model) and not trust:
         found: Network | Module = load_network(model, settings, input_shapes)
     else:
-        found = open_model(model, settings, input_shapes, ("depth", "layers", *view))
+        only_networks = ("depth", "layers", *view)
+        found = open_model(model, settings, input_shapes, only_networks, None, trust)
     if not isinstance(found, Network):
         if size:
             show_sizes(model, found, as_json)

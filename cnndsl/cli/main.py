@@ -26,6 +26,7 @@ VERBS = (
     "import",
     "calibrate",
     "compile",
+    "sign",
     "train",
     "run",
     "bench",

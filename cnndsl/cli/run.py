@@ -21,6 +21,7 @@ from cnndsl.cli.common import (
     show_remarks,
     stage,
     target_option,
+    trust_option,
     weights_options,
 )
 from cnndsl.cli.outputs import check_output
@@ -51,6 +52,7 @@ Files = Sequence[tuple[str | None, Path]]
 @click.option("--json", "as_json", is_flag=True, help="The results, for machines.")
 @click.option("--top", type=click.IntRange(1), help="How many classes to print (5).")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line.")
+@trust_option
 @calibration_options
 @code_options
 @level_options
@@ -66,6 +68,7 @@ def command(
     as_json: bool,
     top: int | None,
     labels: Path | None,
+    trust: Sequence[str],
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **options: Any,
@@ -85,7 +88,8 @@ def command(
         raise click.UsageError("one file is given as several outputs")
     with stage("load"):
         only_networks = options.keys() - {"threads"}
-        found = open_model(model, settings, input_shapes, only_networks, options["threads"])
+        threads = options["threads"]
+        found = open_model(model, settings, input_shapes, only_networks, threads, trust)
         if isinstance(found, Module):
             module = found
         else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
@@ -19,6 +19,7 @@ __all__ = [
     "CompileOptions",
     "Deciding",
     "Limited",
+    "Reader",
     "Trainable",
     "WritesFolders",
     "all_options",
@@ -28,6 +29,10 @@ __all__ = [
     "given_options",
     "option_names",
 ]
+
+
+Reader: TypeAlias = Callable[[Path], bytes]
+"""Gives the content of a file."""
 
 
 class Backend(Protocol):
@@ -52,8 +57,12 @@ class Backend(Protocol):
     def start(self) -> None:
         """Import all that its modules need to run, but for what the compiler needs."""
 
-    def load(self, path: Path, threads: int | None = None) -> Module:
-        """A module from an artefact. Raises CnnError if the file is not one."""
+    def load(self, path: Path, threads: int | None = None, read: Reader | None = None) -> Module:
+        """A module from an artefact. Raises CnnError if the file is not one.
+
+        `read` gives the content of a file once its signature is verified: then files are read by
+        it alone, each once, and their content is what is loaded. It raises CnnError.
+        """
 
 
 @runtime_checkable

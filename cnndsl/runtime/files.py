@@ -77,7 +77,8 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
 def atomic_folder(path: str | Path, names: Collection[str]) -> Iterator[Path]:
     """A new folder that takes its place under `path` when the block ends without an error.
 
-    `names` are the files that it will have. A folder that is there is replaced if it has no others.
+    `names` are the files that it will have. A folder that is there is replaced if it has no others
+    but signatures of these.
     Raises CnnError (E0602) if it has, or if the folder around it cannot be written.
     """
     target = Path(os.path.realpath(path))
@@ -101,7 +102,7 @@ def check_folder(path: str | Path, names: Collection[str]) -> None:
     target = Path(os.path.realpath(path))
     hint = None
     if target.is_dir():
-        others = sorted(set(os.listdir(target)) - set(names))
+        others = sorted(set(os.listdir(target)) - {*names, *(f"{name}.sig" for name in names)})
         if not others and os.access(target.parent, os.W_OK | os.X_OK):
             return
         problem = f"it has other files, {others[0]}" if others else "the folder around is read-only"

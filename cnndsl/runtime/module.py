@@ -128,6 +128,11 @@ class Module(ABC):
     def save(self, path: str | Path) -> None:
         """Write the module to a file with the ending of its target, atomically. Raises CnnError."""
 
+    def files(self, path: str | Path) -> list[Path]:
+        """What `save` has written there: the file, or all of a folder."""
+        place = Path(path)
+        return sorted(place.iterdir()) if place.is_dir() else [place]
+
     def __call__(self, *arrays: Array, **named: Array) -> Array | dict[str, Array]:
         """Run on one array for each input, in order or by name.
 

@@ -100,4 +100,23 @@ ENTRIES: dict[str, Entry] = {
         "`argmax` and operators that passes make have no gradient. Networks are differentiated as\n"
         "they are written, with known sizes, before any pass.",
     ),
+    "E0640": Entry(
+        "not signed by a trusted key",
+        "An artefact is code, and `--trust`, `trust=`, `CNNDSL_TRUST` or\n"
+        "`CNNDSL_REQUIRE_SIGNATURE=1` asks for one that a trusted key signed. The signature of\n"
+        "FILE is FILE.sig, made by `cnndsl compile --sign KEY` or `cnndsl sign`; it counts for\n"
+        "the very bytes of the file.",
+    ),
+    "E0641": Entry(
+        "not a key for signatures",
+        "Keys are PEM files of Ed25519, as OpenSSL makes them; whoever signs has the private key,\n"
+        "and whoever loads trusts the public one.\n\n"
+        "```\nopenssl genpkey -algorithm ed25519 -out key.pem\n"
+        "openssl pkey -in key.pem -pubout -out public.pem\n```",
+    ),
+    "E0642": Entry(
+        "cryptography not installed",
+        "Signatures are made and verified by the package cryptography, which\n"
+        "`pip install 'cnndsl[sign]'` brings.",
+    ),
 }

@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 
 import cnndsl
 from cnndsl.backends.cpu import BACKEND
-from cnndsl.passes.pipeline import optimise
+from cnndsl.passes.pipeline import inference_graph, optimise
+from cnndsl.weights.bind import bind
+from cnndsl.weights.moments import starts
 from tests.cpu.support import assert_agrees
 from tests.cpu.test_operators import NAMES, together
 from tests.extra.cross.support import TARGETS, Emulated
@@ -16,10 +18,15 @@ from tests.operators.cases import CASES, parameter_values
 from tests.passes.random_graphs import Sample, samples
 
 NETWORKS = {
+    "ghostnet": (3, 64, 64),
     "lenet5": (1, 32, 32),
     "mobilenet_v2": (3, 64, 64),
+    "mobilenet_v3_small": (3, 64, 64),
+    "regnet_y_400mf": (3, 64, 64),
     "resnet18": (3, 64, 64),
+    "resnet20_cifar": (3, 32, 32),
     "shufflenet_v1_g3_1x": (3, 64, 64),
+    "shufflenet_v2_x0_5": (3, 64, 64),
     "squeezenet1_1": (3, 64, 64),
 }
 ALL_OPERATORS = ("cortex-a53", "armv7")
@@ -58,6 +65,7 @@ def test_random_graphs_agree(target: str, batch: int, sample: Sample):
 def test_networks_agree(target: str, name: str):
     net = cnndsl.parse(name, input_shapes={"image": NETWORKS[name]})
     graph, _ = optimise(net.graph, fusions=BACKEND.fusions)
-    values = parameter_values(graph, 0)
+    usual = starts(inference_graph(net.graph))
+    values = bind(graph.parameters(), None, seed=0, starts=usual).values
     image = np.random.default_rng(0).normal(size=(1, *NETWORKS[name])).astype(np.float32)
     assert_agrees(Emulated(target, graph, values), graph, values, {"image": image}, 1e-4)

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.numpy import save_file
 
 import cnndsl
 from cnndsl.cli.main import commands
 from cnndsl.diagnostics import CnnError
+from cnndsl.passes.pipeline import inference_graph
 from cnndsl.runtime.image import load_image
 from cnndsl.runtime.module import Array, Module
+from cnndsl.weights.initialise import initialise
 
 TEXT = """
 network small {
@@ -27,7 +30,9 @@ network small {
     conv(8, 3) -> relu -> conv(8, 3, pad=1) -> bn -> relu -> global_avgpool -> fc(7)
 }
 """
-OK, BAD_ARGUMENT, NOT_ALIGNED, NO_MEMORY, CANNOT_READ, WRONG_WEIGHTS, WRONG_CPU, BUSY = range(8)
+OK, BAD_ARGUMENT, NOT_ALIGNED, NO_MEMORY, CANNOT_READ, WRONG_WEIGHTS = range(6)
+MISSING_TENSOR, WRONG_TENSOR, NOT_FINITE = range(8, 11)
+STATUSES = 11
 NAMES = [
     "CMakeLists.txt",
     "example.c",
@@ -127,6 +132,45 @@ def test_weights_come_from_files_and_memory_and_can_be_replaced(
     library.small_destroy(instance)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_own_weights_of_a_network_are_packed(
+    dtype: str, library: Any, folder: Path, image: Array, tmp_path: Path
+):
+    """The results are those of the module with these weights, but for the order of sums."""
+    parameters = inference_graph(cnndsl.parse(TEXT).graph).parameters()
+    arrays = {name: x.astype(dtype) for name, x in initialise(parameters, 5).items()}
+    save_file({**arrays, "another": np.zeros(2, np.int32)}, tmp_path / "own.safetensors")
+    expected = cnndsl.compile(TEXT, "cpu", weights=arrays)(image)
+    content = (tmp_path / "own.safetensors").read_bytes()
+    path = str(tmp_path / "own.safetensors").encode()
+    first, second, third = ctypes.c_void_p(), ctypes.c_void_p(), instance_of(library, folder)
+    before = run(library, third, image)
+    assert library.small_create(ctypes.byref(first), path) == OK
+    start, size = ctypes.c_char_p(content), ctypes.c_size_t(len(content))
+    assert library.small_create_from_memory(ctypes.byref(second), start, size) == OK
+    assert library.small_set_weights(third, path) == OK
+    found = run(library, first, image)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    for instance in (second, third):
+        assert np.array_equal(run(library, instance, image), found)
+    assert library.small_set_weights(third, str(folder / "small.weights").encode()) == OK
+    assert np.array_equal(run(library, third, image), before)
+    (bias,) = (name for name, array in arrays.items() if array.shape == (7,))
+    wrong = {
+        MISSING_TENSOR: {name: x for name, x in arrays.items() if name != bias},
+        WRONG_TENSOR: {**arrays, bias: np.zeros(8, np.float32)},
+        NOT_FINITE: {**arrays, bias: np.full(7, np.nan, np.float32)},
+    }
+    path = str(tmp_path / "wrong").encode()
+    for status, given in wrong.items():
+        save_file(given, tmp_path / "wrong")
+        assert library.small_set_weights(first, path) == status
+        assert library.small_create(ctypes.byref(ctypes.c_void_p()), path) == status
+    assert np.array_equal(run(library, first, image), found)
+    for instance in (first, second, third):
+        library.small_destroy(instance)
+
+
 def test_wrong_weights_are_refused(library: Any, folder: Path, image: Array, tmp_path: Path):
     content = (folder / "small.weights").read_bytes()
     instance = instance_of(library, folder)
@@ -156,8 +200,8 @@ def test_wrong_arguments_are_refused(library: Any, folder: Path, image: Array):
     assert library.small_run(instance, None, inputs, None) == BAD_ARGUMENT
     assert library.small_run(instance, inputs, inputs, ctypes.c_void_p(4)) == NOT_ALIGNED
     assert library.small_set_threads(instance, -1) == BAD_ARGUMENT
-    texts = {library.small_status_text(status) for status in range(9)}
-    assert len(texts) == 9
+    texts = {library.small_status_text(status) for status in range(STATUSES + 1)}
+    assert len(texts) == STATUSES + 1
     library.small_destroy(instance)
     library.small_destroy(None)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from cnndsl.backends.cpu.codegen.compilers import Compiler, compiler_for
 from cnndsl.backends.cpu.codegen.toolchain import C_FLAGS, RUNTIME
 from cnndsl.backends.cpu.cpus import Triple
-from cnndsl.backends.cpu.emit import example, weights
-from cnndsl.backends.cpu.emit.templates import filled
+from cnndsl.backends.cpu.emit import example, recipe, weights
+from cnndsl.backends.cpu.emit.templates import FOLDER, filled
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
@@ -21,7 +21,17 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.files import atomic_folder
 from cnndsl.runtime.module import Array, Port
 
-INTERNAL = ("program", "run", "stop", "hold", "release", "meet")
+INTERNAL = (
+    "program",
+    "run",
+    "stop",
+    "hold",
+    "release",
+    "meet",
+    "recipe",
+    "pack",
+    "find_tensors",
+)
 """Names of the runtime, behind `cnndsl_`."""
 PUBLIC = [
     "status_text",
@@ -216,11 +226,15 @@ def _objects(
     code = filled("embedded.c.in", embedded) if emitted.embeds else ""
     texts = {
         "program": emitted.table,
+        "recipe": recipe.source(artefact.packing),
+        "pack": (FOLDER / "pack.c").read_text(),
+        "safetensors": (FOLDER / "safetensors.c").read_text(),
         "runtime": RUNTIME.read_text(),
         "interface": filled("library.c.in", {**words, "embedded_code": code}),
     }
     names = [f"-Dcnndsl_{name}={net}_cnndsl_{name}" for name in INTERNAL]
-    flags = [*C_FLAGS, *names, "-DCNNDSL_PUBLIC=", f"-I{RUNTIME.parent}", f"-I{folder}"]
+    places = [f"-I{place}" for place in (FOLDER, RUNTIME.parent, folder)]
+    flags = [*C_FLAGS, *names, "-DCNNDSL_PUBLIC=", *places]
     objects = []
     for symbol, content in emitted.kernels.items():
         objects.append(scratch / f"{symbol}.o")

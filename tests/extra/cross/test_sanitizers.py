@@ -6,9 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import save_file
 
 import cnndsl
 from cnndsl.backends.cpu.emit import library
+from cnndsl.passes.pipeline import inference_graph
+from cnndsl.weights.bind import bind
+from cnndsl.weights.moments import starts
 from tests.cpu.test_library import TEXT
 
 PROGRAM = Path(__file__).with_name("threads.c")
@@ -24,6 +28,14 @@ def built(folder: Path, *flags: str) -> Path:
     return program
 
 
+def own_weights(folder: Path) -> Path:
+    """Those of the seed, as the network names them."""
+    graph = inference_graph(cnndsl.parse(TEXT).graph)
+    path = folder / "own.safetensors"
+    save_file(bind(graph.parameters(), None, seed=0, starts=starts(graph)).values, path)
+    return path
+
+
 @pytest.mark.parametrize("kind", ["address,undefined", "thread"])
 def test_sanitizers_find_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     flags = ("-g", f"-fsanitize={kind}", "-fno-sanitize-recover=all")
@@ -34,7 +46,7 @@ def test_sanitizers_find_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.
     cnndsl.compile(TEXT, "cpu", seed=0, emit="library").save(folder)
     program = built(folder, *flags)
     done = subprocess.run(
-        [program, folder / "small.weights"],
+        [program, folder / "small.weights", own_weights(tmp_path)],
         capture_output=True,
         text=True,
         timeout=500,
@@ -48,7 +60,7 @@ def test_valgrind_finds_nothing(tmp_path: Path):
     cnndsl.compile(TEXT, "cpu", seed=0, emit="library", mcpu="x86-64-v3").save(folder)
     command = ["valgrind", "--error-exitcode=9", "--leak-check=full", "--quiet"]
     done = subprocess.run(
-        [*command, built(folder, "-g"), folder / "small.weights"],
+        [*command, built(folder, "-g"), folder / "small.weights", own_weights(tmp_path)],
         capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -210,7 +210,7 @@ def main() -> None:
         export(given.folder, given.models or MODELS, given.dynamo)
         return
     names = given.models
-    paths = sorted(given.folder.glob("*.onnx"))
+    paths = sorted(given.folder.glob("*.onnx"), key=lambda path: path.stat().st_size)
     chosen = (path for path in paths if not names or path.stem in names)
     rows = compare_all(chosen, given.targets)
     if given.json:

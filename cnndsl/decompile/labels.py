@@ -11,16 +11,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TypeAlias
 
 from cnndsl.decompile.decompiled import Decompiled, made_of
 from cnndsl.decompile.names import KEYWORDS, KNOWN
 from cnndsl.decompile.verify import matched
 from cnndsl.diagnostics import CnnError, Source
-from cnndsl.format.formatter import format_source
+from cnndsl.format.formatter import WIDTH, format_source
 from cnndsl.ir.graph import Graph
 from cnndsl.language import tree as ast
+from cnndsl.language.functions import SHAPE_NAMES
 from cnndsl.language.parse.parser import parse_file
 
 Path: TypeAlias = tuple[str, ...]
@@ -67,8 +68,9 @@ def labelled(found: Decompiled, name: str, modules: Modules) -> Decompiled:
 
 
 def _with_classes(found: Decompiled, made: Graph, modules: Modules) -> str:
-    """The text with blocks called like the classes of modules."""
-    paths = {found.names[node]: path for node, path in modules.paths.items()}
+    """The text with blocks called like the classes of the modules that their layers are in."""
+    named = {found.names[node]: path for node, path in modules.paths.items()}
+    paths = {node: path for node, path in named.items() if made[node].params}
     uses: dict[str, list[tuple[str | None, int]]] = {}
     for scope, block in made.scopes.items():
         inside = [path for node, path in paths.items() if node.startswith(f"{scope}.")]
@@ -90,7 +92,7 @@ def _with_classes(found: Decompiled, made: Graph, modules: Modules) -> str:
 
 def _snake(kind: str) -> str:
     """The last word of a class's name as a name of the language: basic_block."""
-    word = re.sub(r"\W", "", kind.rpartition(".")[2])
+    word = re.sub(r"\W", "", kind.rpartition(".")[2]).strip("_")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", word).lower()
 
 
@@ -109,11 +111,15 @@ def _common(paths: Iterable[Path]) -> Path:
 
 @dataclass(frozen=True)
 class _Place:
-    """A step of the network: where it stands, and the module that its layers are in."""
+    """A step of the network: where it stands, the module that it is in, whether layers are in it.
+
+    What has no parameters is in the module before it, unless its own path says otherwise.
+    """
 
     statement: ast.Statement
     step: ast.Step
     module: str | None
+    is_layer: bool
 
 
 def _with_labels(found: Decompiled, made: Graph, modules: Modules, *, cut: bool = True) -> str:
@@ -134,11 +140,13 @@ def _with_labels_alone(found: Decompiled, made: Graph, modules: Modules) -> str:
 
 
 def _label(module: str, run: Sequence[_Place], cut: bool) -> list[_Edit]:
-    """A label before the steps, which are put in braces if they are several statements."""
+    """A label before a step, or before several in braces, on one line where they fit there."""
     first, last = run[0], run[-1]
     start, end = first.step.span.start, last.step.span.end
-    if first.statement is last.statement:
+    if sum(place.is_layer for place in run) == 1 and first.is_layer:
         return [(start, start, f"{module}: ")]
+    if first.statement is last.statement:
+        return [(start, start, f"{module}: {{ "), (end, end, " }")]
     if not isinstance(first.statement, ast.Chain) or not isinstance(last.statement, ast.Chain):
         return []
     before = [step.span.end for step in first.statement.steps if step.span.end <= start]
@@ -147,10 +155,31 @@ def _label(module: str, run: Sequence[_Place], cut: bool) -> list[_Edit]:
         return []
     opened, above = (before[-1], "\n") if before else (start, "")
     closed, below = (behind[0], "\n") if behind else (end, "")
+    joined = _joined(module, run)
+    inner = "\n" if joined is None else " "
     return [
-        (opened, start, f"{above}{module}: {{\n"),
-        (end, closed, f"\n}}{below}"),
+        (opened, start, f"{above}{module}: {{{inner}"),
+        *(joined or ()),
+        (end, closed, f"{inner}}}{below}"),
     ]
+
+
+def _joined(module: str, run: Sequence[_Place]) -> list[_Edit] | None:
+    """What makes one chain of the statements of a run; None where it would be long, or another.
+
+    Sizes that a call names are those where its statement starts.
+    """
+    statements = [list(part) for _, part in groupby(run, key=lambda place: id(place.statement))]
+    bounds = [(part[0].step.span.start, part[-1].step.span.end) for part in statements]
+    texts = [run[0].step.span.source.text[start:end] for start, end in bounds]
+    if (
+        not all(isinstance(part[0].statement, ast.Chain) for part in statements)
+        or any("\n" in text for text in texts)
+        or any(SHAPE_NAMES.keys() & _WORD.findall(text) for text in texts[1:])
+        or len(f"    {module}: {{ {' -> '.join(texts)} }}") > WIDTH
+    ):
+        return None
+    return [(end, start, " -> ") for (_, end), (start, _) in pairwise(bounds)]
 
 
 def _edited(text: str, edits: Iterable[_Edit]) -> str:
@@ -160,10 +189,7 @@ def _edited(text: str, edits: Iterable[_Edit]) -> str:
 
 
 def _places(found: Decompiled, plain: Graph, modules: Modules) -> list[_Place]:
-    """The steps of the network with their modules; one without parameters joins that before it.
-
-    Raises CnnError.
-    """
+    """The steps of the network with their modules. Raises CnnError."""
     steps = list(_steps(parse_file(Source("<labelled>", found.text)), plain.name))
     places = [step.span.start for _, step in steps]
     marks = [(at, at, f"{_PLACE.format(i)}: ") for i, at in enumerate(places)]
@@ -171,19 +197,26 @@ def _places(found: Decompiled, plain: Graph, modules: Modules) -> list[_Place]:
     if where is None:
         return []
     root = len(_common(path[:-1] for path in modules.paths.values()))
-    layers: dict[str, set[str]] = {}
+    inside: dict[str, dict[bool, set[str]]] = {}
     for node, path in modules.paths.items():
-        if plain[found.names[node]].params:
-            mark = where[found.names[node]].partition(".")[0]
-            layers.setdefault(mark, set()).add(path[root])
+        name = found.names[node]
+        is_layer = bool(plain[name].params)
+        if is_layer or len(path) > root + 1:
+            mark = inside.setdefault(where[name].partition(".")[0], {})
+            mark.setdefault(is_layer, set()).add(path[root])
     result: list[_Place] = []
     for index, (statement, step) in enumerate(steps):
-        inside = layers.get(_PLACE.format(index), set())
-        module = next(iter(inside)) if len(inside) == 1 else None
-        if not inside and result and result[-1].statement is statement:
-            module = result[-1].module
+        known = inside.get(_PLACE.format(index), {})
+        is_layer = True in known
+        names = known.get(is_layer, set())
+        module = next(iter(names)) if len(names) == 1 else None
+        before = result[-1] if result else None
+        if before and not is_layer and module is None and before.statement is statement:
+            module = before.module
+        elif not is_layer and not (before and module == before.module):
+            module = None
         is_word = module and _WORD.fullmatch(module)
-        result.append(_Place(statement, step, module if is_word else None))
+        result.append(_Place(statement, step, module if is_word else None, is_layer))
     return result
 
 

@@ -12,7 +12,7 @@ from onnx import ModelProto
 import cnndsl
 from cnndsl.importers.onnx.load import load
 from cnndsl.importers.text import Written, written
-from tests.importers.support import Array, model, numbers, original, saved
+from tests.importers.support import Array, compared, model, numbers, original, saved
 
 WIDTHS = {"layer1": 4, "layer2": 6}
 """Channels of each stage; before the second there is a transition."""
@@ -90,15 +90,10 @@ block {unit} {{ add {{ conv(channels, 3) -> relu -> conv(channels, 3) | identity
 network model {{
     input image [3, 8, 8]
     stem: conv(4, 3) -> relu
-    layer1: {{
-        {unit}
-        {unit}
-    }}
+    layer1: {{ {unit} -> {unit} }}
     transition: conv(6, 1)
-    layer2: {{
-        {unit}
-        {unit} -> global_avgpool
-    }}
+    layer2: {{ {unit} -> {unit} }}
+    global_avgpool
     output scores = head: fc(5, bias=false)
 }}
 """
@@ -123,6 +118,27 @@ def test_weights_of_another_training_fit_by_the_rules(tmp_path: Path) -> None:
     (wanted,) = original(path, {"image": image}).values()
     (result,) = module.run({"image": image}).values()
     assert np.abs(result - wanted).max() <= 1e-5 * np.abs(wanted).max()
+
+
+def test_weights_that_are_stored_once_are_several(tmp_path: Path) -> None:
+    """As PyTorch's exporter writes weights that happen to be equal."""
+    text = """(float[N,4,5] x) => (float[N,4,5] y) {
+        b_norm_weight = Identity (a_norm_weight)
+        p = LayerNormalization (x, a_norm_weight, a_norm_bias)
+        q = Relu (p)
+        y = LayerNormalization (q, b_norm_weight, a_norm_bias)
+    }"""
+    names = {name: name.replace("_", ".") for name in ("a_norm_weight", "a_norm_bias")}
+    names["b_norm_weight"] = "b.norm.weight"
+    proto = model(text, a_norm_weight=numbers(5), a_norm_bias=numbers(5, seed=1))
+    for node in proto.graph.node:
+        node.input[:] = [names.get(item, item) for item in node.input]
+        node.output[:] = [names.get(item, item) for item in node.output]
+    for tensor in proto.graph.initializer:
+        tensor.name = names[tensor.name]
+    found = compared(saved(proto, tmp_path))
+    assert {"a.norm.weight", "b.norm.weight"} <= set(found.origins.values())
+    assert "layer shared" not in written(found).text
 
 
 def test_modules_that_are_not_told_in_full_are_ignored(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnndsl.importers.onnx.modules import modules
+from cnndsl.importers.onnx.names import is_weight
 from cnndsl.importers.onnx.refusal import Refusal, damaged
 from cnndsl.importers.onnx.tensors import Tensors
 from cnndsl.ir.attributes import LARGEST
@@ -87,7 +88,10 @@ def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Mode
     if len(graph.node) > NODES:
         raise Refusal("E0805", f"the model has more than {NODES:,} nodes")
     tensors = Tensors(graph, folder)
-    steps = [_step(node, tensors) for node in graph.node]
+    made = [_step(node, tensors) for node in graph.node]
+    taken = Counter(name for step in made for name in step.outputs)
+    taken.update(info.name for info in (*graph.input, *graph.output))
+    steps = [step for step in made if not _renames(step, taken, tensors)]
     inputs = [_declared(info) for info in graph.input if info.name not in tensors]
     makers = _makers(steps, [item.name for item in inputs], tensors)
     wanted = _wanted(graph, outputs, makers, inputs)
@@ -161,6 +165,19 @@ def _step(node: NodeProto, tensors: Tensors) -> Step:
         attributes,
         next((path for path, _ in reversed(modules(node))), ""),
     )
+
+
+def _renames(step: Step, taken: Counter[str], tensors: Tensors) -> bool:
+    """Whether a node only calls an initialiser by the name of another weight.
+
+    PyTorch's exporter stores weights that are equal once. They are told apart here, as they were.
+    """
+    if step.kind != "Identity" or step.domain not in STANDARD:
+        return False
+    match step.inputs, step.outputs:
+        case (source,), (name,) if source in tensors and taken[name] == 1 and is_weight(name):
+            return tensors.add_name(name, source)
+    return False
 
 
 def _attribute(item: AttributeProto, tensors: Tensors) -> Any:

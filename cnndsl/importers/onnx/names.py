@@ -48,6 +48,11 @@ class Names:
         return self._used[key] - 1
 
 
+def is_weight(name: str) -> bool:
+    """Whether a name is that of a layer with a role behind it."""
+    return bool(_ROLES.search(name))
+
+
 def stem(name: str) -> str:
     """A name as a path of the language; empty for a mere number."""
     return "" if _NUMBER.match(name) else path_of(name)

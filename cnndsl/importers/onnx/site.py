@@ -38,8 +38,10 @@ class Site:
 
     @property
     def label(self) -> str:
-        """The module of the node in the model, or what it is called."""
-        return self.step.module or self.step.name or next(filter(None, self.step.outputs), "")
+        """The module and the operator of the node in the model, or what it is called."""
+        if self.step.module:
+            return f"{self.step.module}/{self.step.kind}"
+        return self.step.name or next(filter(None, self.step.outputs), "")
 
     # Attributes
 

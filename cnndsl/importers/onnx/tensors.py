@@ -62,6 +62,10 @@ class Tensors:
             self._arrays[name] = self.array(self._protos[name])
         return self._arrays[name]
 
+    def add_name(self, name: str, known: str) -> bool:
+        """Call an initialiser by another name too, unless there is one of that name."""
+        return self._protos.setdefault(name, self._protos[known]) is self._protos[known]
+
     def array(self, proto: TensorProto) -> Array:
         """The array of a tensor; bfloat16 becomes float32. Raises Refusal."""
         from onnx import TensorProto

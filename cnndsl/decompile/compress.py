@@ -234,6 +234,13 @@ class _Search:
         for piece in (piece for chain in self._outermost(program) for piece in chain):
             self.total_reads += piece.reads
         self.classes = list(self._classes())
+        numbers: dict[tuple[Value, ...], int] = {}
+        self.alike = [[self._number(piece, numbers) for piece in chain] for chain in self.pieces]
+
+    @staticmethod
+    def _number(piece: Piece, numbers: dict[tuple[Value, ...], int]) -> int:
+        """A number that pieces of one shape share if their values are equal."""
+        return numbers.setdefault((piece.number, *piece.values()), len(numbers))
 
     def _outermost(self, program: Program) -> Iterator[list[Piece]]:
         for chain in (program.body, *(block.body for block in program.blocks)):
@@ -325,10 +332,10 @@ class _Search:
     def _loops(self, places: list[_Place], width: int) -> _Found | None:
         """The runs of pieces that save words as loops: those that are equal, or that vary."""
         best: _Found | None = None
-        equal: dict[Value, list[_Place]] = {}
+        equal: dict[tuple[int, ...], list[_Place]] = {}
         for place in places:
-            values = tuple(v for part in self.piece(place, width) for v in part.values())
-            equal.setdefault(values, []).append(place)
+            alike = tuple(self.alike[place.chain][place.start : place.start + width])
+            equal.setdefault(alike, []).append(place)
         for groups in ([places], equal.values()):
             found = _Found(0, self, width)
             for run in (run for group in groups for run in _runs(group, width)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 from cnndsl.decompile.compress import ORDERS, compress, length
 from cnndsl.decompile.defaults import set_defaults
@@ -24,15 +23,12 @@ from cnndsl.language.loader import choose_network, load_unit
 LARGE = 1000
 """Nodes from which on the shortest program alone is tried."""
 
-Checked: TypeAlias = tuple[str, dict[str, str]]
-"""A text, and the names of the nodes in it."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decompiled:
-    """A text, and for each node of the graph the name that it has in the network of the text."""
+    """A text, the graph that it makes, and the name in this of each node of the graph that was."""
 
     text: str
+    graph: Graph
     names: Mapping[str, str]
 
 
@@ -46,11 +42,11 @@ def decompile(graph: Graph, name: str) -> Decompiled:
     small, where = normalised(graph)
     small.name = name
     name_outputs(small)
-    text, names = _shortest(small) or _plain(small)
-    return Decompiled(text, {node: names[place] for node, place in where.items()})
+    found = _shortest(small) or _plain(small)
+    return replace(found, names={node: found.names[place] for node, place in where.items()})
 
 
-def _shortest(graph: Graph) -> Checked | None:
+def _shortest(graph: Graph) -> Decompiled | None:
     """The text with the fewest words of those that make the graph."""
     programs = []
     start = chained(graph)
@@ -68,37 +64,41 @@ def _shortest(graph: Graph) -> Checked | None:
     return min(found, key=lambda result: result[0])[1] if found else None
 
 
-def _simplified(program: Program, graph: Graph) -> tuple[int, Checked] | None:
+def _simplified(program: Program, graph: Graph) -> tuple[int, Decompiled] | None:
     """The text of a program with few parameters, and its words; None if it makes another graph."""
     words = length(program)
     try:
-        text = _text(program)
-        made = made_of(text, program.name)
-        names = matched(graph, made)
-        if names is None:
+        found = _checked(program, graph)
+        if found is None:
             return None
-        simplify(program, made)
-        shorter = _text(program)
-        better = matched(graph, made_of(shorter, program.name))
+        simplify(program, found.graph)
+        better = _checked(program, graph, found)
     except CnnError:
         return None
-    return (words, (text, names)) if better is None else (length(program), (shorter, better))
+    return (words, found) if better is None else (length(program), better)
 
 
-def _plain(graph: Graph) -> Checked:
+def _plain(graph: Graph) -> Decompiled:
     """A text without blocks and loops, and without joins inside joins if need be."""
     for flat in (False, True):
-        program = chained(graph, flat=flat)
-        text = _text(program)
-        names = matched(graph, made_of(text, program.name))
-        if names is not None:
-            return text, names
+        found = _checked(chained(graph, flat=flat), graph)
+        if found is not None:
+            return found
     raise AssertionError("the text makes another graph")
 
 
-def _text(program: Program) -> str:
+def _checked(program: Program, graph: Graph, known: Decompiled | None = None) -> Decompiled | None:
+    """The text of a program if it makes the graph; what is known already may be the same text.
+
+    Raises CnnError.
+    """
     give_names(program)
-    return text_of(program)
+    text = text_of(program)
+    if known is not None and text == known.text:
+        return known
+    made = made_of(text, program.name)
+    names = matched(graph, made)
+    return None if names is None else Decompiled(text, made, names)
 
 
 def made_of(text: str, name: str) -> Graph:

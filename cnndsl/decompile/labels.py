@@ -19,7 +19,6 @@ from cnndsl.decompile.names import KEYWORDS, KNOWN
 from cnndsl.decompile.verify import matched
 from cnndsl.diagnostics import CnnError, Source
 from cnndsl.format.formatter import WIDTH, format_source
-from cnndsl.ir.graph import Graph
 from cnndsl.language import tree as ast
 from cnndsl.language.functions import SHAPE_NAMES
 from cnndsl.language.parse.parser import parse_file
@@ -45,21 +44,20 @@ def labelled(found: Decompiled, name: str, modules: Modules) -> Decompiled:
     """The text with names of modules, as far as there are; it still makes the same graph."""
     if not modules.paths:
         return found
-    made = made_of(found.text, name)
     for changes in ((_with_classes,), (_with_labels, _with_labels_alone)):
         for change in changes:
             try:
-                changed = change(found, made, modules)
+                changed = change(found, modules)
                 if changed == found.text:
                     break
                 text = format_source(changed)
                 again = made_of(text, name)
             except CnnError:
                 continue
-            names = matched(made, again)
+            names = matched(found.graph, again)
             if names is not None:
-                found = Decompiled(text, {node: names[old] for node, old in found.names.items()})
-                made = again
+                known = {node: names[old] for node, old in found.names.items()}
+                found = Decompiled(text, again, known)
                 break
     return found
 
@@ -67,12 +65,12 @@ def labelled(found: Decompiled, name: str, modules: Modules) -> Decompiled:
 # Names of blocks
 
 
-def _with_classes(found: Decompiled, made: Graph, modules: Modules) -> str:
+def _with_classes(found: Decompiled, modules: Modules) -> str:
     """The text with blocks called like the classes of the modules that their layers are in."""
     named = {found.names[node]: path for node, path in modules.paths.items()}
-    paths = {node: path for node, path in named.items() if made[node].params}
+    paths = {node: path for node, path in named.items() if found.graph[node].params}
     uses: dict[str, list[tuple[str | None, int]]] = {}
-    for scope, block in made.scopes.items():
+    for scope, block in found.graph.scopes.items():
         inside = [path for node, path in paths.items() if node.startswith(f"{scope}.")]
         uses.setdefault(block, []).append((modules.classes.get(_common(inside)), len(inside)))
     sizes: dict[str, list[tuple[int, str]]] = {}
@@ -122,9 +120,9 @@ class _Place:
     is_layer: bool
 
 
-def _with_labels(found: Decompiled, made: Graph, modules: Modules, *, cut: bool = True) -> str:
+def _with_labels(found: Decompiled, modules: Modules, *, cut: bool = True) -> str:
     """The text with labels in its network, its statements cut where modules end."""
-    places = _places(found, made, modules)
+    places = _places(found, modules)
     runs = [(module, list(run)) for module, run in groupby(places, key=lambda p: p.module)]
     counts = Counter(module for module, _ in runs)
     edits: list[_Edit] = []
@@ -134,9 +132,9 @@ def _with_labels(found: Decompiled, made: Graph, modules: Modules, *, cut: bool 
     return _edited(found.text, edits)
 
 
-def _with_labels_alone(found: Decompiled, made: Graph, modules: Modules) -> str:
+def _with_labels_alone(found: Decompiled, modules: Modules) -> str:
     """The text with labels where its statements can stay what they are."""
-    return _with_labels(found, made, modules, cut=False)
+    return _with_labels(found, modules, cut=False)
 
 
 def _label(module: str, run: Sequence[_Place], cut: bool) -> list[_Edit]:
@@ -188,8 +186,9 @@ def _edited(text: str, edits: Iterable[_Edit]) -> str:
     return text
 
 
-def _places(found: Decompiled, plain: Graph, modules: Modules) -> list[_Place]:
+def _places(found: Decompiled, modules: Modules) -> list[_Place]:
     """The steps of the network with their modules. Raises CnnError."""
+    plain = found.graph
     steps = list(_steps(parse_file(Source("<labelled>", found.text)), plain.name))
     places = [step.span.start for _, step in steps]
     marks = [(at, at, f"{_PLACE.format(i)}: ") for i, at in enumerate(places)]

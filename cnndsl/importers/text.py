@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnndsl.decompile import Modules, decompile, labelled, made_of
+from cnndsl.decompile import Modules, decompile, labelled
 from cnndsl.importers.onnx.load import Imported
 from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.graph import Graph
@@ -39,7 +39,7 @@ def written(found: Imported) -> Written:
     name = found.graph.name
     plain = decompile(found.graph, name)
     result = labelled(plain, name, Modules(found.paths, found.classes))
-    made = made_of(result.text, name)
+    made = result.graph
     names: dict[str, str] = {}
     for node in found.graph.nodes():
         other = made[result.names[node.name]]

@@ -158,7 +158,10 @@ class Graph:
         import networkx as nx
 
         order = {name: index for index, name in enumerate(self.nx)}
-        for name in list(nx.lexicographical_topological_sort(self.nx, key=order.__getitem__)):
+        names: Iterable[str] = order
+        if any(order[a] > order[b] for a, after in self.nx.adjacency() for b in after):
+            names = nx.lexicographical_topological_sort(self.nx, key=order.__getitem__)
+        for name in list(names):
             yield self[name]
 
     def reorder(self, names: Iterable[str]) -> None:
@@ -172,8 +175,9 @@ class Graph:
 
     def producers(self, node: Node) -> list[Node]:
         """The nodes whose tensors `node` reads, in operand order, repeated if read twice."""
-        edges = sorted(self.nx.in_edges(node.name, keys=True), key=lambda edge: edge[2])
-        return [self[source] for source, _, _ in edges]
+        before = self.nx.pred[node.name]
+        edges = sorted((index, name) for name, keys in before.items() for index in keys)
+        return [self[name] for _, name in edges]
 
     def consumers(self, node: Node) -> list[tuple[Node, int]]:
         """The nodes that read the tensor of `node`, with the operand index."""

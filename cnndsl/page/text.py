@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnndsl.decompile import decompile, made_of
+from cnndsl.decompile import decompile
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 
@@ -13,6 +13,6 @@ def with_text(graph: Graph) -> Graph:
     That is the graph itself, without a text, if the language cannot say it.
     """
     try:
-        return made_of(decompile(graph, graph.name).text, graph.name)
+        return decompile(graph, graph.name).graph
     except (CnnError, ValueError):
         return graph

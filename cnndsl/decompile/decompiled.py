@@ -17,6 +17,7 @@ from cnndsl.decompile.spell import text_of
 from cnndsl.decompile.verify import matched
 from cnndsl.diagnostics import CnnError, Source
 from cnndsl.ir.graph import Graph
+from cnndsl.language import limits
 from cnndsl.language.elaborate import elaborate
 from cnndsl.language.loader import choose_network, load_unit
 
@@ -39,6 +40,9 @@ def decompile(graph: Graph, name: str) -> Decompiled:
     graph with operators that the language has not, such as fused ones, and CnnError where it is
     beyond the limits of the language.
     """
+    if len(graph) > limits.NODES:
+        message = f"the network has {len(graph):,} operators, more than {limits.NODES:,}"
+        raise CnnError.of("E0503", message)
     small, where = normalised(graph)
     small.name = name
     name_outputs(small)

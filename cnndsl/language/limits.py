@@ -32,7 +32,7 @@ LOOP_COUNT = 10_000
 STEPS = 200_000
 """Statements, expressions and list items evaluated for one network."""
 
-NODES = 20_000
+NODES = 25_000
 """Nodes of one network (ResNet-1202 has about 9,000)."""
 
 MAGNITUDE = 2**63

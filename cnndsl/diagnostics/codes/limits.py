@@ -20,7 +20,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0503": entry(
         "network too large",
-        "A network has at most 20,000 operators, and takes at most 200,000 steps to build:\n"
+        "A network has at most 25,000 operators, and takes at most 200,000 steps to build:\n"
         "each statement, expression, round of a loop and list item is one.",
         body("repeat 200 { repeat 200 { relu } }"),
         body("repeat 20 { repeat 20 { relu } }"),

@@ -31,13 +31,16 @@ if TYPE_CHECKING:
         zoo,
     )
     from cnndsl.diagnostics import CnnError, CnnWarning
+    from cnndsl.measure.targets import bench, compare
 
 __all__ = [
     "CnnError",
     "CnnWarning",
     "Network",
+    "bench",
     "calibrate",
     "check",
+    "compare",
     "compile",
     "gradients",
     "load",
@@ -59,6 +62,10 @@ def __getattr__(name: str) -> Any:
         from cnndsl import artefacts
 
         return getattr(artefacts, name)
+    if name in ("bench", "compare"):
+        from cnndsl.measure import targets
+
+        return getattr(targets, name)
     if name in __all__:
         from cnndsl import api
 

@@ -191,6 +191,7 @@ def compile(
     asked = replace(asked, metadata=metadata, source=plain)
     module = chosen.compile(graph, bound.values if given else {}, asked)
     module.warnings = bound.warnings
+    module.origin = plain
     module.remarks = () if remark is None else (remark,)
     warn_of(bound)
     return module

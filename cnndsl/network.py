@@ -16,15 +16,16 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
 from cnndsl.language.elaborate import Elaborated
+from cnndsl.notebook.rich import Rich
 from cnndsl.runtime.module import Array
 from cnndsl.runtime.photos import to_metadata
 
 if TYPE_CHECKING:
-    from cnndsl.page.notebook import Framed
+    from cnndsl.notebook.frame import Framed
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(Rich):
     """A network: its typed graph, before any pass, and the text that it was made from, if any.
 
     The graph may be edited; what is compiled is always the graph as it is. A network that was
@@ -144,15 +145,18 @@ class Network:
 
     def view(self, height: int = 700) -> Framed:
         """The page as an object that a notebook shows in a frame, `height` pixels high."""
-        from cnndsl.page.notebook import Framed
+        from cnndsl.notebook.frame import Framed
 
         return Framed(self.name, self.page(), height)
 
     def _repr_html_(self) -> str:
         """The table of the blocks and the graph, for notebooks."""
-        from cnndsl.page.notebook import overview
+        from cnndsl.notebook.overview import overview
 
         return overview(self.graph)
+
+    def _repr_text_(self) -> str:
+        return self.summary()
 
     def open_graph(self, axes: Collection[str] = ("depth", "height", "width", "length")) -> Graph:
         """The graph with some axes of all inputs left open.

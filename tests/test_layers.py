@@ -19,14 +19,15 @@ ORDER = """
     format
     decompile
     passes
-    runtime
-    weights
     analysis
     autodiff
     lint
     memory
     drawing
     page
+    notebook
+    runtime
+    weights
     quantise
     network
     importers

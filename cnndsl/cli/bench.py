@@ -27,9 +27,8 @@ from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
+    from cnndsl.measure.tables import Table
     from cnndsl.runtime.module import Module
-
-MEGABYTE = 1e6
 
 
 @click.command(
@@ -77,7 +76,6 @@ def command(
     many times longer the other runtime takes.
     """
     from cnndsl.measure.contest import contest
-    from cnndsl.measure.report import contest_report
     from cnndsl.measure.runtimes import check_installed
 
     for runtime in against:
@@ -94,7 +92,7 @@ def command(
             layers=layers or top is not None,
             progress=lambda share: progress("measuring", round(100 * share), 100),
         )
-    data = {"network": module.metadata["network"], **contest_report(found)}
+    data = found.data()
     if top is not None:
         data["layers"] = _slowest(data["layers"], top)
     if as_json:
@@ -125,47 +123,26 @@ def _slowest(layers: list[dict[str, Any]], top: int) -> list[dict[str, Any]]:
     return sorted(layers, key=lambda row: -row["ms"])[:top]
 
 
+def _print(found: Table) -> None:
+    print_table([found.head, *found.rows], numbers=tuple(found.numbers))
+
+
 def _print_runtimes(data: dict[str, Any]) -> None:
-    head = ["", "min ms", "p50 ms", "p90 ms", "p99 ms", "samples/s", "calls", "ratio", "peak MB",
-            "weights MB", "rest MB"]  # fmt: skip
-    rows = [
-        [
-            row["name"],
-            *(f"{row[f'{key}_ms']:.3f}" for key in ("min", "p50", "p90", "p99")),
-            f"{row['samples_per_second']:.1f}",
-            str(row["calls"]),
-            f"{row['ratio']:.2f}",
-            *(f"{row[f'{key}_bytes'] / MEGABYTE:.1f}" for key in ("peak", "weight", "working")),
-        ]
-        for row in data["runtimes"]
-    ]
-    click.echo(f"{data['network']}, batch {data['batch']}, threads {data['threads']}")
-    print_table([head, *rows], numbers=range(1, len(head)))
-    if data["arena_bytes"] is not None:
-        click.echo(f"planned arena: {data['arena_bytes'] / MEGABYTE:.1f} MB")
+    from cnndsl.measure.shown import arena_line, contest_title
+    from cnndsl.measure.tables import runtimes
+
+    click.echo(contest_title(data))
+    _print(runtimes(data))
+    if planned := arena_line(data):
+        click.echo(planned)
 
 
 def _print_layers(data: dict[str, Any]) -> None:
-    if not data["layers"]:
-        return
-    head = ["layer", "operator", "kernel", "shape", "ms", "GFLOP/s", "GB/s", "bound", "reached"]
-    rows = [
-        [
-            *(row["node"], row["op"], row["family"]),
-            "x".join(map(str, row["shape"])),
-            f"{row['ms']:.3f}",
-            f"{row['gflops']:.1f}" if row["macs"] else "",
-            f"{row['gb_per_second']:.1f}",
-            row["bound"] or "",
-            "" if row["share"] is None else f"{row['share']:.0%}",
-        ]
-        for row in data["layers"]
-    ]
-    click.echo()
-    print_table([head, *rows], numbers=(4, 5, 6, 8))
-    whole = data["runtimes"][0]["p50_ms"]
-    click.echo(f"all layers: {data['layers_ms']:.3f} ms, the whole call: {whole:.3f} ms")
-    peak = data["machine"]
-    if peak is not None:
-        gflops, bandwidth = peak["gflops"], peak["gb_per_second"]
-        click.echo(f"this machine: {gflops:.1f} GFLOP/s, {bandwidth:.1f} GB/s from memory")
+    from cnndsl.measure.shown import layer_lines
+    from cnndsl.measure.tables import layers
+
+    if data["layers"]:
+        click.echo()
+        _print(layers(data))
+        for line in layer_lines(data):
+            click.echo(line)

@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnndsl.cli import completion
-from cnndsl.cli.table import table_lines
+from cnndsl.diagnostics.table import table_lines
 from cnndsl.runtime.options import silent
 
 if TYPE_CHECKING:

@@ -145,8 +145,6 @@ def _inspect_layers(network: Network, as_json: bool, form: str) -> None:
 
 
 def _inspect_artefact(module: Module, size: int, as_json: bool) -> None:
-    from cnndsl.diagnostics.units import si
-
     facts = {"file_bytes": size, **module.facts}
     if as_json:
         print_json(
@@ -158,15 +156,7 @@ def _inspect_artefact(module: Module, size: int, as_json: bool) -> None:
             }
         )
         return
-    rows = [[key, value] for key, value in sorted(module.metadata.items())]
-    for name, fact in facts.items():
-        if isinstance(fact, int) and name.endswith("_bytes"):
-            rows.append([name.removesuffix("_bytes"), si(fact, "B")])
-        else:
-            rows.append([name, str(fact)])
-    for what, ports in (("input", module.inputs), ("output", module.outputs)):
-        rows += [[f"{what} {port.name}", str(port).partition(" ")[2]] for port in ports]
-    print_table(rows)
+    print_table(module.fact_rows(file_bytes=size))
 
 
 def _inspect_kernels(path: str, module: Module, source: bool, as_json: bool) -> None:

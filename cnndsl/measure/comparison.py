@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.quantisation import Quantisation
 from cnndsl.ir.text import operator_text
+from cnndsl.measure.shown import comparison_html, comparison_text
+from cnndsl.notebook.rich import Rich
 from cnndsl.passes.pipeline import DEFAULT_LEVEL, inference_graph, optimise
 from cnndsl.quantise.floats import stored_as
 from cnndsl.quantise.precision import FLOATS, on_codes
@@ -56,11 +58,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """All rows in the order of computation, outputs last."""
+class Comparison(Rich):
+    """All rows in the order of computation, outputs last.
+
+    The first of the `targets` is right where the `precision` is f32, else float64 is.
+    """
 
     rows: tuple[Row, ...]
     tolerance: float
+    network: str = ""
+    targets: tuple[str, ...] = ()
+    precision: str = "f32"
 
     def worst(self, count: int) -> Comparison:
         """The rows of the least signal-to-noise ratio on any target, the least first."""
@@ -69,7 +77,7 @@ class Comparison:
             ratios = [error.snr for error in row.errors.values() if error.snr is not None]
             return min(ratios, default=math.inf)
 
-        return Comparison(tuple(sorted(self.rows, key=loss)[:count]), self.tolerance)
+        return replace(self, rows=tuple(sorted(self.rows, key=loss)[:count]))
 
     def first_divergences(self) -> dict[str, Row]:
         """For each target out of tolerance the first row where it is."""
@@ -79,6 +87,40 @@ class Comparison:
                 if not error.relative <= self.tolerance:
                     found.setdefault(target, row)
         return found
+
+    def remarks(self) -> list[str]:
+        """Where each target leaves the tolerance, in words."""
+        return [
+            f"{target} diverges first at {'output ' if row.op == 'output' else ''}{row.name}"
+            for target, row in self.first_divergences().items()
+        ]
+
+    def data(self) -> dict[str, Any]:
+        """Everything as plain data, which `cnndsl compare --json` writes."""
+        return {
+            "network": self.network,
+            "targets": list(self.targets),
+            "precision": self.precision,
+            "tolerance": self.tolerance,
+            "rows": [
+                {
+                    "name": row.name,
+                    "op": row.op,
+                    "shape": list(row.shape),
+                    "errors": {target: e.relative for target, e in row.errors.items()},
+                    "local_errors": {target: e.local for target, e in row.errors.items()},
+                    "snr_db": {target: e.snr for target, e in row.errors.items()},
+                }
+                for row in self.rows
+            ],
+            "first_divergences": {t: row.name for t, row in self.first_divergences().items()},
+        }
+
+    def _repr_html_(self) -> str:
+        return comparison_html(self.data(), self.remarks())
+
+    def _repr_text_(self) -> str:
+        return comparison_text(self.data(), self.remarks())
 
 
 @dataclass(frozen=True)
@@ -92,6 +134,7 @@ class Candidates:
     graph: Graph
     modules: Mapping[str, Module]
     written: Module
+    precision: str = "f32"
     codes: Mapping[str, Quantisation] = field(default_factory=dict)
 
 
@@ -157,7 +200,7 @@ def low_precision_candidates(
     written = _compiled(network, "reference", inference_graph(network.graph), values, double)
     formats = {node.name: node.type.quantisation for node in graph.nodes()}
     codes = {name: q for name, q in formats.items() if q is not None}
-    return Candidates(exact, modules, written, codes)
+    return Candidates(exact, modules, written, precision, codes)
 
 
 def _compiled(
@@ -196,7 +239,8 @@ def compare(found: Candidates, arrays: Mapping[str, Array], tolerance: float) ->
     for name, wanted in found.written.run(arrays).items():
         errors = {target: error_of(made[name], wanted) for target, made in results.items()}
         rows.append(Row(name, "output", wanted.shape, errors))
-    return Comparison(tuple(rows), tolerance)
+    named = tuple(others if found.precision != "f32" else found.modules)
+    return Comparison(tuple(rows), tolerance, found.graph.name, named, found.precision)
 
 
 def _numbers(found: Candidates, name: str, made: Array) -> Array:

@@ -7,11 +7,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cnndsl.measure.bench import Timing, measure
 from cnndsl.measure.layers import LayerReport, layer_reports
 from cnndsl.measure.models import input_shapes, onnx_twin, torch_twin
 from cnndsl.measure.runtimes import Job, check_installed
+from cnndsl.measure.shown import contest_html, contest_text
+from cnndsl.notebook.rich import Rich
 from cnndsl.runtime.backend import backend
 from cnndsl.runtime.layers import Layered, OnDevice
 from cnndsl.runtime.module import Module
@@ -30,15 +33,34 @@ class Contestant:
         """Memory at the peak beyond the weights."""
         return self.timing.peak - self.weight_bytes
 
+    def data(self, batch: int, own: Timing) -> dict[str, Any]:
+        """Everything as plain data: times in milliseconds, memory in bytes."""
+        timing = self.timing
+        return {
+            "name": self.name,
+            "calls": len(timing.seconds),
+            "min_ms": min(timing.seconds) * 1e3,
+            "p50_ms": timing.percentile(50) * 1e3,
+            "p90_ms": timing.percentile(90) * 1e3,
+            "p99_ms": timing.percentile(99) * 1e3,
+            "samples_per_second": timing.throughput(batch),
+            "ratio": own.ratio(timing),
+            "peak_bytes": timing.peak,
+            "weight_bytes": self.weight_bytes,
+            "working_bytes": self.working_bytes,
+            "rounds_ms": [[seconds * 1e3 for seconds in calls] for calls in timing.rounds],
+        }
+
 
 @dataclass(frozen=True)
-class Contest:
+class Contest(Rich):
     """The contestants, the module's own target first.
 
     `arena_bytes` is the memory that was planned for its tensors, None if there is no plan;
     `layers` is empty unless it was asked for.
     """
 
+    network: str
     batch: int
     threads: int
     arena_bytes: int | None
@@ -49,6 +71,26 @@ class Contest:
     def own(self) -> Contestant:
         """The module."""
         return self.contestants[0]
+
+    def data(self) -> dict[str, Any]:
+        """Everything as plain data, which `cnndsl bench --json` writes."""
+        peak = self.layers[0].peak if self.layers else None
+        return {
+            "network": self.network,
+            "batch": self.batch,
+            "threads": self.threads,
+            "arena_bytes": self.arena_bytes,
+            "runtimes": [c.data(self.batch, self.own.timing) for c in self.contestants],
+            "layers": [layer.data() for layer in self.layers],
+            "layers_ms": sum(layer.seconds for layer in self.layers) * 1e3,
+            "machine": peak and {"gflops": peak.flops / 1e9, "gb_per_second": peak.bandwidth / 1e9},
+        }
+
+    def _repr_html_(self) -> str:
+        return contest_html(self.data())
+
+    def _repr_text_(self) -> str:
+        return contest_text(self.data())
 
 
 def contest(
@@ -94,4 +136,5 @@ def contest(
     steps = module.layers if isinstance(module, Layered) else ()
     reports = layer_reports(steps, result.layers) if result.layers else []
     arena = module.arena_bytes if isinstance(module, Layered) else None
-    return Contest(samples, workers, arena, contestants, reports)
+    name = module.metadata["network"]
+    return Contest(name, samples, workers, arena, contestants, reports)

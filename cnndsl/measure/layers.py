@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cnndsl.measure.bench import LayerTimes
 from cnndsl.runtime.layers import Layer, Peak
@@ -42,6 +43,23 @@ class LayerReport:
     def share(self) -> float | None:
         """Of what limits the step, the share that it reaches; over 1 if caches serve it."""
         return None if self.peak is None else max(self._shares(self.peak))
+
+    def data(self) -> dict[str, Any]:
+        """The step as plain data, its time in milliseconds."""
+        layer = self.layer
+        return {
+            "node": layer.node,
+            "op": layer.op,
+            "family": layer.family,
+            "shape": list(layer.shape),
+            "macs": layer.macs,
+            "bytes": layer.read + layer.written,
+            "ms": self.seconds * 1e3,
+            "gflops": self.flops / 1e9,
+            "gb_per_second": self.bandwidth / 1e9,
+            "bound": self.bound,
+            "share": self.share,
+        }
 
     def _shares(self, peak: Peak) -> tuple[float, float]:
         return self.flops / peak.flops, self.bandwidth / peak.bandwidth

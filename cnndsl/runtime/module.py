@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from cnndsl.ir.dims import Dim, OpenDim, at
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import BACKWARD
 from cnndsl.ir.types import FLOAT32, UINT8, TensorType
+from cnndsl.notebook.rich import Rich
 
 Array = NDArray[Any]
 
@@ -75,12 +76,13 @@ def require_formats(graph: Graph, formats: Collection[str]) -> None:
             raise CnnError.of("E0710", f"{node.name} is {node.type}, which the target has not")
 
 
-class Module(ABC):
+class Module(Rich):
     """A network that can run. Subclasses implement `run`, `save` and `weight_bytes`.
 
     `metadata` holds at least: network, version (of cnndsl), source_hash, target, input_shapes,
     parameters; options if other ones than the defaults were asked for.
-    `warnings` are findings from its compilation, `remarks` what was decided for the user.
+    `warnings` are findings from its compilation, `remarks` what was decided for the user,
+    `origin` the inference graph that it was compiled from, None if it was loaded from a file.
     """
 
     def __init__(
@@ -91,11 +93,36 @@ class Module(ABC):
         self.metadata = dict(metadata)
         self.warnings: tuple[Diagnostic, ...] = ()
         self.remarks: tuple[str, ...] = ()
+        self.origin: Graph | None = None
 
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, ports)) for ports in (self.inputs, self.outputs))
         name = self.metadata.get("network", "")
         return f"{type(self).__name__}({name!r}, {inputs} -> {outputs})"
+
+    def fact_rows(self, **more: int | str) -> list[list[str]]:
+        """Names and values: metadata, facts (after `more` of them), inputs and outputs."""
+        from cnndsl.notebook.facts import fact_rows
+
+        ports = {f"input {port.name}": port.shown for port in self.inputs}
+        ports |= {f"output {port.name}": port.shown for port in self.outputs}
+        return fact_rows(self.metadata, {**more, **self.facts}, ports)
+
+    def _repr_html_(self) -> str:
+        """What it is, and the blocks of its network if that is known, for notebooks."""
+        from cnndsl.notebook.facts import facts_html
+
+        return facts_html(repr(self), self.fact_rows(), self._network())
+
+    def _repr_text_(self) -> str:
+        from cnndsl.notebook.facts import facts_text
+
+        return facts_text(repr(self), self.fact_rows(), self._network())
+
+    def _network(self) -> Graph | None:
+        """The graph that it was made from, or that its file holds (see `Portable`)."""
+        found = self.origin or getattr(self, "graph", None)
+        return found if isinstance(found, Graph) else None
 
     @property
     @abstractmethod

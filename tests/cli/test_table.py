@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cnndsl.cli import common
-from cnndsl.cli.table import table_lines
+from cnndsl.diagnostics.table import table_lines
 
 ROWS = [
     ["name", "count", "meaning"],

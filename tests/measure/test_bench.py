@@ -70,6 +70,13 @@ def test_the_peak_of_memory_is_noticed_and_can_be_forgotten():
     assert memory.peak() < before + 0.5 * size
 
 
+def test_a_notebook_shows_the_blocks_of_a_loaded_module(module: Module, tmp_path: Path):
+    module.save(tmp_path / "net.cnnmod")
+    loaded = cnndsl.load(tmp_path / "net.cnnmod")
+    assert loaded._repr_text_() == module._repr_text_()
+    assert "<svg" in loaded._repr_html_()
+
+
 def test_every_rival_runs_the_same_network(module: Module):
     rivals = [name for name in runtimes.RIVALS if importlib.util.find_spec(name)]
     found = contest(module, rivals, threads=1, seconds=0.1, layers=True)

@@ -1,13 +1,9 @@
-"""What notebooks show of a network."""
+"""A page inside a notebook."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html import escape
-
-from cnndsl.analysis.summary import summary
-from cnndsl.drawing.svg import svg
-from cnndsl.ir.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -25,12 +21,3 @@ class Framed:
             f'<iframe title="{escape(self.name)}" sandbox="allow-scripts" style="{style}" '
             f'srcdoc="{document}"></iframe>'
         )
-
-
-def overview(graph: Graph) -> str:
-    """The table of the blocks, and the graph as a picture that unfolds."""
-    picture = svg(graph, 1).decode().partition("?>")[2]
-    return (
-        f"<pre>{escape(summary(graph))}</pre>"
-        f"<details><summary>{escape(graph.name)} as a graph</summary>{picture}</details>"
-    )

@@ -10,6 +10,7 @@ const OPTIONS = {
   "elk.layered.spacing.edgeNodeBetweenLayers": "10",
 };
 const HEAD = 24;
+const KEPT = 2000;
 const OPEN = {
   "elk.padding": `[top=${HEAD + 12},left=12,bottom=12,right=12]`,
   "elk.portConstraints": "FIXED_SIDE",
@@ -32,6 +33,7 @@ class Layout {
       if (data.error) fail(new Error(data.error.message ?? data.error.type)); else done(data.data);
     };
     this.next = 0;
+    this.known = new Map();
     this.ready = this.ask({cmd: "register", algorithms: ["layered"]});
   }
 
@@ -45,12 +47,94 @@ class Layout {
 
   async place(model, subtitle) {
     await this.ready;
-    const graph = nested(model, subtitle);
-    return this.ask({cmd: "layout", graph, layoutOptions: OPTIONS, options: {}});
+    return this.inside(nested(model, subtitle).get(0));
+  }
+
+  // What a closed part looks like inside, so that it is known when it is unfolded.
+  async foresee(model, subtitle, i) {
+    await this.ready;
+    model.open.add(i);
+    const boxes = nested(model, subtitle);
+    model.open.delete(i);
+    await this.inside(boxes.get(i));
+  }
+
+  // Places what an open box holds, inner boxes first.
+  async inside(box) {
+    await Promise.all(box.children.filter((child) => child.children).map((child) => this.inside(child)));
+    return column(box) ?? this.laid(box);
+  }
+
+  // What was laid out before is known, under any names, so that unfolding a part costs that part and
+  // those around it, and equal blocks cost as much as one.
+  async laid(box) {
+    const inner = renamed(box), key = JSON.stringify(inner);
+    if (!this.known.has(key)) {
+      if (this.known.size > KEPT) this.known.clear();
+      // ELK places the ports of boxes, but none of an outermost one.
+      const graph = {id: "around", children: [inner]};
+      const placed = await this.ask({cmd: "layout", graph, layoutOptions: OPTIONS, options: {}});
+      this.known.set(key, placed.children[0]);
+    }
+    const {width, height, ports, edges, children} = this.known.get(key);
+    children.forEach(({x, y}, k) => Object.assign(box.children[k], {x, y}));
+    ports.forEach(({x, y}, k) => Object.assign(box.ports[k], {x, y}));
+    edges.forEach(({sections}, k) => { box.edges[k].sections = sections; });
+    return Object.assign(box, {width, height});
   }
 }
 
-// The shown parts as nested boxes. Edges enter and leave open parts through ports.
+// The box with names that tell nothing but what is the same. Inner boxes are closed: where their
+// ports are is settled.
+function renamed(box) {
+  const names = new Map();
+  const name = (id) => names.get(id) ?? names.set(id, `${names.size}`).get(id);
+  const port = (other) => ({...other, id: name(other.id)});
+  const closed = ({children, edges, ...child}) => ({
+    ...child, id: name(child.id), ...(children && {ports: child.ports.map(port), layoutOptions: {"elk.portConstraints": "FIXED_POS"}}),
+  });
+  return {
+    ...box, id: name(box.id), ports: box.ports.map(port), children: box.children.map(closed),
+    edges: box.edges.map(({sources: [from], targets: [to]}, k) => ({id: `e${k}`, sources: [name(from)], targets: [name(to)]})),
+  };
+}
+
+// Most parts hold a column of others, one edge from each to the next, which needs no engine; others
+// give null.
+function column(box) {
+  const {children, edges, ports, layoutOptions} = box, gap = 22, pad = 12;
+  const owners = new Map(ports.map(({id}) => [id, box]));
+  children.forEach((child) => [child, ...(child.ports ?? [])].forEach(({id}) => owners.set(id, child)));
+  const ends = edges.map(({sources, targets}) => [owners.get(sources[0]), owners.get(targets[0])]);
+  const at = new Map(children.map((child, k) => [child, k]));
+  const steps = ends.map(([from, to]) => [from === box ? -1 : at.get(from), to === box ? children.length : at.get(to)]);
+  const once = new Set(steps.map(([from]) => from)).size === steps.length;
+  const inner = steps.filter(([from, to]) => from >= 0 && to < children.length).length;
+  if (!children.length || !once || inner < children.length - 1 || !steps.every(([from, to]) => to === from + 1)) return null;
+  const least = Number(/\d+/.exec(layoutOptions["elk.nodeSize.minimum"])[0]);
+  box.width = Math.max(least, ...children.map((child) => child.width + 2 * pad));
+  let y = HEAD + pad;
+  for (const child of children) {
+    Object.assign(child, {x: (box.width - child.width) / 2, y});
+    y += child.height + gap;
+  }
+  box.height = y - gap + pad;
+  ports.forEach((port) => Object.assign(port, {x: box.width / 2, y: port.layoutOptions["elk.port.side"] === "NORTH" ? 0 : box.height}));
+  const point = (id, owner, side) => {
+    if (owner === box) return ports.find((port) => port.id === id);
+    const port = owner.ports?.find((other) => other.id === id);
+    return {x: owner.x + (port ? port.x : owner.width / 2), y: owner.y + (side ? owner.height : 0)};
+  };
+  edges.forEach((edge, k) => {
+    const {x, y} = point(edge.sources[0], ends[k][0], 1), end = point(edge.targets[0], ends[k][1], 0);
+    const middle = ((ends[k][0] === box ? HEAD : y) + end.y) / 2;
+    const bendPoints = x === end.x ? [] : [{x, y: middle}, {x: end.x, y: middle}];
+    edge.sections = [{startPoint: {x, y}, bendPoints, endPoint: {x: end.x, y: end.y}}];
+  });
+  return box;
+}
+
+// The shown parts as nested boxes by row. Edges enter and leave open parts through ports.
 function nested(model, subtitle) {
   const shown = model.shown(), boxes = new Map();
   shown.forEach((other, i) => {
@@ -68,7 +152,7 @@ function nested(model, subtitle) {
     if (i) boxes.get(model.rows[i].in).children.push(box);
   });
   connect(model, shown, boxes);
-  return boxes.get(0);
+  return boxes;
 }
 
 function connect(model, shown, boxes) {

@@ -26,6 +26,7 @@ class App {
     this.selected = null;
     this.lit = new Set();
     this.drawing = Promise.resolve();
+    this.turn = 0;
     this.use("written");
   }
 
@@ -43,6 +44,7 @@ class App {
 
   // Lays out and draws; what was clicked stays where it was. One at a time, in order.
   draw(anchor) {
+    const turn = ++this.turn;
     this.drawing = this.drawing.then(async () => {
       const {picture} = this, start = performance.now(), before = picture.places.get(anchor);
       const placed = await this.layout.place(this.model, (i) => picture.subtitle(i));
@@ -56,8 +58,19 @@ class App {
       this.light();
       picture.focusable(this.selected ?? anchor);
       document.documentElement.dataset.drawn = Math.round(performance.now() - start);
+      this.foresee(turn);
     });
     return this.drawing;
+  }
+
+  // While the reader looks, the parts that can be unfolded are laid out.
+  async foresee(turn) {
+    const {model, picture} = this, closed = [...picture.items.keys()].filter((i) => model.folds(i) && !model.isOpen(i));
+    for (const i of closed.slice(0, 30)) {
+      await new Promise((done) => requestIdleCallback(done));
+      if (turn !== this.turn) return;
+      await this.layout.foresee(model, (k) => picture.subtitle(k), i);
+    }
   }
 
   async toggle(i) {

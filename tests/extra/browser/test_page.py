@@ -60,12 +60,30 @@ def test_fold_all_leaves_the_outermost_parts(shown):
     assert tab.get_by_role("treeitem", expanded=True).count() == 0
 
 
-def test_no_two_closed_parts_overlap(shown):
-    tab = shown("inception_v4")
-    boxes = tab.locator("#items g.closed rect.body").evaluate_all(
+def closed_boxes(tab):
+    """Left, top, right and bottom of all closed parts."""
+    return tab.locator("#items g.closed rect.body").evaluate_all(
         "all => all.map(r => r.getBoundingClientRect()).map(b => [b.x, b.y, b.right, b.bottom])"
     )
-    assert len(boxes) > 20
+
+
+@pytest.mark.parametrize("spec", ["inception_v4", "resnet50"])
+def test_arrows_end_on_top_of_parts(shown, spec):
+    tab = shown(spec)
+    boxes = closed_boxes(tab)
+    ends = tab.locator("#edges path.end").evaluate_all(
+        "all => all.map(p => p.getPointAtLength(p.getTotalLength()).matrixTransform("
+        "p.getScreenCTM())).map(({x, y}) => [x, y])"
+    )
+    assert len(ends) >= len(boxes) - 1
+    for x, y in ends:
+        assert any(left <= x <= right and abs(y - top) < 1 for left, top, right, _ in boxes)
+
+
+@pytest.mark.parametrize("spec", ["inception_v4", "resnet50"])
+def test_no_two_closed_parts_overlap(shown, spec):
+    boxes = closed_boxes(shown(spec))
+    assert len(boxes) > 10
     for i, (x, y, right, bottom) in enumerate(boxes):
         for x2, y2, right2, bottom2 in boxes[:i]:
             assert x >= right2 or x2 >= right or y >= bottom2 or y2 >= bottom

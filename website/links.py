@@ -20,6 +20,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def inside(link: re.Match[str]) -> str:
         text, target = link.groups()
         path = posixpath.normpath(posixpath.join(folder, target))
+        path = path.replace("docs/tutorial.ipynb", "docs/tutorial.md")
         if path.startswith("docs/"):
             return f"[{text}]({path.removeprefix('docs/')})"
         return f"[{text}]({STANDS_FOR[path]})" if path in STANDS_FOR else text

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import notebooks
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -21,7 +22,9 @@ HEAD = ["network", "input", "parameters", "multiply-adds"]
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that no file in docs/ holds."""
     contributing = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    for path, content in {"contributing.md": contributing, **_families()}.items():
+    tutorial = notebooks.page(ROOT / "docs" / "tutorial.ipynb")
+    made = {"contributing.md": contributing, "tutorial.md": tutorial, **_families()}
+    for path, content in made.items():
         files.append(File.generated(config, path, content=content))
     return files
 

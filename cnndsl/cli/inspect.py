@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from cnndsl.cli.common import (
     open_model,
     print_json,
     print_table,
+    show,
     trust_option,
 )
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
@@ -23,10 +24,27 @@ from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import show_view, view_options, wants_view
 from cnndsl.cli.sizes import show_sizes
 from cnndsl.cli.verb import Verb
+from cnndsl.cli.weights import weights_map_option
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
+    from cnndsl.measure.budget import Budget
     from cnndsl.runtime.module import Module
+
+
+class Budgets(click.ParamType["list[Budget]"]):
+    """QUANTITY=LIMIT, several by commas."""
+
+    name = "quantity=limit,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[Budget]:
+        """In the order given."""
+        from cnndsl.measure.budget import Budget
+
+        try:
+            return [Budget.parse(part) for part in str(value).split(",")]
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command(
@@ -38,6 +56,7 @@ if TYPE_CHECKING:
         "inspect densenet121 --memory --svg memory.svg",
         "inspect vgg16 --layers --format latex",
         "inspect resnet50.cnnmod --size",
+        "inspect my_net.cnn --budget weights=10MB,arena=2MB",
     ),
 )
 @click.argument("model", shell_complete=completion.networks)
@@ -53,6 +72,19 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "markdown", "csv", "latex"]),
     help="How the layers are written. [default: text]",
 )
+@click.option(
+    "--weights",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Of a network: what its trained numbers take: zeros, bits, bytes.",
+)
+@weights_map_option
+@click.option(
+    "--budget",
+    "budgets",
+    type=Budgets(),
+    help="What a network may cost at most, weights=10MB,arena=2MB,params=5M,macs=1G; else exit 1.",
+)
 @trust_option
 @view_options
 @memory_options
@@ -66,6 +98,9 @@ def command(
     size: bool,
     layers: bool,
     form: str | None,
+    weights: str | None,
+    weights_map: str | None,
+    budgets: Sequence[Budget] | None,
     trust: Sequence[str],
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
@@ -77,14 +112,23 @@ def command(
 
     if form and (as_json or not layers):
         raise click.UsageError("--format is for --layers, and not for --json")
-    if layers and (wants_memory(view) or wants_view(view)):
-        raise click.UsageError("--layers shows the network itself, no other view")
+    _one_view(
+        {
+            "--layers": layers,
+            "--weights": weights,
+            "--budget": budgets,
+            "--memory": wants_memory(view),
+            "the view of passes": wants_view(view) and not wants_memory(view),
+        }
+    )
+    if weights_map and not weights:
+        raise click.UsageError("--weights-map is for --weights")
     if view["svg"]:
         check_output(view["svg"], [model], ".svg")
     if is_onnx(model) and not trust:
         found: Network | Module = load_network(model, settings, input_shapes)
     else:
-        only_networks = ("depth", "layers", *view)
+        only_networks = ("depth", "layers", "weights", "budgets", *view)
         found = open_model(model, settings, input_shapes, only_networks, None, trust)
     if not isinstance(found, Network):
         if size:
@@ -95,6 +139,10 @@ def command(
             _inspect_artefact(found, Path(model).stat().st_size, as_json)
     elif kernels or source or size:
         raise click.UsageError(f"{model} is not compiled; kernels and sizes are of artefacts")
+    elif budgets:
+        return _inspect_budgets(found, budgets, as_json)
+    elif weights:
+        _inspect_weights(found, weights, weights_map, as_json)
     elif layers:
         _inspect_layers(found, as_json, form or "text")
     elif wants_memory(view):
@@ -104,6 +152,13 @@ def command(
     else:
         _inspect_network(found, as_json, depth)
     return 0
+
+
+def _one_view(views: Mapping[str, Any]) -> None:
+    """Raise UsageError if several were asked for."""
+    asked = [name for name, wanted in views.items() if wanted]
+    if len(asked) > 1:
+        raise click.UsageError(f"{asked[0]} and {asked[1]} are two views: ask for one")
 
 
 def _inspect_network(network: Network, as_json: bool, depth: int) -> None:
@@ -124,6 +179,52 @@ def _inspect_network(network: Network, as_json: bool, depth: int) -> None:
         click.echo(network.summary(depth))
     if (saved := crops(network)) is not None:
         click.echo(str(saved))
+
+
+def _inspect_weights(
+    network: Network, weights: str, weights_map: str | None, as_json: bool
+) -> None:
+    from cnndsl.cli.weights import show_stored
+    from cnndsl.weights.bind import bind
+    from cnndsl.weights.rename import read_weights
+    from cnndsl.weights.sparsity import stored
+
+    arrays = read_weights(weights, weights_map)
+    bound = bind(network.graph.parameters(), arrays, seed=None)
+    show(bound.warnings)
+    show_stored(stored(network.graph, bound.values), as_json)
+
+
+def _inspect_budgets(network: Network, budgets: Sequence[Budget], as_json: bool) -> int:
+    from cnndsl.diagnostics.units import exact
+    from cnndsl.measure.budget import spent
+
+    rows = spent(network.graph, budgets)
+    if as_json:
+        print_json(
+            [
+                {
+                    "quantity": row.budget.quantity,
+                    "amount": row.amount,
+                    "limit": row.budget.limit,
+                    "kept": row.is_kept,
+                }
+                for row in rows
+            ]
+        )
+    else:
+        cells = [
+            [
+                row.budget.quantity,
+                exact(row.amount),
+                exact(row.budget.limit),
+                f"{row.amount / max(row.budget.limit, 1):.0%}",
+                "ok" if row.is_kept else "over",
+            ]
+            for row in rows
+        ]
+        print_table([["budget", "is", "limit", "share", ""], *cells], numbers=(1, 2, 3))
+    return 0 if all(row.is_kept for row in rows) else 1
 
 
 def _inspect_layers(network: Network, as_json: bool, form: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.ir.graph import Graph
+    from cnndsl.weights.sparsity import Stored
 
 weights_map_option = click.option(
     "--weights-map",
@@ -34,7 +36,7 @@ weights_map_option = click.option(
 
 @click.group("weights")
 def command() -> None:
-    """List a network's parameters, check a weight file against them, or make one that fits."""
+    """List a network's parameters, check a file against them, make one that fits, or prune it."""
 
 
 @command.command(
@@ -204,6 +206,103 @@ def convert_file(
     print_table(list(_layer_rows(found.names)))
     click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
     return 0
+
+
+class Share(click.ParamType[tuple[str, float]]):
+    """PATTERN=SHARE."""
+
+    name = "pattern=share"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
+        """The pattern, and a number from 0 to 1."""
+        if isinstance(value, tuple):
+            return value
+        pattern, equals, text = str(value).rpartition("=")
+        try:
+            share = float(text)
+        except ValueError:
+            share = -1.0
+        if not equals or not pattern or not 0 <= share <= 1:
+            self.fail(f"{value!r} is not PATTERN=SHARE, such as 'fire*=0.5'", param, ctx)
+        return pattern, share
+
+
+@command.command(
+    "prune",
+    cls=Verb,
+    examples=(
+        "weights prune squeezenet1_0 w.safetensors 'fire*=0.5' -o pruned.safetensors",
+        "weights prune my.cnn w.safetensors 'conv1=0' '*=0.8' --scope global -o p.safetensors",
+    ),
+)
+@click.argument("network", shell_complete=completion.networks)
+@click.argument("file", shell_complete=completion.files)
+@click.argument("shares", type=Share(), nargs=-1, required=True, metavar="PATTERN=SHARE...")
+@click.option(
+    "--scope",
+    type=click.Choice(["layer", "global"]),
+    default="layer",
+    show_default=True,
+    help="Take the share of each layer, or of all that a pattern matches together.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("--json", "as_json", is_flag=True, help="What is left, for machines.")
+@weights_map_option
+@network_options
+def prune_file(
+    network: str,
+    file: str,
+    shares: Sequence[tuple[str, float]],
+    scope: Any,
+    output: Path,
+    as_json: bool,
+    weights_map: str | None,
+    settings: Sequence[tuple[str, Any]],
+    input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+) -> int:
+    """Set the weights of smallest magnitude to zero, of kernels of the layers that match.
+
+    The first pattern that matches a layer counts; biases and norms stay. Prints what is left.
+    """
+    from cnndsl.weights.bind import bind
+    from cnndsl.weights.files import save_safetensors
+    from cnndsl.weights.rename import read_weights
+    from cnndsl.weights.sparsity import prune, stored
+
+    parsed = load_network(network, settings, input_shapes)
+    check_output(output, [file, parsed.file, weights_map], ".safetensors")
+    bound = bind(parsed.graph.parameters(), read_weights(file, weights_map), seed=None)
+    show(bound.warnings)
+    values = prune(parsed.graph, bound.values, shares, scope)
+    save_safetensors(output, values, {"network": parsed.name})
+    show_stored(stored(parsed.graph, values), as_json)
+    if not as_json:
+        click.echo(str(output))
+    return 0
+
+
+def show_stored(rows: Sequence[Stored], as_json: bool) -> None:
+    """What the numbers of each layer take, and all together."""
+    from cnndsl.diagnostics.units import exact
+    from cnndsl.weights.sparsity import whole
+
+    rows = [*rows, whole(rows)]
+    if as_json:
+        print_json([{**asdict(row), "sparsity": row.sparsity} for row in rows])
+        return
+    head = ["layer", "parameters", "sparsity", "not zero", "bits", "bytes"]
+    cells = [
+        [
+            row.layer,
+            exact(row.numbers),
+            f"{row.sparsity:.1%}",
+            exact(row.nonzero),
+            str(row.bits),
+            exact(row.bytes),
+        ]
+        for row in rows
+    ]
+    print_table([head, *cells], numbers=range(1, len(head)))
 
 
 def _layer_rows(names: Mapping[str, str]) -> Iterator[list[str]]:

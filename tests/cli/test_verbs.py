@@ -13,6 +13,7 @@ from cnndsl.cli.main import VERBS
 from cnndsl.diagnostics.codes import CATALOGUE
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.weights.files import save_safetensors
+from cnndsl.weights.initialise import initialise
 
 BROKEN = "network broken {\n    input image [3, 8, 8]\n    convv(6, 3)\n    fc(0)\n}\n"
 
@@ -343,3 +344,28 @@ def test_weights_of_a_network_with_settings(call, tmp_path):
     save_safetensors(tmp_path / "nine.safetensors", arrays, {})
     assert call("weights", "check", "small.cnn", "nine.safetensors").code == 2
     assert call("weights", "check", "small.cnn", "nine.safetensors", *options).code == 0
+
+
+def test_budgets_decide_the_exit_code(call):
+    fits = call("inspect", "small.cnn", "--budget", "params=1M,weights=100MB")
+    assert (fits.code, fits.err) == (0, "")
+    over = call("inspect", "small.cnn", "--budget", "params=1,weights=100MB", "--json")
+    assert over.code == 1
+    assert [row["kept"] for row in json.loads(over.out)] == [False, True]
+    assert call("inspect", "small.cnn", "--budget", "speed=1").code == 2
+    assert call("inspect", "small.cnn", "--budget", "params=1", "--memory").code == 2
+
+
+def test_pruned_weights_are_written_and_shown(call, tmp_path):
+    network = cnndsl.parse(str(tmp_path / "small.cnn"))
+    weights = initialise(network.graph.parameters(), 0)
+    save_safetensors(tmp_path / "w.safetensors", weights)
+    command = ("weights", "prune", "small.cnn", "w.safetensors")
+    done = call(*command, "*=0.5", "-o", "p.safetensors", "--json")
+    assert done.code == 0
+    shown = call("inspect", "small.cnn", "--weights", "p.safetensors", "--json")
+    assert json.loads(shown.out) == json.loads(done.out)
+    assert json.loads(done.out)[-1]["nonzero"] < network.params
+    for wrong in ("*=2", "*=half", "=0.5", "conv"):
+        assert call(*command, wrong, "-o", "q.safetensors").code == 2
+    assert not (tmp_path / "q.safetensors").exists()

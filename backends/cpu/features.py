@@ -21,7 +21,7 @@ LLVM_NAMES = {
     "avx512_vbmi2": "avx512vbmi2", "avx512vbmi": "avx512vbmi", "avx512ifma": "avx512ifma",
     "avx512_bf16": "avx512bf16", "avx512_bitalg": "avx512bitalg",
     "avx512_vpopcntdq": "avx512vpopcntdq", "gfni": "gfni", "vaes": "vaes",
-    "vpclmulqdq": "vpclmulqdq", "avx_vnni": "avxvnni", "sve": "sve",
+    "vpclmulqdq": "vpclmulqdq", "avx_vnni": "avxvnni", "sve": "sve", "asimddp": "dotprod",
 }  # fmt: skip
 """Features that generated code can use: Linux's name and LLVM's."""
 

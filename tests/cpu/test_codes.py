@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from cnndsl.ir.operators import Meaning
+import cnndsl
+from cnndsl.backends.cpu.codegen.toolchain import assembly
+from cnndsl.backends.cpu.kernels.codes.direct import packed
+from cnndsl.backends.cpu.kernels.codes.words import Products
+from cnndsl.backends.cpu.machine import find_machine
+from cnndsl.backends.cpu.program.functions import kernels
+from cnndsl.backends.cpu.program.lower import Step, lower
+from cnndsl.ir.algebra import constant
+from cnndsl.ir.attributes import build
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import BY_NAME, Meaning
+from cnndsl.memory import validate
+from cnndsl.quantise.precision import on_codes
+from cnndsl.runtime.module import Array
+from cnndsl.weights.bind import bind
+from cnndsl.weights.evaluate import evaluate
 from tests.cpu.codes import assert_same_codes, together
 from tests.cpu.support import Unoptimised, compiled, machine
+from tests.cpu.test_generated_code import loops_of
+from tests.operators.cases import Case
 from tests.quantise.test_meaning import QUANTISED, meaning
 
 PICKED = {
-    Meaning.LINEAR: 9, Meaning.SUM: 2, Meaning.PRODUCT: 1, Meaning.MEAN: 2, Meaning.MOVE: 5,
+    Meaning.LINEAR: 7, Meaning.SUM: 2, Meaning.PRODUCT: 1, Meaning.MEAN: 1, Meaning.MOVE: 3,
     Meaning.MAP: 1, Meaning.TABLE: 1,
 }  # fmt: skip
-"""Cases of each meaning; tests/extra/codes has all."""
+"""Cases of each meaning; tests/extra/codes has all, at other vector widths too."""
+TEXT = """
+network small {
+    input image [3, 9, 11]
+    conv(16, 3, stride=2) -> relu
+    add { conv(16, 1) -> relu -> conv(16, 1) | identity } -> relu
+    concat { identity | sub { depthwise(3, bias=true) | identity } }
+    add { identity | conv(32, 3) -> silu } -> maxpool(2)
+    global_avgpool -> fc(5)
+}
+"""
 
 
-@pytest.mark.parametrize("extension", ["avx2", "scalar"])
-def test_codes_are_those_of_the_reference(extension: str) -> None:
+def test_codes_are_those_of_the_reference() -> None:
     """A selection of the cases, with any zero points, and two samples."""
     of_kind = {kind: [c for c in QUANTISED if meaning(c) is kind] for kind in PICKED}
     cases = [
@@ -26,6 +57,111 @@ def test_codes_are_those_of_the_reference(extension: str) -> None:
         for case in of_kind[kind][:: max(1, len(of_kind[kind]) // count)][:count]
     ]
     graph, values, inputs = together(cases, seed=1)
-    target = Unoptimised(**vars(machine(extension)))
-    module = compiled(graph, values, batch=2, target=target)
-    assert_same_codes(module, graph, values, inputs)
+    target = Unoptimised(**vars(machine(find_machine().extension)))
+    assert_same_codes(compiled(graph, values, batch=2, target=target), graph, values, inputs)
+
+
+def small() -> tuple[Graph, Array]:
+    """A network on codes, and four images."""
+    network = cnndsl.parse(TEXT)
+    images = np.random.default_rng(0).normal(size=(4, 3, 9, 11)).astype(np.float32)
+    found = cnndsl.calibrate(network, [{"image": images}], seed=0)
+    return on_codes(network.graph, found, level=2)[1], images
+
+
+def test_a_network_and_other_weights() -> None:
+    """Sums that follow a layer are computed with it; weights are expressions still."""
+    graph, images = small()
+    values = bind(graph.parameters(), None, seed=0).values
+    target = Unoptimised(**vars(machine(find_machine().extension)))
+    module = compiled(graph, values, target=target)
+    assert_same_codes(module, graph, values, {"image": images})
+    assert "conv+add" in {layer.op for layer in module.layers}
+    assert "plain" not in {layer.family for layer in module.layers}
+    others = bind(graph.parameters(), None, seed=9).values
+    module.set_weights(others)
+    assert_same_codes(module, graph, others, {"image": images})
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_memory_plan_counts_bytes(batch: int) -> None:
+    graph, _ = small()
+    low = lower(graph, batch, find_machine("x86-64-v3"))
+    validate(low.graph, low.plan, low.options)
+    largest = max(layout.size for layout in low.layouts.values() if layout.is_codes)
+    assert largest <= 4 * low.arena < 4 * largest * batch
+
+
+def conv_steps(cpu: str, triple: str = "", scales: Sequence[int] = (1,), **given: int) -> list[Step]:
+    """The steps of convolutions on codes, each with scales of its own."""
+    settings = {"filters": 64, "kernel": 3, "pad": 1, **given}
+    case = Case("conv", build(BY_NAME["conv"], settings), ((64, 14, 14),))
+    graphs = [together([case], seed)[0] for seed in scales]
+    target = replace(find_machine(cpu, triple), cores=2)
+    return [s for g in graphs for s in lower(g, 1, target).steps if s.node == "y0"]
+
+
+INSTRUCTIONS = {
+    "cascadelake": ("vpdpbusd .*zmm", ""),
+    "alderlake": ("vpdpbusd .*ymm", ""),
+    "x86-64-v4": ("vpmaddwd .*zmm", ""),
+    "x86-64-v3": ("vpmaddwd .*ymm", ""),
+    "cortex-a76": (r"sdot\s", "aarch64-linux-gnu"),
+}
+
+
+@pytest.mark.parametrize("cpu", INSTRUCTIONS)
+def test_products_are_those_of_the_cpu(cpu: str) -> None:
+    """And none that saturates; with instructions for words no sum leaves its register."""
+    wanted, triple = INSTRUCTIONS[cpu]
+    steps = conv_steps(cpu, triple, kernel=1, pad=0)
+    target = steps[0].call.machine
+    code = assembly([f for unit in kernels(steps) for f in unit.write()], target)
+    pattern = re.compile(wanted.replace(" ", r"\s"))
+    loops = [body for body in loops_of(code) if len(pattern.findall(body)) >= 8]
+    assert loops
+    assert "maddubs" not in code
+    if Products.of(target).parts == 1:
+        assert not [body for body in loops if re.search(r"\[sp|\(%rsp\)", body)]
+
+
+def test_layers_that_differ_in_scales_share_their_code() -> None:
+    steps = conv_steps("x86-64-v3", scales=(1, 2, 3))
+    assert len({step.call.output.zero for step in steps}) == 3
+    assert len(kernels(steps)) == 1
+
+
+@pytest.mark.parametrize(
+    ("cpu", "triple", "kind"),
+    [
+        ("cascadelake", "", "vnni"),
+        ("x86-64-v3", "", "pairs"),
+        ("cortex-a76", "aarch64-linux-gnu", "sdot"),
+        ("cortex-a53", "aarch64-linux-gnu", "plain"),
+    ],
+)
+def test_packed_words_are_multiplied_as_the_instructions_do(
+    cpu: str, triple: str, kind: str
+) -> None:
+    """An emulation: of each part of a word the codes meet the weights of their channels."""
+    products = Products.of(find_machine(cpu, triple))
+    assert products.kind == kind
+    rng = np.random.default_rng(0)
+    filters, channels, block, outputs = 2 * products.lanes - 3, 13, 8, 2 * products.lanes
+    weight = rng.integers(-127, 128, (filters, channels, 3))
+    codes = rng.integers(0, 256, (16, 3))
+    own = evaluate(packed(constant(weight.tolist()), block, outputs, products), {}, "int64")
+    sums = np.zeros(outputs, int)
+    for inner, tap, word, part in np.ndindex(2, 3, block // 4, products.parts):
+        given = codes[inner * block + 4 * word :][:4, tap] - products.offset
+        for output in range(outputs):
+            factors = own[0, inner, tap, word, part, output]
+            sums[output] += given[parts_of_a_word(kind, part)] @ factors
+    shifted = np.einsum("fct,ct->f", weight, codes[:channels] - products.offset)
+    np.testing.assert_array_equal(sums[:filters], shifted)
+    assert not sums[filters:].any()
+
+
+def parts_of_a_word(kind: str, part: int) -> list[int]:
+    """The bytes of a word that an instruction multiplies: all, every second, or one."""
+    return {"pairs": [part, part + 2], "plain": [part]}.get(kind, [0, 1, 2, 3])

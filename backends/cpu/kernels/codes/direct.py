@@ -178,7 +178,7 @@ def _ranked(
         for b in range(1, min(blocks, WIDEST) + 1)
         if blocks % b == 0 or not exact
         for r in range(1, min(columns, registers) + 1)
-        if b * r + products.parts * b + (3 if products.parts > 1 else 1) <= registers
+        if b * r + products.held(b) <= registers
     ]
     return sorted(tiles, key=cost)
 

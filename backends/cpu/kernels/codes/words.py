@@ -35,7 +35,6 @@ class Products:
     """How words are multiplied: in `parts` of so many, whose weights lie one part after another.
 
     `order` has the channels of the word in that order. `offset` is taken from codes first.
-    `cycles` are those of an instruction for each lane's part, of which so many read the operand.
     """
 
     kind: str
@@ -62,6 +61,10 @@ class Products:
     def width(self) -> int:
         """Weights of a lane in a part."""
         return WORD // self.parts
+
+    def held(self, blocks: int) -> int:
+        """Registers beside the sums of so many blocks: weights, words, and what LLVM loads early."""
+        return self.parts * blocks + (3 if self.parts > 1 else 2)
 
     @property
     def instructions(self) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cnndsl.backends.native import SUFFIX
-from cnndsl.backends.native.packing import FLOAT, Packing, Weight, aligned
+from cnndsl.backends.native.packing import FLOAT, INT8, INT16, INT32, Packing, Weight, aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.serialise import (
     dim_from_json,
@@ -27,7 +27,7 @@ from cnndsl.ir.serialise import (
     expressions_from_json,
     expressions_to_json,
 )
-from cnndsl.ir.types import DTYPES, TensorType
+from cnndsl.ir.types import FLOAT16, FLOAT32, UINT8, TensorType
 from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_member
 from cnndsl.runtime.backend import Reader
 from cnndsl.runtime.files import atomic_write, check_suffix
@@ -36,11 +36,9 @@ from cnndsl.runtime.module import Array, Port
 FORMAT = 7
 MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
 CODES = {
-    DTYPES[name]: code
-    for name, code in {
-        "float32": "F32", "float16": "F16", "int32": "I32", "int8": "I8", "uint8": "U8"
-    }.items()
-}  # fmt: skip
+    **{FLOAT32: "F32", FLOAT16: "F16", UINT8: "U8"},
+    **{INT8: "I8", INT16: "I16", INT32: "I32"},
+}
 """What safetensors calls the number formats of packed weights."""
 Result = TypeVar("Result")
 
@@ -181,9 +179,10 @@ def _weights(
 def packing_of(recipe: dict[str, Any]) -> Packing:
     """The packing of `recipe_of`. Raises ValueError, KeyError or TypeError."""
     expressions = expressions_from_json(recipe)
-    dtypes = [DTYPES[name] for name in recipe["dtypes"]]
-    if not set(dtypes) <= set(CODES):
+    known = {dtype.name: dtype for dtype in CODES}
+    if not set(recipe["dtypes"]) <= set(known):
         raise ValueError("its weights are of an unknown type")
+    dtypes = [known[name] for name in recipe["dtypes"]]
     rows = zip(expressions.items(), dtypes, recipe["offsets"], strict=True)
     entries = {
         name: (Weight(expression, dtype), int(offset)) for (name, expression), dtype, offset in rows

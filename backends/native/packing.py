@@ -15,10 +15,12 @@ import numpy as np
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.algebra import pad, reshape, slice_axis, transpose
 from cnndsl.ir.expressions import Apply, Expression, Parameter, parameters_of
-from cnndsl.ir.types import FLOAT32, DType
+from cnndsl.ir.types import DTYPES, FLOAT32, DType
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import Evaluator, evaluate
 
+INT8, INT16, INT32 = DTYPES["int8"], DType("int16", 2), DTYPES["int32"]
+"""Formats of whole numbers that kernels read."""
 FLOAT = FLOAT32.bytes
 """Bytes of a word, in which weights and the arena of a CPU are counted."""
 ALIGNMENT = 64

@@ -92,7 +92,9 @@ def test_the_memory_plan_counts_bytes(batch: int) -> None:
     assert largest <= 4 * low.arena < 4 * largest * batch
 
 
-def conv_steps(cpu: str, triple: str = "", scales: Sequence[int] = (1,), **given: int) -> list[Step]:
+def conv_steps(
+    cpu: str, triple: str = "", scales: Sequence[int] = (1,), **given: int
+) -> list[Step]:
     """The steps of convolutions on codes, each with scales of its own."""
     settings = {"filters": 64, "kernel": 3, "pad": 1, **given}
     case = Case("conv", build(BY_NAME["conv"], settings), ((64, 14, 14),))

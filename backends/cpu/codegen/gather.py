@@ -31,10 +31,7 @@ def gathered(
         key = source and (source[0], source[1] // lanes)
         first = read.setdefault(key, len(read) * lanes)
         order.append(first + (source[1] % lanes if source else 0))
-    vectors = [
-        tensors[key[0]].load(replace(place, block=key[1])) if key else zeros
-        for key in read
-    ]
+    vectors = [tensors[key[0]].load(replace(place, block=key[1])) if key else zeros for key in read]
     if order == list(range(lanes)):
         return vectors[0]
     return shuffled(vectors, order)

@@ -65,7 +65,10 @@ X86_CHECKS = [
     "avx512vbmi",
 ]
 """Features that all compilers can ask for; CPUs with others have these."""
-ARM_BITS = {"aarch64": {"neon": 1 << 1, "dotprod": 1 << 20, "sve": 1 << 22}, "arm": {"neon": 1 << 12 | 1 << 16}}
+ARM_BITS = {
+    "aarch64": {"neon": 1 << 1, "dotprod": 1 << 20, "sve": 1 << 22},
+    "arm": {"neon": 1 << 12 | 1 << 16},
+}
 """Bits of AT_HWCAP (Linux, asm/hwcap.h); on 32 bits NEON and the multiply-adds of VFPv4."""
 
 

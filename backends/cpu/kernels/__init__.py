@@ -54,7 +54,7 @@ FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
     Conv: ((FEW,), (GROUPED,), (WINOGRAD, DIRECT)),
     ConvTranspose: ((transposed.FAMILY,),),
     FullyConnected: ((DIRECT,),),
-    Coded: ((codes.DEPTHWISE,), (codes.WORDS,)),
+    Coded: ((codes.DEPTHWISE,), (codes.WINOGRAD,), (codes.WORDS,)),
 }
 """Faster families, each of which may decline: those of the first group that takes a call serve it.
 

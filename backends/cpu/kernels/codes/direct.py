@@ -10,7 +10,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr
 from cnndsl.backends.cpu.codegen.tir import Code
-from cnndsl.backends.cpu.kernels.codes.linear import INT8, Layer, is_linear, padding
+from cnndsl.backends.cpu.kernels.codes.linear import Layer, is_linear, padding
 from cnndsl.backends.cpu.kernels.codes.words import WORD, Products
 from cnndsl.backends.cpu.kernels.direct.blocking import Blocking, Grid, far
 from cnndsl.backends.cpu.kernels.direct.division import Work, ranked_divisions
@@ -20,8 +20,15 @@ from cnndsl.backends.cpu.kernels.direct.tiles import DirectTiles, Task
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.backends.cpu.kernels.tiles import LATENCY, PER_CYCLE, WIDEST, Pieces, Tile, largest_divisor
-from cnndsl.backends.native.packing import Weight
+from cnndsl.backends.cpu.kernels.tiles import (
+    LATENCY,
+    PER_CYCLE,
+    WIDEST,
+    Pieces,
+    Tile,
+    largest_divisor,
+)
+from cnndsl.backends.native.packing import INT8, Weight
 from cnndsl.ir.algebra import pad, reshape, take, transpose
 from cnndsl.ir.expressions import Expression
 
@@ -169,7 +176,9 @@ def _ranked(
         whole, rest = divmod(blocks, tile.blocks)
 
         def row(each: Tile) -> float:
-            return pieces.wide * cycles(each, pieces.width) + narrow * cycles(each, pieces.width - 1)
+            return pieces.wide * cycles(each, pieces.width) + narrow * cycles(
+                each, pieces.width - 1
+            )
 
         return whole * row(tile) + (row(Tile(rest, tile.columns)) if rest else 0)
 

@@ -11,13 +11,10 @@ from cnndsl.backends.cpu.codegen.layout import Halo, Place
 from cnndsl.backends.cpu.kernels.codes.operators import Coded
 from cnndsl.backends.cpu.kernels.codes.store import clipped, limits, rounded, stored
 from cnndsl.backends.cpu.kernels.kernel import Body, Call
-from cnndsl.backends.native.packing import Weight
+from cnndsl.backends.native.packing import INT32, Weight
 from cnndsl.ir.algebra import constant, multiply, pad, subtract, sum_axes
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
-from cnndsl.ir.types import DTYPES
-
-INT8, INT32 = DTYPES["int8"], DTYPES["int32"]
 
 
 def is_linear(call: Call[Any]) -> bool:

@@ -10,12 +10,9 @@ from cnndsl.backends.cpu.kernels.codes.operators import Coded
 from cnndsl.backends.cpu.kernels.codes.store import limits, stored, zeros
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.backends.cpu.kernels.plain import elements, flat, window
-from cnndsl.backends.native.packing import Weight
+from cnndsl.backends.native.packing import INT8, INT32, Weight
 from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.operators import Conv
-from cnndsl.ir.types import DTYPES
-
-INT8, INT32 = DTYPES["int8"], DTYPES["int32"]
 
 
 def linear(call: Call[Coded]) -> Kernel:

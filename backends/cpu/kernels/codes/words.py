@@ -21,7 +21,11 @@ from cnndsl.backends.cpu.machine import Machine
 
 WORD = 4
 """Codes of a word."""
-MADD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
+MADD = {
+    4: "llvm.x86.sse2.pmadd.wd",
+    8: "llvm.x86.avx2.pmadd.wd",
+    16: "llvm.x86.avx512.pmaddw.d.512",
+}
 """By the lanes of the sums."""
 DOT = {8: "llvm.x86.avx512.vpdpbusd.256", 16: "llvm.x86.avx512.vpdpbusd.512"}
 SDOT = "llvm.aarch64.neon.sdot.v4i32.v16i8"

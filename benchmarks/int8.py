@@ -96,7 +96,9 @@ def main() -> None:
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
         found = [row(name, rivals, given, Path(folder)) for name in given.networks]
-    means = [math.exp(statistics.fmean(map(math.log, ratios))) for ratios in zip(*found)]
+    means = [
+        math.exp(statistics.fmean(map(math.log, ratios))) for ratios in zip(*found, strict=True)
+    ]
     print(f"geometric means: rivals / int8 {means[0]:.2f}, f32 / int8 {means[1]:.2f}")
 
 

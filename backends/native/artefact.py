@@ -36,8 +36,12 @@ from cnndsl.runtime.module import Array, Port
 FORMAT = 7
 MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors"
 CODES = {
-    **{FLOAT32: "F32", FLOAT16: "F16", UINT8: "U8"},
-    **{INT8: "I8", INT16: "I16", INT32: "I32"},
+    FLOAT32: "F32",
+    FLOAT16: "F16",
+    UINT8: "U8",
+    INT8: "I8",
+    INT16: "I16",
+    INT32: "I32",
 }
 """What safetensors calls the number formats of packed weights."""
 Result = TypeVar("Result")

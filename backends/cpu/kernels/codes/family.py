@@ -7,12 +7,11 @@ from typing import Any
 from cnndsl.backends.cpu.kernels.codes import elementwise, encode, plain, pooling
 from cnndsl.backends.cpu.kernels.codes.depthwise import FAMILY as DEPTHWISE
 from cnndsl.backends.cpu.kernels.codes.direct import FAMILY as WORDS
-from cnndsl.backends.cpu.kernels.codes.winograd import FAMILY as WINOGRAD
 from cnndsl.backends.cpu.kernels.codes.operators import Coded, Decode, Encode
+from cnndsl.backends.cpu.kernels.codes.winograd import FAMILY as WINOGRAD
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.ir.operators import Meaning
-
 
 __all__ = ["DEPTHWISE", "FAMILIES", "WINOGRAD", "WORDS"]
 

@@ -67,7 +67,7 @@ class Products:
         return WORD // self.parts
 
     def held(self, blocks: int) -> int:
-        """Registers beside the sums of so many blocks: weights, words, and what LLVM loads early."""
+        """Registers beside the sums of so many blocks: weights, words, what LLVM loads early."""
         return self.parts * blocks + (3 if self.parts > 1 else 2)
 
     @property

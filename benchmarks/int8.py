@@ -46,7 +46,7 @@ def row(name: str, rivals: list[str], given: argparse.Namespace, folder: Path) -
     shapes = {n: (given.batch, *kind.sizes) for n, kind in network.inputs.items()}
     rng = np.random.default_rng(0)
     images = {n: rng.normal(size=shape).astype(np.float32) for n, shape in shapes.items()}
-    codes = {
+    codes: dict[str, Any] = {
         "precision": "int8",
         "calibration": cnndsl.calibrate(network, [images], seed=0),
     }
@@ -96,10 +96,10 @@ def main() -> None:
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
         found = [row(name, rivals, given, Path(folder)) for name in given.networks]
-    means = [
+    first, second = (
         math.exp(statistics.fmean(map(math.log, ratios))) for ratios in zip(*found, strict=True)
-    ]
-    print(f"geometric means: rivals / int8 {means[0]:.2f}, f32 / int8 {means[1]:.2f}")
+    )
+    print(f"geometric means: rivals / int8 {first:.2f}, f32 / int8 {second:.2f}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.backends.native.packing import Weight
 from cnndsl.ir.algebra import constant, pad
 from cnndsl.ir.expressions import Expression
+from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Max, Meaning, Min
 from cnndsl.ir.types import UINT8
 
@@ -112,7 +113,8 @@ def _move(call: Call[Coded]) -> tuple[Mapping[str, Expression], Values]:
     op = call.op.quantised
     factors = op.rescaling
     own = {"factors": constant([factor or 1.0 for factor in factors]), **all_codes(call.op.result)}
-    choose = {Max: tirx.max, Min: tirx.min}.get(type(op.op))  # type: ignore[call-overload]
+    chosen: dict[type[Operator], Callable[[Expr, Expr], Expr]] = {Max: tirx.max, Min: tirx.min}
+    choose = chosen.get(type(op.op))
 
     def values(body: Body, place: Place, given: list[Expr]) -> Expr:
         lanes = place.lanes(body.call.output)

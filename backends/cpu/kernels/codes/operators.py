@@ -104,7 +104,7 @@ class Coded(_OnCodes):
         inner: object = op
         if meaning in (Meaning.SUM, Meaning.TABLE, Meaning.MAP, Meaning.PRODUCT):
             inner = len(self.quantised.sources)
-        rescaled = ()
+        rescaled: tuple[bool, ...] = ()
         if meaning is Meaning.MOVE:
             rescaled = tuple(factor is not None for factor in self.quantised.rescaling)
         return f"Coded({meaning.name}, {inner!r}, {self.quantised.result is None}, {rescaled})"

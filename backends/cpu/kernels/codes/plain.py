@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import Expr, all_of, cast, div, load
 from cnndsl.backends.cpu.codegen.layout import Place
@@ -18,7 +20,7 @@ from cnndsl.ir.operators import Conv
 def linear(call: Call[Coded]) -> Kernel:
     """Sums of products of centred codes, which padding adds nothing to."""
     op, params = call.op.quantised, call.core.params
-    plain = call.with_core(op.op)
+    plain: Call[Any] = call.with_core(op.op)
     weight = dense_weight(plain) if isinstance(op.op, Conv) else call.weight
     weights = {
         "weight": Weight(weight, INT8),

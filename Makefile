@@ -48,6 +48,9 @@ test-notebook: $(VENV)/.notebook ## the tutorial, docs/tutorial.ipynb, run by a 
 test-torch: $(VENV)/.dev $(VENV)/.train ## tests of what PyTorch computes and trains: some minutes
 	$(BIN)/python -m pytest -n 2 tests/extra/torch
 
+test-codes: $(VENV)/.dev ## int8 on the target cpu against the reference: operators, graphs, networks
+	$(BIN)/python -m pytest -n 2 tests/extra/codes
+
 test-sizes: $(VENV)/.dev ## tests of open sizes over the whole zoo; they take hours
 	$(BIN)/python -m pytest -n 2 tests/extra/sizes
 

@@ -242,6 +242,8 @@ def gradients(
     *,
     by: Sequence[str] | None = None,
     training: bool = True,
+    recompute: str | int | None = None,
+    batch: int = 1,
 ) -> Network:
     """The network that computes the gradients of a loss, to be compiled like any other.
 
@@ -261,13 +263,19 @@ def gradients(
     their nodes and `.mask`: of dropout 0 or 1 / (1 - rate) for each element, of drop_path for each
     sample, of stochastic_depth 0 or 1. Without it all operators are what they are at inference.
 
-    Raises CnnError (E0630) for open sizes and operators without a gradient, (E0615) for a loss that
-    does not fit, and names that there are not.
+    With `recompute`, normalised features and activations are not kept for the way back, but
+    computed again from what convolutions and joins made: all of them if it is `auto`, or of the
+    largest so many that the planned memory for a `batch` is at most as many bytes as it says.
+
+    Raises CnnError (E0630) for open sizes, operators without a gradient, and too few bytes, (E0615)
+    for a loss that does not fit, and names that there are not.
     """
     from cnndsl.autodiff.gradients import gradient_graph
 
     network = net if isinstance(net, Network) else parse(net)
-    graph = gradient_graph(network.graph, loss, by, training=training)
+    graph = gradient_graph(
+        network.graph, loss, by, training=training, recompute=recompute, batch=batch
+    )
     return Network(graph, weights=network.weights)
 
 

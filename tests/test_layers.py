@@ -20,9 +20,9 @@ ORDER = """
     decompile
     passes
     analysis
-    autodiff
     lint
     memory
+    autodiff
     drawing
     page
     notebook

@@ -11,19 +11,24 @@ from cnndsl.autodiff.step import Step
 from cnndsl.diagnostics import CnnError, Diagnostic
 from cnndsl.ir.expressions import Expression, Parameter, parameters_of
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Input
+from cnndsl.ir.operators import Again, Input
 
 
 def gradients_by(
-    graph: Graph, seeds: Mapping[str, Node], parameters: Collection[str], inputs: Collection[str]
+    graph: Graph,
+    seeds: Mapping[str, Node],
+    parameters: Collection[str],
+    inputs: Collection[str],
+    again: Collection[str] = (),
 ) -> dict[str, Node]:
     """Add nodes for the gradients by parameters and inputs, by their names, and return these.
 
     `seeds` are the gradients of the loss by the results of nodes, by the nodes' names, whose types
-    they have. What the results do not depend on is left out. Raises CnnError (E0630) where an
+    they have. What the results do not depend on is left out. The results of the nodes in `again`
+    are computed a second time where the way back reads them. Raises CnnError (E0630) where an
     operator on the way has no gradient.
     """
-    walk = _Walk(graph, parameters, inputs)
+    walk = _Walk(graph, parameters, inputs, again)
     for name, seed in seeds.items():
         walk.terms[name].append(seed)
     for node in reversed([node for node in graph.nodes() if node.name in walk.active]):
@@ -38,8 +43,16 @@ class _Walk:
     by each node's result, `found` those of the gradients by parameters and inputs.
     """
 
-    def __init__(self, graph: Graph, parameters: Collection[str], inputs: Collection[str]):
+    def __init__(
+        self,
+        graph: Graph,
+        parameters: Collection[str],
+        inputs: Collection[str],
+        again: Collection[str],
+    ):
         self.graph = graph
+        self.again = set(again)
+        self.copies: dict[str, Node] = {}
         self.parameters = set(parameters)
         self.active = set(inputs)
         for node in graph.nodes():
@@ -54,6 +67,24 @@ class _Walk:
 
     def total(self, prefix: str, terms: list[Node]) -> Node:
         return Builder(self.graph, f"{prefix}.gradient").total(terms)
+
+    def _read(self, node: Node) -> Node:
+        """A result of the way forth, computed again if it is not kept."""
+        if node.name not in self.again:
+            return node
+        if node.name not in self.copies:
+            operands = [self._read_again(x) for x in self.graph.producers(node)]
+            build = Builder(self.graph, f"{node.name}.again")
+            self.copies[node.name] = build.add(node.op, *operands, params=node.params)
+        return self.copies[node.name]
+
+    def _read_again(self, node: Node) -> Node:
+        """An operand of what is computed again."""
+        if node.name in self.again:
+            return self._read(node)
+        if node.name not in self.copies:
+            self.copies[node.name] = Builder(self.graph, f"{node.name}.again").add(Again(), node)
+        return self.copies[node.name]
 
     def back(self, node: Node) -> None:
         """From the gradient by a node's result to those by its operands and parameters."""
@@ -70,7 +101,8 @@ class _Walk:
         operands = self.graph.producers(node)
         wanted: set[int | str] = {i for i, x in enumerate(operands) if x.name in self.active}
         wanted |= {role for role, e in node.params.items() if self._is_wanted(e)}
-        step = Step(Builder(self.graph, f"{node.name}.gradient"), node, operands, gradient, wanted)
+        build = Builder(self.graph, f"{node.name}.gradient")
+        step = Step(build, node, operands, gradient, wanted, self._read)
         rule(step, node.op)
         for key, parts in step.found.items():
             if isinstance(key, int):

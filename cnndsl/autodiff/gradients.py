@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 
 from cnndsl.autodiff.backward import gradients_by
 from cnndsl.autodiff.builder import Builder
 from cnndsl.autodiff.losses import add_loss
 from cnndsl.autodiff.meaning import training_graph
+from cnndsl.autodiff.recompute import cheap, within
 from cnndsl.diagnostics import CnnError
 from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.graph import Graph, Node
@@ -22,7 +23,13 @@ SUFFIX = ".gradient"
 
 
 def gradient_graph(
-    graph: Graph, loss: str | None, by: Sequence[str] | None, *, training: bool
+    graph: Graph,
+    loss: str | None,
+    by: Sequence[str] | None,
+    *,
+    training: bool,
+    recompute: str | int | None = None,
+    batch: int = 1,
 ) -> Graph:
     """See `cnndsl.gradients`."""
     if is_open(graph):
@@ -32,7 +39,29 @@ def gradient_graph(
         hint = "give the input numbers, as by --input-shape"
         raise CnnError.of("E0630", f"gradients need known sizes: input {shown}", hint=hint)
     parameters, inputs = _chosen(graph, by)
-    result = training_graph(graph) if training else graph.copy()
+    forward = training_graph(graph) if training else graph.copy()
+
+    def made(again: Collection[str]) -> Graph:
+        return _differentiated(forward.copy(), loss, parameters, inputs, again)
+
+    if recompute is None:
+        return made(())
+    names = cheap(forward)
+    if recompute == "auto":
+        return made(names)
+    if isinstance(recompute, str) or recompute < 1:
+        raise CnnError.of("E0615", f"recompute is auto, or a number of bytes, not {recompute!r}")
+    return within(recompute, batch, names, made)
+
+
+def _differentiated(
+    result: Graph,
+    loss: str | None,
+    parameters: Sequence[str],
+    inputs: Sequence[str],
+    again: Collection[str],
+) -> Graph:
+    """The graph as it goes forth, with the way back behind it."""
     if loss is None:
         outputs = {}
         seeds = _seeds(result)
@@ -40,7 +69,7 @@ def gradient_graph(
         node = add_loss(result, loss)
         outputs = {"loss": node.name}
         seeds = {node.name: Builder(result, node.name).ones(node)}
-    found = gradients_by(result, seeds, parameters, inputs)
+    found = gradients_by(result, seeds, parameters, inputs, again)
     names = [name for name in (*parameters, *inputs) if name in found]
     if not names:
         raise CnnError.of("E0630", "nothing that the outputs depend on is asked for")

@@ -19,6 +19,7 @@ class Step:
     """A node, its operands, and the gradient of the loss by its result.
 
     `wanted` are the operands by number, and the parameters by role, whose gradients are needed.
+    `read` gives what to read for a result of the way forth, which may be computed again.
     """
 
     build: Builder
@@ -26,6 +27,7 @@ class Step:
     operands: Sequence[Node]
     gradient: Node
     wanted: Collection[int | str]
+    read: Callable[[Node], Node]
     found: dict[int | str, list[Node]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -35,13 +37,18 @@ class Step:
 
     @property
     def x(self) -> Node:
-        """The first operand."""
-        return self.operands[0]
+        """The first operand, to be read."""
+        return self.read(self.operands[0])
+
+    @property
+    def values(self) -> list[Node]:
+        """All operands, to be read."""
+        return [*map(self.read, self.operands)]
 
     @property
     def y(self) -> Node:
-        """The result."""
-        return self.node
+        """The result, to be read."""
+        return self.read(self.node)
 
     def parameter(self, role: str) -> Expression:
         """What a parameter is."""

@@ -26,6 +26,16 @@ from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.verb import Verb
 
 
+def _bytes(context: click.Context, option: click.Parameter, value: str | None) -> str | int | None:
+    """A number of bytes, or the word."""
+    from cnndsl.diagnostics.units import bytes_of
+
+    try:
+        return value if value in (None, "auto") else bytes_of(str(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, nor auto") from None
+
+
 @click.command(
     "compile",
     cls=Verb,
@@ -66,6 +76,12 @@ from cnndsl.cli.verb import Verb
     shell_complete=completion.files,
     help="Sign what is written by this private key: FILE.sig beside each file.",
 )
+@click.option(
+    "--recompute",
+    metavar="auto|BYTES",
+    callback=_bytes,
+    help="Keep less for the gradients, and compute it again: as much as 500MB say, or all.",
+)
 @calibration_options
 @code_options
 @level_options
@@ -79,6 +95,7 @@ def command(
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     gradients: str | None,
+    recompute: str | int | None,
     **options: Any,
 ) -> int:
     """Compile a network and write the artefact."""
@@ -105,9 +122,12 @@ def command(
         parsed = load_network(network, settings, input_shapes)
         parameters = exact(graph_cost(parsed.graph).params)
         facts += [parsed.name, f"{len(parsed.graph)} nodes", f"{parameters} parameters"]
+    if recompute and not gradients:
+        raise CnnError.of("E0615", "--recompute is for --gradients")
     if gradients:
         with stage("differentiate") as facts:
-            parsed = gradients_of(parsed, gradients)
+            batch = options.get("batch") or 1
+            parsed = gradients_of(parsed, gradients, recompute=recompute, batch=batch)
             facts += [f"{len(parsed.graph)} nodes", f"{len(parsed.outputs) - 1} gradients"]
     path = asked or Path(f"{parsed.name}{'' if is_folder else target.suffix}")
     if not is_folder:

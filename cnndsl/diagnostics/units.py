@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def si(value: int | None, unit: str = "") -> str:
     """Three significant digits with a decimal prefix: 4089184256 -> "4.09 G"; "?" for None."""
@@ -15,6 +17,15 @@ def si(value: int | None, unit: str = "") -> str:
     decimals = 0 if not prefix or number >= 99.95 else 1 if number >= 9.995 else 2
     digits = f"{number:.{decimals}f}"
     return f"{digits} {prefix}{unit}".rstrip()
+
+
+def bytes_of(text: str) -> int:
+    """The number of bytes of `500MB`, `1.5 GB` or `4096`. Raises ValueError for another text."""
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?) ?([kMGTP]?)B?", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no number of bytes")
+    scale: int = 1000 ** " kMGTP".index(match[2] or " ")
+    return round(float(match[1]) * scale)
 
 
 def exact(value: int | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnndsl.memory.model import Buffer, Options, Place, Plan, Region, Use
-from cnndsl.memory.planner import plan, require_known_sizes
+from cnndsl.memory.planner import peak_bytes, plan, require_known_sizes
 from cnndsl.memory.validate import PlanError, validate
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "PlanError",
     "Region",
     "Use",
+    "peak_bytes",
     "plan",
     "require_known_sizes",
     "validate",

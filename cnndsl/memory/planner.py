@@ -44,6 +44,14 @@ def plan(graph: Graph, options: Options = DEFAULT) -> Plan:
     )
 
 
+def peak_bytes(graph: Graph, options: Options = DEFAULT) -> int:
+    """The bytes needed at the fullest step, as in a plan, without arranging them.
+
+    Raises ValueError if a size is open.
+    """
+    return max(live_bytes(_shapes(find_aliases(graph, options), options)), default=0)
+
+
 def require_known_sizes(graph: Graph) -> None:
     """Raise CnnError (E0611) if the size of an input is open."""
     for name in graph.inputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Dropout, Flatten, Identity, Slice
+from cnndsl.ir.operators import Again, Dropout, Flatten, Identity, Slice
 from cnndsl.memory.model import Options
 
 
@@ -29,7 +29,7 @@ def view_offset(graph: Graph, node: Node, options: Options) -> int | None:
         case Slice():
             (x,) = graph.producers(node)
             return channel_offset(node, x, node.op.start, options)
-        case Identity() | Dropout():
+        case Identity() | Dropout() | Again():
             (x,) = graph.producers(node)
             same_order = options.alike(x, node)
         case Flatten():

@@ -17,6 +17,7 @@ from cnndsl.backends.numpy.kernels.types import (
 from cnndsl.ir.formula import Formula
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
+    Again,
     AxisMap,
     BatchStandardise,
     Correlate,
@@ -121,6 +122,7 @@ def batch_standardise(op: BatchStandardise, inputs: list[Array], params: dict[st
 
 
 KERNELS: dict[type[Operator], Kernel] = {
+    Again: lambda op, inputs, params: inputs[0],
     Function: function,
     JoinFunction: join_function,
     ReduceTo: reduce_to,

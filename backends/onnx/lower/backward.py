@@ -8,8 +8,9 @@ import numpy as np
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.activation import lower_formula
-from cnndsl.backends.onnx.lower.common import Lowerings, onnx_pads
+from cnndsl.backends.onnx.lower.common import Lowerings, native, onnx_pads
 from cnndsl.ir.operators import (
+    Again,
     AxisMap,
     BatchStandardise,
     Correlate,
@@ -131,6 +132,7 @@ def _batch_standardise(site: Site, op: BatchStandardise) -> None:
 
 
 LOWERINGS: Lowerings = {
+    Again: native("Identity"),
     Function: lower_formula,
     JoinFunction: lower_formula,
     ReduceTo: _reduce_to,

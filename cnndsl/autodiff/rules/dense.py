@@ -56,7 +56,7 @@ def radial_basis(step: Step, op: RadialBasis) -> None:
 
 def matmul(step: Step, op: MatMul) -> None:
     """Of y = a b: g b^T and a^T g."""
-    build, (a, b), g = step.build, step.operands, step.gradient
+    build, (a, b), g = step.build, step.values, step.gradient
     if step.wants(0):
         product = build.add(MatMul(), _matrix(step, g), _turned(step, b))
         step.give(0, build.reshaped(product, a.type.sizes))
@@ -66,7 +66,7 @@ def matmul(step: Step, op: MatMul) -> None:
 
 def matmul_transposed(step: Step, op: MatMulTransposed) -> None:
     """Of y = a^T b: b g^T and a g."""
-    build, (a, b), g = step.build, step.operands, step.gradient
+    build, (a, b), g = step.build, step.values, step.gradient
     if step.wants(0):
         product = build.add(MatMul(), _matrix(step, b), _turned(step, g))
         step.give(0, build.reshaped(product, a.type.sizes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnndsl.autodiff.step import Rules, Step
 from cnndsl.ir.derivative import differentiate
 from cnndsl.ir.formula import OTHER, X, exp, parameter
-from cnndsl.ir.operators import Average, Divide, Elementwise, Join, Max, SoftmaxSum, Subtract
+from cnndsl.ir.operators import Add, Average, Divide, Elementwise, Join, Max, SoftmaxSum, Subtract
 
 
 def elementwise(step: Step, op: Elementwise) -> None:
@@ -25,11 +25,13 @@ def join(step: Step, op: Join) -> None:
     build, g = step.build, step.gradient
     formula = op.formula
     assert formula is not None
-    so_far = [step.x]
-    for operand in step.operands[1:-1]:
+    is_sum = isinstance(op, Add | Subtract)
+    values = step.operands if is_sum else step.values
+    so_far = [values[0]]
+    for operand in values[1:-1]:
         so_far.append(build.add(op, so_far[-1], operand))
-    for index in range(len(step.operands) - 1, 0, -1):
-        a, b = so_far[index - 1], step.operands[index]
+    for index in range(len(values) - 1, 0, -1):
+        a, b = so_far[index - 1], values[index]
         if step.wants(index):
             step.give(index, build.times_join(g, differentiate(formula, OTHER), a, b))
         earlier = build.times_join(g, differentiate(formula, X), a, b)
@@ -49,7 +51,7 @@ def softmax_sum(step: Step, op: SoftmaxSum) -> None:
     """g p for a value, g p (x - y) for its score, p being the score's softmax."""
     build, g = step.build, step.gradient
     half = len(step.operands) // 2
-    values, scores = step.operands[:half], step.operands[half:]
+    values, scores = step.values[:half], step.values[half:]
     largest = build.add(Max(), *scores) if half > 1 else scores[0]
     powers = [build.join(exp(X - OTHER), score, largest) for score in scores]
     total = build.total(powers)

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Kind, Sizes, attribute
-from cnndsl.ir.formula import Formula, from_lists
+from cnndsl.ir.formula import Formula, X, from_lists
 from cnndsl.ir.operator import Operator, OperatorError, ParameterSpec, Reads, Sign, Windows
-from cnndsl.ir.operators.bases import Elementwise
+from cnndsl.ir.operators.bases import Elementwise, Mover
 from cnndsl.ir.operators.join import Join, repeats
 from cnndsl.ir.operators.pooling import MaxPool
 from cnndsl.ir.types import TensorType
@@ -71,6 +71,22 @@ class Function(Elementwise):
         """One number for each channel."""
         spec = ParameterSpec((inputs[0].channels,), "ones")
         return dict.fromkeys(self.function.roles(), spec)
+
+
+@dataclass(frozen=True)
+class Again(Mover, Elementwise):
+    """y = x, read later: what is computed of it is computed again, not kept.
+
+    No pass takes it for x, or what follows for what was computed of x before.
+    """
+
+    name: ClassVar[str] = "again"
+    internal = True
+    formula = X
+
+    def is_identity(self, x: TensorType) -> bool:
+        """Never."""
+        return False
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         zoo,
     )
     from cnndsl.diagnostics import CnnError, CnnWarning
+    from cnndsl.evaluation.evaluate import evaluate
     from cnndsl.measure.targets import bench, compare
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "check",
     "compare",
     "compile",
+    "evaluate",
     "gradients",
     "load",
     "load_onnx",
@@ -66,6 +68,10 @@ def __getattr__(name: str) -> Any:
         from cnndsl.measure import targets
 
         return getattr(targets, name)
+    if name == "evaluate":
+        from cnndsl.evaluation import evaluate
+
+        return evaluate.evaluate
     if name in __all__:
         from cnndsl import api
 

@@ -134,6 +134,7 @@ def compile(
     TypeError for a keyword that there is not. Warns (CnnWarning) of names in the weights that the
     network does not have, and of parameters that start from the seed although there are weights.
     """
+    from cnndsl.analysis.ranking import forms_to_metadata
     from cnndsl.ir.sizes import require_static
     from cnndsl.passes.logits import with_logits
     from cnndsl.passes.pipeline import inference_graph
@@ -188,6 +189,8 @@ def compile(
     passes = [f"level={level}"] * (level != 2) + [f"disable={','.join(disable)}"] * bool(disable)
     changed = " ".join([*passes, *asked.changed])
     metadata = network.metadata(target) | ({"options": changed} if changed else {})
+    if asked.logits:
+        metadata |= forms_to_metadata(source)
     asked = replace(asked, metadata=metadata, source=plain)
     module = chosen.compile(graph, bound.values if given else {}, asked)
     module.warnings = bound.warnings

@@ -179,7 +179,7 @@ class Network(Rich):
 
     def metadata(self, target: str) -> dict[str, str]:
         """What the artefacts of a target say of the network."""
-        from cnndsl.analysis.ranking import smaller_is_better
+        from cnndsl.analysis.ranking import forms_to_metadata, smaller_is_better
 
         distances = smaller_is_better(self.graph)
         return {
@@ -190,6 +190,7 @@ class Network(Rich):
             "input_shapes": ",".join(f"{n}={self.graph[n].type}" for n in self.graph.inputs),
             "parameters": str(self.params),
             **({"smaller_is_better": ",".join(distances)} if distances else {}),
+            **forms_to_metadata(self.graph),
             **to_metadata(self.photos),
         }
 

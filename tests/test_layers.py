@@ -38,6 +38,7 @@ ORDER = """
     measure
     editor
     train
+    evaluation
     cli __main__
 """
 """The rooms, each may know those above it in this list, and itself."""

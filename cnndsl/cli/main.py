@@ -29,6 +29,7 @@ VERBS = (
     "sign",
     "train",
     "run",
+    "evaluate",
     "bench",
     "compare",
     "tune",

@@ -1,4 +1,4 @@
-"""E073: measuring and comparing runtimes."""
+"""E073 and E077: measuring and comparing runtimes, evaluating networks."""
 
 from __future__ import annotations
 
@@ -26,5 +26,20 @@ ENTRIES: dict[str, Entry] = {
         "network not known",
         "The module does not keep the network that it was made from, so no other runtime can run\n"
         "it.",
+    ),
+    "E0770": Entry(
+        "cannot evaluate with this",
+        "`cnndsl evaluate` needs images whose classes are known: in folders by class, or with a\n"
+        "file of labels; and models that tell these classes apart. Folders that are not one for\n"
+        "each class are named by `--classes FILE`, which has the classes in the order of the\n"
+        "outputs. Only networks see whole photos, `--crops dense`, compiled modules do not.",
+    ),
+    "E0771": Entry(
+        "numbers that are not finite",
+        "A network gives NaN or infinity for an image, which has no rank among its classes.",
+    ),
+    "E0772": Entry(
+        "a process has ended",
+        "One of the processes of `--jobs` was ended from outside, mostly because memory ran out.",
     ),
 }

@@ -1,0 +1,1 @@
+"""How well networks tell classes apart, on labelled images."""

@@ -1,0 +1,82 @@
+"""Several processes that judge parts of the images, each with modules of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cnndsl.artefacts import load
+from cnndsl.diagnostics import CnnError
+from cnndsl.evaluation.classifier import Classifier
+from cnndsl.evaluation.judge import Item, Judge
+from cnndsl.evaluation.scores import Outcome, Unreadable
+from cnndsl.evaluation.views import Views
+from cnndsl.runtime.backend import backend
+
+
+@dataclass(frozen=True)
+class Written:
+    """A judge whose modules are files: each with the other fields of its classifier."""
+
+    modules: Sequence[tuple[Path, dict[str, Any]]]
+    views: Views
+    threads: int
+
+    @classmethod
+    def of(cls, judge: Judge, folder: Path, threads: int) -> Written:
+        """Write the modules into a folder. Raises CnnError."""
+        rows = []
+        for index, one in enumerate(judge.classifiers):
+            target = one.module.metadata.get("target", "onnx")
+            path = folder / f"{index}{backend(target).suffix}"
+            one.module.save(path)
+            rest = {f.name: getattr(one, f.name) for f in fields(one) if f.name != "module"}
+            rows.append((path, rest))
+        return cls(rows, judge.views, threads)
+
+    def judge(self) -> Judge:
+        """The judge, its modules loaded. Raises CnnError."""
+        found = [Classifier(load(path, self.threads), **rest) for path, rest in self.modules]
+        return Judge(found, self.views)
+
+
+_own: list[Judge] = []
+"""The judge of this process, if it is a worker."""
+
+
+def spread(
+    judge: Judge, chunks: Sequence[Sequence[Item]], jobs: int, threads: int | None
+) -> Iterator[list[Outcome | Unreadable]]:
+    """What a judge finds of each chunk, in their order, by so many processes.
+
+    They share the machine's cores unless `threads` says how many each takes. Raises CnnError, E0772
+    if a process ends.
+    """
+    each = threads or max(1, (os.cpu_count() or 1) // jobs)
+    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+        written = Written.of(judge, Path(folder), each)
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(written,))
+        try:
+            yield from pool.map(_outcomes, chunks)
+        except BrokenProcessPool:
+            message = "a process that evaluates has ended"
+            hint = "it mostly means that memory ran out: fewer --jobs"
+            raise CnnError.of("E0772", message, hint=hint) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(written: Written) -> None:
+    _own[:] = [written.judge()]
+
+
+def _outcomes(items: Sequence[Item]) -> list[Outcome | Unreadable]:
+    return _own[0].outcomes(items)

@@ -12,6 +12,7 @@ import cnndsl
 from cnndsl.runtime.classes import class_names
 from cnndsl.runtime.image import load_image
 from cnndsl.runtime.module import Module
+from cnndsl.runtime.photos import photos_of
 
 PHOTOS = ("chelsea.png", "coffee.png")
 
@@ -40,7 +41,8 @@ def compile_network(network: cnndsl.Network, target: str = "onnx") -> Module:
 def classify(module: Module, path: Path, top: int = 3) -> list[tuple[str, float]]:
     """The most probable classes of a photo, best first, each with its probability."""
     (port,) = module.inputs
-    probabilities = module(load_image(path, module.declared_type(port)))
+    how = photos_of(module.metadata)[port.name]
+    probabilities = module(load_image(path, module.declared_type(port), how))
     assert isinstance(probabilities, np.ndarray)
     names = class_names(probabilities.size)
     assert names

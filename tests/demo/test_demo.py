@@ -1,5 +1,8 @@
 """The main job on real photos, against the probabilities that PyTorch gives."""
 
+import shutil
+
+import numpy as np
 import pytest
 
 import cnndsl
@@ -31,6 +34,17 @@ def test_photos(modules, target, name, expected):
     answers = classify(modules[target], photo(name), top=len(expected))
     assert [label for label, _ in answers] == list(expected)
     assert dict(answers) == pytest.approx(expected, abs=0.001)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_labelled_photos(modules, tmp_path, jobs):
+    for name in ("chelsea.png", "coffee.png"):
+        shutil.copy(photo(name), tmp_path)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("coffee.png 967\nchelsea.png 285\n")
+    report = cnndsl.evaluate(modules["onnx"], tmp_path, labels=labels, jobs=jobs)
+    assert (report.images, report.top1) == (2, 1)
+    assert report.loss == pytest.approx(-np.mean(np.log([0.7139, 0.9921])), abs=1e-3)
 
 
 def test_targets_agree_on_photos(modules):

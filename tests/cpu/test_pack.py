@@ -17,7 +17,7 @@ from cnndsl.backends.cpu.emit import recipe
 from cnndsl.backends.native.packing import Packing, Weight, aligned, pack
 from cnndsl.ir import algebra as a
 from cnndsl.ir.expressions import Expression, Parameter
-from cnndsl.ir.types import FLOAT16
+from cnndsl.ir.types import DTYPES, FLOAT16
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import FUNCTIONS
 
@@ -98,6 +98,10 @@ def packing() -> Packing:
         for index, expression in enumerate(expressions):
             weights[f"{name}{index}"] = expression
             weights[f"{name}{index}half"] = Weight(expression, FLOAT16)
+    whole = a.rounded(a.multiply(X, 50.0), 120)
+    for name in ("int8", "uint8", "int32"):
+        shift = 127.0 if name == "uint8" else 0.0
+        weights[name] = Weight(a.add(whole, shift), DTYPES[name])
     return pack([("all", weights), ("slopes", {"": SLOPES})])
 
 

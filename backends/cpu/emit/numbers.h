@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Formats of packed numbers. */
+enum cnndsl_format { CNNDSL_F32, CNNDSL_F16, CNNDSL_I32, CNNDSL_I8, CNNDSL_U8 };
+
 static inline double from_float32(uint32_t bits)
 {
     float number;
@@ -66,6 +69,32 @@ static inline double rounded(double number, double limit)
 {
     number = rint(number);
     return number < -limit ? -limit : number > limit ? limit : number;
+}
+
+/* Write a number in a format, and give the place behind. The number becomes the one that is written,
+   infinity if there is none like it. */
+static inline unsigned char *write_number(double *number, int32_t format, unsigned char *target)
+{
+    float narrow = (float)*number;
+    uint16_t bits = to_float16(*number);
+    int32_t whole = fabs(*number) < 0x1p31 ? (int32_t)*number : 0;
+    if (format == CNNDSL_F32) {
+        *number = narrow;
+        memcpy(target, &narrow, sizeof narrow);
+        return target + sizeof narrow;
+    }
+    if (format == CNNDSL_F16) {
+        *number = from_float16(bits);
+        memcpy(target, &bits, sizeof bits);
+        return target + sizeof bits;
+    }
+    *number = fabs(*number) < 0x1p31 ? whole : INFINITY;
+    if (format == CNNDSL_I32) {
+        memcpy(target, &whole, sizeof whole);
+        return target + sizeof whole;
+    }
+    *target = (unsigned char)whole;
+    return target + 1;
 }
 
 #endif

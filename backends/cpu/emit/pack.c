@@ -1,7 +1,6 @@
 /* Packing a network's own weights. See pack.h. */
 
 #include "pack.h"
-#include "numbers.h"
 
 #include <stdlib.h>
 
@@ -244,7 +243,7 @@ static int compute(const struct packer *packer, struct row *row)
 
 /* Weights. */
 
-enum { ROW, GROUP, IS_HALF, START, FIELDS };
+enum { ROW, GROUP, FORMAT, START, FIELDS };
 
 static enum cnndsl_packed write(const struct packer *packer, const int32_t *weight,
                                 unsigned char *packed)
@@ -256,17 +255,7 @@ static enum cnndsl_packed write(const struct packer *packer, const int32_t *weig
         return CNNDSL_PACKED;
     do {
         double number = at(packer, row, index);
-        if (weight[IS_HALF]) {
-            uint16_t bits = to_float16(number);
-            number = from_float16(bits);
-            memcpy(target, &bits, sizeof bits);
-            target += sizeof bits;
-        } else {
-            float rounded = (float)number;
-            number = rounded;
-            memcpy(target, &rounded, sizeof rounded);
-            target += sizeof rounded;
-        }
+        target = write_number(&number, weight[FORMAT], target);
         if (!isfinite(number))
             return CNNDSL_NOT_FINITE;
     } while (advance(index, row->sizes, row->rank));

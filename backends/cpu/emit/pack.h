@@ -6,12 +6,13 @@
 
        kind, rank, sizes, count, arguments (how many rows before this one), count, settings
 
-   and for each packed weight its row, the group with which it shares what is computed, 1 if it is
-   in float16, and its start in words. */
+   and for each packed weight its row, the group with which it shares what is computed, its format,
+   and its start in words. */
 
 #ifndef CNNDSL_PACK_H
 #define CNNDSL_PACK_H
 
+#include "numbers.h"
 #include "safetensors.h"
 
 /* The functions, and their settings. */

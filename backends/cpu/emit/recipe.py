@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cnndsl.backends.native.artefact import CODES
 from cnndsl.backends.native.packing import Packing
 from cnndsl.ir.serialise import expressions_to_json
-from cnndsl.ir.types import FLOAT16
 
 Shape = tuple[int, ...]
 MOST_AXES = 16
@@ -39,7 +39,8 @@ def source(packing: Packing) -> str:
     groups: dict[str, int] = {}
     for name, (weight, offset) in weights:
         group = groups.setdefault(name.partition(":")[0], len(groups))
-        numbers += [row_of[table["names"][name]], group, int(weight.dtype == FLOAT16), offset]
+        form = f"CNNDSL_{CODES[weight.dtype]}"
+        numbers += [row_of[table["names"][name]], group, form, offset]
     names = "".join(f"{name}\0" for name in code.names).encode()
     return "\n".join(
         [

@@ -33,36 +33,40 @@ class Cpu:
         return self.first, self.second // self.sharing
 
 
+# Multiply-adds of vectors of 128 bits a cycle. Measured: [F] H. Ogasawara, VFP Benchmark,
+# wlog.flatlib.jp/2014/2/14, by which it is a quarter of "fma" or "mad"; [I] results of
+# github.com/ocxtal/insn_bench_aarch64, row "fmla.s (vec)". Modelled: [L] LLVM, *Sched*.td.
 CPUS: dict[str, Cpu] = {
-    # Arm Cortex-A7 MPCore TRM (DDI 0464): the NEON unit has 64 bits. Raspberry Pi 2: 512 KiB.
+    # [F] 2 operations of 32 bits a cycle. Raspberry Pi 2: 512 KiB.
     "cortex-a7": Cpu(0.25, 32 * KIB, 512 * KIB, 4),
-    # Arm Cortex-A9 NEON MPE TRM (DDI 0409), 3.4: a quadword product every other cycle.
+    # [F] 4 operations of 32 bits a cycle.
     "cortex-a9": Cpu(0.5, 32 * KIB, 512 * KIB, 2),
-    # Arm Cortex-A15 TRM (DDI 0438); LLVM, ARMScheduleA57: a quadword product a cycle.
+    # [F] 8 operations of 32 bits a cycle.
     "cortex-a15": Cpu(1, 32 * KIB, 2 * MIB, 4),
-    # Arm Cortex-A53 TRM (DDI 0500); LLVM, AArch64SchedA53: two units of 64 bits. Raspberry Pi 3.
+    # [I] 0.99 on Raspberry Pi 3, which has 512 KiB.
     "cortex-a53": Cpu(1, 32 * KIB, 512 * KIB, 4),
-    # Arm Cortex-A55 Software Optimization Guide, 3.13: two units of 64 bits.
+    # [L] A55: a product of 128 bits takes both units of 64 bits.
     "cortex-a55": Cpu(1, 32 * KIB, 256 * KIB),
-    # Arm Cortex-A72 Software Optimization Guide (UAN 0016), 3.13: Q forms a cycle. Raspberry Pi 4.
+    # [I] 1.00; [L] A57, which stands for it: a product of 128 bits takes both pipelines.
     "cortex-a72": Cpu(1, 32 * KIB, 1 * MIB, 4),
-    # Arm Cortex-A76 Software Optimization Guide, 3.14: pipelines V0 and V1. Raspberry Pi 5.
+    # Arm Cortex-A76 Software Optimization Guide: pipelines V0 and V1, as Neoverse N1.
     "cortex-a76": Cpu(2, 64 * KIB, 512 * KIB),
-    # Arm Neoverse N1 Software Optimization Guide, 3.14: V0 and V1. AWS Graviton 2: 1 MiB.
+    # [I] 2.00 on AWS Graviton 2, which has 1 MiB; [L] NeoverseN1: V0 and V1.
     "neoverse-n1": Cpu(2, 64 * KIB, 1 * MIB),
-    # Arm Neoverse V1 Software Optimization Guide, 3.14: V0 to V3 for ASIMD. AWS Graviton 3: 1 MiB.
+    # [I] 3.19 on AWS Graviton 3, which has 1 MiB; [L] NeoverseV1: V0 to V3.
     "neoverse-v1": Cpu(4, 64 * KIB, 1 * MIB),
-    # Apple Silicon CPU Optimization Guide; D. Johnson, "Firestorm": four units of 128 bits.
-    # `sysctl hw.perflevel0`: 128 KiB, and 12 or 16 MiB for four cores.
+    # [I] 4.00. `sysctl hw.perflevel0`: 128 KiB, and 12 or 16 MiB for four cores; those after the
+    # M1 are taken to multiply like it.
     "apple-m1": Cpu(4, 128 * KIB, 12 * MIB, 4),
     "apple-m2": Cpu(4, 128 * KIB, 16 * MIB, 4),
     "apple-m3": Cpu(4, 128 * KIB, 16 * MIB, 4),
     "apple-m4": Cpu(4, 128 * KIB, 16 * MIB, 4),
     # SiFive U74 Core Complex Manual: one FPU; 2 MiB for four cores (VisionFive 2).
     "sifive-u74": Cpu(1, 32 * KIB, 2 * MIB, 4),
-    # SiFive Intelligence X280: a datapath of 256 bits, registers of 512.
+    # WikiChip, "SiFive Intelligence X280": units of 256 bits, registers of 512, a private second
+    # cache, whose size is the chip's maker's choice.
     "sifive-x280": Cpu(2, 32 * KIB, 256 * KIB),
-    # SpacemiT K1 data sheet: registers of 256 bits; 512 KiB for a cluster of four.
+    # SpacemiT K1 data sheet: 32 KiB, 512 KiB for four cores; [L] SpacemitX60: one unit of 128 bits.
     "spacemit-x60": Cpu(1, 32 * KIB, 512 * KIB, 4),
 }
 """By LLVM's name. A CPU that is not here counts as one with two units and CACHES."""

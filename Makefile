@@ -38,7 +38,7 @@ test-editor: $(VENV)/.dev ## a thousand edits through the language server; the e
 	cd editors/vscode && npm install --no-audit --no-fund && PATH="$(abspath $(BIN)):$$PATH" npm test
 
 # Debian: chromium npm
-test-browser: $(VENV)/.browser ## the page of a network in Chromium, and axe-core's rules (needs npm)
+test-browser: $(VENV)/.browser $(VENV)/.cross ## pages in Chromium, and axe-core's rules (needs npm)
 	npm install --silent --no-audit --no-fund --prefix build/browser axe-core@4
 	$(BIN)/python -m pytest -n 2 tests/extra/browser
 

@@ -24,6 +24,7 @@ from cnndsl.language.loader import choose_network, load_unit
 LARGE = 1000
 """Nodes from which on the shortest program alone is tried."""
 
+
 @dataclass(frozen=True, eq=False)
 class Decompiled:
     """A text, the graph that it makes, and the name in this of each node of the graph that was."""

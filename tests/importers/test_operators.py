@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.importers.cases import functions, layers, shapes
+from tests.importers.cases import functions, layers, shapes, spellings
 from tests.importers.cases.case import Case
 from tests.importers.support import compared, model, operators, saved
 
 CASES = [
     *(*layers.CONVOLUTIONS, *layers.DENSE, *layers.PRODUCTS, *layers.POOLING),
     *(*layers.NORMALISATION, *functions.FUNCTIONS, *functions.JOINS, *shapes.MOVES, *shapes.SHAPES),
+    *spellings.SPELLINGS,
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnndsl.importers.onnx.functions import (
@@ -126,26 +126,32 @@ class Builder:
             self.origins[parameter.name] = weight.origin
         return parameter
 
-    def with_weight(self, node: Node, role: str, weight: Weight) -> Node:
-        """The node with other numbers for a parameter, a bias that it had not perhaps."""
+    def with_weights(self, node: Node, weights: Mapping[str, Weight]) -> Node:
+        """The node with other numbers for some parameters, which it had not perhaps."""
         op = node.op
-        if isinstance(op, Linear) and role == "bias":
+        if isinstance(op, Linear):
             op = op.with_bias()
+        elif hasattr(op, "affine"):
+            op = replace(op, affine=True)
         (x,) = self.graph.input_types(node)
-        spec = op.parameters([x])[role]
-        if weight.array.shape != spec.shape:
-            raise damaged(f"its operand is {list(weight.array.shape)}, not {list(spec.shape)}")
-        parameter = Parameter(f"{node.name}.{role}", spec.shape, spec.init, spec.learned)
-        self.weights.pop(parameter.name, None)
-        stored = self._stored(parameter, weight)
-        changed = Node.of(node.name, [(op, {**node.params, role: stored})], [x])
+        specs = op.parameters([x])
+        params = dict(node.params)
+        for role, weight in weights.items():
+            spec = specs[role]
+            if weight.array.shape != spec.shape:
+                raise damaged(f"its operand is {list(weight.array.shape)}, not {list(spec.shape)}")
+            parameter = Parameter(f"{node.name}.{role}", spec.shape, spec.init, spec.learned)
+            self.weights.pop(parameter.name, None)
+            self.origins.pop(parameter.name, None)
+            params[role] = self._stored(parameter, weight)
+        changed = Node.of(node.name, [(op, params)], [x])
         return self.graph.put(changed, self.graph.producers(node))
 
-    def is_zero(self, node: Node, role: str) -> bool:
-        """Whether a parameter is made of zeros."""
+    def is_filled(self, node: Node, role: str) -> bool:
+        """Whether a parameter is zeros that the model does not have, so that nothing shares it."""
         parameter = node.params[role]
         assert isinstance(parameter, Parameter)
-        return not self.weights[parameter.name].any()
+        return parameter.name not in self.origins and not self.weights[parameter.name].any()
 
     def once(self, key: Any, op: Operator, operands: Sequence[Node], label: str) -> Node:
         """A node without parameters, made at the first time that it is asked for."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from cnndsl.importers.onnx.refusal import Refusal, unsupported
-from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.dims import Dim, OpenDim, times
 
 BATCH_AXIS = -1
 BATCH = OpenDim.symbol("batch")
@@ -127,7 +127,8 @@ def reshaped(layout: Layout, target: Sequence[Dim], batch: int | None) -> Layout
     samples = _samples(sizes[0], batch) if sizes else None
     if factors[:1] == [BATCH_FACTOR] and samples is not None:
         inner = reshaped((tuple(factors[1:]),), [samples, *sizes[1:]], None)
-        return None if inner is None else ((BATCH_FACTOR, *inner[0]), *inner[1:])
+        if inner is not None:
+            return ((BATCH_FACTOR, *inner[0]), *inner[1:])
     if -1 not in sizes:
         axes, rest = _taken(factors, sizes)
         return None if axes is None or normal(rest) else axes
@@ -164,9 +165,10 @@ def _taken(
         while rest != 1 and waiting:
             head = waiting.pop(-1 if back else 0)
             if isinstance(rest, OpenDim) or isinstance(head.size, OpenDim):
-                if head.size != rest:
+                factor = times(rest, head.size)
+                if not factor:
                     return None, []
-                rest = 1
+                rest = factor
             elif rest % head.size == 0:
                 rest //= head.size
             elif head.size % rest == 0:

@@ -13,11 +13,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cnndsl.importers.onnx.modules import modules
 from cnndsl.importers.onnx.names import is_weight
 from cnndsl.importers.onnx.refusal import Refusal, damaged
+from cnndsl.importers.onnx.spellings import respelled
+from cnndsl.importers.onnx.step import STANDARD, Step, as_written
 from cnndsl.importers.onnx.tensors import Tensors
 from cnndsl.ir.attributes import LARGEST
 from cnndsl.ir.photo import Photo
@@ -27,28 +27,8 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 OLDEST_OPSET = 7
-STANDARD = ("", "ai.onnx")
 NODES = 100_000
 """Nodes of a model, its functions inlined."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """A node of the model. A missing operand is an empty name, and so is a module not known."""
-
-    kind: str
-    domain: str
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
-    module: str = ""
-
-    def __str__(self) -> str:
-        """As messages name it."""
-        name = self.name or next((f"of {output}" for output in self.outputs if output), "")
-        kind = self.kind if self.domain in STANDARD else f"{self.domain}.{self.kind}"
-        return f"{kind} {name!r}"
 
 
 @dataclass(frozen=True)
@@ -91,7 +71,7 @@ def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Mode
     made = [_step(node, tensors) for node in graph.node]
     taken = Counter(name for step in made for name in step.outputs)
     taken.update(info.name for info in (*graph.input, *graph.output))
-    steps = [step for step in made if not _renames(step, taken, tensors)]
+    steps = respelled([step for step in made if not _renames(step, taken, tensors)], tensors)
     inputs = [_declared(info) for info in graph.input if info.name not in tensors]
     makers = _makers(steps, [item.name for item in inputs], tensors)
     wanted = _wanted(graph, outputs, makers, inputs)
@@ -200,11 +180,6 @@ def _attribute(item: AttributeProto, tensors: Tensors) -> Any:
         case AttributeProto.STRINGS:
             return [text.decode("utf-8", "replace") for text in item.strings]
     return None
-
-
-def as_written(value: float) -> float:
-    """The shortest decimal that is this number in float32: what its author wrote."""
-    return float(str(np.float32(value)))
 
 
 def _declared(info: ValueInfoProto) -> Declared:

@@ -11,11 +11,12 @@ from cnndsl.diagnostics import CnnError, Diagnostic, Note
 from cnndsl.importers.onnx.builder import Builder
 from cnndsl.importers.onnx.folding import folded, is_folded
 from cnndsl.importers.onnx.layout import natural, permuted
-from cnndsl.importers.onnx.model import Declared, Model, Step
+from cnndsl.importers.onnx.model import Declared, Model
 from cnndsl.importers.onnx.names import identifier
-from cnndsl.importers.onnx.operators import OPERATORS, REFUSED
+from cnndsl.importers.onnx.operators import REFUSED, reader_of
 from cnndsl.importers.onnx.refusal import Refusal, unsupported
 from cnndsl.importers.onnx.site import Site
+from cnndsl.importers.onnx.step import Step
 from cnndsl.importers.onnx.tensors import FLOATS, FORMATS
 from cnndsl.importers.onnx.values import Known, Tensor, Value
 from cnndsl.ir.dims import Dim, OpenDim, input_dim
@@ -137,7 +138,7 @@ class Reader:
             self.tensors[name] = None
         operands = [self._operand(name) for name in step.inputs]
         site = Site(self.builder, self.model, step, operands)
-        function = OPERATORS.get(step.kind) if site.is_standard else None
+        function = reader_of(step)
         if any(o is None for o, n in zip(operands, step.inputs, strict=True) if n):
             if step.kind in REFUSED or (function is None and not is_folded(step.kind)):
                 function(site) if function else _unknown()

@@ -9,8 +9,9 @@ import numpy as np
 
 from cnndsl.importers.onnx.builder import Builder, Weight
 from cnndsl.importers.onnx.layout import BATCH, Layout, natural
-from cnndsl.importers.onnx.model import STANDARD, Model, Step, as_written
+from cnndsl.importers.onnx.model import Model
 from cnndsl.importers.onnx.refusal import damaged, unsupported
+from cnndsl.importers.onnx.step import STANDARD, Step, as_written
 from cnndsl.importers.onnx.values import Array, Known, Tensor, Value
 from cnndsl.ir.attributes import LARGEST
 from cnndsl.ir.dims import Dim

@@ -62,6 +62,10 @@ class Tensors:
             self._arrays[name] = self.array(self._protos[name])
         return self._arrays[name]
 
+    def size(self, name: str) -> int:
+        """How many numbers an initialiser says that it has."""
+        return math.prod(self._protos[name].dims)
+
     def add_name(self, name: str, known: str) -> bool:
         """Call an initialiser by another name too, unless there is one of that name."""
         return self._protos.setdefault(name, self._protos[known]) is self._protos[known]

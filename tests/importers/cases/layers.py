@@ -199,9 +199,6 @@ POOLING = [
          "adaptive_maxpool upsample"),
     case("m = ReduceMean <axes=[1]> (x) h = Shape (x) y = Expand (m, h)",
          "channel_mean parameter add"),
-    case("l = ReduceL2 <axes=[1]> (x) c = Clip (l, tiny) h = Shape (x) e = Expand (c, h)"
-         " y = Div (x, e)", "square channel_mean scale sqrt clamp div",
-         tiny=f32(1e-12).reshape(())),
     case("y = Expand (x, s)", "!E0804", s=ints(5, 4, 9, 10)),
     case("c = ReduceMean <axes=[1]> (x) g = GlobalAveragePool (x) y = Mul (g, c)",
          "channel_mean global_avgpool reshape upsample mul"),

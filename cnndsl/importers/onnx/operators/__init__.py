@@ -16,6 +16,7 @@ from cnndsl.importers.onnx.operators import (
     shape,
 )
 from cnndsl.importers.onnx.operators.common import Read
+from cnndsl.importers.onnx.step import OWN, STANDARD, Step
 
 REFUSED = refused.OPERATORS
 """Operators that are refused, each with its reason."""
@@ -34,3 +35,10 @@ OPERATORS: dict[str, Read] = {
     name: read for family in FAMILIES.values() for name, read in family.items()
 } | REFUSED
 """Every operator that is read, and those that are refused with a reason."""
+
+
+def reader_of(step: Step) -> Read | None:
+    """What reads a node; None for an operator that is not known."""
+    if step.domain == OWN:
+        return normalisation.SPELT_OUT.get(step.kind)
+    return OPERATORS.get(step.kind) if step.domain in STANDARD else None

@@ -27,7 +27,11 @@ from cnndsl.ir.operators import (
     Concat,
     Conv,
     FullyConnected,
+    GroupNorm,
     Input,
+    InstanceNorm,
+    LayerNorm,
+    RmsNorm,
     Scale,
 )
 
@@ -160,8 +164,8 @@ def _with_channels(site: Site, name: str, x: Value, known: Known, turned: bool) 
             factor, shift = Weight(1 / vector.array), Weight(zero)
         case _:
             raise Refusal("E0802", "there is no such join with a number for each channel")
-    if name == "add" and (biased := _biased(site, x, node, shift)):
-        return biased
+    if taken := _taken_in(site, name, x, node, vector):
+        return taken
     if isinstance(node.op, Input):
         op = Scale(tuple(map(float, factor.array)), tuple(map(float, shift.array)))
         return site.same_places(x, node, site.add(op, node))
@@ -198,17 +202,30 @@ def _per_channel(site: Site, x: Value, node: Node, array: Array) -> Array | None
     return array.reshape(-1)
 
 
-def _biased(site: Site, x: Value, node: Node, shift: Weight) -> Value | None:
-    """A sum behind a layer without a bias or a scaling without a shift, which it alone reads."""
+def _taken_in(site: Site, name: str, x: Value, node: Node, numbers: Weight) -> Value | None:
+    """A sum or product of what it alone reads: a layer without a bias, or a normalisation."""
     graph = site.builder.graph
     alone = site.alone(0 if isinstance(site.operands[0], Value) else 1)
     if not alone or graph.consumers(node) or x.function != X:
         return None
-    if isinstance(node.op, Conv | FullyConnected) and not node.op.bias:
-        return site.same_places(x, node, site.builder.with_weight(node, "bias", shift))
-    if isinstance(node.op, Affine) and site.builder.is_zero(node, "bias"):
-        return site.same_places(x, node, site.builder.with_weight(node, "bias", shift))
-    return None
+    op, zeros = node.op, Weight(np.zeros_like(numbers.array))
+    match name, op:
+        case "add", Conv() | FullyConnected() if not op.bias:
+            more = {"bias": numbers}
+        case "add", Affine() if site.builder.is_filled(node, "bias"):
+            more = {"bias": numbers}
+        case "add", LayerNorm() | InstanceNorm() | GroupNorm():
+            if op.affine and not site.builder.is_filled(node, "bias"):
+                return None
+            ones = {} if op.affine else {"weight": Weight(np.ones_like(numbers.array))}
+            more = {**ones, "bias": numbers}
+        case "multiply", LayerNorm() | InstanceNorm() | GroupNorm() if not op.affine:
+            more = {"weight": numbers, "bias": zeros}
+        case "multiply", RmsNorm() if not op.affine:
+            more = {"weight": numbers}
+        case _:
+            return None
+    return site.same_places(x, node, site.builder.with_weights(node, more))
 
 
 def mean(site: Site) -> Value:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from cnndsl.importers.onnx.builder import Weight
+from cnndsl.importers.onnx.layout import BATCH_FACTOR, natural, normal
 from cnndsl.importers.onnx.operators.common import Read, along_channels, weight
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Value
+from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     BatchNorm,
     GroupNorm,
@@ -47,10 +49,26 @@ def _scaled(site: Site) -> dict[str, Weight]:
 
 
 def instance_norm(site: Site) -> Value:
-    """`instance_norm`."""
-    node = site.plain(site.value(0))
-    op = InstanceNorm(site.number("epsilon", 1e-5))
-    return site.result(site.add(op, node, weights=_scaled(site)))
+    """`instance_norm`; `group_norm` of channels that are groups and their channels."""
+    x = site.value(0)
+    eps = site.number("epsilon", 1e-5)
+    weights = _scaled(site)
+    node = site.element(x)
+    channels, *positions = natural(node.type.shape)[1:]
+    groups = x.layout[1][0].size if len(x.layout) > 1 and len(x.layout[1]) == 1 else None
+    in_order = normal([f for axis in x.layout[1:] for f in axis]) == normal(
+        [f for axis in (channels, *positions) for f in axis]
+    )
+    if not positions or not in_order or not isinstance(groups, int) or x.layout[1] == channels:
+        node = site.plain(x)
+        return site.result(site.add(InstanceNorm(eps), node, weights=weights))
+    if node.type.channels % groups or len(x.layout[0]) > 1:
+        raise unsupported(f"its {groups} groups are no runs of {node.type.channels} channels")
+    if (weights["weight"].array == 1).all() and not weights["bias"].array.any():
+        return site.same_places(x, node, site.add(GroupNorm(groups, eps, affine=False), node))
+    each = node.type.channels // groups
+    spread = {role: Weight(w.array.repeat(each)) for role, w in weights.items()}
+    return site.same_places(x, node, site.add(GroupNorm(groups, eps), node, weights=spread))
 
 
 def group_norm(site: Site) -> Value:
@@ -106,6 +124,67 @@ def lp_norm(site: Site) -> Value:
     x, node = along_channels(site, x, axis)
     return site.same_places(x, node, site.add(L2Normalise(), node))
 
+
+BATCH_ONLY = (BATCH_FACTOR,)
+
+
+# Normalisations that a model spells out: see `spellings`
+
+
+def _axes(site: Site, x: Value) -> list[int]:
+    """The axes that are reduced, but those of size 1. Raises Refusal."""
+    given = site.checked_axes(site.integers("axes") or [], len(x.layout))
+    alone = site.builder.batch == 1
+    axes = sorted(a for a in given if x.layout[a] and not (alone and x.layout[a] == BATCH_ONLY))
+    if any(BATCH_FACTOR in x.layout[axis] for axis in axes):
+        raise Refusal("E0804", "it normalises over the batch")
+    return axes
+
+
+def standardised(site: Site) -> Value:
+    """`layer_norm` over one axis, `instance_norm` over positions, `group_norm(1)` over all."""
+    x = site.value(0)
+    axes = _axes(site, x)
+    eps = site.number("eps")
+    node = site.element(x)
+    gone = sorted((f for i in axes for f in x.layout[i]), key=lambda f: (f.axis, -f.step))
+    channels, *positions = natural(node.type.shape)[1:]
+    if len(positions) > 1 and gone == [f for axis in positions for f in axis]:
+        return site.same_places(x, node, site.add(InstanceNorm(eps, affine=False), node))
+    if positions and gone == [f for axis in (channels, *positions) for f in axis]:
+        return site.same_places(x, node, site.add(GroupNorm(1, eps, affine=False), node))
+    return _along(site, x, axes, LayerNorm(eps, affine=False))
+
+
+def root_mean_square(site: Site) -> Value:
+    """`rms_norm` over one axis."""
+    x = site.value(0)
+    return _along(site, x, _axes(site, x), RmsNorm(site.number("eps"), affine=False))
+
+
+def unit_length(site: Site) -> Value:
+    """`l2_normalise` over one axis."""
+    x = site.value(0)
+    shape = site.integers("shape") or []
+    first = shape[0] if len(shape) == len(x.layout) else None
+    if shape and (first not in (1, site.builder.batch) or tuple(shape[1:]) != x.shape[1:]):
+        raise unsupported("the length is repeated to another shape")
+    return _along(site, x, _axes(site, x), L2Normalise(site.number("eps")))
+
+
+def _along(site: Site, x: Value, axes: list[int], op: Operator) -> Value:
+    """Over the one axis that is reduced."""
+    if len(axes) != 1:
+        raise unsupported(f"it normalises over {len(axes)} axes")
+    x, node = along_channels(site, x, axes[0])
+    return site.same_places(x, node, site.add(op, node))
+
+
+SPELT_OUT: dict[str, Read] = {
+    "Standardised": standardised,
+    "RootMeanSquare": root_mean_square,
+    "UnitLength": unit_length,
+}
 
 OPERATORS: dict[str, Read] = {
     "BatchNormalization": batch_norm,

@@ -17,11 +17,11 @@ from cnndsl.importers.onnx.layout import (
     reshaped,
     together,
 )
-from cnndsl.importers.onnx.model import as_written
 from cnndsl.importers.onnx.operators.common import Read, channels_of
 from cnndsl.importers.onnx.ranges import slice_of, slices, split_sizes
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
+from cnndsl.importers.onnx.step import as_written
 from cnndsl.importers.onnx.tensors import FLOATS
 from cnndsl.importers.onnx.values import Tensor, Value
 from cnndsl.ir.dims import Dim, OpenDim, times

@@ -64,7 +64,8 @@ class Builder:
     """A graph, its weights by name, and for each weight the initialiser that it comes from.
 
     `batch` is the number of samples that the model is declared for, if it is. `repeated` has for
-    nodes that only repeat a value along axes of size 1 that value, with as many axes.
+    nodes that only repeat a value along axes of size 1 that value, with as many axes, and `holders`
+    for nodes the tensors of the model whose elements are theirs, moved or not.
     """
 
     def __init__(self, name: str):
@@ -74,6 +75,7 @@ class Builder:
         self.batch: int | None = None
         self.names = Names()
         self.repeated: dict[str, Value] = {}
+        self.holders: dict[str, set[str]] = {}
         self._nodes: dict[Any, str] = {}
         self._parameters: dict[Any, tuple[Parameter, Array]] = {}
 

@@ -105,5 +105,5 @@ MOVERS = ("Identity", "Dropout", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "
 
 BROADCASTING = (
     *("Div", "Add", "Sub", "Mul", "Pow", "Mod", "Max", "Min", "Equal", "Greater", "Less"),
-    *("And", "Or", "Where"),
+    *("And", "Or", "Where", "GreaterOrEqual", "LessOrEqual"),
 )

@@ -182,6 +182,30 @@ def _batch_norm(site: Site, arrays: list[Array]) -> Array:
     return made.astype(data.dtype)
 
 
+def _cumulative(site: Site, arrays: list[Array]) -> Array:
+    data, axes = arrays
+    if site.whole("exclusive") or site.whole("reverse"):
+        raise unsupported("it goes backwards, or leaves out the number itself")
+    (axis,) = site.checked_axes(_whole_list(axes), data.ndim)
+    return np.cumsum(data, axis, dtype=data.dtype)
+
+
+def _dequantised(site: Site, arrays: list[Array]) -> Array:
+    """(codes - zero) * scale, by tensor or by index of an axis."""
+    codes, scale, *zeros = arrays
+    zero = zeros[0] if zeros else np.zeros_like(scale, codes.dtype)
+    if site.whole("block_size") or scale.ndim > 1 or zero.shape != scale.shape:
+        raise unsupported("its scales are for blocks")
+    if not np.issubdtype(codes.dtype, np.integer) or codes.dtype != zero.dtype:
+        raise damaged("its codes or zero points are no whole numbers of one format")
+    column = [1] * codes.ndim
+    if scale.ndim and scale.size > 1:
+        axis = site.axis(codes.ndim, 1)
+        column[axis] = codes.shape[axis]
+    steps = codes.astype(np.int64) - zero.astype(np.int64).reshape(column)
+    return steps.astype(np.float32) * scale.astype(np.float32).reshape(column)
+
+
 def _range(_: Site, arrays: list[Array]) -> Array:
     start, limit, step = (array.ravel()[0] for array in arrays)
     if not step:
@@ -222,6 +246,8 @@ def _comparison(function: Callable[..., Any]) -> Fold:
 FOLDS: dict[str, Fold] = {
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
+    "CumSum": _cumulative,
+    "DequantizeLinear": _dequantised,
     "Cast": _cast,
     "Identity": lambda _, arrays: arrays[0],
     "Dropout": lambda _, arrays: arrays[0],
@@ -257,6 +283,9 @@ FOLDS: dict[str, Fold] = {
     "Sqrt": _elementwise(np.sqrt),
     "Exp": _elementwise(np.exp),
     "Log": _elementwise(np.log),
+    "Sin": _elementwise(np.sin),
+    "Cos": _elementwise(np.cos),
+    "Sigmoid": _elementwise(lambda a: 1 / (1 + np.exp(-a))),
     "Reciprocal": _elementwise(np.reciprocal),
     "Floor": _elementwise(np.floor),
     "Ceil": _elementwise(np.ceil),
@@ -265,6 +294,8 @@ FOLDS: dict[str, Fold] = {
     "Equal": _comparison(np.equal),
     "Greater": _comparison(np.greater),
     "Less": _comparison(np.less),
+    "GreaterOrEqual": _comparison(np.greater_equal),
+    "LessOrEqual": _comparison(np.less_equal),
     "Not": _comparison(np.logical_not),
     "And": _comparison(np.logical_and),
     "Or": _comparison(np.logical_or),

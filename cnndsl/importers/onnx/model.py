@@ -7,17 +7,18 @@ outputs do not need is left out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnndsl.importers.onnx.bodies import with_bodies
 from cnndsl.importers.onnx.modules import modules
 from cnndsl.importers.onnx.names import is_weight
 from cnndsl.importers.onnx.refusal import Refusal, damaged
 from cnndsl.importers.onnx.spellings import respelled
-from cnndsl.importers.onnx.step import STANDARD, Step, as_written
+from cnndsl.importers.onnx.step import STANDARD, Body, Step, as_written
 from cnndsl.importers.onnx.tensors import Tensors
 from cnndsl.ir.attributes import LARGEST
 from cnndsl.ir.photo import Photo
@@ -68,7 +69,9 @@ def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Mode
     if len(graph.node) > NODES:
         raise Refusal("E0805", f"the model has more than {NODES:,} nodes")
     tensors = Tensors(graph, folder)
-    made = [_step(node, tensors) for node in graph.node]
+    made = [with_bodies(_step(node, tensors), node, tensors, _step) for node in graph.node]
+    if sum(1 for _ in _all(made)) > NODES:
+        raise Refusal("E0805", f"the model has more than {NODES:,} nodes")
     taken = Counter(name for step in made for name in step.outputs)
     taken.update(info.name for info in (*graph.input, *graph.output))
     steps = respelled([step for step in made if not _renames(step, taken, tensors)], tensors)
@@ -76,7 +79,8 @@ def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Mode
     makers = _makers(steps, [item.name for item in inputs], tensors)
     wanted = _wanted(graph, outputs, makers, inputs)
     ordered = _needed(steps, wanted, makers)
-    uses = Counter(name for step in ordered for name in step.inputs)
+    uses = Counter(name for step in _all(ordered) for name in step.inputs)
+    uses.update(name for body in _bodies(ordered) for name in body.outputs)
     uses.update(wanted)
     used = tuple(item for item in inputs if item.name in uses)
     classes: dict[tuple[str, ...], str] = {}
@@ -92,6 +96,23 @@ def _photos(proto: ModelProto) -> dict[str, Photo]:
         return from_metadata({entry.key: entry.value for entry in proto.metadata_props})
     except ValueError:
         return {}
+
+
+def _all(steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps, and those of branches."""
+    for step in steps:
+        yield step
+        for body in _bodies([step]):
+            yield from body.steps
+
+
+def _bodies(steps: Iterable[Step]) -> Iterator[Body]:
+    """The branches of steps, those inside others too."""
+    for step in steps:
+        for body in step.attributes.values():
+            if isinstance(body, Body):
+                yield body
+                yield from _bodies(body.steps)
 
 
 def _opset(proto: ModelProto) -> int:

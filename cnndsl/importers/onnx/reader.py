@@ -14,7 +14,7 @@ from cnndsl.importers.onnx.layout import natural, permuted
 from cnndsl.importers.onnx.model import Declared, Model
 from cnndsl.importers.onnx.names import identifier
 from cnndsl.importers.onnx.operators import REFUSED, reader_of
-from cnndsl.importers.onnx.refusal import Refusal, unsupported
+from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.step import Step
 from cnndsl.importers.onnx.tensors import FLOATS, FORMATS
@@ -42,7 +42,7 @@ class Reader:
         for declared in self.model.inputs:
             with self._blaming(f"the input {declared.name!r}"):
                 self.tensors[declared.name] = None
-                self.tensors[declared.name] = self._input(declared)
+                self._keep(declared.name, self._input(declared))
         if self._shapes:
             known = f"inputs: {', '.join(self.builder.graph.inputs)}"
             raise CnnError.of("E0604", f"no input {', '.join(self._shapes)}", hint=known)
@@ -139,6 +139,9 @@ class Reader:
         operands = [self._operand(name) for name in step.inputs]
         site = Site(self.builder, self.model, step, operands)
         function = reader_of(step)
+        if step.kind == "If" and site.is_standard and isinstance(operands[0], Known):
+            self._branch(step, site)
+            return
         if any(o is None for o, n in zip(operands, step.inputs, strict=True) if n):
             if step.kind in REFUSED or (function is None and not is_folded(step.kind)):
                 function(site) if function else _unknown()
@@ -147,10 +150,27 @@ class Reader:
         results = result if isinstance(result, list) else [result]
         for name, tensor in zip(step.outputs, results, strict=False):
             if name:
-                self.tensors[name] = tensor
+                self._keep(name, tensor)
         for name in step.outputs[len(results) :]:
             if name and self.model.uses[name]:
                 raise unsupported(f"its output {name!r} is used")
+
+    def _branch(self, step: Step, site: Site) -> None:
+        """The branch of an If whose condition is known, in its place. Raises Refusal."""
+        condition = site.array(0)
+        if condition.size != 1:
+            raise damaged(f"its condition is {list(condition.shape)}")
+        body = step.attributes["then_branch" if condition.all() else "else_branch"]
+        for inner in body.steps:
+            with self._blaming(str(inner)):
+                self._read(inner)
+        for name, result in zip(step.outputs, body.outputs, strict=False):
+            self._keep(name, self._operand(result))
+
+    def _keep(self, name: str, tensor: Tensor | None) -> None:
+        self.tensors[name] = tensor
+        if isinstance(tensor, Value):
+            self.builder.holders.setdefault(tensor.node, set()).add(name)
 
     def _operand(self, name: str) -> Tensor | None:
         if not name or name in self.tensors:

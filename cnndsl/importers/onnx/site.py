@@ -129,8 +129,9 @@ class Site:
         return found
 
     def alone(self, place: int) -> bool:
-        """Whether nothing else reads the operand."""
-        return self._uses[self.step.inputs[place]] == 1
+        """Whether nothing else reads the node of an operand, under whatever name."""
+        value = self.value(place)
+        return all(self._uses[name] == 1 for name in self.builder.holders[value.node])
 
     def known(self, place: int) -> Known:
         """An operand that does not depend on the inputs."""

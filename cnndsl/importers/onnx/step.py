@@ -16,8 +16,20 @@ OWN = "cnndsl"
 
 
 @dataclass(frozen=True)
+class Body:
+    """A branch of an If: its steps, the names of its results, and what it reads from outside."""
+
+    steps: tuple[Step, ...]
+    outputs: tuple[str, ...]
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Step:
-    """A node of the model. A missing operand is an empty name, and so is a module not known."""
+    """A node of the model. A missing operand is an empty name, and so is a module not known.
+
+    The operands of an If are its condition and all that its branches read.
+    """
 
     kind: str
     domain: str

@@ -62,6 +62,11 @@ class Tensors:
             self._arrays[name] = self.array(self._protos[name])
         return self._arrays[name]
 
+    def add(self, proto: TensorProto, name: str) -> None:
+        """Take a tensor in that is no initialiser of the graph itself. Raises Refusal."""
+        if self._protos.setdefault(name, proto) is not proto:
+            raise damaged(f"two tensors are called {name!r}")
+
     def size(self, name: str) -> int:
         """How many numbers an initialiser says that it has."""
         return math.prod(self._protos[name].dims)

@@ -84,4 +84,16 @@ SHAPES = [
     case("y = Flatten <axis=0> (x)", "!E0804"),
     case("y = Reshape (x, s)", "!E0804", s=ints(-1)),
     case("u = Unsqueeze (x, a) y = Squeeze (u, a)", "identity", a=ints(2)),
-]  # fmt: skip
+    case("f = Flatten (x) y = Gather <axis=1> (f, i)", "identity",
+         i=np.arange(4 * 9 * 10).reshape(4, 9, 10)),
+    case("w = DequantizeLinear <axis=0> (q, s, z) y = Conv (x, w)", "conv", opset=13,
+         q=(40 * numbers(6, 4, 1, 1)).astype(np.int8), s=abs(numbers(6)),
+         z=np.arange(6, dtype=np.int8)),
+    case("w = DequantizeLinear (q, s) y = Add (x, w)", "scale",
+         q=np.arange(4, dtype=np.int32).reshape(4, 1, 1), s=f32(0.1).reshape(())),
+    case("q = QuantizeLinear (x, s) y = DequantizeLinear (q, s)", "!E0802",
+         s=f32(0.1).reshape(())),
+    case("y = PartitionedCall (x)", "!E0802"),
+    case("c = CumSum (n, zero) e = Sin (c) g = GreaterOrEqual (e, c) w = Where (g, n, c)"
+         " y = Mul (x, w)", "scale", n=numbers(4, 1, 1), zero=ints(0).reshape(())),
+]

@@ -6,8 +6,15 @@ from cnndsl.importers.onnx.operators.common import Read
 from cnndsl.importers.onnx.refusal import Refusal
 from cnndsl.importers.onnx.site import Site
 
-QUANTISED = "numbers are quantised, and networks are of float32 here"
-UNQUANTISED = "export the model before it is quantised"
+QUANTISED = "values are 8-bit codes, and only weights are read as such"
+UNQUANTISED = (
+    "export the model before it is quantised: cnndsl calibrate and compile --precision int8 make"
+    " codes of it"
+)
+LEFT = "tf2onnx has left a function of TensorFlow as it was, which no runtime computes"
+CONVERTED = (
+    "convert the model again on a CPU without XLA (jit_compile=False), or by a newer tf2onnx"
+)
 FLOW = "what is computed depends on the numbers that are computed"
 DETECTION = "boxes are chosen behind the network"
 CUT = "--outputs NAME cuts the model before it; the rest is a program's work"
@@ -18,9 +25,10 @@ _REASONS = {
         UNQUANTISED,
         (
             *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"),
-            *("QLinearMatMul", "ConvInteger", "MatMulInteger"),
+            *("QLinearAdd", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
         ),
     ),
+    LEFT: (CONVERTED, ("PartitionedCall", "StatefulPartitionedCall")),
     FLOW: (CUT, ("If", "Loop", "Scan", "NonZero", "TopK", "Unique", "Compress")),
     DETECTION: (CUT, ("NonMaxSuppression", "RoiAlign", "MaxRoiPool")),
     RECURRENT: (None, ("LSTM", "GRU", "RNN")),

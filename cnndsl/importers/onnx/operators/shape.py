@@ -23,7 +23,7 @@ from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.step import as_written
 from cnndsl.importers.onnx.tensors import FLOATS
-from cnndsl.importers.onnx.values import Tensor, Value
+from cnndsl.importers.onnx.values import Array, Tensor, Value
 from cnndsl.ir.dims import Dim, OpenDim, times
 from cnndsl.ir.operators import (
     Concat,
@@ -196,6 +196,9 @@ def gather(site: Site) -> Value:
     axis = site.axis(rank, 0)
     indices = site.array(1)
     size = x.shape[axis]
+    if _is_whole(site, x, axis, indices):
+        target = [*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]]
+        return site.relaid(x, reshaped(x.layout, target, site.builder.batch), target)
     if not isinstance(size, int):
         raise Refusal("E0804", "it takes a part of the batch, or of an open size")
     places = site.whole_numbers(1)
@@ -213,6 +216,18 @@ def gather(site: Site) -> Value:
     if indices.ndim == 0:
         return piece.moved(tuple(one for i, one in enumerate(piece.layout) if i != axis))
     return piece
+
+
+def _is_whole(site: Site, x: Value, axis: int, indices: Array) -> bool:
+    """Whether the indices are those of all elements, in order, in a shape of their own."""
+    size = x.shape[axis]
+    if isinstance(size, OpenDim) and site.builder.batch == 1:
+        size = times(size, BATCH)
+    return (
+        indices.ndim > 1
+        and indices.size == size
+        and np.array_equal(indices.ravel(), np.arange(indices.size))
+    )
 
 
 def _factors(site: Site) -> int:

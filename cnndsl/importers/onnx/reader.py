@@ -23,6 +23,9 @@ from cnndsl.ir.dims import Dim, OpenDim, input_dim
 from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.operators import Identity, Input
 
+KEEPING_AXES = ("Add", "Cast", "Clip", "Div", "Identity", "Mul", "Pad", "Sub")
+"""Operators that networks begin with, which leave axes where they are."""
+
 SHOWN = 5
 """Nodes named beside the first with the same finding."""
 
@@ -107,15 +110,25 @@ class Reader:
     def _channels_first(self, declared: Declared) -> list[int]:
         """The order of an input's axes in the graph: the channels come first.
 
-        An input is channels last if all that reads it moves its last axis to the front.
+        An input is channels last if all that is made of it, by elements or by padding, moves the
+        last axis to the front.
         """
         assert declared.shape
         rank = len(declared.shape)
         first = [0, rank - 1, *range(1, rank - 1)]
-        readers = [step for step in self.model.steps if declared.name in step.inputs]
-        turned = [s.kind == "Transpose" and s.attributes.get("perm") == first for s in readers]
-        is_output = declared.name in self.model.outputs
-        return first if turned and all(turned) and not is_output else list(range(rank))
+        alike = {declared.name}
+        turned = False
+        for step in self.model.steps:
+            if alike.isdisjoint(step.inputs):
+                continue
+            if step.kind == "Transpose" and step.attributes.get("perm") == first:
+                turned = True
+            elif step.kind in KEEPING_AXES:
+                alike.update(step.outputs)
+            else:
+                return list(range(rank))
+        is_output = any(name in alike for name in self.model.outputs)
+        return first if turned and not is_output else list(range(rank))
 
     def _output(self, name: str) -> None:
         tensor = self.tensors.get(name)

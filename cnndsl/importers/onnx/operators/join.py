@@ -163,7 +163,7 @@ def _with_channels(site: Site, name: str, x: Value, known: Known, turned: bool) 
         case "divide", False if vector.array.all():
             factor, shift = Weight(1 / vector.array), Weight(zero)
         case _:
-            raise Refusal("E0802", "there is no such join with a number for each channel")
+            return _with_parameter(site, name, x, known, turned)
     if taken := _taken_in(site, name, x, node, vector):
         return taken
     if isinstance(node.op, Input):

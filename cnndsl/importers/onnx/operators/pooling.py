@@ -152,6 +152,9 @@ def _reduced(
     elif len(axes) == 1:
         x, node = along_channels(site, x, axes[0])
         reduced = site.add(channels, node)
+    elif len(left := [i for i in range(1, rank) if x.layout[i] and i not in axes]) == 1:
+        x, node = along_channels(site, x, left[0])
+        reduced = site.add(whole, node)
     else:
         raise unsupported(f"it reduces the axes {axes} of {rank}")
     layout = [() if i in axes else axis for i, axis in enumerate(x.layout)]
@@ -194,6 +197,13 @@ def reduce_max(site: Site) -> Value:
     return _reduced(site, site.value(0), GlobalMaxPool(), AdaptiveMaxPool, ChannelMax())
 
 
+def reduce_min(site: Site) -> Value:
+    """As ReduceMax, of the negative, which is turned back."""
+    negative = applied(site, site.value(0), lambda f: made("negative", f))
+    most = _reduced(site, negative, GlobalMaxPool(), AdaptiveMaxPool, ChannelMax())
+    return applied(site, most, lambda f: made("negative", f))
+
+
 def reduce_sum(site: Site) -> Value:
     """The mean of ReduceMean, and `scale`."""
     return _total(site, site.value(0))
@@ -219,6 +229,7 @@ OPERATORS: dict[str, Read] = {
     "GlobalMaxPool": _global(GlobalMaxPool()),
     "ReduceMean": reduce_mean,
     "ReduceMax": reduce_max,
+    "ReduceMin": reduce_min,
     "ReduceSum": reduce_sum,
     "ReduceL2": reduce_l2,
     "ReduceSumSquare": reduce_sum_square,

@@ -98,4 +98,18 @@ def _constant(site: Site, known: Known, wanted: Sequence[Dim]) -> Value:
     return site.result(parameter(site, Known(array, known.origin), len(shape), beside, ""))
 
 
-OPERATORS: dict[str, Read] = {"Expand": expand}
+def tile(site: Site) -> Value:
+    """As Expand, along axes of size 1."""
+    x = site.value(0)
+    counts = site.whole_numbers(1)
+    if len(counts) != len(x.layout) or any(count < 1 for count in counts):
+        raise damaged(f"its repeats are {counts[:16]}")
+    if counts[0] != 1 or len(x.layout[0]) > 1:
+        raise Refusal("E0804", "it repeats samples")
+    pairs = list(zip(x.shape[1:], counts[1:], strict=True))
+    if any(size != 1 and count > 1 for size, count in pairs):
+        raise unsupported("it repeats an axis that is longer than 1")
+    return repeated(site, x, [count if size == 1 else size for size, count in pairs])
+
+
+OPERATORS: dict[str, Read] = {"Expand": expand, "Tile": tile}

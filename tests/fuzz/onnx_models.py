@@ -80,6 +80,28 @@ def seeds() -> list[ModelProto]:
         q = Sub (n, factor)
         z = Clip (q, low)
     }"""
+    fourth = """(float[N,8,6,4] x) => (float[] y) {
+        w = DequantizeLinear <axis = 0> (codes, scales)
+        c = Conv (x, w)
+        h = Shape (c)
+        d = Gather (h, place)
+        q = Equal (d, five)
+        f = If (q) <
+            then_branch = a () => (float[] p) { s = Squeeze (c, axis) p = Relu (s) },
+            else_branch = b () => (float[] p) { s = Add (c, bias) p = Sigmoid (s) }
+        >
+        m = ReduceMean <axes = [1]> (f)
+        e = Sub (f, m)
+        t = Mul (e, e)
+        v = ReduceMean <axes = [1]> (t)
+        g = Add (v, eps)
+        r = Sqrt (g)
+        n = Div (e, r)
+        l = ReduceL2 <axes = [1]> (n)
+        k = Clip (l, eps)
+        u = Expand (k, h)
+        y = Div (n, u)
+    }"""
     import numpy as np
 
     whole = lambda *n: np.asarray(n, np.int64)  # noqa: E731
@@ -109,6 +131,17 @@ def seeds() -> list[ModelProto]:
             flat=whole(0, 24, 8),
             factor=numbers(3, 1, 1),
             low=np.float32(0),
+        ),
+        model(
+            fourth,
+            opset=13,
+            codes=numbers(5, 8, 1, 1).astype(np.int8),
+            scales=abs(numbers(5)),
+            place=np.int64(3),
+            five=np.int64(5),
+            axis=whole(3),
+            bias=numbers(5, 1, 1),
+            eps=np.float32(1e-5),
         ),
         model(
             second,

@@ -143,12 +143,13 @@ def _label(module: str, run: Sequence[_Place], cut: bool) -> list[_Edit]:
     start, end = first.step.span.start, last.step.span.end
     if sum(place.is_layer for place in run) == 1 and first.is_layer:
         return [(start, start, f"{module}: ")]
-    if first.statement is last.statement:
+    chains = isinstance(first.statement, ast.Chain) and isinstance(last.statement, ast.Chain)
+    if first.statement is last.statement and not (cut and chains):
         return [(start, start, f"{module}: {{ "), (end, end, " }")]
-    if not isinstance(first.statement, ast.Chain) or not isinstance(last.statement, ast.Chain):
+    if not chains:
         return []
-    before = [step.span.end for step in first.statement.steps if step.span.end <= start]
-    behind = [step.span.start for step in last.statement.steps if step.span.start >= end]
+    before = [step.span.end for step in _steps_of(first) if step.span.end <= start]
+    behind = [step.span.start for step in _steps_of(last) if step.span.start >= end]
     if (before or behind) and not cut:
         return []
     opened, above = (before[-1], "\n") if before else (start, "")
@@ -157,9 +158,22 @@ def _label(module: str, run: Sequence[_Place], cut: bool) -> list[_Edit]:
     inner = "\n" if joined is None else " "
     return [
         (opened, start, f"{above}{module}: {{{inner}"),
-        *(joined or ()),
+        *(_unbroken(run) if joined is None else joined),
         (end, closed, f"{inner}}}{below}"),
     ]
+
+
+def _unbroken(run: Sequence[_Place]) -> Iterator[_Edit]:
+    """The steps of a statement on one line, which the formatter breaks again where it has to."""
+    for a, b in pairwise(run):
+        start, end = a.step.span.end, b.step.span.start
+        between = a.step.span.source.text[start:end]
+        if a.statement is b.statement and between.split() == ["->"]:
+            yield start, end, " -> "
+
+
+def _steps_of(place: _Place) -> Sequence[ast.Step]:
+    return place.statement.steps if isinstance(place.statement, ast.Chain) else ()
 
 
 def _joined(module: str, run: Sequence[_Place]) -> list[_Edit] | None:

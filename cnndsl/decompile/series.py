@@ -9,15 +9,30 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 
 from cnndsl.decompile.calls import written
-from cnndsl.decompile.program import Call, Item, Join, Layer, Let, Output, Program, Ref, Symbol
+from cnndsl.decompile.program import (
+    Call,
+    Item,
+    Join,
+    Layer,
+    Let,
+    Output,
+    Program,
+    Ref,
+    Symbol,
+    everything,
+)
 from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators.structure import Input
 
 DEEPEST = 3
 """Joins inside joins; what is nested deeper is written with kept values."""
+
+MOST = 2
+"""A branch with more than one in so many of a network's operators is no branch: it comes first."""
 
 IMPLICIT = "output"
 """The name of the output of a network that declares none."""
@@ -130,6 +145,8 @@ class _Reduction:
         own = [way for way in operands if way.base == base]
         deepest = max(own, key=lambda way: (len(way.nest), len(way.chain)))
         again = base in deepest.nest and any(not way.chain for way in own)
+        if base is not None and base not in self.kept and self._is_most(own):
+            self.too_deep.add(base)
         if again or len(deepest.nest) >= DEEPEST:
             self.too_deep.update(name for name in (base, *deepest.nest[1:]) if name is not None)
         before = None
@@ -147,6 +164,13 @@ class _Reduction:
         join = Join(type(node.op), branches, self.graph[at].type.channels if at else 0)
         result = _Way(base, [join], (*max(nests, key=len), base))
         return result.behind(before) if before is not None else result
+
+    def _is_most(self, ways: list[_Way]) -> bool:
+        """Whether one of several ways that all compute something is most of the network."""
+        if len(ways) < 2 or not all(way.chain for way in ways):
+            return False
+        limit = len(self.graph) // MOST
+        return any(sum(1 for _ in islice(everything(way.chain), limit)) == limit for way in ways)
 
     def _step(self, node: Node) -> Item:
         if node.name in self.layers:

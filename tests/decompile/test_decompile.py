@@ -153,3 +153,10 @@ def test_operators_that_passes_have_fused_have_no_text():
     graph = parse("network n { input image [3, 8, 8]\n conv(4, 3) -> bn -> relu }").graph
     with pytest.raises(ValueError, match="fused"):
         decompile(optimise(graph)[0], "n")
+
+
+def test_a_branch_that_is_most_of_a_network_is_none():
+    layers = " -> ".join(f"conv({width}, 3) -> tanh" for width in range(9, 20))
+    text = f"network n {{ input image [8, 9, 9]\nadd {{ conv(19, 1) | {layers} }}\n}}"
+    made = rebuilt(parse(text).graph, "n")
+    assert "add { image -> conv(19, 1) | identity }" in made

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     "--select",
     type=Names(),
     shell_complete=completion.warnings,
-    help="The warnings that are wanted, by the beginnings of their codes, such as W02,W0305.",
+    help="The warnings that are wanted, of --lint too, by the beginnings of their codes, such as"
+    " W02,W0305.",
 )
 @click.option(
     "--ignore",
@@ -60,17 +61,10 @@ def command(
 
     Exits with 1 if there is any finding, with 2 if a file cannot be read.
     """
-    from cnndsl.diagnostics import CnnError, Severity
-    from cnndsl.language.sources import iter_files
+    from cnndsl.diagnostics import Severity
 
-    specs = [
-        str(file)
-        for spec in networks
-        for file in (iter_files(Path(spec)) if Path(spec).is_dir() else [spec])
-    ]
-    if not specs:
-        raise CnnError.of("E0601", f"no .cnn file in {', '.join(networks)}")
     selection = _selection(lint, select, ignore)
+    specs = list(dict.fromkeys(file for spec in networks for file in _files(spec)))
     findings, unreadable = _check_all(specs, selection)
     if ctx.meta.get(OUTPUT_FORMAT) == "json" and not findings:
         click.echo("[]")
@@ -83,6 +77,15 @@ def command(
     return 2 if unreadable else 1 if findings else 0
 
 
+def _files(spec: str) -> list[str]:
+    """What stands for a network in an argument: the files of a folder, or itself."""
+    from cnndsl.language.sources import iter_files
+
+    if not spec or not Path(spec).is_dir():
+        return [spec]
+    return [str(file) for file in iter_files(Path(spec))] or [spec]
+
+
 def _selection(lint: bool, select: tuple[str, ...] | None, ignore: tuple[str, ...]) -> Selection:
     """The warnings that are wanted. Raises UsageError for a code that no warning begins with."""
     from cnndsl.diagnostics.codes import CATALOGUE
@@ -93,7 +96,11 @@ def _selection(lint: bool, select: tuple[str, ...] | None, ignore: tuple[str, ..
     for code in (*wanted, *unwanted):
         if not code.startswith("W") or not any(known.startswith(code) for known in CATALOGUE):
             raise click.UsageError(f"no warning has a code that begins with {code!r}")
-    return Selection((*wanted, LINTS) if lint else wanted, unwanted)
+    if lint and select is None:
+        wanted = (*wanted, LINTS)
+    elif lint and not any(code.startswith(LINTS) or LINTS.startswith(code) for code in wanted):
+        raise click.UsageError(f"--lint asks for {LINTS}, which --select leaves out")
+    return Selection(wanted, unwanted)
 
 
 def _check_all(specs: Sequence[str], selection: Selection) -> tuple[list[Diagnostic], bool]:
@@ -105,6 +112,8 @@ def _check_all(specs: Sequence[str], selection: Selection) -> tuple[list[Diagnos
     unreadable = False
     for spec in specs:
         try:
+            if spec and Path(spec).is_dir():
+                raise CnnError.of("E0601", f"no .cnn file in {spec}", file=spec)
             text = network_text(spec)
             found += check(text, select=selection.select, ignore=selection.ignore)
         except CnnError as error:

@@ -20,11 +20,11 @@ from cnndsl.cli.verb import Verb
         "fmt - < my_net.cnn",
     ),
 )
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @output_format_option
-def command(files: Sequence[Path], check: bool, diff: bool) -> int:
+def command(files: Sequence[str], check: bool, diff: bool) -> int:
     """Rewrite files in canonical form; folders stand for all their .cnn files.
 
     What comes from stdin, -, goes to stdout.
@@ -34,9 +34,13 @@ def command(files: Sequence[Path], check: bool, diff: bool) -> int:
     from cnndsl.language.sources import iter_files, read_source
     from cnndsl.runtime.files import atomic_write
 
-    paths = [file for given in files for file in iter_files(given)]
-    if not paths:
-        raise CnnError.of("E0601", f"no .cnn file in {', '.join(map(str, files))}")
+    paths: list[Path] = []
+    for given in files:
+        found = list(iter_files(Path(given))) if given else []
+        if not found:
+            what = f"no .cnn file in {given}" if given else "no file ''"
+            raise CnnError.of("E0601", what)
+        paths += found
     changed, code = 0, 0
     for path in paths:
         is_stream = str(path) == "-"

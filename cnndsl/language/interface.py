@@ -61,12 +61,13 @@ def input_shape(
         whole = type(size) is int and 1 <= size < 2**31
         is_open = position > 0 and isinstance(size, OpenDim) and size.is_input
         if not whole and not is_open:
+            where = "" if given is None else f", given for {statement.name.text!r},"
             raise Problem(
                 "E0220",
-                "an input's sizes are whole numbers from 1, or names for open ones, or multiples "
-                "of such; the channels are never open",
+                f"{size}{where} is no size of an input: those are whole numbers from 1 to"
+                f" {2**31 - 1:,}, or, but for the channels, names of open sizes or multiples",
                 statement.shape.span,
-                hint="[3, H, W], or [3, 32*H, 32*W]",
+                hint=None if where else "[3, H, W], or [3, 32*H, 32*W]",
             )
     return tuple(sizes)
 

@@ -45,6 +45,8 @@ def _nearest(path: str, name: str) -> str | None:
     if same_file:
         shown = ", ".join(same_file[:8]) + (", …" if len(same_file) > 8 else "")
         return f"{Path(path).name} of the zoo holds {shown}: name one without the file"
+    if Path(path).stem in networks:
+        return f"did you mean {Path(path).stem!r}, of the zoo?"
     return did_you_mean(path, [*networks, *map(str, _beside(path))])
 
 

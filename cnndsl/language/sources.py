@@ -80,8 +80,16 @@ def is_file(path: Path) -> bool:
 
 
 def iter_files(path: Path) -> Iterator[Path]:
-    """The `.cnn` files of a folder, deep, in order; anything else is itself."""
+    """The `.cnn` files of a folder, deep, in order; anything else is itself.
+
+    Folders in it that cannot be read, or that go away meanwhile, are passed over.
+    """
     if path.is_dir():
-        yield from sorted(file for file in path.rglob("*.cnn") if not file.is_dir())
+        yield from sorted(
+            Path(folder, name)
+            for folder, _, names in os.walk(path)
+            for name in names
+            if name.endswith(".cnn")
+        )
     else:
         yield path

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from cnndsl.diagnostics import CnnError
+from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.verify import verify as verify_graph
 from cnndsl.passes.common_subexpressions import CommonSubexpressions
@@ -132,7 +133,7 @@ def require_passes(names: Iterable[str]) -> None:
     known = [step.name for step in passes()]
     for name in names:
         if name not in known:
-            hint = f"passes: {', '.join(known)}"
+            hint = did_you_mean(name, known) or f"passes: {', '.join(known)}"
             raise CnnError.of("E0610", f"there is no pass {name!r}", hint=hint)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from cnndsl.diagnostics import CnnError
+from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.module import Array, Module
 from cnndsl.runtime.options import CompileOptions, user_fields
@@ -123,8 +124,8 @@ def backend(target: str) -> Backend:
     """The backend of a target. Raises CnnError with the known targets."""
     points = {point.name: point for point in entry_points(group="cnndsl.backends")}
     if target not in points:
-        known = ", ".join(sorted(points))
-        raise CnnError.of("E0605", f"unknown target {target!r}", hint=f"targets: {known}")
+        hint = did_you_mean(target, points) or f"targets: {', '.join(sorted(points))}"
+        raise CnnError.of("E0605", f"unknown target {target!r}", hint=hint)
     loaded: Backend = points[target].load()
     return loaded
 

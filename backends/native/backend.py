@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cnndsl.backends.native import SUFFIX
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions, Reader, backend
 from cnndsl.runtime.module import Array, Module
@@ -18,6 +20,23 @@ from cnndsl.runtime.tuning import Progress, Tuned
 
 if TYPE_CHECKING:
     from cnndsl.backends.native.artefact import Artefact
+
+
+LARGEST_TENSOR = 2**40
+"""Bytes of a tensor at most. No machine has them, and plans of larger ones take minutes."""
+
+
+def require_room(graph: Graph, batch: int) -> None:
+    """Raise CnnError (E0711) if a tensor of known size is larger than any memory."""
+    for node in graph.nodes():
+        sizes = [size for size in node.type.shape if isinstance(size, int)]
+        size = 4 * batch * math.prod(sizes)
+        if size > LARGEST_TENSOR:
+            raise CnnError.of(
+                "E0711",
+                f"not enough memory: the result of {node.name} has {size:,} bytes",
+                hint="use a smaller batch or input",
+            )
 
 
 class NativeBackend(ABC):
@@ -37,12 +56,14 @@ class NativeBackend(ABC):
         return import_module(f"cnndsl.backends.{self.target}.{name}")
 
     def compile(self, graph: Graph, values: Mapping[str, Array], options: CompileOptions) -> Module:
-        """See `Backend`. Raises CnnError as `compile_module` does."""
+        """See `Backend`. Raises CnnError as `compile_module` does, E0711 for senseless sizes."""
+        require_room(graph, options.batch or 1)
         module: Module = self._part("compile").compile_module(graph, values, options)
         return module
 
     def tune(self, graph: Graph, options: CompileOptions, progress: Progress) -> tuple[Tuned, ...]:
         """See `cnndsl.runtime.tuning.Tuner`. Raises CnnError as `tune` does."""
+        require_room(graph, options.batch or 1)
         asked: Any = self.options.of(options)
         asked = replace(asked, tune=asked.tune or VARIANTS, progress=progress)
         rows: tuple[Tuned, ...] = self._part("tuning.tune").tune(graph, asked)

@@ -155,3 +155,12 @@ def test_threads_and_batch_of_an_artefact(call):
     result = call("bench", "small.onnx", "--threads", 1, "--batch", 2, "--seconds", 0.1)
     assert result.code == 0
     assert "batch 2, threads 1" in result.out
+
+
+@pytest.mark.parametrize("line", ["compile --target cpu --seed 0", "tune", "bench --target cuda"])
+def test_batches_that_no_memory_holds_are_refused_at_once(call, line):
+    result = call(*line.split(), "small.cnn", "--batch", 2**40)
+    assert (result.code, result.out) == (2, "")
+    assert "error[E0711]: not enough memory: the result of image has 844,424,930,131,968 bytes" in (
+        result.err
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from cnndsl.backends.cpu.kernels.winograd.cost import SIZES
+from cnndsl.backends.cpu.kernels.winograd.cost import SIZES, quotients
 from cnndsl.backends.cpu.kernels.winograd.transforms import transform
 
 CASES = [(m, r) for r, sizes in SIZES.items() for m in sizes]
@@ -34,3 +36,8 @@ def test_the_matrices_of_f_4_3_are_those_of_the_paper():
     assert {tuple(np.abs(row)) for row in transform(4, 3).input} == {
         tuple(np.abs(row)) for row in published
     }
+
+
+def test_sizes_of_even_parts():
+    for total in range(1, 200):
+        assert quotients(total) == {math.ceil(total / parts) for parts in range(1, total + 1)}

@@ -88,7 +88,7 @@ def ranked_transforms(shape: Shape, machine: Machine) -> tuple[tuple[int, ...], 
 def ranked_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> tuple[Chunks, ...]:
     """How the tiles can be divided, the cheapest way first: by panels if each core has one."""
     total = _count(shape, tile)
-    sizes = {-(-total // parts) for parts in range(1, total + 1)}
+    sizes = quotients(total)
     enough = shape.filters * shape.groups >= PANEL * machine.lanes * machine.cores
     modes = MODES if enough else (PRIVATE, SHARED)
     choices = [Chunks(mode, size) for size in sizes for mode in modes]
@@ -97,6 +97,16 @@ def ranked_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> tupl
         return _cycles(shape, tile, chunks, machine), chunks.tiles
 
     return tuple(sorted(choices, key=cost))
+
+
+def quotients(total: int) -> set[int]:
+    """All sizes of the largest part when `total` things are divided evenly, rounded up.
+
+    Those of n // k, for all k, are the numbers to the root of n, and n // k for such k.
+    """
+    root = math.isqrt(total - 1)
+    small = range(min(root + 1, total))
+    return {n + 1 for n in small} | {(total - 1) // k + 1 for k in range(1, root + 1)}
 
 
 def cycles(shape: Shape, tile: tuple[int, ...], machine: Machine) -> float:

@@ -120,11 +120,18 @@ class Network(Rich):
     ) -> Mapping[str, Array] | None:
         """Weights from a file or by name, renamed by rules, or else those that it has.
 
-        Raises CnnError as `cnndsl.weights.rename.read_weights` does.
+        Raises CnnError as `cnndsl.weights.rename.read_weights` does, and E0402 for rules alone.
         """
         from cnndsl.weights.rename import read_weights
 
-        return self.weights if weights is None else read_weights(weights, weights_map)
+        if weights is not None:
+            return read_weights(weights, weights_map)
+        if weights_map is not None:
+            from cnndsl.diagnostics import CnnError
+
+            problem = f"{weights_map} renames weights, but no weights were given"
+            raise CnnError.of("E0402", problem, hint="give --weights FILE")
+        return self.weights
 
     def summary(self, depth: int = 2) -> str:
         """A table of the blocks down to a depth: shapes, parameters, MACs, activation bytes."""

@@ -19,7 +19,7 @@ class CpuBackend(NativeBackend):
     """Native code for CPUs in float32, generated through TVM."""
 
     target = "cpu"
-    description = "native code for this CPU, generated through TVM"
+    description = "native code for CPUs, generated through TVM"
     fusions = FUSIONS
     options = CpuOptions
 

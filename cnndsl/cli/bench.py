@@ -70,10 +70,10 @@ def command(
     trust: Sequence[str],
     **options: Any,
 ) -> int:
-    """Time an artefact, or a network that is compiled first, with random weights by default.
+    """Time an artefact, or a network that is compiled first.
 
-    Each runtime runs alone in a process of its own; they take turns. A ratio over 1 says how
-    many times longer the other runtime takes.
+    Weights are random by default. Each runtime runs alone in a process of its own; they take
+    turns. A ratio over 1 says how many times longer the other runtime takes.
     """
     from cnndsl.measure.contest import contest
     from cnndsl.measure.runtimes import check_installed

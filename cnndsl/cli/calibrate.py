@@ -79,7 +79,7 @@ def command(
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **options: Any,
 ) -> int:
-    """Run a network on samples and write the scale of every tensor into a file.
+    """Write the scale of every tensor, measured on samples.
 
     The samples are photos, read as `cnndsl run --image` does it, or arrays [samples, *shape].
     """

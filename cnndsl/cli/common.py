@@ -165,7 +165,11 @@ class NamedPath(click.ParamType[tuple[str | None, Path]]):
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str | None, Path]:
         """The name, or None, and the path."""
         name, equals, path = str(value).partition("=")
-        return (name, Path(path)) if equals and name.isidentifier() else (None, Path(value))
+        if not (equals and name.isidentifier()):
+            name, path = "", str(value)
+        if not path:
+            self.fail(f"{value!r} names no file", param, ctx)
+        return name or None, Path(path)
 
 
 def output_format_option(command: Command) -> Command:
@@ -173,7 +177,7 @@ def output_format_option(command: Command) -> Command:
     return click.option(
         "--output-format",
         type=click.Choice(["text", "json", "github"]),
-        help="How findings are written.",
+        help="How findings are written. [default: text]",
         expose_value=False,
         is_eager=True,
         callback=_remember_format,
@@ -261,7 +265,7 @@ def _code_option(
         kind = str if isinstance(default, str) else click.IntRange(item.metadata["least"])
     shown = choices[not default] if is_flag else default
     notes = [", ".join(targets)] if targets else []
-    notes += [] if shown in (None, ()) else [f"default: {shown}"]
+    notes += [] if shown in (None, (), "") else [f"default: {shown}"]
     return click.option(
         f"--{item.name}",
         type=kind,

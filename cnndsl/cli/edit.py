@@ -70,7 +70,7 @@ def command(
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
-    """Write a network with cheaper layers in place of some convolutions.
+    """Replace convolutions by cheaper layers in a new network.
 
     This changes what the network computes: the new layers have to be trained, except low-rank
     factors of trained kernels, whose error is told. The first pattern that matches counts.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.argument("name", required=False, shell_complete=completion.explained)
 def command(name: str | None) -> int:
-    """Explain a finding's code such as E0203, an operator such as conv, or a pass.
+    """Explain the code of a finding, an operator, or a pass.
 
     Without a name, list all codes.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import Command, print_json, print_table
+from cnndsl.cli.common import Command, Names, print_json, print_table
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
@@ -22,11 +22,12 @@ def level_options(command: Command) -> Command:
     """-O and --disable."""
     command = click.option(
         "--disable",
+        type=Names(),
         multiple=True,
-        metavar="PASS",
+        metavar="PASS,...",
         shell_complete=completion.passes,
         callback=_check_passes,
-        help="Leave a pass out (`cnndsl list passes`).",
+        help="Leave passes out (`cnndsl list passes`).",
     )(command)
     return click.option(
         "-O", "level", type=click.IntRange(0, 3), default=2, show_default=True,
@@ -34,7 +35,8 @@ def level_options(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def _check_passes(_: Any, __: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_passes(_: Any, __: Any, lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    names = tuple(name for names in lists for name in names)
     if names:
         from cnndsl.passes.pipeline import require_passes
 

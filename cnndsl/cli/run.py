@@ -98,7 +98,7 @@ def command(
             with progress_bar() as progress:
                 module = compile_network(found, progress=progress, **options)
             show_remarks(module)
-    names = _class_names(labels)
+    names = _class_names(labels, module)
     arrays = read_inputs(module, inputs, images, photo)
     with stage("run"):
         results = module(**arrays)
@@ -138,8 +138,9 @@ def read_inputs(
         ports = {port.name: port for port in module.inputs}
         name = given or next((n for n in free if n not in arrays), None)
         if name not in ports or name in arrays:
-            hint = f"inputs: {', '.join(ports)}"
-            raise CnnError.of("E0604", f"{path} is one input too many", hint=hint)
+            unknown = f"{given!r} is not an input of the network"
+            message = unknown if given not in (None, *ports) else f"{path} is one input too many"
+            raise CnnError.of("E0604", message, hint=f"inputs: {', '.join(ports)}")
         kind = module.declared_type(ports[name])
         how = chosen_photo(photos_of(module.metadata), name, photo, kind)
         arrays[name] = load_image(path, kind, how)
@@ -213,8 +214,10 @@ def _print_result(
         shape = "x".join(map(str, array.shape))
         click.echo(f"{name}: {shape}, from {array.min():.6g} to {array.max():.6g}")
         return
-    for sample in array.reshape(-1, array.shape[-1]):
-        _print_classes(name, sample, top, labels, ascending)
+    samples = array.reshape(-1, array.shape[-1])
+    for index, sample in enumerate(samples):
+        title = name if len(samples) == 1 else f"{name}[{index}]"
+        _print_classes(title, sample, top, labels, ascending)
 
 
 def _print_classes(
@@ -231,14 +234,22 @@ def _best(
     """The classes with the highest scores, or lowest: number, score, and name if it is known."""
     from cnndsl.runtime.classes import class_names
 
-    titles = labels if labels is not None else class_names(len(scores)) or []
+    titles = labels if labels and len(labels) == len(scores) else class_names(len(scores)) or []
     for index in map(int, (scores if ascending else -scores).argsort(kind="stable")[:top]):
         yield index, float(scores[index]), titles[index] if index < len(titles) else None
 
 
-def _class_names(path: Path | None) -> list[str] | None:
+def _class_names(path: Path | None, module: Module) -> list[str] | None:
+    """The lines of a file. Raises CnnError if it cannot be read, E0604 if no output has as many."""
     if path is None:
         return None
+    from cnndsl.diagnostics import CnnError
     from cnndsl.language.sources import read_source
 
-    return read_source(path).text.splitlines()
+    names = read_source(path).text.rstrip().splitlines()
+    sizes = {port.name: port.type.shape[0] for port in module.outputs if len(port.type.shape) == 1}
+    if len(names) not in sizes.values():
+        shown = ", ".join(f"{name} has {size} classes" for name, size in sizes.items())
+        message = f"{path} has {len(names)} names, which is the number of classes of no output"
+        raise CnnError.of("E0604", message, hint=shown or "maps have no classes")
+    return names

@@ -72,10 +72,10 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Train a network by PyTorch, on one device or, under torchrun, on many.
+    """Train a network by PyTorch.
 
-    The best weights go to the output, a line for each epoch to a .jsonl file beside it, and a
-    checkpoint, from which --resume goes on.
+    It runs on one device or, under torchrun, on many. The best weights go to the output, a line
+    for each epoch to a .jsonl file beside it, and a checkpoint, from which --resume goes on.
     """
     from cnndsl.runtime.files import check_suffix
 

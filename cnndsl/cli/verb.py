@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
 
 from cnndsl.cli.common import InputShape, Setting
+
+_END = re.compile(r"[;:.]\s|\.?$", re.MULTILINE)
 
 
 class Verb(click.Command):
@@ -31,6 +34,11 @@ class Verb(click.Command):
                 if names.count(name) > 1:
                     raise click.UsageError(f"{option.opts[0]} {name}".rstrip() + " is given twice")
         return rest
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first statement of the help, for the list of all commands."""
+        statement = _END.split(self.help or "", maxsplit=1)[0]
+        return statement if len(statement) <= limit else super().get_short_help_str(limit)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, a line each, as they are."""

@@ -36,7 +36,7 @@ weights_map_option = click.option(
 
 @click.group("weights")
 def command() -> None:
-    """List a network's parameters, check a file against them, make one that fits, or prune it."""
+    """List parameters, check a weight file, make one that fits, or prune it."""
 
 
 @command.command(

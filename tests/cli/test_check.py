@@ -75,3 +75,10 @@ def test_a_size_from_the_command_line_is_named(call):
 def test_misspelt_passes_and_targets(call, options, meant):
     result = call("inspect", "small.cnn", "--passes", *options.split())
     assert f"did you mean '{meant}'?" in result.err
+
+
+def test_passes_are_disabled_by_lists(call):
+    together = call("inspect", "small.cnn", "--stage", "optimised", "--disable", "epilogue,fuse-bn")
+    options = ("--disable", "fuse-bn", "--disable", "epilogue")
+    assert together.code == 0
+    assert together.out == call("inspect", "small.cnn", "--stage", "optimised", *options).out

@@ -36,6 +36,14 @@ def test_every_command_has_examples_that_it_takes(call, name):
         command.make_context(name, words[len(name.split()) :])
 
 
+def test_the_list_of_commands_cuts_nothing_off(call):
+    assert "..." not in call("--help").out.partition("Commands:")[2]
+
+
+def test_help_shows_no_empty_default(call):
+    assert all("[default: ]" not in call(*name.split(), "--help").out for name in COMMANDS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -297,3 +297,33 @@ def test_what_cannot_be_said_of_photos(call, options, said):
     result = call("run", "small.cnn", "--seed", 0, "--image", "white.png", *options)
     assert (result.code, result.out) == (2, "")
     assert said in result.err
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_names_that_are_not_as_many_as_the_classes(call, image, tmp_path, count):
+    np.save("x.npy", image)
+    (tmp_path / "names.txt").write_text("name\n" * count)
+    result = call("run", "small.cnn", "--seed", 0, "--input", "x.npy", "--labels", "names.txt")
+    assert (result.code, result.out) == (2, "")
+    assert f"names.txt has {count} names, which is the number of classes of no" in result.err
+    assert "output has 4 classes" in result.err
+
+
+def test_each_sample_of_a_batch_has_its_number(call, image):
+    np.save("x.npy", image)
+    result = call("run", "small.cnn", "--seed", 0, "--input", "x.npy", "--top", 1)
+    assert [line.split()[1] for line in result.out.splitlines()[::2]] == ["output[0]", "output[1]"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--image photo=p.png", "'photo' is not an input of the network"),
+        ("--input image=", "'image=' names no file"),
+        ("--input x.npy --weights-map rules.map", "renames weights, but no weights were given"),
+    ],
+)
+def test_what_counts_for_nothing_is_refused(call, options, said):
+    result = call("run", "small.cnn", "--seed", 0, *options.split())
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err

@@ -364,7 +364,7 @@ def open_model(
     """
     from cnndsl.artefacts import is_artefact, is_onnx, load
 
-    option = _given({"settings", "input_shapes", *network_options})
+    option = given_option({"settings", "input_shapes", *network_options})
     if not is_artefact(spec) or (option and is_onnx(spec)):
         if trust:
             raise click.UsageError(f"{spec} is read as a network; --trust is for artefacts")
@@ -374,7 +374,7 @@ def open_model(
     return load(spec, threads, trust=trust or None)
 
 
-def _given(names: Collection[str]) -> str | None:
+def given_option(names: Collection[str]) -> str | None:
     """An option on the command line that gives one of these parameters, if there is one."""
     context = click.get_current_context()
     for item in context.command.params:

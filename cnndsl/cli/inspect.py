@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import show_view, view_options, wants_view
 from cnndsl.cli.sizes import show_sizes
 from cnndsl.cli.verb import Verb
+from cnndsl.cli.views import require_one_view
 from cnndsl.cli.weights import weights_map_option
 
 if TYPE_CHECKING:
@@ -61,7 +62,13 @@ class Budgets(click.ParamType["list[Budget]"]):
 )
 @click.argument("model", shell_complete=completion.networks)
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
-@click.option("--depth", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--depth",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Levels of blocks to show.",
+)
 @click.option("--kernels", is_flag=True, help="Of an artefact: its kernels and what they need.")
 @click.option("--source", is_flag=True, help="Of an artefact: the text of its kernels.")
 @click.option("--size", is_flag=True, help="Of an artefact: where its bytes go.")
@@ -112,17 +119,7 @@ def command(
 
     if form and (as_json or not layers):
         raise click.UsageError("--format is for --layers, and not for --json")
-    _one_view(
-        {
-            "--layers": layers,
-            "--weights": weights,
-            "--budget": budgets,
-            "--memory": wants_memory(view),
-            "the view of passes": wants_view(view) and not wants_memory(view),
-        }
-    )
-    if weights_map and not weights:
-        raise click.UsageError("--weights-map is for --weights")
+    require_one_view(view["stage"])
     if view["svg"]:
         check_output(view["svg"], [model], ".svg")
     if is_onnx(model) and not trust:
@@ -152,13 +149,6 @@ def command(
     else:
         _inspect_network(found, as_json, depth)
     return 0
-
-
-def _one_view(views: Mapping[str, Any]) -> None:
-    """Raise UsageError if several were asked for."""
-    asked = [name for name, wanted in views.items() if wanted]
-    if len(asked) > 1:
-        raise click.UsageError(f"{asked[0]} and {asked[1]} are two views: ask for one")
 
 
 def _inspect_network(network: Network, as_json: bool, depth: int) -> None:

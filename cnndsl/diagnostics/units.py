@@ -20,12 +20,23 @@ def si(value: int | None, unit: str = "") -> str:
 
 
 def bytes_of(text: str) -> int:
-    """The number of bytes of `500MB`, `1.5 GB` or `4096`. Raises ValueError for another text."""
-    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?) ?([kMGTP]?)B?", text)
+    """The number of bytes of `500MB`, `1.5 GB`, `512KiB` or `4096`; ValueError for another text."""
+    return _number(text, "B", "number of bytes")
+
+
+def count_of(text: str) -> int:
+    """The number that `25M`, `1.5 G` or `4096` stands for; ValueError for another text."""
+    return _number(text, "", "number")
+
+
+def _number(text: str, unit: str, what: str) -> int:
+    binary = "(?:[KMGTP]i)|" if unit else ""
+    match = re.fullmatch(rf"(\d{{1,12}}(?:\.\d{{1,12}})?) ?({binary}[kMGTP]?){unit}?", text)
     if match is None:
-        raise ValueError(f"{text!r} is no number of bytes")
-    scale: int = 1000 ** " kMGTP".index(match[2] or " ")
-    return round(float(match[1]) * scale)
+        raise ValueError(f"{text!r} is no {what}")
+    base = 1024 if match[2].endswith("i") else 1000
+    power = " KMGTP".index((match[2] or " ")[0].upper())
+    return round(float(match[1]) * base**power)
 
 
 def exact(value: int | None) -> str:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cnndsl.analysis.cost import graph_cost
+from cnndsl.diagnostics.units import bytes_of, count_of
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import FLOAT32
 from cnndsl.memory import Options, plan, require_known_sizes
 from cnndsl.passes.pipeline import inference_graph, optimise
-
-PREFIXES = {
-    "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30,
-}  # fmt: skip
-LIMIT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]|[KMG]i)?(B)?")
 
 
 @dataclass(frozen=True)
@@ -33,18 +27,15 @@ class Budget:
         quantity, equals, limit = text.partition("=")
         if not equals or quantity not in QUANTITIES:
             raise ValueError(f"{text!r} is not QUANTITY=LIMIT of {', '.join(QUANTITIES)}")
-        found = LIMIT.fullmatch(limit.strip())
-        if not found or (found[3] and not QUANTITIES[quantity].unit):
-            raise ValueError(f"{limit!r} is no limit for {quantity}, such as {_example(quantity)}")
-        return cls(quantity, int(float(found[1]) * PREFIXES[found[2] or ""]))
+        return cls(quantity, QUANTITIES[quantity].read(limit))
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is measured of a network as it is written, in a unit or as a count."""
+    """What is measured of a network as it is written, and how limits for it are read."""
 
     measure: Callable[[Graph], int]
-    unit: str = ""
+    read: Callable[[str], int]
 
 
 @dataclass(frozen=True)
@@ -76,17 +67,13 @@ def _macs(graph: Graph) -> int:
 
 
 QUANTITIES: Mapping[str, Quantity] = {
-    "params": Quantity(lambda graph: graph_cost(graph).params),
-    "macs": Quantity(_macs),
-    "weights": Quantity(_weights, "B"),
-    "arena": Quantity(_arena, "B"),
+    "params": Quantity(lambda graph: graph_cost(graph).params, count_of),
+    "macs": Quantity(_macs, count_of),
+    "weights": Quantity(_weights, bytes_of),
+    "arena": Quantity(_arena, bytes_of),
 }
 """`params` are learned numbers, `macs` multiply-adds of a sample, `weights` bytes of all arrays in
 float32, `arena` bytes of the tensors of a sample in the optimised network."""
-
-
-def _example(quantity: str) -> str:
-    return "2MB or 512KiB" if QUANTITIES[quantity].unit else "25M"
 
 
 def spent(graph: Graph, budgets: list[Budget]) -> list[Spent]:

@@ -67,13 +67,13 @@ def test_a_size_from_the_command_line_is_named(call):
 @pytest.mark.parametrize(
     ("options", "meant"),
     [
-        ("--disable fuse_bn", "fuse-bn"),
+        ("--passes --disable fuse_bn", "fuse-bn"),
         ("--print-after epilouge", "epilogue"),
-        ("--target oonx", "onnx"),
+        ("--passes --target oonx", "onnx"),
     ],
 )
 def test_misspelt_passes_and_targets(call, options, meant):
-    result = call("inspect", "small.cnn", "--passes", *options.split())
+    result = call("inspect", "small.cnn", *options.split())
     assert f"did you mean '{meant}'?" in result.err
 
 

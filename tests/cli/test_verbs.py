@@ -353,7 +353,6 @@ def test_budgets_decide_the_exit_code(call):
     assert over.code == 1
     assert [row["kept"] for row in json.loads(over.out)] == [False, True]
     assert call("inspect", "small.cnn", "--budget", "speed=1").code == 2
-    assert call("inspect", "small.cnn", "--budget", "params=1", "--memory").code == 2
 
 
 def test_pruned_weights_are_written_and_shown(call, tmp_path):
@@ -369,3 +368,41 @@ def test_pruned_weights_are_written_and_shown(call, tmp_path):
     for wrong in ("*=2", "*=half", "=0.5", "conv"):
         assert call(*command, wrong, "-o", "q.safetensors").code == 2
     assert not (tmp_path / "q.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--passes --memory", "--memory and --passes are views of their own"),
+        ("--passes --explain fuse-bn", "--passes and --explain are"),
+        ("--stage parsed --print-after epilogue", "--print-after and --stage are"),
+        ("--stage parsed --svg a.svg", "--svg and --stage are"),
+        ("--layers --training", "--training and --layers are"),
+        ("--stage planned --passes", "--stage planned and --passes are"),
+        ("--layers --depth 1", "--depth changes nothing in --layers: it is for the tree of blocks"),
+        ("--batch 2", "--batch changes nothing in the tree of blocks: it is for --memory"),
+        ("--passes --batch 2", "--batch changes nothing in --passes"),
+        ("--disable epilogue", "--disable changes nothing in the tree of blocks: it is for --p"),
+        ("--stage parsed -O0", "-O changes nothing in --stage"),
+        ("--layers --target cpu", "--target changes nothing in --layers"),
+        ("--budget params=1 --memory", "--memory and --budget are views of their own"),
+        ("--layers --weights-map a", "--weights-map changes nothing in --layers"),
+    ],
+)
+def test_inspect_shows_one_view_and_no_option_counts_for_nothing(call, options, said):
+    result = call("inspect", "small.cnn", *options.split())
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--memory --training --batch 2 -O1",
+        "--stage planned --svg a.svg --batch 2",
+        "--stage optimised --disable epilogue --target cpu",
+        "--json --memory",
+    ],
+)
+def test_options_that_go_together(call, options):
+    assert call("inspect", "small.cnn", *options.split()).code == 0

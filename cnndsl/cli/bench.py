@@ -22,6 +22,7 @@ from cnndsl.cli.common import (
     trust_option,
     weights_options,
 )
+from cnndsl.cli.numbers import Finite
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.verb import Verb
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=5.0,
     show_default=True,
     help="How long each runtime runs.",

@@ -23,6 +23,7 @@ from cnndsl.cli.common import (
     show,
     weights_options,
 )
+from cnndsl.cli.numbers import Finite
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.photos import image_option, photo_options
 from cnndsl.cli.precision import calibration_options
@@ -57,7 +58,7 @@ WORST = 10
     show_default=True,
     help="The first is right.",
 )
-@click.option("--tolerance", type=click.FloatRange(0), help="1e-4; 1e-5 with --winograd off.")
+@click.option("--tolerance", type=Finite(0), help="1e-4; 1e-5 with --winograd off.")
 @click.option(
     "--layers",
     type=click.Choice(["all", "worst"]),
@@ -97,6 +98,8 @@ def command(
     from cnndsl.measure.targets import usual_tolerance
 
     options = random_weights(options)
+    if len(set(targets)) < len(targets):
+        raise click.UsageError("a target is given twice")
     parsed = load_network(network, settings, input_shapes)
     found = _candidates(parsed, targets, options)
     arrays = _arrays(found, inputs, (images, photo), options)

@@ -6,13 +6,14 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import Command, Names
+from cnndsl.cli.numbers import Finite
 
 
 def calibration_options(command: Command) -> Command:
     """--calibration, --keep-float and --min-snr."""
     command = click.option(
         "--min-snr",
-        type=float,
+        type=Finite(),
         metavar="DB",
         help="int8: layers below this signal-to-noise ratio by themselves stay float.",
     )(command)

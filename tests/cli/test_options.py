@@ -164,3 +164,19 @@ def test_batches_that_no_memory_holds_are_refused_at_once(call, line):
     assert "error[E0711]: not enough memory: the result of image has 844,424,930,131,968 bytes" in (
         result.err
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("bench --seconds nan", "'nan' is not a finite number"),
+        ("bench --seconds inf", "'inf' is not a finite number"),
+        ("compare --tolerance nan", "'nan' is not a finite number"),
+        ("compile --min-snr=-inf", "'-inf' is not a finite number"),
+        ("compare --targets onnx,onnx", "a target is given twice"),
+    ],
+)
+def test_values_that_have_no_meaning(call, line, said):
+    result = call(*line.split(), "small.cnn")
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err

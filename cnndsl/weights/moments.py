@@ -129,6 +129,8 @@ class _Starts:
         terms = _terms(node, weight, x)
         if not isinstance(weight, Parameter):
             return _by_constants(weight, operand)
+        if not terms:  # every window lies in the padding
+            return Moments(0.0, 0.0)
         spread = variance(weight) * terms * max(operand.square, SMALLEST)
         start = self.starts.setdefault(weight.name, Start(_rounded(1 / math.sqrt(spread))))
         return Moments(0.0, start.factor**2 * spread)

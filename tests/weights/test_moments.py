@@ -75,3 +75,9 @@ def test_compiled_weights_start_so() -> None:
     result = module(np.ones((1, 8, 12, 12), np.float32))
     assert np.isfinite(result).all()
     assert np.abs(result).max() < 1e3
+
+
+def test_a_convolution_that_reads_nothing_but_padding_starts_as_any():
+    text = "network n { input x [1, 2, 2]\n conv(2, 1, stride=3, pad=1, bias=false) }"
+    module = cnndsl.compile(text, target="reference", seed=0)
+    assert not module(np.ones((1, 1, 2, 2), np.float32)).any()

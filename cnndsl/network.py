@@ -16,7 +16,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
 from cnndsl.language.elaborate import Elaborated
-from cnndsl.notebook.rich import Rich
+from cnndsl.notebook.rich import Measured, Rich
 from cnndsl.runtime.module import Array
 from cnndsl.runtime.photos import to_metadata
 
@@ -139,22 +139,29 @@ class Network(Rich):
 
         return summary(self.graph, depth)
 
-    def page(self) -> bytes:
+    def page(self, times: Measured | None = None, errors: Measured | None = None) -> bytes:
         """The network as one HTML page, see docs/view.md; a graph without a text gets one.
 
-        The same as `cnndsl view` writes.
+        The same as `cnndsl view` writes. `times` and `errors` are results of `cnndsl.bench` and
+        `cnndsl.compare`, shown layer by layer. Raises CnnError (E0603) for those of another
+        network.
         """
         from cnndsl.page.data import page_data
         from cnndsl.page.html import page
         from cnndsl.page.text import with_text
 
-        return page(page_data(with_text(self.graph) if self.edited else self.graph))
+        graph = with_text(self.graph) if self.edited else self.graph
+        found = {"times": times, "errors": errors}
+        measured = {kind: result.data() if result else None for kind, result in found.items()}
+        return page(page_data(graph, **measured))
 
-    def view(self, height: int = 700) -> Framed:
+    def view(
+        self, height: int = 700, times: Measured | None = None, errors: Measured | None = None
+    ) -> Framed:
         """The page as an object that a notebook shows in a frame, `height` pixels high."""
         from cnndsl.notebook.frame import Framed
 
-        return Framed(self.name, self.page(), height)
+        return Framed(self.name, self.page(times, errors), height)
 
     def _repr_html_(self) -> str:
         """The table of the blocks and the graph, for notebooks."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import load_network, log, network_options
+from cnndsl.cli.common import load_network, log, network_options, progress_bar
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.ir.graph import Graph
+    from cnndsl.page.measured import Data
+    from cnndsl.runtime.module import Module
 
 
 @click.command(
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         "view resnet50 -o resnet50.html",
         "view my_net.cnn --serve",
         "view model.onnx",
+        "view resnet50 --times resnet50.cnnmod --errors compared.json",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
@@ -32,38 +35,102 @@ if TYPE_CHECKING:
     "--serve", is_flag=True, help="Serve the page to this machine alone; it follows the file."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of --serve.")
+@click.option(
+    "--times",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What `bench --layers --json` wrote, or a compiled module that is timed now.",
+)
+@click.option(
+    "--errors",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What `compare --json` wrote; of int8 that is the quantisation loss.",
+)
 @network_options
 def command(
     network: str,
     output: Path | None,
     serve: bool,
     port: int,
+    times: Path | None,
+    errors: Path | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
     """Write a network as one HTML file: its text, its graph with blocks that fold, its memory.
 
-    The file needs nothing else and asks nobody anything, so it can be mailed.
+    The file needs nothing else and asks nobody anything, so it can be mailed. Of a compiled
+    module it shows the network inside, and the time of each layer.
     """
     if serve and (output or network == "-"):
         raise click.UsageError("--serve takes a file or a name, and writes no file")
     if port and not serve:
         raise click.UsageError("--port is for --serve")
+    if output and str(output) != "-":
+        check_output(output, [network, *filter(None, (times, errors))], ".html")
+    measured = _measured(network, times, errors)
     if serve:
-        return _serve(network, port, settings, input_shapes)
-    return _write(network, output, settings, input_shapes)
+        return _serve(network, port, settings, input_shapes, measured)
+    return _write(network, output, settings, input_shapes, measured)
 
 
-def _write(network: str, output: Path | None, settings: Any, input_shapes: Any) -> int:
+def _measured(network: str, times: Path | None, errors: Path | None) -> dict[str, Data | None]:
+    """Times and errors of layers, as `page_data` takes them."""
+    from cnndsl.page.measured import ERRORS
+
+    found = _given_times(times) if times else _own_times(network)
+    return {"times": found, "errors": ERRORS.read(errors) if errors else None}
+
+
+def _given_times(path: Path) -> Data:
+    from cnndsl.artefacts import is_artefact, load
+    from cnndsl.page.measured import TIMES
+
+    return _timed(load(path)) if is_artefact(path) else TIMES.read(path)
+
+
+def _own_times(model: str) -> Data | None:
+    """Those of a compiled module, if its layers can be timed here."""
+    from cnndsl.artefacts import is_artefact, is_onnx, load
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.runtime.layers import Layered
+
+    if not is_artefact(model) or is_onnx(model):
+        return None
+    module = load(model)
+    if not isinstance(module, Layered):
+        return None
+    try:
+        return _timed(module)
+    except CnnError as error:
+        log(f"no times are shown: {error}")
+        return None
+
+
+def _timed(module: Module) -> Data:
+    from cnndsl.measure.targets import bench
+
+    with progress_bar() as progress:
+        return bench(
+            module, progress=lambda done: progress("measuring", round(100 * done), 100)
+        ).data()
+
+
+def _write(
+    network: str,
+    output: Path | None,
+    settings: Any,
+    input_shapes: Any,
+    measured: dict[str, Data | None],
+) -> int:
     from cnndsl.diagnostics.units import si
     from cnndsl.page.data import page_data
     from cnndsl.page.html import page
     from cnndsl.runtime.files import atomic_write
 
-    if output and str(output) != "-":
-        check_output(output, [network], ".html")
     graph = _graph(network, settings, input_shapes)
-    html = page(page_data(graph))
+    html = page(page_data(graph, **measured))
     if str(output) == "-":
         click.echo(html, nl=False)
         return 0
@@ -74,10 +141,12 @@ def _write(network: str, output: Path | None, settings: Any, input_shapes: Any) 
     return 0
 
 
-def _serve(network: str, port: int, settings: Any, input_shapes: Any) -> int:
+def _serve(
+    network: str, port: int, settings: Any, input_shapes: Any, measured: dict[str, Data | None]
+) -> int:
     from cnndsl.page.server import Live, server
 
-    live = Live(network, lambda: _graph(network, settings, input_shapes))
+    live = Live(network, lambda: _graph(network, settings, input_shapes), **measured)
     with server(live, port) as (found, address):
         click.echo(address)
         log("Ctrl+C ends it")
@@ -86,12 +155,24 @@ def _serve(network: str, port: int, settings: Any, input_shapes: Any) -> int:
 
 
 def _graph(network: str, settings: Any, input_shapes: Any) -> Graph:
-    """The graph that is shown; that of a model is made from its text."""
-    from cnndsl.artefacts import is_onnx
+    """The graph that is shown; that of a model is made from its text, that of a module has none."""
+    from cnndsl.artefacts import is_artefact, is_onnx, load
 
+    if is_artefact(network) and not is_onnx(network):
+        return _inside(load(network))
     if not is_onnx(network) or settings:
         return load_network(network, settings, input_shapes).graph
-    from cnndsl.importers.onnx.load import load
+    from cnndsl.importers.onnx.load import load as load_onnx
     from cnndsl.importers.text import written
 
-    return written(load(Path(network), None, dict(input_shapes))).graph
+    return written(load_onnx(Path(network), None, dict(input_shapes))).graph
+
+
+def _inside(module: Module) -> Graph:
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.runtime.layers import Portable
+
+    if isinstance(module, Portable):
+        return module.graph
+    target = module.metadata["target"]
+    raise CnnError.of("E0734", f"a module of the target {target} does not keep its network")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -40,14 +40,24 @@ def bench(
     layers: bool = True,
     threads: int | None = None,
     batch: int | None = None,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> Contest:
     """The time of a call of a module and of each of its layers, and its memory.
 
     Other runtimes, onnxruntime say, run the same network with the same threads, by default one for
     each core; each runs for some seconds in a process of its own, which a script has to call this
-    under `if __name__ == "__main__":` for. Raises CnnError as `contest` does.
+    under `if __name__ == "__main__":` for. `progress` is told the share that is
+    done. Raises CnnError as `contest` does.
     """
-    return contest(module, against, batch=batch, threads=threads, seconds=seconds, layers=layers)
+    return contest(
+        module,
+        against,
+        batch=batch,
+        threads=threads,
+        seconds=seconds,
+        layers=layers,
+        progress=progress,
+    )
 
 
 def compare(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Protocol
 
 
 class Rich(ABC):
@@ -20,3 +20,10 @@ class Rich(ABC):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Both by their MIME types; what is included is left to who asks, as IPython allows."""
         return {"text/plain": self._repr_text_(), "text/html": self._repr_html_()}
+
+
+class Measured(Protocol):
+    """A result of measuring."""
+
+    def data(self) -> dict[str, Any]:
+        """Everything as plain data."""

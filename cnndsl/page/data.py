@@ -13,16 +13,26 @@ from cnndsl.drawing.arena import arena_svg
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.sizes import is_open
 from cnndsl.memory import plan
+from cnndsl.page.measured import ERRORS, TIMES, Data
 from cnndsl.page.parts import Parts
 from cnndsl.passes.pipeline import FUSIONS, PassRun, optimise
 
 
-def page_data(graph: Graph) -> dict[str, Any]:
+def page_data(
+    graph: Graph, *, times: Data | None = None, errors: Data | None = None
+) -> dict[str, Any]:
     """The texts, the graph as written and as optimised, the passes and the memory.
+
+    `times` and `errors` are what `cnndsl bench` and `compare` measured of it, null if nothing is
+    given. Raises CnnError (E0603) for those of another network.
 
     `graphs` have `rows` and `edges`, see `Parts`; `edges` is flat, source and target by turns.
     `memory` is an SVG, null if sizes are open.
     """
+    measured = {
+        "times": times and TIMES.of(times, graph),
+        "errors": errors and ERRORS.of(errors, graph),
+    }
     optimised, runs = optimise(graph, fusions=FUSIONS)
     texts: list[Source] = []
     graphs = {"written": _graph(graph, texts), "optimised": _graph(optimised, texts)}
@@ -40,6 +50,7 @@ def page_data(graph: Graph) -> dict[str, Any]:
         "graphs": graphs,
         "passes": [_pass(graph, run) for run in runs],
         "memory": None if is_open(graph) else arena_svg(optimised, plan(optimised)).decode(),
+        **measured,
     }
 
 

@@ -21,6 +21,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.language.sources import is_file
 from cnndsl.page.data import page_data
 from cnndsl.page.html import page
+from cnndsl.page.measured import Data
 
 HOST = "127.0.0.1"
 HEADERS = {
@@ -35,12 +36,14 @@ HEADERS = {
 class Live:
     """The page of a graph that is made anew when a file changes that it was made from.
 
-    While the files are wrong, the page is that of before, and `problem` says what is wrong.
+    `measured` are the times and errors that `page_data` takes. While the files are wrong, the page
+    is that of before, and `problem` says what is wrong.
     Raises CnnError if they are at first.
     """
 
-    def __init__(self, spec: str, make: Callable[[], Graph]):
+    def __init__(self, spec: str, make: Callable[[], Graph], **measured: Data | None):
         self._spec, self._make, self._lock = spec, make, Lock()
+        self._measured = measured
         self.problem, self.version = "", 0
         self._files: dict[Path, int] = {}
         self._stamps: dict[Path, int] = {}
@@ -51,7 +54,7 @@ class Live:
         names = {span.source.name for node in graph.nodes() for span in node.spans}
         paths = {Path(name) for name in [*names, self._spec, self._spec.rpartition(":")[0]] if name}
         self._stamps = {path: _stamp(path) for path in paths if is_file(path)}
-        self.content = page(page_data(graph), live=True)
+        self.content = page(page_data(graph, **self._measured), live=True)
         self.version += 1
 
     def refresh(self) -> None:

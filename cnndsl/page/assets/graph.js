@@ -32,13 +32,15 @@ class Picture {
     const {model, colour} = this.app, row = model.rows[i];
     const parts = [row.shape];
     if (model.folds(i)) parts.unshift(`${row.nodes} nodes`);
-    if (colour !== "family" && row[colour]) parts.push(`${this.share(i)} %`);
+    if (colour !== "family" && row[colour]) parts.push(this.amount(i));
     return parts.filter(Boolean).join(", ");
   }
 
-  share(i) {
-    const {model, colour} = this.app, all = model.rows[0][colour];
-    return all ? (100 * model.rows[i][colour] / all).toPrecision(2) : 0;
+  amount(i) {
+    const {model, colour} = this.app, amount = model.rows[i][colour], all = model.rows[0][colour];
+    if (colour === "error") return small(amount);
+    if (colour === "ms") return milliseconds(amount);
+    return `${all ? (100 * amount / all).toPrecision(2) : 0} %`;
   }
 
   draw(placed) {

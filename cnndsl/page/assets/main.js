@@ -32,7 +32,7 @@ class App {
 
   use(stage) {
     this.stage = stage;
-    this.model = this.models[stage] ??= new Model(this.data.graphs[stage]);
+    this.model = this.models[stage] ??= measure(new Model(this.data.graphs[stage]), this.data);
     this.selected = null;
     this.lit.clear();
     this.byLine = new Map();
@@ -192,14 +192,22 @@ async function start() {
   facts(data);
   theme(app, saved.theme);
   if (saved.stage) { app.use(saved.stage); el("stage").value = saved.stage; }
+  const measured = Object.keys(KINDS).filter((kind) => data[kind]);
+  measured.forEach((kind) => {
+    el(`tab-${kind}`).hidden = false;
+    const option = el("colour").querySelector(`[value=${KINDS[kind].key}]`);
+    option.hidden = option.disabled = false;
+  });
+  if (data.errors?.precision === "int8") el("tab-errors").textContent = "Quantisation loss";
   if (saved.colour) app.colour = el("colour").value = saved.colour;
   if (saved.open) app.model.restore(saved.open);
   el("stage").addEventListener("change", async () => { app.use(el("stage").value); await app.draw(); app.picture.fit(); });
   el("colour").addEventListener("change", () => { app.colour = el("colour").value; app.draw(); });
   el("fold").addEventListener("click", async () => { app.model.open = new Set([0]); await app.draw(); app.picture.fit(); });
   el("fit").addEventListener("click", () => app.picture.fit());
-  const views = {passes: () => showPasses(data.passes), memory: () => showMemory(data.memory)};
-  tabs(["graph", "passes", "memory"], (name) => { views[name]?.(); delete views[name]; });
+  const views = {passes: () => showPasses(data.passes), memory: () => showMemory(data.memory),
+    times: () => showTimes(app, data.times), errors: () => showErrors(app, data.errors)};
+  tabs(["graph", "passes", "memory", ...measured], (name) => { views[name]?.(); delete views[name]; });
   search(app);
   steer(app);
   await app.draw();

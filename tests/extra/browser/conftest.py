@@ -28,11 +28,11 @@ def written(tmp_path_factory):
     """The address of the file of a graph, written once."""
     folder, known = tmp_path_factory.mktemp("pages"), {}
 
-    def write(spec, graph=None):
+    def write(spec, graph=None, **measured):
         if spec not in known:
             graph = graph or cnndsl.parse(spec).graph
-            known[spec] = folder / f"{graph.name}.html"
-            known[spec].write_bytes(page_of(page_data(graph)))
+            known[spec] = folder / f"{spec.rpartition('/')[2]}.html"
+            known[spec].write_bytes(page_of(page_data(graph, **measured)))
         return known[spec].as_uri()
 
     return write

@@ -8,6 +8,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+import cnndsl
 from tests.extra.browser.conftest import ready
 
 MOST_SHOWN = 150
@@ -36,6 +37,36 @@ def unfolded(tab):
 @pytest.mark.parametrize("spec", ["densenet264", "inception_v4"])
 def test_networks_of_the_zoo(tab, written, spec):
     measured(tab, written(spec), spec)
+
+
+DEEP = """network deep {
+    input x [4, 8, 8]
+    a: repeat 6 { b: repeat 6 { c: repeat 6 { d: repeat 10 {
+        conv(4, 1) -> bn -> e: add { relu -> conv(4, 3) -> relu -> bn | identity } -> relu
+    } } } }
+}
+"""
+CELLS = """
+block sep(c, k) { repeat 2 { relu -> depthwise(k) -> conv(c, 1, bias=false) -> bn } }
+block cell(c) {
+    concat { add { sep(c, 5) | sep(c, 3) } | add { sep(c, 5) | sep(c, 3) }
+           | add { avgpool(3, stride=1, pad=1) | identity } | add { sep(c, 3) | identity } }
+    conv(c, 1) -> bn
+}
+network nasnet_like {
+    input image [3, 32, 32]
+    stem: conv(8, 3)
+    stages: for i in range(4) { cells: for j in range(30) { cell(8) } }
+    global_avgpool -> fc(10)
+}
+"""
+
+
+@pytest.mark.parametrize(("text", "nodes"), [(CELLS, 5764), (DEEP, 17281)], ids=["cells", "deep"])
+def test_networks_of_many_nodes(tab, written, text, nodes):
+    graph = cnndsl.parse(text).graph
+    assert len(graph) == nodes
+    measured(tab, written(graph.name, graph), graph.name)
 
 
 def measured(tab, address, name):

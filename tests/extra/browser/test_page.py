@@ -219,10 +219,77 @@ def rewrite(path, text):
     os.utime(path, ns=(stamp, stamp))
 
 
+def measured():
+    """Times and errors of LeNet-5: C3 takes half of the time and loses most."""
+    layers = [("C1", [1, 6, 28, 28], 1.0, 1e-7), ("C3", [1, 16, 10, 10], 2.0, 3e-3),
+              ("F6", [1, 84], 1.0, 2e-4)]  # fmt: skip
+    times = {
+        "network": "lenet5", "batch": 1, "threads": 1,
+        "layers": [
+            {"node": n, "op": "conv", "family": "direct", "shape": s, "ms": ms, "bound": "memory"}
+            for n, s, ms, _ in layers
+        ],
+    }  # fmt: skip
+    errors = {
+        "network": "lenet5", "targets": ["reference", "cpu"], "precision": "int8", "tolerance": 1.0,
+        "rows": [
+            {"name": n, "op": "conv", "shape": s, "errors": {"cpu": e}, "snr_db": {"cpu": 40.0}}
+            for n, s, _, e in layers
+        ],
+    }  # fmt: skip
+    return {"times": times, "errors": errors}
+
+
+@pytest.fixture
+def timed(tab, written):
+    """The page of LeNet-5 with what was measured of it."""
+    tab.goto(written("lenet5 measured", cnndsl.parse("lenet5").graph, **measured()))
+    tab.wait_for_selector("html[data-ready]", state="attached")
+    return tab
+
+
+def test_times_and_losses_of_layers(timed):
+    timed.get_by_role("tab", name="Times").click()
+    expect(timed.get_by_role("row", name=re.compile("^C3 conv .* 2.000 50.0 %"))).to_be_visible()
+    widths = timed.locator("#view-times .bar").evaluate_all("all => all.map(b => b.clientWidth)")
+    assert widths == [80, 160, 80]
+    timed.get_by_role("tab", name="Quantisation loss").click()
+    expect(timed.get_by_role("row", name=re.compile("^C3 conv .* 3.0e-3 40"))).to_be_visible()
+    timed.get_by_role("button", name="C3").click()
+    expect(timed.get_by_role("treeitem", selected=True)).to_contain_text("conv 5×5, 16")
+    expect(timed.get_by_role("region", name="Details")).to_contain_text("3.0e-3")
+
+
+def test_the_graph_is_painted_by_time_and_by_error(timed):
+    timed.get_by_label("Colour").select_option("ms")
+    expect(part(timed, "C3: conv 5×5, 16")).to_contain_text("2.00 ms")
+    timed.get_by_label("Colour").select_option("error")
+    expect(part(timed, "F6: fc 84")).to_contain_text("2.0e-4")
+    opacities = timed.locator("rect.cost").evaluate_all(
+        "all => all.map(r => r.getAttribute('opacity'))"
+    )
+    assert max(map(float, opacities)) == 0.5
+
+
+def test_without_measurements_there_are_no_such_views(shown):
+    tab = shown("lenet5")
+    expect(tab.get_by_role("tab")).to_have_count(3)
+    assert tab.locator("#colour option:not([hidden])").count() == 4
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["Times", "Quantisation loss"])
+def test_axe_finds_nothing_in_measurements(timed, axe, theme, name):
+    axe_finds_nothing(timed, axe, theme, name)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["Graph", "Passes", "Memory"])
 def test_axe_finds_nothing(shown, axe, theme, name):
-    tab = shown("googlenet")
+    axe_finds_nothing(shown("googlenet"), axe, theme, name)
+
+
+def axe_finds_nothing(tab, axe, theme, name):
     if theme == "dark":
         tab.get_by_role("button", name="Dark").click()
     tab.get_by_role("treeitem").first.click()

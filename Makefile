@@ -37,6 +37,10 @@ test-editor: $(VENV)/.dev ## a thousand edits through the language server; the e
 	$(BIN)/python -m pytest -n 2 tests/extra/editor
 	cd editors/vscode && npm install --no-audit --no-fund && PATH="$(abspath $(BIN)):$$PATH" npm test
 
+# Neovim 0.11 or newer, as nvim or what NVIM names
+test-neovim: $(VENV)/.dev ## the lines of docs/editors.md in Neovim
+	$(BIN)/python -m pytest tests/extra/neovim
+
 # Debian: chromium npm
 test-browser: $(VENV)/.browser $(VENV)/.cross ## pages in Chromium, and axe-core's rules (needs npm)
 	npm install --silent --no-audit --no-fund --prefix build/browser axe-core@4

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import load_network, log, network_options, progress_bar
+from cnndsl.cli.common import load_network, log, network_options, open_model, progress_bar
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.ir.graph import Graph
+    from cnndsl.network import Network
     from cnndsl.page.measured import Data
     from cnndsl.runtime.module import Module
 
@@ -156,10 +157,10 @@ def _serve(
 
 def _graph(network: str, settings: Any, input_shapes: Any) -> Graph:
     """The graph that is shown; that of a model is made from its text, that of a module has none."""
-    from cnndsl.artefacts import is_artefact, is_onnx, load
+    from cnndsl.artefacts import is_artefact, is_onnx
 
     if is_artefact(network) and not is_onnx(network):
-        return _inside(load(network))
+        return _inside(open_model(network, settings, input_shapes, ()))
     if not is_onnx(network) or settings:
         return load_network(network, settings, input_shapes).graph
     from cnndsl.importers.onnx.load import load as load_onnx
@@ -168,11 +169,12 @@ def _graph(network: str, settings: Any, input_shapes: Any) -> Graph:
     return written(load_onnx(Path(network), None, dict(input_shapes))).graph
 
 
-def _inside(module: Module) -> Graph:
+def _inside(model: Network | Module) -> Graph:
     from cnndsl.diagnostics import CnnError
+    from cnndsl.network import Network
     from cnndsl.runtime.layers import Portable
 
-    if isinstance(module, Portable):
-        return module.graph
-    target = module.metadata["target"]
+    if isinstance(model, (Network, Portable)):
+        return model.graph
+    target = model.metadata["target"]
     raise CnnError.of("E0734", f"a module of the target {target} does not keep its network")

@@ -119,3 +119,4 @@ def test_the_network_inside_a_module(tmp_path, monkeypatch):
     module.save("net.cnnref")
     assert main(["view", "net.cnnref", "-o", "net.html"]) == 0
     assert (tmp_path / "net.html").read_bytes() == page(page_data(cnndsl.load("net.cnnref").graph))
+    assert main(["view", "net.cnnref", "--set", "a=1"]) == 2

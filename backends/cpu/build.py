@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from cnndsl.backends.cpu.codegen.objects import make_library
 from cnndsl.backends.cpu.cpus import Triple
 from cnndsl.backends.cpu.emit.library import Emitted, symbol_name
+from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine, machine_for
 from cnndsl.backends.cpu.module import LIBRARY, CpuModule
 from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.cpu.program.call_table import CallTable
 from cnndsl.backends.cpu.program.functions import glue, kernels, symbol_of
 from cnndsl.backends.cpu.program.lower import Program, lower
+from cnndsl.backends.cpu.program.sized import PREPARED, SHARED, open_to_json
 from cnndsl.backends.cpu.program.tables import describe
 from cnndsl.backends.cpu.tuning.tune import choices_for, tune_program
 from cnndsl.backends.native.module import make_artefact
 from cnndsl.backends.native.packing import Packing, pack
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.serialise import to_json
+from cnndsl.ir.sizes import at_sizes
+from cnndsl.runtime.archive import json_bytes
 from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array
 from cnndsl.runtime.options import CompileOptions, Progress, silent
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What an artefact has of kernels that serve all sizes, and how they were made."""
+
+    described: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    packing: Packing
+    build: Build
 
 
 def build_library(
@@ -38,7 +55,8 @@ def build_library(
     """
     prefix = f"{emitted}_" if emitted else ""
     symbols = [symbol_of(step, prefix) for step in program.steps]
-    table = CallTable.of(program, symbols, packing, machine.features)
+    make = CallTable.of_open if program.dims else CallTable.of
+    table = make(program, symbols, packing, machine.features)
     own = kernels(program.steps, prefix)
     units = [*own, *glue(table, prefix)]
     library, objects, hits = make_library(units, machine, progress)
@@ -49,6 +67,45 @@ def build_library(
     fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
     measured = len({symbol_of(step) for step in program.steps if step.call.variant})
     return library, Build(len(units), hits, fallbacks, measured), parts
+
+
+def plain(graph: Graph) -> list[tuple[str, Mapping[str, Expression]]]:
+    """The parameters of a graph as weights that are read as they are."""
+    return [(name, {"": parameter}) for name, parameter in graph.parameters().items()]
+
+
+def compile_shared(
+    graph: Graph,
+    options: CpuOptions,
+    sizes: Mapping[str, int],
+    machine: Machine | None = None,
+) -> Kernels:
+    """Kernels that serve all sizes of a graph, chosen for nominal ones.
+
+    Their weights are packed beside the parameters as they are.
+
+    Raises CnnError as `compile_known` does, SizeNeededError if there are no such kernels.
+    """
+    machine = machine_for(at_sizes(graph, sizes), options, machine)
+    choices = choices_for(options)
+    if options.tune:
+        tune_program(lower(at_sizes(graph, sizes), 1, machine), options, choices)
+
+    def variant_of(call: Call[Any]) -> str:
+        return choices.variant_of(call.nominal)
+
+    program = lower(graph, 1, machine, variant_of, sizes)
+    steps = [(step.node, step.kernel.weights) for step in program.steps]
+    packing = pack([*plain(graph), *steps])
+    own = replace(packing, offsets=packing.offsets[-len(steps) :])
+    library, build, _ = build_library(program, own, machine, options.progress)
+    features = {"features": machine.features, "triple": machine.triple}
+    described = {**features, **open_to_json(program, machine.lanes)}
+    files = {
+        PREPARED: json_bytes(to_json(program.graph)),
+        SHARED: library,
+    }
+    return Kernels(described, files, packing, build)
 
 
 def compile_known(

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from cnndsl.backends.cpu.build import compile_known
+from cnndsl.backends.cpu.build import compile_known, compile_shared, plain
+from cnndsl.backends.cpu.codegen.extents import SizeNeededError
 from cnndsl.backends.cpu.machine import FORMATS, require_tvm
 from cnndsl.backends.cpu.module import CpuModule
 from cnndsl.backends.cpu.open import OpenCpuModule, open_artefact
 from cnndsl.backends.cpu.options import CpuOptions
+from cnndsl.backends.native.packing import pack
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.sizes import is_open
-from cnndsl.runtime.module import Array, require_formats
+from cnndsl.runtime.module import (
+    Array,
+    Port,
+    declared_type,
+    graph_ports,
+    open_sizes,
+    require_formats,
+)
 from cnndsl.runtime.options import CompileOptions
+
+USUAL = 224
+"""Positions of an axis that nothing else is known of."""
 
 
 def compile_module(
@@ -35,8 +48,28 @@ def compile_module(
         )
     require_tvm()
     require_formats(graph, FORMATS)
-    module = OpenCpuModule(open_artefact(graph, values, options), options.threads)
-    declared = {port.name: module.declared_type(port) for port in module.inputs}
-    if not any(kind.is_open for kind in declared.values()):
-        module.prepare(options.progress, **{name: kind.sizes for name, kind in declared.items()})
+    inputs, _ = graph_ports(graph, options.batch)
+    nominal, kernels = _nominal_sizes(inputs, options), None
+    if options.batch in (None, 1):
+        with suppress(SizeNeededError):
+            kernels = compile_shared(graph, options, nominal)
+    packing = kernels.packing if kernels else pack(plain(graph))
+    shared = (kernels.described, kernels.files) if kernels else ()
+    module = OpenCpuModule(open_artefact(graph, values, options, packing, *shared), options.threads)
+    if kernels:
+        module.build = kernels.build
+    else:
+        module.at(nominal, options.progress)
     return module
+
+
+def _nominal_sizes(inputs: Sequence[Port], options: CpuOptions) -> dict[str, int]:
+    """Those of the network's text; where that leaves a size open, about as large as photos."""
+    shapes = {}
+    for port in inputs:
+        declared = declared_type(port, options.metadata).shape
+        shapes[port.name] = [
+            n if isinstance(n, int) else n.evaluate(dict.fromkeys(n.symbols(), -(-USUAL // n.step)))
+            for n in declared
+        ]
+    return open_sizes(inputs, shapes)

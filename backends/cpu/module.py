@@ -35,17 +35,22 @@ class CpuModule(NativeModule):
     Several Python threads may call it at a time; each call has an arena. Calls that run while
     `set_weights` does finish with the old weights. Raises ValueError, KeyError or TypeError for an
     artefact that is none of a CPU.
+
+    `opened` is the library in memory, if the code of others is the same.
     """
 
     KEPT = (*NativeModule.KEPT, "_threads", "emitted")
 
-    def __init__(self, artefact: Artefact, threads: int | None = None):
+    def __init__(
+        self, artefact: Artefact, threads: int | None = None, opened: Library | None = None
+    ):
         super().__init__(artefact)
         self._features = tuple(map(str, artefact.program["features"]))
         self._tensors = read_tensors(artefact.program)
         self._threads = threads
         self._arenas: list[Array] = []
         self.emitted: Emitted | None = None
+        self._opened = opened
         self._loaded: Library | None = None
 
     @property
@@ -63,7 +68,10 @@ class CpuModule(NativeModule):
     def _load(self) -> Library:
         self.require_cpu()
         try:
-            library = Library(self._artefact.code[LIBRARY], self._threads)
+            library = self._opened or Library(self._artefact.code[LIBRARY], self._threads)
+            program = self._artefact.program
+            if "numbers" in program:
+                library = library.at(self._regions, program["numbers"], program["tables"])
             self._require(library.facts)
         except ValueError as error:
             raise CnnError.of(
@@ -138,6 +146,12 @@ class CpuModule(NativeModule):
         regions = (facts.arena, facts.weights, *facts.inputs, *facts.outputs)
         for tensor in self._tensors:
             tensor.require(regions, facts.steps)
+
+    @property
+    def _regions(self) -> tuple[int, ...]:
+        """Floats of the arena, the weights, the inputs and outputs."""
+        own = self.arena_bytes // FLOAT, self._artefact.packing.size
+        return (*own, *self._sizes(self.inputs), *self._sizes(self.outputs))
 
     def _sizes(self, ports: Sequence[Port]) -> tuple[int, ...]:
         """Floats of a batch of each port."""

@@ -9,15 +9,19 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from cnndsl.backends.cpu.module import LIBRARY, CpuModule
 from cnndsl.backends.cpu.options import CpuOptions
+from cnndsl.backends.cpu.program.sized import PREPARED, SHARED, open_from_json
+from cnndsl.backends.cpu.runtime.library import LOCK, Library
 from cnndsl.backends.native.artefact import Artefact, packing_of, recipe_of, write_artefact
 from cnndsl.backends.native.module import GRAPH
-from cnndsl.backends.native.packing import Packing, pack
+from cnndsl.backends.native.packing import Packing
+from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import from_json, to_json
 from cnndsl.ir.sizes import at_sizes
@@ -38,18 +42,58 @@ Key: TypeAlias = tuple[tuple[str, int], ...]
 """The open sizes by name, in the order of their names."""
 
 
-def open_artefact(graph: Graph, values: Mapping[str, Array], options: CpuOptions) -> Artefact:
-    """The artefact of a graph of open sizes, without a program: its weights are the parameters."""
+def open_artefact(
+    graph: Graph,
+    values: Mapping[str, Array],
+    options: CpuOptions,
+    packing: Packing,
+    kernels: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> Artefact:
+    """The artefact of a graph of open sizes, without a program for one of them.
+
+    The packed weights are the parameters, and those of kernels that serve all sizes if there are
+    any; these are described by values of JSON and have files.
+    """
     inputs, outputs = graph_ports(graph, options.batch)
-    packing = pack((name, {"": parameter}) for name, parameter in graph.parameters().items())
     code = {
         OPEN: json_bytes(to_json(graph)),
         GRAPH: json_bytes(to_json(options.source or graph)),
+        **(files or {}),
     }
     kept = {name: getattr(options, name) for name in ("batch", "mcpu", "winograd", "tune")}
-    program = {"open": kept, "prepared": []}
+    program: dict[str, Any] = {"open": kept, "shared": kernels, "prepared": []}
     weights = packing.evaluate(values)
     return Artefact("cpu", inputs, outputs, dict(options.metadata), program, code, packing, weights)
+
+
+class Shared:
+    """Kernels that serve all sizes: programs are planned, not compiled.
+
+    Raises ValueError, KeyError or TypeError for an artefact without them.
+    """
+
+    def __init__(self, artefact: Artefact, threads: int | None):
+        self._artefact, self._threads = artefact, threads
+        graph = from_json(json.loads(artefact.code[PREPARED]))
+        self._program = open_from_json(artefact.program["shared"], graph)
+        self._library: Library | None = None
+
+    def at(self, sizes: Sizes) -> CpuModule:
+        """The module for some open sizes.
+
+        Raises CnnError (E0604) if the network does not take them, ValueError if the kernels do not.
+        """
+        own, key = self._artefact, tuple(sorted(sizes.items()))
+        features = own.program["shared"]["features"]
+        program = {"batch": 1, "features": features, **self._program.at(sizes)}
+        inputs, outputs = (tuple(_at(p, key) for p in ports) for ports in (own.inputs, own.outputs))
+        code = {LIBRARY: own.code[SHARED], GRAPH: own.code[GRAPH]}
+        artefact = replace(own, inputs=inputs, outputs=outputs, program=program, code=code)
+        if self._library is None:
+            with LOCK:
+                self._library = Library(own.code[SHARED], self._threads)
+        return CpuModule(artefact, self._threads, self._library)
 
 
 class OpenCpuModule(Module):
@@ -71,6 +115,7 @@ class OpenCpuModule(Module):
         _OPENED.add(self)
         self.limit = limit
         self.build: Build | None = None
+        self._shared = Shared(artefact, threads) if SHARED in artefact.code else None
         self._in_file = {
             tuple((str(name), int(size)) for name, size in key): f"size{number}"
             for number, key in enumerate(artefact.program["prepared"])
@@ -86,7 +131,10 @@ class OpenCpuModule(Module):
 
     @property
     def weight_bytes(self) -> int:
-        """Memory of the parameters; programs have them once more, packed."""
+        """Memory of the parameters, as they are and packed for the kernels that serve all sizes.
+
+        Programs for a size alone have them once more.
+        """
         return self._artefact.weights.nbytes
 
     @property
@@ -96,6 +144,7 @@ class OpenCpuModule(Module):
         return {
             **super().facts,
             "sizes": len(kept),
+            "compiled": sum(not _is_shared(program) for program in kept),
             "programs_bytes": sum(map(_bytes, kept)),
             "limit_bytes": self.limit,
         }
@@ -109,11 +158,18 @@ class OpenCpuModule(Module):
         return self._program(arrays).trace(arrays)
 
     def prepare(self, progress: Progress = silent, /, **shapes: tuple[int, ...]) -> CpuModule:
-        """Make the program for inputs of these shapes, [channels, *sizes], and return it.
+        """Compile a program for inputs of these shapes alone, [channels, *sizes], and return it.
 
-        Raises CnnError as a call at that size does.
+        Raises CnnError: E0604 if the network does not take them, E0721 without TVM or a C compiler.
         """
-        return self.at(open_sizes(self.inputs, self.by_name((), shapes)), progress)
+        sizes = open_sizes(self.inputs, self.by_name((), shapes))
+        key = tuple(sorted(sizes.items()))
+        with self._lock:
+            found = self._programs.get(key)
+            if found is None or _is_shared(found):
+                found = self._read(key) if key in self._in_file else self._compile(sizes, progress)
+            self._keep(key, found)
+        return found
 
     def _program(self, arrays: Mapping[str, Array]) -> CpuModule:
         shapes = {name: array.shape[1:] for name, array in arrays.items()}
@@ -128,17 +184,28 @@ class OpenCpuModule(Module):
         with self._lock:
             found = self._programs.get(key)
             if found is None:
-                found = self._read(key) if key in self._in_file else self._compile(sizes, progress)
-                self._programs[key] = found
-            self._programs.move_to_end(key)
-            while (
-                sum(map(_bytes, self._programs.values())) > self.limit and len(self._programs) > 1
-            ):
-                self._programs.popitem(last=False)
+                found = self._found(key, sizes, progress)
+            self._keep(key, found)
             return found
+
+    def _keep(self, key: Key, program: CpuModule) -> None:
+        """Keep a program as the one that was used last, and drop what is beyond the limit."""
+        self._programs[key] = program
+        self._programs.move_to_end(key)
+        while sum(map(_bytes, self._programs.values())) > self.limit and len(self._programs) > 1:
+            self._programs.popitem(last=False)
 
     def _open_graph(self) -> Graph:
         return from_json(json.loads(self._artefact.code[OPEN]))
+
+    def _found(self, key: Key, sizes: Sizes, progress: Progress) -> CpuModule:
+        """The program for a size out of the file, of the kernels for all sizes, or compiled."""
+        if key in self._in_file:
+            return self._read(key)
+        if self._shared is not None:
+            with suppress(ValueError):
+                return self._shared.at(sizes)
+        return self._compile(sizes, progress)
 
     def _compile(self, sizes: Sizes, progress: Progress) -> CpuModule:
         from cnndsl.backends.cpu.build import compile_known
@@ -149,13 +216,13 @@ class OpenCpuModule(Module):
         return module
 
     def _values(self) -> dict[str, Array]:
-        """The parameters by name: they lie in the artefact's weights as they are."""
+        """The parameters by name: they lie among the artefact's weights as they are."""
         values = {}
         for weight, offset in self._artefact.packing.entries.values():
-            (name,) = Packing({"": (weight, 0)}, (), 0).parameters()
-            shape = weight.expression.shape
-            flat = self._artefact.weights[offset : offset + math.prod(shape)]
-            values[name] = flat.reshape(shape)
+            if isinstance(weight.expression, Parameter):
+                name, shape = weight.expression.name, weight.expression.shape
+                flat = self._artefact.weights[offset : offset + math.prod(shape)]
+                values[name] = flat.reshape(shape)
         return values
 
     def _read(self, key: Key) -> CpuModule:
@@ -179,7 +246,8 @@ class OpenCpuModule(Module):
         bound = bind(packing.parameters(), read_weights(weights, None), seed=None)
         with self._lock:
             self._artefact = replace(self._saved(), weights=packing.evaluate(bound.values))
-            self._in_file = type(self)(self._artefact)._in_file
+            fresh = type(self)(self._artefact, self._options.threads)
+            self._in_file, self._shared = fresh._in_file, fresh._shared
             self._programs.clear()
         self.warnings = bound.warnings
         warn_of(bound)
@@ -190,9 +258,12 @@ class OpenCpuModule(Module):
             programs = {key: self._program_files(key) for key in self._in_file}
             for key, module in self._programs.items():
                 own = module.artefact
+                if _is_shared(module):
+                    continue
                 described = {"program": dict(own.program), "recipe": recipe_of(own.packing)}
                 programs[key] = json_bytes(described), own.code[LIBRARY]
-            code = {name: self._artefact.code[name] for name in (OPEN, GRAPH)}
+            kept = (OPEN, GRAPH, PREPARED, SHARED)
+            code = {name: self._artefact.code[name] for name in kept if name in self._artefact.code}
             for number, key in enumerate(sorted(programs)):
                 code[f"size{number}.json"], code[f"size{number}.so"] = programs[key]
             program = {
@@ -210,8 +281,13 @@ class OpenCpuModule(Module):
         write_artefact(path, self._saved())
 
 
-def _bytes(module: CpuModule) -> int:
-    return module.weight_bytes + module.arena_bytes
+def _is_shared(program: CpuModule) -> bool:
+    """Whether code and weights are those of all sizes."""
+    return "numbers" in program.artefact.program
+
+
+def _bytes(program: CpuModule) -> int:
+    return program.arena_bytes + (0 if _is_shared(program) else program.weight_bytes)
 
 
 def _at(port: Port, key: Key) -> Port:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from cnndsl.ir.dims import Dim, OpenDim, Symbol
 from cnndsl.ir.quantisation import Quantisation
@@ -76,7 +76,7 @@ class TensorType:
         """The shape of known sizes. Raises ValueError if one is open."""
         if self.is_open:
             raise ValueError(f"{self} has an open size")
-        return tuple(d for d in self.shape if isinstance(d, int))
+        return cast(tuple[int, ...], self.shape)
 
     @property
     def elements(self) -> int:

@@ -194,17 +194,8 @@ class Module(Rich):
         return {n: rounded(n, array, formats[n]) for n, array in result.items()}, single
 
     def declared_type(self, port: Port) -> TensorType:
-        """An input's type with the sizes of the network's text where any size will do.
-
-        They stand in the metadata: `input_shapes` is, say, `image=3x224x224,mask=1x224x224`.
-        A module without them gives the port's own type.
-        """
-        declared = self.metadata.get("input_shapes", "")
-        for name, text in re.findall(r"(\w+)=([1-9]\d{0,8}(?:x[1-9]\d{0,8})*)", declared):
-            shape = tuple(map(int, text.split("x")))
-            if name == port.name and _fits(shape, port.type.shape):
-                return replace(port.type, shape=shape)
-        return port.type
+        """See the function of that name."""
+        return declared_type(port, self.metadata)
 
     def by_name(self, arrays: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by input name. Raises CnnError unless there is one for each."""
@@ -290,6 +281,20 @@ def _fits(sizes: Sequence[int], wanted: Sequence[Dim | None]) -> bool:
 def check_open_sizes(ports: Sequence[Port], arrays: Mapping[str, Array]) -> None:
     """Raise CnnError (E0604) as `open_sizes` does."""
     open_sizes(ports, {name: array.shape[1:] for name, array in arrays.items()})
+
+
+def declared_type(port: Port, metadata: Mapping[str, str]) -> TensorType:
+    """An input's type with the sizes of the network's text where any size will do.
+
+    They stand in the metadata: `input_shapes` is, say, `image=3x224x224,mask=1x224x224`. Without
+    them it is the port's own type.
+    """
+    declared = metadata.get("input_shapes", "")
+    for name, text in re.findall(r"(\w+)=([1-9]\d{0,8}(?:x[1-9]\d{0,8})*)", declared):
+        shape = tuple(map(int, text.split("x")))
+        if name == port.name and _fits(shape, port.type.shape):
+            return replace(port.type, shape=shape)
+    return port.type
 
 
 def open_sizes(ports: Sequence[Port], shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.backends.cpu.build import compile_known
+from cnndsl.backends.cpu.build import compile_known, compile_shared
 from cnndsl.backends.cpu.machine import CACHES, Machine, find_machine
 from cnndsl.backends.cpu.module import CpuModule
+from cnndsl.backends.cpu.open import OpenCpuModule, open_artefact
+from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.numpy import run_graph
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.backend import CompileOptions
@@ -59,6 +61,16 @@ def compiled(
         if extension != find_machine().extension:
             target = Unoptimised(**vars(target))
     return compile_known(graph, values, options, target)
+
+
+def opened(
+    graph: Graph, values: Mapping[str, Array], nominal: Mapping[str, int], target: Machine
+) -> OpenCpuModule:
+    """The module of a graph of open sizes, with kernels for all of them."""
+    options = CpuOptions(threads=2)
+    kernels = compile_shared(graph, options, nominal, target)
+    shared = kernels.packing, kernels.described, kernels.files
+    return OpenCpuModule(open_artefact(graph, values, options, *shared), 2)
 
 
 def assert_agrees(

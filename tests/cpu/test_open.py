@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,17 @@ import numpy as np
 import pytest
 
 import cnndsl
-from cnndsl.backends.cpu import machine
+from cnndsl.backends.cpu import BACKEND, machine
 from cnndsl.backends.cpu.open import OpenCpuModule
+from cnndsl.backends.numpy import run_graph
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.sizes import at_sizes
+from cnndsl.passes.pipeline import optimise
+from cnndsl.runtime.module import Array
+from tests.cpu.support import Unoptimised, opened
 from tests.onnx.support import assert_close
+from tests.operators.cases import parameter_values
 
 TEXT = """network halves {
     input x [3, 8, 12]
@@ -57,20 +67,17 @@ def test_one_module_runs_at_all_sizes_that_the_network_takes(module, weights):
         module(np.zeros((3, 7, 8), np.float32))
 
 
-def test_a_saved_module_needs_no_compiler_for_the_sizes_that_it_was_run_at(
-    module, weights, tmp_path: Path, monkeypatch
-):
-    module(ARRAYS[8, 12])
-    module(ARRAYS[12, 4])
+def test_a_saved_module_needs_no_compiler(module, weights, tmp_path: Path, monkeypatch):
+    module.prepare(x=(3, 12, 4))
     module.save(tmp_path / "m.cnnmod")
     monkeypatch.setattr(machine, "find_spec", lambda name: None)
     loaded = cnndsl.load(tmp_path / "m.cnnmod")
     assert isinstance(loaded, OpenCpuModule)
     for copy in (loaded, pickle.loads(pickle.dumps(loaded))):
-        for shape in ((8, 12), (12, 4)):
-            assert_close(copy(ARRAYS[shape]), wanted(shape, weights))
+        for shape, x in ARRAYS.items():
+            assert_close(copy(x), wanted(shape, weights))
     with pytest.raises(CnnError, match="E0721"):
-        loaded(np.zeros((3, 16, 16), np.float32))
+        loaded.prepare(x=(3, 16, 16))
     other = {name: 2 * array for name, array in weights.items()}
     loaded.set_weights(other)
     assert_close(loaded(ARRAYS[12, 4]), wanted((12, 4), other))
@@ -93,3 +100,68 @@ def test_sizes_that_the_text_leaves_open(weights):
     text = TEXT.replace("[3, 8, 12]", "[3, 2*H, 2*W]")
     opened = cnndsl.compile(text, "cpu", weights=weights)
     assert_close(opened(ARRAYS[8, 12]), wanted((8, 12), weights))
+
+
+MANY = """network many {
+    input x [3, 8*H, 8*W]
+    conv(16, 3) -> bn -> relu
+    let fine = conv(16, 3) -> relu
+    maxpool(2) -> depthwise(3) -> relu -> conv(24, 1, stride=2) -> relu
+    mul { identity | global_avgpool -> fc(6) -> relu -> fc(24) -> sigmoid }
+    conv_transpose(16, 2, stride=2) -> relu -> resize(factor=2, mode="linear")
+    concat { identity | fine } -> conv(5, 3, dilation=2)
+}"""
+NOMINAL = {"H": 3, "W": 4}
+
+
+@pytest.fixture(scope="module")
+def many() -> tuple[OpenCpuModule, Graph, dict[str, Array]]:
+    graph, _ = optimise(cnndsl.parse(MANY).graph, fusions=BACKEND.fusions)
+    values = parameter_values(graph, 0)
+    target = Unoptimised(**vars(machine.find_machine()))
+    return opened(graph, values, NOMINAL, target), graph, values
+
+
+@pytest.mark.parametrize("sizes", [(3, 4), (1, 1), (2, 7), (6, 3), (5, 5)])
+def test_the_same_kernels_serve_all_sizes(many, sizes: tuple[int, int]):
+    module, graph, values = many
+    height, width = (8 * n for n in sizes)
+    x = np.random.default_rng(0).normal(size=(2, 3, height, width)).astype(np.float32)
+    known = at_sizes(graph, dict(zip("HW", sizes, strict=True)))
+    (expected,) = run_graph(known, values, {"x": x}).values()
+    assert_close(module(x), expected)
+    assert module.facts["compiled"] == 0
+
+
+def test_neither_compiler_nor_tvm_is_loaded(many, tmp_path: Path):
+    """Not even by a process that sees a module for the first time."""
+    module, *_ = many
+    module.save(tmp_path / "m.cnnmod")
+    text = f"""
+import sys
+sys.modules["tvm"] = sys.modules["tvm_ffi"] = None
+import numpy, cnndsl
+module = cnndsl.load({str(tmp_path / "m.cnnmod")!r})
+assert module(numpy.ones((3, 16, 40), numpy.float32)).shape == (5, 16, 40)
+"""
+    subprocess.run([sys.executable, "-c", text], check=True)
+
+
+def test_weights_can_be_exchanged_at_all_sizes(many):
+    module, graph, values = many
+    other = {name: array * np.float32(0.5) for name, array in values.items()}
+    copy = pickle.loads(pickle.dumps(module))
+    copy.set_weights(other)
+    x = np.random.default_rng(0).normal(size=(1, 3, 16, 24)).astype(np.float32)
+    (expected,) = run_graph(at_sizes(graph, {"H": 2, "W": 3}), other, {"x": x}).values()
+    assert_close(copy(x), expected)
+
+
+def test_several_threads_may_call_at_different_sizes(many):
+    module, *_ = many
+    rng = np.random.default_rng(0)
+    xs = [rng.normal(size=(1, 3, 8, 8 * n)).astype(np.float32) for n in range(1, 9)]
+    alone = [module(x) for x in xs]
+    with ThreadPoolExecutor(4) as pool:
+        for found, expected in zip(pool.map(module, xs), alone, strict=True):
+            np.testing.assert_array_equal(found, expected)

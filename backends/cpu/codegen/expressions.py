@@ -11,6 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from cnndsl.backends.cpu.codegen import tirx
+from cnndsl.backends.cpu.codegen.extents import (
+    Number,
+    expression,
+    is_number,
+    largest,
+    nominal,
+    smallest,
+)
 from cnndsl.ir.index import WORDS
 
 Expr: TypeAlias = Any
@@ -139,15 +147,23 @@ def load(buffer: Any, index: Expr, lanes: int = 1, step: int = 1) -> Expr:
     return tirx.BufferLoad(buffer, [span(index, lanes, step)])
 
 
-def floats(name: str, size: int, dtype: str = "float32") -> Any:
+def floats(name: str, size: Number, dtype: str = "float32") -> Any:
     """A buffer of numbers that lies on a multiple of 64 bytes if it starts an allocation."""
     return tirx.decl_buffer(
-        (size,), dtype, name=name, scope="global", layout=None, data_alignment=64
+        (nominal(size),), dtype, name=name, scope="global", layout=None, data_alignment=64
+    )
+
+
+def sizes_buffer() -> Any:
+    """A buffer of the open sizes of a call, which lies at any multiple of its numbers' bytes."""
+    return tirx.decl_buffer(
+        (1,), "int64", name="sizes", scope="global", layout=None, data_alignment=8
     )
 
 
 def span(index: Expr, lanes: int, step: int = 1) -> Expr:
     """The indices of `lanes` numbers, `step` apart."""
+    index = expression(index)
     if lanes == 1:
         return index
     step = step if isinstance(index, int) else tirx.const(step, index.ty.dtype)
@@ -159,7 +175,12 @@ def whole_number(name: str) -> Any:
     return tirx.Var(name, "int32")
 
 
-def split(index: Expr, extents: Sequence[int]) -> list[Expr]:
+def as_float(value: Number) -> Expr:
+    """A whole number as a float32."""
+    return number(value) if isinstance(value, int) else cast(expression(value), "float32", 1)
+
+
+def split(index: Expr, extents: Sequence[Number]) -> list[Expr]:
     """A flat index as one index for each extent, the last fastest."""
     parts: list[Expr] = []
     for position, extent in reversed(list(enumerate(extents))):
@@ -177,24 +198,36 @@ def div(index: Expr, divisor: Expr) -> Expr:
     """The quotient of an index, which is never negative."""
     if isinstance(divisor, int) and divisor == 1:
         return index
-    return index // divisor if isinstance(index, int) else tirx.indexdiv(index, divisor)
+    if is_number(index) and is_number(divisor):
+        return index // divisor
+    if isinstance(divisor, int):
+        return tirx.indexdiv(expression(index), divisor)
+    return tirx.truncdiv(expression(index), expression(divisor))
 
 
-def mod(index: Expr, divisor: int) -> Expr:
+def mod(index: Expr, divisor: Expr) -> Expr:
     """The remainder of an index, which is never negative."""
-    if divisor == 1:
+    if isinstance(divisor, int) and divisor == 1:
         return 0
-    return index % divisor if isinstance(index, int) else tirx.indexmod(index, divisor)
+    if is_number(index) and is_number(divisor):
+        return index % divisor
+    if isinstance(divisor, int):
+        return tirx.indexmod(expression(index), divisor)
+    return tirx.truncmod(expression(index), expression(divisor))
 
 
 def minimum(a: Expr, b: Expr) -> Expr:
     """The smaller of two whole numbers."""
-    return min(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.min(a, b)
+    if is_number(a) and is_number(b):
+        return smallest(a, b)
+    return tirx.min(expression(a), expression(b))
 
 
 def maximum(a: Expr, b: Expr) -> Expr:
     """The larger of two whole numbers."""
-    return max(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.max(a, b)
+    if is_number(a) and is_number(b):
+        return largest(a, b)
+    return tirx.max(expression(a), expression(b))
 
 
 INDICES = {**WORDS, "divide": div, "remainder": mod, "maximum": maximum, "minimum": minimum}

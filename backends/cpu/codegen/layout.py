@@ -9,7 +9,8 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import Expr, all_of, div, load, mod, span, vector
-from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.codegen.extents import Number
+from cnndsl.backends.cpu.codegen.tir import Code, Side, side
 from cnndsl.ir.types import DTYPES, FLOAT32, UINT8, TensorType
 
 Halo = tuple[tuple[int, int], ...]
@@ -31,11 +32,11 @@ class Layout:
     """
 
     channels: int
-    spatial: tuple[int, ...]
+    spatial: tuple[Number, ...]
     batch: int
     block: int
     halo: Halo
-    batch_stride: int
+    batch_stride: Number
     dtype: str = FLOAT32.name
     zero: int = field(default=0, repr=False)
 
@@ -43,7 +44,7 @@ class Layout:
     def of(cls, tensor: TensorType, batch: int, block: int = 1, halo: Halo | None = None) -> Layout:
         """A layout whose samples follow one another; one if it is the same for all."""
         batch = batch if tensor.batched else 1
-        spatial = tuple(n for n in tensor.spatial if isinstance(n, int))
+        spatial = tensor.sizes[1:]
         halo = halo or ((0, 0),) * len(spatial)
         layout = cls(tensor.channels, spatial, batch, block, halo, 0, tensor.dtype.name)
         return replace(layout, batch_stride=layout.blocks * layout.plane)
@@ -69,7 +70,7 @@ class Layout:
         return -(-self.channels // self.block)
 
     @property
-    def padded(self) -> tuple[int, ...]:
+    def padded(self) -> tuple[Number, ...]:
         """Spatial sizes with the halo."""
         return tuple(n + sum(h) for n, h in zip(self.spatial, self.halo, strict=True))
 
@@ -79,24 +80,24 @@ class Layout:
         return not any(map(any, self.halo))
 
     @property
-    def plane(self) -> int:
+    def plane(self) -> Number:
         """Numbers of one channel block."""
         return math.prod(self.padded) * self.block
 
     @property
-    def size(self) -> int:
+    def size(self) -> Number:
         """Numbers of the whole tensor, up to a multiple of the cache line."""
         line = CACHE_LINE // self.bytes
-        return -(-self.batch_stride * self.batch // line) * line
+        return (self.batch_stride * self.batch + line - 1) // line * line
 
     @property
-    def strides(self) -> tuple[int, ...]:
+    def strides(self) -> tuple[Number, ...]:
         """Distance of neighbouring positions on each axis in numbers."""
         padded = self.padded
         return tuple(math.prod(padded[axis + 1 :]) * self.block for axis in range(len(padded)))
 
     @property
-    def origin(self) -> int:
+    def origin(self) -> Number:
         """Index of the first position of a channel block, behind the halo."""
         return sum(
             before * stride for (before, _), stride in zip(self.halo, self.strides, strict=True)
@@ -121,7 +122,7 @@ class Thinned(Layout):
     steps: tuple[int, ...] = field(kw_only=True)
 
     @classmethod
-    def thin(cls, whole: Layout, axes: Sequence[tuple[int, int, int]]) -> Thinned:
+    def thin(cls, whole: Layout, axes: Sequence[tuple[int, int, Number]]) -> Thinned:
         """First position, distance and number of those of each axis."""
         first, steps, sizes = zip(*axes, strict=True)
         none = ((0, 0),) * whole.rank
@@ -134,17 +135,17 @@ class Thinned(Layout):
         return False
 
     @property
-    def plane(self) -> int:
+    def plane(self) -> Number:
         """Numbers of one channel block of the whole."""
         return self.whole.plane
 
     @property
-    def strides(self) -> tuple[int, ...]:
+    def strides(self) -> tuple[Number, ...]:
         """Distance of neighbouring positions on each axis in numbers."""
         return tuple(n * step for n, step in zip(self.whole.strides, self.steps, strict=True))
 
     @property
-    def origin(self) -> int:
+    def origin(self) -> Number:
         """Index of the first position of a channel block."""
         distances = zip(self.first, self.whole.strides, strict=True)
         return self.whole.origin + sum(first * stride for first, stride in distances)
@@ -207,15 +208,15 @@ class Tensor:
             return load(self.buffer, index, layout.block)
         return load(self.buffer, index + place.lane)
 
-    def repeated(self, place: Place, over: Layout, sizes: Sequence[int]) -> Expr:
-        """As `load`, at a place of a tensor of so many positions that lies like `over`.
+    def repeated(self, place: Place, over: Layout) -> Expr:
+        """As `load`, at a place of a tensor that lies like `over`.
 
         The tensor is repeated along axes of size 1.
         """
         own = self.layout
-        axes = zip(place.position, own.spatial, sizes, strict=True) if own.spatial else ()
-        position = tuple(p if n == size else 0 for p, n, size in axes)
-        in_row = place.width > 1 and own.spatial[-1:] == tuple(sizes[-1:])
+        axes = zip(place.position, own.spatial, strict=True) if own.spatial else ()
+        position = tuple(0 if n == 1 else p for p, n in axes)
+        in_row = place.width > 1 and own.spatial[-1:] not in ((), (1,))
         if own.channels == 1 < over.channels:
             index = own.index(place.n, 0, position)
             if in_row:
@@ -254,14 +255,13 @@ class Tensor:
         """Write the zeros around the maps of one channel block."""
         layout = self.layout
         zero = self.zeros(layout.block)
-        before: list[range] = []
+        before: list[range | Side] = []
         for axis, (n_axis, halo) in enumerate(zip(layout.spatial, layout.halo, strict=True)):
             inner = zip(layout.spatial[axis + 1 :], layout.halo[axis + 1 :], strict=True)
-            whole = [range(-b, size + a) for size, (b, a) in inner]
-            for side in (range(-halo[0], 0), range(n_axis, n_axis + halo[1])):
-                box = [*before, side, *whole]
-                if math.prod(map(len, box)):
-                    with code.box(box) as position:
+            whole = [side(-b, size + a) for size, (b, a) in inner]
+            for start, count in ((-halo[0], halo[0]), (n_axis, halo[1])):
+                if count:
+                    with code.box([*before, Side(start, count), *whole]) as position:
                         index = layout.index(n, block, position)
                         code.store(self.buffer, index, zero, layout.block)
-            before.append(range(n_axis))
+            before.append(side(0, n_axis))

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cnndsl.backends.cpu.codegen.expressions import Expr
+from cnndsl.backends.cpu.codegen.extents import Number, parts
 from cnndsl.backends.cpu.codegen.layout import Layout
-from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.codegen.tir import Code, side
 
 
 @dataclass(frozen=True)
@@ -22,20 +23,20 @@ class Slabs:
     cores: int
 
     @property
-    def size(self) -> int:
+    def size(self) -> Number:
         """Indices of a slab; of the last there may be fewer."""
         spatial = self.layout.spatial
-        return spatial[0] if len(spatial) == 1 else -(-(spatial or (1,))[0] // self.cores)
+        return spatial[0] if len(spatial) == 1 else parts((spatial or (1,))[0], self.cores)
 
     @property
-    def tasks(self) -> tuple[int, int, int]:
+    def tasks(self) -> tuple[Number, Number, Number]:
         """Samples, slabs and channel blocks.
 
         A core that gets neighbouring tasks computes the same rows of all blocks, so that operators
         one after another find in its own cache what they read.
         """
         height = (self.layout.spatial or (1,))[0]
-        return self.layout.batch, -(-height // self.size), self.layout.blocks
+        return self.layout.batch, parts(height, self.size), self.layout.blocks
 
     @contextmanager
     def rows(self, code: Code, slab: Expr) -> Iterator[list[Expr]]:
@@ -47,5 +48,5 @@ class Slabs:
         with code.loop(self.size) as index:
             row = code.name(slab * self.size + index)
             inside = height % self.size == 0 or row < height
-            with code.when(inside), code.box([range(extent) for extent in inner]) as rest:
+            with code.when(inside), code.box([side(0, extent) for extent in inner]) as rest:
                 yield [row, *rest]

@@ -12,10 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, cast, div, minimum, vector
+from cnndsl.backends.cpu.codegen.extents import Extent, Number
 from cnndsl.backends.cpu.codegen.tir import Code
 
 TOGETHER = 16
 """Terms of a part whose sum is formed in float32; parts are added up in float64."""
+
+MANY = 1 << 20
+"""What an axis of an open size is taken to have."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,9 @@ class Range:
     most: int
 
     @classmethod
-    def whole(cls, size: int) -> Range:
+    def whole(cls, size: Number) -> Range:
         """All indices of an axis."""
-        return cls(0, size, size)
+        return cls(0, size, MANY if isinstance(size, Extent) else size)
 
 
 class Total:

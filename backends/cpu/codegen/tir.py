@@ -15,9 +15,9 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import (
+    INDICES,
     Expr,
     address,
-    div,
     floats,
     load,
     minimum,
@@ -25,6 +25,7 @@ from cnndsl.backends.cpu.codegen.expressions import (
     split,
     whole_number,
 )
+from cnndsl.backends.cpu.codegen.extents import Number, expression, formula_of, is_number
 
 MEET = "cnndsl_meet"
 """The function of the runtime by which the cores wait for one another."""
@@ -69,6 +70,26 @@ class Team:
         return [self.core, self.cores, address(self.flags, 0)]
 
 
+@dataclass(frozen=True)
+class Side:
+    """Neighbouring whole numbers, as many as `count`, from a first one on."""
+
+    start: Expr
+    count: Number
+
+
+def side(start: Number, stop: Number) -> range | Side:
+    """The whole numbers from one up to, not including, another."""
+    if isinstance(start, int) and isinstance(stop, int):
+        return range(start, stop)
+    return Side(start, stop - start)
+
+
+def extent_of(side: range | Side) -> Number:
+    """How many numbers there are on a side."""
+    return len(side) if isinstance(side, range) else side.count
+
+
 class Code:
     """Collects the statements of a function for each core of a team.
 
@@ -98,7 +119,7 @@ class Code:
 
     def name(self, value: Expr) -> Expr:
         """A whole number computed here, once, for use in what follows."""
-        if isinstance(value, int):
+        if is_number(value):
             return value
         variable = tirx.Var("index", "int32")
         self._statements.append(tirx.Bind(variable, value))
@@ -110,6 +131,7 @@ class Code:
         Of 32 bits, LLVM has to allow for an overflow and computes every sum by itself.
         """
         variable = tirx.Var("base", "int64")
+        value = expression(value)
         wide = tirx.const(value, "int64") if isinstance(value, int) else tirx.Cast("int64", value)
         self._statements.append(tirx.Bind(variable, wide))
         return variable
@@ -125,10 +147,11 @@ class Code:
             yield variable
         if body:
             serial = tirx.ForKind.SERIAL
-            self._statements.append(tirx.For(variable, 0, extent, serial, tirx.stmt_seq(*body)))
+            body = tirx.stmt_seq(*body)
+            self._statements.append(tirx.For(variable, 0, expression(extent), serial, body))
 
     @contextmanager
-    def parallel(self, *extents: int) -> Iterator[list[Expr]]:
+    def parallel(self, *extents: Number) -> Iterator[list[Expr]]:
         """One task for each index tuple, the last index fastest; tasks must be independent.
 
         Each core does neighbouring tasks. What follows begins when all are done.
@@ -138,7 +161,8 @@ class Code:
             with self.when(team.core == 0):
                 yield [0] * len(extents)
         else:
-            share = div(team.cores + (total - 1), team.cores)
+            total = expression(total)
+            share = tirx.indexdiv(team.cores + (total - 1), team.cores)
             # TVM tests the signs of what it divides unless it knows them. Of such tests for many
             # columns LLVM 22 makes `vmovmskps` of registers that it cannot encode, and the code
             # reads another one.
@@ -154,20 +178,20 @@ class Code:
         self._meetings.append(self._statements[-1])
 
     @contextmanager
-    def share(self, cores: int, *extents: int) -> Iterator[list[Expr]]:
+    def share(self, cores: int, *extents: Number) -> Iterator[list[Expr]]:
         """The same, with neighbouring tasks on one of `cores`, whose number comes first."""
         total = math.prod(extents)
-        share = -(-total // cores)
+        share = (total + cores - 1) // cores
         with self.parallel(cores) as (core,), self.loop(share) as index:
             task = self.name(core * share + index)
             with self.when(total % cores == 0 or task < total):
                 yield [core, *(self.name(index) for index in split(task, extents))]
 
     @contextmanager
-    def box(self, sides: Sequence[range]) -> Iterator[list[Expr]]:
+    def box(self, sides: Sequence[range | Side]) -> Iterator[list[Expr]]:
         """Nested loops over the positions of a box, the last axis fastest."""
         with ExitStack() as loops:
-            yield [side.start + loops.enter_context(self.loop(len(side))) for side in sides]
+            yield [side.start + loops.enter_context(self.loop(extent_of(side))) for side in sides]
 
     @contextmanager
     def when(self, condition: Expr) -> Iterator[None]:
@@ -218,10 +242,27 @@ class Code:
         pointers, declared = _declared([*buffers, flags])
         parameters = [*pointers[:-1], self._team.core, self._team.cores, pointers[-1]]
         end = tirx.Return(tirx.const(SUCCESS, "int32"))
-        body = tirx.stmt_seq(*declared, *self._statements, end)
+        body = tirx.stmt_seq(
+            *declared, *_extents(self._statements, buffers), *self._statements, end
+        )
         function = tirx.PrimFunc(parameters, body, ret_type=PrimType("int32"))
         attributes = {"tirx.noalias": noalias and not meets, "calling_conv": C_INTERFACE}
         return function.with_attr({"global_symbol": name, **attributes})
+
+
+def _extents(statements: Sequence[Any], buffers: Sequence[Any]) -> list[Any]:
+    """The statements that compute the variables of extents, from the sizes in the last buffer."""
+    from tvm.tirx.analysis import undefined_vars
+
+    found = []
+    for variable in undefined_vars(tirx.stmt_seq(*statements, tirx.Evaluate(0))):
+        formula = formula_of(variable.name)
+        if formula is not None:
+            sizes = [
+                tirx.Cast("int32", load(buffers[-1], axis)) for axis in range(max(formula.axes) + 1)
+            ]
+            found.append(tirx.Bind(variable, formula.compute(sizes, INDICES)))
+    return found
 
 
 def _declared(buffers: Sequence[Any]) -> tuple[list[Any], list[Any]]:

@@ -18,12 +18,13 @@ from cnndsl.backends.cpu.codegen.expressions import (
     split,
     vector,
 )
+from cnndsl.backends.cpu.codegen.extents import nominal
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.sums import Range
 from cnndsl.backends.cpu.kernels.direct.products import LONG, Totals, add_in_parts
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.backends.cpu.kernels.tiles import Pieces, ranked_tiles
+from cnndsl.backends.cpu.kernels.tiles import pieces_of, ranked_tiles
 from cnndsl.ir.operators import MatMul, MatMulTransposed, SoftmaxSum
 from cnndsl.ir.operators.attention import MatrixProduct
 
@@ -70,12 +71,12 @@ def _multiply(body: Body, channels: int) -> None:
     code, call, y = body.code, body.call, body.output.layout
     lanes = y.block
     *outer, columns = y.spatial or (1,)
-    tile = ranked_tiles(call.machine, y.blocks, columns, exact=True)[0]
+    tile = ranked_tiles(call.machine, y.blocks, nominal(columns), exact=True)[0]
     with code.parallel(y.batch, *outer, y.blocks // tile.blocks) as (n, *row, part):
         first = code.name(part * tile.blocks)
         for index in range(tile.blocks):
             body.clear_halo(n, first + index, row)
-        for column, width in Pieces.of(columns, tile.columns).walk(code):
+        for column, width in pieces_of(columns, tile.columns).walk(code):
             places = [(*row, column + i) if y.spatial else () for i in range(width)]
             totals = [
                 [code.register(vector(0.0, lanes), lanes) for _ in range(tile.blocks)]

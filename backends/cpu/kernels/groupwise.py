@@ -17,6 +17,7 @@ from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import (
     LOWEST,
     Expr,
+    as_float,
     larger,
     load,
     minimum,
@@ -24,10 +25,11 @@ from cnndsl.backends.cpu.codegen.expressions import (
     shuffled,
     vector,
 )
+from cnndsl.backends.cpu.codegen.extents import Number, parts
 from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor
 from cnndsl.backends.cpu.codegen.steps import computed
 from cnndsl.backends.cpu.codegen.sums import Range, Total, sums
-from cnndsl.backends.cpu.codegen.tir import Code, Register
+from cnndsl.backends.cpu.codegen.tir import Code, Register, side
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.backends.cpu.kernels.tiles import Pieces
@@ -74,12 +76,17 @@ def _at_positions(body: Body) -> None:
     """Groups are the channels at each position."""
     code, layout = body.code, body.output.layout
     *outer, columns = layout.spatial or (1,)
-    pieces = Pieces.of(columns, SIDE_BY_SIDE)
-    for count, width, start in (
-        (pieces.wide, pieces.width, 0),
-        (pieces.count - pieces.wide, pieces.width - 1, pieces.wide * pieces.width),
-    ):
-        if count:
+    pieces: Sequence[tuple[Number, int, Number]]
+    if isinstance(columns, int):
+        closed = Pieces.of(columns, SIDE_BY_SIDE)
+        rest = closed.count - closed.wide, closed.width - 1, closed.wide * closed.width
+        pieces = (closed.wide, closed.width, 0), rest
+    else:
+        whole = columns // SIDE_BY_SIDE
+        behind = whole * SIDE_BY_SIDE
+        pieces = (whole, SIDE_BY_SIDE, 0), (columns - behind, 1, behind)
+    for count, width, start in pieces:
+        if count != 0:
             with code.parallel(layout.batch, *outer, count) as (n, *row, piece):
                 first = code.name(start + piece * width)
                 positions = [(*row, first + i) if layout.spatial else () for i in range(width)]
@@ -271,7 +278,7 @@ def _over_positions(body: Body, runs: _Runs) -> None:
     """Groups are channels at all positions."""
     code, op, layout = body.code, body.call.op, body.output.layout
     batch, units = layout.batch, layout.blocks // runs.unit
-    rows = [range(size) for size in layout.spatial[:-1]]
+    rows = [side(0, size) for size in layout.spatial[:-1]]
     if runs.slabs == 1:
         with code.parallel(batch, units) as (n, unit):
             for stage in op.stages:
@@ -326,20 +333,22 @@ def _sum_up(body: Body, runs: _Runs, stage: Stage, n: Expr, slab: Expr, block: E
         columns = [part * SIDE_BY_SIDE + i for i in range(SIDE_BY_SIDE)]
         return [value for column in columns for value in at((*outer, column))]
 
-    parts, rest = divmod(spatial[-1], SIDE_BY_SIDE)
-    first, *inner = [*spatial[:-1], parts]
-    size = -(-first // runs.slabs)
+    count_of_parts = spatial[-1] // SIDE_BY_SIDE
+    rest = spatial[-1] - count_of_parts * SIDE_BY_SIDE
+    first, *inner = [*spatial[:-1], count_of_parts]
+    size = parts(first, runs.slabs)
     start = code.name(slab * size)
     count = size if runs.slabs == 1 else code.name(minimum(size, first - start))
-    mine = Range(start, count, size)
+    mine = Range(start, count, Range.whole(size).most)
     found: list[list[Expr]] = [[] for _ in terms]
-    if parts:
+    if count_of_parts != 0:
         ranges = [mine, *map(Range.whole, inner)]
         values = sums(code, lanes, ranges, SIDE_BY_SIDE * len(terms), side_by_side)
         found = [values[k :: len(terms)] for k in range(len(terms))]
     totals = [code.register(sum(f, vector(0.0, lanes)), lanes) for f in found]
-    if rest:
-        behind = Range(parts * SIDE_BY_SIDE, rest, rest)
+    if rest != 0:
+        most = rest if isinstance(rest, int) else SIDE_BY_SIDE
+        behind = Range(count_of_parts * SIDE_BY_SIDE, rest, most)
         is_last = len(spatial) > 1 or runs.slabs == 1 or slab == runs.slabs - 1
         ranges = [mine, *map(Range.whole, inner[:-1])] if len(spatial) > 1 else []
         with code.when(is_last):
@@ -381,7 +390,9 @@ def _combine(body: Body, runs: _Runs, stage: Stage, n: Expr, unit: Expr) -> None
                 with code.loop(runs.slabs) as slab, code.loop(runs.size) as channel:
                     place = runs.sum(index_of_sum, n, slab) + first + channel
                     total.add(load(body.scratch, place, lanes))
-                factor = 1 / elements if reduction.kind == "mean" else 1.0
+                factor = number(1.0)
+                if reduction.kind == "mean":
+                    factor = factor / as_float(elements)
                 keep(name, total.value * vector(factor, lanes))
             if stage is op.stages[-1]:
                 for name, formula in op.once.items():

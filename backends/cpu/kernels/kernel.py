@@ -6,14 +6,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from cnndsl.backends.cpu.codegen.expressions import INDICES, Expr, floats, load, vector
+from cnndsl.backends.cpu.codegen.expressions import (
+    INDICES,
+    Expr,
+    floats,
+    load,
+    sizes_buffer,
+    vector,
+)
+from cnndsl.backends.cpu.codegen.extents import Extent, Number, mapped, nominal
 from cnndsl.backends.cpu.codegen.gather import gathered
 from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor, with_lanes_cleared
 from cnndsl.backends.cpu.codegen.slabs import Slabs
 from cnndsl.backends.cpu.codegen.steps import apply_step
-from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.codegen.tir import Code, Side, side
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.packing import Weight, as_weight
 from cnndsl.backends.native.task import Task, parts_of
@@ -80,9 +89,20 @@ class Call(Task[Op, Layout]):
         return any(size > 1 for size in self.window)
 
     @property
-    def spatial(self) -> tuple[int, ...]:
+    def spatial(self) -> tuple[Number, ...]:
         """Sizes of the core's result."""
         return tuple(n * k for n, k in zip(self.output.spatial, self.window, strict=True))
+
+    @cached_property
+    def nominal(self) -> Call[Op]:
+        """The call of known sizes by which the kernel is chosen."""
+        known: Call[Op] = mapped(self, Extent, nominal)
+        return known
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether the code is given sizes when it is called."""
+        return self.nominal is not self
 
     def key(self) -> str:
         """Equal for calls that the same code serves."""
@@ -97,13 +117,15 @@ class Call(Task[Op, Layout]):
 class Kernel:
     """A way to compute a call: the weights in the form that the code reads, and the code.
 
-    `scratch` is the number of floats that it needs besides, while it runs.
+    `scratch` is the number of floats that it needs besides, while it runs. `tables` are those of
+    its arrays that follow from open sizes.
     """
 
     family: str
     weights: Mapping[str, Weight | Expression]
     write: Callable[[Body], None]
-    scratch: int = 0
+    scratch: Number = 0
+    tables: tuple[str, ...] = ()
 
 
 ZERO = "zero"
@@ -127,7 +149,9 @@ class Body:
             Tensor(floats(f"x{index}", layout.size, layout.dtype), layout)
             for index, layout in enumerate(call.inputs)
         ]
-        self.scratch = floats("scratch", kernel.scratch) if kernel.scratch else None
+        self.weights |= {name: floats(name, 1) for name in kernel.tables}
+        self.scratch = None if kernel.scratch == 0 else floats("scratch", kernel.scratch)
+        self.sizes = sizes_buffer() if call.is_open else None
 
     def computing(self, call: Call[Any]) -> Body:
         """The same for a call that is put another way, with the same operands and parameters."""
@@ -136,10 +160,12 @@ class Body:
         return body
 
     def function(self, name: str) -> Any:
-        """The finished function of (y, inputs, weights, scratch)."""
+        """The finished function of (y, inputs, weights, scratch, open sizes)."""
         buffers = [self.output.buffer, *(x.buffer for x in self.inputs), *self.weights.values()]
         if self.scratch is not None:
             buffers.append(self.scratch)
+        if self.sizes is not None:
+            buffers.append(self.sizes)
         return self.code.function(name, buffers, noalias=not self.call.in_place)
 
     def read(self, place: Place) -> Expr:
@@ -159,7 +185,7 @@ class Body:
 
     def repeated(self, x: Tensor, place: Place) -> Expr:
         """An operand of a join at a place of the core's result."""
-        return x.repeated(place, self.call.output, self.call.spatial)
+        return x.repeated(place, self.call.output)
 
     def _shuffled(self, place: Place) -> Expr:
         (part,) = self.call.prologue
@@ -211,7 +237,7 @@ class Body:
                 value = with_lanes_cleared(value, place, layout)
         return value
 
-    def vectors(self, inner: range | None = None) -> Iterator[Place]:
+    def vectors(self, inner: range | Side | None = None) -> Iterator[Place]:
         """Every place of the output, in parallel; its halo is cleared on the way.
 
         In a plain output vectors are of columns, of those in `inner`; all unless it is given.
@@ -224,21 +250,26 @@ class Body:
                 position = (*outer, column) if layout.spatial else ()
                 yield Place(n, block, position, width=width)
 
-    def pieces(self, columns: int, inner: range | None = None) -> Iterator[tuple[Expr, int]]:
+    def pieces(
+        self, columns: Number, inner: range | Side | None = None
+    ) -> Iterator[tuple[Expr, int]]:
         """The first and the number of the columns that are computed together, in loops.
 
         One, but in a plain output a vector of those in `inner`, all unless it is given.
         """
         lanes = self.call.machine.lanes if self.output.layout.block == 1 else 1
-        inner = range(columns) if inner is None or lanes == 1 else inner
-        vectors, start = len(inner) // lanes, inner.start
+        inner = side(0, columns) if inner is None or lanes == 1 else inner
+        start, count = (
+            (inner.start, len(inner)) if isinstance(inner, range) else (inner.start, inner.count)
+        )
+        vectors = count // lanes
         end = start + vectors * lanes
         for first, count, width in (
             (0, start, 1),
             (start, vectors, lanes),
-            (end, columns - end, 1),
+            *([(end, columns - end, 1)] if lanes > 1 or start != 0 else []),
         ):
-            if count:
+            if count != 0:
                 with self.code.loop(count) as index:
                     yield first + index * width, width
 

@@ -82,7 +82,7 @@ class Move:
         """The longest run of a row's columns that are columns of one row, and their distance."""
         rank, none = self.call.output.rank, range(0)
         *others, last = self.source
-        if not rank or not self.call.x.rank or last.axes != {rank}:
+        if not rank or not self.call.x.rank or last.axes != {rank} or self.call.is_open:
             return none, 1
         if any(rank in index.axes for index in others):
             return none, 1
@@ -99,15 +99,16 @@ class Move:
     def _element(self, body: Body, place: Place, channel: Expr) -> Expr:
         """What belongs at a place, whose channel is given: that of a block that moves as one."""
         (x, *_), layout, fill = body.inputs, self.call.x, self.call.op.fill
-        extents = self.call.core.output.sizes
+        is_open, extents = self.call.is_open, self.call.core.output.sizes
         inside: list[Expr] = []
         found: list[Expr] = []
         for index, size in zip(self.source, (layout.channels, *layout.spatial), strict=True):
             value = index.compute([channel, *place.position], INDICES)
-            low, high = index.bounds(extents)
+            low, high = (-1, size) if is_open else index.bounds(extents)
             of_columns = place.width > 1 and len(found) == layout.rank
-            if fill is not None and not of_columns and (low < 0 or high >= size):
-                inside += [value >= 0] * (low < 0) + [value < size] * (high >= size)
+            if fill is not None and not of_columns and (is_open or low < 0 or high >= size):
+                inside += [value >= 0] * (low < 0)
+                inside += [value < size] * (is_open or high >= size)
                 value = maximum(minimum(value, size - 1), 0)
             found.append(value)
         if place.lane is None:

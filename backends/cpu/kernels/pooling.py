@@ -14,15 +14,19 @@ from cnndsl.backends.cpu.codegen.expressions import (
     LOWEST,
     Expr,
     all_of,
+    as_float,
     div,
     larger,
     load,
+    maximum,
+    minimum,
     number,
     vector,
 )
+from cnndsl.backends.cpu.codegen.extents import largest, nominal, parts, smallest
 from cnndsl.backends.cpu.codegen.layout import Layout, Place
 from cnndsl.backends.cpu.codegen.sums import Range, positions, summed
-from cnndsl.backends.cpu.codegen.tir import Code, Register
+from cnndsl.backends.cpu.codegen.tir import Code, Register, Side, side
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.algebra import constant
@@ -60,16 +64,16 @@ def _pooling(
     return Kernel("pooling", {**(weights or {}), **call.step_weights()}, write)
 
 
-def _unclipped(call: Call[Any]) -> range:
+def _unclipped(call: Call[Any]) -> range | Side:
     """The columns of the output whose windows lie in the input and at equal distances."""
     op = call.op
     if not isinstance(op, Pool) or not call.output.rank:
         return range(0)
     reach = (op.kernel[-1] - 1) * getattr(op, "dilations", (1,))[-1]
     before, stride, columns = op.pads[-1][0], op.strides[-1], call.output.spatial[-1]
-    end = (call.x.spatial[-1] - 1 - reach + before) // stride + 1
-    first = min(-(-before // stride), columns)
-    return range(first, max(first, min(end, columns)))
+    end = largest(call.x.spatial[-1] - 1 - reach + before + stride, 0) // stride
+    first = smallest(-(-before // stride), columns)
+    return side(first, largest(first, smallest(end, columns)))
 
 
 def _read(body: Body, place: Place, position: tuple[Expr, ...]) -> Expr:
@@ -130,20 +134,12 @@ def _clipped(op: Pool, x: Layout) -> Callable[[Code, Place], Window]:
             if place.width > 1 and axis == x.rank - 1:
                 sides.append(Range(code.name(low), kernel, kernel))
                 continue
-            first = code.name(_at_least(low, 0))
-            count = code.name(_at_most(low + kernel, size) - first)
-            sides.append(Range(first, count, min(kernel, size)))
+            first = code.name(maximum(low, 0))
+            count = code.name(minimum(low + kernel, size) - first)
+            sides.append(Range(first, count, min(kernel, nominal(size))))
         return sides
 
     return window
-
-
-def _at_least(a: Expr, b: int) -> Expr:
-    return max(a, b) if isinstance(a, int) else tirx.max(a, b)
-
-
-def _at_most(a: Expr, b: int) -> Expr:
-    return min(a, b) if isinstance(a, int) else tirx.min(a, b)
 
 
 def maxpool(call: Call[MaxPool]) -> Kernel:
@@ -181,7 +177,7 @@ def avgpool(call: Call[AvgPool]) -> Kernel:
 
     def finish(value: Expr, place: Place, sides: Window) -> Expr:
         lanes = place.lanes(call.output)
-        return value * vector(number(1.0) / _as_float(counted(call, place, sides)), lanes)
+        return value * vector(number(1.0) / as_float(counted(call, place, sides)), lanes)
 
     return _pooling(call, _clipped(op, call.x), _sum, finish)
 
@@ -196,13 +192,10 @@ def counted(call: Call[Any], place: Place, sides: Window) -> Expr:
     if isinstance(op, AvgPool) and op.include_pad:
         axes = zip(place.position, call.x.spatial, op.kernel, op.strides, op.pads, strict=True)
         counts = [
-            _at_most(i * s - before + k, n + after) - (i * s - before)
+            minimum(i * s - before + k, n + after) - (i * s - before)
             for i, n, k, s, (before, after) in axes
         ]
-    product: Expr = 1
-    for count in counts:
-        product = product * count
-    return product
+    return math.prod(counts)
 
 
 def most_counted(call: Call[Any]) -> int:
@@ -219,10 +212,6 @@ def window_of(call: Call[Any]) -> Callable[[Code, Place], Window]:
     if isinstance(op, Pool):
         return _clipped(op, call.x)
     return _adaptive(call) if isinstance(op, AdaptiveAvgPool) else _whole(call)
-
-
-def _as_float(count: Expr) -> Expr:
-    return number(count) if isinstance(count, int) else count.astype("float32")
 
 
 def l2pool(call: Call[L2Pool]) -> Kernel:
@@ -277,9 +266,12 @@ def _whole(call: Call[Any]) -> Callable[[Code, Place], Window]:
 
 def global_avgpool(call: Call[Any]) -> Kernel:
     """Mean of each map."""
-    factor = 1 / math.prod(call.x.spatial)
     lanes = call.output.block
-    return _pooling(call, _whole(call), _sum, lambda value, *_: value * vector(factor, lanes))
+
+    def finish(value: Expr, *_: Any) -> Expr:
+        return value * vector(number(1.0) / as_float(math.prod(call.x.spatial)), lanes)
+
+    return _pooling(call, _whole(call), _sum, finish)
 
 
 def global_maxpool(call: Call[Any]) -> Kernel:
@@ -296,8 +288,8 @@ def _adaptive(call: Call[Any]) -> Callable[[Code, Place], Window]:
         for index, size, outputs in axes:
             first = code.name(div(index * size, outputs))
             end = div((index + 1) * size + outputs - 1, outputs)
-            most = min(size, -(-size // outputs) + 1)
-            sides.append(Range(first, code.name(end - first), most))
+            most = smallest(size, parts(size, outputs) + 1)
+            sides.append(Range(first, code.name(end - first), Range.whole(most).most))
         return sides
 
     return window
@@ -308,7 +300,7 @@ def adaptive_avgpool(call: Call[Any]) -> Kernel:
     lanes = call.output.block
 
     def finish(value: Expr, place: Place, sides: Window) -> Expr:
-        return value / vector(_as_float(counted(call, place, sides)), lanes)
+        return value / vector(as_float(counted(call, place, sides)), lanes)
 
     return _pooling(call, _adaptive(call), _sum, finish)
 

@@ -17,8 +17,11 @@ from cnndsl.ir.operators import Resize
 
 def resize(call: Call[Resize]) -> Kernel:
     """By vectors of channels, or number by number where maps are plain."""
-    tables, counts = tap_tables(call.op, call.core.inputs[0], call.core.output)
+    known = call.nominal
+    tables, counts = tap_tables(known.op, known.core.inputs[0], known.core.output)
     write = partial(_write_alike if call.x.block == call.output.block else _write, counts=counts)
+    if call.is_open:
+        return Kernel("resize", call.step_weights(), write, tables=tuple(tables))
     return Kernel("resize", {**tables, **call.step_weights()}, write)
 
 

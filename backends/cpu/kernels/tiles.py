@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, div
+from cnndsl.backends.cpu.codegen.extents import Extent, Number, nominal, parts
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.machine import Machine
 
@@ -85,6 +86,10 @@ class Pieces:
             return True
         return self.start(index + 1) - self.start(index) == self.width
 
+    def narrow(self, code: Code, index: Expr) -> Iterator[tuple[Expr, int]]:
+        """The first column, counted from that of the piece, and the width of all but wide ones."""
+        yield 0, self.width - 1
+
     def walk(self, code: Code) -> Iterator[tuple[Expr, int]]:
         """The first column and the width of each piece, the wide ones first, in loops."""
         with code.loop(self.wide) as index:
@@ -93,6 +98,56 @@ class Pieces:
             with code.loop(self.count - self.wide) as index:
                 narrow = self.width - 1
                 yield code.name(self.wide * self.width + index * narrow), narrow
+
+
+@dataclass(frozen=True)
+class OpenPieces:
+    """A row of an open number of columns in pieces of `width`, and a rest in smaller ones.
+
+    The rest is cut into pieces each at most half as wide, rounded up, as the one before.
+    """
+
+    columns: Extent
+    width: int
+
+    @property
+    def count(self) -> Number:
+        """Pieces, the rest being one."""
+        return parts(self.columns, self.width)
+
+    def start(self, index: Expr) -> Expr:
+        """The first column of a piece."""
+        return index * self.width
+
+    def is_wide(self, index: Expr) -> Expr:
+        """Whether a piece is not the rest."""
+        return self.start(index + 1) <= self.columns
+
+    def narrow(self, code: Code, index: Expr) -> Iterator[tuple[Expr, int]]:
+        """The first column, counted from that of the piece, and the width of each of its parts."""
+        yield from self._parts(code, 0, self.columns - self.start(index))
+
+    def walk(self, code: Code) -> Iterator[tuple[Expr, int]]:
+        """The first column and the width of each piece, the wide ones first, in loops."""
+        wide = self.columns // self.width
+        with code.loop(wide) as index:
+            yield code.name(index * self.width), self.width
+        yield from self._parts(code, wide * self.width, self.columns - wide * self.width)
+
+    def _parts(self, code: Code, first: Expr, rest: Expr) -> Iterator[tuple[Expr, int]]:
+        width = self.width
+        while width > 1:
+            width = -(-width // 2)
+            count = code.name(div(rest, width))
+            with code.loop(count) as index:
+                yield code.name(first + index * width), width
+            first, rest = code.name(first + count * width), code.name(rest - count * width)
+
+
+def pieces_of(columns: Number, limit: int) -> Pieces | OpenPieces:
+    """A row in pieces of at most a width; if it is open, of that which they have nominally."""
+    found = Pieces.of(nominal(columns), limit)
+    return found if isinstance(columns, int) else OpenPieces(columns, found.width)
 
 
 @cache

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import chain, product
 from typing import Any
 
+from cnndsl.backends.cpu.codegen.extents import Number, known, largest, nominal, parts
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout, Tensor, Thinned
 from cnndsl.backends.cpu.kernels.direct import family as direct
 from cnndsl.backends.cpu.kernels.family import Candidate, Family
@@ -33,34 +34,37 @@ class Phase:
     """
 
     first: int
-    count: int
+    count: Number
     taps: tuple[int, ...]
     dilation: int
     pads: tuple[int, int]
 
 
-def phases(op: ConvTranspose, spatial: tuple[int, ...]) -> list[list[Phase]]:
+def phases(op: ConvTranspose, spatial: tuple[Number, ...]) -> list[list[Phase]]:
     """Those of each axis, for a result of these sizes; none that no weight reaches."""
+    if any(nominal(size) < stride for size, stride in zip(spatial, op.stride, strict=True)):
+        spatial = tuple(map(known, spatial))
     axes = zip(spatial, op.kernel, op.stride, op.dilation, op.pads, op.output_pad, strict=True)
     return [
         [
             _phase(first, size, kernel, stride, dilation, pads[0], pads[1] - extra)
             for first in range(stride)
-            if first < size
+            if not isinstance(size, int) or first < size
         ]
         for size, kernel, stride, dilation, pads, extra in axes
     ]
 
 
 def _phase(
-    first: int, size: int, kernel: int, stride: int, dilation: int, before: int, after: int
+    first: int, size: Number, kernel: int, stride: int, dilation: int, before: int, after: int
 ) -> Phase:
     shift, start = divmod(first + before, stride)
     taps = tuple(range(start, kernel, stride))[::-1]
     reach = dilation * (len(taps) - 1)
-    count = -(-(size - first) // stride)
-    inputs = (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
-    return Phase(first, count, taps, dilation, (reach - shift, count - inputs + shift))
+    count = parts(size - first, stride)
+    inputs = (nominal(size) + before + after - dilation * (kernel - 1) - 1) // stride + 1
+    pads = reach - shift, nominal(count) - inputs + shift
+    return Phase(first, count, taps, dilation, pads)
 
 
 def _is_fast(call: Call[ConvTranspose]) -> bool:
@@ -78,15 +82,15 @@ def candidates(call: Call[ConvTranspose]) -> Iterator[Candidate]:
     if not _is_fast(call):
         return
     op = call.op
-    parts = []
+    convolutions = []
     for chosen in product(*phases(op, call.output.spatial)):
         part = _convolution(call, op, chosen)
         offers = (family.candidates(part) for family in (grouped.FAMILY, direct.FAMILY))
         found = next(chain.from_iterable(offers), None)
         if found is None:
             return
-        parts.append((part, found))
-    yield Candidate("phases", partial(_kernel, parts))
+        convolutions.append((part, found))
+    yield Candidate("phases", partial(_kernel, convolutions))
 
 
 def _read_halo(call: Call[ConvTranspose]) -> Halo:
@@ -142,8 +146,8 @@ def _weight(weight: Expression, groups: int) -> Expression:
     return reshape(turned, (groups * filters, channels // groups, *kernel))
 
 
-def _kernel(parts: list[tuple[Call[Any], Candidate]]) -> Kernel:
-    kernels = [(part, found.make()) for part, found in parts]
+def _kernel(convolutions: list[tuple[Call[Any], Candidate]]) -> Kernel:
+    kernels = [(part, found.make()) for part, found in convolutions]
     weights = {
         f"phase{number}.{role}": expression
         for number, (_, kernel) in enumerate(kernels)
@@ -161,7 +165,7 @@ def _kernel(parts: list[tuple[Call[Any], Candidate]]) -> Kernel:
             own.weights = {role: body.weights[f"phase{number}.{role}"] for role in kernel.weights}
             kernel.write(own)
 
-    return Kernel("phases", weights, write, max(kernel.scratch for _, kernel in kernels))
+    return Kernel("phases", weights, write, largest(*(kernel.scratch for _, kernel in kernels)))
 
 
 def _clear_halo(body: Body) -> None:

@@ -6,6 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cnndsl.backends.cpu.codegen.extents import (
+    Extent,
+    Opening,
+    SizeNeededError,
+    mapped,
+    nominal,
+    with_own_axes,
+)
 from cnndsl.backends.cpu.codegen.layout import Layout
 from cnndsl.backends.cpu.kernels import choose, family_of, has_variants
 from cnndsl.backends.cpu.kernels.codes.words import WORD
@@ -16,9 +24,13 @@ from cnndsl.backends.cpu.program.assignment import assign_layouts
 from cnndsl.backends.cpu.program.codes import on_bytes
 from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
 from cnndsl.backends.native.prepare import prepare
+from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operators import Concat
+from cnndsl.ir.operators import Concat, SqueezeExcite
 from cnndsl.memory import Options, Plan, Use, plan
+
+SOME = Machine("", "scalar", (), 1)
+"""A machine for calls that no kernel is chosen for."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class Step:
     kernel: Kernel
     output: Slot
     inputs: tuple[Slot, ...]
+    sizes: tuple[int, ...] = ()
+    """The open dimensions that the call has, by their numbers."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,8 @@ class Program:
 
     `graph` is the prepared graph, whose inputs and outputs the caller's arrays stand for.
     `options` are what the memory `plan` was asked for. `scratch` is where scratch memory starts
-    in the arena.
+    in the arena. `dims` are open dimensions, of which steps have some; all else then holds for the
+    nominal sizes.
     """
 
     graph: Graph
@@ -59,6 +74,7 @@ class Program:
     steps: tuple[Step, ...]
     arena: int
     scratch: int
+    dims: tuple[OpenDim, ...] = ()
 
 
 def models_choose(call: Call[Any]) -> str:
@@ -71,25 +87,56 @@ def lower(
     batch: int,
     machine: Machine,
     variant_of: Callable[[Call[Any]], str] = models_choose,
+    nominal_sizes: Mapping[str, int] | None = None,
 ) -> Program:
     """The program of an inference graph; `variant_of` names the kernel for a call.
 
-    Raises ValueError if a size is open.
+    Of a graph of open sizes it has kernels for all of them, chosen by the nominal ones. Raises
+    ValueError if a size is open without these.
     """
+    opening = Opening(nominal_sizes or {})
     on_floats, zeros = on_bytes(graph, fuses=machine.lanes % WORD == 0)
-    prepared = prepare(on_floats, lambda node: takes(node, batch, machine))
-    layouts = assign_layouts(prepared, batch, machine, zeros)
+    if nominal_sizes and zeros:
+        raise SizeNeededError
+    prepared = prepare(on_floats, lambda node: takes(opening(node), batch, machine))
+    layouts = assign_layouts(_opened(prepared, opening), batch, machine, zeros)
     _drop_copies(prepared, layouts)
-    options, memory = _plan(prepared, layouts, batch, machine)
+    opened = _opened(prepared, opening)
+    known = {name: mapped(layout, Extent, nominal) for name, layout in layouts.items()}
+    options, memory = memory_plan(prepared, known, batch, machine.lanes)
     placed = _placed(prepared, layouts, memory)
     steps = [
-        _step(prepared, prepared[name], placed, memory, machine, variant_of)
-        for name in memory.schedule
-        if name not in prepared.inputs and memory.use(name) is not Use.VIEW
+        _step(opened, opened[name], placed, memory, machine, variant_of)
+        for name in run_steps(prepared, memory)
     ]
-    planned = -(-memory.arena_bytes // ALIGNMENT) * ALIGNMENT // FLOAT
-    scratch = max((step.kernel.scratch for step in steps), default=0)
-    return Program(prepared, placed, options, memory, tuple(steps), planned + scratch, planned)
+    planned = planned_floats(memory)
+    scratch = max((nominal(step.kernel.scratch) for step in steps), default=0)
+    dims, size = tuple(opening.dims), planned + scratch
+    return Program(prepared, placed, options, memory, tuple(steps), size, planned, dims)
+
+
+def _opened(graph: Graph, opening: Opening) -> Graph:
+    """A graph with extents in place of open dimensions."""
+    if not opening.sizes:
+        return graph
+    opened = graph.copy()
+    for node in graph.nodes():
+        opened.nx.nodes[node.name]["node"] = opening(node)
+    return opened
+
+
+def run_steps(graph: Graph, memory: Plan) -> list[str]:
+    """The nodes that a kernel computes, in order."""
+    return [
+        name
+        for name in memory.schedule
+        if name not in graph.inputs and memory.use(name) is not Use.VIEW
+    ]
+
+
+def planned_floats(memory: Plan) -> int:
+    """Where scratch memory starts in the arena."""
+    return -(-memory.arena_bytes // ALIGNMENT) * ALIGNMENT // FLOAT
 
 
 def _drop_copies(graph: Graph, layouts: Mapping[str, Layout]) -> None:
@@ -107,8 +154,9 @@ def _drop_copies(graph: Graph, layouts: Mapping[str, Layout]) -> None:
 
 def takes(node: Node, batch: int, machine: Machine) -> bool:
     """Whether the kernels that are best for a node's core compute what is fused with it too."""
+    is_open = any(isinstance(size, Extent) for size in node.type.shape)
     if not has_variants(node):
-        return not node.pool
+        return not node.pool and not (is_open and isinstance(node.op, SqueezeExcite))
     core = replace(node, prologue=(), epilogue=())
     if node.prologue and gives_plain(core, machine):
         return False
@@ -116,22 +164,22 @@ def takes(node: Node, batch: int, machine: Machine) -> bool:
     return whole is not None and whole is best
 
 
-def _plan(
-    graph: Graph, layouts: Mapping[str, Layout], batch: int, machine: Machine
+def memory_plan(
+    graph: Graph, layouts: Mapping[str, Layout], batch: int, lanes: int
 ) -> tuple[Options, Plan]:
     """The memory plan, and what was asked for."""
     options = Options(
         batch=batch,
         sample_bytes=lambda node: _sample_bytes(layouts[node.name]),
         layout=lambda node: _kind(layouts[node.name]),
-        channel_block=machine.lanes,
+        channel_block=lanes,
         external=frozenset({*graph.inputs, *graph.outputs.values()}),
     )
     return options, plan(graph, options)
 
 
 def _sample_bytes(layout: Layout) -> int:
-    return layout.batch_stride * layout.bytes
+    return int(layout.batch_stride * layout.bytes)
 
 
 def _kind(layout: Layout) -> tuple[object, ...]:
@@ -157,11 +205,24 @@ def _step(
     machine: Machine,
     variant_of: Callable[[Call[Any]], str],
 ) -> Step:
+    call, output, inputs = located(graph, node, layouts, memory, machine)
+    call, sizes = with_own_axes(call)
+    if has_variants(call):
+        call = replace(call, variant=variant_of(call))
+    return Step(node.name, call, choose(call), output, tuple(inputs), sizes)
+
+
+def located(
+    graph: Graph,
+    node: Node,
+    layouts: Mapping[str, Layout],
+    memory: Plan,
+    machine: Machine = SOME,
+) -> tuple[Call[Any], Slot, list[Slot]]:
+    """A node as a call, and where its result and its operands lie."""
     operands = graph.producers(node)
     call = Call.of(node, [layouts[x.name] for x in operands], layouts[node.name], machine)
     call = replace(call, in_place=memory.use(node.name) in (Use.OVER, Use.APPEND))
-    if has_variants(call):
-        call = replace(call, variant=variant_of(call))
 
     def slot(name: str) -> Slot:
         if name in memory.places:
@@ -171,7 +232,7 @@ def _step(
     output, *inputs = (slot(x.name) for x in (node, *operands))
     if isinstance(node.op, Concat) and call.in_place:
         call, output, inputs = _appended(call, output, inputs)
-    return Step(node.name, call, choose(call), output, tuple(inputs))
+    return call, output, inputs
 
 
 def _appended(
@@ -182,7 +243,8 @@ def _appended(
     The operand is what it has of that block; nothing if it ends with the block before.
     """
     blocks = call.x.channels // call.x.block
-    channels, distance = blocks * call.x.block, blocks * call.x.plane * call.x.bytes
+    channels = blocks * call.x.block
+    distance = blocks * nominal(call.x.plane) * call.x.bytes
     output, first = (Slot(s.region, s.offset + distance) for s in (output, inputs[0]))
     layouts, slots = [*call.inputs[1:]], inputs[1:]
     if channels < call.x.channels:

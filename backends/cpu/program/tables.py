@@ -17,7 +17,10 @@ from cnndsl.runtime.module import Array
 
 if TYPE_CHECKING:
     from cnndsl.backends.cpu.codegen.layout import Layout
-    from cnndsl.backends.cpu.program.lower import Program, Step
+    from cnndsl.backends.cpu.kernels.kernel import Call
+    from cnndsl.backends.cpu.program.lower import Program
+    from cnndsl.ir.graph import Graph, Node
+    from cnndsl.memory import Plan
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,25 @@ class Stored:
 
 def describe(program: Program, symbols: Sequence[str]) -> dict[str, Any]:
     """The arena's bytes, the steps, their symbols and the tensors as values of JSON."""
+    layers = [
+        layer_of(
+            program.graph[step.node],
+            step.call,
+            step.kernel.family,
+            program.layouts[step.node],
+            sum(map(packed_size, step.kernel.weights.values())),
+        )
+        for step in program.steps
+    ]
+    names = [step.node for step in program.steps]
     return {
         "symbols": list(symbols),
         "arena": program.arena * FLOAT,
-        "layers": [asdict(_layer(program, step)) for step in program.steps],
-        "tensors": [asdict(tensor) for tensor in _tensors(program)],
+        "layers": [asdict(layer) for layer in layers],
+        "tensors": [
+            asdict(tensor)
+            for tensor in tensors_of(program.graph, names, program.plan, program.layouts)
+        ],
     }
 
 
@@ -80,38 +97,38 @@ def read_tensors(program: Mapping[str, Any]) -> tuple[Stored, ...]:
     )
 
 
-def _layer(program: Program, step: Step) -> Layer:
-    node = program.graph[step.node]
-    weights = sum(map(packed_size, step.kernel.weights.values()))
+def layer_of(node: Node, call: Call[Any], family: str, layout: Layout, weights: int) -> Layer:
+    """The step of a node whose result lies like that, and whose kernel has so many weights."""
     return Layer(
-        step.node,
+        node.name,
         operator_text(node),
-        step.kernel.family,
-        _shape(program.layouts[step.node]),
-        node.macs * step.call.output.batch,
-        sum(map(_bytes, step.call.inputs)) + weights * FLOAT,
-        _bytes(step.call.output),
+        family,
+        _shape(layout),
+        node.macs * call.output.batch,
+        sum(map(_bytes, call.inputs)) + weights * FLOAT,
+        _bytes(call.output),
     )
 
 
-def _tensors(program: Program) -> list[Stored]:
-    run = {step.node for step in program.steps}
-    done = 0
-    found = []
-    for name in program.plan.schedule:
+def tensors_of(
+    graph: Graph, steps: Sequence[str], plan: Plan, layouts: Mapping[str, Layout]
+) -> list[Stored]:
+    """Where the results lie that some steps make, and those that are views of these."""
+    run, done, found = set(steps), 0, []
+    ports = [*graph.inputs, *graph.outputs.values()]
+    for name in plan.schedule:
         done += name in run
-        if name in program.plan.places or name in run:
-            found.append(_stored(name, done, program))
+        if name in plan.places or name in run:
+            found.append(_stored(name, done, plan, layouts[name], ports))
     return found
 
 
-def _stored(name: str, after: int, program: Program) -> Stored:
-    layout = program.layouts[name]
+def _stored(name: str, after: int, plan: Plan, layout: Layout, ports: Sequence[str]) -> Stored:
     region, start = 0, 0
-    if name in program.plan.places:
-        start = program.plan.address(name) // layout.bytes
+    if name in plan.places:
+        start = plan.address(name) // layout.bytes
     else:
-        region = 2 + [*program.graph.inputs, *program.graph.outputs.values()].index(name)
+        region = 2 + ports.index(name)
     offset = start + layout.origin
     shape = (layout.batch, layout.blocks, *layout.spatial, layout.block)
     strides = (layout.batch_stride, layout.plane, *layout.strides, 1)

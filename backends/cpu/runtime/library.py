@@ -13,11 +13,15 @@ import threading
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cnndsl.backends.native.packing import aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.module import Array
 
@@ -70,11 +74,25 @@ class Library:
         self._pool = pool
         self._threads = threads or 0
         self._sizes = self._program.sizes[: self._program.regions]
+        self._own: tuple[Array, ...] = ()
+
+    def at(self, sizes: Sequence[int], numbers: Sequence[int], tables: Sequence[float]) -> Library:
+        """A library of open sizes at known ones: its regions' floats, and what steps are given.
+
+        Raises ValueError if it is of known sizes.
+        """
+        own = np.array(numbers, np.int64), aligned(len(tables) + 1)
+        own[1][:-1] = tables
+        found = copy(self)
+        found._own, found._sizes = own, [*sizes, *(array.size for array in own)]
+        if self._sizes[0] or len(found._sizes) != len(self._sizes):
+            raise ValueError("its sizes are known, or not so many")
+        return found
 
     @property
     def facts(self) -> Facts:
         """What the library says of itself."""
-        arena, weights, *ports = self._sizes
+        arena, weights, *ports = self._sizes[: len(self._sizes) - len(self._own)]
         inputs = self._program.inputs
         features = tuple(filter(None, self._program.features.decode().split(",")))
         steps = self._program.steps
@@ -86,6 +104,7 @@ class Library:
         Only the steps from `first` up to, not including, `last` are run. Raises ValueError for
         arrays of other sizes than the program's.
         """
+        arrays = (*arrays, *self._own)
         if [array.size for array in arrays] != self._sizes:
             raise ValueError("the arrays are not those that the program takes")
         pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))

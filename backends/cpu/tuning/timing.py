@@ -137,7 +137,7 @@ def _table(copies: Sequence[Step], steps: Sequence[Step]) -> CallTable:
 
 
 def _words(layout: Layout) -> int:
-    return layout.size * layout.bytes // FLOAT
+    return int(layout.size * layout.bytes // FLOAT)
 
 
 def _library(steps: Sequence[Step], table: CallTable, machine: Machine, threads: int) -> Library:

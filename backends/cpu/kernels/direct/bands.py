@@ -69,7 +69,8 @@ class Bands:
     @property
     def _share(self) -> int:
         """Rows of a sample for each core."""
-        return self.grid.rows if self._samples else -(-self.grid.rows // self.call.machine.cores)
+        rows: int = self.grid.rows
+        return rows if self._samples else -(-rows // self.call.machine.cores)
 
     @property
     def rows(self) -> int:
@@ -102,7 +103,7 @@ class Bands:
         start: int = self.grid.pieces.start(first)
         stop: int = self.grid.pieces.start(first + rows)
         if self.call.depthwise:
-            width = self.x.spatial[-1]
+            width: int = self.x.spatial[-1]
             return (-(-stop // width) - start // width) * width
         return stop - start
 

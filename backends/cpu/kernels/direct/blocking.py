@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from cnndsl.backends.cpu.codegen.extents import Number
 from cnndsl.backends.cpu.codegen.layout import Layout
 from cnndsl.backends.cpu.kernels.direct.division import Work, ranked_divisions
 from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.kernel import Call
-from cnndsl.backends.cpu.kernels.tiles import Pieces, Tile, evenly
+from cnndsl.backends.cpu.kernels.tiles import OpenPieces, Pieces, Tile, evenly, pieces_of
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.packing import FLOAT
 from cnndsl.ir.operators import Add
@@ -34,14 +35,16 @@ class Grid:
     """
 
     kind: str
-    rows: int
-    pieces: Pieces
+    rows: Number
+    pieces: Pieces | OpenPieces
 
     @classmethod
-    def of(cls, kind: str, spatial: tuple[int, ...], columns: int, limit: int, cores: int) -> Grid:
+    def of(
+        cls, kind: str, spatial: tuple[Number, ...], columns: Number, limit: int, cores: int
+    ) -> Grid:
         """The grid of rows of so many columns, in pieces of at most `limit`."""
-        pieces = Pieces.of(columns, limit)
-        if kind == "flat" and pieces.count > cores:
+        pieces = pieces_of(columns, limit)
+        if isinstance(pieces, Pieces) and kind == "flat" and pieces.count > cores:
             pieces = Pieces.in_parts(columns, -(-pieces.count // cores) * cores)
         rows = {"flat": pieces.count, "batched": 1, "rows": math.prod(spatial[:-1])}
         return cls(kind, rows[kind], pieces)
@@ -166,7 +169,7 @@ def _row_cycles(call: Call[Any], window: Window, grid: Grid) -> float:
     y = call.output
     positions = y.batch if grid.kind == "batched" else math.prod(y.spatial)
     inputs = math.prod(window.weight.shape[1:])
-    return positions * inputs * y.blocks / (grid.rows * call.machine.issue)
+    return float(positions * inputs * y.blocks / (grid.rows * call.machine.issue))
 
 
 def _can_pause(call: Call[Any]) -> bool:

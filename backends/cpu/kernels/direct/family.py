@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, choose
+from cnndsl.backends.cpu.codegen.extents import Extent, mapped, nominal, parts
 from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor
 from cnndsl.backends.cpu.kernels.direct.bands import Bands, is_heavy, pays
 from cnndsl.backends.cpu.kernels.direct.blocking import Blocking, Cut, Grid
@@ -57,7 +58,9 @@ def _takes(call: Call[Any]) -> bool:
     if call.output.block != lanes or call.is_pooled:
         return False
     if call.depthwise:
-        return pays(call.weight.shape, math.prod(call.output.spatial), call.machine)
+        return not call.is_open and pays(
+            call.weight.shape, math.prod(call.output.spatial), call.machine
+        )
     if call.prologue and isinstance(op, Conv) and op.groups > 1:
         return call.is_shuffled and call.x.channels // op.groups >= lanes
     return True
@@ -106,7 +109,7 @@ def _tiles_of(call: Call[Any]) -> list[DirectTiles]:
         kind, columns = "rows", (y.spatial or (1,))[-1]
     found: dict[tuple[int, int], DirectTiles] = {}
     exact, weight = window.run < y.blocks, FAR_LOAD if machine.weights_are_far else LOAD
-    for tile in ranked_tiles(machine, window.run, columns, exact=exact, weight=weight):
+    for tile in ranked_tiles(machine, window.run, nominal(columns), exact=exact, weight=weight):
         grid = Grid.of(kind, y.spatial, columns, tile.columns, machine.cores)
         tiles = DirectTiles(call, window, x, tile, grid)
         found.setdefault((tile.blocks, grid.pieces.width), tiles)
@@ -140,7 +143,7 @@ def _after_prologue(call: Call[Any]) -> Layout:
 def _bands(tiles: DirectTiles) -> Bands | None:
     """The bands of the operand to which the prologue is applied, if it is applied to bands."""
     call = tiles.call
-    if not call.prologue or tiles.grid.kind != "flat":
+    if not call.prologue or tiles.grid.kind != "flat" or call.is_open:
         return None
     positions, weight = math.prod(call.output.spatial), tiles.window.weight.shape
     if call.depthwise is None and not prefers_bands(weight, positions, call.machine):
@@ -150,6 +153,14 @@ def _bands(tiles: DirectTiles) -> Bands | None:
 
 def _cut(tiles: DirectTiles) -> Cut:
     """What the tasks are cut from: all rows, or a band of them."""
+    if tiles.call.is_open:
+        call, x = tiles.call.nominal, mapped(tiles.x, Extent, nominal)
+        kind, width = tiles.grid.kind, tiles.grid.pieces.width
+        columns = {"flat": math.prod(x.spatial), "rows": (x.spatial or (1,))[-1]}
+        grid = Grid.of(kind, call.output.spatial, columns[kind], width, call.machine.cores)
+        return Cut(
+            call, tiles.window, tiles.tile, grid, x, grid.rows, call.output.batch, one_task=False
+        )
     given, bands = (tiles.call, tiles.window, tiles.tile, tiles.grid, tiles.x), _bands(tiles)
     if bands:
         return Cut(*given, bands.rows, 1, one_task=True)
@@ -203,7 +214,7 @@ class Loops:
         samples = 1 if self.tiles.grid.kind == "batched" else self.tiles.call.output.batch
         blocking = self.blocking
         chunks = self.tiles.chunks // blocking.chunks
-        tasks = code.parallel(samples, -(-rows // blocking.rows), chunks)
+        tasks = code.parallel(samples, parts(rows, blocking.rows), chunks)
         with (
             tasks as (n, group, outer),
             code.loop(blocking.parts) as part,

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, load, shuffled, vector
+from cnndsl.backends.cpu.codegen.extents import nominal
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.sums import Range
 from cnndsl.backends.cpu.codegen.tir import Code
@@ -45,9 +46,7 @@ def gives_plain(node: Node, machine: Machine) -> bool:
     if not isinstance(op, Conv) or op.groups > 1 or not is_narrow(op.filters, machine):
         return False
     columns = node.type.spatial[-1]
-    return (
-        not (node.prologue or node.pool) and isinstance(columns, int) and columns >= machine.lanes
-    )
+    return not (node.prologue or node.pool) and nominal(columns) >= machine.lanes
 
 
 def candidates(call: Call[Conv]) -> Iterator[Candidate]:
@@ -106,13 +105,14 @@ class _Few:
         with body.rows(replace(y, channels=1)) as (n, _, row):
             for block in range(y.channels):
                 body.clear_halo(n, block, row)
-            for width in (together * lanes, lanes):
-                if count := (columns - first) // width:
+            for width in (together * lanes, lanes, *([1] if self.call.is_open else [])):
+                count = (columns - first) // width
+                if count != 0:
                     with code.loop(count) as index:
                         column = code.name(first + index * width)
                         self._tile(body, Place(n, 0, (*row, column)), width)
                 first += count * width
-            if first < columns:
+            if not self.call.is_open and first < columns:
                 self._tile(body, Place(n, 0, (*row, first)), columns - first)
 
     def _tile(self, body: Body, corner: Place, columns: int) -> None:

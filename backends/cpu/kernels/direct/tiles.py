@@ -96,7 +96,8 @@ class DirectTiles:
             self._tile(body, task, 0, pieces.width)
         if is_wide is not True:
             with code.when(negated(is_wide)):
-                self._tile(body, task, 0, pieces.width - 1)
+                for first, width in pieces.narrow(code, task.row):
+                    self._tile(body, task, first, width)
 
     def _clear_halo(self, body: Body, task: Task) -> None:
         y, blocks = body.output, self.tile.blocks
@@ -189,7 +190,7 @@ class DirectTiles:
         if self.grid.kind == "flat":
             start = x.index(task.source, 0, (0,) * x.rank)
             column = self.grid.pieces.start(task.row) - task.origin
-            return start + column * x.block, x.block
+            return start + (column + first) * x.block, x.block
         corner = tuple(-before for before in window.before)
         if self.grid.kind == "batched":
             return x.index(first, 0, corner), x.batch_stride

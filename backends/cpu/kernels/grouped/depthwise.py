@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, all_of, load, vector
+from cnndsl.backends.cpu.codegen.extents import Number
 from cnndsl.backends.cpu.codegen.layout import Tensor
 from cnndsl.backends.cpu.codegen.tir import Code, Register
 from cnndsl.backends.cpu.kernels.direct.products import LONG, apart
-from cnndsl.backends.cpu.kernels.tiles import Pieces
+from cnndsl.backends.cpu.kernels.tiles import OpenPieces, Pieces, pieces_of
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.ir.algebra import pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
@@ -23,9 +24,9 @@ FEWEST_COLUMNS = 6
 """Of a tile at least: as many sums as a core has under way."""
 
 
-def row_pieces(columns: int, machine: Machine, held: int = 0) -> Pieces:
+def row_pieces(columns: Number, machine: Machine, held: int = 0) -> Pieces | OpenPieces:
     """The tiles of a row: as few as the registers allow, of which weights hold some."""
-    return Pieces.of(columns, max(FEWEST_COLUMNS, machine.registers - SPARE - held))
+    return pieces_of(columns, max(FEWEST_COLUMNS, machine.registers - SPARE - held))
 
 
 def packed(weight: Expression, lanes: int) -> Expression:
@@ -83,7 +84,7 @@ class Depthwise:
         n: Expr,
         block: Expr,
         row: Sequence[Expr],
-        pieces: Pieces,
+        pieces: Pieces | OpenPieces,
         span: tuple[Expr, Expr] | None = None,
     ) -> Iterator[tuple[Expr, Register]]:
         """The column and the sum of every output of a row: code that runs where it is asked for.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from cnndsl.backends.cpu.kernels.grouped import depthwise
 from cnndsl.backends.cpu.kernels.grouped.depthwise import Depthwise
 from cnndsl.backends.cpu.kernels.grouped.narrow import NarrowGroups
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.backends.cpu.kernels.tiles import Pieces
+from cnndsl.backends.cpu.kernels.tiles import OpenPieces, Pieces
 from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.operators import Conv
 
@@ -41,10 +41,12 @@ def _fits(call: Call[Conv]) -> bool:
 FAMILY = Family(candidates, _fits)
 
 
-def _pieces(call: Call[Any], op: Conv, width: int) -> list[Pieces]:
+def _pieces(call: Call[Any], op: Conv, width: int) -> Sequence[Pieces | OpenPieces]:
     """The tiles of a row: as few as the registers allow, then those of nearly that number."""
     columns, machine = call.output.spatial[-1], call.machine
     best = depthwise.row_pieces(columns, machine, op.kernel[-1] if width > 1 else 0)
+    if isinstance(best, OpenPieces):
+        return [best]
     counts = sorted(range(1, columns + 1), key=lambda count: abs(count - best.count))
     found = {best.width: best}
     for count in counts:
@@ -54,7 +56,7 @@ def _pieces(call: Call[Any], op: Conv, width: int) -> list[Pieces]:
     return list(found.values())
 
 
-def _depthwise(call: Call[Any], op: Conv, pieces: Pieces) -> Kernel:
+def _depthwise(call: Call[Any], op: Conv, pieces: Pieces | OpenPieces) -> Kernel:
     """Row by row in such pieces."""
     lanes = call.machine.lanes
     packed = {"weight": depthwise.packed(dense_weight(call), lanes)}
@@ -71,7 +73,7 @@ def _depthwise(call: Call[Any], op: Conv, pieces: Pieces) -> Kernel:
     return Kernel("grouped", weights, write)
 
 
-def _narrow(call: Call[Any], op: Conv, pieces: Pieces) -> Kernel:
+def _narrow(call: Call[Any], op: Conv, pieces: Pieces | OpenPieces) -> Kernel:
     """The same for groups of more than one channel."""
     groups = NarrowGroups(call, op, pieces)
     weights = {**groups.weights(), **call.step_weights()}

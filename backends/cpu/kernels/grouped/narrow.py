@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, load, mod, shuffled, vector
+from cnndsl.backends.cpu.codegen.extents import Number
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.slabs import Slabs
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE, LONG, apart
 from cnndsl.backends.cpu.kernels.grouped.depthwise import kernel_rows, reached_outputs
 from cnndsl.backends.cpu.kernels.kernel import Body, Call
-from cnndsl.backends.cpu.kernels.tiles import Pieces
+from cnndsl.backends.cpu.kernels.tiles import OpenPieces, Pieces
 from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.algebra import pad, reshape, take, transpose
 from cnndsl.ir.expressions import Expression
@@ -38,7 +39,7 @@ class NarrowGroups:
 
     call: Call[Any]
     op: Conv
-    pieces: Pieces
+    pieces: Pieces | OpenPieces
 
     @property
     def _lanes(self) -> int:
@@ -97,8 +98,10 @@ class NarrowGroups:
                 for column, value in enumerate(self._tile(body, core, corner, count)):
                     body.write(Place(n, block, (*row, first + column)), value)
 
-    def _ask_for_weights(self, body: Body, block: Expr, index: Expr, count: int) -> None:
+    def _ask_for_weights(self, body: Body, block: Expr, index: Expr, count: Number) -> None:
         """Ask for those of the next block: part number `index` of `count` parts."""
+        if not isinstance(count, int):
+            return
         size = math.prod(self.op.kernel) * self._width * self._lanes
         lines = -(-size // FLOATS_OF_LINE)
         share = -(-lines // count)

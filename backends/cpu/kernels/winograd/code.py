@@ -30,6 +30,7 @@ from cnndsl.backends.cpu.codegen.expressions import (
     split,
     vector,
 )
+from cnndsl.backends.cpu.codegen.extents import Number, parts
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE, Ahead, add_products
@@ -87,7 +88,7 @@ class WinogradCode:
             with code.loop(plan.count) as chunk:
                 self._write_chunk(body, Chunk(code.name(chunk * tiles), 0))
             return
-        rounds = -(-plan.count // plan.cores)
+        rounds = parts(plan.count, plan.cores)
         with code.parallel(plan.cores) as (core,), code.loop(rounds) as index:
             chunk = code.name(core * rounds + index)
             with code.when(plan.count % plan.cores == 0 or chunk < plan.count):
@@ -270,9 +271,9 @@ class WinogradCode:
             return Place(tile.n, tile.block, (y, across * (m[1] // size[1]) + j // size[1]))
 
         for i in range(0, m[0], window[0]):
-            row_inside = not height % m[0] or i < height % m[0] or down < height // m[0]
+            row_inside = _lies_in(height, m[0], down, i)
             for j in range(0, m[1], window[1]):
-                column_inside = not width % m[1] or j < width % m[1] or across < width // m[1]
+                column_inside = _lies_in(width, m[1], across, j)
                 with code.when(all_of([row_inside, column_inside])):
                     values = [
                         body.finished(results[i + a][j + b] + start, place(i + a, j + b, (1, 1)))
@@ -280,3 +281,10 @@ class WinogradCode:
                     ]
                     target = place(i, j, window)
                     body.output.store(code, target, reduce(partial(larger, lanes=lanes), values))
+
+
+def _lies_in(size: Number, m: int, tile: Expr, index: int) -> Expr:
+    """Whether an element of a tile lies in an axis."""
+    if not isinstance(size, int):
+        return tile * m + index < size
+    return not size % m or index < size % m or tile < size // m

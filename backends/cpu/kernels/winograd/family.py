@@ -93,7 +93,7 @@ def _shape(call: Call[Conv]) -> Shape | None:
     if not (fits and whole_blocks and width >= FEWEST_CHANNELS and filters >= FEWEST_FILTERS):
         return None
     filters = -(-filters // lanes) * lanes
-    return Shape(op.kernel, call.spatial, width, filters, op.groups, y.batch)
+    return Shape(op.kernel, call.nominal.spatial, width, filters, op.groups, y.batch)
 
 
 def _is_whole(tile: Sequence[int], window: Sequence[int]) -> bool:
@@ -104,7 +104,7 @@ def _is_whole(tile: Sequence[int], window: Sequence[int]) -> bool:
 def _halo(call: Call[Conv], tile: Sequence[int]) -> Halo:
     """The zeros that whole tiles need around the operand."""
     return tuple(
-        (before, after + (-n % m))
+        (before, after + (-n % m if isinstance(n, int) else m - 1))
         for n, m, (before, after) in zip(call.spatial, tile, call.op.pads, strict=True)
     )
 

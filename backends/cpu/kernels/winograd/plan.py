@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, minimum
+from cnndsl.backends.cpu.codegen.extents import Number, parts
 from cnndsl.backends.cpu.kernels.direct.blocking import far, near
 from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
 from cnndsl.backends.cpu.kernels.kernel import Call
@@ -34,8 +35,8 @@ class WinogradPlan:
 
     transforms: tuple[Transform, ...]
     samples: int
-    down: int
-    across: int
+    down: Number
+    across: Number
     chunks: Chunks
     inputs: int
     span: int
@@ -54,7 +55,7 @@ class WinogradPlan:
         """The plan for tiles of `output`, chunks of them, and a register tile of the products."""
         transforms = tuple(transform(m, r) for m, r in zip(output, op.kernel, strict=True))
         y, machine = call.output, call.machine
-        down, across = (-(-n // m) for n, m in zip(call.spatial, output, strict=True))
+        down, across = (parts(n, m) for n, m in zip(call.spatial, output, strict=True))
         inputs = call.x.blocks
         outputs = -(-y.blocks // tile.blocks) * tile.blocks
         span = inputs // op.groups
@@ -82,9 +83,9 @@ class WinogradPlan:
         return self.chunks.mode == PANELS
 
     @property
-    def count(self) -> int:
+    def count(self) -> Number:
         """Chunks."""
-        return -(-self.samples * self.down * self.across // self.chunks.tiles)
+        return parts(self.samples * self.down * self.across, self.chunks.tiles)
 
     @property
     def points(self) -> int:

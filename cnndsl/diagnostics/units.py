@@ -36,7 +36,8 @@ def _number(text: str, unit: str, what: str) -> int:
         raise ValueError(f"{text!r} is no {what}")
     base = 1024 if match[2].endswith("i") else 1000
     power = " KMGTP".index((match[2] or " ")[0].upper())
-    return round(float(match[1]) * base**power)
+    scale: int = base**power
+    return round(float(match[1]) * scale)
 
 
 def exact(value: int | None) -> str:

@@ -6,20 +6,20 @@ import click
 
 from cnndsl.cli.common import given_option
 
-_MEMORY = ("memory", "svg", "training")
-_VIEWS = (
+_MEMORY: tuple[str, ...] = ("memory", "svg", "training")
+_VIEWS: tuple[tuple[str, ...], ...] = (
     ("layers",), ("passes",), ("explain",), ("print_after",), ("stage",), ("kernels",),
     ("source",), ("size",), ("weights",), ("budgets",),
 )  # fmt: skip
 _OF_THE_TREE = ("depth",)
 _OF_PASSES = ("level", "disable", "target")
-_OF_MEMORY = ("batch",)
-_OF_WEIGHTS = ("weights_map",)
+_OF_MEMORY: tuple[str, ...] = ("batch",)
+_OF_WEIGHTS: tuple[str, ...] = ("weights_map",)
 
 
 def require_one_view(stage: str | None) -> None:
     """Raise UsageError for two views on the command line, or an option that counts for none."""
-    views = [_MEMORY] if given_option(_MEMORY) or stage == "planned" else []
+    views: list[tuple[str, ...]] = [_MEMORY] if given_option(_MEMORY) or stage == "planned" else []
     views += [view for view in _VIEWS if given_option(view)]
     if stage == "planned":
         views.remove(("stage",))

@@ -172,7 +172,11 @@ def test_lenet5_learns_the_digits(tmp_path):
     data = read_data("digits", cnndsl.parse("lenet5").inputs["image"])
     images, labels = data.held_out.batch(np.arange(len(data.held_out)))
     module = cnndsl.compile("lenet5", target="reference", weights=path)
-    assert (module(images).argmax(1) == labels).mean() >= 0.97
+    accuracy = (module(images).argmax(1) == labels).mean()
+    assert accuracy >= 0.97
+    for target in ("cpu", "onnx"):
+        report = cnndsl.evaluate("lenet5", "digits", weights=path, target=target)
+        assert (report.images, report.top1) == (len(labels), accuracy)
     assert len(path.with_suffix(".jsonl").read_text().splitlines()) == 5
 
 

@@ -51,8 +51,11 @@ class Emulated:
         options = CpuOptions(batch=batch, emit="library")
         self._module = compile_known(graph, values, options, self._target.machine())
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs of a batch, or of one sample after the other."""
+    def run(self, inputs: Mapping[str, Array], own: Path | None = None) -> dict[str, Array]:
+        """The outputs of a batch, or of one sample after the other.
+
+        `own` is a file of the network's own weights in place of the packed ones.
+        """
         net = symbol_name(self._graph.name)
         with tempfile.TemporaryDirectory() as name:
             scratch = Path(name)
@@ -64,7 +67,8 @@ class Emulated:
                     for port in self._module.inputs:
                         file.write(np.ascontiguousarray(inputs[port.name][part], np.float32))
             self._build(scratch, net)
-            arguments = [scratch / "out" / f"{net}.weights", scratch / "input", scratch / "output"]
+            weights = own or scratch / "out" / f"{net}.weights"
+            arguments = [weights, scratch / "input", scratch / "output"]
             command = [*self._target.emulator, scratch / "driver", *arguments, str(count)]
             subprocess.run(list(map(str, command)), check=True, timeout=600)
             return self._read(np.fromfile(scratch / "output", np.float32), count)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from safetensors.numpy import save_file
 
 import cnndsl
 from cnndsl.backends.cpu import BACKEND
@@ -48,6 +51,18 @@ def test_operators_agree_on_further_machines(target: str, name: str):
     graph, inputs = together([case for case in CASES if case.operator.name == name])
     values = parameter_values(graph, 0)
     assert_agrees(Emulated(target, graph, values, 2), graph, values, inputs)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_own_weights_are_packed(target: str, tmp_path: Path):
+    graph, _ = optimise(cnndsl.parse("lenet5").graph, fusions=BACKEND.fusions)
+    values = parameter_values(graph, 0)
+    save_file(values, tmp_path / "own.safetensors")
+    image = np.random.default_rng(0).normal(size=(1, 1, 32, 32)).astype(np.float32)
+    module = Emulated(target, graph, values)
+    packed, own = (module.run({"image": image}, f) for f in (None, tmp_path / "own.safetensors"))
+    for name, expected in packed.items():
+        np.testing.assert_allclose(own[name], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("batch", [1, 2])

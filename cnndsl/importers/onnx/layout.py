@@ -73,8 +73,8 @@ def size_of(axis: Axis) -> Dim:
     """The size of an axis. Raises Refusal if it is a product of sizes that are not all known."""
     if len(axis) == 1:
         return axis[0].size
-    if axis[:1] == (BATCH_FACTOR,):
-        others = size_of(axis[1:])
+    if BATCH_FACTOR in axis:
+        others = size_of(tuple(factor for factor in axis if factor != BATCH_FACTOR))
         if isinstance(others, int):
             return BATCH * others
         raise Refusal("E0804", "the batch and an axis of open size are one axis")

@@ -7,6 +7,13 @@ import numpy as np
 from tests.importers.cases.case import ONE, B, W, case, f32, ints
 from tests.importers.support import numbers
 
+PHASES = """
+    p = Pad (x, n) t = Transpose <perm=[1,0,2,3]> (p) s = SpaceToDepth <blocksize=2> (t)
+    u = Transpose <perm=[1,0,2,3]> (s) c = Conv (u, w) v = Transpose <perm=[1,0,2,3]> (c)
+    d = DepthToSpace <blocksize=2> (v) e = Slice (d, st, en, ax) r = Elu (e)
+    y = Transpose <perm=[1,0,2,3]> (r)"""
+"""A dilated convolution as TensorFlow spells it: every second position is a sample of its own."""
+
 CONVOLUTIONS = [
     case("y = Conv (x, w)", "conv", w=W),
     case("y = Conv <auto_pad='SAME_UPPER', strides=[2,2]> (x, w, b)", "conv", w=W, b=B),
@@ -81,6 +88,24 @@ CONVOLUTIONS = [
         "global_avgpool fc",
         w=numbers(6, 4, 1, 1),
         b=B,
+    ),
+    *(
+        case(
+            PHASES,
+            becomes,
+            4,
+            *sizes,
+            opset=13,
+            n=ints(0, 0, 2, 2, 0, 0, *after),
+            w=numbers(5, 4, 3, 3),
+            st=ints(0, 0),
+            en=ints(*end),
+            ax=ints(2, 3),
+        )
+        for becomes, sizes, after, end in (
+            ("conv elu", (8, 8), (2, 2), (100, 100)),
+            ("conv crop crop elu", (7, 9), (3, 3), (-1, -1)),
+        )
     ),
 ]
 

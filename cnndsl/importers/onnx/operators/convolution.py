@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnndsl.importers.onnx.builder import Weight
-from cnndsl.importers.onnx.layout import natural
+from cnndsl.importers.onnx.layout import (
+    BATCH_FACTOR,
+    Factor,
+    Layout,
+    natural,
+    normal,
+    size_of,
+)
 from cnndsl.importers.onnx.operators.common import Read, is_zeros, padding, weight, without_pad
 from cnndsl.importers.onnx.refusal import damaged, unsupported
 from cnndsl.importers.onnx.site import Site
@@ -47,10 +54,43 @@ def conv(site: Site) -> Value:
         layer = FullyConnected(filters, bias="bias" in weights)
         node = site.add(layer, vector, weights={**weights, "weight": flat})
         return site.result(node).moved((*natural(node.type.shape), *((),) * rank))
-    node, pad = without_pad(site, x, pad, is_zeros)
     strides, dilations = site.sizes("strides", rank), site.sizes("dilations", rank)
+    if (phases := _phases(x, rank)) and not _pads(pad) and {*strides, *dilations} == {1}:
+        node, pad = without_pad(site, site.result(site.element(x)), pad, is_zeros)
+        op = Conv(filters, kernel, 1, pad, phases, max(groups, 1), "bias" in weights)
+        made = site.add(op, node, weights=weights)
+        return site.result(made).moved(_by_phase(natural(made.type.shape), phases))
+    node, pad = without_pad(site, x, pad, is_zeros)
     op = Conv(filters, kernel, strides, pad, dilations, max(groups, 1), "bias" in weights)
     return site.result(site.add(op, node, weights=weights))
+
+
+def _phases(x: Value, rank: int) -> Sizes:
+    """The phases of positions that are samples of their own, as before a dilated convolution.
+
+    TensorFlow moves every d-th position into a sample of its own (SpaceToBatch), so that a plain
+    convolution of these is one of dilation d of the map. () if the value is not laid out so.
+    """
+    *inner, batch = x.layout[0] or (None,)
+    sizes = [factor.size for factor in inner if factor]
+    if batch != BATCH_FACTOR or len(sizes) != rank or len(x.layout) != rank + 2:
+        return ()
+    whole = [n * d if isinstance(n, int) else 0 for n, d in zip(x.shape[2:], sizes, strict=True)]
+    found = tuple(size for size in sizes if isinstance(size, int))
+    plain = natural((x.shape[1], *whole))
+    return found if len(found) == rank and x.layout == _by_phase(plain, found) else ()
+
+
+def _by_phase(plain: Layout, phases: Sizes) -> Layout:
+    """A map with every so manieth position of each axis as a sample of its own."""
+    batch, channels, *axes = plain
+    fast = tuple(Factor(i, n) for i, n in enumerate(phases, 1) if n > 1)
+    slow = []
+    for i, (axis, n) in enumerate(zip(axes, phases, strict=True), 1):
+        size = size_of(axis)
+        assert isinstance(size, int)
+        slow.append(normal([Factor(i, size // n, n)]))
+    return ((*fast, *batch), channels, *slow)
 
 
 def _pads(pad: Padding) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnndsl.importers.onnx.layout import (
     BATCH,
+    BATCH_FACTOR,
     apart,
     batch_first,
     normal,
@@ -242,13 +243,52 @@ def depth_to_space(site: Site) -> Value:
     op = PixelShuffle((_factors(site),), site.text("mode", "DCR").lower())
     if op.order not in ("crd", "dcr"):
         raise damaged(f"its mode is {op.order!r}")
-    return site.result(site.add(op, site.plain(site.value(0))))
+    x = site.value(0)
+    if op.order == "dcr" and (moved := _from_blocks(x, *op.factor)):
+        return moved
+    return site.result(site.add(op, site.plain(x)))
 
 
 def space_to_depth(site: Site) -> Value:
     """`pixel_unshuffle`."""
-    op = PixelUnshuffle((_factors(site),), "dcr")
-    return site.result(site.add(op, site.plain(site.value(0))))
+    x = site.value(0)
+    factor = _factors(site)
+    if moved := _to_blocks(x, factor):
+        return moved
+    return site.result(site.add(PixelUnshuffle((factor,), "dcr"), site.plain(x)))
+
+
+def _to_blocks(x: Value, factor: int) -> Value | None:
+    """Blocks of positions beside the samples, where these are the second axis."""
+    if len(x.layout) != 4 or BATCH_FACTOR not in x.layout[1]:
+        return None
+    first, second, *sizes = x.shape
+    parts = [part for n in sizes for part in (_over(n, factor), factor)]
+    found = reshaped(x.layout, [first, second, *parts], None) if all(parts) else None
+    if found is None:
+        return None
+    a, b, h, dh, w, dw = found
+    return x.moved((a, normal([*dh, *dw, *b]), h, w))
+
+
+def _from_blocks(x: Value, factor: int) -> Value | None:
+    """The other way round."""
+    if len(x.layout) != 4 or BATCH_FACTOR not in x.layout[1]:
+        return None
+    first, second, *sizes = x.shape
+    rest = times(second, factor**2 * BATCH)
+    found = (
+        reshaped(x.layout, [first, factor, factor, BATCH * rest, *sizes], None) if rest else None
+    )
+    if found is None:
+        return None
+    a, dh, dw, b, h, w = found
+    return x.moved((a, b, normal([*h, *dh]), normal([*w, *dw])))
+
+
+def _over(size: Dim, factor: int) -> int:
+    """A part of a known size; 0 if it is none."""
+    return size // factor if isinstance(size, int) and size % factor == 0 else 0
 
 
 def resize(site: Site) -> Value:

@@ -134,4 +134,17 @@ SHAPES = [
         n=numbers(4, 1, 1),
         zero=ints(0).reshape(()),
     ),
+    *(
+        case(
+            f"y = Resize <mode='nearest', coordinate_transformation_mode='tf_half_pixel_for_nn',"
+            f" nearest_mode='{rounding}'> (x, , s)",
+            becomes,
+            s=f32(1, 1, *factors),
+        )
+        for rounding, factors, becomes in (
+            ("floor", (2, 3), "upsample"),
+            ("floor", (1.5, 2), "!E0803"),
+            ("round_prefer_floor", (2, 2), "!E0803"),
+        )
+    ),
 ]

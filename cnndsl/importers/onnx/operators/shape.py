@@ -307,8 +307,6 @@ def resize(site: Site) -> Value:
         "rounding": site.text("nearest_mode", "round_prefer_floor"),
         "cubic_coeff": site.number("cubic_coeff_a", -0.75),
     }
-    if settings["coordinates"] == "tf_half_pixel_for_nn":
-        raise unsupported("its coordinates are those of tf_half_pixel_for_nn")
     if is_old:
         settings |= {"coordinates": "asymmetric", "rounding": "floor"}
     if site.whole("exclude_outside"):
@@ -342,6 +340,8 @@ def resize(site: Site) -> Value:
         whole = tuple(map(times, settings["size"], node.type.spatial))
         if settings["mode"] == "nearest" and _floors(settings) and all(whole):
             return site.result(site.add(Upsample(whole), node))
+    if settings["coordinates"] == "tf_half_pixel_for_nn":
+        raise unsupported("its coordinates are those of tf_half_pixel_for_nn")
     return site.result(site.add(Resize(**settings), node))
 
 
@@ -350,6 +350,7 @@ def _floors(settings: dict[str, Any]) -> bool:
     pair = (settings["coordinates"], settings["rounding"])
     return pair in {
         ("asymmetric", "floor"),
+        ("tf_half_pixel_for_nn", "floor"),
         ("half_pixel", "round_prefer_floor"),
         ("half_pixel", "round_prefer_ceil"),
         ("pytorch_half_pixel", "round_prefer_floor"),

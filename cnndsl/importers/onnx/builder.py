@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.importers.onnx.functions import (
@@ -134,7 +134,8 @@ class Builder:
         if isinstance(op, Linear):
             op = op.with_bias()
         elif hasattr(op, "affine"):
-            op = replace(op, affine=True)
+            given = {name: getattr(op, name) for name in attribute_kinds(type(op))}
+            op = build(type(op), {**given, "affine": True})
         (x,) = self.graph.input_types(node)
         specs = op.parameters([x])
         params = dict(node.params)

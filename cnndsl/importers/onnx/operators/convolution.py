@@ -57,7 +57,7 @@ def conv(site: Site) -> Value:
     strides, dilations = site.sizes("strides", rank), site.sizes("dilations", rank)
     if (phases := _phases(x, rank)) and not _pads(pad) and {*strides, *dilations} == {1}:
         node, pad = without_pad(site, site.result(site.element(x)), pad, is_zeros)
-        op = Conv(filters, kernel, 1, pad, phases, max(groups, 1), "bias" in weights)
+        op = Conv(filters, kernel, strides, pad, phases, max(groups, 1), "bias" in weights)
         made = site.add(op, node, weights=weights)
         return site.result(made).moved(_by_phase(natural(made.type.shape), phases))
     node, pad = without_pad(site, x, pad, is_zeros)

@@ -45,7 +45,9 @@ def prepare(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
     kernels.
     """
     result = graph.copy()
+    order: list[str] = []
     for node in list(result.nodes()):
+        count = len(result)
         _simplify(result, node)
         if node.prologue and not takes(replace(node, epilogue=())):
             _split_prologue(result, node)
@@ -57,6 +59,9 @@ def prepare(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
             _take_apart(result, node, node.op)
         if isinstance(node.op, BatchStandardise):
             _standardise(result, node, node.op)
+        added = [*result.nx][count:] if len(result) > count else []
+        order += [*added, node.name]
+    result.reorder(order)
     _move_between_layouts(result)
     result.auxiliaries = {}
     return result
@@ -64,6 +69,7 @@ def prepare(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
 
 def _move_between_layouts(graph: Graph) -> None:
     """An identity before the first reader of each input, and right after each output."""
+    written = [node.name for node in graph.nodes()]
     before = set()
     after: dict[str, list[str]] = {}
     for name in list(graph.inputs):
@@ -73,9 +79,7 @@ def _move_between_layouts(graph: Graph) -> None:
         after.setdefault(name, []).append(copied.name)
         graph.outputs[output] = copied.name
     order: dict[str, None] = {}
-    for node in graph.nodes():
-        if node.name in before:
-            continue
+    for node in map(graph.__getitem__, written):
         late = (x.name for x in graph.producers(node) if x.name in before)
         for name in (*late, node.name):
             order |= dict.fromkeys((name, *after.get(name, ())))

@@ -213,7 +213,7 @@ class Opening:
 
     def __call__(self, value: Value) -> Value:
         """A value with extents in place of open dimensions."""
-        opened: Value = mapped(value, OpenDim, self._extent)
+        opened: Value = mapped(value, OpenDim, self._extent) if self.sizes else value
         return opened
 
     def _extent(self, dim: OpenDim) -> Extent:

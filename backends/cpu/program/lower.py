@@ -92,12 +92,13 @@ def lower(
     """The program of an inference graph; `variant_of` names the kernel for a call.
 
     Of a graph of open sizes it has kernels for all of them, chosen by the nominal ones. Raises
-    ValueError if a size is open without these.
+    ValueError if a size is open without these, SizeNeededError if there are no such kernels, as on
+    codes.
     """
     opening = Opening(nominal_sizes or {})
-    on_floats, zeros = on_bytes(graph, fuses=machine.lanes % WORD == 0)
-    if nominal_sizes and zeros:
+    if nominal_sizes and any(node.type.quantisation for node in graph.nodes()):
         raise SizeNeededError
+    on_floats, zeros = on_bytes(graph, fuses=machine.lanes % WORD == 0)
     prepared = prepare(on_floats, lambda node: takes(opening(node), batch, machine))
     layouts = assign_layouts(_opened(prepared, opening), batch, machine, zeros)
     _drop_copies(prepared, layouts)

@@ -93,12 +93,12 @@ class Tiles:
     @property
     def across(self) -> int:
         """Tiles of a row."""
-        return -(-self.call.output.spatial[1] // STEP)
+        return int(-(-self.call.output.spatial[1] // STEP))
 
     @property
     def down(self) -> int:
         """Rows of tiles."""
-        return -(-self.call.output.spatial[0] // STEP)
+        return int(-(-self.call.output.spatial[0] // STEP))
 
     @property
     def words(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
@@ -72,7 +73,8 @@ def candidates(call: Call[Any]) -> Iterator[Candidate]:
         found = False
         for candidate in by_turns([family.candidates(call) for family in families]):
             found = True
-            yield candidate
+            make = partial(_made, candidate, call.output)
+            yield replace(candidate, make=make) if call.output.is_codes else candidate
         if found:
             return
 
@@ -98,8 +100,14 @@ def choose(call: Call[Any]) -> Kernel:
     """The kernel for a call: its variant, if it names one, else that of the cost models."""
     named = (c for c in candidates(call) if c.name == call.variant) if call.variant else iter(())
     best = next(named, None) or next(candidates(call), None)
-    kernel = best.make() if best else FAMILIES[type(call.op)](call)
+    if best:
+        return best.make()
+    kernel = FAMILIES[type(call.op)](call)
     return _knowing_zero(kernel, call.output) if call.output.is_codes else kernel
+
+
+def _made(candidate: Candidate, output: Layout) -> Kernel:
+    return _knowing_zero(candidate.make(), output)
 
 
 def _knowing_zero(kernel: Kernel, output: Layout) -> Kernel:

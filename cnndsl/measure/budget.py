@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnndsl.analysis.cost import graph_cost
@@ -76,6 +76,6 @@ QUANTITIES: Mapping[str, Quantity] = {
 float32, `arena` bytes of the tensors of a sample in the optimised network."""
 
 
-def spent(graph: Graph, budgets: list[Budget]) -> list[Spent]:
+def spent(graph: Graph, budgets: Sequence[Budget]) -> list[Spent]:
     """What the network takes of each. Raises CnnError (E0611) if it needs a size that is open."""
     return [Spent(budget, QUANTITIES[budget.quantity].measure(graph)) for budget in budgets]

@@ -70,6 +70,8 @@ def bad_token(
         found = f"unexpected {_SPELLING.get(token.type, repr(str(token)))}"
         if token.type in ("NAME", "NUMBER", "STRING", "LABEL"):
             found = f"unexpected {str(token)!r}"
+        if seen and seen[-1].type == "_ARROW" and token.type in ("OUTPUT", "LET"):
+            hint = f"a line begins with {str(token)!r}: {token} name = … -> …"
         if token.type == "NAME" and "NETWORK" in accepted:
             hint = did_you_mean(str(token), ("import", "defaults", "block", "network"))
     opened = _open_bracket(seen)

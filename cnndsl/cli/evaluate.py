@@ -105,10 +105,10 @@ def command(
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     **options: Any,
 ) -> int:
-    """Tell how often models give the right class of labelled images, several of them together.
+    """Tell how often models are right on labelled images.
 
-    Probabilities are averaged over crops, mirrored crops, scales and models. Images that cannot be
-    read are named and not counted.
+    Several models count as one. Probabilities are averaged over crops, mirrored crops, scales and
+    models. Images that cannot be read are named and not counted.
     """
     from cnndsl.evaluation.data import read_data
     from cnndsl.evaluation.evaluate import class_count, judged

@@ -36,7 +36,7 @@ weights_map_option = click.option(
 
 @click.group("weights")
 def command() -> None:
-    """List parameters, check a weight file, make one that fits, or prune it."""
+    """List parameters; check, convert or prune a weight file."""
 
 
 @command.command(

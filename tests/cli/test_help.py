@@ -65,7 +65,7 @@ def test_no_value_replaces_another_silently(call, arguments, said):
 
 def test_what_may_be_given_again(call):
     result = call(
-        "inspect", "small.cnn", "--json", "--json", "--set", "classes=3", "--disable", "dead-code",
-        "--disable", "dead-code", "--input-shape", "image=3x9x9",
+        "inspect", "small.cnn", "--json", "--json", "--set", "classes=3", "--passes", "--disable",
+        "dead-code", "--disable", "dead-code", "--input-shape", "image=3x9x9",
     )  # fmt: skip
     assert result.code == 0, result.err

@@ -89,7 +89,7 @@ def test_the_memory_plan_counts_bytes(batch: int) -> None:
     low = lower(graph, batch, find_machine("x86-64-v3"))
     validate(low.graph, low.plan, low.options)
     largest = max(layout.size for layout in low.layouts.values() if layout.is_codes)
-    assert largest <= 4 * low.arena < 4 * largest * batch
+    assert largest <= low.plan.arena_bytes < 4 * largest * batch
 
 
 def conv_steps(

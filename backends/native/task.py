@@ -121,10 +121,11 @@ def parts_of(node: Node) -> Parts:
     Such a node has an identity as its core, and a join of several operands is one for each further
     one.
     """
-    if node.is_fused or not is_step(node.op):
+    if not is_step(node.op):
         return node.prologue, node.core, node.epilogue
     first, *others = node.core.inputs
     steps = tuple(replace(node.core, inputs=(first, other)) for other in others)
     if not others:
         steps = (node.core,)
-    return (), Part(Identity(), {}, (first,), first), steps
+    identity: Part[Operator] = Part(Identity(), {}, (first,), first)
+    return node.prologue, identity, (*steps, *node.epilogue)

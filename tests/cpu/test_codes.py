@@ -92,6 +92,23 @@ def test_the_memory_plan_counts_bytes(batch: int) -> None:
     assert largest <= low.plan.arena_bytes < 4 * largest * batch
 
 
+def test_a_sum_that_stays_float_clamps_its_result() -> None:
+    """The clamp was fused before it was known that no layer on codes follows."""
+    text = """network n {
+        input x [1, 4, 4]
+        let a = conv(8, 1)
+        add { a -> relu | a -> bn } -> relu
+    }"""
+    network = cnndsl.parse(text)
+    x = np.random.default_rng(0).normal(size=(2, 1, 4, 4)).astype(np.float32)
+    found = cnndsl.calibrate(network, [{"x": x}], seed=0, samples=2)
+    made, wanted = (
+        cnndsl.compile(network, target, seed=0, precision="int8", calibration=found)(x)
+        for target in ("cpu", "reference")
+    )
+    np.testing.assert_allclose(made, wanted, rtol=1e-6, atol=1e-6)
+
+
 def conv_steps(
     cpu: str, triple: str = "", scales: Sequence[int] = (1,), **given: int
 ) -> list[Step]:

@@ -215,8 +215,6 @@ class Share(click.ParamType[tuple[str, float]]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
         """The pattern, and a number from 0 to 1."""
-        if isinstance(value, tuple):
-            return value
         pattern, equals, text = str(value).rpartition("=")
         try:
             share = float(text)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from cnndsl.ir.types import FLOAT32
 
 Array: TypeAlias = NDArray[Any]
 Scope = Literal["layer", "global"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 def prunable(graph: Graph) -> dict[str, Parameter]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -109,7 +110,6 @@ def fc_weights() -> dict[str, np.ndarray[Any, Any]]:
 
 @pytest.mark.parametrize("end", ["softmax", "identity"])
 def test_a_foreign_model_shows_what_it_holds(end: str, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
     photos(tmp_path / "all", [(8, 8)])
     made = module(target="onnx", text=TEXT.replace("softmax", end))
     made.save(tmp_path / "a.onnx")

@@ -24,7 +24,7 @@ class _OnCodes(Operator):
     internal = True
 
     def windows(self, inputs: Sequence[TensorType]) -> Windows:
-        """Of no interest any more."""
+        """None that a pass could use."""
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,8 @@ from cnndsl.runtime.module import Array
 EXACT = 1e-5
 """Largest error, relative to the largest output, of kernels that compute sums as they stand."""
 WINOGRAD = 1e-4
+OPTIMISE = "CNNDSL_TEST_OPTIMISE"
+"""The variable that has all code optimised by LLVM, in three times the time."""
 
 
 class Unoptimised(Machine):
@@ -51,14 +54,14 @@ def compiled(
     extension: str | None = None,
     target: Machine | None = None,
 ) -> CpuModule:
-    """The module of a graph, for this machine or one of another vector width, or for `target`.
+    """The module of a graph, for this machine or one of a vector width, or for `target`.
 
-    Code of another width than this machine's is not optimised.
+    What is compiled for a vector width is not optimised, unless all is asked to be.
     """
     options = CompileOptions(batch=batch, threads=threads)
     if extension:
         target = machine(extension)
-        if extension != find_machine().extension:
+        if OPTIMISE not in os.environ:
             target = Unoptimised(**vars(target))
     return compile_known(graph, values, options, target)
 

@@ -10,7 +10,7 @@ from cnndsl.ir.expressions import Expression
 from cnndsl.ir.formula import X
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, Identity, Resize
+from cnndsl.ir.operators import Conv, Identity, LocalConv, Resize, TiledConv
 from cnndsl.ir.part import Chain, Op, Part
 from cnndsl.ir.types import TensorType
 
@@ -90,6 +90,15 @@ def dense_weight(task: Task[Conv, Layout]) -> Expression:
     if task.op.table is not None:
         weight = embed_table(weight, task.op.table, task.x.channels)
     return flip(weight, range(2, len(weight.shape))) if task.op.flip else weight
+
+
+def positional_weight(task: Task[Any, Layout]) -> Expression:
+    """The weight of a locally connected or tiled layer: [filters, *tiles, channels, *kernel]."""
+    op: LocalConv | TiledConv = task.op
+    table = op.table if isinstance(op, LocalConv) else None
+    if table is None:
+        return task.weight
+    return embed_table(task.weight, table, task.x.channels, tiles=len(op.kernel))
 
 
 def tap_tables(

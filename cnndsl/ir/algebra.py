@@ -208,12 +208,21 @@ def einsum(spec: str, *operands: Expression) -> Expression:
     return _apply("einsum", operands, shape, spec=spec)
 
 
-def embed_table(weight: Expression, table: Sequence[Sequence[int]], channels: int) -> Expression:
+def embed_table(
+    weight: Expression, table: Sequence[Sequence[int]], channels: int, tiles: int = 0
+) -> Expression:
     """[connections, *kernel] as a dense [filters, channels, *kernel], zero where not connected.
 
     table[i] lists the input channels that filter i reads; the connections are in its order
-    (LeCun et al. 1998, table I).
+    (LeCun et al. 1998, table I). With `tiles` axes of positions, [connections, *tiles, *kernel]
+    becomes [filters, *tiles, channels, *kernel].
     """
+    if tiles:
+        rank = len(weight.shape)
+        last = transpose(weight, (0, *range(1 + tiles, rank), *range(1, 1 + tiles)))
+        dense = embed_table(last, table, channels)
+        positions = range(rank + 1 - tiles, rank + 1)
+        return transpose(dense, (0, *positions, *range(1, rank + 1 - tiles)))
     rows = tuple(tuple(row) for row in table)
     if sum(map(len, rows)) != weight.shape[0] or max(map(max, rows)) >= channels:
         raise ValueError(f"the table does not fit {weight.shape} and {channels} channels")

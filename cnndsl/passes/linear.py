@@ -21,6 +21,7 @@ from cnndsl.ir.operators import (
     ConvTranspose,
     FullyConnected,
     Linear,
+    LocalConv,
     Windowed,
 )
 from cnndsl.ir.types import TensorType
@@ -96,7 +97,7 @@ def _over_outputs(op: Linear, vector: Expression, weight: Expression, x: TensorT
     """A vector [filters] in a form that broadcasts over the weight."""
     rank = len(weight.shape)
     match op:
-        case Conv(table=tuple() as table):
+        case Conv(table=tuple() as table) | LocalConv(table=tuple() as table):
             rows = [filter_ for filter_, row in enumerate(table) for _ in row]
             return along(take(vector, 0, rows), 0, rank)
         case ConvTranspose(groups=groups):
@@ -108,8 +109,11 @@ def _over_inputs(op: Linear, vector: Expression, weight: Expression, x: TensorTy
     """A vector [input channels] in a form that broadcasts over the weight."""
     rank = len(weight.shape)
     match op:
-        case Conv(table=tuple() as table):
+        case Conv(table=tuple() as table) | LocalConv(table=tuple() as table):
             return along(take(vector, 0, [channel for row in table for channel in row]), 0, rank)
+        case LocalConv(groups=groups, filters=filters) if groups > 1:
+            rows = _by_group(vector, groups, filters, 2)
+            return reshape(rows, (filters, *(1,) * x.rank, rows.shape[1], *(1,) * x.rank))
         case Conv(groups=groups, filters=filters):
             return _by_group(vector, groups, filters, rank)
         case ConvTranspose():
@@ -132,8 +136,9 @@ def _by_group(vector: Expression, groups: int, leading: int, rank: int) -> Expre
 
 def _sum_over_inputs(op: Linear, terms: Expression, x: TensorType) -> Expression:
     """The terms of each bias: summed over input channels and kernel positions."""
-    if isinstance(op, Conv) and op.table is not None:
-        terms = embed_table(terms, op.table, x.channels)
+    if isinstance(op, Conv | LocalConv) and op.table is not None:
+        tiles = 0 if isinstance(op, Conv) else x.rank
+        terms = embed_table(terms, op.table, x.channels, tiles)
     return sum_axes(terms, range(len(_bias_shape(op, x)), len(terms.shape)))
 
 

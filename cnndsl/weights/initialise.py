@@ -97,6 +97,11 @@ def _he_local(shape: Shape) -> float:
     return 2 / max(math.prod(shape[1 + axes :]), 1)
 
 
+def _he_local_table(shape: Shape) -> float:
+    """He by table for kernels that depend on the position, [connections, *tiles, *kernel]."""
+    return _he_table(shape[(len(shape) - 1) // 2 :])
+
+
 def _xavier(shape: Shape) -> float:
     """2 / (fan-in + fan-out) (Glorot and Bengio 2010, equation 12)."""
     return 2 / ((shape[0] + shape[1]) * math.prod(shape[2:]))
@@ -106,6 +111,7 @@ VARIANCES: dict[str, Callable[[Shape], float]] = {
     "he": _he,
     "he_table": _he_table,
     "he_local": _he_local,
+    "he_local_table": _he_local_table,
     "xavier": _xavier,
     "normal": lambda shape: 0.02**2,
 }
@@ -148,6 +154,7 @@ INITIALISERS: dict[str, Callable[[Shape, np.random.Generator], Array]] = {
     "he": _normal("he"),
     "he_table": _normal("he_table"),
     "he_local": _normal("he_local"),
+    "he_local_table": _normal("he_local_table"),
     "xavier": _uniform,
     "normal": _normal("normal"),
     "zeros": _fill(0.0),

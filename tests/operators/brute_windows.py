@@ -129,14 +129,20 @@ def depthwise(op: ops.Depthwise, operands: list[Array], params: dict[str, Array]
 
 
 def local_conv(op: ops.LocalConv, operands: list[Array], params: dict[str, Array]) -> Array:
+    (x,) = operands
     w = params["weight"]
-    return correlate(
-        op,
-        operands[0],
-        op.filters,
-        lambda i, at: bias_of(params, i, *at),
-        lambda i, at, c, offset: w[(i, *at, c, *offset)],
-    )
+    shared = len(x) // op.groups
+
+    def weight(i: int, at: tuple[int, ...], c: int, offset: tuple[int, ...]) -> float:
+        if op.table is not None:
+            before = sum(len(row) for row in op.table[:i])
+            row = op.table[i]
+            return w[(before + row.index(c), *at, *offset)] if c in row else 0.0
+        if c // shared != i // (op.filters // op.groups):
+            return 0.0
+        return w[(i, *at, c % shared, *offset)]
+
+    return correlate(op, x, op.filters, lambda i, at: bias_of(params, i, *at), weight)
 
 
 def tiled_conv(op: ops.TiledConv, operands: list[Array], params: dict[str, Array]) -> Array:

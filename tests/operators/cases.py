@@ -195,12 +195,18 @@ def _convolutions() -> list[Case]:
         _case("1d", "local_conv", SIGNAL, filters=3, kernel=3, stride=2, pad="same"),
         _case("3d", "local_conv", (2, 3, 4, 3), filters=2, kernel=2, pad=1, bias=False),
         _case("strided", "local_conv", IMAGE, filters=2, kernel=[2, 3], stride=[2, 3]),
+        _case("groups", "local_conv", IMAGE, filters=6, kernel=[2, 3], groups=2, stride=2, pad=1),
+        _case("groups_1d", "local_conv", SIGNAL, filters=4, kernel=3, groups=4, bias=False),
+        _case("groups_3d", "local_conv", (4, 3, 4, 3), filters=2, kernel=2, groups=2),
+        _case("table", "local_conv", (4, 5, 4), filters=5, kernel=[2, 3], table=LENET_TABLE),
+        _case("table_1d", "local_conv", SIGNAL, filters=5, kernel=3, stride=2, pad="same",
+              table=LENET_TABLE),
         _case("", "tiled_conv", IMAGE, filters=3, kernel=3, period=2),
         _case("period1", "tiled_conv", IMAGE, filters=3, kernel=3, period=1),
         _case("1d", "tiled_conv", SIGNAL, filters=3, kernel=3, period=3, stride=2, pad="same"),
         _case("3d", "tiled_conv", (2, 3, 4, 3), filters=2, kernel=2, period=2, bias=False),
         _case("beyond", "tiled_conv", (2, 4, 5), filters=2, kernel=3, period=5),
-    ]
+    ]  # fmt: skip
     return conv + depthwise + transposed + local
 
 

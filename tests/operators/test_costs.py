@@ -47,6 +47,13 @@ COSTS: dict[str, tuple[str, dict[str, object], Shape, int, int, int]] = {
         52, 0, 1_200,
     ),
     "local": ("local_conv", {"filters": 3, "kernel": 3}, (2, 6, 6), 864 + 48, 0, 864),
+    "local groups": (
+        "local_conv", {"filters": 4, "kernel": 3, "groups": 2}, (2, 6, 6), 576 + 64, 0, 576,
+    ),
+    "local table": (
+        "local_conv", {"filters": 2, "kernel": 3, "table": [[0, 1], [1]]}, (2, 6, 6), 432 + 32, 0,
+        432,
+    ),
     "tiled": ("tiled_conv", {"filters": 3, "kernel": 3, "period": 2}, (2, 6, 6), 228, 0, 864),
     "vgg fc6": ("fc", {"units": 4096}, (512, 7, 7), 102_764_544, 0, 102_760_448),
     "lenet output": ("rbf", {"units": 10}, (84,), 0, 840, 0),

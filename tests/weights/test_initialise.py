@@ -24,6 +24,8 @@ def one(init: str, shape: tuple[int, ...], name: str = "x", seed: int = 0) -> np
         ("he_local", (8, 14, 14, 5, 3, 3), 5 * 9),
         ("he_local", (64, 40, 16, 5), 16 * 5),
         ("he_table", (600, 5, 5), 60 / 16 * 25),
+        ("he_local_table", (600, 7, 6, 3, 5), 60 / 16 * 15),
+        ("he_local_table", (600, 7, 3), 60 / 16 * 3),
     ],
 )
 def test_he_is_normal_with_variance_two_over_fan_in(init, shape, fan_in):

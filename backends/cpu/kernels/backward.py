@@ -162,12 +162,15 @@ def _within(call: Call[Correlate], code: Code, offsets: Sequence[Expr]) -> list[
 def positional_correlate(call: Call[PositionalCorrelate]) -> Kernel:
     """Over the batch and the positions of a tile."""
     op, g = call.op, call.inputs[1]
+    filters, own = g.channels // op.groups, call.x.channels // op.groups
 
     def value(body: Body, place: Place, channel: Expr) -> Expr:
         code = body.code
         tile, (patch, *offsets) = place.position[: g.rank], place.position[g.rank :]
         for offset, size in zip(offsets, op.kernel, strict=True):
             patch = patch * size + offset
+        if op.groups > 1:
+            patch = code.name(div(channel, filters) * own + patch)
         ranges = [Range.whole(g.batch)]
         for t, period, n in zip(tile, op.tiles, g.spatial, strict=True):
             count = code.name(div(maximum(n + (period - 1) - t, 0), period))

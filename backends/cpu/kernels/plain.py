@@ -12,7 +12,7 @@ from cnndsl.backends.cpu.codegen.sums import Total
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.backends.native.task import dense_weight
+from cnndsl.backends.native.task import dense_weight, positional_weight
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import (
     Conv,
@@ -109,16 +109,19 @@ def window(
 def local_conv(call: Call[LocalConv | TiledConv]) -> Kernel:
     """Locally connected and tiled layers: a kernel for every position, or for every few."""
     op = call.op
-    weight = call.weight
+    weight = positional_weight(call)
     ones = (1,) * len(op.kernel)
+    groups = op.groups if isinstance(op, LocalConv) else 1
+    inner, filters = call.x.channels // groups, op.filters // groups
 
     def accumulate(body: Body, place: Place, channel: Expr, total: Total) -> None:
         code = body.code
-        with code.loop(call.x.channels) as c, code.box([range(k) for k in op.kernel]) as offsets:
+        first = code.name(div(channel, filters) * inner) if groups > 1 else 0
+        with code.loop(inner) as c, code.box([range(k) for k in op.kernel]) as offsets:
             position = window(code, place, offsets, op.stride, ones, op.pads)
             tile = _tile(call, place.position)
             index = flat((channel, *tile, c, *offsets), weight.shape)
-            _add_product(body, place.n, c, position, index, total)
+            _add_product(body, place.n, code.name(first + c), position, index, total)
 
     return _weighted(call, weight, accumulate)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnndsl.backends.cuda.kernel import Call, Families, Kernel, elementary
 from cnndsl.backends.cuda.windows import three, window_constants
-from cnndsl.backends.native.task import dense_weight
+from cnndsl.backends.native.task import dense_weight, positional_weight
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, ConvTranspose, LocalConv, RadialBasis, TiledConv
 
@@ -48,8 +48,9 @@ def local_conv(call: Call[LocalConv | TiledConv]) -> Iterator[Kernel]:
     op = call.op
     rank = len(op.kernel)
     constants = window_constants(op.kernel, op.stride, (1,) * rank, op.pads)
-    constants |= {"INNER": call.x.channels, "FILTERS": op.filters}
-    weight = call.weight
+    groups = op.groups if isinstance(op, LocalConv) else 1
+    constants |= {"INNER": call.x.channels // groups, "FILTERS": op.filters // groups}
+    weight = positional_weight(call)
     tiles = weight.shape[1 : 1 + rank]
     sizes = three(tiles, 1)
     wrapped = [

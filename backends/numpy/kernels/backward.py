@@ -103,12 +103,14 @@ def positional_correlate(
     """A product for each position, added up at the tile of the position."""
     x, g = inputs
     positions = g.shape[2:]
-    columns, rows = x.reshape(*x.shape[:2], -1), g.reshape(*g.shape[:2], -1)
-    products = np.einsum("nip,nqp->piq", rows, columns, optimize=True)
+    count = math.prod(positions)
+    columns, rows = (each.reshape(len(each), op.groups, -1, count) for each in (x, g))
+    products = np.einsum("ngip,ngqp->pgiq", rows, columns, optimize=True)
+    products = products.reshape(count, g.shape[1], -1)
     at = np.indices(positions) % np.reshape(op.tiles, (-1, *(1,) * len(positions)))
     result = np.zeros((*op.tiles, *products.shape[1:]), x.dtype)
     np.add.at(result, tuple(at.reshape(len(positions), -1)), products)
-    channels = x.shape[1] // math.prod(op.kernel)
+    channels = x.shape[1] // math.prod(op.kernel) // op.groups
     return np.moveaxis(result, -2, 0).reshape(1, g.shape[1], *op.tiles, channels, *op.kernel)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cnndsl.backends.numpy.kernels.types import (
@@ -58,7 +60,20 @@ def conv_transpose(op: ConvTranspose, inputs: list[Array], params: dict[str, Arr
 
 def local_conv(op: LocalConv, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Convolution with a kernel of its own for every output position."""
-    return _local(op, inputs[0], params["weight"], params.get("bias"))
+    (x,) = inputs
+    weight, bias = params["weight"], params.get("bias")
+    if op.table is not None:
+        rank = len(op.kernel)
+        last = np.moveaxis(weight, range(1, 1 + rank), range(-rank, 0))
+        dense = _dense(last, op.table, x.shape[1])
+        weight = np.moveaxis(dense, range(-rank, 0), range(1, 1 + rank))
+    if op.groups == 1:
+        return _local(op, x, weight, bias)
+    part = replace(op, filters=op.filters // op.groups, groups=1, bias=False)
+    operands, weights = np.split(x, op.groups, 1), np.split(weight, op.groups)
+    parts = [_local(part, *each, None) for each in zip(operands, weights, strict=True)]
+    result = np.concatenate(parts, 1)
+    return result if bias is None else result + bias
 
 
 def tiled_conv(op: TiledConv, inputs: list[Array], params: dict[str, Array]) -> Array:

@@ -96,29 +96,32 @@ def _samples_as_channels(site: Site, op: Correlate) -> str:
 def _positional_correlate(site: Site, op: PositionalCorrelate) -> None:
     """Products of matrices at each position, added up at its tile by another one."""
     x, g = site.part.inputs
+    inner = x.channels // op.groups
     columns, rows = (
         site.step(role, "Transpose", site.step(f"flat_{role}", "Reshape", tensor, flat), perm=perm)
         for role, tensor, flat, perm in (
-            ("columns", site.inputs[0], _flat(site, "x", x.channels), [2, 0, 1]),
-            ("rows", site.inputs[1], _flat(site, "g", g.channels), [2, 1, 0]),
+            ("columns", site.inputs[0], _flat(site, "x", op.groups, inner), [3, 1, 0, 2]),
+            ("rows", site.inputs[1], _flat(site, "g", op.groups, g.channels // op.groups),
+             [3, 1, 2, 0]),
         )
-    )
+    )  # fmt: skip
     products = site.step("products", "MatMul", rows, columns)
     sizes, count = g.sizes[1:], math.prod(op.tiles)
     if op.tiles != sizes:
         at = np.indices(sizes).reshape(len(sizes), -1) % np.reshape(op.tiles, (-1, 1))
         tile = np.ravel_multi_index(tuple(at), op.tiles)
         matrix = site.floats("tiles", np.arange(count)[:, None] == tile)
-        flat = site.integers("products_shape", [math.prod(sizes), g.channels * x.channels])
+        flat = site.integers("products_shape", [math.prod(sizes), g.channels * inner])
         table = site.step("table", "Reshape", products, flat)
-        shape = site.integers("tiled_shape", [count, g.channels, x.channels])
-        products = site.step("tiled", "Reshape", site.step("sums", "MatMul", matrix, table), shape)
+        products = site.step("sums", "MatMul", matrix, table)
+    shape = site.integers("tiled_shape", [count, g.channels, inner])
+    products = site.step("tiled", "Reshape", products, shape)
     by_filter = site.step("by_filter", "Transpose", products, perm=[1, 0, 2])
     site.emit("Reshape", by_filter, site.integers("shape", [1, *site.output_type.sizes]))
 
 
-def _flat(site: Site, role: str, channels: int) -> str:
-    return site.integers(f"{role}_shape", [0, channels, -1])
+def _flat(site: Site, role: str, groups: int, channels: int) -> str:
+    return site.integers(f"{role}_shape", [0, groups, channels, -1])
 
 
 def _batch_standardise(site: Site, op: BatchStandardise) -> None:

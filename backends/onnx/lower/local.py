@@ -18,44 +18,56 @@ from cnndsl.backends.onnx.lower.common import (
     shape_with,
     spatial_sizes,
 )
-from cnndsl.ir.algebra import reshape, transpose
+from cnndsl.ir.algebra import embed_table, reshape, transpose
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.operators.local import LocalConv, TiledConv
 from cnndsl.runtime.module import Array
 
 
 def _local_conv(site: Site, op: LocalConv) -> None:
-    """A batched matrix product: [positions, batch, patch] by [positions, patch, filters]."""
-    x = site.input_type
+    """A batched matrix product: [positions, batch, patch] by [positions, patch, filters].
+
+    With groups there is one for each, their channels being neighbours in a patch.
+    """
+    x, groups = site.input_type, op.groups
     outputs = [n for n in site.output_type.spatial if isinstance(n, int)]
-    known = [n for n in x.spatial if isinstance(n, int)]
-    padded = [n + sum(pad) for n, pad in zip(known, op.pads, strict=True)]
-    patch, positions = x.channels * math.prod(op.kernel), math.prod(outputs)
+    patch, positions = x.channels // groups * math.prod(op.kernel), math.prod(outputs)
+    split, own = [groups] if groups > 1 else [], op.filters // groups
 
     weight = site.params["weight"]
-    order = (*range(1, len(weight.shape)), 0)
-    matrices = reshape(transpose(weight, order), (positions, patch, op.filters))
+    if op.table is not None:
+        weight = embed_table(weight, op.table, x.channels, tiles=x.rank)
+    by_position = transpose(reshape(weight, (groups, own, positions, patch)), (2, 0, 3, 1))
+    matrices = reshape(by_position, (positions, *split, patch, own))
 
-    flat = pad_spatial(site, site.input, op.pads)
-    if x.rank > 1:
-        flat_shape = site.integers("flat_shape", [site.batch, x.channels, math.prod(padded)])
-        flat = site.step("flat", "Reshape", flat, flat_shape)
-    indices = site.integers("indices", _patch_indices(padded, outputs, op.kernel, op.stride))
-    patches = site.step("patches", "Gather", flat, indices, axis=2)
-    ordered = site.step("by_position", "Transpose", patches, perm=[2, 0, 1, 3])
-    rows = site.step(
-        "rows", "Reshape", ordered, site.integers("rows_shape", [0, site.batch, patch])
-    )
+    shape = site.integers("rows_shape", [0, *split, site.batch, patch])
+    rows = site.step("rows", "Reshape", _patches(site, op, outputs, split), shape)
     products = site.step("products", "MatMul", rows, site.expression("weight", matrices))
     if op.bias:
-        order = (*range(1, x.rank + 1), 0)
-        bias = reshape(transpose(site.params["bias"], order), (positions, 1, op.filters))
+        by_position = transpose(reshape(site.params["bias"], (op.filters, positions)), (1, 0))
+        bias = reshape(by_position, (positions, *split, 1, own))
         products = site.step("biased", "Add", products, site.expression("bias", bias))
-    if x.rank == 1:
-        site.emit("Transpose", products, perm=[1, 2, 0])
+    perm = [2, 1, 3, 0] if split else [1, 2, 0]
+    if x.rank == 1 and not split:
+        site.emit("Transpose", products, perm=perm)
         return
-    channels_first = site.step("by_filter", "Transpose", products, perm=[1, 2, 0])
+    channels_first = site.step("by_filter", "Transpose", products, perm=perm)
     site.emit("Reshape", channels_first, site.integers("shape", [site.batch, op.filters, *outputs]))
+
+
+def _patches(site: Site, op: LocalConv, outputs: list[int], split: list[int]) -> str:
+    """[positions, *split, batch, channels of a group, kernel elements]."""
+    x = site.input_type
+    known = [n for n in x.spatial if isinstance(n, int)]
+    padded = [n + sum(pad) for n, pad in zip(known, op.pads, strict=True)]
+    flat = pad_spatial(site, site.input, op.pads)
+    if x.rank > 1 or split:
+        sizes = [site.batch, *split, x.channels // op.groups, math.prod(padded)]
+        flat = site.step("flat", "Reshape", flat, site.integers("flat_shape", sizes))
+    indices = site.integers("indices", _patch_indices(padded, outputs, op.kernel, op.stride))
+    patches = site.step("patches", "Gather", flat, indices, axis=2 + len(split))
+    perm = [3, 1, 0, 2, 4] if split else [2, 0, 1, 3]
+    return site.step("by_position", "Transpose", patches, perm=perm)
 
 
 def _patch_indices(

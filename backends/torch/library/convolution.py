@@ -135,16 +135,23 @@ class ConstantConvTranspose(nn.Module):
 
 
 def by_position(
-    x: Tensor, weight: Tensor, bias: Tensor | None, kernel: Sequence[int], stride: Any
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    kernel: Sequence[int],
+    stride: Any,
+    groups: int = 1,
 ) -> Tensor:
-    """Convolution by kernels [filters, *positions, channels, *kernel], one for each position."""
+    """Convolution by kernels [filters, *positions, channels/groups, *kernel] of each position."""
     strides = (stride,) * len(kernel) if isinstance(stride, int) else stride
     for axis, (size, step) in enumerate(zip(kernel, strides, strict=True), start=2):
         x = x.unfold(axis, size, step)
     positions = x.shape[2 : 2 + len(kernel)]
-    windows = x.flatten(2, 1 + len(kernel)).flatten(3)
-    kernels = weight.reshape(weight.shape[0], -1, x.shape[1], math.prod(kernel))
-    result = torch.einsum("bcpk,fpck->bfp", windows, kernels).unflatten(2, positions)
+    windows = x.flatten(2, 1 + len(kernel)).flatten(3).unflatten(1, (groups, -1))
+    sizes = (weight.shape[0] // groups, math.prod(positions), windows.shape[2], math.prod(kernel))
+    kernels = weight.reshape(groups, *sizes)
+    result = torch.einsum("bgcpk,gfpck->bgfp", windows, kernels).flatten(1, 2)
+    result = result.unflatten(2, positions)
     return result if bias is None else result + bias
 
 
@@ -158,16 +165,50 @@ class LocalConv(nn.Module):
         kernel: Sequence[int],
         positions: Sequence[int],
         stride: Any = 1,
+        groups: int = 1,
         bias: bool = True,
     ):
         super().__init__()
-        shape = (filters, *positions, channels, *kernel)
-        self.weight = he_normal(shape, channels * math.prod(kernel))
+        inputs = channels // groups
+        self.weight = he_normal((filters, *positions, inputs, *kernel), inputs * math.prod(kernel))
         self.bias = nn.Parameter(torch.zeros(filters, *positions)) if bias else None
+        self.kernel, self.stride, self.groups = kernel, stride, groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        return by_position(x, self.weight, self.bias, self.kernel, self.stride, self.groups)
+
+
+class LocalTableConv(nn.Module):
+    """A locally connected layer whose filter i reads the input channels table[i].
+
+    The weight is [connections, *positions, *kernel] in the order of the table.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        table: Sequence[Sequence[int]],
+        kernel: Sequence[int],
+        positions: Sequence[int],
+        stride: Any = 1,
+        bias: bool = True,
+    ):
+        super().__init__()
+        pairs = [(i, channel) for i, row in enumerate(table) for channel in row]
+        filters, inputs = zip(*pairs, strict=True)
+        self.register_buffer("filters", torch.tensor(filters), persistent=False)
+        self.register_buffer("inputs", torch.tensor(inputs), persistent=False)
+        mean = len(pairs) / len(table)
+        self.weight = he_normal((len(pairs), *positions, *kernel), mean * math.prod(kernel))
+        self.bias = nn.Parameter(torch.zeros(len(table), *positions)) if bias else None
+        self.shape = (len(table), channels, *positions, *kernel)
         self.kernel, self.stride = kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return by_position(x, self.weight, self.bias, self.kernel, self.stride)
+        weight = self.weight.new_zeros(self.shape)
+        weight = weight.index_put((self.filters, self.inputs), self.weight)
+        weight = weight.movedim(1, 1 + len(self.kernel))
+        return by_position(x, weight, self.bias, self.kernel, self.stride)
 
 
 class TiledConv(nn.Module):

@@ -121,13 +121,18 @@ def conv_transpose(part: Part[ConvTranspose]) -> Layer:
 def local_conv(part: Part[LocalConv]) -> Layer:
     """A kernel for each position."""
     op, (x,) = part.op, part.inputs
-    made = call(
-        "LocalConv",
-        *(Slot("channels", x.channels), Slot("filters", op.filters), Slot("kernel", op.kernel)),
-        Slot("positions", part.output.sizes[1:]),
-        stride=(alike(op.stride), 1),
-        bias=(op.bias, True),
-    )
+    channels, kernel = Slot("channels", x.channels), Slot("kernel", op.kernel)
+    positions = Slot("positions", part.output.sizes[1:])
+    options: dict[str, tuple[Any, Any]] = {"stride": (alike(op.stride), 1)}
+    if op.table is None:
+        filters = Slot("filters", op.filters)
+        options |= {"groups": (op.groups, 1), "bias": (op.bias, True)}
+        made = call("LocalConv", channels, filters, kernel, positions, **options)
+    else:
+        options["bias"] = (op.bias, True)
+        made = call(
+            "LocalTableConv", channels, Slot("table", op.table), kernel, positions, **options
+        )
     return module(made, starts=True, result=_padded(op.pads))
 
 

@@ -24,6 +24,7 @@ from cnndsl.ir.operators import (
     PositionalCorrelate,
     TiledConv,
 )
+from cnndsl.ir.operators.convolution import Table
 from cnndsl.ir.types import TensorType
 from cnndsl.ir.windows import extent
 
@@ -102,22 +103,43 @@ def positional(step: Step, op: LocalConv | TiledConv) -> None:
     """On patches, which are channels: a product of matrices at each position."""
     x, g = step.x.type, step.gradient
     tiles = op.tiles([x])
+    table = op.table if isinstance(op, LocalConv) else None
+    groups = op.groups if isinstance(op, LocalConv) else 1
     if step.wants(0):
-        weight = _at_positions(step.parameter("weight"), tiles, step.node.type)
-        product = LocalConv(weight.shape[0], (1,) * x.rank, (1,) * x.rank, bias=False)
+        weight = step.parameter("weight")
+        if table is not None:
+            weight = embed_table(weight, table, x.channels, len(tiles))
+        weight = _at_positions(weight, tiles, step.node.type, groups)
+        ones = (1,) * x.rank
+        product = LocalConv(weight.shape[0], ones, ones, bias=False, groups=groups)
         back = step.build.add(product, g, params={"weight": weight})
         fold = replace(_transposed(op, x, g.type), groups=x.channels, weight=_patches(op, x))
         step.give(0, step.build.add(fold, back))
     if step.wants("weight"):
-        count = x.channels * math.prod(op.kernel)
-        unfold = Conv(
-            count, op.kernel, op.strides, op.pads, groups=x.channels, bias=False,
-            weight=_patches(op, x),
-        )  # fmt: skip
-        patches = step.build.add(unfold, step.x)
-        step.give("weight", step.build.add(PositionalCorrelate(tiles, op.kernel), patches, g))
+        weight_gradient = _positional_weight(step, op, tiles, table, groups)
+        step.give("weight", weight_gradient)
     if step.wants("bias"):
         _positional_bias(step, op, tiles)
+
+
+def _positional_weight(
+    step: Step, op: LocalConv | TiledConv, tiles: tuple[int, ...], table: Table | None, groups: int
+) -> Node:
+    """By the patches of the operand; each connection of a table is a group of its own."""
+    build, x, g = step.build, step.x, step.gradient
+    if table is not None:
+        pairs = [(row, channel) for row, own in enumerate(table) for channel in own]
+        g = build.add(AxisMap(0, tuple(((row, 1.0),) for row, _ in pairs)), g)
+        x = build.add(AxisMap(0, tuple(((channel, 1.0),) for _, channel in pairs)), x)
+        groups = len(pairs)
+    channels = x.type.channels
+    unfold = Conv(
+        channels * math.prod(op.kernel), op.kernel, op.strides, op.pads, groups=channels,
+        bias=False, weight=_patches(op, x.type),
+    )  # fmt: skip
+    patches = build.add(unfold, x)
+    found = build.add(PositionalCorrelate(tiles, op.kernel, groups), patches, g)
+    return build.reshaped(found, step.parameter("weight").shape) if table is not None else found
 
 
 def _patches(op: LocalConv | TiledConv, x: TensorType) -> Any:
@@ -134,16 +156,22 @@ def _patches(op: LocalConv | TiledConv, x: TensorType) -> Any:
     return tuple((nested(offset, op.kernel),) for offset in range(count)) * x.channels
 
 
-def _at_positions(weight: Expression, tiles: tuple[int, ...], y: TensorType) -> Expression:
-    """[filters, *tiles, channels, *kernel] as [channels * kernel, *positions, filters, 1, ...]."""
+def _at_positions(
+    weight: Expression, tiles: tuple[int, ...], y: TensorType, groups: int
+) -> Expression:
+    """The weight as [channels * kernel, *positions, filters/groups, 1, ...].
+
+    It is [filters, *tiles, channels/groups, *kernel].
+    """
     positions = y.sizes[1:]
     for axis, (tile, n) in enumerate(zip(tiles, positions, strict=True), start=1):
         if tile != n:
             weight = take(weight, axis, [j % tile for j in range(n)])
-    rank, filters = len(positions), weight.shape[0]
-    rows = reshape(weight, (filters, *positions, math.prod(weight.shape[1 + rank :])))
-    turned = transpose(rows, (rank + 1, *range(1, rank + 1), 0))
-    return reshape(turned, (*turned.shape, *(1,) * rank))
+    rank, own = len(positions), weight.shape[0] // groups
+    patch = math.prod(weight.shape[1 + rank :])
+    rows = reshape(weight, (groups, own, *positions, patch))
+    turned = transpose(rows, (0, rank + 2, *range(2, rank + 2), 1))
+    return reshape(turned, (groups * patch, *positions, own, *(1,) * rank))
 
 
 def _positional_bias(step: Step, op: LocalConv | TiledConv, tiles: tuple[int, ...]) -> None:

@@ -199,7 +199,8 @@ class PositionalCorrelate(_OfAll):
 
     Of patches x [channels * kernel, *positions] and the gradient g [filters, *positions]:
     y[i, t, q] = sum over the batch, and over all positions p that are t modulo `tiles`, of
-    g[i,p] x[q,p], as [filters, *tiles, channels, *kernel], one for all samples.
+    g[i,p] x[q,p], as [filters, *tiles, channels/groups, *kernel], one for all samples. Filters of
+    a group have the patches of its channels alone.
     """
 
     name: ClassVar[str] = "positional_correlate"
@@ -207,11 +208,12 @@ class PositionalCorrelate(_OfAll):
 
     tiles: Sizes = attribute(SHAPE)
     kernel: Sizes = attribute(SHAPE)
+    groups: int = attribute(kind.COUNT, 1)
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        """[filters, *tiles, channels, *kernel]."""
+        """[filters, *tiles, channels/groups, *kernel]."""
         x, g = inputs
-        channels = x.channels // math.prod(self.kernel)
+        channels = x.channels // math.prod(self.kernel) // self.groups
         return TensorType((g.channels, *self.tiles, channels, *self.kernel))
 
     def output_type(self, inputs: Sequence[TensorType]) -> TensorType:

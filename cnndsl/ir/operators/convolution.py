@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Padding, Sizes, attribute, nested_shape
 from cnndsl.ir.operator import OperatorError, ParameterSpec
 from cnndsl.ir.operators.bases import Linear, Shorthand, Windowed
 from cnndsl.ir.types import TensorType
+
+Table: TypeAlias = tuple[tuple[int, ...], ...]
+"""For each filter the input channels that it reads."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Conv(Windowed, Linear):
     groups: int = attribute(kind.COUNT, 1)
     bias: bool = attribute(kind.FLAG, True)
     flip: bool = attribute(kind.FLAG, False)
-    table: tuple[tuple[int, ...], ...] | None = attribute(kind.optional(kind.TABLE), None)
+    table: Table | None = attribute(kind.optional(kind.TABLE), None)
     weight: Any = attribute(kind.optional(kind.VALUES), None)
 
     def bind(self, inputs: Sequence[TensorType]) -> Self:
@@ -50,35 +53,17 @@ class Conv(Windowed, Linear):
         bound = super().bind(inputs)
         channels = inputs[0].channels
         check_groups(self.groups, channels, self.filters)
-        bound._check_table(channels)
+        if self.table is not None:
+            if self.groups != 1 or self.weight is not None:
+                raise OperatorError(
+                    "E0310", "a table excludes groups and a constant weight", attribute="table"
+                )
+            check_table(self.table, channels, self.filters)
         if self.weight is None:
             return bound
         shape = (self.filters, channels // self.groups, *bound.kernel)
         given = whole_weight(self.weight, shape, "[filters, channels/groups, *kernel]")
         return replace(bound, weight=given)
-
-    def _check_table(self, channels: int) -> None:
-        if self.table is None:
-            return
-        if self.groups != 1 or self.weight is not None:
-            raise OperatorError(
-                "E0310", "a table excludes groups and a constant weight", attribute="table"
-            )
-        if len(self.table) != self.filters:
-            raise OperatorError(
-                "E0310",
-                f"the table has {len(self.table)} rows for {self.filters} filters",
-                hint="a table has one row for each filter: the input channels that it reads",
-                attribute="table",
-            )
-        largest = max(max(row) for row in self.table)
-        if largest >= channels:
-            raise OperatorError(
-                "E0310",
-                f"the table reads input channel {largest}, but the input has {channels} channels "
-                "(counted from 0)",
-                attribute="table",
-            )
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """[filters, floor((n + pads - k_eff)/stride) + 1 for each axis]."""
@@ -89,7 +74,7 @@ class Conv(Windowed, Linear):
         (x,) = inputs
         specs = {}
         if self.table is not None:
-            connections = sum(len(row) for row in self.table)
+            connections = sum(map(len, self.table))
             specs["weight"] = ParameterSpec((connections, *self.kernel), "he_table")
         elif self.weight is None:
             shape = (self.filters, x.channels // self.groups, *self.kernel)
@@ -104,11 +89,7 @@ class Conv(Windowed, Linear):
 
     def macs(self, inputs: Sequence[TensorType], output: TensorType) -> int:
         """filters * channels/groups * kernel * output positions."""
-        (x,) = inputs
-        if self.table is not None:
-            connections = sum(len(row) for row in self.table)
-        else:
-            connections = self.filters * (x.channels // self.groups)
+        connections = count_connections(self.table, self.groups, inputs[0].channels, self.filters)
         return connections * math.prod(self.kernel) * output.elements // self.filters
 
 
@@ -192,3 +173,27 @@ def check_groups(groups: int, channels: int, filters: int, attribute: str = "gro
                 attribute=attribute,
                 show_operands=what == "input channels",
             )
+
+
+def check_table(table: Table, channels: int, filters: int) -> None:
+    """Raise OperatorError unless a table has a row for each filter, of input channels."""
+    if len(table) != filters:
+        raise OperatorError(
+            "E0310",
+            f"the table has {len(table)} rows for {filters} filters",
+            hint="a table has one row for each filter: the input channels that it reads",
+            attribute="table",
+        )
+    largest = max(map(max, table))
+    if largest >= channels:
+        raise OperatorError(
+            "E0310",
+            f"the table reads input channel {largest}, but the input has {channels} channels "
+            "(counted from 0)",
+            attribute="table",
+        )
+
+
+def count_connections(table: Table | None, groups: int, channels: int, filters: int) -> int:
+    """Pairs of a filter and an input channel that it reads."""
+    return filters * (channels // groups) if table is None else sum(map(len, table))

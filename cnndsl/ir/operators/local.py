@@ -6,12 +6,13 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import Padding, Sizes, attribute
 from cnndsl.ir.operator import OperatorError, ParameterSpec
 from cnndsl.ir.operators.bases import Linear, Windowed
+from cnndsl.ir.operators.convolution import Table, check_groups, check_table, count_connections
 from cnndsl.ir.types import TensorType
 
 
@@ -48,10 +49,12 @@ class _PositionalConv(Windowed, Linear):
 class LocalConv(_PositionalConv):
     """Locally connected layer: a convolution whose kernel differs at every output position.
 
-    Z[i,j,k] = b[i,j,k] + sum_{l,m,n} V[l, j*s1+m, k*s2+n] * W[i,j,k,l,m,n].
+    Z[i,j,k] = b[i,j,k] + sum_{l,m,n} V[l, j*s1+m, k*s2+n] * W[i,j,k,l,m,n]. With `groups` or a
+    `table`, output channel i reads some of the input channels, as for conv.
 
     Source: LeCun (1989), Generalization and network design strategies. Parameters: weight
-    [filters, *output, channels, *kernel], bias [filters, *output]. MACs: as for conv.
+    [filters, *output, channels/groups, *kernel], or [connections, *output, *kernel] in the order
+    of the table; bias [filters, *output]. MACs: as for conv.
     """
 
     name: ClassVar[str] = "local_conv"
@@ -63,6 +66,18 @@ class LocalConv(_PositionalConv):
     stride: Sizes = attribute(kind.SIZES, (1,))
     pad: Padding = attribute(kind.PADDING, "valid")
     bias: bool = attribute(kind.FLAG, True)
+    groups: int = attribute(kind.COUNT, 1)
+    table: Table | None = attribute(kind.optional(kind.TABLE), None)
+
+    def bind(self, inputs: Sequence[TensorType]) -> Self:
+        """Expand sizes and padding to every axis; check groups and table."""
+        channels = inputs[0].channels
+        check_groups(self.groups, channels, self.filters)
+        if self.table is not None:
+            if self.groups != 1:
+                raise OperatorError("E0310", "a table excludes groups", attribute="table")
+            check_table(self.table, channels, self.filters)
+        return super().bind(inputs)
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """As for a convolution, but the sizes must be known: every position has its weights."""
@@ -79,6 +94,22 @@ class LocalConv(_PositionalConv):
     def tiles(self, inputs: Sequence[TensorType]) -> Sizes:
         """The output sizes."""
         return tuple(n for n in self.infer(inputs).spatial if isinstance(n, int))
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """weight [filters, *output, channels/groups, *kernel] or by the table, and the bias."""
+        specs, tiles = super().parameters(inputs), self.tiles(inputs)
+        if self.table is not None:
+            shape = (sum(map(len, self.table)), *tiles, *self.kernel)
+            specs["weight"] = ParameterSpec(shape, "he_local_table")
+        elif self.groups > 1:
+            shape = (self.filters, *tiles, inputs[0].channels // self.groups, *self.kernel)
+            specs["weight"] = ParameterSpec(shape, "he_local")
+        return specs
+
+    def macs(self, inputs: Sequence[TensorType], output: TensorType) -> int:
+        """As for conv: connections * kernel * output positions."""
+        connections = count_connections(self.table, self.groups, inputs[0].channels, self.filters)
+        return connections * math.prod(self.kernel) * output.elements // self.filters
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
-from cnndsl.cli.photos import chosen_photo, photo_options
+from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
 from cnndsl.cli.run import Files
 from cnndsl.cli.verb import Verb
 from cnndsl.quantise.ranges import DEFAULT_METHOD, METHODS
@@ -89,6 +89,8 @@ def command(
 
     if (images is None) == (not inputs):
         raise click.UsageError("give either --images or --input")
+    if inputs:
+        refuse_without_photos(photo)
     weights = (options["weights"], options["weights_map"])
     sources = (network, *weights, *(path for _, path in inputs))
     if output:

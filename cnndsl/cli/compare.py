@@ -25,7 +25,7 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.numbers import Finite
 from cnndsl.cli.passes import level_options
-from cnndsl.cli.photos import image_option, photo_options
+from cnndsl.cli.photos import image_option, photo_options, refuse_without_photos
 from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.run import Files, read_inputs
 from cnndsl.cli.verb import Verb
@@ -97,6 +97,8 @@ def command(
     from cnndsl.measure.comparison import compare
     from cnndsl.measure.targets import usual_tolerance
 
+    if not images:
+        refuse_without_photos(photo)
     options = random_weights(options)
     if len(set(targets)) < len(targets):
         raise click.UsageError("a target is given twice")

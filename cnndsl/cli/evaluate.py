@@ -23,7 +23,7 @@ from cnndsl.cli.common import (
     weights_options,
 )
 from cnndsl.cli.passes import level_options
-from cnndsl.cli.photos import photo_options
+from cnndsl.cli.photos import photo_options, refuse_without_photos
 from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.verb import Verb
 
@@ -121,7 +121,9 @@ def command(
         data = read_data(images, labels, classes, class_count(found), found[0].kind)
     for remark in data.remarks:
         log(remark)
-    if isinstance(data.items, Sequence) and not all(one.stated for one in found):
+    if not isinstance(data.items, Sequence):
+        refuse_without_photos(photo)
+    elif not all(one.stated for one in found):
         log("photos are read as for ImageNet: nothing says how one becomes the input")
     with stage("evaluate") as facts, progress_bar() as progress:
         facts.append(f"{len(data)} images")

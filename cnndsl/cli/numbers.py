@@ -11,6 +11,10 @@ import click
 class Finite(click.FloatRange):
     """A number in a range that is neither NaN nor infinite."""
 
+    def _describe_range(self) -> str:
+        """For the help; click writes `x<=None` where there is no limit."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         """The number."""
         number: float = super().convert(value, param, ctx)

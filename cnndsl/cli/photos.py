@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli.common import NamedPath, log
+from cnndsl.cli.numbers import Finite
 from cnndsl.ir.photo import INTERPOLATIONS, ORDERS
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ OPTIONS = (
     ),
     click.option(
         "--crop",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=Finite(0, 1, min_open=True),
         help="The same as a share: the input's height of that.",
     ),
     click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="How they are scaled."),
@@ -77,6 +78,12 @@ def photo_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(OPTIONS):
         made = option(made)
     return made
+
+
+def refuse_without_photos(photo: Mapping[str, Any]) -> None:
+    """Raise UsageError if an option for photos is given where no input is one."""
+    for name in photo:
+        raise click.UsageError(f"--{name} is for photos, and no input is one")
 
 
 def chosen_photo(

@@ -26,7 +26,7 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import level_options
-from cnndsl.cli.photos import chosen_photo, image_option, photo_options
+from cnndsl.cli.photos import chosen_photo, image_option, photo_options, refuse_without_photos
 from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.verb import Verb
 
@@ -81,6 +81,8 @@ def command(
     from cnndsl.diagnostics.units import si
     from cnndsl.runtime.module import Module
 
+    if not images:
+        refuse_without_photos(photo)
     sources = (model, labels, options["weights"], options["weights_map"])
     for _, path in outputs:
         check_output(path, [*sources, *(file for _, file in (*inputs, *images))], ".npy", ".npz")

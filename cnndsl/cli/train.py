@@ -21,7 +21,7 @@ from cnndsl.cli.common import (
     threads_option,
 )
 from cnndsl.cli.outputs import check_output
-from cnndsl.cli.photos import chosen_photo, photo_options
+from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
 from cnndsl.cli.verb import Verb
 from cnndsl.train.recipe import Recipe
 
@@ -135,6 +135,7 @@ def _train(
 def _photo(parsed: Any, data: str, given: Mapping[str, Any]) -> Photo | None:
     """How photos of a folder become the input; other data are no photos."""
     if not Path(data).is_dir():
+        refuse_without_photos(given)
         return None
     ((name, kind),) = parsed.inputs.items()
     return chosen_photo(parsed.photos, name, given, kind, tell=_leads())

@@ -12,6 +12,7 @@ from cnndsl.ir.attributes import (
     POSITIVES,
     SHARE,
     WHITE,
+    AttributeValueError,
     attribute,
     build,
     choice,
@@ -27,6 +28,9 @@ WORDS = (*INTERPOLATIONS, *ORDERS)
 
 CROP = 0.875
 """The share of the height that is kept where nothing is said: 224 of 256."""
+
+LARGEST = 3.4e38
+"""What a number in float32 may be."""
 
 SHORT = 6
 """Characters of a number that is easily read."""
@@ -66,6 +70,8 @@ class Photo:
             if count not in (1, channels):
                 message = f"{field} has {count} numbers, the input {channels} channels"
                 raise _unsuitable(message, field)
+        if (self.range + max(map(abs, self.mean))) / min(self.std) > LARGEST:
+            raise _unsuitable("pixels would become numbers too large for float32", "std")
         if channels == 1 and self.order != "rgb":
             raise _unsuitable("the one channel of a grey photo has no order", "order")
         if kind.is_open:
@@ -141,6 +147,14 @@ def changed(photo: Photo, given: Mapping[str, Any]) -> Photo:
     A crop takes the place of `resize`, and the other way round. Another range needs a mean and a
     deviation in it.
     """
+    known = [field.name for field in fields(Photo)]
+    for name in given.keys() - set(known):
+        raise _unsuitable(f"photo has no argument {name!r}", hint=f"it has: {', '.join(known)}")
+    try:
+        made = build(Photo, given)
+    except AttributeValueError as error:
+        raise _unsuitable(str(error), error.name) from None
+    given = {name: getattr(made, name) for name in given}
     normal = {"mean", "std"} - given.keys()
     default = Photo()
     if "range" in given and given["range"] != photo.range:

@@ -147,9 +147,16 @@ def read_calibration(path: str | Path) -> Calibration:
     try:
         if len(content) > LARGEST_FILE:
             raise ValueError("it is too large")
-        return _read(str(path), json.loads(content, object_pairs_hook=_once_each))
+        return _read(str(path), _data(content))
     except (ValueError, RecursionError) as error:
         raise not_a_calibration(str(path), str(error)) from None
+
+
+def _data(content: bytes) -> Any:
+    try:
+        return json.loads(content, object_pairs_hook=_once_each)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise ValueError("it is no JSON") from None
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

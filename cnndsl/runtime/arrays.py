@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.files import DamagedError, atomic_write
 from cnndsl.runtime.module import Array
+from cnndsl.runtime.photos import ENDINGS
 
 SUFFIX = ".npy"
 ZIP_MAGIC = b"PK"
@@ -69,7 +70,10 @@ def read_arrays(path: Path) -> dict[str | None, Array]:
         problem = error.strerror or str(error)
     except DamagedError as error:
         problem = str(error)
-    raise CnnError.of("E0608", f"cannot read {path}: {problem}", hint="arrays come as .npy or .npz")
+    is_photo = path.suffix.lower() in ENDINGS
+    hint = "photos come by --image, folders of them by --images" if is_photo else None
+    hint = hint or "arrays come as .npy or .npz"
+    raise CnnError.of("E0608", f"cannot read {path}: {problem}", hint=hint)
 
 
 def is_npz(path: Path) -> bool:

@@ -285,6 +285,9 @@ def test_options_take_the_place_of_what_a_text_says_of_photos(call):
         (("--range", "255"), "give mean and std"),
         (("--resize", "2"), "below the height of the input"),
         (("--crop", "0"), "0<x<=1"),
+        (("--crop", "nan"), "not a finite number"),
+        (("--std", "1e-50"), "too large for float32"),
+        (("--mean", "1e39"), "too large for float32"),
         (("--mean", "0.5,0.5"), "not one number, or three"),
         (("--std", "0"), "above 0"),
         (("--mean", "nan"), "not one number, or three"),
@@ -320,10 +323,13 @@ def test_each_sample_of_a_batch_has_its_number(call, image):
     [
         ("--image photo=p.png", "'photo' is not an input of the network"),
         ("--input image=", "'image=' names no file"),
+        ("--input p.png", "photos come by --image"),
+        ("--input x.npy --mean 0.5", "--mean is for photos, and no input is one"),
         ("--input x.npy --weights-map rules.map", "renames weights, but no weights were given"),
     ],
 )
 def test_what_counts_for_nothing_is_refused(call, options, said):
+    Image.new("RGB", (8, 8), "white").save("p.png")
     result = call("run", "small.cnn", "--seed", 0, *options.split())
     assert (result.code, result.out) == (2, "")
     assert said in result.err

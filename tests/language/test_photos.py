@@ -16,7 +16,7 @@ from cnndsl.ir.photo import Photo
 from cnndsl.ir.serialise import from_json, to_json
 from cnndsl.passes.pipeline import inference_graph
 from cnndsl.runtime.image import load_image
-from cnndsl.runtime.photos import photos_of
+from cnndsl.runtime.photos import chosen, photos_of
 
 ALL = (
     "photo(resize=32, interpolation=bicubic, mean=[10, 20, 30], std=[50, 60, 70], "
@@ -125,3 +125,21 @@ def test_interpolations(name: str, tmp_path: Path) -> None:
     levels = set(np.round(row * 255).astype(int))
     assert (len(levels) == 2) == (name == "nearest")
     assert (max(levels) > 200) == (name in ("bicubic", "lanczos"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"crop": float("nan")}, "crop takes a number over 0, at most 1"),
+        ({"crop": 2}, "crop takes a number over 0, at most 1"),
+        ({"mean": "grey"}, "mean takes a number"),
+        ({"order": "gbr"}, "order takes"),
+        ({"size": 3}, "photo has no argument 'size'"),
+        ({"std": 1e-50}, "too large for float32"),
+        ({"mean": [1e39, 0, 0]}, "too large for float32"),
+    ],
+)
+def test_what_is_said_in_calls_is_checked_as_in_texts(given: dict[str, object], said: str) -> None:
+    with pytest.raises(cnndsl.CnnError, match="E0224") as caught:
+        chosen(None, given, network("photo()").inputs["image"])
+    assert said in str(caught.value)

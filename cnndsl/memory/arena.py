@@ -15,6 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, product
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 ALIGNMENT = 64
 """Bytes; a cache line, and the widest vector."""
@@ -56,16 +60,16 @@ class Shape:
 ROUNDS = 8
 """How often each order is tried, with what did not fit put first."""
 
+EFFORT = 50_000
+"""How many shapes are placed, in all tries together, before the best so far is good enough."""
+
 Offsets = Mapping[str, int]
 Order = Callable[[Sequence[Shape]], list[Shape]]
-Gap = tuple[int, int]
-"""The lowest and the highest offset that keep a shape within the gap."""
+Bytes: TypeAlias = npt.NDArray[np.int64]
 
-Span = tuple[str, int, int]
-"""A shape, and the distances from its offset between which, ends apart, another cannot start."""
-
-Fit = Callable[[Sequence[Gap], int], int]
-"""An offset, chosen from ascending gaps for the shape of a certain index."""
+Fit = Callable[[Bytes, Bytes, int], int]
+"""An offset for the shape of a certain index, from the ends of ascending gaps: the lowest and the
+highest offset that keep the shape within each."""
 
 
 def by_size(shapes: Sequence[Shape]) -> list[Shape]:
@@ -92,19 +96,19 @@ def by_start(shapes: Sequence[Shape]) -> list[Shape]:
 ORDERS: tuple[Order, ...] = (by_size, by_breadth, by_duration, by_start)
 
 
-def lowest(gaps: Sequence[Gap], index: int) -> int:
+def lowest(lows: Bytes, highs: Bytes, index: int) -> int:
     """First fit."""
-    return gaps[0][0]
+    return int(lows[0])
 
 
-def tightest(gaps: Sequence[Gap], index: int) -> int:
+def tightest(lows: Bytes, highs: Bytes, index: int) -> int:
     """Best fit."""
-    return min(gaps, key=lambda gap: gap[1] - gap[0])[0]
+    return int(lows[(highs - lows).argmin()])
 
 
-def either_end(gaps: Sequence[Gap], index: int) -> int:
+def either_end(lows: Bytes, highs: Bytes, index: int) -> int:
     """First fit, every other shape from the upper end; chains of operators alternate so."""
-    return gaps[-1][1] if index % 2 else gaps[0][0]
+    return int(highs[-1]) if index % 2 else int(lows[0])
 
 
 FITS: tuple[Fit, ...] = (lowest, either_end, tightest)
@@ -117,66 +121,72 @@ def arrange(shapes: Sequence[Shape]) -> Offsets:
     optimisation, Joslin and Clements (1999).
     """
     bound = lower_bound(shapes)
-    forbidden = forbidden_spans(shapes)
     best: Offsets = {}
-    least = None
-    for order, fit in product(ORDERS, FITS):
-        queue = order(shapes)
-        for _ in range(ROUNDS):
-            offsets = place(queue, forbidden, fit, bound)
+    least, left = None, EFFORT
+    queues = {(order, fit): order(shapes) for order, fit in product(ORDERS, FITS)}
+    for _ in range(ROUNDS):
+        for strategy, queue in [*queues.items()]:
+            offsets = place(queue, strategy[1], bound)
             end = arena_bytes(shapes, offsets)
             if least is None or end < least:
                 best, least = offsets, end
-            if least <= bound:
+            left -= len(shapes)
+            if least <= bound or left < 0:
                 return best
-            before = queue
-            queue = sorted(queue, key=lambda s: offsets[s.name] + s.size <= bound)
-            if queue == before:
-                break
+            again = sorted(queue, key=lambda s: offsets[s.name] + s.size <= bound)
+            if again == queue:
+                del queues[strategy]
+            else:
+                queues[strategy] = again
     return best
 
 
-def place(
-    shapes: Sequence[Shape], forbidden: Mapping[str, Sequence[Span]], fit: Fit, ceiling: int
-) -> Offsets:
+def place(shapes: Sequence[Shape], fit: Fit, ceiling: int) -> Offsets:
     """Put each shape in turn into a gap between those before it, below `ceiling` if possible."""
     offsets: dict[str, int] = {}
+    placed = _Placed(sum(len(shape.parts) for shape in shapes))
     for index, shape in enumerate(shapes):
-        blocked = sorted(
-            (offsets[other] + low, offsets[other] + high)
-            for other, low, high in forbidden[shape.name]
-            if other in offsets
-        )
-        offsets[shape.name] = fit(_gaps(blocked, ceiling - shape.size), index)
+        lows, highs = _gaps(*placed.blocked(shape), ceiling - shape.size)
+        offsets[shape.name] = fit(lows, highs, index)
+        placed.add(shape, offsets[shape.name])
     return offsets
 
 
-def forbidden_spans(shapes: Sequence[Shape]) -> dict[str, list[Span]]:
-    """For each shape where it cannot start for the sake of the others."""
-    found: dict[str, list[Span]] = {shape.name: [] for shape in shapes}
-    live: list[Shape] = []
-    for shape in by_start(shapes):
-        live = [other for other in live if other.last >= shape.first]
-        for other in live:
-            for a, b in product(shape.parts, other.parts):
-                if a.first <= b.last and b.first <= a.last:
-                    found[shape.name].append((other.name, b.low - a.high, b.high - a.low))
-                    found[other.name].append((shape.name, a.low - b.high, a.high - b.low))
-        live.append(shape)
-    return found
+class _Placed:
+    """Rectangles that have their places: a row for each, with its ends in bytes and in steps."""
+
+    def __init__(self, most: int):
+        self.rows = np.empty((4, most), np.int64)
+        self.count = 0
+
+    def add(self, shape: Shape, offset: int) -> None:
+        """Add those of a shape."""
+        for part in shape.parts:
+            self.rows[:, self.count] = offset + part.low, offset + part.high, part.first, part.last
+            self.count += 1
+
+    def blocked(self, shape: Shape) -> tuple[Bytes, Bytes]:
+        """Where a shape cannot start: between ends, of which those on the left ascend."""
+        low, high, first, last = self.rows[:, : self.count]
+        starts, ends = [], []
+        for part in shape.parts:
+            near = np.flatnonzero((first <= part.last) & (last >= part.first))
+            starts.append(low[near] - part.high)
+            ends.append(high[near] - part.low)
+        start, end = np.concatenate(starts), np.concatenate(ends)
+        order = start.argsort()
+        return start[order], end[order]
 
 
-def _gaps(blocked: Iterable[tuple[int, int]], highest: int) -> list[Gap]:
-    """What sorted spans of blocked offsets leave up to `highest`, or else the first offset."""
-    gaps = []
-    free = 0
-    for start, end in blocked:
-        if free <= min(start, highest):
-            gaps.append((free, _floor(min(start, highest))))
-        free = max(free, -_floor(-end))
-    if free <= highest or not gaps:
-        gaps.append((free, max(free, _floor(highest))))
-    return gaps
+def _gaps(starts: Bytes, ends: Bytes, highest: int) -> tuple[Bytes, Bytes]:
+    """What blocked offsets leave up to `highest`, or else the first offset: lowest, highest."""
+    after = np.maximum.accumulate(-_floor(-ends)) if ends.size else ends
+    lows = np.maximum(np.concatenate([[0], after]), 0)
+    highs = np.minimum(np.concatenate([starts, [highest]]), highest)
+    free = np.flatnonzero(lows <= highs)
+    if not free.size:
+        return lows[-1:], lows[-1:]
+    return lows[free], _floor(highs[free])
 
 
 def arena_bytes(shapes: Iterable[Shape], offsets: Offsets) -> int:
@@ -199,5 +209,5 @@ def live_bytes(shapes: Iterable[Shape]) -> list[int]:
     return list(accumulate(change[:-1]))
 
 
-def _floor(offset: int) -> int:
+def _floor(offset: Bytes) -> Bytes:
     return offset // ALIGNMENT * ALIGNMENT

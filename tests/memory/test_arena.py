@@ -15,7 +15,6 @@ from cnndsl.memory.arena import (
     Shape,
     arena_bytes,
     arrange,
-    forbidden_spans,
     live_bytes,
     lower_bound,
     place,
@@ -57,7 +56,7 @@ def cells(shape: Shape, offset: int) -> list[tuple[int, int]]:
 def test_no_strategy_gives_a_byte_twice(given: list[Shape]) -> None:
     bound = lower_bound(given)
     for order, fit in product(ORDERS, FITS):
-        offsets = place(order(given), forbidden_spans(given), fit, bound)
+        offsets = place(order(given), fit, bound)
         taken = [cell for shape in given for cell in cells(shape, offsets[shape.name])]
         assert len(taken) == len(set(taken))
         assert min(offsets.values()) >= 0
@@ -81,10 +80,7 @@ def test_a_chain_alternates_between_both_ends() -> None:
     sizes = [2, 4, 2, 2, 4]
     chain = [Shape(str(i), (rectangle(0, n, i, 1),)) for i, n in enumerate(sizes)]
     assert arena_bytes(chain, arrange(chain)) == lower_bound(chain) == 6 * UNIT
-    assert (
-        arena_bytes(chain, place(ORDERS[0](chain), forbidden_spans(chain), FITS[0], 6 * UNIT))
-        == 8 * UNIT
-    )
+    assert arena_bytes(chain, place(ORDERS[0](chain), FITS[0], 6 * UNIT)) == 8 * UNIT
 
 
 def test_what_is_not_written_yet_can_hold_something_else() -> None:

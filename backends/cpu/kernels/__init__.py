@@ -12,6 +12,7 @@ from cnndsl.backends.cpu.kernels import (
     attention,
     backward,
     channels,
+    correlate,
     elementwise,
     groupwise,
     moves,
@@ -32,7 +33,7 @@ from cnndsl.backends.cpu.kernels.winograd.family import FAMILY as WINOGRAD
 from cnndsl.backends.native.packing import Weight
 from cnndsl.ir.algebra import constant
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, ConvTranspose, FullyConnected
+from cnndsl.ir.operators import Conv, ConvTranspose, Correlate, FullyConnected
 from cnndsl.ir.part import Chain
 from cnndsl.ir.types import UINT8
 
@@ -54,6 +55,7 @@ FAMILIES: Makers = {
 FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
     Conv: ((FEW,), (GROUPED,), (WINOGRAD, DIRECT)),
     ConvTranspose: ((transposed.FAMILY,),),
+    Correlate: ((correlate.FAMILY,),),
     FullyConnected: ((DIRECT,),),
     Coded: ((codes.DEPTHWISE,), (codes.WINOGRAD,), (codes.WORDS,)),
 }

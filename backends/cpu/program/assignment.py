@@ -18,6 +18,7 @@ from cnndsl.ir.operators import (
     Concat,
     ConcatPositions,
     Conv,
+    Correlate,
     Fixed,
     Flatten,
     FullyConnected,
@@ -114,8 +115,11 @@ def _takes_plain(reader: Node, index: int) -> bool:
 
 
 def _is_dense_conv(reader: Node, index: int) -> bool:
-    """Whether a node's operand is that of a convolution in one group, without a prologue."""
-    is_single = isinstance(reader.op, Conv) and reader.op.groups == 1
+    """Whether a node's operand is that of a convolution in one group, without a prologue.
+
+    Or what the gradient by its weights reads.
+    """
+    is_single = isinstance(reader.op, Conv | Correlate) and reader.op.groups == 1
     return is_single and index == 0 and not reader.prologue
 
 

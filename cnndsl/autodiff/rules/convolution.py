@@ -20,6 +20,7 @@ from cnndsl.ir.operators import (
     ConvTranspose,
     Correlate,
     Crop,
+    FullyConnected,
     LocalConv,
     PositionalCorrelate,
     TiledConv,
@@ -34,14 +35,49 @@ def conv(step: Step, op: Conv) -> None:
     x, g = step.x, step.gradient
     if step.wants(0):
         weight = _dense(step.parameter("weight"), op, x.type.channels)
-        back = _transposed(op, x.type, g.type)
-        step.give(0, step.build.add(back, g, params={"weight": weight}))
+        step.give(0, _by_operand(step, op, weight))
     if step.wants("weight"):
         dense = step.build.add(
             Correlate(op.kernel, op.strides, op.pads, op.dilation, op.groups), x, g
         )
         step.give("weight", _connections(step, op, dense))
     _bias(step)
+
+
+def _by_operand(step: Step, op: Conv, weight: Expression) -> Node:
+    """The transposed convolution of the gradient, put in the simplest way.
+
+    Of a kernel that covers the whole map it is a product with a matrix. With stride 1 it is a
+    convolution with the kernel flipped (Goodfellow et al., equation 9.13).
+    """
+    build, x, g = step.build, step.operands[0].type, step.gradient
+    if op.groups == 1 and op.kernel == x.sizes[1:] and not any(map(any, op.pads)):
+        matrix = transpose(reshape(weight, (op.filters, x.elements)), (1, 0))
+        dense = FullyConnected(x.elements, bias=False)
+        whole = build.add(dense, g, params={"weight": matrix})
+        return build.reshaped(whole, x.sizes)
+    back = _transposed(op, x, g.type)
+    before = [
+        extent(k, r) - 1 - b for k, r, (b, _) in zip(op.kernel, op.dilation, op.pads, strict=True)
+    ]
+    after = [
+        extent(k, r) - 1 - a + o
+        for k, r, (_, a), o in zip(op.kernel, op.dilation, op.pads, back.output_pad, strict=True)
+    ]
+    if set(op.strides) != {1} or min(*before, *after) < 0:
+        return build.add(back, g, params={"weight": weight})
+    pads = tuple(zip(before, after, strict=True))
+    plain = Conv(x.channels, op.kernel, pad=pads, dilation=op.dilation, groups=op.groups, bias=False)
+    return build.add(plain, g, params={"weight": _turned(weight, op.groups)})
+
+
+def _turned(weight: Expression, groups: int) -> Expression:
+    """[filters, channels/groups, *kernel] flipped, as [channels, filters/groups, *kernel]."""
+    filters, channels, *kernel = weight.shape
+    each = reshape(weight, (groups, filters // groups, channels, *kernel))
+    turned = transpose(each, (0, 2, 1, *range(3, 3 + len(kernel))))
+    own = reshape(turned, (groups * channels, filters // groups, *kernel))
+    return flip(own, range(2, 2 + len(kernel)))
 
 
 def _dense(weight: Expression, op: Conv, channels: int) -> Expression:

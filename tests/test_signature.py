@@ -251,6 +251,47 @@ def test_the_command_signs_and_trusts(tmp_path, keys, capsys):
     assert main([*compiling, "--sign", public]) == 2
 
 
+def test_every_verb_that_opens_a_module_asks_whom_it_is_of(file, tmp_path, keys, capsys):
+    np.savez(tmp_path / "all.npz", images=np.repeat(IMAGE, 2, 0), labels=np.zeros(2, int))
+    parameters = cnndsl.parse(NET).graph.parameters().values()
+    np.savez(tmp_path / "w.npz", **{p.name: np.zeros(p.shape, np.float32) for p in parameters})
+    page = ["-o", str(tmp_path / "net.html")]
+    for command in (
+        ["evaluate", str(file), "--images", str(tmp_path / "all.npz")],
+        ["view", str(file), *page],
+        ["weights", "list", str(file)],
+        ["weights", "check", str(file), str(tmp_path / "w.npz")],
+    ):
+        assert main([*command, "--trust", str(keys["public"])]) == 0
+        assert main([*command, "--trust", str(keys["other"])]) == 2
+        assert "E0640" in capsys.readouterr().err
+    timed = ["view", NET, "--times", str(file), *page, "--trust"]
+    for key, said in (("public", "the times of single layers"), ("other", "E0640")):
+        assert main([*timed, str(keys[key])]) == 2
+        assert said in capsys.readouterr().err
+    for command in (["view", NET, *page], ["weights", "list", NET]):
+        assert main([*command, "--trust", str(keys["public"])]) == 2
+        assert "--trust is for artefacts" in capsys.readouterr().err
+
+
+def test_processes_judge_by_the_bytes_that_were_verified(file, tmp_path, keys, monkeypatch):
+    """Their copies have no signature; the file itself is exchanged before they start."""
+    images = np.random.default_rng(1).normal(size=(40, 3, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "all.npz", images=images, labels=np.arange(40) % 5)
+    expected = cnndsl.evaluate(file, tmp_path / "all.npz").as_dict()
+    monkeypatch.setenv(signature.REQUIRED, "1")
+    read = signature.Trust.read
+
+    def read_and_swap(self, place):
+        content = read(self, place)
+        cnndsl.compile(NET, "reference", seed=1).save(place)
+        return content
+
+    monkeypatch.setattr(signature.Trust, "read", read_and_swap)
+    found = cnndsl.evaluate(file, tmp_path / "all.npz", jobs=2, trust=keys["public"])
+    assert found.as_dict() == expected
+
+
 def test_a_folder_is_signed_file_by_file(tmp_path, keys):
     net, folder = tmp_path / "net.cnn", tmp_path / "out"
     net.write_text(NET)

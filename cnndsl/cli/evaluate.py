@@ -20,6 +20,7 @@ from cnndsl.cli.common import (
     show_remarks,
     stage,
     target_option,
+    trust_option,
     weights_options,
 )
 from cnndsl.cli.passes import level_options
@@ -79,6 +80,7 @@ class Scales(click.ParamType[tuple[int, ...]]):
               help="Processes that share the images.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit with 2 if an image cannot be read.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
+@trust_option
 @photo_options
 @calibration_options
 @code_options
@@ -100,6 +102,7 @@ def command(
     jobs: int,
     strict: bool,
     as_json: bool,
+    trust: Sequence[str],
     photo: Mapping[str, Any],
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
@@ -117,7 +120,7 @@ def command(
     views = Views(crops, flip, scales)
     with stage("load"), progress_bar() as progress:
         common = options | {"progress": progress}
-        found = _classifiers(models, views, photo, output, (settings, input_shapes), common)
+        found = _classifiers(models, views, photo, output, (settings, input_shapes), common, trust)
         data = read_data(images, labels, classes, class_count(found), found[0].kind)
     for remark in data.remarks:
         log(remark)
@@ -145,6 +148,7 @@ def _classifiers(
     output: str | None,
     given: tuple[Any, Any],
     options: Mapping[str, Any],
+    trust: Sequence[str],
 ) -> list[Classifier]:
     from cnndsl.api import load_onnx
     from cnndsl.artefacts import is_artefact, is_onnx
@@ -155,8 +159,8 @@ def _classifiers(
     only_networks = options.keys() - {"threads", "progress"} if compiled else ()
     opened = [
         load_onnx(model)
-        if views.dense and is_onnx(model)
-        else open_model(model, *given, only_networks, options["threads"])
+        if views.dense and is_onnx(model) and not trust
+        else open_model(model, *given, only_networks, options["threads"], trust)
         for model in models
     ]
     networks = [model for model in opened if not isinstance(model, Module)]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import load_network, log, network_options, open_model, progress_bar
+from cnndsl.cli.common import (
+    load_network,
+    log,
+    network_options,
+    open_model,
+    progress_bar,
+    trust_option,
+)
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.verb import Verb
 
@@ -48,6 +56,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="What `compare --json` wrote; of int8 that is the quantisation loss.",
 )
+@trust_option
 @network_options
 def command(
     network: str,
@@ -56,6 +65,7 @@ def command(
     port: int,
     times: Path | None,
     errors: Path | None,
+    trust: Sequence[str],
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
@@ -64,42 +74,56 @@ def command(
     The file needs nothing else and asks nobody anything, so it can be mailed. Of a compiled
     module it shows the network inside, and the time of each layer.
     """
+    from cnndsl.artefacts import is_artefact
+
     if serve and (output or network == "-"):
         raise click.UsageError("--serve takes a file or a name, and writes no file")
     if port and not serve:
         raise click.UsageError("--port is for --serve")
     if output and str(output) != "-":
         check_output(output, [network, *filter(None, (times, errors))], ".html")
-    measured = _measured(network, times, errors)
+    if trust and not (_is_module(network) or (times and is_artefact(times))):
+        raise click.UsageError(f"{network} is read as a network; --trust is for artefacts")
+    measured = _measured(network, times, errors, trust)
+    graph = partial(_graph, network, settings, input_shapes, trust)
     if serve:
-        return _serve(network, port, settings, input_shapes, measured)
-    return _write(network, output, settings, input_shapes, measured)
+        return _serve(network, graph, port, measured)
+    return _write(network, graph, output, measured)
 
 
-def _measured(network: str, times: Path | None, errors: Path | None) -> dict[str, Data | None]:
+def _is_module(network: str) -> bool:
+    """Whether the network is that inside a compiled module."""
+    from cnndsl.artefacts import is_artefact, is_onnx
+
+    return is_artefact(network) and not is_onnx(network)
+
+
+def _measured(
+    network: str, times: Path | None, errors: Path | None, trust: Sequence[str]
+) -> dict[str, Data | None]:
     """Times and errors of layers, as `page_data` takes them."""
     from cnndsl.page.measured import ERRORS
 
-    found = _given_times(times) if times else _own_times(network)
+    found = _given_times(times, trust) if times else _own_times(network, trust)
     return {"times": found, "errors": ERRORS.read(errors) if errors else None}
 
 
-def _given_times(path: Path) -> Data:
+def _given_times(path: Path, trust: Sequence[str]) -> Data:
     from cnndsl.artefacts import is_artefact, load
     from cnndsl.page.measured import TIMES
 
-    return _timed(load(path)) if is_artefact(path) else TIMES.read(path)
+    return _timed(load(path, trust=trust or None)) if is_artefact(path) else TIMES.read(path)
 
 
-def _own_times(model: str) -> Data | None:
+def _own_times(model: str, trust: Sequence[str]) -> Data | None:
     """Those of a compiled module, if its layers can be timed here."""
-    from cnndsl.artefacts import is_artefact, is_onnx, load
+    from cnndsl.artefacts import load
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.layers import Layered
 
-    if not is_artefact(model) or is_onnx(model):
+    if not _is_module(model):
         return None
-    module = load(model)
+    module = load(model, trust=trust or None)
     if not isinstance(module, Layered):
         return None
     try:
@@ -119,18 +143,14 @@ def _timed(module: Module) -> Data:
 
 
 def _write(
-    network: str,
-    output: Path | None,
-    settings: Any,
-    input_shapes: Any,
-    measured: dict[str, Data | None],
+    network: str, made: Callable[[], Graph], output: Path | None, measured: dict[str, Data | None]
 ) -> int:
     from cnndsl.diagnostics.units import si
     from cnndsl.page.data import page_data
     from cnndsl.page.html import page
     from cnndsl.runtime.files import atomic_write
 
-    graph = _graph(network, settings, input_shapes)
+    graph = made()
     html = page(page_data(graph, **measured))
     if str(output) == "-":
         click.echo(html, nl=False)
@@ -143,24 +163,23 @@ def _write(
 
 
 def _serve(
-    network: str, port: int, settings: Any, input_shapes: Any, measured: dict[str, Data | None]
+    network: str, made: Callable[[], Graph], port: int, measured: dict[str, Data | None]
 ) -> int:
     from cnndsl.page.server import Live, server
 
-    live = Live(network, lambda: _graph(network, settings, input_shapes), **measured)
-    with server(live, port) as (found, address):
+    with server(Live(network, made, **measured), port) as (found, address):
         click.echo(address)
         log("Ctrl+C ends it")
         found.serve_forever()
     return 0
 
 
-def _graph(network: str, settings: Any, input_shapes: Any) -> Graph:
+def _graph(network: str, settings: Any, input_shapes: Any, trust: Sequence[str]) -> Graph:
     """The graph that is shown; that of a model is made from its text, that of a module has none."""
-    from cnndsl.artefacts import is_artefact, is_onnx
+    from cnndsl.artefacts import is_onnx
 
-    if is_artefact(network) and not is_onnx(network):
-        return _inside(open_model(network, settings, input_shapes, ()))
+    if _is_module(network):
+        return _inside(open_model(network, settings, input_shapes, (), None, trust))
     if not is_onnx(network) or settings:
         return load_network(network, settings, input_shapes).graph
     from cnndsl.importers.onnx.load import load as load_onnx

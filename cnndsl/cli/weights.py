@@ -18,6 +18,7 @@ from cnndsl.cli.common import (
     print_json,
     print_table,
     show,
+    trust_option,
 )
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.verb import Verb
@@ -46,10 +47,12 @@ def command() -> None:
 )
 @click.argument("network", shell_complete=completion.networks)
 @click.option("--json", "as_json", is_flag=True, help="The same, for machines.")
+@trust_option
 @network_options
 def list_parameters(
     network: str,
     as_json: bool,
+    trust: Sequence[str],
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
@@ -57,7 +60,7 @@ def list_parameters(
 
     A compiled module has those of the network that it was made from.
     """
-    parameters = _graph(network, settings, input_shapes).parameters().values()
+    parameters = _graph(network, settings, input_shapes, trust).parameters().values()
     if as_json:
         print_json(
             [{"name": p.name, "shape": list(p.shape), "learned": p.learned} for p in parameters]
@@ -79,11 +82,13 @@ def list_parameters(
 @click.argument("network", shell_complete=completion.networks)
 @click.argument("file", shell_complete=completion.files)
 @weights_map_option
+@trust_option
 @network_options
 def check_file(
     network: str,
     file: str,
     weights_map: str | None,
+    trust: Sequence[str],
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
@@ -92,7 +97,7 @@ def check_file(
     from cnndsl.weights.bind import bind
     from cnndsl.weights.rename import read_weights
 
-    parameters = inference_graph(_graph(network, settings, input_shapes)).parameters()
+    parameters = inference_graph(_graph(network, settings, input_shapes, trust)).parameters()
     arrays = read_weights(file, weights_map)
     bound = bind(parameters, arrays, seed=None)
     show(bound.warnings, err=False)
@@ -104,6 +109,7 @@ def _graph(
     model: str,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
+    trust: Sequence[str],
 ) -> Graph:
     """The graph of a network, or of the one that an artefact was made from."""
     from cnndsl.api import Network
@@ -111,9 +117,9 @@ def _graph(
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.layers import Portable
 
-    if is_onnx(model):
+    if is_onnx(model) and not trust:
         return load_network(model, settings, input_shapes).graph
-    found = open_model(model, settings, input_shapes, ())
+    found = open_model(model, settings, input_shapes, (), None, trust)
     if not isinstance(found, Network | Portable):
         raise CnnError.of(
             "E0417",

@@ -22,6 +22,7 @@ from cnndsl.runtime.options import Progress, silent, whole_number
 
 if TYPE_CHECKING:
     from cnndsl.runtime.module import Array
+    from cnndsl.runtime.signature import Keys
 
 Model: TypeAlias = "str | PathLike[str] | Network | Module"
 """A module, or what is compiled to one."""
@@ -42,6 +43,7 @@ def evaluate(
     target: str = "onnx",
     weights: str | PathLike[str] | Mapping[str, Array] | None = None,
     threads: int | None = None,
+    trust: Keys | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> Report:
@@ -51,13 +53,14 @@ def evaluate(
     probabilities of all `crops` (`single`, `ten` or `dense`), mirrored ones too with `flip`, at all
     `scales` and of all models are averaged; `photo` has arguments of `photo(…)` that take the place
     of the models' own. `output` names the output that tells the class, where there are several.
-    Networks are compiled as `cnndsl.compile` does it with `target`, `weights` and other options.
-    `jobs` processes share the work, with the same result as one. Raises CnnError.
+    Networks are compiled as `cnndsl.compile` does it with `target`, `weights` and other options;
+    of artefacts only those are opened that `trust` allows, as for `cnndsl.load`. `jobs` processes
+    share the work, with the same result as one. Raises CnnError.
     """
     views = Views(crops, flip, tuple(scales))
     given = [models] if isinstance(models, str | PathLike | Network | Module) else list(models)
     options |= {"target": target, "weights": weights, "threads": threads, "progress": progress}
-    found = [classifier(model, views, photo or {}, output, options) for model in given]
+    found = [classifier(model, views, photo or {}, output, options, trust) for model in given]
     data = read_data(
         str(images),
         None if labels is None else Path(labels),
@@ -74,6 +77,7 @@ def classifier(
     photo: Mapping[str, Any],
     output: str | None,
     options: Mapping[str, Any],
+    trust: Keys | None = None,
 ) -> Classifier:
     """The classifier of a model, which is compiled if it is a network. Raises CnnError."""
     from cnndsl.api import compile as compile_network
@@ -82,7 +86,7 @@ def classifier(
     threads = options.get("threads")
     if not isinstance(model, Network | Module):
         is_network = views.dense and (is_onnx(model) or not is_artefact(model))
-        model = parse(model) if is_network else open_model(model, threads=threads)
+        model = parse(model) if is_network else open_model(model, threads=threads, trust=trust)
     if isinstance(model, Module):
         if views.dense:
             message = "a compiled module takes crops of its size alone: dense evaluation needs"

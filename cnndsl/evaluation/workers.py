@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cnndsl.artefacts import load
 from cnndsl.diagnostics import CnnError
 from cnndsl.evaluation.classifier import Classifier
 from cnndsl.evaluation.judge import Item, Judge
@@ -23,9 +22,12 @@ from cnndsl.runtime.backend import backend
 
 @dataclass(frozen=True)
 class Written:
-    """A judge whose modules are files: each with the other fields of its classifier."""
+    """A judge whose modules are files of a folder.
 
-    modules: Sequence[tuple[Path, dict[str, Any]]]
+    `modules` has of each the name of its file, its target, and the other fields of its classifier.
+    """
+
+    modules: Sequence[tuple[str, str, dict[str, Any]]]
     views: Views
     threads: int
 
@@ -35,15 +37,21 @@ class Written:
         rows = []
         for index, one in enumerate(judge.classifiers):
             target = one.module.metadata.get("target", "onnx")
-            path = folder / f"{index}{backend(target).suffix}"
-            one.module.save(path)
+            name = f"{index}{backend(target).suffix}"
+            one.module.save(folder / name)
             rest = {f.name: getattr(one, f.name) for f in fields(one) if f.name != "module"}
-            rows.append((path, rest))
+            rows.append((name, target, rest))
         return cls(rows, judge.views, threads)
 
-    def judge(self) -> Judge:
-        """The judge, its modules loaded. Raises CnnError."""
-        found = [Classifier(load(path, self.threads), **rest) for path, rest in self.modules]
+    def judge(self, folder: Path) -> Judge:
+        """The judge, its modules loaded from a folder. Raises CnnError.
+
+        The files are our own: whom to trust was asked when the modules were opened.
+        """
+        found = [
+            Classifier(backend(target).load(folder / name, self.threads), **rest)
+            for name, target, rest in self.modules
+        ]
         return Judge(found, self.views)
 
 
@@ -63,7 +71,8 @@ def spread(
     with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
         written = Written.of(judge, Path(folder), each)
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(written,))
+        given = (written, Path(folder))
+        pool = ProcessPoolExecutor(jobs, context, initializer=_start, initargs=given)
         try:
             yield from pool.map(_outcomes, chunks)
         except BrokenProcessPool:
@@ -74,8 +83,8 @@ def spread(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(written: Written) -> None:
-    _own[:] = [written.judge()]
+def _start(written: Written, folder: Path) -> None:
+    _own[:] = [written.judge(folder)]
 
 
 def _outcomes(items: Sequence[Item]) -> list[Outcome | Unreadable]:

@@ -38,6 +38,7 @@ ORDER = """
     measure
     editor
     train
+    distributed
     evaluation
     cli __main__
 """

@@ -76,8 +76,9 @@ class Scales(click.ParamType[tuple[int, ...]]):
 @click.option("--output", "output", help="The output that tells the class.")
 @click.option("--per-class", is_flag=True, help="A row for each class.")
 @click.option("--confusion", is_flag=True, help="Which class is taken for which.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True,
-              help="Processes that share the images.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1),
+              help="Processes that share the images. [default: 1; all of a cluster]")  # fmt: skip
+@click.option("--ray", is_flag=True, help="They are workers of a cluster of Ray.")
 @click.option("--strict", is_flag=True, help="Exit with 2 if an image cannot be read.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @trust_option
@@ -99,7 +100,8 @@ def command(
     output: str | None,
     per_class: bool,
     confusion: bool,
-    jobs: int,
+    jobs: int | None,
+    ray: bool,
     strict: bool,
     as_json: bool,
     trust: Sequence[str],
@@ -130,9 +132,8 @@ def command(
         log("photos are read as for ImageNet: nothing says how one becomes the input")
     with stage("evaluate") as facts, progress_bar() as progress:
         facts.append(f"{len(data)} images")
-        result = judged(
-            found, views, data, jobs=jobs, threads=options["threads"], progress=progress
-        )
+        share = {"jobs": jobs, "ray": ray, "threads": options["threads"]}
+        result = judged(found, views, data, progress=progress, **share)
     if as_json:
         print_json({"models": list(models), "crops": crops, **result.as_dict()})
     else:

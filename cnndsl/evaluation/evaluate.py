@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from cnndsl import distributed
 from cnndsl.artefacts import is_artefact, is_onnx
 from cnndsl.diagnostics import CnnError
 from cnndsl.evaluation.classifier import Classifier
@@ -15,7 +16,7 @@ from cnndsl.evaluation.dense import dense
 from cnndsl.evaluation.judge import Judge
 from cnndsl.evaluation.scores import Outcome, Report, Unreadable, report
 from cnndsl.evaluation.views import SINGLE, Views, require_photos
-from cnndsl.evaluation.workers import spread
+from cnndsl.evaluation.workers import Copies, spread
 from cnndsl.network import Network
 from cnndsl.runtime.module import Module
 from cnndsl.runtime.options import Progress, silent, whole_number
@@ -39,7 +40,8 @@ def evaluate(
     scales: Sequence[int] = (),
     photo: Mapping[str, Any] | None = None,
     output: str | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    ray: bool = False,
     target: str = "onnx",
     weights: str | PathLike[str] | Mapping[str, Array] | None = None,
     threads: int | None = None,
@@ -55,7 +57,8 @@ def evaluate(
     of the models' own. `output` names the output that tells the class, where there are several.
     Networks are compiled as `cnndsl.compile` does it with `target`, `weights` and other options;
     of artefacts only those are opened that `trust` allows, as for `cnndsl.load`. `jobs` processes
-    share the work, with the same result as one. Raises CnnError.
+    share the work, with the same result as one; with `ray` they are workers of its cluster, as many
+    as there is room for unless told otherwise. Raises CnnError.
     """
     views = Views(crops, flip, tuple(scales))
     given = [models] if isinstance(models, str | PathLike | Network | Module) else list(models)
@@ -68,7 +71,7 @@ def evaluate(
         class_count(found),
         found[0].kind,
     )
-    return judged(found, views, data, jobs=jobs, threads=threads, progress=progress)
+    return judged(found, views, data, jobs=jobs, ray=ray, threads=threads, progress=progress)
 
 
 def classifier(
@@ -111,12 +114,13 @@ def judged(
     views: Views,
     data: Data,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
+    ray: bool = False,
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Report:
     """The report of some classifiers together. Raises CnnError E0770 if no image can be read."""
-    jobs = whole_number("jobs", jobs, 1) or 1
+    jobs = whole_number("jobs", jobs, 1)
     judge = Judge(found, views)
     if not isinstance(data.items, Sequence):
         require_photos(views)
@@ -124,7 +128,7 @@ def judged(
         kind = next(one.kind for one in found if not one.photos)
         raise CnnError.of("E0604", f"the input is {kind}, which no photo becomes")
     rows: list[Outcome | Unreadable] = []
-    for part in _parts(judge, data, jobs, threads):
+    for part in _parts(judge, data, jobs, threads, ray):
         rows += part
         progress("evaluate", len(rows), len(data))
     if all(isinstance(row, Unreadable) for row in rows):
@@ -136,9 +140,11 @@ def judged(
 
 
 def _parts(
-    judge: Judge, data: Data, jobs: int, threads: int | None
+    judge: Judge, data: Data, jobs: int | None, threads: int | None, ray: bool
 ) -> Iterator[list[Outcome | Unreadable]]:
     chunks = list(judge.chunks(data))
-    if jobs == 1 or len(chunks) == 1:
+    if ray:
+        return distributed.spread(Copies.of(judge, threads or 1), chunks, jobs, threads or 1)
+    if jobs in (None, 1) or len(chunks) == 1:
         return map(judge.outcomes, chunks)
     return spread(judge, chunks, min(jobs, len(chunks)), threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields
@@ -53,6 +53,28 @@ class Written:
             for name, target, rest in self.modules
         ]
         return Judge(found, self.views)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Written modules with the content of their files, for other machines."""
+
+    written: Written
+    files: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, judge: Judge, threads: int) -> Copies:
+        """The modules of a judge. Raises CnnError."""
+        with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+            written = Written.of(judge, Path(folder), threads)
+            return cls(written, {path.name: path.read_bytes() for path in Path(folder).iterdir()})
+
+    def __call__(self) -> Callable[[Sequence[Item]], list[Outcome | Unreadable]]:
+        """What judges some images. Raises CnnError."""
+        with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+            for name, content in self.files.items():
+                (Path(folder) / name).write_bytes(content)
+            return self.written.judge(Path(folder)).outcomes
 
 
 _own: list[Judge] = []

@@ -40,6 +40,11 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0772": Entry(
         "a process has ended",
-        "One of the processes of `--jobs` was ended from outside, mostly because memory ran out.",
+        "One of the processes of `--jobs` was ended from outside, mostly because memory ran out, or\n"
+        "the cluster of `--ray` cannot be reached or has lost its workers too often.",
+    ),
+    "E0773": Entry(
+        "Ray not installed",
+        "`cnndsl evaluate --ray` needs Ray: `pip install 'cnndsl[ray]'`.",
     ),
 }

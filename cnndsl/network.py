@@ -17,6 +17,7 @@ from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
 from cnndsl.language.elaborate import Elaborated
 from cnndsl.notebook.rich import Measured, Rich
+from cnndsl.recipes.recipe import Recipe
 from cnndsl.runtime.module import Array
 from cnndsl.runtime.photos import to_metadata
 
@@ -112,6 +113,11 @@ class Network(Rich):
         from cnndsl.analysis.photos import normalised
 
         return {**normalised(self.graph), **self.graph.photos}
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How its text says that it is trained, if it does."""
+        return self.source.recipe if self.source else None
 
     def arrays(
         self,

@@ -19,7 +19,7 @@ syntax match cnnLabel /\%(\<\h\w*\|{[^{}#]*}\w*\)\%({[^{}#]*}\w*\)*\ze\s*:/
 syntax match cnnLabel /\%(\<\h\w*\)\?\%({[^{}#]*}\w*\)\+\ze\s*==\@!/
 
 " A keyword wins over a match.
-syntax keyword cnnDeclaration block network input let layer output auxiliary
+syntax keyword cnnDeclaration block network recipe input let layer output auxiliary
       \ nextgroup=cnnName skipwhite
 syntax keyword cnnKeyword import from defaults if else for in repeat return
 syntax keyword cnnWordOperator and or not

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = """
     diagnostics
     ir
+    recipes
     language
     format
     decompile

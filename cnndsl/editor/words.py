@@ -15,9 +15,9 @@ _WORD = re.compile(
 
 KEYWORDS = frozenset(
     {
-        *("import", "from", "defaults", "block", "network", "input", "let", "layer", "output"),
-        *("auxiliary", "return", "if", "else", "for", "in", "repeat", "and", "or", "not"),
-        *("true", "false"),
+        *("import", "from", "defaults", "block", "network", "recipe", "input", "let", "layer"),
+        *("output", "auxiliary", "return", "if", "else", "for", "in", "repeat", "and", "or"),
+        *("not", "true", "false"),
     }
 )
 

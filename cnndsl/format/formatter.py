@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
 from cnndsl.format.comments import Comments, comment_text
@@ -88,6 +89,9 @@ class _Printer:
                 return (f"network {node.name.text} = ", self._expression(node.call))
             case ast.Defaults():
                 return self._statement(node)
+            case ast.RecipeDefinition():
+                head = f"recipe {_names(node.networks)} "
+                return (head, Group(self._braces(node), self._breaks(node)))
             case ast.Definition():
                 body = Group(self._body(node.body), self._breaks(node.body))
                 return (f"{node.keyword} {node.name.text}", self._parameters(node), " ", body)
@@ -181,12 +185,23 @@ class _Printer:
 
     def _body(self, node: ast.Body) -> Doc:
         start, end = node.span.start + 1, node.span.end - 1
-        first = node.statements[0].span.start if node.statements else end
+        return self._within(node.statements, self._statement, start, end)
+
+    def _within(
+        self, nodes: Sequence[Any], show: Callable[[Any], Doc], start: int, end: int
+    ) -> Doc:
+        """What stands between braces."""
+        first = nodes[0].span.start if nodes else end
         beside = self._comments.beside(start, first)
-        content = self._comments.sequence(node.statements, self._statement, start, end)
+        content = self._comments.sequence(nodes, show, start, end)
         if not content:
             return ("{", beside, Line("") if beside else "", "}")
         return Hang(("{", beside, Indent((Line(), content)), Line(), "}"))
+
+    def _braces(self, node: ast.RecipeDefinition) -> Doc:
+        """The braces of a recipe with its items."""
+        start = self._text.index("{", node.networks[-1].span.end) + 1
+        return self._within(node.ingredients, self._expression, start, node.span.end - 1)
 
     def _if(self, node: ast.If) -> Doc:
         """An `if`, its lines to be grouped by the caller; a line break before `else` is kept."""

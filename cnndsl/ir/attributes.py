@@ -28,23 +28,26 @@ PADDING_MODES = ("same", "valid", "full", "same_upper", "same_lower")
 class Kind:
     """`says` completes the sentence "stride takes …"; `convert` gives the stored form.
 
-    `axes`: a tuple with one number, or pair, for each spatial axis, once bound.
+    `axes`: a tuple with one number, or pair, for each spatial axis, once bound. `words` are the
+    names that it takes.
     """
 
     says: str
     convert: Callable[[Any], Any]
     axes: bool = False
+    words: tuple[str, ...] = ()
 
 
-def attribute(kind: Kind, default: Any = MISSING) -> Any:
-    """A dataclass field of the given kind."""
-    return field(default=default, metadata={"kind": kind})
+def attribute(kind: Kind, default: Any = MISSING, *, by_keyword: bool = False) -> Any:
+    """A dataclass field of the given kind; those by keyword come behind all others."""
+    return field(default=default, metadata={"kind": kind}, kw_only=by_keyword)
 
 
 @cache
 def attribute_kinds(operator: type) -> Mapping[str, Kind]:
     """The attributes of an operator class in the order of its positional arguments."""
-    return {f.name: f.metadata["kind"] for f in fields(operator)}
+    ordered = sorted(fields(operator), key=lambda f: f.kw_only is True)
+    return {f.name: f.metadata["kind"] for f in ordered}
 
 
 @cache
@@ -279,7 +282,7 @@ def choice(*names: str) -> Kind:
             raise ValueError
         return str(value)
 
-    return Kind("one of " + ", ".join(names), convert)
+    return Kind("one of " + ", ".join(names), convert, words=names)
 
 
 def optional(kind: Kind) -> Kind:

@@ -10,7 +10,7 @@ from cnndsl.diagnostics import Span
 from cnndsl.ir.dims import OpenDim
 from cnndsl.language import limits
 from cnndsl.language.messages import Problem
-from cnndsl.language.values import Recipe, kind_of
+from cnndsl.language.values import Applicable, kind_of
 
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
@@ -80,7 +80,7 @@ def _compared(sign: str, left: Any, right: Any, span: Span) -> bool:
             f"cannot compare {kind_of(left)} {sign} {kind_of(right)}",
             span,
         )
-    if equality and isinstance(left, Recipe) and isinstance(right, Recipe):
+    if equality and isinstance(left, Applicable) and isinstance(right, Applicable):
         left, right = left.target, right.target
     return bool(_COMPARISON[sign](left, right))
 

@@ -17,6 +17,7 @@ from cnndsl.language.instances import Called
 from cnndsl.language.interface import Opened
 from cnndsl.language.messages import Consequence, Fatal, Problem, meant
 from cnndsl.language.paths import Path
+from cnndsl.language.recipes import recipe_of
 from cnndsl.language.settings import with_operators
 from cnndsl.language.signatures import (
     Signature,
@@ -27,6 +28,7 @@ from cnndsl.language.signatures import (
 from cnndsl.language.units import NetworkItem, Unit
 from cnndsl.language.values import Flow, Given, Poison, Settings
 from cnndsl.language.walk import Passage, Walk
+from cnndsl.recipes.recipe import Recipe
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Shapes of one sample by input name, in the place of declared ones."""
@@ -38,7 +40,8 @@ class Elaborated:
 
     `declared` is the graph for the declared shapes, if fully connected layers slide over larger
     ones: those of `windows`, each with what it is declared for. `passages` are the values that
-    went through each step, `calls` the instances of blocks by their paths.
+    went through each step, `calls` the instances of blocks by their paths. `recipe` is how the text
+    says that the network is trained.
     """
 
     graph: Graph
@@ -51,6 +54,7 @@ class Elaborated:
     declared: Graph | None = None
     passages: Mapping[Span, Sequence[Passage]] = field(default_factory=dict)
     calls: Mapping[str, Called] = field(default_factory=dict)
+    recipe: Recipe | None = None
 
     def sound(self) -> Elaborated:
         """The same, if there is no error among the findings. Raises CnnError with all of them."""
@@ -85,6 +89,9 @@ def elaborate(
     if settings and errors:
         blamed = _wrong_settings(unit, item, settings, shapes)
         walk.findings.diagnostics = blamed or _with_settings(errors, settings)
+    written = recipe_of(unit, item)
+    if written is not None and not _errors(walk.findings.diagnostics):
+        walk.findings.diagnostics += written.findings(walk.graph)
     findings = [*unit.all_findings(), *walk.findings.diagnostics]
     if walk.shapes and not _errors(findings):
         inputs = f"inputs: {', '.join(walk.graph.inputs)}"
@@ -101,6 +108,7 @@ def elaborate(
         declared.graph if declared and sliding else None,
         walk.passages,
         walk.instances.calls,
+        written.recipe if written else None,
     )
 
 

@@ -18,11 +18,11 @@ from cnndsl.language.scopes import Local
 from cnndsl.language.signatures import match_arguments, signature_of
 from cnndsl.language.values import (
     POISON,
+    Applicable,
     Flow,
     Frame,
     Given,
     Layer,
-    Recipe,
     at_hand,
     kind_of,
 )
@@ -173,7 +173,7 @@ class Evaluator:
                 raise Problem("E0209", f"{meaning.name} is a function: {meaning.usage}", node.span)
             case str():
                 return meaning
-        return Recipe(meaning, {}, dict(frame.defaults))
+        return Applicable(meaning, {}, dict(frame.defaults))
 
     def _size(self, name: str, flow: Flow, span: Span) -> Any:
         at = at_hand(flow, span, f" whose {name} could be read")
@@ -211,26 +211,28 @@ class Evaluator:
         if isinstance(callee, ast.Name) and isinstance(meaning := frame.meaning(callee), Function):
             return self._function(node, meaning, frame)
         value = self.evaluate(callee, frame)
-        if not isinstance(value, Recipe):
+        if not isinstance(value, Applicable):
             raise Problem("E0209", f"{kind_of(value)} cannot be called", callee.span)
         return self.call(value, node, frame)
 
-    def call(self, recipe: Recipe, node: ast.Call, frame: Frame) -> Recipe:
-        """The recipe with the call's arguments added. Raises Problem."""
-        signature = signature_of(recipe.target)
-        matched = match_arguments(signature, node.arguments, node.span, set(recipe.given))
+    def call(self, applied: Applicable, node: ast.Call, frame: Frame) -> Applicable:
+        """The operator or block with the call's arguments added. Raises Problem."""
+        signature = signature_of(applied.target)
+        matched = match_arguments(signature, node.arguments, node.span, set(applied.given))
         given = {
             name: Given(self.evaluate(argument.value, frame), argument.span)
             for name, argument in matched.items()
         }
-        return Recipe(recipe.target, {**recipe.given, **given}, recipe.defaults)
+        return Applicable(applied.target, {**applied.given, **given}, applied.defaults)
 
     def _function(self, node: ast.Call, function: Function, frame: Frame) -> Any:
         usage = function.usage
         if any(argument.name is not None for argument in node.arguments):
             raise Problem("E0205", f"functions take no keywords: {usage}", node.span)
         values = [self.evaluate(argument.value, frame) for argument in node.arguments]
-        found = next((v for v in values if isinstance(v, OpenDim | Node | Layer | Recipe)), None)
+        found = next(
+            (v for v in values if isinstance(v, OpenDim | Node | Layer | Applicable)), None
+        )
         if found is not None:
             raise Problem("E0208", f"{usage} does not take {kind_of(found)}", node.span)
         self._sized(values, node.span)

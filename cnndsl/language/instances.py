@@ -18,12 +18,12 @@ from cnndsl.language.signatures import check_complete, definition_signature, sig
 from cnndsl.language.units import BlockValue, NetworkItem, Unit
 from cnndsl.language.values import (
     POISON,
+    Applicable,
     Flow,
     Frame,
     Given,
     Layer,
     Poison,
-    Recipe,
     Settings,
     at_hand,
     kind_of,
@@ -101,7 +101,7 @@ class Instances:
 
     def use(self, value: Any, label: str | None, span: Span, frame: Frame, flow: Flow) -> Flow:
         """A value as a step of a chain. Raises Problem."""
-        if isinstance(value, Recipe):
+        if isinstance(value, Applicable):
             return self.apply(value, Instance(label, span), frame, flow)
         kept = isinstance(value, Node) or _several(value)
         if label is not None and (kept or isinstance(value, Layer)):
@@ -113,7 +113,7 @@ class Instances:
             value.uses += 1
             name = value.name if value.uses == 1 else f"{value.name}@{value.uses}"
             instance = Instance(name, span, weights=value.name)
-            return self.apply(value.recipe, instance, replace(frame, path=value.path), flow)
+            return self.apply(value.applied, instance, replace(frame, path=value.path), flow)
         raise Problem(
             "E0209",
             f"{kind_of(value)} cannot stand here",
@@ -121,13 +121,13 @@ class Instances:
             hint="a step is an operator, a block, a join or a kept value",
         )
 
-    def apply(self, recipe: Recipe, instance: Instance, frame: Frame, flow: Flow) -> Flow:
+    def apply(self, applied: Applicable, instance: Instance, frame: Frame, flow: Flow) -> Flow:
         """An operator or block applied to the value at hand. Raises Problem."""
         if isinstance(flow, Poison):
             return POISON
-        target = recipe.target
+        target = applied.target
         if isinstance(target, BlockValue):
-            return self._block(target, recipe, instance, frame, flow)
+            return self._block(target, applied, instance, frame, flow)
         node = at_hand(flow, instance.span, f" that {target.name} could be applied to")
         if target.operands is None:
             usage = f"{target.name} {{ … | … }}"
@@ -135,10 +135,15 @@ class Instances:
         if target is Identity and instance.label is None:
             return node
         name = instance.name(target.name, frame.path)
-        return self.writer.add(recipe, [node], frame.path, name, instance.span, instance.weights)
+        return self.writer.add(applied, [node], frame.path, name, instance.span, instance.weights)
 
     def _block(
-        self, block: BlockValue, recipe: Recipe, instance: Instance, frame: Frame, flow: Flow
+        self,
+        block: BlockValue,
+        applied: Applicable,
+        instance: Instance,
+        frame: Frame,
+        flow: Flow,
     ) -> Flow:
         definition, span = block.definition, instance.span
         depth = sum(definition is item for item in frame.items)
@@ -158,7 +163,7 @@ class Instances:
             trail=(*frame.trail, Note(f"block {block.name}", span)),
             items=(*frame.items, definition),
         )
-        given = {**recipe.defaults.get(block.name, {}), **recipe.given}
+        given = {**applied.defaults.get(block.name, {}), **applied.given}
         self.bind_parameters(definition, given, inner, span)
         self.graph.arguments[path.name] = {
             name.text: value

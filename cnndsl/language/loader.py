@@ -15,11 +15,12 @@ from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.parse.parser import parse_with_errors
+from cnndsl.language.recipes import read_recipes
 from cnndsl.language.resolve import resolve
 from cnndsl.language.sources import read_source, zoo_folder
 from cnndsl.language.units import BlockValue, NetworkItem, Unit, is_concrete
 
-_DEFINED = re.compile(r"^[A-Za-z_]\w*[ \t]+([A-Za-z_]\w*(?:[ \t]*,[ \t]*\w+)*)", re.MULTILINE)
+_DEFINED = re.compile(r"^(?!recipe\b)[A-Za-z_]\w*[ \t]+([A-Za-z_]\w*(?:[ \t]*,[ \t]*\w+)*)", re.MULTILINE)
 """What stands behind the keyword of an item, which may be misspelt: one name or several."""
 
 
@@ -75,6 +76,7 @@ class _Loader:
             for names in _DEFINED.findall(source.text):
                 unit.missing.update(re.split(r"[ \t]*,[ \t]*", names))
         resolve(unit)
+        read_recipes(unit)
         return unit
 
     def _define(self, unit: Unit, item: ast.Definition) -> None:

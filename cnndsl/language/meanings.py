@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from cnndsl.ir.attributes import attribute_kinds
+from cnndsl.diagnostics import Note
+from cnndsl.ir.attributes import Kind, attribute_kinds
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.ir.photo import Photo
@@ -16,6 +17,8 @@ from cnndsl.language.messages import Problem, meant
 from cnndsl.language.scopes import Local, Names, Scope
 from cnndsl.language.signatures import Signature, match_arguments, signature_of
 from cnndsl.language.units import BlockValue, Unit
+from cnndsl.recipes.items import kinds_of
+from cnndsl.recipes.registry import ITEMS
 
 Meaning: TypeAlias = Local | BlockValue | type[Operator] | str | Size | Function
 
@@ -27,13 +30,15 @@ BUILT_IN: dict[str, Meaning] = {**FUNCTIONS, **SHAPE_NAMES, **CONSTANTS, **OPERA
 class Meanings:
     """The meanings of the names in one file, and what is wrong with each.
 
-    `labels` gives those of the present item; `used` are the blocks and networks that it names.
+    `labels` gives those of the present item; `used` are the blocks and networks that it names,
+    `recipes` the networks that have recipes.
     """
 
     def __init__(self, unit: Unit):
         self.unit = unit
         self.used: set[str] = set()
         self.labels: Callable[[], set[str]] = set
+        self.recipes: dict[str, ast.Name] = {}
         self.names = Names(unit.meanings, unit.findings)
         self.report = self.names.report
 
@@ -112,6 +117,45 @@ class Meanings:
             return False
         takes = kinds[argument.name.text].says
         self.unknown(name, "name", f"{argument.name.text} takes {takes}")
+        return True
+
+    def trained(self, name: ast.Name) -> None:
+        """A network that a recipe is for; of two recipes for one the second is wrong."""
+        self.used.add(name.text)
+        if name.text not in self.unit.networks:
+            self.unknown(name, "network", meant(name.text, self.unit.networks))
+        first = self.recipes.setdefault(name.text, name)
+        if first is not name:
+            notes = (Note("the first one", first.span),)
+            self.report("E0202", f"{name.text!r} has two recipes", name, notes=notes)
+
+    def item(self, ingredient: ast.Name | ast.Call) -> dict[int, Kind]:
+        """An item of a recipe; what each of its arguments, by its `id`, takes."""
+        callee = ingredient.callee if isinstance(ingredient, ast.Call) else ingredient
+        assert isinstance(callee, ast.Name)
+        item = ITEMS.get(callee.text)
+        if item is None:
+            hint = meant(callee.text, ITEMS) or "cnndsl list recipes shows all items"
+            self.report("E0201", f"unknown item {callee.text!r} of a recipe", callee, hint=hint)
+            return {}
+        self.unit.meanings[id(callee)] = item
+        arguments = ingredient.arguments if isinstance(ingredient, ast.Call) else ()
+        try:
+            matched = match_arguments(signature_of(item), arguments, ingredient.span, set())
+        except Problem:  # told where the item is built
+            return {}
+        kinds = kinds_of(item)
+        return {id(argument): kinds[name] for name, argument in matched.items()}
+
+    def word(self, value: ast.Expression, kind: Kind | None) -> bool:
+        """Whether one of some words is wanted; a name that is none of them is told."""
+        if kind is None or not kind.words or not isinstance(value, ast.Name):
+            return False
+        if value.text in kind.words:
+            self.unit.meanings[id(value)] = value.text
+        else:
+            hint = meant(value.text, kind.words) or f"it takes {kind.says}"
+            self.unknown(value, "name", hint)
         return True
 
     def default(self, name: ast.Name) -> type[Operator] | BlockValue | None:

@@ -66,6 +66,17 @@ class _Resolver:
                 self.alias(item, scope)
             case ast.Defaults():
                 self.defaults(item, scope)
+            case ast.RecipeDefinition():
+                self.recipe(item, scope)
+
+    def recipe(self, item: ast.RecipeDefinition, scope: Scope) -> None:
+        for name in item.networks:
+            self.meanings.trained(name)
+        for ingredient in item.ingredients:
+            kinds = self.meanings.item(ingredient)
+            for argument in ingredient.arguments if isinstance(ingredient, ast.Call) else ():
+                if not self.meanings.word(argument.value, kinds.get(id(argument))):
+                    self.expression(argument.value, scope)
 
     def alias(self, item: ast.Alias, scope: Scope) -> None:
         call = item.call

@@ -13,7 +13,7 @@ from cnndsl.language.parse.parser import parse_expression
 from cnndsl.language.paths import Path
 from cnndsl.language.resolve import resolve_expression
 from cnndsl.language.units import BlockValue, Unit
-from cnndsl.language.values import Given, Recipe, Settings, kind_of
+from cnndsl.language.values import Applicable, Given, Settings, kind_of
 
 
 def with_operators(
@@ -50,7 +50,7 @@ def _operator(given: Given, definition: ast.Definition, unit: Unit, instances: I
         raise _problem(wrong[0], given)
     frame = instances.frame(unit, definition, Path())
     value = instances.evaluator.evaluate(expression, frame)
-    if not isinstance(value, Recipe):
+    if not isinstance(value, Applicable):
         raise Problem("E0209", f"this takes an operator or a block, not {kind_of(value)}", span)
     return replace(given, value=value)
 

@@ -368,7 +368,15 @@ class Alias(Tree):
     call: Expression
 
 
-Item: TypeAlias = Import | Defaults | Definition | Alias
+@dataclass(frozen=True)
+class RecipeDefinition(Tree):
+    """recipe a, b { … }: how the networks of these names are trained; a name or call each line."""
+
+    networks: tuple[Name, ...]
+    ingredients: tuple[Name | Call, ...]
+
+
+Item: TypeAlias = Import | Defaults | Definition | Alias | RecipeDefinition
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ class Unit:
     `defaults_at` gives, for each item, the file's default statements above it; `missing` holds
     the names that would be known but for an error that is reported already. `meanings` gives what
     each name in the tree stands for, by its `id` (see `resolve`). `data` are the hashes of files of
-    numbers that networks have read, by their names in the text.
+    numbers that networks have read, by their names in the text; `recipes` those of the file's text,
+    by the names of networks (see `recipes`).
     """
 
     source: Source
@@ -45,6 +46,7 @@ class Unit:
     missing: set[str] = field(default_factory=set)
     meanings: dict[int, Any] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
+    recipes: dict[str, Any] = field(default_factory=dict)
 
     def own_networks(self) -> list[NetworkItem]:
         """The networks that are defined in this file, in order."""

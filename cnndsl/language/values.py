@@ -44,7 +44,7 @@ def given_settings(settings: Mapping[str, Any]) -> Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class Applicable:
     """An operator or block as a value: what to apply, with some arguments given already."""
 
     target: type[Operator] | BlockValue
@@ -57,7 +57,7 @@ class Layer:
     """One layer, declared in the instance `path`, with the same weights at every use."""
 
     name: str
-    recipe: Recipe
+    applied: Applicable
     path: Path
     uses: int = 0
 
@@ -145,6 +145,6 @@ def kind_of(value: Any) -> str:
         Layer: "a layer",
         Node: "a value of the network",
     }
-    if isinstance(value, Recipe):
+    if isinstance(value, Applicable):
         return "a block" if isinstance(value.target, BlockValue) else "an operator"
     return names.get(type(value), "something else")

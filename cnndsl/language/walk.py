@@ -26,12 +26,12 @@ from cnndsl.language.messages import Consequence, Problem
 from cnndsl.language.paths import Path
 from cnndsl.language.values import (
     POISON,
+    Applicable,
     Flow,
     Frame,
     Given,
     Layer,
     Poison,
-    Recipe,
     at_hand,
     kind_of,
 )
@@ -119,8 +119,8 @@ class Walk:
         opened = self.opened.get(statement.name.text, {})
         declared = input_shape(statement, frame, self.evaluator, None, {})
         shape = input_shape(statement, frame, self.evaluator, given, opened)
-        recipe = Recipe(Input, {"shape": Given(shape, statement.shape.span)}, {})
-        node = self.writer.add(recipe, [], frame.path, name, statement.span)
+        applied = Applicable(Input, {"shape": Given(shape, statement.shape.span)}, {})
+        node = self.writer.add(applied, [], frame.path, name, statement.span)
         self.graph.inputs.append(node.name)
         if statement.photo is not None:
             self._photo(node.name, statement.photo, declared, frame)
@@ -147,7 +147,7 @@ class Walk:
             result = self.run_chain(chain, frame, flow)
         else:
             value = self.evaluator.evaluate(only.element, frame)
-            if not isinstance(value, Recipe | Layer):
+            if not isinstance(value, Applicable | Layer):
                 return value
             use = partial(self.instances.use, value, None, only.span, frame, flow)
             result = self._attempt(use, frame, flow)
@@ -163,7 +163,7 @@ class Walk:
 
     def _layer(self, statement: ast.LayerDeclaration, frame: Frame) -> None:
         value = self.evaluator.evaluate(statement.call, frame)
-        if not isinstance(value, Recipe):
+        if not isinstance(value, Applicable):
             raise Problem(
                 "E0209",
                 f"a layer is an operator or a block, this is {kind_of(value)}",
@@ -307,8 +307,8 @@ class Walk:
         if len(nodes) == 1:
             return nodes[0]
         name = name or frame.path.number(operator.name, span)
-        recipe = Recipe(operator, {}, frame.defaults)
-        return self.writer.add(recipe, nodes, frame.path, name, span)
+        applied = Applicable(operator, {}, frame.defaults)
+        return self.writer.add(applied, nodes, frame.path, name, span)
 
     def _branches(self, join: ast.Join, frame: Frame, flow: Flow) -> Iterator[Flow]:
         """What the branches make of the value at hand; a loop makes several."""

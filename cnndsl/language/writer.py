@@ -17,7 +17,7 @@ from cnndsl.language.convolutional import Windows, convolution, slides
 from cnndsl.language.messages import Fatal, Problem
 from cnndsl.language.paths import Path, join
 from cnndsl.language.signatures import check_complete, signature_of
-from cnndsl.language.values import Recipe, Settings
+from cnndsl.language.values import Applicable, Settings
 
 
 class GraphWriter:
@@ -39,15 +39,15 @@ class GraphWriter:
 
     def add(
         self,
-        recipe: Recipe,
+        applied: Applicable,
         operands: Sequence[Node],
         path: Path,
         name: str,
         span: Span,
         weights: str | None = None,
     ) -> Node:
-        """A node for an operator recipe under `path`. Raises Problem with the place at fault."""
-        operator = self._operator(recipe, span)
+        """A node for an operator under `path`. Raises Problem with the place at fault."""
+        operator = self._operator(applied, span)
         if len(self.graph) >= limits.NODES:
             raise Fatal("E0503", f"the network has more than {limits.NODES:,} operators", span)
         full_name = join(path.name, name)
@@ -56,7 +56,7 @@ class GraphWriter:
             operator, params = self._bound(full_name, operator, operands, prefix, span)
             node = self.graph.add(full_name, operator, operands, params, frozenset([span]))
         except OperatorError as error:
-            problem = _located(error, recipe.given, operands, span)
+            problem = _located(error, applied.given, operands, span)
             problem.is_consequence = error.show_operands and self._in_doubt(operands)
             raise problem from None
         if self._in_doubt(operands):
@@ -72,10 +72,10 @@ class GraphWriter:
     def _in_doubt(self, operands: Sequence[Node]) -> bool:
         return any(operand.name in self.doubtful for operand in operands)
 
-    def _operator(self, recipe: Recipe, span: Span) -> Operator:
-        target = recipe.target
+    def _operator(self, applied: Applicable, span: Span) -> Operator:
+        target = applied.target
         assert isinstance(target, type)
-        given: Settings = {**recipe.defaults.get(target.name, {}), **recipe.given}
+        given: Settings = {**applied.defaults.get(target.name, {}), **applied.given}
         check_complete(signature_of(target), set(given), span)
         try:
             operator: Operator = build(target, {name: g.value for name, g in given.items()})

@@ -60,6 +60,13 @@ class TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def alias(self, meta: Meta, children: list[Any]) -> ast.Alias:
         return ast.Alias(self._span(meta), *children)
 
+    def recipe(self, meta: Meta, children: list[Any]) -> ast.RecipeDefinition:
+        names, ingredients = children[0], children[1]
+        return ast.RecipeDefinition(self._span(meta), names, ingredients)
+
+    def ingredients(self, meta: Meta, children: list[Any]) -> tuple[Any, ...]:
+        return tuple(children)
+
     def parameters(self, meta: Meta, children: list[Any]) -> tuple[Any, ...]:
         return tuple(children)
 

@@ -73,7 +73,7 @@ def bad_token(
         if seen and seen[-1].type == "_ARROW" and token.type in ("OUTPUT", "LET"):
             hint = f"a line begins with {str(token)!r}: {token} name = … -> …"
         if token.type == "NAME" and "NETWORK" in accepted:
-            hint = did_you_mean(str(token), ("import", "defaults", "block", "network"))
+            hint = did_you_mean(str(token), ("import", "defaults", "block", "network", "recipe"))
     opened = _open_bracket(seen)
     if opened is not None and _ends_bracket(token, opened, seen):
         line, column = source.position(opened.start_pos or 0)

@@ -92,7 +92,7 @@ def _parse_items(source: Source, text: str) -> list[Any]:
     tree = _parse(source, text)
     if not isinstance(tree, list):
         equal = Token("EQUAL", "=", text.rindex("=", 0, tree.span.start))
-        bad_token(source, equal, {"IMPORT", "DEFAULTS", "BLOCK", "NETWORK"}, [], 0)
+        bad_token(source, equal, {"IMPORT", "DEFAULTS", "BLOCK", "NETWORK", "RECIPE"}, [], 0)
     return tree
 
 

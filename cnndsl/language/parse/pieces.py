@@ -12,7 +12,7 @@ from cnndsl.language import tree as ast
 
 COMMENT_OR_STRING = re.compile(r'"[^"\n]*"|#[^\n]*')
 _ITEM_START = re.compile(
-    r"^(?:(?P<keyword>import|defaults|block|network)\b"
+    r"^(?:(?P<keyword>import|defaults|block|network|recipe)\b"
     r"|(?!(?:input|let|layer|output|auxiliary|return|if|else|for|repeat|not)\b)"
     r"[A-Za-z_]\w*[ \t]+(?!(?:if|else|and|or|in|from)\b)[A-Za-z_])",
     re.MULTILINE,

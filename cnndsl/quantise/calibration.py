@@ -15,13 +15,15 @@ import numpy as np
 from cnndsl.diagnostics import CnnError
 from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.quantisation import Quantisation
+from cnndsl.ir.quantisation import CODES, LARGEST_SCALE, Quantisation
 from cnndsl.ir.serialise import to_json
 from cnndsl.runtime.files import atomic_write
 
 SUFFIX = ".calibration"
 FORMAT = 1
 LARGEST_FILE = 1 << 28
+LARGEST_NUMBER = CODES * LARGEST_SCALE
+"""No code stands for more."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ ROW = ("scale", "zero", "snr", "mean", "peak")
 def _read(file: str, data: Any) -> Calibration:
     if not isinstance(data, dict):
         raise ValueError("it is no JSON object")
-    if data.get("format") != FORMAT:
+    if type(data.get("format")) is not int or data["format"] != FORMAT:
         raise ValueError(f"its format is {data.get('format')!r}, not {FORMAT}")
     _require_keys("", data, ("format", *KINDS, "tensors"))
     for name, kind in KINDS.items():
@@ -216,7 +218,11 @@ def _measured(where: str, row: Any) -> Measured:
 def _numbers(where: str, values: Any) -> tuple[float, ...]:
     if not isinstance(values, list):
         raise ValueError(f"{where} is no list")
-    return tuple(_number(f"{where}[{i}]", value) for i, value in enumerate(values))
+    found = tuple(_number(f"{where}[{i}]", value) for i, value in enumerate(values))
+    for i, number in enumerate(found):
+        if abs(number) > LARGEST_NUMBER:
+            raise ValueError(f"{where}[{i}] is {number}, more than codes can stand for")
+    return found
 
 
 def _number(where: str, value: Any) -> float:

@@ -58,11 +58,14 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "half a code": (lambda d: d["tensors"]["a"].update(zero=1.5), "tensors.a.zero is 1.5"),
     "mean": (lambda d: d["tensors"]["a"].update(mean=[None]), "tensors.a.mean[0] is null"),
     "means": (lambda d: d["tensors"]["a"].update(mean=[1.0]), "has 1 numbers, not 8"),
+    "far": (lambda d: d["tensors"]["a"].update(mean=[1e300] * 8), "more than codes can stand for"),
+    "peaks": (lambda d: d["tensors"]["a"].update(peak=[1e30] * 8), "tensors.a.peak[0] is 1e+30"),
     "unknown": (lambda d: d["tensors"]["a"].update(scal=1), "tensors.a.scal is unknown"),
     "tensor": (lambda d: d["tensors"].pop("a"), "tensors.a is missing"),
     "other": (lambda d: d["tensors"].update(z=d["tensors"]["a"]), "tensors.z is no tensor"),
     "list": (lambda d: d.update(tensors=[]), "tensors is no JSON object"),
     "format": (lambda d: d.update(format=9), "its format is 9"),
+    "no format": (lambda d: d.update(format=True), "its format is True"),
     "level": (lambda d: d.update(level=True), "level is true"),
 }
 

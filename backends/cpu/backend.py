@@ -24,16 +24,14 @@ class CpuBackend(NativeBackend):
     options = CpuOptions
 
     def decide(self, options: CompileOptions) -> tuple[CompileOptions, str | None]:
-        """See `Deciding`: the precision `auto` is bf16 where CPU and kernels multiply it."""
+        """See `Deciding`: the precision `auto` is bf16 where the CPU multiplies it."""
         asked = CpuOptions.of(options)
         if asked.precision != "auto":
             return asked, None
-        from cnndsl.backends.cpu.machine import multiplies_bf16
+        from cnndsl.backends.cpu.machine import find_machine
 
-        able = multiplies_bf16(asked.mcpu)
+        able = find_machine(asked.mcpu, asked.triple).multiplies_bf16
         reason = "the CPU multiplies bf16" if able else "the CPU does not multiply bf16"
-        if able and "bf16" in asked.refused:
-            able, reason = False, asked.refused["bf16"]
         chosen = "bf16" if able else "f32"
         return replace(asked, precision=chosen), f"precision {chosen}: {reason}"
 

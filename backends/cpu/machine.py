@@ -43,7 +43,7 @@ LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
 
 Of WebAssembly's two are taken off the 16 of x86: engines keep one, and a product needs another.
 """
-FORMATS = ("float32", "uint8")
+FORMATS = ("float32", "bfloat16", "uint8")
 """What numbers there are kernels for."""
 OTHER_CORES = 4
 """Cores that share the work on a machine that is not this one, unless a number is given."""
@@ -97,6 +97,12 @@ class Machine:
     def multiplies_by_lane(self) -> bool:
         """Whether multiply-adds take a lane of a vector for one factor, as NEON's do."""
         return self.extension == "neon"
+
+    @property
+    def multiplies_bf16(self) -> bool:
+        """Whether one instruction adds the products of two pairs of bfloat16 to a float32."""
+        needed = {"avx512": "avx512bf16", "neon": "bf16"}.get(self.extension)
+        return needed in self.features
 
     @property
     def is_amd(self) -> bool:
@@ -154,11 +160,6 @@ def find_machine(cpu: str = "native", triple: str = "") -> Machine:
         caches=caches,
         issue=found.issue,
     )
-
-
-def multiplies_bf16(cpu: str) -> bool:
-    """Whether a CPU by LLVM's name, `native` for this one, has products of bfloat16."""
-    return "avx512bf16" in find_machine(cpu).features
 
 
 def machine_for(graph: Graph, options: CpuOptions, machine: Machine | None = None) -> Machine:

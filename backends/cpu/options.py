@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.options import PRECISION, SizedOptions, option, wrong
@@ -27,7 +25,6 @@ class CpuOptions(SizedOptions):
     """
 
     in_graph = frozenset({"bf16", "int8"})
-    refused: ClassVar[Mapping[str, str]] = {"bf16": "there are no bf16 kernels for CPUs yet"}
 
     mcpu: str = option("native", "The CPU to make code for.")
     triple: str = option("", "Another kind of machine to make code for, say aarch64-linux-gnu.")

@@ -14,6 +14,7 @@ from cnndsl.ir.operators import (
     Affine,
     Average,
     BatchStandardise,
+    Cast,
     ChannelMap,
     Conv,
     Dropout,
@@ -115,7 +116,7 @@ def _simplify(graph: Graph, node: Node) -> None:
     if isinstance(node.op, ChannelMap):
         params = ChannelAffine.of(node).params()
         graph.redefine(node, Affine(), operands, params, node.spans)
-    elif node.op.formula == X and not isinstance(node.op, Identity):
+    elif node.op.formula == X and not isinstance(node.op, Identity | Cast):
         graph.redefine(node, Identity(), operands, {}, node.spans)
     elif isinstance(node.op, Average):
         total = graph.add(_free(graph, f"{node.name}.sum"), Add(), operands, spans=node.spans)

@@ -117,6 +117,11 @@ def significant(x: Array, bits: int = EXACT_BITS) -> Array:
     return np.asarray(np.ldexp(np.rint(fraction * 2.0**bits), exponent - bits))
 
 
+def from_bfloat16(bits: Array) -> Array:
+    """The float32 numbers of those that bfloat16 has, from their bits as uint16."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
 def nearest_bfloat16(x: Array) -> Array:
     """float32 numbers rounded to those that bfloat16 has, ties to even, still as float32."""
     import ml_dtypes

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from cnndsl.backends.cpu.codegen import tirx
+from cnndsl.backends.cpu.codegen.bfloat16 import is_stored, stored_as, widened
 from cnndsl.backends.cpu.codegen.extents import (
     Number,
     expression,
@@ -143,14 +144,25 @@ def shuffled(vectors: Sequence[Expr], order: Sequence[int]) -> Expr:
 
 
 def load(buffer: Any, index: Expr, lanes: int = 1, step: int = 1) -> Expr:
-    """`lanes` numbers of a buffer from an index on, `step` apart."""
-    return tirx.BufferLoad(buffer, [span(index, lanes, step)])
+    """`lanes` numbers of a buffer from an index on, `step` apart; float32 where it has bfloat16."""
+    found = tirx.BufferLoad(buffer, [span(index, lanes, step)])
+    return widened(found, lanes) if is_stored(buffer) else found
+
+
+def load_bits(buffer: Any, index: Expr, lanes: int) -> Expr:
+    """`lanes` numbers of a buffer as they lie in memory."""
+    return tirx.BufferLoad(buffer, [span(index, lanes)])
 
 
 def floats(name: str, size: Number, dtype: str = "float32") -> Any:
     """A buffer of numbers that lies on a multiple of 64 bytes if it starts an allocation."""
     return tirx.decl_buffer(
-        (nominal(size),), dtype, name=name, scope="global", layout=None, data_alignment=64
+        (nominal(size),),
+        stored_as(dtype),
+        name=name,
+        scope="global",
+        layout=None,
+        data_alignment=64,
     )
 
 

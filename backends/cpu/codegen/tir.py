@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cnndsl.backends.cpu.codegen import tirx
+from cnndsl.backends.cpu.codegen import bfloat16, tirx
 from cnndsl.backends.cpu.codegen.expressions import (
     INDICES,
     Expr,
@@ -93,18 +93,33 @@ def extent_of(side: range | Side) -> Number:
 class Code:
     """Collects the statements of a function for each core of a team.
 
-    `prefix` begins the names of functions that it calls.
+    `prefix` begins the names of functions that it calls. `rounds` tells that the CPU rounds to
+    bfloat16 by itself.
     """
 
-    def __init__(self, team: Team | None = None, prefix: str = "") -> None:
-        self._prefix = prefix
+    def __init__(self, team: Team | None = None, prefix: str = "", *, rounds: bool = False) -> None:
+        self._prefix, self._rounds = prefix, rounds
+        self._inlined: dict[str, str] = {}
         self._team = team or Team.of_parameters()
         self._statements: list[Any] = []
         self._meetings: list[Any] = []
 
     def store(self, buffer: Any, index: Expr, value: Expr, lanes: int = 1) -> None:
-        """Write `lanes` neighbouring floats."""
+        """Write `lanes` neighbouring numbers, rounded where the buffer has bfloat16."""
+        if bfloat16.is_stored(buffer):
+            value = self._rounded(value, lanes)
         self._statements.append(tirx.BufferStore(buffer, value, [span(index, lanes)]))
+
+    def _rounded(self, value: Expr, lanes: int) -> Expr:
+        if not self._rounds:
+            return bfloat16.rounded(value, lanes)
+        kind = bfloat16.STORED if lanes == 1 else f"{bfloat16.STORED}x{lanes}"
+        return self.inline(kind, *bfloat16.rounding(lanes), value)
+
+    def inline(self, dtype: str, name: str, text: str, *arguments: Expr) -> Expr:
+        """What a function of that name and text, in LLVM's language, makes of its arguments."""
+        self._inlined[name] = text
+        return tirx.call_extern(dtype, name, *arguments)
 
     def register(self, initial: Expr, lanes: int = 1, dtype: str = "float32") -> Register:
         """A new register; `initial` is a vector already."""
@@ -115,7 +130,8 @@ class Code:
 
     def set(self, register: Register, value: Expr) -> None:
         """Change a register."""
-        self.store(register.buffer, 0, value, register.lanes)
+        span_of = [span(0, register.lanes)]
+        self._statements.append(tirx.BufferStore(register.buffer, value, span_of))
 
     def name(self, value: Expr) -> Expr:
         """A whole number computed here, once, for use in what follows."""
@@ -232,7 +248,7 @@ class Code:
         memory of which one is written. It is not said where cores meet in between, since LLVM would
         conclude that no other function, and so no other core, writes the memory meanwhile.
         """
-        from tvm.ir import PrimType
+        from tvm.ir import PrimType, StringImm
 
         meets = len(self._meetings)
         if self._meetings and self._statements[-1].same_as(self._meetings[-1]):
@@ -245,6 +261,9 @@ class Code:
         body = tirx.stmt_seq(
             *declared, *_extents(self._statements, buffers), *self._statements, end
         )
+        for text in self._inlined.values():
+            given = StringImm(text)
+            body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", given, body)
         function = tirx.PrimFunc(parameters, body, ret_type=PrimType("int32"))
         attributes = {"tirx.noalias": noalias and not meets, "calling_conv": C_INTERFACE}
         return function.with_attr({"global_symbol": name, **attributes})

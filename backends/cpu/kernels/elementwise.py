@@ -13,7 +13,7 @@ from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.algebra import pad, reshape, transpose
-from cnndsl.ir.operators import ConstantValue, Fixed, Identity, LearnedValue
+from cnndsl.ir.operators import Cast, ConstantValue, Fixed, Identity, LearnedValue
 
 
 def identity(call: Call[Any]) -> Kernel:
@@ -63,4 +63,4 @@ def fixed(call: Call[Fixed]) -> Kernel:
     return Kernel("elementwise", {"value": packed, **call.step_weights()}, write)
 
 
-FAMILIES: Makers = {Identity: identity, ConstantValue: fixed, LearnedValue: fixed}
+FAMILIES: Makers = {Cast: identity, Identity: identity, ConstantValue: fixed, LearnedValue: fixed}

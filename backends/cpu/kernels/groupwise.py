@@ -36,6 +36,7 @@ from cnndsl.backends.cpu.kernels.tiles import Pieces
 from cnndsl.ir.algebra import pad
 from cnndsl.ir.formula import Formula, Stage, X
 from cnndsl.ir.operators import OPERATORS, Groupwise
+from cnndsl.ir.types import FLOAT32
 
 SIDE_BY_SIDE = 4
 """Neighbouring positions that are summed up at a time, each by itself: additions take a while."""
@@ -116,7 +117,8 @@ class _Positions:
             self._find(stage, None)
         powers = [r.term for r in last.values() if r.term.function == "exp"]
         result = _replaced(op.result, powers)
-        is_kept = result != op.result and not self.body.call.joins
+        is_float = self.body.call.output.dtype == FLOAT32.name
+        is_kept = result != op.result and is_float and not self.body.call.joins
         result = result if is_kept else op.result
         self._find(last, self.body.output if is_kept else None)
         for column, found in enumerate(self.statistics):

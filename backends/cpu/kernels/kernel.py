@@ -24,14 +24,15 @@ from cnndsl.backends.cpu.codegen.slabs import Slabs
 from cnndsl.backends.cpu.codegen.steps import apply_step
 from cnndsl.backends.cpu.codegen.tir import Code, Side, side
 from cnndsl.backends.cpu.machine import Machine
-from cnndsl.backends.native.packing import Weight, as_weight
+from cnndsl.backends.native.packing import FLOAT, Weight, as_weight
 from cnndsl.backends.native.task import Task, parts_of
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.formula import keeps_finite
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Conv, Identity, Shuffle, Subsample
+from cnndsl.ir.operators import Cast, Conv, Identity, Shuffle, Subsample
 from cnndsl.ir.part import Op, Part
+from cnndsl.ir.types import DTYPES, FLOAT32
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ class Call(Task[Op, Layout]):
 class Kernel:
     """A way to compute a call: the weights in the form that the code reads, and the code.
 
-    `scratch` is the number of floats that it needs besides, while it runs. `tables` are those of
+    `scratch` is the number of floats that it needs besides, while it runs, for numbers of the
+    format `scratch_dtype`. `tables` are those of
     its arrays that follow from open sizes.
     """
 
@@ -125,6 +127,7 @@ class Kernel:
     weights: Mapping[str, Weight | Expression]
     write: Callable[[Body], None]
     scratch: Number = 0
+    scratch_dtype: str = FLOAT32.name
     tables: tuple[str, ...] = ()
 
 
@@ -137,7 +140,7 @@ class Body:
 
     def __init__(self, call: Call[Any], kernel: Kernel, prefix: str = ""):
         self.call = call
-        self.code = Code(prefix=prefix)
+        self.code = Code(prefix=prefix, rounds=call.machine.multiplies_bf16)
         self.weights = {
             name: _packed(name.replace(".", "_"), as_weight(weight))
             for name, weight in kernel.weights.items()
@@ -150,7 +153,10 @@ class Body:
             for index, layout in enumerate(call.inputs)
         ]
         self.weights |= {name: floats(name, 1) for name in kernel.tables}
-        self.scratch = None if kernel.scratch == 0 else floats("scratch", kernel.scratch)
+        self.scratch = None
+        if kernel.scratch != 0:
+            numbers = kernel.scratch * (FLOAT // DTYPES[kernel.scratch_dtype].bytes)
+            self.scratch = floats("scratch", numbers, kernel.scratch_dtype)
         self.sizes = sizes_buffer() if call.is_open else None
 
     def computing(self, call: Call[Any]) -> Body:
@@ -180,7 +186,7 @@ class Body:
             stride = self.call.subsample.stride
             position = [i * s for i, s in zip(place.position, stride, strict=True)]
             source = replace(place, position=tuple(position))
-        load = self.repeated if isinstance(self.call.op, Identity) else Tensor.load
+        load = self.repeated if isinstance(self.call.op, Cast | Identity) else Tensor.load
         return self.started(load(self.inputs[0], source), place)
 
     def repeated(self, x: Tensor, place: Place) -> Expr:

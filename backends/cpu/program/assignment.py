@@ -15,6 +15,7 @@ from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.task import is_step
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import (
+    Cast,
     Concat,
     ConcatPositions,
     Conv,
@@ -30,7 +31,7 @@ from cnndsl.ir.operators import (
 
 KEEPING: tuple[type[Any], ...] = (
     *pooling.FAMILIES,
-    *(Concat, ConcatPositions, Gathering, Identity, Resize),
+    *(Cast, Concat, ConcatPositions, Gathering, Identity, Resize),
 )
 """Operators whose kernels serve plain tensors as well as blocked ones."""
 

@@ -27,6 +27,7 @@ from cnndsl.backends.native.prepare import prepare
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Concat, SqueezeExcite
+from cnndsl.ir.types import FLOAT32
 from cnndsl.memory import Options, Plan, Use, plan
 
 SOME = Machine("", "scalar", (), 1)
@@ -92,11 +93,11 @@ def lower(
     """The program of an inference graph; `variant_of` names the kernel for a call.
 
     Of a graph of open sizes it has kernels for all of them, chosen by the nominal ones. Raises
-    ValueError if a size is open without these, SizeNeededError if there are no such kernels, as on
-    codes.
+    ValueError if a size is open without these, SizeNeededError if there are no such kernels, as in
+    other formats than float32.
     """
     opening = Opening(nominal_sizes or {})
-    if nominal_sizes and any(node.type.quantisation for node in graph.nodes()):
+    if nominal_sizes and any(node.type.dtype != FLOAT32 for node in graph.nodes()):
         raise SizeNeededError
     on_floats, zeros = on_bytes(graph, fuses=machine.lanes % WORD == 0)
     prepared = prepare(on_floats, lambda node: takes(opening(node), batch, machine))

@@ -11,7 +11,8 @@ import numpy as np
 
 from cnndsl.backends.native.packing import FLOAT, packed_size
 from cnndsl.ir.text import operator_text
-from cnndsl.ir.types import DTYPES, FLOAT32, UINT8
+from cnndsl.ir.quantisation import from_bfloat16
+from cnndsl.ir.types import BFLOAT16, DTYPES, FLOAT32, UINT8
 from cnndsl.runtime.layers import Layer
 from cnndsl.runtime.module import Array
 
@@ -47,7 +48,7 @@ class Stored:
         end = self.offset + 1 + sum((size - 1) * stride for size, stride in spans)
         channels = self.shape[1] * self.shape[-1]
         known = 0 <= self.after <= steps and 0 < self.channels <= channels
-        if self.dtype not in (FLOAT32.name, UINT8.name):
+        if self.dtype not in (FLOAT32.name, BFLOAT16.name, UINT8.name):
             raise ValueError(f"{self.node} has numbers of an unknown format")
         size = DTYPES[self.dtype].bytes
         fits = 0 <= self.region < len(regions) and end * size <= regions[self.region] * FLOAT
@@ -55,11 +56,14 @@ class Stored:
             raise ValueError(f"{self.node} lies where there is nothing")
 
     def read(self, regions: Sequence[Array]) -> Array:
-        """A copy of the result as [batch, channels, *spatial]."""
-        size = DTYPES[self.dtype].bytes
+        """A copy of the result as [batch, channels, *spatial]; bfloat16 becomes float32."""
+        size, is_short = DTYPES[self.dtype].bytes, self.dtype == BFLOAT16.name
         strides = [stride * size for stride in self.strides]
         memory, start = regions[self.region].data, self.offset * size
-        stored: Array = np.ndarray(self.shape, self.dtype, memory, start, strides)
+        stored: Array = np.ndarray(
+            self.shape, np.uint16 if is_short else self.dtype, memory, start, strides
+        )
+        stored = from_bfloat16(stored) if is_short else stored
         batch, blocks, *spatial, block = self.shape
         channels = np.moveaxis(stored, -1, 2).reshape(batch, blocks * block, *spatial)
         return channels[:, : self.channels].copy()

@@ -16,6 +16,7 @@ from cnndsl.backends.cpu.kernels.tiles import OpenPieces, Pieces, Tile, evenly, 
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.packing import FLOAT
 from cnndsl.ir.operators import Add
+from cnndsl.ir.types import FLOAT32
 
 DEPTHS = (1, 1 / 2, 2, 1 / 4, 4)
 """Parts of the input blocks to choose from, as multiples of what the cache holds."""
@@ -175,9 +176,12 @@ def _row_cycles(call: Call[Any], window: Window, grid: Grid) -> float:
 def _can_pause(call: Call[Any]) -> bool:
     """Whether partial sums may be kept where the results belong.
 
-    They may not where the operand of a join lies, unless the sum starts with that operand.
+    They may not where the operand of a join lies, unless the sum starts with that operand, nor
+    where they would be rounded.
     """
-    return not call.in_place or (starts_with_sum(call) and call.joins == 1)
+    return call.output.dtype == FLOAT32.name and (
+        not call.in_place or (starts_with_sum(call) and call.joins == 1)
+    )
 
 
 def starts_with_sum(call: Call[Any]) -> bool:

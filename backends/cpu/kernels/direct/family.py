@@ -27,6 +27,7 @@ from cnndsl.backends.cpu.kernels.direct.windows import Window, packed
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.backends.cpu.kernels.tiles import FAR_LOAD, LOAD, ranked_tiles
+from cnndsl.backends.native.packing import FLOAT
 from cnndsl.ir.operators import Conv, Subsample
 from cnndsl.ir.part import Part
 
@@ -127,7 +128,11 @@ def _kernel(tiles: DirectTiles, blocking: Blocking) -> Kernel:
     if call.prologue:
         weights |= Bands(call, x, tiles.grid).weights()
     kernel = Loops(tiles, blocking)
-    return Kernel("direct", weights, kernel.write, kernel.scratch.size if call.prologue else 0)
+    if not call.prologue:
+        return Kernel("direct", weights, kernel.write)
+    copy = kernel.scratch
+    words = copy.size // (FLOAT // copy.bytes)
+    return Kernel("direct", weights, kernel.write, words, copy.dtype)
 
 
 def _after_prologue(call: Call[Any]) -> Layout:

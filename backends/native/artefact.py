@@ -27,7 +27,7 @@ from cnndsl.ir.serialise import (
     expressions_from_json,
     expressions_to_json,
 )
-from cnndsl.ir.types import FLOAT16, FLOAT32, UINT8, TensorType
+from cnndsl.ir.types import BFLOAT16, FLOAT16, FLOAT32, UINT8, TensorType
 from cnndsl.runtime.archive import json_bytes, member_info, read_json, read_member
 from cnndsl.runtime.backend import Reader
 from cnndsl.runtime.files import atomic_write, check_suffix
@@ -38,6 +38,7 @@ MANIFEST, RECIPE, WEIGHTS = "manifest.json", "recipe.json", "weights.safetensors
 CODES = {
     FLOAT32: "F32",
     FLOAT16: "F16",
+    BFLOAT16: "BF16",
     UINT8: "U8",
     INT8: "I8",
     INT16: "I16",

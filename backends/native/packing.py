@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.algebra import pad, reshape, slice_axis, transpose
 from cnndsl.ir.expressions import Apply, Expression, Parameter, parameters_of
-from cnndsl.ir.types import DTYPES, FLOAT32, DType
+from cnndsl.ir.types import BFLOAT16, DTYPES, FLOAT32, DType
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import Evaluator, evaluate
 
@@ -37,6 +38,16 @@ class Weight:
 
     expression: Expression
     dtype: DType = FLOAT32
+
+    @property
+    def array_type(self) -> np.dtype[Any]:
+        """The numpy type of its numbers."""
+        if self.dtype == BFLOAT16:
+            import ml_dtypes
+
+            found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+            return found
+        return np.dtype(self.dtype.name)
 
     @property
     def bytes(self) -> int:
@@ -81,12 +92,12 @@ class Packing:
             evaluated = Evaluator(values)
             for weight, offset in group:
                 shape = weight.expression.shape
-                numbers = block[offset : offset + weight.size].view(weight.dtype.name)
+                numbers = block[offset : offset + weight.size].view(weight.array_type)
                 target = numbers[: math.prod(shape)].reshape(shape)
                 if math.prod(shape) > PIECE and _rows(weight.expression, 0, 1):
                     _fill_by_rows(target, weight, values)
                 else:
-                    target[...] = evaluated(weight.expression, weight.dtype.name)
+                    target[...] = evaluated(weight.expression, weight.array_type)
 
         with ThreadPoolExecutor() as pool:
             deque(pool.map(fill, groups.values()), maxlen=0)
@@ -100,7 +111,7 @@ def _fill_by_rows(target: Array, weight: Weight, values: Mapping[str, Array]) ->
         stop = min(first + count, len(target))
         part = _rows(weight.expression, first, stop)
         assert part
-        target[first:stop] = evaluate(part, values, weight.dtype.name)
+        target[first:stop] = evaluate(part, values, weight.array_type)
 
 
 def _rows(whole: Expression, first: int, stop: int) -> Expression | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from cnndsl.ir.algebra import bfloat16
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Cast, Input, Linear, Mover
+from cnndsl.ir.operators import Cast, Linear, Mover
 from cnndsl.ir.part import Part
 from cnndsl.ir.types import BFLOAT16, FLOAT32, DType
 
@@ -15,31 +15,36 @@ from cnndsl.ir.types import BFLOAT16, FLOAT32, DType
 def stored_as(graph: Graph, dtype: DType) -> Graph:
     """A copy of an optimised graph whose tensors have a dtype; inputs and outputs stay float32.
 
-    `NAME/dtype` and `NAME/float` convert. For bfloat16 operands and weights of linear layers are
-    rounded, and the last layers keep their results in float32, as does what follows from these.
+    `NAME/dtype` and `NAME/float` convert. For bfloat16, linear layers have their weights rounded,
+    and their operand after a prologue; those that read an input of the network read it as it is,
+    and the last ones have results in float32, as has what follows from these.
     """
     result = Graph(graph.name)
+    result.photos, result.scopes = dict(graph.photos), dict(graph.scopes)
     made: dict[str, Node] = {}
     last = _last(graph) if dtype == BFLOAT16 else {}
+
+    def cast(node: Node, label: str, to: DType) -> Node:
+        name = f"{node.name}/{label}"
+        return result[name] if name in result else result.add(name, Cast(to), [node])
+
     for node in graph.nodes():
         operands = [made[operand.name] for operand in graph.producers(node)]
+        reads_input = dtype == BFLOAT16 and _reads_input(graph, node)
+        if not reads_input:
+            operands = [
+                cast(x, str(dtype), dtype) if x.name in graph.inputs else x for x in operands
+            ]
         if dtype == BFLOAT16 and isinstance(node.op, Linear):
             node = _rounded(node)
-        if last.get(node.name):
-            node = _in_float32(node)
+        if last.get(node.name) or (reads_input and node.name not in last):
+            to = FLOAT32 if node.name in last else BFLOAT16
+            node = replace(node, epilogue=(*node.epilogue, _step(node, to)))
         made[node.name] = result.put(node, operands)
-        if isinstance(node.op, Input):
-            made[node.name] = result.add(f"{node.name}/{dtype}", Cast(dtype), [made[node.name]])
     result.inputs, result.stages = list(graph.inputs), list(graph.stages)
-    result.photos = dict(graph.photos)
-    result.scopes = dict(graph.scopes)
     for name, maker in graph.outputs.items():
-        result.outputs[name] = maker
-        if made[maker].type.dtype != FLOAT32:
-            cast = f"{maker}/float"
-            if cast not in result:
-                result.add(cast, Cast(FLOAT32), [made[maker]])
-            result.outputs[name] = cast
+        is_float = made[maker].type.dtype == FLOAT32
+        result.outputs[name] = maker if is_float else cast(made[maker], "float", FLOAT32).name
     return result
 
 
@@ -69,8 +74,11 @@ def _begins(node: Node) -> bool:
     return bool(computes) and node.pool is None
 
 
-def _in_float32(node: Node) -> Node:
-    return replace(node, epilogue=(*node.epilogue, _cast(node, FLOAT32)))
+def _reads_input(graph: Graph, node: Node) -> bool:
+    """Whether a node is a linear layer of an input of the network, and of nothing else."""
+    names = [x.name for x in graph.producers(node)]
+    is_plain = isinstance(node.op, Linear) and not node.prologue and node.pool is None
+    return is_plain and len(names) == 1 and names[0] in graph.inputs
 
 
 def _rounded(node: Node) -> Node:
@@ -78,10 +86,10 @@ def _rounded(node: Node) -> Node:
     params = {**node.params, "weight": bfloat16(node.params["weight"])}
     prologue = node.prologue
     if prologue and not isinstance(prologue[-1].op, Mover):
-        prologue = (*prologue, _cast(node, BFLOAT16))
+        prologue = (*prologue, _step(node, BFLOAT16))
     return replace(node, prologue=prologue, core=replace(node.core, params=params))
 
 
-def _cast(node: Node, dtype: DType) -> Part[Operator]:
-    """A last step of some steps, which is bound to them later."""
+def _step(node: Node, dtype: DType) -> Part[Operator]:
+    """A further step of a node, which is bound to its operand later."""
     return Part.of(Cast(dtype), [node.type])

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnndsl.backends.native.packing import FLOAT, packed_size
-from cnndsl.ir.text import operator_text
 from cnndsl.ir.quantisation import from_bfloat16
+from cnndsl.ir.text import operator_text
 from cnndsl.ir.types import BFLOAT16, DTYPES, FLOAT32, UINT8
 from cnndsl.runtime.layers import Layer
 from cnndsl.runtime.module import Array

@@ -12,12 +12,17 @@ All are exact. `pmaddubsw` is not used: it would saturate the sum of two product
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import Expr, cast, load, vector
+from cnndsl.backends.cpu.codegen.tir import Code, Register
+from cnndsl.backends.cpu.kernels.words import Words
 from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.native.packing import INT8
+from cnndsl.ir.types import DType
 
 WORD = 4
 """Codes of a word."""
@@ -35,16 +40,9 @@ SIGNS = -0x7F7F7F80
 
 
 @dataclass(frozen=True)
-class Products:
-    """How words are multiplied: in `parts` of so many, whose weights lie one part after another.
+class Products(Words):
+    """How words of codes are multiplied; `offset` is taken from codes first."""
 
-    `order` has the channels of the word in that order. `offset` is taken from codes first.
-    """
-
-    kind: str
-    lanes: int
-    order: tuple[int, ...]
-    parts: int
     offset: int = 0
 
     @classmethod
@@ -62,21 +60,21 @@ class Products:
         return cls("plain", lanes, (0, 1, 2, 3), 4)
 
     @property
-    def width(self) -> int:
-        """Weights of a lane in a part."""
-        return WORD // self.parts
+    def dtype(self) -> DType:
+        """See `Words`."""
+        return INT8
 
     def held(self, blocks: int) -> int:
-        """Registers beside the sums of so many blocks: weights, words, what LLVM loads early."""
+        """See `Words`."""
         return self.parts * blocks + (3 if self.parts > 1 else 2)
 
     @property
     def instructions(self) -> int:
-        """Those that multiply and add a word: one, or two for each part."""
+        """See `Words`: one, or two for each part."""
         return 1 if self.parts == 1 else 2 * self.parts
 
-    def operands(self, code: Any, buffer: Any, index: Expr) -> list[Expr]:
-        """The word of codes at an index, for all lanes: a vector for each part."""
+    def operands(self, code: Code, buffer: Any, index: Expr, count: int) -> Sequence[Expr]:
+        """See `Words`: a vector for each part. All codes are finite, so all may count."""
         lanes = self.lanes
         word = tirx.reinterpret("int32", load(buffer, index, WORD))
         if self.kind == "sdot":
@@ -94,8 +92,8 @@ class Products:
         shifted = [tirx.shift_right(every, _whole(8 * byte, lanes)) for byte in range(WORD)]
         return [tirx.bitwise_and(part, _whole(255, lanes)) for part in shifted]
 
-    def weights(self, code: Any, buffer: Any, index: Expr) -> Expr:
-        """The weights of a part for all lanes."""
+    def weights(self, code: Code, buffer: Any, index: Expr) -> Expr:
+        """See `Words`."""
         lanes = self.lanes * self.width
         found = load(buffer, index, lanes)
         if self.parts == 1:
@@ -103,8 +101,11 @@ class Products:
         kind = "int16" if self.kind == "pairs" else "int32"
         return code.register(cast(found, kind, lanes), lanes, kind).value
 
-    def add(self, total: Expr, operand: Expr, weights: Expr) -> Expr:
-        """A sum, and the products of a part."""
+    def add(self, code: Code, total: Register, operand: Expr, weights: Expr) -> None:
+        """See `Words`."""
+        code.set(total, self._added(total.value, operand, weights))
+
+    def _added(self, total: Expr, operand: Expr, weights: Expr) -> Expr:
         lanes = self.lanes
         kind = f"int32x{lanes}"
         if self.kind == "pairs":

@@ -79,17 +79,16 @@ class Bands:
         What single elements are computed from should stay there with it.
         """
         vectors = (1 if self.call.depthwise else 2) * self.grid.pieces.width * self.x.blocks
-        return evenly(self._share, far(self.call.machine) / (FLOAT * vectors * self.x.block))
+        row = self.x.bytes * vectors * self.x.block
+        return evenly(self._share, far(self.call.machine) / row)
 
     @property
     def scratch(self) -> Layout:
         """The layout of a band for each core."""
         columns = max(self._columns(first, rows) for _, first, rows in self._all())
         size = self.x.blocks * columns * self.x.block
-        none = ((0, 0),)
-        return Layout(
-            self.x.channels, (columns,), self.call.machine.cores, self.x.block, none, size
-        )
+        none, cores = ((0, 0),), self.call.machine.cores
+        return Layout(self.x.channels, (columns,), cores, self.x.block, none, size, self.x.dtype)
 
     def _all(self) -> Iterator[tuple[int, int, int]]:
         """Core, first row and number of rows of each band of a sample."""

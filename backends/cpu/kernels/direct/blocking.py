@@ -13,6 +13,7 @@ from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.kernels.tiles import OpenPieces, Pieces, Tile, evenly, pieces_of
+from cnndsl.backends.cpu.kernels.words import Words
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.packing import FLOAT
 from cnndsl.ir.operators import Add
@@ -97,6 +98,7 @@ class Cut:
     """What is to be cut: some rows of some samples; `x` is the layout of the operand.
 
     If it is `one_task` that computes them, only the parts of the input blocks are to be chosen.
+    Where products are those of `words`, nothing is asked for: each row goes through all of them.
     """
 
     call: Call[Any]
@@ -107,6 +109,7 @@ class Cut:
     rows: int
     samples: int
     one_task: bool
+    words: Words | None = None
 
     @property
     def _inner(self) -> int:
@@ -119,7 +122,8 @@ class Cut:
     @property
     def _panel(self) -> int:
         """Bytes of the weights of an input block for one tile."""
-        return FLOAT * self.window.panel(self.tile.blocks)
+        each = self.words.dtype.bytes if self.words else FLOAT
+        return each * self.window.panel(self.tile.blocks)
 
     def depths(self) -> list[int]:
         """Input blocks of a part: as many as the cache holds, then fewer and more."""
@@ -136,16 +140,16 @@ class Cut:
     def blockings(self, depth: int) -> list[Blocking]:
         """Those with parts of so many input blocks, the best first."""
         machine, grid, x, rows = self.call.machine, self.grid, self.x, self.rows
-        whole = x.plane * x.blocks * FLOAT / grid.rows
+        whole = x.plane * x.blocks * x.bytes / grid.rows
         row_bytes = whole * min(1, depth * self.window.block / (x.blocks * x.block))
         y = self.call.output
         work = Work(
             rows=rows,
             samples=self.samples,
             chunks=self._chunks,
-            cycles=_row_cycles(self.call, self.window, grid),
-            read=FLOAT * x.plane * x.blocks * rows // grid.rows,
-            written=FLOAT * y.plane * y.blocks * rows // grid.rows,
+            cycles=self._row_cycles(),
+            read=x.bytes * x.plane * x.blocks * rows // grid.rows,
+            written=y.bytes * y.plane * y.blocks * rows // grid.rows,
             weights=self._inner * self._panel * self._chunks,
         )
         if self.one_task:
@@ -156,7 +160,7 @@ class Cut:
         lines = self.window.block * self.tile.blocks * self.window.lanes // FLOATS_OF_LINE
 
         def blocking(together: int, chunks: int) -> Blocking:
-            if work.weights < kept(machine):
+            if work.weights < kept(machine) or self.words:
                 return Blocking(depth, parts, together, chunks)
             if together == 1:
                 return Blocking(depth, parts, together, chunks, distance=DISTANCE)
@@ -164,13 +168,15 @@ class Cut:
 
         return [blocking(together, chunks) for together, chunks in divisions]
 
-
-def _row_cycles(call: Call[Any], window: Window, grid: Grid) -> float:
-    """Cycles of a row of the grid for all output blocks."""
-    y = call.output
-    positions = y.batch if grid.kind == "batched" else math.prod(y.spatial)
-    inputs = math.prod(window.weight.shape[1:])
-    return float(positions * inputs * y.blocks / (grid.rows * call.machine.issue))
+    def _row_cycles(self) -> float:
+        """Cycles of a row of the grid for all output blocks."""
+        y, words = self.call.output, self.words
+        positions = y.batch if self.grid.kind == "batched" else math.prod(y.spatial)
+        inputs = math.prod(self.window.weight.shape[1:])
+        each = words.instructions / words.size if words else 1
+        return float(
+            positions * inputs * each * y.blocks / (self.grid.rows * self.call.machine.issue)
+        )
 
 
 def _can_pause(call: Call[Any]) -> bool:

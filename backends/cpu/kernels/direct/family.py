@@ -21,13 +21,15 @@ from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor
 from cnndsl.backends.cpu.kernels.direct.bands import Bands, is_heavy, pays
 from cnndsl.backends.cpu.kernels.direct.blocking import Blocking, Cut, Grid
 from cnndsl.backends.cpu.kernels.direct.division import prefers_bands
+from cnndsl.backends.cpu.kernels.direct.halves import Halves
 from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
 from cnndsl.backends.cpu.kernels.direct.tiles import DirectTiles, Task
-from cnndsl.backends.cpu.kernels.direct.windows import Window, packed
+from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.backends.cpu.kernels.tiles import FAR_LOAD, LOAD, ranked_tiles
-from cnndsl.backends.native.packing import FLOAT
+from cnndsl.backends.cpu.kernels.tiles import FAR_LOAD, LOAD, Tile, ranked_tiles
+from cnndsl.backends.native.packing import FLOAT, Weight
+from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv, Subsample
 from cnndsl.ir.part import Part
 
@@ -98,7 +100,8 @@ def _thinned(call: Call[Any]) -> Call[Any] | None:
 
 def _tiles_of(call: Call[Any]) -> list[DirectTiles]:
     """Those of a call as it is."""
-    window = Window.of(call)
+    words = Halves.of(call)
+    window = Window.of(call, words.size if words else 1)
     x = _after_prologue(call) if call.prologue else call.x
     y, machine = call.output, call.machine
     same_size = window.is_pointwise and x.spatial == y.spatial and x.rank > 0
@@ -110,18 +113,22 @@ def _tiles_of(call: Call[Any]) -> list[DirectTiles]:
         kind, columns = "rows", (y.spatial or (1,))[-1]
     found: dict[tuple[int, int], DirectTiles] = {}
     exact, weight = window.run < y.blocks, FAR_LOAD if machine.weights_are_far else LOAD
-    for tile in ranked_tiles(machine, window.run, nominal(columns), exact=exact, weight=weight):
+    ranked: Sequence[Tile]
+    if words:
+        ranked = words.ranked_tiles(machine, window.run, columns, exact=exact)
+    else:
+        ranked = ranked_tiles(machine, window.run, nominal(columns), exact=exact, weight=weight)
+    for tile in ranked:
         grid = Grid.of(kind, y.spatial, columns, tile.columns, machine.cores)
-        tiles = DirectTiles(call, window, x, tile, grid)
+        tiles = DirectTiles(call, window, x, tile, grid, words)
         found.setdefault((tile.blocks, grid.pieces.width), tiles)
     return list(found.values())
 
 
 def _kernel(tiles: DirectTiles, blocking: Blocking) -> Kernel:
-    call, x, lanes = tiles.call, tiles.x, tiles.call.machine.lanes
-    width = tiles.tile.blocks * lanes
-    weights = {
-        "weight": packed(tiles.window.weight, tiles.window.block, width),
+    call, x = tiles.call, tiles.x
+    weights: dict[str, Weight | Expression] = {
+        "weight": tiles.packed(),
         **call.step_weights(),
         **call.bias(),
     }
@@ -163,14 +170,13 @@ def _cut(tiles: DirectTiles) -> Cut:
         kind, width = tiles.grid.kind, tiles.grid.pieces.width
         columns = {"flat": math.prod(x.spatial), "rows": (x.spatial or (1,))[-1]}
         grid = Grid.of(kind, call.output.spatial, columns[kind], width, call.machine.cores)
-        return Cut(
-            call, tiles.window, tiles.tile, grid, x, grid.rows, call.output.batch, one_task=False
-        )
-    given, bands = (tiles.call, tiles.window, tiles.tile, tiles.grid, tiles.x), _bands(tiles)
+        nominally = replace(tiles, call=call, grid=grid, x=x)
+        return nominally.cut(grid.rows, call.output.batch, one_task=False)
+    bands = _bands(tiles)
     if bands:
-        return Cut(*given, bands.rows, 1, one_task=True)
+        return tiles.cut(bands.rows, 1, one_task=True)
     samples = 1 if tiles.grid.kind == "batched" else tiles.call.output.batch
-    return Cut(*given, tiles.grid.rows, samples, one_task=False)
+    return tiles.cut(tiles.grid.rows, samples, one_task=False)
 
 
 @dataclass(frozen=True)

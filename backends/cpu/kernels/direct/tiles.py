@@ -21,7 +21,7 @@ from cnndsl.backends.cpu.codegen.expressions import (
 from cnndsl.backends.cpu.codegen.layout import Layout, Place, Tensor
 from cnndsl.backends.cpu.codegen.sums import Range
 from cnndsl.backends.cpu.codegen.tir import Code, Register
-from cnndsl.backends.cpu.kernels.direct.blocking import Blocking, Grid, starts_with_sum
+from cnndsl.backends.cpu.kernels.direct.blocking import Blocking, Cut, Grid, starts_with_sum
 from cnndsl.backends.cpu.kernels.direct.products import (
     FLOATS_OF_LINE,
     LONG,
@@ -31,9 +31,12 @@ from cnndsl.backends.cpu.kernels.direct.products import (
     add_in_parts,
     add_products,
 )
-from cnndsl.backends.cpu.kernels.direct.windows import Window
+from cnndsl.backends.cpu.kernels.direct.windows import Window, packed
 from cnndsl.backends.cpu.kernels.kernel import Body, Call
 from cnndsl.backends.cpu.kernels.tiles import Tile
+from cnndsl.backends.cpu.kernels.words import Words
+from cnndsl.backends.native.packing import Weight
+from cnndsl.ir.expressions import Expression
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,14 @@ class Task:
 
 @dataclass(frozen=True)
 class DirectTiles:
-    """`x` is the layout of the operand as the window reads it."""
+    """`x` is the layout of the operand as the window reads it, in `words` or number by number."""
 
     call: Call[Any]
     window: Window
     x: Layout
     tile: Tile
     grid: Grid
+    words: Words | None
 
     @property
     def chunks(self) -> int:
@@ -252,7 +256,9 @@ class DirectTiles:
                 add_in_parts(code, totals, positions, rest, longest, add_rest)
 
     def _longest(self, totals: Totals) -> int:
-        """Products that are added up in one register."""
+        """Products that are added up in one register: all, where results have fewer bits."""
+        if self.words:
+            return math.prod(self.window.weight.shape[1:])
         return SHORT if len(totals) == 1 else LONG
 
     def _multiply(
@@ -266,7 +272,22 @@ class DirectTiles:
         ahead: Ahead | None,
     ) -> None:
         """Add the products of some channels of an input block at a kernel position."""
-        add_products(code, sums, inputs, step, weights, channels, self.tile.blocks, ahead)
+        blocks = self.tile.blocks
+        if self.words:
+            self.words.add_products(code, sums, inputs, step, weights, channels, blocks)
+        else:
+            add_products(code, sums, inputs, step, weights, channels, blocks, ahead)
+
+    def packed(self) -> Weight | Expression:
+        """The weight as the products read it."""
+        block, width = self.window.block, self.tile.blocks * self.call.machine.lanes
+        form = self.words.packed if self.words else packed
+        return form(self.window.weight, block, width)
+
+    def cut(self, rows: int, samples: int, *, one_task: bool) -> Cut:
+        """What tasks are cut from: some rows of some samples."""
+        given = self.call, self.window, self.tile, self.grid, self.x, rows, samples
+        return Cut(*given, one_task=one_task, words=self.words)
 
     def _ahead(self, body: Body, task: Task, asked: Expr, done: Expr, row: Expr) -> Ahead | None:
         """The weights to ask for with the products of an input block and a kernel position.

@@ -11,7 +11,6 @@ import pytest
 
 import cnndsl
 from cnndsl.backends.cpu.codegen.toolchain import assembly
-from cnndsl.backends.cpu.kernels.codes.direct import packed
 from cnndsl.backends.cpu.kernels.codes.words import Products
 from cnndsl.backends.cpu.machine import find_machine
 from cnndsl.backends.cpu.program.functions import kernels
@@ -169,7 +168,8 @@ def test_packed_words_are_multiplied_as_the_instructions_do(
     filters, channels, block, outputs = 2 * products.lanes - 3, 13, 8, 2 * products.lanes
     weight = rng.integers(-127, 128, (filters, channels, 3))
     codes = rng.integers(0, 256, (16, 3))
-    own = evaluate(packed(constant(weight.tolist()), block, outputs, products), {}, "int64")
+    packed = products.packed(constant(weight.tolist()), block, outputs)
+    own = evaluate(packed.expression, {}, "int64")
     sums = np.zeros(outputs, int)
     for inner, tap, word, part in np.ndindex(2, 3, block // 4, products.parts):
         given = codes[inner * block + 4 * word :][:4, tap] - products.offset

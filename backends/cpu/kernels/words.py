@@ -140,18 +140,20 @@ class Words(ABC):
         count: int,
     ) -> None:
         part = self.width * self.lanes
-        operands = [
-            self.operands(code, inputs[0], inputs[1] + column * step, count)
-            for column in range(len(totals))
-        ]
-        for number in range(self.parts):
-            line = weights[1] + number * (part * blocks)
-            vectors = [
-                self.weights(code, weights[0], line + b * part) for b in range(len(totals[0]))
+        factors = [
+            [
+                self.weights(code, weights[0], weights[1] + (number * blocks + b) * part)
+                for b in range(len(totals[0]))
             ]
-            for column, registers in enumerate(totals):
-                for factors, total in zip(vectors, registers, strict=True):
-                    self.add(code, total, operands[column][number], factors)
+            for number in range(self.parts)
+        ]
+        for column, registers in enumerate(totals):
+            index = inputs[1] + column * step
+            for operand, own in zip(
+                self.operands(code, inputs[0], index, count), factors, strict=True
+            ):
+                for weight, total in zip(own, registers, strict=True):
+                    self.add(code, total, operand, weight)
 
     def ranked_tiles(
         self, machine: Machine, blocks: int, columns: int, *, exact: bool

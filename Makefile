@@ -21,6 +21,9 @@ demo: $(VENV)/.demo ## compile MobileNetV2 with ImageNet weights and classify tw
 test: check ## all checks and tests
 	$(BIN)/python -m pytest -n 2
 
+test-whole: check ## all tests, and further forms of what they try: half an hour
+	$(BIN)/python -m pytest -n 2 -m ''
+
 test-optimised: $(VENV)/.dev ## tests of the target cpu with all code optimised, which some leave out
 	CNNDSL_TEST_OPTIMISE=1 $(BIN)/python -m pytest -n 2 tests/cpu
 

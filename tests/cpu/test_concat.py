@@ -11,6 +11,7 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.memory import Use, validate
 from cnndsl.passes.pipeline import optimise
 from tests.cpu.support import WINOGRAD, assert_agrees, compiled, machine
+from tests.marks import whole
 from tests.memory.replay import used
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
@@ -47,8 +48,10 @@ def checked(graph: Graph, extension: str, batch: int) -> Program:
     return found
 
 
-@pytest.mark.parametrize(("extension", "batch"), [("avx512", 1), ("avx2", 2), ("scalar", 1)])
-@pytest.mark.parametrize(("channels", "kernel"), [(24, 3), (19, 1), (48, 3)])
+@pytest.mark.parametrize(
+    ("extension", "batch"), [whole("avx512", 1), ("avx2", 2), whole("scalar", 1)]
+)
+@pytest.mark.parametrize(("channels", "kernel"), [(24, 3), (19, 1), whole(48, 3)])
 def test_dense_blocks(extension: str, batch: int, channels: int, kernel: int):
     found = checked(dense(channels, [12, 12, 24, 5, 16], kernel), extension, batch)
     assert all(indices == (1,) for indices in used(found.plan, Use.APPEND).values())

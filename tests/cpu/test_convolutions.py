@@ -17,6 +17,7 @@ from cnndsl.backends.cpu.program.lower import lower
 from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
 from tests.cpu.support import EXACT, WINOGRAD, assert_agrees, compiled, machine
+from tests.marks import whole
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
 
@@ -124,7 +125,7 @@ def graph_of(item: Form, copies: int = 1) -> Graph:
     return optimise(graph, fusions=BACKEND.fusions)[0]
 
 
-@pytest.mark.parametrize(("batch", "extension"), [(1, "avx2"), (3, "avx512")])
+@pytest.mark.parametrize(("batch", "extension"), [(1, "avx2"), whole(3, "avx512")])
 def test_all_forms(batch: int, extension: str):
     for item in FORMS:
         graph = graph_of(item)
@@ -182,9 +183,9 @@ SHARED = ((1, "avx2"), (3, "avx2"), (2, "avx512"))
 @pytest.mark.parametrize(
     ("mode", "parts", "extension"),
     [
-        (mode, *SHARED[(index + other) % len(SHARED)])
+        take(mode, *SHARED[(index + other) % len(SHARED)])
         for index, mode in enumerate(MODES)
-        for other in (0, 1)
+        for other, take in enumerate((pytest.param, whole))
     ],
 )
 def test_winograd_however_the_work_is_shared(
@@ -251,7 +252,9 @@ def separable(shape: tuple[int, ...], attributes: dict[str, object], filters: in
     return optimise(graph, fusions=BACKEND.fusions)[0]
 
 
-@pytest.mark.parametrize(("batch", "extension"), [(1, "avx2"), (2, "avx512"), (3, "avx2")])
+@pytest.mark.parametrize(
+    ("batch", "extension"), [whole(1, "avx2"), whole(2, "avx512"), (3, "avx2")]
+)
 def test_a_depthwise_convolution_in_bands(
     batch: int, extension: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -278,7 +281,7 @@ def test_a_depthwise_convolution_stays_apart_where_bands_do_not_pay():
         assert ("y.prologue" in steps) != in_bands
 
 
-@pytest.mark.parametrize(("batch", "extension"), [(1, "avx2"), (3, "avx512")])
+@pytest.mark.parametrize(("batch", "extension"), [whole(1, "avx2"), (3, "avx512")])
 def test_a_grouped_convolution_reads_shuffled_channels(batch: int, extension: str):
     """One row or several, a map or a vector, whole blocks or not.
 

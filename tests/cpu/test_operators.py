@@ -9,6 +9,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Input
 from cnndsl.runtime.module import Array
 from tests.cpu.support import EXACT, assert_agrees, compiled
+from tests.marks import whole
 from tests.onnx.support import start, then
 from tests.operators.cases import CASES, Case, apply, parameter_values
 from tests.operators.special import assert_same
@@ -27,7 +28,7 @@ def test_agrees_with_the_reference(name: str):
     assert_same(graph, values, inputs, module.run, EXACT)
 
 
-@pytest.mark.parametrize("extension", ["scalar", "neon", "avx512"])
+@pytest.mark.parametrize("extension", [whole("scalar"), whole("neon"), "avx512"])
 @pytest.mark.parametrize("name", ["conv", "maxpool", "concat", "fc", "add", "softmax", "shuffle"])
 def test_agrees_at_other_vector_widths(name: str, extension: str):
     graph, inputs = together([case for case in CASES if case.operator.name == name])

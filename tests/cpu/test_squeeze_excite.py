@@ -13,6 +13,7 @@ from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Add, Affine, PRelu, Relu, SqueezeExcite
 from cnndsl.passes.pipeline import optimise
 from tests.cpu.support import assert_agrees, compiled, machine
+from tests.marks import whole
 from tests.onnx.support import start, then
 from tests.operators.cases import Chain, apply_chain, parameter_values
 
@@ -41,7 +42,7 @@ def graph_of(shape: tuple[int, ...], *, halo: bool, join: bool) -> Graph:
     return optimise(graph, fusions=BACKEND.fusions)[0]
 
 
-@pytest.mark.parametrize(("batch", "extension"), [(1, "avx2"), (3, "avx512")])
+@pytest.mark.parametrize(("batch", "extension"), [whole(1, "avx2"), (3, "avx512")])
 @pytest.mark.parametrize(("halo", "join"), [(True, True), (False, True), (False, False)])
 def test_agrees_with_the_reference(batch: int, extension: str, halo: bool, join: bool):
     for shape in SHAPES:

@@ -12,6 +12,7 @@ from cnndsl.backends.cpu import BACKEND
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.passes.pipeline import optimise
 from tests.cpu.support import assert_agrees, compiled
+from tests.marks import whole
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
 
@@ -51,7 +52,16 @@ def check(
 
 
 @pytest.mark.parametrize(
-    ("name", "extension"), [*zip([*FAST, *PLAIN], cycle(["avx2", "avx512"]), strict=False)]
+    ("name", "extension"),
+    [
+        take(name, extension)
+        for name, extension, take in zip(
+            [*FAST, *PLAIN],
+            cycle(["avx2", "avx512"]),
+            cycle([pytest.param, whole, whole, pytest.param]),
+            strict=False,
+        )
+    ],
 )
 def test_before_a_convolution_with_a_border(name: str, extension: str):
     graph, x = start(20, 5, 7)

@@ -28,13 +28,15 @@ from cnndsl.passes.pipeline import inference_graph, optimise
 from cnndsl.runtime.options import VARIANTS, silent
 from tests.cpu.support import WINOGRAD, assert_agrees, compiled
 from tests.cpu.test_convolutions import FORMS, graph_of
+from tests.marks import whole
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
 
 VARIED = (
-    "3x3", "1x1_flat", "1x1_in_parts", "3x3_in_parts", "groups_uneven", "groups_narrow",
-    "depthwise", "winograd_residual", "winograd_2", "winograd_1x7", "winograd_groups",
-)  # fmt: skip
+    *("3x3", "1x1_in_parts", "groups_narrow", "depthwise", "winograd_residual"),
+    *map(whole, ("1x1_flat", "3x3_in_parts", "groups_uneven")),
+    *map(whole, ("winograd_2", "winograd_1x7", "winograd_groups")),
+)
 COPIES = 6
 """Of a layer in a graph, each computed by another variant."""
 IMAGE = np.random.default_rng(0).normal(size=(2, 1, 32, 32)).astype(np.float32)

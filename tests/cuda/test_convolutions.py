@@ -15,6 +15,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.passes.pipeline import optimise
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE, assert_agrees
+from tests.marks import whole
 from tests.onnx.support import start, then
 from tests.operators.cases import parameter_values
 
@@ -56,7 +57,7 @@ def forms_graph() -> Graph:
     return optimise(graph, fusions=BACKEND.fusions)[0]
 
 
-@pytest.mark.parametrize("precision", ["f32", "f16"])
+@pytest.mark.parametrize("precision", [whole("f32"), "f16"])
 def test_all_forms(emulator: Emulator, precision: str):
     graph = forms_graph()
     program = lower(graph, 2, find_machine("sm_90", precision))
@@ -70,7 +71,7 @@ def test_all_forms(emulator: Emulator, precision: str):
     assert_agrees(module, graph, values, inputs, TOLERANCE[precision])
 
 
-@pytest.mark.parametrize("precision", ["f32", "tf32", "f16"])
+@pytest.mark.parametrize("precision", [whole("f32"), whole("tf32"), "f16"])
 def test_every_tile_and_split(emulator: Emulator, precision: str, monkeypatch: pytest.MonkeyPatch):
     machine = find_machine("sm_90", precision)
     choices = [(tile, split) for tile in tiles.tiles_of(machine) for split in (1, 4)]
@@ -94,7 +95,7 @@ WARPGROUP_FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", WARPGROUP_FORMS)
+@pytest.mark.parametrize("form", ["stride", whole("dilated"), "pointwise", whole("groups")])
 def test_forms_of_convolution_by_warpgroups(
     emulator: Emulator, form: str, monkeypatch: pytest.MonkeyPatch
 ):

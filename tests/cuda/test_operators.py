@@ -7,13 +7,14 @@ import pytest
 from tests.cpu.test_operators import together
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE, assert_agrees
+from tests.marks import whole
 from tests.operators.cases import CASES, parameter_values
 
 NAMES = sorted({case.operator.name for case in CASES})
 WITH_PRODUCTS = ("conv", "depthwise", "fc")
 
 
-@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize("batch", [None, whole(2)])
 def test_agrees_with_the_reference_in_float32(emulator: Emulator, batch: int | None):
     assert_all_agree(emulator, NAMES if batch else WITH_PRODUCTS, batch, "f32")
 

@@ -35,6 +35,7 @@ def _emulated(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CNNDSL_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.whole
 def test_the_fastest_variant_is_taken_from_then_on(capsys: pytest.CaptureFixture[str]):
     graph = optimise(cnndsl.parse("lenet5").graph, fusions=BACKEND.fusions)[0]
     machine = find_machine("sm_90", "f16")

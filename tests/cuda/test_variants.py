@@ -21,6 +21,7 @@ from cnndsl.ir.operators import Input
 from tests.cpu.test_operators import together
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE, assert_agrees
+from tests.marks import whole
 from tests.onnx.support import then
 from tests.operators.cases import CASES, parameter_values
 
@@ -110,7 +111,7 @@ def in_turn() -> Callable[[Call], str]:
     return variant_of
 
 
-@pytest.mark.parametrize("precision", ["f32", "f16"])
+@pytest.mark.parametrize("precision", [whole("f32"), "f16"])
 def test_every_variant_is_right(
     emulator: Emulator, precision: str, monkeypatch: pytest.MonkeyPatch
 ):

@@ -10,11 +10,15 @@ from cnndsl.language.sources import read_source
 from cnndsl.language.units import is_concrete
 from cnndsl.memory import plan, validate
 from cnndsl.passes.pipeline import optimise
+from tests.marks import whole
 
 UNITS = [load_unit(read_source(file)) for file in dict.fromkeys(cnndsl.zoo().values())]
 FILES = [[item.name.text for item in unit.own_networks() if is_concrete(item)] for unit in UNITS]
-CASES = [(name, 2) for names in FILES for name in names] + [(names[0], 0) for names in FILES]
-"""All networks as they are compiled, and one of each file as it is written."""
+CASES = [
+    *((names[0], level) for names in FILES for level in (2, 0)),
+    *(whole(name, 2) for names in FILES for name in names[1:]),
+]
+"""One network of each file as it is compiled and as it is written, the others compiled."""
 
 PASSED_ON = "shufflenet_v2"
 """Half of the channels goes by each of its units, from one concat to the next."""

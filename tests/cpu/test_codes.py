@@ -143,6 +143,29 @@ def test_products_are_those_of_the_cpu(cpu: str) -> None:
         assert not [body for body in loops if re.search(r"\[sp|\(%rsp\)", body)]
 
 
+def test_a_map_that_lies_channel_by_channel_is_upsampled() -> None:
+    """Codes that are repeated stay in registers of bytes."""
+    op = build(BY_NAME["upsample"], {"factor": 3})
+    graph, values, inputs = together([Case("upsample", op, ((2, 7),))], seed=2)
+    target = Unoptimised(**vars(machine("scalar")))
+    assert_same_codes(compiled(graph, values, target=target), graph, values, inputs)
+
+
+def test_groups_that_fit_a_vector() -> None:
+    """Groups of fewer channels than a word has share words."""
+    cases = []
+    for width, filters, kernel, stride in [(2, 18, (1, 3), 2), (4, 12, 3, 2), (8, 24, 2, 1)]:
+        given = {"filters": filters, "kernel": kernel, "stride": stride, "pad": "same"}
+        op = build(BY_NAME["conv"], {**given, "groups": filters // width, "bias": True})
+        cases.append(Case("conv", op, ((filters, 5, 7),)))
+    graph, values, inputs = together(cases, seed=3)
+    target = Unoptimised(**vars(machine("avx2")))
+    module = compiled(graph, values, target=target)
+    assert_same_codes(module, graph, values, inputs)
+    families = {layer.family for layer in module.layers if layer.op == "conv"}
+    assert families == {"grouped words"}
+
+
 def test_layers_that_differ_in_scales_share_their_code() -> None:
     steps = conv_steps("x86-64-v3", scales=(1, 2, 3))
     assert len({step.call.output.zero for step in steps}) == 3

@@ -143,7 +143,7 @@ def _repeat_columns(body: Body) -> None:
         row = [div(index, times) for index, times in zip(outer, factor[:-1], strict=True)]
         for column, width in body.pieces(x.layout.spatial[-1]):
             source = Place(n, block, (*row, column), width=width)
-            value = code.register(x.load(source), width).value
+            value = code.register(x.load(source), width, x.buffer.dtype).value
             for part in range(factor[-1]):
                 first = column * factor[-1] + part * width
                 order = [(part * width + lane) // factor[-1] for lane in range(width)]

@@ -57,7 +57,7 @@ FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
     ConvTranspose: ((transposed.FAMILY,),),
     Correlate: ((correlate.FAMILY,),),
     FullyConnected: ((DIRECT,),),
-    Coded: ((codes.DEPTHWISE,), (codes.WINOGRAD,), (codes.WORDS,)),
+    Coded: ((codes.DEPTHWISE,), (codes.GROUPED,), (codes.WINOGRAD,), (codes.WORDS,)),
 }
 """Faster families, each of which may decline: those of the first group that takes a call serve it.
 

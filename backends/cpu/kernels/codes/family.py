@@ -7,13 +7,14 @@ from typing import Any
 from cnndsl.backends.cpu.kernels.codes import elementwise, encode, plain, pooling
 from cnndsl.backends.cpu.kernels.codes.depthwise import FAMILY as DEPTHWISE
 from cnndsl.backends.cpu.kernels.codes.direct import FAMILY as WORDS
+from cnndsl.backends.cpu.kernels.codes.grouped import FAMILY as GROUPED
 from cnndsl.backends.cpu.kernels.codes.operators import Coded, Decode, Encode
 from cnndsl.backends.cpu.kernels.codes.winograd import FAMILY as WINOGRAD
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.ir.operators import Meaning
 
-__all__ = ["DEPTHWISE", "FAMILIES", "WINOGRAD", "WORDS"]
+__all__ = ["DEPTHWISE", "FAMILIES", "GROUPED", "WINOGRAD", "WORDS"]
 
 
 def coded(call: Call[Any]) -> Kernel:

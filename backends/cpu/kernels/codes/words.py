@@ -75,11 +75,15 @@ class Products(Words):
 
     def operands(self, code: Code, buffer: Any, index: Expr, count: int) -> Sequence[Expr]:
         """See `Words`: a vector for each part. All codes are finite, so all may count."""
-        lanes = self.lanes
         word = tirx.reinterpret("int32", load(buffer, index, WORD))
+        return self.divided(code, vector(word, self.lanes))
+
+    def divided(self, code: Any, words: Expr) -> list[Expr]:
+        """A word of codes for each lane: a vector for each part."""
+        lanes = self.lanes
         if self.kind == "sdot":
-            word = tirx.bitwise_xor(word, tirx.const(SIGNS, "int32"))
-        every = code.register(vector(word, lanes), lanes, "int32").value
+            words = tirx.bitwise_xor(words, _whole(SIGNS, lanes))
+        every = code.register(words, lanes, "int32").value
         if self.parts == 1:
             return [tirx.reinterpret(f"int8x{WORD * lanes}", every)]
         if self.kind == "pairs":

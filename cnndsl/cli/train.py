@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,24 +22,14 @@ from cnndsl.cli.common import (
 )
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
+from cnndsl.cli.recipes import recipe_options, show_recipe
 from cnndsl.cli.verb import Verb
-from cnndsl.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from cnndsl.ir.photo import Photo
+    from cnndsl.network import Network
+    from cnndsl.recipes.recipe import Recipe
     from cnndsl.train.engine import Epoch
-
-
-def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each setting of a recipe."""
-    for item in reversed(fields(Recipe)):
-        facts = item.metadata
-        kind: Any = type(item.default)
-        if facts["choices"]:
-            kind = click.Choice(facts["choices"])
-        text = f"{facts['help']} [default: {item.default}]"
-        command = click.option(f"--{item.name}", type=kind, help=text)(command)
-    return command
 
 
 @click.command(
@@ -48,6 +38,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     examples=(
         "train lenet5 --data digits --epochs 20 -o digits.safetensors",
         "train my_net.cnn --data photos/ --optimiser nesterov --rate 0.1 --flip 0.5",
+        "train my_net.cnn --data photos/ --recipe resnet50 --with 'he(of=conv)' --batch 64",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
@@ -70,27 +61,28 @@ def command(
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     as_json: bool,
+    recipe: Callable[[Network], Recipe],
     **options: Any,
 ) -> int:
     """Train a network by PyTorch.
 
-    It runs on one device or, under torchrun, on many. The best weights go to the output, a line
-    for each epoch to a .jsonl file beside it, and a checkpoint, from which --resume goes on.
+    It follows the recipe of the network's text, where options do not say otherwise, and runs on
+    one device or, under torchrun, on many. The best weights go to the output, a line for each
+    epoch to a .jsonl file beside it, and a checkpoint, from which --resume goes on.
     """
     from cnndsl.runtime.files import check_suffix
 
-    given = {item.name: options.pop(item.name) for item in fields(Recipe)}
-    recipe = Recipe.of({name: value for name, value in given.items() if value is not None})
     parsed = load_network(network, settings, input_shapes)
+    chosen = recipe(parsed)
     path = output or Path(f"{parsed.name}.safetensors")
     check_suffix(path, ".safetensors")
     lines = path.with_suffix(".jsonl")
     for place in (path, lines, path.with_suffix(".checkpoint")):
         check_output(place, (parsed.file, options["weights"], data))
-    epochs = _train(parsed, data, recipe, path, lines, options)
+    epochs = _train(parsed, data, chosen, path, lines, options)
     best = max(epochs, key=lambda epoch: (epoch.accuracy, -epoch.held_out_loss))
     if as_json:
-        print_json({"recipe": recipe.as_dict(), "epochs": [asdict(e) for e in epochs]})
+        print_json({"recipe": chosen.to_json(), "epochs": [asdict(e) for e in epochs]})
     elif _leads():
         click.echo(f"{path}  accuracy {best.accuracy:.2%} in epoch {best.epoch + 1}")
     return 0
@@ -116,15 +108,16 @@ def _train(
     if _leads() and not options["resume"]:
         lines.unlink(missing_ok=True)
 
-    def report(epoch: Epoch) -> None:
+    def report(epoch: Epoch, epochs: int) -> None:
         with lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(epoch)) + "\n")
         log(
-            f"epoch {epoch.epoch + 1:>3}/{recipe.epochs}  loss {epoch.loss:.4f}  held out "
+            f"epoch {epoch.epoch + 1:>3}/{epochs}  loss {epoch.loss:.4f}  held out "
             f"{epoch.held_out_loss:.4f}  accuracy {epoch.accuracy:7.2%}  {epoch.seconds:.1f} s"
         )
 
     if _leads():
+        show_recipe(recipe)
         counts = f"{len(images.train)} to train with, {len(images.held_out)} held out"
         log(f"{counts}, {len(images.classes)} classes")
     with progress_bar() as progress:

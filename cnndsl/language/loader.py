@@ -20,7 +20,9 @@ from cnndsl.language.resolve import resolve
 from cnndsl.language.sources import read_source, zoo_folder
 from cnndsl.language.units import BlockValue, NetworkItem, Unit, is_concrete
 
-_DEFINED = re.compile(r"^(?!recipe\b)[A-Za-z_]\w*[ \t]+([A-Za-z_]\w*(?:[ \t]*,[ \t]*\w+)*)", re.MULTILINE)
+_DEFINED = re.compile(
+    r"^(?!recipe\b)[A-Za-z_]\w*[ \t]+([A-Za-z_]\w*(?:[ \t]*,[ \t]*\w+)*)", re.MULTILINE
+)
 """What stands behind the keyword of an item, which may be misspelt: one name or several."""
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from cnndsl.diagnostics import Diagnostic, Note
+from cnndsl.diagnostics import CnnError, Diagnostic, Note, Source
 from cnndsl.ir.attributes import AttributeValueError, build
 from cnndsl.ir.graph import Graph
 from cnndsl.language import tree as ast
 from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.messages import Consequence, Problem
+from cnndsl.language.parse.parser import parse_expression
 from cnndsl.language.paths import Path
+from cnndsl.language.resolve import resolve_ingredient
 from cnndsl.language.signatures import check_complete, match_arguments, signature_of
 from cnndsl.language.units import NetworkItem, Unit
 from cnndsl.language.values import Applicable, Frame
@@ -74,6 +76,24 @@ def _called(item: NetworkItem) -> str:
     call = item.call if isinstance(item, ast.Alias) else None
     callee = call.callee if isinstance(call, ast.Call) else call
     return callee.text if isinstance(callee, ast.Name) else ""
+
+
+def read_item(text: str, option: str) -> Item:
+    """An item as a recipe would say it, from an option. Raises CnnError with what is wrong."""
+    shown = f"{option}={text}"
+    source = Source("<option>", shown)
+    place = parse_expression(source, len(option) + 1, len(shown))
+    if not isinstance(place.callee if isinstance(place, ast.Call) else place, ast.Name):
+        hint = "such as sgd(rate=0.1)"
+        raise CnnError([Diagnostic("E0201", "this is no item of a recipe", place.span, hint)])
+    unit = Unit(source, ast.File(place.span, source, ()), [])
+    resolve_ingredient(unit, place)
+    if unit.findings:
+        raise CnnError(unit.findings)
+    try:
+        return built(unit, place)
+    except Problem as problem:
+        raise CnnError([problem.diagnostic]) from None
 
 
 def _written(unit: Unit, tree: ast.RecipeDefinition) -> Written:

@@ -40,6 +40,11 @@ def resolve_expression(unit: Unit, expression: ast.Expression) -> list[Diagnosti
     return outside.findings
 
 
+def resolve_ingredient(unit: Unit, ingredient: ast.Name | ast.Call) -> None:
+    """Find the meanings of names in an item of a recipe, and what is wrong with them."""
+    _Resolver(unit).ingredient(ingredient, Scope())
+
+
 class _Resolver:
     """Walks through the tree of a file, and asks what each of its names means."""
 
@@ -73,10 +78,13 @@ class _Resolver:
         for name in item.networks:
             self.meanings.trained(name)
         for ingredient in item.ingredients:
-            kinds = self.meanings.item(ingredient)
-            for argument in ingredient.arguments if isinstance(ingredient, ast.Call) else ():
-                if not self.meanings.word(argument.value, kinds.get(id(argument))):
-                    self.expression(argument.value, scope)
+            self.ingredient(ingredient, scope)
+
+    def ingredient(self, ingredient: ast.Name | ast.Call, scope: Scope) -> None:
+        kinds = self.meanings.item(ingredient)
+        for argument in ingredient.arguments if isinstance(ingredient, ast.Call) else ():
+            if not self.meanings.word(argument.value, kinds.get(id(argument))):
+                self.expression(argument.value, scope)
 
     def alias(self, item: ast.Alias, scope: Scope) -> None:
         call = item.call

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ from cnndsl.recipes.items import Item
 from cnndsl.recipes.losses import Loss
 from cnndsl.recipes.optimisers import AdamW, Optimiser
 from cnndsl.recipes.registry import SLOTS
-from cnndsl.recipes.schedules import Cosine, Schedule, Warmup
+from cnndsl.recipes.schedules import Cosine, Course, Schedule, Warmup
 
 T = TypeVar("T", bound=Item)
 
@@ -50,6 +50,12 @@ class Recipe:
         taken = {item.slot for item in given}
         kept = tuple(entry for entry in self.entries if entry.item.slot not in taken)
         return replace(self, entries=(*kept, *(Entry(item, origin) for item in given)))
+
+    def added(self, item: Item, origin: str) -> Recipe:
+        """The recipe with one more item; in slots that take one, with another."""
+        if not item.several:
+            return self.changed([item], origin)
+        return replace(self, entries=(*self.entries, Entry(item, origin)))
 
     def whole(self) -> list[Entry]:
         """All entries, those by default with them, in the order of the slots."""
@@ -99,6 +105,17 @@ class Recipe:
         """Passes over the data, of so many steps each."""
         length = self._sure(Length)
         return length.epochs(steps)
+
+    def rate_at(self, step: int, steps: int, errors: Sequence[float] = ()) -> float:
+        """The rate of a step, counted from 0, with so many `steps` in an epoch.
+
+        `errors` are the held-out errors of the epochs that are done.
+        """
+        warmup = self.warmup
+        course = Course(step, steps, self.epochs(steps), warmup.epochs if warmup else 0, errors)
+        grown = warmup.factor_at(course) if warmup else None
+        factor = self.schedule.factor_at(course) if grown is None else grown
+        return self.optimiser.rate * factor
 
     @property
     def clip(self) -> float | None:

@@ -18,16 +18,21 @@ EVERY = 30
 
 @dataclass(frozen=True)
 class Course:
-    """Where training stands: epochs and steps done, how many epochs it takes, and those of warm-up.
+    """Where training stands: steps that are done, those of an epoch, and all epochs there are.
 
-    `errors` are the held-out errors of the epochs that are done.
+    `warmup` are the epochs of warm-up, `errors` the held-out errors of the epochs that are done.
     """
 
-    epoch: float
     step: int
+    steps: int
     epochs: float
     warmup: float = 0
     errors: Sequence[float] = ()
+
+    @property
+    def epoch(self) -> float:
+        """Epochs that are done."""
+        return self.step / self.steps
 
 
 class Schedule(Item):
@@ -143,9 +148,9 @@ def _share(course: Course) -> float:
 
 @dataclass(frozen=True)
 class Warmup(Item):
-    """In the first `epochs` the rate grows on a line from `start` times to once the optimiser's.
+    """In the first `epochs` the rate grows step by step from `start` times to the optimiser's.
 
-    What the schedule gives begins behind them. Source: Goyal et al. (2017), section 2.2.
+    What the schedule gives holds behind them. Source: Goyal et al. (2017), section 2.2.
     """
 
     name: ClassVar[str] = "warmup"
@@ -153,3 +158,8 @@ class Warmup(Item):
 
     epochs: float = attribute(POSITIVE)
     start: float = attribute(FROM_ZERO, 0.0)
+
+    def factor_at(self, course: Course) -> float | None:
+        """What the rate is multiplied by; None behind the warm-up."""
+        share = (course.step + 1) / (self.epochs * course.steps)
+        return self.start + (1 - self.start) * share if share < 1 else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
+from cnndsl.recipes.augmentations import Crop
 from cnndsl.runtime.arrays import read_arrays
 from cnndsl.runtime.module import Array
 from cnndsl.runtime.photos import photos_in
@@ -35,16 +35,32 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, indices: Array) -> tuple[Array, Array]:
-        """Some samples as float32 [batch, C, H, W], and their classes."""
+    @property
+    def are_photos(self) -> bool:
+        """Whether samples are files, of any size."""
+        return not isinstance(self.items, np.ndarray)
+
+    def batch(
+        self, indices: Array, crop: Crop | None = None, random: Any = None
+    ) -> tuple[Array, Array]:
+        """Some samples as float32 [batch, C, H, W], and their classes.
+
+        With a crop photos are cut out anywhere, by numpy's `random` numbers.
+        """
         labels = self.labels[indices]
         if isinstance(self.items, np.ndarray):
             return self.items[indices], labels
-        from cnndsl.runtime.image import load_image
+        from cnndsl.runtime.image import fitted, open_image, pixels
+        from cnndsl.runtime.photos import chosen
+        from cnndsl.train.crops import cropped
 
-        files = [self.items[index] for index in indices]
-        read = partial(load_image, kind=self.type, photo=self.photo)
-        return np.concatenate([read(file) for file in files]), labels
+        how = chosen(self.photo, {}, self.type)
+        images = (open_image(self.items[index], self.type) for index in indices)
+        found = [
+            cropped(image, self.type, how, crop, random) if crop else fitted(image, self.type, how)
+            for image in images
+        ]
+        return pixels(found, how), labels
 
 
 @dataclass(frozen=True)

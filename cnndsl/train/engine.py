@@ -17,17 +17,20 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from cnndsl.analysis.ranking import smaller_is_better
 from cnndsl.api import compile as compile_network
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
 from cnndsl.network import Network
 from cnndsl.passes.logits import with_logits
+from cnndsl.recipes.augmentations import Crop, PcaColour
+from cnndsl.recipes.recipe import Recipe
 from cnndsl.runtime.module import Array
 from cnndsl.runtime.options import Progress, silent
 from cnndsl.train.augment import augmented, colours_of
 from cnndsl.train.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
 from cnndsl.train.data import Data, Images
-from cnndsl.train.losses import Loss, loss_of
+from cnndsl.train.initial import initial_weights
+from cnndsl.train.losses import objective_of
 from cnndsl.train.processes import Processes, joined
-from cnndsl.train.recipe import Recipe
-from cnndsl.train.steps import optimiser_of, rate_at
+from cnndsl.train.steps import optimiser_of
 from cnndsl.weights.files import save_safetensors
 
 SAMPLES = 256
@@ -53,7 +56,9 @@ class Plan:
     """What is asked for besides the network, the data and the recipe.
 
     The best weights go to `output`, a checkpoint after each epoch beside it; with `resume` training
-    goes on from there. It ends early after `patience` epochs without a better accuracy.
+    goes on from there. It ends early after `patience` epochs without a better accuracy. `report` is
+    told of each epoch, and how many there are at most. With `weights` to start from, a recipe's
+    initialisers do nothing.
     """
 
     output: Path
@@ -63,7 +68,7 @@ class Plan:
     patience: int | None = None
     device: str = "auto"
     threads: int | None = None
-    report: Callable[[Epoch], None] = lambda _: None
+    report: Callable[[Epoch, int], None] = lambda epoch, epochs: None
     progress: Progress = silent
 
 
@@ -84,21 +89,38 @@ class _Training:
         self.data, self.recipe, self.plan, self.processes = data, recipe, plan, processes
         graph = with_logits(network.graph)
         distances = smaller_is_better(network.graph)
-        self.loss: Loss = loss_of(graph, distances, recipe, len(data.classes))
+        self.loss = objective_of(graph, distances, recipe, len(data.classes))
+        self.crop = self._crop()
         self.output = next(iter(graph.outputs))
         module: Any = compile_network(
             network, "torch", weights=plan.weights, seed=plan.seed, logits=True
         )
         self.network: nn.Module = module.network.to(processes.device)
+        if plan.weights is None:
+            self._initialise(network.graph)
         self.wrapped = processes.wrapped(self.network)
-        self.optimiser = optimiser_of(recipe, list(self.network.parameters()))
+        self.optimiser = optimiser_of(recipe.optimiser, list(self.network.parameters()))
         self.average = self._average() if recipe.average else None
         enabled = recipe.precision == "f16" and processes.device.type == "cuda"
         self.scaler = torch.amp.GradScaler(enabled=enabled)
-        self.colours = self._colours() if recipe.colour else None
-        self.facts = {"network": network.source_hash, "recipe": recipe.as_dict(),
+        self.colours = self._colours() if recipe.all(PcaColour) else None
+        self.facts = {"network": network.source_hash, "recipe": recipe.texts(),
                       "seed": plan.seed, "samples": len(data.train)}  # fmt: skip
         self.epochs: list[Epoch] = []
+
+    def _crop(self) -> Crop | None:
+        """How photos are cut out. Raises CnnError (E0604) if there are none."""
+        crop = self.recipe.one(Crop)
+        if crop is not None and not self.data.train.are_photos:
+            message = f"{crop.name} cuts out of photos; these data have the size of the input"
+            raise CnnError.of("E0604", message, hint=f"--without {crop.name}")
+        return crop
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _initialise(self, graph: Graph) -> None:
+        weights = self.network.state_dict()
+        for name, array in initial_weights(graph, self.recipe, self.plan.seed).items():
+            weights[name].copy_(torch.from_numpy(array))
 
     def _average(self) -> AveragedModel:
         function = get_ema_multi_avg_fn(self.recipe.average)
@@ -122,7 +144,7 @@ class _Training:
         """All epochs."""
         if self.plan.resume:
             self._restore(read_checkpoint(self.checkpoint, self.facts))
-        for number in range(len(self.epochs), self.recipe.epochs):
+        for number in range(len(self.epochs), self.recipe.epochs(self._steps())):
             if self._is_over():
                 break
             self.epochs.append(self._epoch(number))
@@ -130,7 +152,7 @@ class _Training:
                 if self.best is self.epochs[-1]:
                     save_safetensors(self.plan.output, self._weights())
                 write_checkpoint(self.checkpoint, self._state())
-                self.plan.report(self.epochs[-1])
+                self.plan.report(self.epochs[-1], self.recipe.epochs(self._steps()))
         return self.epochs
 
     def _is_over(self) -> bool:
@@ -139,13 +161,16 @@ class _Training:
 
     def _epoch(self, number: int) -> Epoch:
         start = time.perf_counter()
-        torch.manual_seed(hash((self.plan.seed, number, self.processes.rank)) % 2**63)
+        seeds = (self.plan.seed, number, self.processes.rank)
+        torch.manual_seed(hash(seeds) % 2**63)
         self.wrapped.train()
         batches = list(self._batches(number))
+        errors = [1 - epoch.accuracy for epoch in self.epochs]
         total, samples, rate = 0.0, 0, 0.0
         for step, indices in enumerate(batches):
-            rate = rate_at(self.recipe, number + (step + 1) / len(batches))
-            loss = self._step(indices, rate)
+            done = number * len(batches) + step
+            rate = self.recipe.rate_at(done, len(batches), errors)
+            loss = self._step(indices, rate, np.random.default_rng((*seeds, step)))
             if not math.isfinite(loss):
                 message = f"the loss is {loss} in epoch {number + 1}, step {step + 1}"
                 raise CnnError.of("E0763", message, hint="a smaller --rate, or --clip 1")
@@ -166,10 +191,14 @@ class _Training:
                 return
             yield whole[self.processes.rank :: count]
 
-    def _step(self, indices: Array, rate: float) -> float:
+    def _steps(self) -> int:
+        """Steps of an epoch."""
+        return len(list(self._batches(0)))
+
+    def _step(self, indices: Array, rate: float, random: np.random.Generator) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        x, labels = self._batch(self.data.train, indices)
+        x, labels = self._tensors(self.data.train.batch(indices, self.crop, random))
         x = augmented(x, self.recipe, self.colours)
         with self._precision():
             loss = self.loss(self._outputs(self.wrapped, x), labels)
@@ -188,8 +217,7 @@ class _Training:
         dtype = DTYPES.get(self.recipe.precision)
         return torch.autocast(self.processes.device.type, dtype, enabled=dtype is not None)
 
-    def _batch(self, images: Images, indices: Array) -> tuple[Tensor, Tensor]:
-        arrays = images.batch(indices)
+    def _tensors(self, arrays: tuple[Array, Array]) -> tuple[Tensor, Tensor]:
         x, labels = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
         return x.to(self.processes.device), labels.long().to(self.processes.device)
 
@@ -205,7 +233,7 @@ class _Training:
         loss, right = 0.0, 0.0
         for start in range(0, len(own), SAMPLES):
             indices = own[start : start + SAMPLES]
-            x, labels = self._batch(images, indices)
+            x, labels = self._tensors(images.batch(indices))
             with self._precision():
                 outputs = self._outputs(network, x)
             loss += float(self.loss(outputs, labels)) * len(indices)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,68 +13,80 @@ from torch.nn import functional as F  # noqa: N812
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import LogSoftmax, Softmax
-from cnndsl.train.recipe import Recipe
+from cnndsl.recipes.losses import CrossEntropy, Loss, MapCriterion, MeanSquaredError, OutputWeight
+from cnndsl.recipes.recipe import Recipe
 
-JUNK = 1.0
-"""The constant j of the MAP criterion: e^-j is the weight of what is no class."""
+DISTANCES, PROBABILITIES, SCORES = "distances", "probabilities", "scores"
+"""What an output holds for each class."""
 
 
 @dataclass(frozen=True)
-class Loss:
-    """The loss of a network by its outputs: `weights` by name, `forms` what each of them holds."""
+class Objective:
+    """The losses of a network by its outputs: with their `weights`, and the `forms` of these."""
 
-    recipe: Recipe
+    losses: Mapping[str, Loss]
     weights: Mapping[str, float]
     forms: Mapping[str, str]
 
     def __call__(self, outputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         """The sum over the outputs, a mean over the batch."""
-        terms = [
-            self.weights[name] * self._of(self.forms[name], value.flatten(1), labels)
-            for name, value in outputs.items()
-        ]
+        terms = []
+        for name, value in outputs.items():
+            loss = self.losses[name]
+            term = TERMS[type(loss)](loss, value.flatten(1), self.forms[name], labels)
+            terms.append(self.weights[name] * term)
         return torch.stack(terms).sum()
 
     def scores(self, name: str, value: Tensor) -> Tensor:
         """The output as numbers of which the largest is the answer."""
-        return -value.flatten(1) if self.forms[name] == "distances" else value.flatten(1)
-
-    def _of(self, form: str, value: Tensor, labels: Tensor) -> Tensor:
-        kind = self.recipe.loss
-        if kind == "map" or (kind == "auto" and form == "distances"):
-            return map_criterion(value if form == "distances" else -value, labels)
-        if kind == "mse":
-            target = F.one_hot(labels, value.shape[1]).to(value.dtype)
-            return F.mse_loss(value, target)
-        if form == "distances":
-            value = -value
-        if form == "probabilities":
-            value = value.clamp(min=torch.finfo(value.dtype).tiny).log()
-        return F.cross_entropy(value, labels, label_smoothing=self.recipe.smoothing)
+        return -value.flatten(1) if self.forms[name] == DISTANCES else value.flatten(1)
 
 
-def map_criterion(distances: Tensor, labels: Tensor) -> Tensor:
-    """mean of y_D + log(e^-j + sum_i e^-y_i), D the class (LeCun et al. 1998, equation 9)."""
-    junk = distances.new_full((len(distances), 1), -JUNK)
+def _cross_entropy(item: CrossEntropy, value: Tensor, form: str, labels: Tensor) -> Tensor:
+    if form == DISTANCES:
+        value = -value
+    if form == PROBABILITIES:
+        value = value.clamp(min=torch.finfo(value.dtype).tiny).log()
+    return F.cross_entropy(value, labels, label_smoothing=item.smoothing)
+
+
+def _squares(item: MeanSquaredError, value: Tensor, form: str, labels: Tensor) -> Tensor:
+    return F.mse_loss(value, F.one_hot(labels, value.shape[1]).to(value.dtype))
+
+
+def _map(item: MapCriterion, value: Tensor, form: str, labels: Tensor) -> Tensor:
+    distances = value if form == DISTANCES else -value
+    junk = distances.new_full((len(distances), 1), -item.junk)
     rest = torch.logsumexp(torch.cat([junk, -distances], 1), 1)
     return (distances.gather(1, labels[:, None])[:, 0] + rest).mean()
 
 
-def loss_of(graph: Graph, distances: list[str], recipe: Recipe, classes: int) -> Loss:
-    """The loss of a network. Raises CnnError (E0604) if an output has not a number for each class.
+TERMS: dict[type[Loss], Callable[[Any, Tensor, str, Tensor], Tensor]] = {
+    CrossEntropy: _cross_entropy,
+    MeanSquaredError: _squares,
+    MapCriterion: _map,
+}
 
-    `distances` are the outputs of which the least is the best.
+
+def objective_of(graph: Graph, distances: list[str], recipe: Recipe, classes: int) -> Objective:
+    """What a recipe makes small of a network.
+
+    `distances` are the outputs of which the least is the best. Raises CnnError (E0604) if an output
+    has not a number for each class.
     """
     nodes = dict(graph.outputs) | {n: aux.node for n, aux in graph.auxiliaries.items()}
     weights = dict.fromkeys(graph.outputs, 1.0)
     weights |= {name: aux.weight for name, aux in graph.auxiliaries.items()}
-    forms = {}
+    weights |= {item.output: item.weight for item in recipe.all(OutputWeight)}
+    losses, forms = {}, {}
     for name, node in nodes.items():
         if graph[node].type.elements != classes:
             message = f"output {name!r} is {graph[node].type}, there are {classes} classes"
             raise CnnError.of("E0604", message, hint="--set classes=N, if the network has that")
         op = graph[node].op
-        forms[name] = "distances" if name in distances else "scores"
+        forms[name] = DISTANCES if name in distances else SCORES
         if isinstance(op, Softmax | LogSoftmax):
-            forms[name] = "probabilities" if isinstance(op, Softmax) else "scores"
-    return Loss(recipe, weights, forms)
+            forms[name] = PROBABILITIES if isinstance(op, Softmax) else SCORES
+        usual: Loss = MapCriterion() if forms[name] == DISTANCES else CrossEntropy()
+        losses[name] = recipe.loss or usual
+    return Objective(losses, weights, forms)

@@ -1,18 +1,19 @@
-"""Optimisers, and the learning rate over time."""
+"""Optimisers of recipes as PyTorch's."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from cnndsl.train.recipe import Recipe
+from cnndsl.recipes import optimisers
+from cnndsl.recipes.optimisers import Optimiser
 
 
-class VelocitySgd(torch.optim.Optimizer):
+class VelocitySgd(Optimizer):
     """v <- momentum v - decay rate w - rate g, w <- w + v.
 
     Source: Krizhevsky et al. (2012), section 5. Unlike in PyTorch's SGD a fall of the rate does not
@@ -38,32 +39,23 @@ class VelocitySgd(torch.optim.Optimizer):
                 weight.add_(velocity)
 
 
-def optimiser_of(recipe: Recipe, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """The optimiser of a recipe."""
-    rate, decay, momentum = recipe.rate, recipe.decay, recipe.momentum
-    match recipe.optimiser:
-        case "adam":
-            return torch.optim.Adam(parameters, rate, weight_decay=decay)
-        case "adamw":
-            return torch.optim.AdamW(parameters, rate, weight_decay=decay)
-        case "rmsprop":
-            return torch.optim.RMSprop(parameters, rate, momentum=momentum, weight_decay=decay)
-        case "velocity":
-            return VelocitySgd(parameters, rate, momentum, decay)
-    nesterov = recipe.optimiser == "nesterov"
-    return torch.optim.SGD(parameters, rate, momentum, weight_decay=decay, nesterov=nesterov)
+def _rmsprop(item: optimisers.RmsProp, weights: Sequence[Tensor]) -> Optimizer:
+    more = {"momentum": item.momentum, "weight_decay": item.decay}
+    return RMSprop(weights, item.rate, item.memory, item.eps, **more)
 
 
-def rate_at(recipe: Recipe, epoch: float) -> float:
-    """The learning rate at a time in epochs."""
-    if epoch < recipe.warmup:
-        return recipe.rate * epoch / recipe.warmup
-    match recipe.schedule:
-        case "step":
-            return recipe.rate * math.pow(recipe.factor, epoch // recipe.every)
-        case "exponential":
-            return recipe.rate * math.pow(recipe.factor, epoch)
-        case "cosine":
-            share = (epoch - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9)
-            return recipe.rate * (1 + math.cos(math.pi * min(share, 1))) / 2
-    return recipe.rate
+MAKERS: dict[type[Optimiser], Callable[[Any, Sequence[Tensor]], Optimizer]] = {
+    optimisers.Sgd: lambda o, w: SGD(w, o.rate, o.momentum, weight_decay=o.decay),
+    optimisers.Nesterov: lambda o, w: SGD(
+        w, o.rate, o.momentum, weight_decay=o.decay, nesterov=o.momentum > 0
+    ),
+    optimisers.Velocity: lambda o, w: VelocitySgd(w, o.rate, o.momentum, o.decay),
+    optimisers.RmsProp: _rmsprop,
+    optimisers.Adam: lambda o, w: Adam(w, o.rate, (o.beta1, o.beta2), o.eps, o.decay),
+    optimisers.AdamW: lambda o, w: AdamW(w, o.rate, (o.beta1, o.beta2), o.eps, o.decay),
+}
+
+
+def optimiser_of(item: Optimiser, weights: Sequence[Tensor]) -> Optimizer:
+    """What an optimiser of a recipe is in PyTorch."""
+    return MAKERS[type(item)](item, weights)

@@ -42,7 +42,7 @@ def initialise(
         raise _too_large(size)
 
     def initial(name: str, parameter: Parameter) -> Array:
-        array = INITIALISERS[parameter.init](parameter.shape, _generator(name, seed))
+        array = INITIALISERS[parameter.init](parameter.shape, random_for(name, seed))
         if starts and name in starts:
             array *= np.float32(starts[name].factor)
             array += np.float32(starts[name].shift)
@@ -72,9 +72,23 @@ def _too_large(size: int) -> CnnError:
     )
 
 
-def _generator(name: str, seed: int) -> np.random.Generator:
+def random_for(name: str, seed: int) -> np.random.Generator:
+    """Random numbers for a parameter, which depend on its name and the seed alone."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return np.random.Generator(np.random.SFC64(int.from_bytes(digest, "little")))
+
+
+def fans(parameter: Parameter) -> tuple[float, float | None]:
+    """Values that make one result of a weight, and results that a value goes into.
+
+    Of [out, in, *kernel], as PyTorch counts them. Those of a table of channels are not known.
+    """
+    shape = parameter.shape
+    if parameter.init == "he_table":
+        return 2 / _he_table(shape), None
+    if parameter.init == "he_local":
+        shape = _one_position(shape)
+    return 2 / _he(shape), max(shape[0] * math.prod(shape[2:]), 1)
 
 
 def _he(shape: Shape) -> float:
@@ -93,8 +107,12 @@ def _he_table(shape: Shape) -> float:
 
 def _he_local(shape: Shape) -> float:
     """He for kernels that depend on the position, [out, *tiles, in, *kernel]."""
-    axes = (len(shape) - 2) // 2
-    return 2 / max(math.prod(shape[1 + axes :]), 1)
+    return _he(_one_position(shape))
+
+
+def _one_position(shape: Shape) -> Shape:
+    """[out, in, *kernel] of [out, *tiles, in, *kernel]."""
+    return (shape[0], *shape[1 + (len(shape) - 2) // 2 :])
 
 
 def _he_local_table(shape: Shape) -> float:

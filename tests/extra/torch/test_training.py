@@ -1,21 +1,37 @@
 """What acts in training, and the steps of training, against PyTorch by hand in float64."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import cnndsl
 from cnndsl.cli.main import commands
+from cnndsl.ir.photo import Photo
+from cnndsl.language.recipes import read_item
+from cnndsl.recipes import optimisers
+from cnndsl.recipes.augmentations import RandomCrop, RandomResizedCrop
+from cnndsl.recipes.initialisers import Bias, Gaussian, He
+from cnndsl.recipes.losses import CrossEntropy, MapCriterion, MeanSquaredError, OutputWeight
+from cnndsl.recipes.recipe import Recipe
+from cnndsl.recipes.registry import ITEMS
+from cnndsl.train.augment import CHANGES, augmented
 from cnndsl.train.checkpoint import read_checkpoint
+from cnndsl.train.crops import CROPS
 from cnndsl.train.data import read_data
-from cnndsl.train.losses import map_criterion
-from cnndsl.train.recipe import Recipe
-from cnndsl.train.steps import VelocitySgd, optimiser_of, rate_at
+from cnndsl.train.engine import Plan, _Training
+from cnndsl.train.initial import MAKERS as INITIALISERS
+from cnndsl.train.initial import initial_weights
+from cnndsl.train.losses import TERMS, objective_of
+from cnndsl.train.processes import joined
+from cnndsl.train.steps import MAKERS as OPTIMISERS
+from cnndsl.train.steps import VelocitySgd, optimiser_of
 
 TEXT = """
 block unit(width, survival) {
@@ -127,32 +143,213 @@ def test_the_velocity_is_alexnets():
         assert weight.item() == pytest.approx(w, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "nesterov", "velocity", "rmsprop"])
-def test_every_optimiser_descends(name):
-    weight = nn.Parameter(torch.tensor([1.0]))
-    steps = optimiser_of(Recipe(optimiser=name, rate=0.01), [weight])
-    for _ in range(50):
+def by_hand(item, w, g, state, r):
+    """One step of an optimiser, written out; `state` starts empty."""
+    m = getattr(item, "momentum", 0)
+    v = state.get("v", 0 * w)
+    match item:
+        case optimisers.Velocity():
+            state["v"] = v = m * v - item.decay * r * w - r * g
+            return w + v
+        case optimisers.Sgd():
+            state["v"] = v = m * v + g + item.decay * w
+            return w - r * v
+        case optimisers.Nesterov():
+            g = g + item.decay * w
+            state["v"] = v = m * v + g
+            return w - r * (g + m * v)
+        case optimisers.RmsProp():
+            g = g + item.decay * w
+            state["s"] = s = item.memory * state.get("s", 0) + (1 - item.memory) * g**2
+            state["v"] = v = m * v + g / (np.sqrt(s) + item.eps)
+            return w - r * v
+    if isinstance(item, optimisers.AdamW):
+        w = w - r * item.decay * w
+    else:
+        g = g + item.decay * w
+    state["n"] = n = state.get("n", 0) + 1
+    state["m"] = mean = item.beta1 * state.get("m", 0) + (1 - item.beta1) * g
+    state["s"] = s = item.beta2 * state.get("s", 0) + (1 - item.beta2) * g**2
+    return w - r * mean / (1 - item.beta1**n) / (np.sqrt(s / (1 - item.beta2**n)) + item.eps)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        optimisers.Sgd(0.01, momentum=0.8, decay=0.02),
+        optimisers.Nesterov(0.01, momentum=0.8, decay=0.02),
+        optimisers.Velocity(0.01, momentum=0.8, decay=0.02),
+        optimisers.RmsProp(0.01, momentum=0.7, decay=0.02, memory=0.8, eps=0.1),
+        optimisers.Adam(0.1, decay=0.02, beta1=0.8, beta2=0.9, eps=0.1),
+        optimisers.AdamW(0.1, decay=0.2, beta1=0.8, beta2=0.9, eps=0.1),
+    ],
+)
+def test_steps_of_optimisers_at_falling_rates_are_those_by_hand(item):
+    w = np.random.default_rng(0).standard_normal(7)
+    weight = nn.Parameter(torch.tensor(w))
+    steps, state = optimiser_of(item, [weight]), {}
+    recipe = Recipe.of(item, *map(read, ("step(0.5, every=2)", "warmup(1)", "epochs(4)")))
+    for step in range(12):
+        rate = recipe.rate_at(step, 3)
+        steps.param_groups[0]["lr"] = rate
         steps.zero_grad()
-        (weight**2).sum().backward()
+        (weight**4).sum().backward()
         steps.step()
-    assert abs(weight.item()) < 0.9
+        w = by_hand(item, w, 4 * w**3, state, rate)
+        np.testing.assert_allclose(weight.detach().numpy(), w, rtol=1e-11)
 
 
-def test_schedules():
-    assert rate_at(Recipe(schedule="step", rate=1.0, every=10), 25.0) == pytest.approx(0.01)
-    assert rate_at(Recipe(schedule="exponential", rate=1.0, factor=0.5), 2.0) == 0.25
-    assert rate_at(Recipe(rate=1.0, epochs=20), 10.0) == pytest.approx(0.5)
-    assert rate_at(Recipe(rate=1.0, warmup=4.0), 1.0) == 0.25
+def read(text):
+    return read_item(text, "--with")
 
 
-def test_the_map_criterion_is_that_of_the_paper():
+def test_every_item_has_its_meaning_in_pytorch():
+    made = {*OPTIMISERS, *INITIALISERS, *TERMS, *CHANGES, *CROPS}
+    slots = ("optimiser", "initialisers", "loss", "augmentation")
+    wanted = {item for item in ITEMS.values() if item.slot in slots and item.name != "pretrained"}
+    assert made == wanted
+
+
+OUTPUTS = """
+network outputs {
+    input image [1, 4, 4]
+    let features = conv(3, 1) -> relu
+    auxiliary side(weight=0.3) = features -> fc(3)
+    features -> fc(3) -> softmax
+}
+"""
+
+
+@pytest.mark.parametrize("loss", [None, CrossEntropy(0.2), MeanSquaredError(), MapCriterion(2.0)])
+def test_losses_are_those_by_hand(loss):
+    graph = cnndsl.parse(OUTPUTS).graph
+    items = [OutputWeight("side", 0.4)] + ([loss] if loss else [])
+    objective = objective_of(graph, [], Recipe.of(*items), 3)
+    y = np.random.default_rng(1).standard_normal((5, 3))
+    p = np.exp(y) / np.exp(y).sum(1, keepdims=True)
+    labels = np.array([0, 1, 2, 1, 1])
+    hot = np.eye(3)[labels]
+    total = 0.0
+    for weight, value in ((1.0, p), (0.4, y)):
+        match loss:
+            case MeanSquaredError():
+                term = ((value - hot) ** 2).mean()
+            case MapCriterion():
+                rest = np.log(np.exp(-2) + np.exp(value).sum(1))
+                term = (-value[range(5), labels] + rest).mean()
+            case _:
+                e = 0.2 if loss else 0
+                term = -((1 - e) * hot * np.log(p) + e / 3 * np.log(p)).sum(1).mean()
+        total += weight * term
+    found = objective({"output": torch.tensor(p), "side": torch.tensor(y)}, torch.tensor(labels))
+    assert found.item() == pytest.approx(total, rel=1e-12)
+
+
+def test_the_criterion_of_distances_is_that_of_the_paper():
     y = np.array([[0.5, 2.0, 3.0], [4.0, 1.0, 0.25]])
     wanted = [
         y[i, d] + math.log(math.exp(-1) + sum(math.exp(-v) for v in y[i]))
         for i, d in enumerate((0, 1))
     ]
-    found = map_criterion(torch.from_numpy(y), torch.tensor([0, 1]))
+    graph = cnndsl.parse("network n { input x [2, 1, 1]\nrbf(3) }").graph
+    objective = objective_of(graph, ["output"], Recipe(), 3)
+    found = objective({"output": torch.tensor(y)}, torch.tensor([0, 1]))
     assert found.item() == pytest.approx(np.mean(wanted), rel=1e-12)
+    assert objective.scores("output", torch.tensor(y)).argmax(1).tolist() == [0, 2]
+
+
+def test_augmentation_changes_images_as_said():
+    x = torch.arange(2 * 3 * 6 * 6, dtype=torch.float64).reshape(2, 3, 6, 6)
+    torch.manual_seed(0)
+    assert torch.equal(augmented(x, Recipe.of(read("flip(1)")), None), x.flip(3))
+    moved = augmented(x, Recipe.of(read("shift(2)")), None)
+    padded = F.pad(x, (2, 2, 2, 2))
+    for image, whole in zip(moved, padded, strict=True):
+        windows = whole.unfold(1, 6, 1).unfold(2, 6, 1).permute(1, 2, 0, 3, 4)
+        assert (windows == image).flatten(2).all(2).any()
+    colours = torch.eye(3, dtype=torch.float32)
+    noise = augmented(x.float(), Recipe.of(read("pca_colour(100)")), colours) - x
+    assert (noise - noise[:, :, :1, :1]).abs().max() < 1e-3
+    assert 20 < noise[:, :, 0, 0].std() < 300
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twelve photos of two classes, whose pixels tell where they are."""
+    ramp = np.stack([*np.meshgrid(np.arange(48), np.arange(40)), np.zeros((40, 48))], -1)
+    for name, level in (("a", 60), ("b", 200)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = ramp.astype(np.uint8) + np.array([0, 0, level + number], np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def test_photos_are_cut_out_anywhere(photos):
+    kind = cnndsl.parse("network n { input x [3, 32, 32]\nfc(2) }").inputs["x"]
+    train = read_data(str(photos), kind, Photo(range=255.0)).train
+    everything = np.arange(len(train))
+    x, _ = train.batch(everything, RandomCrop((40, 40)), np.random.default_rng(0))
+    assert x.shape == (10, 3, 32, 32)
+    assert (np.diff(x[:, 0], axis=2) == 1).all()
+    assert (np.diff(x[:, 1], axis=1) == 1).all()
+    corners = {(int(image[0, 0, 0]), int(image[1, 0, 0])) for image in x}
+    assert all(0 <= left <= 16 and 0 <= top <= 8 for left, top in corners)
+    assert len(corners) > 5
+    x, _ = train.batch(everything, RandomResizedCrop((0.3, 0.9)), np.random.default_rng(0))
+    shares = [float(np.ptp(image[0]) * np.ptp(image[1])) / (40 * 48) for image in x]
+    assert 0.2 < min(shares) < 0.5 < max(shares) < 0.95
+
+
+def test_a_text_with_all_of_a_recipe_is_obeyed(photos, tmp_path):
+    text = tmp_path / "n.cnn"
+    text.write_text(
+        "network n(classes=2) {\n    input x [3, 32, 32] photo(range=255, std=64)\n"
+        "    conv(4, 3, stride=2) -> bn -> relu -> global_avgpool -> head: fc(classes)\n}\n"
+        "recipe n {\n    cross_entropy(0.1)\n    rmsprop(0.01, eps=1)\n    cosine(0.1)\n"
+        "    warmup(1)\n    he(of=conv, fan=fan_out)\n    bias(0.25)\n"
+        "    random_crop([34, 40])\n    flip\n    pca_colour\n    batch(4)\n    steps(7)\n"
+        "    clip(2)\n    average(0.5)\n    precision(bf16)\n}\n"
+    )
+    more = ("--data", photos, "--rate", 0.02, "--json", "--threads", 1)
+    told = json.loads(call("train", text, "-o", tmp_path / "n.safetensors", *more).stdout)
+    said = {entry["item"]: entry["said"] for entry in told["recipe"]}
+    assert said["rmsprop"] == f"{text}:7, --rate"
+    assert said["batch"] == f"{text}:15"
+    assert said["random_crop"] == f"{text}:12"
+    rates = [epoch["rate"] for epoch in told["epochs"]]
+    assert len(rates) == 3
+    assert 0.02 > rates[0] > rates[1] > rates[2] > 0.002
+
+
+def test_the_command_line_comes_before_the_text(tmp_path):
+    path = tmp_path / "a.safetensors"
+    found = call(*arguments(path, "--epochs", 1, "--with", "random_crop(32)"))
+    assert "random_crop cuts out of photos" in found.output
+    for wrong, said in (
+        (("--optimiser", "cosine"), "cosine is no optimiser"),
+        (("--factor", "0.1"), "cosine has no argument 'factor'"),
+        (("--momentum", "2"), "adamw has no argument"),
+        (("--rate", "-1"), "rate takes a number over 0"),
+        (("--without", "flip"), "the recipe has no 'flip'"),
+        (("--with", 'gaussian(at="D7")'), "no layer with weights has the path 'D7'"),
+        (("--batch", "0"), "samples takes a whole number from 1"),
+        (("--recipe", "unet"), "unet"),
+    ):
+        assert said in call(*arguments(path, *wrong)).output
+
+
+def test_training_starts_from_the_first_weights_of_the_recipe(tmp_path):
+    recipe = Recipe.of(He(fan="fan_out"), Bias(0.5), Gaussian(0.3, at=("F6",)))
+    network = cnndsl.parse("lenet5")
+    data = read_data("digits", network.inputs["image"])
+    with joined("cpu") as processes:
+        training = _Training(network, data, recipe, Plan(tmp_path / "a.safetensors"), processes)
+    weights = training.network.state_dict()
+    wanted = initial_weights(network.graph, recipe, 0)
+    assert len(wanted) == 10
+    for name, array in wanted.items():
+        assert np.array_equal(weights[name].numpy(), array)
 
 
 def call(*arguments):

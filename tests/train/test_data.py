@@ -1,4 +1,4 @@
-"""Recipes and data, without PyTorch."""
+"""Data to train with, without PyTorch."""
 
 import numpy as np
 import pytest
@@ -7,28 +7,6 @@ from PIL import Image
 import cnndsl
 from cnndsl.ir.types import TensorType
 from cnndsl.train.data import read_data
-from cnndsl.train.recipe import Recipe
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"optimizer": "sgd"}, "a recipe has no 'optimizer'"),
-        ({"optimiser": "sdg"}, "optimiser is one of"),
-        ({"rate": -1.0}, "rate is a number from 0, not -1.0"),
-        ({"batch": 0}, "batch is a whole number from 1, not 0"),
-        ({"epochs": 2.5}, "epochs is a whole number"),
-        ({"smoothing": 1.5}, "smoothing is a number from 0 to 1"),
-        ({"rate": float("nan")}, "rate is a number"),
-    ],
-)
-def test_wrong_settings_are_named(given, message):
-    with pytest.raises(cnndsl.CnnError, match=message):
-        Recipe.of(given)
-
-
-def test_whole_numbers_are_numbers():
-    assert Recipe.of({"rate": 1}).rate == 1.0
 
 
 def test_a_folder_has_its_classes_by_name(tmp_path):

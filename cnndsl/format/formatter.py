@@ -90,8 +90,7 @@ class _Printer:
             case ast.Defaults():
                 return self._statement(node)
             case ast.RecipeDefinition():
-                head = f"recipe {_names(node.networks)} "
-                return (head, Group(self._braces(node), self._breaks(node)))
+                return self._recipe(node)
             case ast.Definition():
                 body = Group(self._body(node.body), self._breaks(node.body))
                 return (f"{node.keyword} {node.name.text}", self._parameters(node), " ", body)
@@ -185,7 +184,7 @@ class _Printer:
 
     def _body(self, node: ast.Body) -> Doc:
         start, end = node.span.start + 1, node.span.end - 1
-        return self._within(node.statements, self._statement, start, end)
+        return Hang(self._within(node.statements, self._statement, start, end))
 
     def _within(
         self, nodes: Sequence[Any], show: Callable[[Any], Doc], start: int, end: int
@@ -196,12 +195,15 @@ class _Printer:
         content = self._comments.sequence(nodes, show, start, end)
         if not content:
             return ("{", beside, Line("") if beside else "", "}")
-        return Hang(("{", beside, Indent((Line(), content)), Line(), "}"))
+        return ("{", beside, Indent((Line(), content)), Line(), "}")
 
-    def _braces(self, node: ast.RecipeDefinition) -> Doc:
-        """The braces of a recipe with its items."""
+    def _recipe(self, node: ast.RecipeDefinition) -> Doc:
+        """A recipe; its networks fill lines, its items are laid out as a body."""
+        first, *others = (name.text for name in node.networks)
+        names = tuple(Group((",", Indent(Indent(Line())), name)) for name in others)
         start = self._text.index("{", node.networks[-1].span.end) + 1
-        return self._within(node.ingredients, self._expression, start, node.span.end - 1)
+        body = self._within(node.ingredients, self._expression, start, node.span.end - 1)
+        return ("recipe ", first, *names, " ", Group(body, self._comments.breaks(start, node.span.end)))
 
     def _if(self, node: ast.If) -> Doc:
         """An `if`, its lines to be grouped by the caller; a line break before `else` is kept."""

@@ -90,7 +90,8 @@ def elaborate(
         blamed = _wrong_settings(unit, item, settings, shapes)
         walk.findings.diagnostics = blamed or _with_settings(errors, settings)
     written = recipe_of(unit, item)
-    if written is not None and not _errors(walk.findings.diagnostics):
+    as_declared = not settings and not shapes and not _errors(walk.findings.diagnostics)
+    if written is not None and as_declared:
         walk.findings.diagnostics += written.findings(walk.graph)
     findings = [*unit.all_findings(), *walk.findings.diagnostics]
     if walk.shapes and not _errors(findings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -19,6 +19,7 @@ from cnndsl.language.resolve import resolve_ingredient
 from cnndsl.language.signatures import check_complete, match_arguments, signature_of
 from cnndsl.language.units import NetworkItem, Unit
 from cnndsl.language.values import Applicable, Frame
+from cnndsl.recipes.augmentations import Crop
 from cnndsl.recipes.fitting import misfits
 from cnndsl.recipes.initialisers import Pretrained
 from cnndsl.recipes.items import Item
@@ -27,16 +28,19 @@ from cnndsl.recipes.recipe import Entry, Recipe
 
 @dataclass(frozen=True)
 class Written:
-    """A recipe of a text, and where its items, by their `id`, stand."""
+    """A recipe of a text, the networks that it names, and where its items, by their `id`, stand."""
 
     recipe: Recipe
+    networks: Collection[str]
     places: Mapping[int, ast.Name | ast.Call]
 
     def findings(self, graph: Graph) -> Iterator[Diagnostic]:
-        """What does not suit a network."""
+        """What does not suit a network of the declared size; calls of it may have another one."""
         for misfit in misfits(self.recipe, graph):
             place = self.places[id(misfit.item)]
             span = place.span
+            if isinstance(misfit.item, Crop) and graph.name not in self.networks:
+                continue
             if isinstance(place, ast.Call):
                 given = match_arguments(_signature(misfit.item), place.arguments, span, set())
                 span = given[misfit.argument].span if misfit.argument in given else span
@@ -110,7 +114,8 @@ def _written(unit: Unit, tree: ast.RecipeDefinition) -> Written:
             continue
         places[id(item)] = place
         entries.append(Entry(item, f"{unit.source.name}:{place.span.line}"))
-    return Written(Recipe(tuple(entries)), places)
+    names = {name.text for name in tree.networks}
+    return Written(Recipe(tuple(entries)), names, places)
 
 
 def _alone(item: Item, place: ast.Tree, slots: dict[str, ast.Tree]) -> None:

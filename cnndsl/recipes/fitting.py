@@ -45,12 +45,13 @@ def misfits(recipe: Recipe, graph: Graph) -> Iterator[Misfit]:
         if len(said) > 1:
             yield Misfit(step, said[1], f"{' and '.join(said)} say when the rate falls in two ways")
     crops = recipe.all(Crop)
+    shape = graph[graph.inputs[0]].type.shape[1:] if graph.inputs else ()
+    size = max((size for size in shape if isinstance(size, int)), default=0)
     if len(crops) > 1:
         yield Misfit(crops[1], "", "photos are cut out in one way", "leave one of the crops out")
     for crop in crops:
-        sizes = graph[graph.inputs[0]].type.sizes[1:]
-        if isinstance(crop, RandomCrop) and crop.scales[0] < max(sizes, default=0):
-            message = f"photos of {crop.scales[0]} pixels do not cover the input of {max(sizes)}"
+        if isinstance(crop, RandomCrop) and crop.scales[0] < size:
+            message = f"photos of {crop.scales[0]} pixels do not cover the input of {size}"
             yield Misfit(crop, "scales", message)
 
 

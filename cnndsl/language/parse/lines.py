@@ -1,7 +1,7 @@
 """Which line breaks separate statements.
 
 A line break means "then", except inside parentheses and square brackets, beside braces and bars,
-around arrows, and before `else`. Comments are dropped here too.
+around arrows, behind commas, and before `else`. Comments are dropped here too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cnndsl.language import limits
 
 _OPENING = {"LPAR", "LSQB", "LBRACE"}
 _CLOSING = {"RPAR", "RSQB", "RBRACE"}
-_NO_BREAK_AFTER = {"LBRACE", "VBAR", "_ARROW"}
+_NO_BREAK_AFTER = {"LBRACE", "VBAR", "_ARROW", "COMMA"}
 _NO_BREAK_BEFORE = {"RBRACE", "VBAR", "_ARROW", "ELSE"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import MISSING, astuple, fields
+from dataclasses import MISSING, astuple
 from functools import cache, cached_property
 from itertools import groupby
 from sys import modules
@@ -14,9 +14,11 @@ from typing import Any
 from cnndsl.analysis.cost import graph_cost
 from cnndsl.api import parse
 from cnndsl.importers.onnx.operators import FAMILIES
+from cnndsl.ir.attributes import attributes
 from cnndsl.ir.operators import ALL, AdaptivePool, Windowed
 from cnndsl.ir.types import DType
 from cnndsl.network import Network
+from cnndsl.recipes.registry import FAMILIES as FAMILIES_OF_ITEMS
 
 SHOWN = 4
 """Results in a picture of a window."""
@@ -25,7 +27,7 @@ SHOWN = 4
 class Reference:
     """One operator, by what it says of itself, what becomes of its example, and ONNX's reader.
 
-    Of `photo` there are the signature, the text and the attributes.
+    Of `photo` and items of recipes there are the signature, the text and the attributes.
     """
 
     def __init__(self, operator: Any):
@@ -37,7 +39,7 @@ class Reference:
     @property
     def signature(self) -> str:
         """The operator with its attributes and their defaults, as in a block's head."""
-        arguments = ", ".join(map(_argument, fields(self.operator)))
+        arguments = ", ".join(map(_argument, attributes(self.operator)))
         return f"{self.name}({arguments})" if arguments else self.name
 
     def attributes(self) -> list[dict[str, Any]]:
@@ -49,14 +51,14 @@ class Reference:
                 "required": field.default is MISSING,
                 "default": None if field.default is MISSING else _plain(field.default),
             }
-            for field in fields(self.operator)
+            for field in attributes(self.operator)
         ]
 
     def attribute_table(self) -> list[list[str]]:
         """The same for people, with a head; empty if there are none."""
         rows = [
             [field.name, _default(field.default), field.metadata["kind"].says]
-            for field in fields(self.operator)
+            for field in attributes(self.operator)
         ]
         return [["attribute", "default", "takes"], *rows] if rows else []
 
@@ -206,6 +208,36 @@ def _entry(known: Reference) -> str:
         parts.append(f"```text\n{window}\n```")
     if called := known.called():
         parts.append(f"Elsewhere: {_markdown(called)}.")
+    return "\n" + "\n\n".join(parts) + "\n"
+
+
+def recipes_page() -> str:
+    """docs/recipes.md: a section for each family of items."""
+    return ABOUT_RECIPES + "".join(
+        line
+        for title, family in FAMILIES_OF_ITEMS.items()
+        for line in [_recipe_section(title), *map(_item, map(Reference, family))]
+    )
+
+
+ABOUT_RECIPES = """\
+# Recipes
+
+All that a [`recipe`](language.md#recipes) can say; `cnndsl explain NAME` says the same. A recipe
+has one item of each kind, but any number of initialisers, augmentations and weights of outputs.
+"""
+
+
+def _recipe_section(title: str) -> str:
+    head, _, about = title.rstrip(".").partition(": ")
+    return f"\n## {head}\n" + (f"\n{about[0].upper()}{about[1:]}.\n" if about else "")
+
+
+def _item(known: Reference) -> str:
+    parts = [f"### {known.name}", f"`{known.signature}`", _markdown(known.text)]
+    if table := known.attribute_table():
+        head, *rows = (f"| {' | '.join(_markdown(cell) for cell in row)} |" for row in table)
+        parts.append("\n".join([head, "|---|---|---|", *rows]))
     return "\n" + "\n\n".join(parts) + "\n"
 
 

@@ -45,11 +45,12 @@ def passes(_: Any, __: Any, incomplete: str) -> list[CompletionItem]:
 
 
 def explained(ctx: Any, parameter: Any, incomplete: str) -> list[CompletionItem]:
-    """Operators, passes, and codes of findings with their titles."""
+    """Operators, items of recipes, passes, and codes of findings with their titles."""
     from cnndsl.diagnostics.codes import CATALOGUE
     from cnndsl.ir.operators import BY_NAME
+    from cnndsl.recipes.registry import ITEMS
 
-    names = [*_starting(BY_NAME, incomplete), *passes(ctx, parameter, incomplete)]
+    names = [*_starting({**BY_NAME, **ITEMS}, incomplete), *passes(ctx, parameter, incomplete)]
     return names + [
         CompletionItem(code, help=entry.title)
         for code, entry in sorted(CATALOGUE.items())

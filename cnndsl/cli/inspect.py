@@ -157,7 +157,8 @@ def _inspect_network(network: Network, as_json: bool, depth: int) -> None:
     if as_json:
         from cnndsl.analysis.report import report
 
-        print_json(report(network))
+        said = network.recipe.to_json() if network.recipe else None
+        print_json({**report(network), "recipe": said})
         return
     if is_terminal():
         from rich.console import Console
@@ -167,6 +168,10 @@ def _inspect_network(network: Network, as_json: bool, depth: int) -> None:
         print_overview(network.graph, depth, Console())
     else:
         click.echo(network.summary(depth))
+    if network.recipe is not None:
+        rows = [[e.item.slot, e.item.text(), e.origin] for e in network.recipe.entries]
+        click.echo()
+        print_table([["recipe", "", "said at"], *rows])
     if (saved := crops(network)) is not None:
         click.echo(str(saved))
 

@@ -1,4 +1,4 @@
-"""`cnndsl list`: the networks, operators, passes and targets there are."""
+"""`cnndsl list`: the networks, operators, passes, items of recipes and targets there are."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Rows = list[dict[str, Any]]
         "list ops --json",
     ),
 )
-@click.argument("what", type=click.Choice(["networks", "ops", "passes", "targets"]))
+@click.argument("what", type=click.Choice(["networks", "ops", "passes", "recipes", "targets"]))
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 def command(what: str, name: str | None, as_json: bool) -> int:
@@ -150,6 +150,24 @@ def _passes() -> Rows:
     ]
 
 
+def _recipes() -> Rows:
+    """The items of recipes."""
+    from cnndsl.recipes.registry import ITEMS
+    from cnndsl.reference import Reference
+
+    return [
+        {
+            "name": name,
+            "slot": item.slot,
+            "signature": known.signature,
+            "meaning": known.meaning,
+            "attributes": known.attributes(),
+        }
+        for name, item in ITEMS.items()
+        for known in [Reference(item)]
+    ]
+
+
 def _targets() -> Rows:
     from cnndsl.runtime.backend import backends
 
@@ -167,11 +185,13 @@ LISTS: dict[str, Callable[[], Rows]] = {
     "networks": _networks,
     "ops": _ops,
     "passes": _passes,
+    "recipes": _recipes,
     "targets": _targets,
 }
 COLUMNS = {
     "networks": ("name", "inputs", "params", "macs", "file"),
     "ops": ("signature", "meaning"),
+    "recipes": ("slot", "signature", "meaning"),
     "passes": ("name", "algebra", "meaning"),
     "targets": ("name", "suffix", "description"),
 }

@@ -18,9 +18,10 @@ from cnndsl.language.loader import imported_file
 from cnndsl.language.meanings import JOINS, OPERATORS
 from cnndsl.language.sources import networks_in, zoo_folder
 from cnndsl.language.units import definition_of
+from cnndsl.recipes.registry import ITEMS
 from cnndsl.reference import Reference
 
-_ITEMS = ("import", "defaults", "block", "network")
+_ITEMS = ("import", "defaults", "block", "network", "recipe")
 _STATEMENTS = ("input", "let", "layer", "output", "auxiliary", "return", "defaults")
 _ELEMENTS = ("if", "for", "repeat")
 _DECLARING = ("let", "input", "layer", "for", "output")
@@ -69,10 +70,15 @@ def _fitting(document: Document, known: Sequence[Word]) -> Iterator[Completion]:
         elif _item_head(known, document.text) == "defaults":
             yield from _operators(JOINS)
             yield from _blocks(document)
+        elif _item_head(known, document.text) == "recipe":
+            yield from _networks(document)
         else:
             yield from (Completion("keyword", word, f"{word} ") for word in _ITEMS)
         return
     index = opened[-1]
+    if _in_recipe(known, opened[0]):
+        yield from _of_recipe(document, known, index)
+        return
     if known[index].text == "(" and index and known[index - 1].kind == "name":
         if last in ("(", ","):
             yield from _arguments(document, known, index)
@@ -94,6 +100,30 @@ def _fitting(document: Document, known: Sequence[Word]) -> Iterator[Completion]:
     yield from (Completion("keyword", word, word) for word in ("true", "false"))
 
 
+def _in_recipe(known: Sequence[Word], opening: int) -> bool:
+    """Whether a bracket is the brace of a recipe."""
+    head = opening - 1
+    while head >= 0 and (known[head].kind == "name" or known[head].text == ","):
+        if known[head].text == "recipe":
+            return known[opening].text == "{"
+        head -= 1
+    return False
+
+
+def _of_recipe(document: Document, known: Sequence[Word], index: int) -> Iterator[Completion]:
+    """Items in the braces of a recipe, and what stands in the brackets of one."""
+    if known[index].text == "{":
+        for name, item in ITEMS.items():
+            told = Reference(item)
+            insert = f"{name}(" if required_attributes(told.operator) else name
+            yield Completion("operator", name, insert, told.signature, told.text)
+        return
+    if known[index].text == "(" and known[-1].text in ("(", ","):
+        yield from _arguments(document, known, index)
+    yield from _choices(document, known, index)
+    yield from _operators(JOINS)
+
+
 def _open(known: Sequence[Word]) -> list[int]:
     """The brackets that are open behind some words, innermost last."""
     opened: list[int] = []
@@ -102,7 +132,7 @@ def _open(known: Sequence[Word]) -> list[int]:
             opened.append(index)
         elif word.kind == "sign" and word.text in ")}]" and opened:
             opened.pop()
-        elif word.text in ("block", "network") and _starts_line(known, index):
+        elif word.text in ("block", "network", "recipe") and _starts_line(known, index):
             opened.clear()
     return opened
 
@@ -158,7 +188,7 @@ def _arguments(document: Document, known: Sequence[Word], opening: int) -> Itera
     }
     definition = _called(document, callee)
     target = _attributed(known, opening)
-    if target is not None and (definition is None or target is Photo):
+    if target is not None and (definition is None or target not in OPERATORS.values()):
         for name, kind in attribute_kinds(target).items():
             if name not in given:
                 yield Completion("parameter", name, f"{name}=", f"takes {kind.says}")
@@ -170,8 +200,11 @@ def _arguments(document: Document, known: Sequence[Word], opening: int) -> Itera
 
 
 def _attributed(known: Sequence[Word], opening: int) -> type | None:
-    """The operator of a call, or the photo of an input, by what stands before the bracket."""
+    """The operator, photo or item of a recipe that is called, by what stands before the bracket."""
     callee = known[opening - 1].text
+    opened = _open(known[: opening + 1])
+    if _in_recipe(known, opened[0]):
+        return ITEMS.get(callee)
     if callee == Photo.name and opening > 1 and known[opening - 2].text == "]":
         return Photo
     return OPERATORS.get(callee)
@@ -192,9 +225,9 @@ def _choices(document: Document, known: Sequence[Word], opening: int) -> Iterato
     if operator is None or len(known) < 2 or known[-1].text != "=":
         return
     kind = attribute_kinds(operator).get(known[-2].text)
-    for word in re.findall(r"[a-z_]+", kind.says) if kind else ():
-        if word in CONSTANTS:
-            yield Completion("constant", word, word, kind.says if kind else "")
+    for word in re.findall(r"[a-z_0-9]+", kind.says) if kind else ():
+        if kind and (word in CONSTANTS or word in kind.words):
+            yield Completion("constant", word, word, kind.says)
 
 
 def _locals(document: Document, known: Sequence[Word]) -> Iterator[Completion]:

@@ -83,6 +83,8 @@ def _referring(unit: Unit, node: ast.Tree) -> Iterator[tuple[ast.Name, Symbol]]:
         case ast.Alias():
             yield node.name, _defined(unit, node)
             yield from _network_call(unit, node)
+        case ast.RecipeDefinition():
+            yield from _known(unit, node.networks)
         case ast.Call():
             yield from _keywords(_meaning(unit, node.callee), node.arguments)
         case ast.Default():

@@ -46,6 +46,9 @@ def _entry(document: Document, item: ast.Item) -> Entry | None:
             call = item.call.span
             text = document.source.text[call.start : call.end]
             return _named("network", item.name, text, item)
+        case ast.RecipeDefinition():
+            others = ", ".join(name.text for name in item.networks[1:])
+            return _named("recipe", item.networks[0], others, item)
     return None
 
 
@@ -98,7 +101,7 @@ def _by_words(text: str) -> Iterator[Entry]:
     heads: list[tuple[Word, Word]] = []
     for word, name in pairwise(found):
         starts_line = word.start == 0 or text[word.start - 1] == "\n"
-        if starts_line and word.text in ("block", "network") and name.kind == "name":
+        if starts_line and word.text in ("block", "network", "recipe") and name.kind == "name":
             heads.append((word, name))
     ends = [*(word.start for word, _ in heads[1:]), len(text)]
     for (word, name), end in zip(heads, ends, strict=False):

@@ -35,6 +35,7 @@ _COMPLETIONS = {
 _SYMBOLS = {
     "block": types.SymbolKind.Class,
     "network": types.SymbolKind.Module,
+    "recipe": types.SymbolKind.Object,
     "input": types.SymbolKind.Variable,
     "output": types.SymbolKind.Variable,
     "layer": types.SymbolKind.Object,

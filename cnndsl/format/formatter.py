@@ -203,7 +203,8 @@ class _Printer:
         names = tuple(Group((",", Indent(Indent(Line())), name)) for name in others)
         start = self._text.index("{", node.networks[-1].span.end) + 1
         body = self._within(node.ingredients, self._expression, start, node.span.end - 1)
-        return ("recipe ", first, *names, " ", Group(body, self._comments.breaks(start, node.span.end)))
+        broken = self._comments.breaks(start, node.span.end)
+        return ("recipe ", first, *names, " ", Group(body, broken))
 
     def _if(self, node: ast.If) -> Doc:
         """An `if`, its lines to be grouped by the caller; a line break before `else` is kept."""

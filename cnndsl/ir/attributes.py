@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -46,8 +46,12 @@ def attribute(kind: Kind, default: Any = MISSING, *, by_keyword: bool = False) -
 @cache
 def attribute_kinds(operator: type) -> Mapping[str, Kind]:
     """The attributes of an operator class in the order of its positional arguments."""
-    ordered = sorted(fields(operator), key=lambda f: f.kw_only is True)
-    return {f.name: f.metadata["kind"] for f in ordered}
+    return {f.name: f.metadata["kind"] for f in attributes(operator)}
+
+
+def attributes(operator: type) -> list[Field[Any]]:
+    """The attributes as fields in the order of positional arguments."""
+    return sorted(fields(operator), key=lambda f: f.kw_only is True)
 
 
 @cache

@@ -113,7 +113,7 @@ def _written(unit: Unit, tree: ast.RecipeDefinition) -> Written:
                 unit.findings.append(problem.diagnostic)
             continue
         places[id(item)] = place
-        entries.append(Entry(item, f"{unit.source.name}:{place.span.line}"))
+        entries.append(Entry(item, f"{FilePath(unit.source.name).name}:{place.span.line}"))
     names = {name.text for name in tree.networks}
     return Written(Recipe(tuple(entries)), names, places)
 

@@ -1,4 +1,4 @@
-"""Random changes of images, each image by itself, in the order of the text.
+"""Augmentation: random changes of images, each image by itself, in the order of the text.
 
 What is done to every photo, trained with or not, is the `photo(…)` of the input: mean, deviation.
 """

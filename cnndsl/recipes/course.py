@@ -1,4 +1,4 @@
-"""How long training takes, in steps of what size and precision."""
+"""Course: how long training takes, in steps of what size and precision."""
 
 from __future__ import annotations
 

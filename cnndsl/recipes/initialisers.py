@@ -1,4 +1,4 @@
-"""What weights are before training; what no item names is as its operator says.
+"""Initialisers: what weights are before training; what none names is as its operator says.
 
 Of several items for a weight the last holds. `of` names operators and `at` paths of layers, `*`
 standing for anything; without either an item is for all weights that would start random, or the

@@ -8,10 +8,10 @@ recipe has one item, or several where the slot says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnndsl.ir.attributes import Kind, attribute_kinds
+from cnndsl.ir.attributes import Kind, attribute_kinds, attributes
 from cnndsl.recipes.kinds import PATHS, TEXT
 
 
@@ -26,8 +26,7 @@ class Item:
     @classmethod
     def arguments(cls) -> dict[str, Any]:
         """The fields by name, in the order of positional arguments."""
-        named = {field.name: field for field in fields(cls)}
-        return {name: named[name] for name in kinds_of(cls)}
+        return {field.name: field for field in attributes(cls)}
 
     def values(self) -> dict[str, Any]:
         """The arguments that have values."""

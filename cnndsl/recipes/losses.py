@@ -1,4 +1,4 @@
-"""What training makes small: a mean over the batch, a sum over the outputs."""
+"""Losses: what training makes small, a mean over the batch, a sum over the outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps by gradients g at a rate r; `decay` is that of weights w."""
+"""Optimisers: steps by gradients g at a rate r; `decay` is that of weights w."""
 
 from __future__ import annotations
 

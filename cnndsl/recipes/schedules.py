@@ -1,4 +1,4 @@
-"""How the rate falls: it is the optimiser's times what a schedule gives at a time in epochs."""
+"""Schedules: what the rate of the optimiser is multiplied by at a time in epochs."""
 
 from __future__ import annotations
 

@@ -193,6 +193,25 @@ def test_photos_are_proposed_and_explained(net: Client) -> None:
     assert "a number over 0, at most 1" in hovered(net, "crop=")
 
 
+def test_recipes_are_proposed_and_explained(net: Client) -> None:
+    text = NET + "recipe small {\n    adamw(1e-3, decay=0.1)\n    he(of=conv)\n}\n"
+    assert "recipe" in completed(net, f"{NET}¦")
+    assert "tiny" in completed(net, f"{NET}recipe ¦")
+    items = completed(net, text.replace("    he(", "    ¦\n    he("))
+    assert {"sgd", "cosine", "warmup", "flip"} <= set(items)
+    assert "conv" not in items
+    assert items["warmup"]["textEdit"]["newText"] == "warmup("
+    assert {"beta1", "eps"} <= set(completed(net, text.replace("decay=0.1", "¦")))
+    assert {"fan_in", "fan_out"} <= set(completed(net, text.replace("of=conv", "fan=¦")))
+    assert "conv" in completed(net, text.replace("of=conv", "of=¦"))
+    assert "tiny" in completed(net, text.replace("recipe small", "recipe small, ¦"))
+    net.open("net.cnn", text)
+    assert "apart from its steps" in hovered(net, "adamw(")
+    assert "a number from 0" in hovered(net, "decay=")
+    assert "network small" in hovered(net, "small {")
+    assert "kernel" in hovered(net, "conv)")
+
+
 def test_imports_and_settings_are_proposed(net: Client) -> None:
     files = completed(net, NET.replace('"unit.cnn"', '"¦"'))
     assert {"unit.cnn", "resnet.cnn", "densenet.cnn"} <= set(files)

@@ -314,9 +314,9 @@ def test_a_text_with_all_of_a_recipe_is_obeyed(photos, tmp_path):
     more = ("--data", photos, "--rate", 0.02, "--json", "--threads", 1)
     told = json.loads(call("train", text, "-o", tmp_path / "n.safetensors", *more).stdout)
     said = {entry["item"]: entry["said"] for entry in told["recipe"]}
-    assert said["rmsprop"] == f"{text}:7, --rate"
-    assert said["batch"] == f"{text}:15"
-    assert said["random_crop"] == f"{text}:12"
+    assert said["rmsprop"] == "n.cnn:7, --rate"
+    assert said["batch"] == "n.cnn:15"
+    assert said["random_crop"] == "n.cnn:12"
     rates = [epoch["rate"] for epoch in told["epochs"]]
     assert len(rates) == 3
     assert 0.02 > rates[0] > rates[1] > rates[2] > 0.002

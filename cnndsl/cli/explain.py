@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.argument("name", required=False, shell_complete=completion.explained)
 def command(name: str | None) -> int:
-    """Explain the code of a finding, an operator, an item of a recipe, or a pass.
+    """Explain a code, an operator, an item of a recipe, or a pass.
 
     Without a name, list all codes.
     """

@@ -64,23 +64,32 @@ def _named(what: str, name: str, rows: Rows) -> Rows:
 def _cell(column: str, value: Any) -> str:
     if column == "file":
         return Path(value).name
+    if column == "errors":
+        return "; ".join(map(_error, value))
     if isinstance(value, dict):
         return ", ".join(f"{name} {shape}" for name, shape in value.items())
     return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+
+
+def _error(row: Mapping[str, Any]) -> str:
+    """Top-1 and top-5 errors, and where they are from: 22.85, 6.71 (He et al. 2015, table 3)."""
+    numbers = ", ".join("-" if row[top] is None else f"{row[top]:.4g}" for top in ("top1", "top5"))
+    return f"{numbers} ({row['data']}; {row['source']})"
 
 
 def _networks() -> Rows:
     """Every network of the zoo that needs no arguments, by name.
 
     `input` is the shape of the first input, `facts` the network's name in the published facts
-    or null.
+    or null, `errors` what was published, in percent.
     """
     from cnndsl.api import zoo
     from cnndsl.language.loader import concrete_networks
 
     chosen = list(concrete_networks(zoo()).values())
-    published = _published_names()
-    return [_network(unit, item, published) for unit, item in _progress(chosen)]
+    published, errors = _published_names(), published_errors()
+    rows = [_network(unit, item, published) for unit, item in _progress(chosen)]
+    return [{**row, "errors": errors.get(row["name"], [])} for row in rows]
 
 
 def _network(unit: Unit, item: NetworkItem, published: Mapping[str, str]) -> dict[str, Any]:
@@ -106,9 +115,22 @@ def _network(unit: Unit, item: NetworkItem, published: Mapping[str, str]) -> dic
 
 
 def _published_names() -> dict[str, str]:
-    text = resources.files("cnndsl.networks").joinpath("facts.json").read_text("utf-8")
-    names: dict[str, str] = json.loads(text)["names"]
+    names: dict[str, str] = _of_zoo("facts.json")["names"]
     return names
+
+
+def published_errors() -> dict[str, list[dict[str, Any]]]:
+    """By network what papers and pages of weights say, in percent, with data and source."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in _of_zoo("errors.json")["sources"]:
+        told = {key: entry[key] for key in ("data", "how", "source")}
+        for name, (top1, top5) in entry["errors"].items():
+            found.setdefault(name, []).append({"top1": top1, "top5": top5, **told})
+    return found
+
+
+def _of_zoo(name: str) -> Any:
+    return json.loads(resources.files("cnndsl.networks").joinpath(name).read_text("utf-8"))
 
 
 def _progress(items: list[T]) -> Iterator[T]:
@@ -189,7 +211,7 @@ LISTS: dict[str, Callable[[], Rows]] = {
     "targets": _targets,
 }
 COLUMNS = {
-    "networks": ("name", "inputs", "params", "macs", "file"),
+    "networks": ("name", "inputs", "params", "macs", "file", "errors"),
     "ops": ("signature", "meaning"),
     "recipes": ("slot", "signature", "meaning"),
     "passes": ("name", "algebra", "meaning"),

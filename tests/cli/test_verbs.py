@@ -109,7 +109,7 @@ def test_compile_without_weights_says_what_to_do(call, tmp_path):
 
 def test_inspect_json_is_the_report(call):
     found = json.loads(call("inspect", "small.cnn", "--json").out)
-    assert found == report(cnndsl.parse("small.cnn"))
+    assert found == {**report(cnndsl.parse("small.cnn")), "recipe": None}
     assert found["stages"][0] == ["stem", 6, 8, 8]
     assert found["params"] == 6 * 3 * 9 + 6 + 6 * 4 + 4
     assert found["macs"] == 6 * 3 * 9 * 64 + 24
@@ -271,6 +271,11 @@ def test_list_networks_passes_and_targets(call, monkeypatch):
     assert networks["resnet50"]["params"] == 25_557_032
     assert networks["resnet50"]["facts"] == "resnet50_v1.5"
     assert networks["resnet50"]["inputs"] == {"image": "3x224x224"}
+    (row,) = networks["resnet50"]["errors"]
+    assert (row["top1"], row["top5"]) == (23.87, 7.138)
+    assert "torchvision" in row["source"]
+    shown = call("list", "networks").out
+    assert "23.87, 7.138 (ImageNet; torchvision, IMAGENET1K_V1)" in shown
     passes = json.loads(call("list", "passes", "--json").out)
     assert "dead-code" in [row["name"] for row in passes]
     targets = {row["name"] for row in json.loads(call("list", "targets", "--json").out)}

@@ -18,7 +18,7 @@ from cnndsl.diagnostics.units import exact
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import TensorType
 
-Cell = str | int | None
+Cell = str | int | float | None
 COLUMNS = [{"name": "layer", "macs": "MACs"}.get(f.name, f.name) for f in fields(Layer)]
 NAMES = {"layer", "kind", "activation"}
 """The columns of words; the others are aligned to the right."""
@@ -49,26 +49,42 @@ def as_text(graph: Graph) -> str:
 
 def as_markdown(graph: Graph) -> str:
     """A table of GitHub Flavored Markdown."""
-    head, *rows = _shown(graph)
-    rule = ["---" if column in NAMES else "--:" for column in head]
-    escaped = [[re.sub(r"([\\`*_\[\]<>|~&#])", r"\\\1", cell) for cell in row] for row in rows]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *escaped))
+    return markdown(_shown(graph))
 
 
 def as_csv(graph: Graph) -> str:
     """All columns, numbers without separators of thousands; empty cells where there is nothing."""
-    text = StringIO()
-    rows = [["" if cell is None else cell for cell in row] for row in _cells(graph)]
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-    return text.getvalue()
+    return separated([COLUMNS, *_cells(graph)])
 
 
 def as_latex(graph: Graph) -> str:
     """A tabular that needs no package."""
-    head, *rows = _shown(graph)
-    lines = [" & ".join(map(_latex, row)) + r" \\" for row in (head, *rows)]
-    align = "".join("l" if column in NAMES else "r" for column in head)
-    body = [lines[0], r"\hline", *lines[1:-1], r"\hline", lines[-1]]
+    return latex(_shown(graph), has_total=True)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Rows, the head first, as a table of GitHub Flavored Markdown."""
+    head, *others = rows
+    rule = ["---" if column in NAMES else "--:" for column in head]
+    escaped = [[re.sub(r"([\\`*_\[\]<>|~&#])", r"\\\1", cell) for cell in row] for row in others]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *escaped))
+
+
+def separated(rows: Sequence[Sequence[Cell]]) -> str:
+    """Rows with commas; None is an empty cell."""
+    text = StringIO()
+    cells = [["" if cell is None else cell for cell in row] for row in rows]
+    csv.writer(text, lineterminator="\n").writerows(cells)
+    return text.getvalue()
+
+
+def latex(rows: Sequence[Sequence[str]], *, has_total: bool = False) -> str:
+    """Rows, the head first, as a tabular; with a line before the total."""
+    lines = [" & ".join(map(_latex, row)) + r" \\" for row in rows]
+    align = "".join("l" if column in NAMES else "r" for column in rows[0])
+    body = [lines[0], r"\hline", *lines[1:]]
+    if has_total:
+        body.insert(-1, r"\hline")
     return "\n".join([rf"\begin{{tabular}}{{{align}}}", *body, r"\end{tabular}"]) + "\n"
 
 

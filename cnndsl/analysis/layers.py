@@ -74,11 +74,12 @@ def weighted_depth(graph: Graph) -> int:
     depths: dict[str, int] = {}
     for node in graph.nodes():
         before = max((depths[producer.name] for producer in graph.producers(node)), default=0)
-        depths[node.name] = before + sum(_has_weights(part.op) for part in node.parts)
+        depths[node.name] = before + sum(has_weights(part.op) for part in node.parts)
     return max((depths[name] for name in graph.outputs.values()), default=0)
 
 
-def _has_weights(op: Operator) -> bool:
+def has_weights(op: Operator) -> bool:
+    """Whether an operator counts as a layer of the depth."""
     return isinstance(op, Linear | RadialBasis) and not op.constants()
 
 

@@ -22,6 +22,7 @@ from cnndsl.cli.common import (
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import show_view, view_options, wants_view
+from cnndsl.cli.paths import show_paths
 from cnndsl.cli.sizes import show_sizes
 from cnndsl.cli.verb import Verb
 from cnndsl.cli.views import require_one_view
@@ -56,6 +57,7 @@ class Budgets(click.ParamType["list[Budget]"]):
         "inspect my_net.cnn --passes",
         "inspect densenet121 --memory --svg memory.svg",
         "inspect vgg16 --layers --format latex",
+        "inspect resnet110_stochastic_depth --paths",
         "inspect resnet50.cnnmod --size",
         "inspect my_net.cnn --budget weights=10MB,arena=2MB",
     ),
@@ -73,11 +75,12 @@ class Budgets(click.ParamType["list[Budget]"]):
 @click.option("--source", is_flag=True, help="Of an artefact: the text of its kernels.")
 @click.option("--size", is_flag=True, help="Of an artefact: where its bytes go.")
 @click.option("--layers", is_flag=True, help="One row for each layer, as papers print them.")
+@click.option("--paths", is_flag=True, help="How many paths lead through it, by their length.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "markdown", "csv", "latex"]),
-    help="How the layers are written. [default: text]",
+    help="How layers and paths are written. [default: text]",
 )
 @click.option(
     "--weights",
@@ -104,6 +107,7 @@ def command(
     source: bool,
     size: bool,
     layers: bool,
+    paths: bool,
     form: str | None,
     weights: str | None,
     weights_map: str | None,
@@ -117,15 +121,15 @@ def command(
     from cnndsl.api import Network
     from cnndsl.artefacts import is_onnx
 
-    if form and (as_json or not layers):
-        raise click.UsageError("--format is for --layers, and not for --json")
+    if form and (as_json or not (layers or paths)):
+        raise click.UsageError("--format is for --layers and --paths, and not for --json")
     require_one_view(view["stage"])
     if view["svg"]:
         check_output(view["svg"], [model], ".svg")
     if is_onnx(model) and not trust:
         found: Network | Module = load_network(model, settings, input_shapes)
     else:
-        only_networks = ("depth", "layers", "weights", "budgets", *view)
+        only_networks = ("depth", "layers", "paths", "weights", "budgets", *view)
         found = open_model(model, settings, input_shapes, only_networks, None, trust)
     if not isinstance(found, Network):
         if size:
@@ -142,6 +146,8 @@ def command(
         _inspect_weights(found, weights, weights_map, as_json)
     elif layers:
         _inspect_layers(found, as_json, form or "text")
+    elif paths:
+        show_paths(found, as_json, form or "text")
     elif wants_memory(view):
         show_memory(found, view, as_json)
     elif wants_view(view):

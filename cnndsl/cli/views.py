@@ -9,7 +9,7 @@ from cnndsl.cli.common import given_option
 _MEMORY: tuple[str, ...] = ("memory", "svg", "training")
 _VIEWS: tuple[tuple[str, ...], ...] = (
     ("layers",), ("passes",), ("explain",), ("print_after",), ("stage",), ("kernels",),
-    ("source",), ("size",), ("weights",), ("budgets",),
+    ("source",), ("size",), ("weights",), ("budgets",), ("paths",),
 )  # fmt: skip
 _OF_THE_TREE = ("depth",)
 _OF_PASSES = ("level", "disable", "target")

@@ -40,8 +40,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0772": Entry(
         "a process has ended",
-        "One of the processes of `--jobs` was ended from outside, mostly because memory ran out, or\n"
-        "the cluster of `--ray` cannot be reached or has lost its workers too often.",
+        "One of the processes of `--jobs` was ended from outside, mostly because memory ran out,\n"
+        "or the cluster of `--ray` cannot be reached, or has lost its workers too often.",
     ),
     "E0773": Entry(
         "Ray not installed",

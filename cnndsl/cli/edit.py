@@ -38,6 +38,7 @@ class Edit(click.ParamType[tuple[str, str]]):
         "edit resnet18 --factorise '*_x.?.conv1=lowrank:32' -o low.cnn",
         "edit my.cnn --factorise '*=lowrank:8' -o low.cnn --weights my.pth "
         "--output-weights low.safetensors",
+        "edit resnet50 --delete conv3_x.1 --swap conv4_x.1 conv4_x.2 -o lesion.cnn",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
@@ -46,9 +47,23 @@ class Edit(click.ParamType[tuple[str, str]]):
     "edits",
     type=Edit(),
     multiple=True,
-    required=True,
     help="Replace the convolutions whose path matches, by stack3x3, asymmetric, separable, "
     "grouped:G or lowrank:R.",
+)
+@click.option(
+    "--delete",
+    "deletions",
+    metavar="PATH",
+    multiple=True,
+    help="Take out a part that keeps the shape, such as the residual unit conv3_x.1.",
+)
+@click.option(
+    "--swap",
+    "swaps",
+    metavar="PATH PATH",
+    nargs=2,
+    multiple=True,
+    help="Let two parts of the same shapes change places.",
 )
 @click.option("--between", metavar="CHAIN", help="What stands between new layers: 'bn -> relu'.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
@@ -63,6 +78,8 @@ class Edit(click.ParamType[tuple[str, str]]):
 def command(
     network: str,
     edits: Sequence[tuple[str, str]],
+    deletions: Sequence[str],
+    swaps: Sequence[tuple[str, str]],
     between: str | None,
     output: Path,
     weights: str | None,
@@ -70,16 +87,19 @@ def command(
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
-    """Replace convolutions by cheaper layers in a new network.
+    """Write a new network with cheaper layers, without some parts, or with parts in other places.
 
-    This changes what the network computes: the new layers have to be trained, except low-rank
-    factors of trained kernels, whose error is told. The first pattern that matches counts.
+    This changes what the network computes: layers in the place of others have to be trained, except
+    low-rank factors of trained kernels, whose error is told. The first pattern that matches counts.
+    What is not replaced keeps its name and its weights.
     """
-    from cnndsl.edit.factorise import factorisation
-    from cnndsl.edit.network import factorise
     from cnndsl.runtime.files import atomic_write
     from cnndsl.weights.files import load_weights, save_safetensors
 
+    if bool(edits) == bool(deletions or swaps):
+        raise click.UsageError("give --factorise, or --delete and --swap")
+    if between and not edits:
+        raise click.UsageError("--between is for --factorise")
     if (weights is None) != (output_weights is None):
         raise click.UsageError("--weights and --output-weights go together")
     if output.suffix != ".cnn":
@@ -88,11 +108,11 @@ def command(
     check_output(output, sources, network_text=True)
     if output_weights is not None:
         check_output(output_weights, sources, ".safetensors")
-    chosen = [(pattern, factorisation(text)) for pattern, text in edits]
-    edited = factorise(
+    edited = _edited(
         network,
-        chosen,
-        between=between,
+        edits,
+        (deletions, swaps),
+        between,
         output=output,
         settings=dict(settings),
         input_shapes=dict(input_shapes),
@@ -108,6 +128,23 @@ def command(
         missing = len(edited.after.parameters()) - len(arrays)
         log(f"{len(arrays)} arrays in {output_weights}, {missing} parameters to train")
     return 0
+
+
+def _edited(
+    network: str,
+    edits: Sequence[tuple[str, str]],
+    moves: tuple[Sequence[str], Sequence[tuple[str, str]]],
+    between: str | None,
+    **options: Any,
+) -> Edited:
+    from cnndsl.edit.factorise import factorisation
+    from cnndsl.edit.network import factorise
+    from cnndsl.edit.rearrange import rearrange
+
+    if not edits:
+        return rearrange(network, *moves, **options)
+    chosen = [(pattern, factorisation(text)) for pattern, text in edits]
+    return factorise(network, chosen, between=between, **options)
 
 
 def _files(network: str) -> list[str]:

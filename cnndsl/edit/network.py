@@ -109,9 +109,9 @@ def factorise(
         if len(calls) > 1:
             texts[span] = _several(texts[span], automatic_name(nodes), step, part)
         made |= {node.name: (edit, len(calls)) for node in nodes}
-    text = format_source(_spliced(tree.source.text, texts), str(output))
+    text = format_source(spliced(tree.source.text, texts), str(output))
     new = Source(str(output), text)
-    after = _graph(new, before.name, given_settings(settings or {}), input_shapes or {})
+    after = graph_of(new, before.name, given_settings(settings or {}), input_shapes or {})
     return Edited(before.name, text, before, after, tuple(_heirs(before, after, made)))
 
 
@@ -137,14 +137,14 @@ def _several(chain: str, name: str | None, step: ast.Step, part: tuple[ast.Step,
     return f"{'identity -> ' if step.label else ''}{{ {element} }}"
 
 
-def _spliced(text: str, texts: Mapping[Span, str]) -> str:
+def spliced(text: str, texts: Mapping[Span, str]) -> str:
     """A text with other texts in some places."""
     for span in sorted(texts, key=lambda span: span.start, reverse=True):
         text = text[: span.start] + texts[span] + text[span.end :]
     return text
 
 
-def _graph(
+def graph_of(
     source: Source, name: str, settings: Settings, input_shapes: Mapping[str, tuple[int, ...]]
 ) -> Graph:
     """The graph of a network of a text. Raises CnnError with all findings."""

@@ -203,7 +203,7 @@ class _Training:
         with self._precision():
             loss = self.loss(self._outputs(self.wrapped, x), labels)
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss * self.processes.share(len(indices))).backward()
         if self.recipe.clip:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)

@@ -33,6 +33,13 @@ class Processes:
         ids = [self.device.index] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(network, device_ids=ids)
 
+    def share(self, samples: int) -> float:
+        """What the mean over this process's samples counts, so that all have the same weight.
+
+        Gradients are means over processes, whose shares of a batch may differ by a sample.
+        """
+        return 1.0 if self.count == 1 else samples * self.count / self.total(samples)[0]
+
     def total(self, *numbers: float) -> list[float]:
         """Sums over all processes."""
         if self.count == 1:

@@ -67,7 +67,9 @@ def _by_operand(step: Step, op: Conv, weight: Expression) -> Node:
     if set(op.strides) != {1} or min(*before, *after) < 0:
         return build.add(back, g, params={"weight": weight})
     pads = tuple(zip(before, after, strict=True))
-    plain = Conv(x.channels, op.kernel, pad=pads, dilation=op.dilation, groups=op.groups, bias=False)
+    plain = Conv(
+        x.channels, op.kernel, pad=pads, dilation=op.dilation, groups=op.groups, bias=False
+    )
     return build.add(plain, g, params={"weight": _turned(weight, op.groups)})
 
 

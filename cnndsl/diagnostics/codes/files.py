@@ -92,8 +92,15 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0622": Entry(
         "pattern does not fit the text",
-        "The pattern matches no convolution, or only some of those that one call makes. "
-        "`cnndsl inspect` shows the instance paths.",
+        "The pattern matches no convolution, or only some of those that one call makes; or no\n"
+        "part of the network has the path. `cnndsl inspect` shows the instance paths.",
+    ),
+    "E0623": Entry(
+        "part cannot be taken out or moved",
+        "`cnndsl edit --delete` takes out parts into which one value goes, and out of which one\n"
+        "of the same shape comes; `--swap` exchanges two that take and make the same shapes. A\n"
+        "unit that halves the map cannot be deleted. The text of the file has to be able to say\n"
+        "it, too: parts of a block that is used several times are refused.",
     ),
     "E0630": Entry(
         "no gradient",

@@ -19,11 +19,13 @@ from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.tir import Register
 from cnndsl.backends.cpu.kernels.family import Candidate, Family
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.backends.cpu.kernels.tiles import largest_divisor
+from cnndsl.backends.cpu.kernels.tiles import evenly, largest_divisor
 from cnndsl.ir.operators import Correlate
 
 KEPT = 4
 """Registers that hold no sums."""
+WIDEST = 6
+"""Columns of a tile at most: with two blocks of filters there are fewer loads for each product."""
 RUN = 256
 """Positions whose products are summed up in one register."""
 ENOUGH = 4
@@ -63,21 +65,21 @@ class _Correlation:
     call: Call[Correlate]
 
     @property
-    def _is_depthwise(self) -> bool:
+    def is_depthwise(self) -> bool:
         op = self.call.op
         return op.groups > 1 and self.call.x.channels == op.groups
 
     @property
-    def _has_offsets(self) -> bool:
+    def has_offsets(self) -> bool:
         """Whether the columns of a tile are offsets."""
-        return bool(self.call.op.kernel) and (self._is_depthwise or self.call.x.block == 1)
+        return bool(self.call.op.kernel) and (self.is_depthwise or self.call.x.block == 1)
 
     def write(self, body: Body) -> None:
         """All of the result."""
         x, op = self.call.x, self.call.op
-        if self._is_depthwise:
+        if self.is_depthwise:
             self._tasks(body, 0, 1, [*range(op.kernel[-1])] if op.kernel else [0])
-        elif self._has_offsets:
+        elif self.has_offsets:
             self._tasks(body, 0, x.channels, [*range(op.kernel[-1])])
         else:
             whole, rest = divmod(x.channels // op.groups, x.block)
@@ -91,10 +93,10 @@ class _Correlation:
         call, op, code = self.call, self.call.op, body.code
         lanes, machine = call.machine.lanes, call.machine
         most = machine.registers - KEPT
-        width = min(len(columns), most)
-        own = call.output.blocks // (1 if self._is_depthwise else op.groups)
+        width = evenly(len(columns), WIDEST)
+        own = call.output.blocks // (1 if self.is_depthwise else op.groups)
         blocks = largest_divisor(own, most // width)
-        kernel = op.kernel[:-1] if self._has_offsets else op.kernel
+        kernel = op.kernel[:-1] if self.has_offsets else op.kernel
         tiles, inner = call.output.blocks // blocks, [*kernel]
         divided = []
         while inner and tiles * count * math.prod(divided) < ENOUGH * machine.cores:
@@ -103,7 +105,7 @@ class _Correlation:
             first = code.name(tile * blocks)
             block = code.name(start + index)
             source = block
-            if self._is_depthwise:
+            if self.is_depthwise:
                 source = first
             elif op.groups > 1:
                 group = code.name(div(first, own))
@@ -153,9 +155,9 @@ class _Tile:
         x = self._call.x
         for b in range(self.blocks):
             for column in self.columns:
-                if self.whole._is_depthwise:
+                if self.whole.is_depthwise:
                     position = (0, *offsets, column)
-                elif self.whole._has_offsets:
+                elif self.whole.has_offsets:
                     position = (self.block, *offsets, column)
                 else:
                     position = (self.block * x.block + column, *offsets)
@@ -180,7 +182,7 @@ class _Tile:
                 at = [*before, *middle]
                 start = self._bases(n * together, at, offsets)
                 with code.loop(axes[-1]) as last:
-                    self._add(parts, start, last)
+                    self._add(parts, start, code.base(last))
             if split:
                 for total, part in zip(totals, parts, strict=True):
                     code.set(total, total.value + part.value)
@@ -196,7 +198,7 @@ class _Tile:
             start = (x.index(sample, self.source, ()), g.index(sample, self.first, ()))
             return code.base(start[0]), code.base(start[1]), x.batch_stride, g.batch_stride
         sample, position = n + at[0], [*at[1:], 0]
-        taps = [*offsets, 0] if self.whole._has_offsets else offsets
+        taps = [*offsets, 0] if self.whole.has_offsets else offsets
         axes = zip(position, taps, op.stride, op.dilation, op.pads, strict=True)
         seen = [p * s + o * d - before for p, o, s, d, (before, _) in axes]
         return (
@@ -213,18 +215,15 @@ class _Tile:
         code, (x, g) = self.body.code, self.body.inputs[:2]
         op, lanes = self._call.op, self.lanes
         from_x, from_g, step_x, step_g = start
-        apart = op.dilation[-1] * x.layout.strides[-1] if self.whole._has_offsets else 1
+        apart = op.dilation[-1] * x.layout.strides[-1] if self.whole.has_offsets else 1
         at_x, at_g = from_x + last * step_x, from_g + last * step_g
-        given = []
-        for column in self.columns:
+        factors = [load(g.buffer, at_g + b * g.layout.plane, lanes) for b in range(self.blocks)]
+        for number, column in enumerate(self.columns):
             index = at_x + column * apart
-            if self.whole._is_depthwise:
-                given.append(code.register(load(x.buffer, index, lanes), lanes).value)
+            if self.whole.is_depthwise:
+                value = load(x.buffer, index, lanes)
             else:
-                given.append(code.register(vector(load(x.buffer, index), lanes), lanes).value)
-        for b in range(self.blocks):
-            own = load(g.buffer, at_g + b * g.layout.plane, lanes)
-            factor = code.register(own, lanes).value
-            for number, value in enumerate(given):
+                value = vector(load(x.buffer, index), lanes)
+            for b, factor in enumerate(factors):
                 register = sums[b * len(self.columns) + number]
                 code.set(register, register.value + factor * value)

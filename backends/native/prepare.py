@@ -6,25 +6,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cnndsl.ir.algebra import broadcast, constant
-from cnndsl.ir.formula import OTHER, X, sqrt
+from cnndsl.ir.formula import X, parameter, sqrt
 from cnndsl.ir.graph import Graph, Node
-from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Add,
     Affine,
     Average,
-    BatchStandardise,
+    BatchNormalise,
     Cast,
     ChannelMap,
     Conv,
     Dropout,
+    Function,
     Identity,
-    JoinFunction,
     MaxPool,
     Mul,
-    ReduceTo,
     Shuffle,
-    Square,
     SqueezeExcite,
     Subtract,
 )
@@ -58,8 +55,8 @@ def prepare(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
         node = result[node.name]
         if isinstance(node.op, SqueezeExcite) and not takes(node):
             _take_apart(result, node, node.op)
-        if isinstance(node.op, BatchStandardise):
-            _standardise(result, node, node.op)
+        if isinstance(node.op, BatchNormalise):
+            _normalise(result, node, node.op)
         added = [*result.nx][count:] if len(result) > count else []
         order += [*added, node.name]
     result.reorder(order)
@@ -87,21 +84,24 @@ def _move_between_layouts(graph: Graph) -> None:
     graph.reorder(dict.fromkeys((*order, *graph.nx)))
 
 
-def _standardise(graph: Graph, node: Node, op: BatchStandardise) -> None:
-    """Compute the statistics of a batch by nodes of their own."""
-    (x,) = graph.producers(node)
-    mean = ReduceTo((x.type.channels,), mean=True, batch=True)
-
-    def added(label: str, op: Operator, *operands: Node) -> Node:
-        return graph.add(_free(graph, f"{node.name}.{label}"), op, operands, spans=node.spans)
-
-    centred = added("centred", Subtract(), x, added("mean", mean, x))
-    variance = added("variance", mean, added("square", Square(), centred))
-    quotient = Part.of(JoinFunction(X / sqrt(OTHER + op.eps)), [x.type, variance.type])
+def _normalise(graph: Graph, node: Node, op: BatchNormalise) -> None:
+    """Compute the scale of each channel by a node of its own, and the rest element by element."""
+    x, mean, variance, *others = graph.producers(node)
+    scale = graph.add(
+        _free(graph, f"{node.name}.scale"),
+        Function(parameter("weight") / sqrt(X + op.eps)),
+        [variance],
+        {"weight": node.params["weight"]},
+        node.spans,
+    )
+    steps = (
+        Part.of(Subtract(), [x.type, mean.type]),
+        Part.of(Mul(), [x.type, scale.type]),
+        Part.of(Function(X + parameter("bias")), [x.type], {"bias": node.params["bias"]}),
+    )
     core = Part.of(Identity(), [x.type])
-    fused = Node(node.name, core, (), (quotient, *node.epilogue), node.spans)
-    others = graph.producers(node)[1:]
-    graph.put(fused, [centred, variance, *others])
+    fused = Node(node.name, core, (), (*steps, *node.epilogue), node.spans)
+    graph.put(fused, [x, mean, scale, *others])
 
 
 def _free(graph: Graph, name: str) -> str:

@@ -71,6 +71,8 @@ class Builder:
             return None
         if X not in factor.leaves():
             return self.function(times(X, factor), g, params)
+        if not factor.roles():
+            return self.join(times(X, factor.instead(X, OTHER)), g, x)
         return self.product(g, self.function(factor, x, params))
 
     def times_join(self, g: Node, factor: Formula, a: Node, b: Node) -> Node | None:
@@ -115,6 +117,11 @@ class Builder:
         """One over the number of samples, for each sample."""
         ones = self.ones(like)
         return self.add(Divide(), ones, self.reduced(ones, (1,), batch=True))
+
+    def count(self, x: Node) -> Node:
+        """How many numbers of a channel there are, over the batch and all positions: [1]."""
+        samples = self.reduced(self.ones(x), (1,), batch=True)
+        return self.scaled(samples, math.prod(x.type.sizes[1:]))
 
     def fitted(self, g: Node, wanted: TensorType, like: Node) -> Node:
         """A gradient with the type of what it belongs to, which a join may have repeated."""

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from cnndsl.autodiff.backward import gradients_by
 from cnndsl.autodiff.builder import Builder
 from cnndsl.autodiff.losses import add_loss
-from cnndsl.autodiff.meaning import training_graph
+from cnndsl.autodiff.meaning import SUFFIX as UPDATED
+from cnndsl.autodiff.meaning import add_running_statistics, training_graph
 from cnndsl.autodiff.recompute import cheap, within
 from cnndsl.diagnostics import CnnError
 from cnndsl.diagnostics.spelling import did_you_mean
@@ -40,9 +41,10 @@ def gradient_graph(
         raise CnnError.of("E0630", f"gradients need known sizes: input {shown}", hint=hint)
     parameters, inputs = _chosen(graph, by)
     forward = training_graph(graph) if training else graph.copy()
+    source = graph if training and by is None else None
 
     def made(again: Collection[str]) -> Graph:
-        return _differentiated(forward.copy(), loss, parameters, inputs, again)
+        return _differentiated(forward.copy(), loss, parameters, inputs, again, source)
 
     if recompute is None:
         return made(())
@@ -60,8 +62,13 @@ def _differentiated(
     parameters: Sequence[str],
     inputs: Sequence[str],
     again: Collection[str],
+    source: Graph | None,
 ) -> Graph:
-    """The graph as it goes forth, with the way back behind it."""
+    """The graph as it goes forth, with the way back behind it.
+
+    And the updated statistics of the bn of `source`, if that is given.
+    """
+    updated = add_running_statistics(result, source) if source else {}
     if loss is None:
         outputs = {}
         seeds = _seeds(result)
@@ -74,6 +81,7 @@ def _differentiated(
     if not names:
         raise CnnError.of("E0630", "nothing that the outputs depend on is asked for")
     result.outputs = outputs | {f"{name}{SUFFIX}": found[name].name for name in names}
+    result.outputs |= {f"{name}{UPDATED}": node.name for name, node in updated.items()}
     result.auxiliaries = {}
     for step in (CommonSubexpressions(), DeadCode()):
         step.run(result)

@@ -13,10 +13,10 @@ from functools import cache
 from cnndsl.diagnostics import CnnError
 from cnndsl.diagnostics.units import si
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.operators import Activation, Affine, BatchStandardise, Groupwise, Scale
+from cnndsl.ir.operators import Activation, Affine, BatchNormalise, Groupwise, Scale
 from cnndsl.memory import Options, peak_bytes, plan
 
-CHEAP = (Activation, Affine, BatchStandardise, Groupwise, Scale)
+CHEAP = (Activation, Affine, BatchNormalise, Groupwise, Scale)
 """Operators with a few operations for each number. Joins are not among them: what is computed again
 then begins at the join before, however deep the network is."""
 

@@ -128,7 +128,8 @@ def command(
         with stage("differentiate") as facts:
             batch = options.get("batch") or 1
             parsed = gradients_of(parsed, gradients, recompute=recompute, batch=batch)
-            facts += [f"{len(parsed.graph)} nodes", f"{len(parsed.outputs) - 1} gradients"]
+            count = sum(name.endswith(".gradient") for name in parsed.outputs)
+            facts += [f"{len(parsed.graph)} nodes", f"{count} gradients"]
     path = asked or Path(f"{parsed.name}{'' if is_folder else target.suffix}")
     if not is_folder:
         check_output(path, (parsed.file, *sources), target.suffix)

@@ -55,7 +55,8 @@ def check_loss(net: cnndsl.Network, **options: Any) -> None:
     values, inputs = parameter_values(back, 0), arrays_for(back)
     found = run_graph(back, values, inputs)
     learned = [n for n, p in net.graph.parameters().items() if p.learned]
-    assert set(found) == {"loss", *(f"{name}.gradient" for name in learned)}
+    gradients = {name for name in found if not name.endswith(".updated")}
+    assert gradients == {"loss", *(f"{name}.gradient" for name in learned)}
     forward = back.copy()
     forward.outputs = {"loss": back.outputs["loss"]}
     for direction in directions({name: values[name] for name in learned}, 3):
@@ -93,9 +94,15 @@ def test_bn_takes_the_statistics_of_the_batch() -> None:
     inputs = arrays_for(back)
     x, g = inputs["x"], inputs["output.gradient"]
     standard = (x - x.mean((0, 2), keepdims=True)) / np.sqrt(x.var((0, 2), keepdims=True) + 0.5)
-    found = run_graph(back, {}, inputs)
+    values = {"bn1.running_mean": np.array([3.0, -1.0]), "bn1.running_var": np.array([2.0, 0.5])}
+    values |= {"bn1.weight": np.ones(2), "bn1.bias": np.zeros(2)}
+    found = run_graph(back, values, inputs)
     np.testing.assert_allclose(found["bn1.weight.gradient"], (g * standard).sum((0, 2)))
     np.testing.assert_allclose(found["bn1.bias.gradient"], g.sum((0, 2)))
+    mean = 0.9 * values["bn1.running_mean"] + 0.1 * x.mean((0, 2))
+    variance = 0.9 * values["bn1.running_var"] + 0.1 * x.var((0, 2), ddof=1)
+    np.testing.assert_allclose(found["bn1.running_mean.updated"], mean)
+    np.testing.assert_allclose(found["bn1.running_var.updated"], variance)
 
 
 @given(samples())

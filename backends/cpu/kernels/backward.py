@@ -5,6 +5,7 @@ Where operand and result have blocks of the same channels these are vectors; els
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,12 +27,14 @@ from cnndsl.backends.cpu.codegen.expressions import (
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.sums import Range, summed
 from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.kernels import moments
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.algebra import constant
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import (
     AxisMap,
+    BatchMoment,
     Correlate,
     MaxPoolGradient,
     PositionalCorrelate,
@@ -58,6 +61,8 @@ def _each(call: Call[Any], value: Value, in_vectors: bool, **weights: Expression
 
 def reduce_to(call: Call[ReduceTo]) -> Kernel:
     """Of the axes that are reduced all indices, of the others that of the result."""
+    if moments.fits(call):
+        return moments.moments(call)
     op, x = call.op, call.x
     kept = (*op.shape, *(1,) * (1 + x.rank - len(op.shape)))
     over_channels = kept[0] == 1 < x.channels
@@ -84,6 +89,28 @@ def reduce_to(call: Call[ReduceTo]) -> Kernel:
         return total * vector(float(share), lanes)
 
     return _each(call, value, in_vectors)
+
+
+def batch_moment(call: Call[BatchMoment]) -> Kernel:
+    """Over the batch and all positions."""
+    if moments.fits(call):
+        return moments.moments(call)
+    x, has_factor = call.x, len(call.core.inputs) > 2
+    share = 1 / (x.batch * math.prod(x.spatial)) if call.op.mean else 1.0
+
+    def value(body: Body, place: Place, channel: Expr) -> Expr:
+        mean = body.inputs[1]
+        centre = body.code.register(mean.channel(0, channel, (0,) * mean.layout.rank)).value
+
+        def term(at: tuple[Expr, ...]) -> Expr:
+            centred = body.inputs[0].channel(at[0], channel, at[1:]) - centre
+            factor = body.inputs[2].channel(at[0], channel, at[1:]) if has_factor else centred
+            return centred * factor
+
+        ranges = [Range.whole(size) for size in (x.batch, *x.spatial)]
+        return summed(body.code, 1, ranges, term) * vector(share, 1)
+
+    return _each(call, value, False)
 
 
 def axis_map(call: Call[AxisMap]) -> Kernel:
@@ -260,6 +287,7 @@ def _seen(
 
 FAMILIES: Makers = {
     ReduceTo: reduce_to,
+    BatchMoment: batch_moment,
     AxisMap: axis_map,
     Correlate: correlate,
     PositionalCorrelate: positional_correlate,

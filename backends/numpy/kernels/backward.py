@@ -19,7 +19,8 @@ from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Again,
     AxisMap,
-    BatchStandardise,
+    BatchMoment,
+    BatchNormalise,
     Correlate,
     Function,
     JoinFunction,
@@ -114,13 +115,21 @@ def positional_correlate(
     return np.moveaxis(result, -2, 0).reshape(1, g.shape[1], *op.tiles, channels, *op.kernel)
 
 
-def batch_standardise(op: BatchStandardise, inputs: list[Array], params: dict[str, Array]) -> Array:
-    """By each channel of all samples."""
-    (x,) = inputs
+def batch_moment(op: BatchMoment, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """Of each channel of all samples."""
+    x, mean, *given = inputs
+    centred = x - per_channel(mean[0], x)
+    product = centred * (given[0] if given else centred)
     axes = (0, *range(2, x.ndim))
-    centred = x - x.mean(axes, keepdims=True)
-    variance = np.square(centred).mean(axes, keepdims=True)
-    return np.asarray(centred / np.sqrt(variance + op.eps))
+    return np.asarray(product.mean(axes) if op.mean else product.sum(axes))[None]
+
+
+def batch_normalise(op: BatchNormalise, inputs: list[Array], params: dict[str, Array]) -> Array:
+    """By each channel of all samples."""
+    x = inputs[0]
+    mean, variance = (per_channel(values[0], x) for values in inputs[1:])
+    weight, bias = (per_channel(params[role], x) for role in ("weight", "bias"))
+    return np.asarray((x - mean) / np.sqrt(variance + op.eps) * weight + bias)
 
 
 KERNELS: dict[type[Operator], Kernel] = {
@@ -131,5 +140,6 @@ KERNELS: dict[type[Operator], Kernel] = {
     AxisMap: axis_map,
     Correlate: correlate,
     PositionalCorrelate: positional_correlate,
-    BatchStandardise: batch_standardise,
+    BatchMoment: batch_moment,
+    BatchNormalise: batch_normalise,
 }

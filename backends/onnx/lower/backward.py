@@ -8,11 +8,12 @@ import numpy as np
 
 from cnndsl.backends.onnx.emitter import Site
 from cnndsl.backends.onnx.lower.activation import lower_formula
-from cnndsl.backends.onnx.lower.common import Lowerings, native, onnx_pads
+from cnndsl.backends.onnx.lower.common import Lowerings, native, onnx_pads, per_channel
 from cnndsl.ir.operators import (
     Again,
     AxisMap,
-    BatchStandardise,
+    BatchMoment,
+    BatchNormalise,
     Correlate,
     Function,
     JoinFunction,
@@ -124,14 +125,35 @@ def _flat(site: Site, role: str, groups: int, channels: int) -> str:
     return site.integers(f"{role}_shape", [0, groups, channels, -1])
 
 
-def _batch_standardise(site: Site, op: BatchStandardise) -> None:
-    axes = [0, *range(2, 2 + site.input_type.rank)]
-    mean = site.step("mean", "ReduceMean", site.input, axes=axes, keepdims=1)
+def _batch_moment(site: Site, op: BatchMoment) -> None:
+    rank = site.input_type.rank
+    centred = site.step("centred", "Sub", site.input, _over_positions(site, 1, rank))
+    other = site.inputs[2] if len(site.inputs) > 2 else centred
+    product = site.step("product", "Mul", centred, other)
+    kind = "ReduceMean" if op.mean else "ReduceSum"
+    axes = [*range(2, 2 + rank)]
+    reduced = site.step("reduced", kind, product, axes=[0, *axes], keepdims=1)
+    if axes:
+        site.emit("Squeeze", reduced, axes=axes)
+    else:
+        site.emit("Identity", reduced)
+
+
+def _batch_normalise(site: Site, op: BatchNormalise) -> None:
+    rank = site.input_type.rank
+    mean, variance = (_over_positions(site, index, rank) for index in (1, 2))
     centred = site.step("centred", "Sub", site.input, mean)
-    square = site.step("square", "Mul", centred, centred)
-    variance = site.step("variance", "ReduceMean", square, axes=axes, keepdims=1)
     raised = site.step("raised", "Add", variance, site.floats("eps", op.eps))
-    site.emit("Div", centred, site.step("deviation", "Sqrt", raised))
+    unit = site.step("unit", "Div", centred, site.step("deviation", "Sqrt", raised))
+    weight, bias = (per_channel(site, role) for role in ("weight", "bias"))
+    site.emit("Add", site.step("scaled", "Mul", unit, weight), bias)
+
+
+def _over_positions(site: Site, index: int, rank: int) -> str:
+    """An operand [1, channels] with an axis of size 1 for each of the positions."""
+    if not rank:
+        return site.inputs[index]
+    return site.step(f"wide{index}", "Unsqueeze", site.inputs[index], axes=[*range(2, 2 + rank)])
 
 
 LOWERINGS: Lowerings = {
@@ -142,5 +164,6 @@ LOWERINGS: Lowerings = {
     AxisMap: _axis_map,
     Correlate: _correlate,
     PositionalCorrelate: _positional_correlate,
-    BatchStandardise: _batch_standardise,
+    BatchMoment: _batch_moment,
+    BatchNormalise: _batch_normalise,
 }

@@ -12,7 +12,9 @@ def elementwise(step: Step, op: Elementwise) -> None:
     """g f'(x), and for each parameter the sum of g times the derivative by it."""
     build, g = step.build, step.gradient
     if step.wants(0):
-        step.give(0, build.times(g, op.derivative, step.x, step.node.params))
+        by_result = op.derivative_by_result
+        slope, of = (op.derivative, step.x) if by_result is None else (by_result, step.y)
+        step.give(0, build.times(g, slope, of, step.node.params))
     for role in op.formula.roles():
         if step.wants(role):
             slope = differentiate(op.formula, parameter(role))

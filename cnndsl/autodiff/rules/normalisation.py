@@ -9,7 +9,8 @@ from cnndsl.ir.formula import OTHER, X, maximum, parameter, power, select, sqrt
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operators import (
     AxisMap,
-    BatchStandardise,
+    BatchMoment,
+    BatchNormalise,
     ChannelMean,
     GroupNorm,
     InstanceNorm,
@@ -42,15 +43,27 @@ def _standardised(step: Step, eps: float, x: Node, g: Node, mean: Reduce) -> tup
     return build.product(factor, build.add(Subtract(), g, mean(g), along)), y
 
 
-def batch_standardise(step: Step, op: BatchStandardise) -> None:
-    """Groups are the channels of all samples."""
-    channels = (step.x.type.channels,)
+def batch_normalise(step: Step, op: BatchNormalise) -> None:
+    """With y = (x - m) r, r = 1 / sqrt(v + eps): w r (g - mean(g) - y mean(g y)).
 
-    def mean(a: Node) -> Node:
-        return step.build.reduced(a, channels, mean=True, batch=True)
-
-    found, _ = _standardised(step, op.eps, step.x, step.gradient, mean)
-    step.give(0, found)
+    By the weight sum(g y), by the bias sum(g). Source: Ioffe and Szegedy (2015), section 3. All
+    that there is of the size of x is x and g, each read once for the sums and once for the result.
+    """
+    build, g = step.build, step.gradient
+    x, mean, variance = step.values
+    total = build.reduced(g, (x.type.channels,), mean=True, batch=True)
+    moment = build.add(BatchMoment(mean=True), x, mean, g)
+    factor = build.function(1 / sqrt(X + op.eps), variance)
+    if step.wants("weight"):
+        step.give("weight", build.product(moment, factor, build.count(x)))
+    if step.wants("bias"):
+        step.give("bias", build.product(total, build.count(x)))
+    if step.wants(0):
+        slope = build.product(moment, factor, factor)
+        scale = build.function(X * parameter("weight"), factor, step.node.params)
+        along = build.product(build.add(Subtract(), x, mean), slope)
+        rest = build.add(Subtract(), build.join(OTHER - X, along, g), total)
+        step.give(0, build.product(rest, scale))
 
 
 def _of_groups(
@@ -169,7 +182,7 @@ def channel_mean(step: Step, op: ChannelMean) -> None:
 
 
 RULES: Rules = {
-    BatchStandardise: batch_standardise,
+    BatchNormalise: batch_normalise,
     LayerNorm: layer_norm,
     InstanceNorm: instance_norm,
     GroupNorm: group_norm,

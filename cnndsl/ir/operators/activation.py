@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 from cnndsl.ir import attributes as kind
 from cnndsl.ir.attributes import attribute
+from cnndsl.ir.derivative import differentiate
 from cnndsl.ir.formula import (
     Formula,
     X,
@@ -41,6 +42,7 @@ class Relu(Activation):
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
     formula = maximum(X, 0)
+    derivative_by_result = differentiate(formula, X)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Relu6(Activation):
     sign = Sign.NONNEGATIVE
     gradient = Reads.RESULT
     formula = clip(X, 0, 6)
+    derivative_by_result = differentiate(formula, X)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,11 @@ class Clamp(Activation):
         """Between the limits."""
         above = X if self.low is None else maximum(X, self.low)
         return above if self.high is None else minimum(above, self.high)
+
+    @property
+    def derivative_by_result(self) -> Formula:
+        """At a limit 0, between them 1."""
+        return differentiate(self.formula, X)
 
 
 @dataclass(frozen=True)
@@ -256,6 +264,7 @@ class Sigmoid(Activation):
     gradient = Reads.RESULT
     formula = 1 / (exp(-X) + 1)
     derivative = formula * (-formula + 1)
+    derivative_by_result = X * (-X + 1)
 
 
 @dataclass(frozen=True)
@@ -267,6 +276,7 @@ class Tanh(Activation):
     sign = Sign.KEPT
     gradient = Reads.RESULT
     formula = tanh(X)
+    derivative_by_result = X * -X + 1
 
 
 @dataclass(frozen=True)

@@ -239,13 +239,50 @@ class MaxPoolGradient(_OfAll):
 
 
 @dataclass(frozen=True)
-class BatchStandardise(_OfAll):
-    """Batch normalisation in training, before its scale and shift: y = (x - m) / sqrt(v + eps).
+class BatchMoment(_OfAll):
+    """For each channel the sum, or the mean, of (x - mean)^2 over the batch and all positions.
 
-    Mean m and variance v are those of each channel over the batch and all positions, the variance
-    divided by their number. Source: Ioffe and Szegedy (2015), algorithm 1.
+    Operands are x and a number for each channel, one for all samples; with a third one, g of the
+    type of x, it is the sum of (x - mean) g.
     """
 
-    name: ClassVar[str] = "batch_standardise"
+    name: ClassVar[str] = "batch_moment"
+    operands: ClassVar[int | None] = None
+
+    mean: bool = attribute(kind.FLAG, False)
+
+    def takes(self, count: int) -> bool:
+        """Two or three."""
+        return count in (2, 3)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """[channels]."""
+        return TensorType((inputs[0].channels,))
+
+    def output_type(self, inputs: Sequence[TensorType]) -> TensorType:
+        """One for all samples."""
+        return replace(super().output_type(inputs), batched=False)
+
+
+@dataclass(frozen=True)
+class BatchNormalise(_OfAll):
+    """Batch normalisation in training: y = weight (x - mean) / sqrt(variance + eps) + bias.
+
+    Operands are x, and mean and variance of each channel over the batch and all positions, the
+    variance divided by their number. Source: Ioffe and Szegedy (2015), algorithm 1. The gradient
+    by x is that with mean and variance as functions of it.
+    """
+
+    name: ClassVar[str] = "batch_normalise"
+    operands: ClassVar[int | None] = 3
 
     eps: float = attribute(kind.POSITIVE, 1e-5)
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """The shape of x."""
+        return inputs[0]
+
+    def parameters(self, inputs: Sequence[TensorType]) -> dict[str, ParameterSpec]:
+        """Scale and shift."""
+        shape = (inputs[0].channels,)
+        return {"weight": ParameterSpec(shape, "ones"), "bias": ParameterSpec(shape, "zeros")}

@@ -48,6 +48,11 @@ class Elementwise(Pointwise, Channelwise):
         """Its derivative, in a form that overflows nowhere on the way."""
         return differentiate(self.formula, X)
 
+    @property
+    def derivative_by_result(self) -> Formula | None:
+        """Its derivative at x as a function of f(x), where there is a simple one."""
+        return None
+
     def is_identity(self, x: TensorType) -> bool:
         """As a mover, or by its formula."""
         same = self.formula == X and self.output_type([x]) == x

@@ -95,7 +95,11 @@ def test_a_training_step_has_the_gradients_of_pytorch(name):
     found = run_graph(back.graph, values, given)
     np.testing.assert_allclose(found["loss"], [loss.item()], rtol=1e-10)
     wanted = {n: p.grad.numpy() for n, p in network.named_parameters() if p.grad is not None}
-    assert {f"{n}.gradient" for n in wanted} == set(found) - {"loss"}
+    statistics = {n: b.numpy() for n, b in network.named_buffers() if n.endswith(("mean", "var"))}
+    names = {"loss", *(f"{n}.gradient" for n in wanted), *(f"{n}.updated" for n in statistics)}
+    assert names == set(found)
+    for n, a in statistics.items():
+        assert_near(found[f"{n}.updated"], a, max(np.abs(a).max(), 1))
     largest = max(np.abs(a).max() for a in wanted.values())
     for n, a in wanted.items():
         assert_near(found[f"{n}.gradient"], a, largest)

@@ -12,6 +12,7 @@ import numpy as np
 
 from cnndsl.backends.native.artefact import RECIPE, Artefact, recipe_of, write_artefact
 from cnndsl.backends.native.packing import Packing, as_aligned
+from cnndsl.backends.native.refill import Refill
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import from_json, to_json
 from cnndsl.runtime.archive import json_bytes
@@ -154,6 +155,17 @@ class NativeModule(Module):
         self._artefact = replace(self._artefact, weights=packing.evaluate(bound.values))
         self.warnings = bound.warnings
         warn_of(bound)
+
+    def refill(self, numbers: Array, views: Mapping[str, Array]) -> Refill:
+        """What writes the numbers of parameters, as they are then, into the packed weights.
+
+        `views` are those parts of `numbers` that each parameter has; see `Refill`.
+        """
+        own = self._artefact
+        if not own.weights.flags.writeable:
+            own = replace(own, weights=as_aligned(own.weights.copy()))
+        self._artefact = own
+        return Refill(own.packing, own.weights, numbers, views)
 
     def save(self, path: str | Path) -> None:
         """Write a `.cnnmod` file, atomically; equal modules give equal bytes."""

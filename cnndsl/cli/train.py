@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from cnndsl.ir.photo import Photo
     from cnndsl.network import Network
     from cnndsl.recipes.recipe import Recipe
-    from cnndsl.train.engine import Epoch
+    from cnndsl.train.data import Data
+    from cnndsl.train.plan import Epoch, Plan
 
 
 @click.command(
@@ -49,6 +50,13 @@ if TYPE_CHECKING:
 @click.option("--weights", metavar="FILE", shell_complete=completion.files, help="To start from.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option(
+    "--engine",
+    type=click.Choice(["torch", "native"]),
+    default="torch",
+    show_default=True,
+    help="What takes the steps: PyTorch, or native code of the target cpu, without PyTorch.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The epochs, for machines.")
 @photo_options
 @recipe_options
@@ -64,7 +72,7 @@ def command(
     recipe: Callable[[Network], Recipe],
     **options: Any,
 ) -> int:
-    """Train a network by PyTorch.
+    """Train a network by PyTorch, or small ones by native code.
 
     It follows the recipe of the network's text, where options do not say otherwise, and runs on
     one device or, under torchrun, on many. The best weights go to the output, a line for each
@@ -100,9 +108,9 @@ def _train(
     inputs = list(parsed.inputs.values())
     if len(inputs) != 1:
         raise CnnError.of("E0604", f"training takes networks of one input, not of {len(inputs)}")
-    require_torch()
+    train = _engine(options.pop("engine"))
     from cnndsl.train.data import read_data
-    from cnndsl.train.engine import Plan, train
+    from cnndsl.train.plan import Plan
 
     images = read_data(data, inputs[0], _photo(parsed, data, options.pop("photo")))
     if _leads() and not options["resume"]:
@@ -123,6 +131,18 @@ def _train(
     with progress_bar() as progress:
         plan = Plan(path, report=report, progress=progress, **options)
         return train(parsed, images, recipe, plan)
+
+
+def _engine(name: str) -> Callable[[Network, Data, Recipe, Plan], list[Epoch]]:
+    """What trains. Raises CnnError (E0750) if PyTorch is needed and not installed."""
+    if name == "native":
+        from cnndsl.train.native import train as by_native_code
+
+        return by_native_code
+    require_torch()
+    from cnndsl.train.engine import train as by_torch
+
+    return by_torch
 
 
 def _photo(parsed: Any, data: str, given: Mapping[str, Any]) -> Photo | None:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from cnndsl.diagnostics import CnnError
+from cnndsl.runtime.arrays import read_arrays
 from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.module import Array
 
 SUFFIX = ".checkpoint"
+
+FACTS = "facts"
+"""The array of an archive that holds facts as JSON."""
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write tensors and numbers, atomically."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     with atomic_write(path) as file:
@@ -29,6 +37,8 @@ def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
 
     `expected` is what has to be in it.
     """
+    import torch
+
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
@@ -38,9 +48,36 @@ def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
     except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CnnError.of("E0603", f"{path} is not a checkpoint, or damaged: {problem}") from None
+    require_same(path, state, expected)
+    return state
+
+
+def require_same(path: Path, state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise CnnError (E0762) if a checkpoint is of another training."""
     for name, value in expected.items():
         if state.get(name) != value:
             hint = "train with the same network, data and recipe, or without --resume"
             message = f"{path} is the checkpoint of another training: it has another {name}"
             raise CnnError.of("E0762", message, hint=hint)
-    return state
+
+
+def write_arrays(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write facts that JSON has and arrays as an archive of numpy, atomically."""
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    np.savez(buffer, **{FACTS: text, **arrays})
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def read_written(
+    path: Path, expected: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What `write_arrays` wrote. Raises CnnError as `read_checkpoint`, and for no such file."""
+    try:
+        arrays = {str(name): array for name, array in read_arrays(path).items()}
+        facts = json.loads(arrays.pop(FACTS).tobytes())
+    except (KeyError, ValueError):
+        raise CnnError.of("E0603", f"{path} is not a checkpoint of the native engine") from None
+    require_same(path, facts, expected)
+    return facts, arrays

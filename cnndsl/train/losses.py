@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from typing import TYPE_CHECKING, Any
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import LogSoftmax, Softmax
 from cnndsl.recipes.losses import CrossEntropy, Loss, MapCriterion, MeanSquaredError, OutputWeight
 from cnndsl.recipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DISTANCES, PROBABILITIES, SCORES = "distances", "probabilities", "scores"
 """What an output holds for each class."""
@@ -30,6 +29,8 @@ class Objective:
 
     def __call__(self, outputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         """The sum over the outputs, a mean over the batch."""
+        import torch
+
         terms = []
         for name, value in outputs.items():
             loss = self.losses[name]
@@ -43,18 +44,26 @@ class Objective:
 
 
 def _cross_entropy(item: CrossEntropy, value: Tensor, form: str, labels: Tensor) -> Tensor:
+    import torch
+
     if form == DISTANCES:
         value = -value
     if form == PROBABILITIES:
         value = value.clamp(min=torch.finfo(value.dtype).tiny).log()
-    return F.cross_entropy(value, labels, label_smoothing=item.smoothing)
+    function = torch.nn.functional.cross_entropy
+    return function(value, labels, label_smoothing=item.smoothing)
 
 
 def _squares(item: MeanSquaredError, value: Tensor, form: str, labels: Tensor) -> Tensor:
-    return F.mse_loss(value, F.one_hot(labels, value.shape[1]).to(value.dtype))
+    from torch.nn import functional
+
+    target = functional.one_hot(labels, value.shape[1]).to(value.dtype)
+    return functional.mse_loss(value, target)
 
 
 def _map(item: MapCriterion, value: Tensor, form: str, labels: Tensor) -> Tensor:
+    import torch
+
     distances = value if form == DISTANCES else -value
     junk = distances.new_full((len(distances), 1), -item.junk)
     rest = torch.logsumexp(torch.cat([junk, -distances], 1), 1)

@@ -72,8 +72,9 @@ class NativeTraining(Loop):
         self.steps: dict[int, _Step] = {}
         self.random = np.random.default_rng(plan.seed)
         self.colours = self._colours() if recipe.all(PcaColour) else None
+        known = inference_graph(scores).parameters()
         self.inference: Any = compile_network(
-            Network(scores), "cpu", weights=values, threads=plan.threads
+            Network(scores), "cpu", weights={n: values[n] for n in known}, threads=plan.threads
         )
 
     def _colours(self) -> Array:

@@ -159,6 +159,10 @@ def _as_codes(made: Array) -> Array:
     return made.view(np.uint8) ^ np.uint8(128) if made.dtype == np.int8 else made
 
 
+BROKEN = ("INVALID_PROTOBUF", "No graph was found")
+"""What onnxruntime says of files that are no models."""
+
+
 def load_module(path: Path, threads: int | None, read: Reader | None = None) -> OnnxModule:
     """A module from a file; see `cnndsl.runtime.backend.Backend.load`."""
     model = read(path) if read else path
@@ -175,9 +179,10 @@ def load_module(path: Path, threads: int | None, read: Reader | None = None) -> 
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
     except Exception as error:
-        raise CnnError.of(
-            "E0603", f"{path} is not an ONNX model that onnxruntime takes: {first_line(error)}"
-        ) from None
+        reason = first_line(error)
+        broken = any(sign in reason for sign in BROKEN)
+        problem = ", or damaged" if broken else f" that onnxruntime takes: {reason}"
+        raise CnnError.of("E0603", f"{path} is not an ONNX model{problem}") from None
 
 
 def _from_session(

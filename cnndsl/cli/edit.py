@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import log, network_options, show
+from cnndsl.cli.common import log, network_options, network_text, show
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.edit.network import Edited
+    from cnndsl.runtime.module import Array
 
 
 class Edit(click.ParamType[tuple[str, str]]):
@@ -94,7 +95,7 @@ def command(
     What is not replaced keeps its name and its weights.
     """
     from cnndsl.runtime.files import atomic_write
-    from cnndsl.weights.files import load_weights, save_safetensors
+    from cnndsl.weights.files import save_safetensors
 
     if bool(edits) == bool(deletions or swaps):
         raise click.UsageError("give --factorise, or --delete and --swap")
@@ -104,6 +105,7 @@ def command(
         raise click.UsageError("--weights and --output-weights go together")
     if output.suffix != ".cnn":
         raise click.UsageError(f"{output} is no name of a network file: it has to end in .cnn")
+    network = network_text(network)
     sources = [*_files(network), weights]
     check_output(output, sources, network_text=True)
     if output_weights is not None:
@@ -117,7 +119,7 @@ def command(
         settings=dict(settings),
         input_shapes=dict(input_shapes),
     )
-    arrays, errors = edited.weights(load_weights(weights)) if weights else ({}, {})
+    arrays, errors = _inherited(edited, weights) if weights else ({}, {})
     with atomic_write(output) as file:
         file.write(edited.text.encode())
     if output_weights is not None:
@@ -149,10 +151,19 @@ def _edited(
 
 def _files(network: str) -> list[str]:
     """The files that make up a network."""
-    from cnndsl.language.loader import load_unit
-    from cnndsl.language.locate import locate
+    from cnndsl.edit.network import unit_of
 
-    return [unit.source.name for unit in load_unit(locate(network)[0]).all_units()]
+    return [unit.source.name for unit in unit_of(network).all_units()]
+
+
+def _inherited(edited: Edited, weights: str) -> tuple[dict[str, Array], dict[str, float]]:
+    """The arrays of a file for the new network, and the errors of what has low rank."""
+    from cnndsl.weights.bind import bind
+    from cnndsl.weights.files import load_weights
+
+    bound = bind(edited.before.parameters(), load_weights(weights), seed=None)
+    show(bound.warnings)
+    return edited.weights(bound.values)
 
 
 def _show(edited: Edited, errors: dict[str, float]) -> None:

@@ -46,6 +46,7 @@ def command(files: Sequence[str], check: bool, diff: bool) -> int:
         is_stream = str(path) == "-"
         try:
             text = network_text("-") if is_stream else read_source(path).text
+            stored = text.encode() if is_stream else path.read_bytes()
             formatted = format_source(text, str(path))
         except CnnError as error:
             show_error(error)
@@ -53,7 +54,7 @@ def command(files: Sequence[str], check: bool, diff: bool) -> int:
             continue
         if is_stream and not (check or diff):
             click.echo(formatted, nl=False)
-        if formatted == text:
+        if formatted.encode() == stored:
             continue
         changed += 1
         if diff:
@@ -73,5 +74,5 @@ def _print_diff(path: Path, before: str, after: str) -> None:
     lines = difflib.unified_diff(
         before.splitlines(), after.splitlines(), str(path), str(path), lineterm=""
     )
-    for line in lines:
-        click.echo(line)
+    shown = "\n".join(lines)
+    click.echo(shown or f"{path}: only the ends of lines or a byte order mark would change")

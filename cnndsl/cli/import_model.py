@@ -9,7 +9,7 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import InputShape, Names, log, output_format_option
-from cnndsl.cli.outputs import check_output
+from cnndsl.cli.outputs import check_output, make_folder
 from cnndsl.cli.verb import Verb
 
 
@@ -27,8 +27,7 @@ from cnndsl.cli.verb import Verb
     "--output",
     "folder",
     type=click.Path(path_type=Path),
-    default=Path(),
-    help="The folder to write into. Default: the present one.",
+    help="The folder to write into. Default: the present one, where no text is replaced.",
 )
 @click.option(
     "--outputs", type=Names(), default=(), help="Tensors of the model to be the outputs instead."
@@ -45,24 +44,34 @@ from cnndsl.cli.verb import Verb
 @output_format_option
 def command(
     model: Path,
-    folder: Path,
+    folder: Path | None,
     outputs: Sequence[str],
     output_map: Path | None,
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
     """Write an ONNX model as NAME.cnn and NAME.safetensors."""
+    from cnndsl.diagnostics import CnnError
     from cnndsl.diagnostics.units import exact, si
     from cnndsl.importers.onnx.load import load, name_of
     from cnndsl.importers.text import written
-    from cnndsl.runtime.files import atomic_write
+    from cnndsl.runtime.files import atomic_write, check_folder
     from cnndsl.weights.files import save_safetensors
 
     name = name_of(model)
-    text = check_output(folder / f"{name}.cnn", [model], network_text=True)
-    weights = check_output(folder / f"{name}.safetensors", [model], ".safetensors")
+    text, weights = ((folder or Path()) / f"{name}{suffix}" for suffix in (".cnn", ".safetensors"))
+    if folder is None and text.exists():
+        hint = "-o FOLDER writes elsewhere, -o . replaces it"
+        raise CnnError.of("E0602", f"{text} is there already", hint=hint)
+    if folder is None or folder.is_dir():
+        check_output(text, [model], network_text=True)
+        check_output(weights, [model], ".safetensors")
+    else:
+        check_folder(folder, ())
     if output_map:
         check_output(output_map, [model, text, weights])
     found = written(load(model, outputs or None, dict(input_shapes)))
+    if folder is not None:
+        make_folder(folder)
     with atomic_write(text) as file:
         file.write(found.text.encode())
     save_safetensors(weights, found.weights, {"network": found.graph.name, "model": model.name})

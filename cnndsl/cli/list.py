@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +14,7 @@ from cnndsl.cli.common import is_terminal, print_json, print_table
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
+    from cnndsl.diagnostics import CnnError
     from cnndsl.language.units import NetworkItem, Unit
 
 T = TypeVar("T")
@@ -37,9 +38,10 @@ def command(what: str, name: str | None, as_json: bool) -> int:
 
     With a name, or a part of one, only those that have it in their names.
     """
-    rows = LISTS[what]()
-    if name is not None:
-        rows = _named(what, name, rows)
+    names, rows_of = LISTS[what]
+    rows = rows_of(_named(name, names()))
+    if not rows:
+        raise _unknown(what, name or "", names())
     if as_json:
         print_json(rows)
         return 0
@@ -50,15 +52,16 @@ def command(what: str, name: str | None, as_json: bool) -> int:
     return 0
 
 
-def _named(what: str, name: str, rows: Rows) -> Rows:
-    """The rows with that in their names. Raises CnnError if there are none."""
+def _named(part: str | None, names: Iterable[str]) -> list[str]:
+    return [name for name in names if part is None or part.lower() in name.lower()]
+
+
+def _unknown(what: str, name: str, names: Iterable[str]) -> CnnError:
     from cnndsl.diagnostics import CnnError
     from cnndsl.language.messages import meant
 
-    if found := [row for row in rows if name.lower() in row["name"].lower()]:
-        return found
-    hint = meant(name, [row["name"] for row in rows]) or f"cnndsl list {what} shows all"
-    raise CnnError.of("E0609", f"none of the {what} has {name!r} in its name", hint=hint)
+    hint = meant(name, names) or f"cnndsl list {what} shows all"
+    return CnnError.of("E0609", f"none of the {what} has {name!r} in its name", hint=hint)
 
 
 def _cell(column: str, value: Any) -> str:
@@ -77,8 +80,14 @@ def _error(row: Mapping[str, Any]) -> str:
     return f"{numbers} ({row['data']}; {row['source']})"
 
 
-def _networks() -> Rows:
-    """Every network of the zoo that needs no arguments, by name.
+def _zoo() -> Iterable[str]:
+    from cnndsl.api import zoo
+
+    return zoo()
+
+
+def _networks(names: Sequence[str]) -> Rows:
+    """Networks of the zoo, those that need no arguments, by name.
 
     `input` is the shape of the first input, `facts` the network's name in the published facts
     or null, `errors` what was published, in percent.
@@ -86,7 +95,7 @@ def _networks() -> Rows:
     from cnndsl.api import zoo
     from cnndsl.language.loader import concrete_networks
 
-    chosen = list(concrete_networks(zoo()).values())
+    chosen = list(concrete_networks({name: zoo()[name] for name in names}).values())
     published, errors = _published_names(), published_errors()
     rows = [_network(unit, item, published) for unit, item in _progress(chosen)]
     return [{**row, "errors": errors.get(row["name"], [])} for row in rows]
@@ -144,7 +153,13 @@ def _progress(items: list[T]) -> Iterator[T]:
     yield from track(items, console=Console(stderr=True), transient=True)
 
 
-def _ops() -> Rows:
+def _operators() -> Iterable[str]:
+    from cnndsl.ir.operators import BY_NAME
+
+    return sorted(BY_NAME)
+
+
+def _ops(names: Sequence[str]) -> Rows:
     from cnndsl.ir.operators import BY_NAME
     from cnndsl.reference import Reference
 
@@ -153,49 +168,69 @@ def _ops() -> Rows:
             "name": name,
             "signature": known.signature,
             "meaning": known.meaning,
-            "operands": operator.operands,
+            "operands": BY_NAME[name].operands,
             "attributes": known.attributes(),
             "example": known.example,
             "elsewhere": known.elsewhere(),
         }
-        for name, operator in sorted(BY_NAME.items())
-        for known in [Reference(operator)]
+        for name in names
+        for known in [Reference(BY_NAME[name])]
     ]
 
 
-def _passes() -> Rows:
+def _all_passes() -> Iterable[str]:
+    from cnndsl.passes.pipeline import passes
+
+    return [step.name for step in passes()]
+
+
+def _passes(names: Sequence[str]) -> Rows:
     from cnndsl.passes.pipeline import passes
 
     return [
         {"name": step.name, "algebra": step.algebra, "meaning": _first_line(type(step))}
         for step in passes()
+        if step.name in names
     ]
 
 
-def _recipes() -> Rows:
-    """The items of recipes."""
+def _all_recipes() -> Iterable[str]:
+    from cnndsl.recipes.registry import ITEMS
+
+    return ITEMS
+
+
+def _recipes(names: Sequence[str]) -> Rows:
+    """Items of recipes."""
     from cnndsl.recipes.registry import ITEMS
     from cnndsl.reference import Reference
 
     return [
         {
             "name": name,
-            "slot": item.slot,
+            "slot": ITEMS[name].slot,
             "signature": known.signature,
             "meaning": known.meaning,
             "attributes": known.attributes(),
         }
-        for name, item in ITEMS.items()
-        for known in [Reference(item)]
+        for name in names
+        for known in [Reference(ITEMS[name])]
     ]
 
 
-def _targets() -> Rows:
+def _backends() -> Iterable[str]:
     from cnndsl.runtime.backend import backends
 
+    return backends()
+
+
+def _targets(names: Sequence[str]) -> Rows:
+    from cnndsl.runtime.backend import backends
+
+    found = {name: backends()[name] for name in names}
     return [
         {"name": name, "suffix": target.suffix, "description": target.description}
-        for name, target in backends().items()
+        for name, target in found.items()
     ]
 
 
@@ -203,13 +238,15 @@ def _first_line(documented: type) -> str:
     return (documented.__doc__ or "").strip().partition("\n")[0]
 
 
-LISTS: dict[str, Callable[[], Rows]] = {
-    "networks": _networks,
-    "ops": _ops,
-    "passes": _passes,
-    "recipes": _recipes,
-    "targets": _targets,
+LISTS: dict[str, tuple[Callable[[], Iterable[str]], Callable[[Sequence[str]], Rows]]] = {
+    "networks": (_zoo, _networks),
+    "ops": (_operators, _ops),
+    "passes": (_all_passes, _passes),
+    "recipes": (_all_recipes, _recipes),
+    "targets": (_backends, _targets),
 }
+"""The names there are, and the rows of some of them."""
+
 COLUMNS = {
     "networks": ("name", "inputs", "params", "macs", "file", "errors"),
     "ops": ("signature", "meaning"),

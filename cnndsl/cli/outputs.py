@@ -41,16 +41,21 @@ def in_folder(output: str, name: str) -> Path:
 
     Raises CnnError (E0602) if the folder cannot be made.
     """
-    from cnndsl.diagnostics import CnnError
-
     path = Path(output)
     if not output.endswith((os.sep, "/")) and not path.is_dir():
         return path
+    make_folder(path)
+    return path / name
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there. Raises CnnError (E0602)."""
+    from cnndsl.diagnostics import CnnError
+
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
         raise CnnError.of("E0602", f"cannot make the folder {path}: {error.strerror}") from None
-    return path / name
 
 
 def _same_file(path: Path, source: str | Path) -> bool:

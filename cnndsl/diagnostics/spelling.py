@@ -15,16 +15,22 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
 
     Longer words that only hold the name, or parts of it, are not meant by it.
     """
+    found = alike(name, candidates)
+    if not found:
+        return None
+    best = max(found.values())
+    nearest = sorted(known for known, score in found.items() if score == best)[:MOST]
+    return f"did you mean {' or '.join(map(repr, nearest))}?"
+
+
+def alike(name: str, candidates: Iterable[str]) -> dict[str, float]:
+    """The candidates that are spelt nearly so, and the shares of letters in common."""
     longer = max(1, len(name) // 5)
     matcher = SequenceMatcher(b=name)
     found: dict[str, float] = {}
     for known in candidates:
         if abs(len(known) - len(name)) <= longer:
             matcher.set_seq1(known)
-            if matcher.quick_ratio() >= ALIKE:
-                found[known] = matcher.ratio()
-    best = max(found.values(), default=0)
-    if best < ALIKE:
-        return None
-    nearest = sorted(known for known, score in found.items() if score == best)[:MOST]
-    return f"did you mean {' or '.join(map(repr, nearest))}?"
+            if matcher.quick_ratio() >= ALIKE and (score := matcher.ratio()) >= ALIKE:
+                found[known] = score
+    return found

@@ -10,6 +10,7 @@ from typing import Any
 
 from cnndsl.analysis.cost import node_costs, total
 from cnndsl.api import parse
+from cnndsl.artefacts import is_artefact, is_onnx
 from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
 from cnndsl.diagnostics.units import exact, si
 from cnndsl.edit.factorise import Factorisation
@@ -21,6 +22,7 @@ from cnndsl.language import tree as ast
 from cnndsl.language.elaborate import elaborate
 from cnndsl.language.loader import choose_network, load_unit
 from cnndsl.language.locate import locate
+from cnndsl.language.units import Unit
 from cnndsl.language.values import Settings, given_settings
 from cnndsl.runtime.module import Array
 from cnndsl.weights.bind import bind
@@ -92,8 +94,8 @@ def factorise(
     Raises CnnError: E0621 for a convolution that cannot be replaced, E0622 for a pattern that
     matches none, and what `parse` raises.
     """
+    tree = unit_of(spec).tree
     before = parse(spec, settings=settings, input_shapes=input_shapes).graph
-    tree = load_unit(locate(spec)[0]).tree
     chosen: dict[str, Factorisation] = {}
     for pattern, edit in edits:
         for node in matching(before, pattern):
@@ -113,6 +115,14 @@ def factorise(
     new = Source(str(output), text)
     after = graph_of(new, before.name, given_settings(settings or {}), input_shapes or {})
     return Edited(before.name, text, before, after, tuple(_heirs(before, after, made)))
+
+
+def unit_of(spec: str) -> Unit:
+    """The text that is edited, with what it imports. Raises CnnError, E0603 for what is no text."""
+    if is_artefact(spec):
+        hint = "`cnndsl import` makes a text of an ONNX model" if is_onnx(spec) else None
+        raise CnnError.of("E0603", f"{spec} is no text; this command edits texts", hint=hint)
+    return load_unit(locate(spec)[0])
 
 
 def _by_place(graph: Graph, names: Collection[str]) -> dict[Span, list[Node]]:

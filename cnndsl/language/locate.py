@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
 from cnndsl.diagnostics import CnnError, Source
-from cnndsl.diagnostics.spelling import did_you_mean
+from cnndsl.diagnostics.spelling import alike, did_you_mean
 from cnndsl.language import limits
 from cnndsl.language.loader import concrete_networks
 from cnndsl.language.sources import is_file, is_text, networks_in, read_source, zoo
@@ -38,16 +39,20 @@ def locate(spec: str) -> tuple[Source, str | None]:
 
 def _nearest(path: str, name: str) -> str | None:
     """A hint with files and networks called nearly so; of the zoo's, those that can be built."""
-    networks = concrete_networks(zoo())
-    same_file = [n for n in networks if zoo()[n].name == Path(path).name]
+    same_file = _concrete(n for n, file in zoo().items() if file.name == Path(path).name)
     if name in same_file:
         return f"did you mean {name!r}?"
     if same_file:
         shown = ", ".join(same_file[:8]) + (", …" if len(same_file) > 8 else "")
         return f"{Path(path).name} of the zoo holds {shown}: name one without the file"
-    if Path(path).stem in networks:
+    if _concrete([Path(path).stem]):
         return f"did you mean {Path(path).stem!r}, of the zoo?"
-    return did_you_mean(path, [*networks, *map(str, _beside(path))])
+    return did_you_mean(path, [*_concrete(alike(path, zoo())), *map(str, _beside(path))])
+
+
+def _concrete(names: Iterable[str]) -> list[str]:
+    """Those of the zoo's networks that can be built; only their files are read."""
+    return list(concrete_networks({name: zoo()[name] for name in names if name in zoo()}))
 
 
 def _beside(path: str) -> list[Path]:

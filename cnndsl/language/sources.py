@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -14,6 +15,9 @@ from cnndsl.diagnostics import CnnError, Source
 from cnndsl.language import limits
 
 _NETWORK_LINE = re.compile(r"^network[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
+
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""How texts begin that are in UTF-16, as some shells redirect them into files."""
 
 
 def zoo_folder() -> Path:
@@ -55,7 +59,8 @@ def read_source(path: Path) -> Source:
         return Source(name, content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         message = f"{path} is not a text in UTF-8 (byte {error.start} is wrong)"
-        raise CnnError.of("E0603", message, file=name) from None
+        hint = "it is in UTF-16: save it in UTF-8" if content.startswith(UTF_16) else None
+        raise CnnError.of("E0603", message, hint=hint, file=name) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CnnError.of("E0601", f"cannot read {path}: {reason}", file=name) from None

@@ -18,6 +18,9 @@ from cnndsl.ir.graph import Graph
 
 Data = Mapping[str, Any]
 
+LARGEST = 1 << 26
+"""Bytes of such data; a pipe may have no end."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -31,7 +34,9 @@ class Kind:
     def read(self, path: Path) -> Data:
         """The data of a file. Raises CnnError: E0601, E0603."""
         try:
-            return self.checked(json.loads(path.read_text("utf-8")), str(path))
+            with path.open("rb") as file:
+                content = file.read(LARGEST + 1)
+            return self.checked(json.loads(content[:LARGEST]), str(path))
         except OSError as error:
             raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
         except (ValueError, RecursionError):

@@ -17,7 +17,7 @@ from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.quantisation import CODES, LARGEST_SCALE, Quantisation
 from cnndsl.ir.serialise import to_json
-from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.files import atomic_write, read_file
 
 SUFFIX = ".calibration"
 FORMAT = 1
@@ -141,14 +141,8 @@ def not_a_calibration(file: str, problem: str) -> CnnError:
 
 def read_calibration(path: str | Path) -> Calibration:
     """The calibration in a file. Raises CnnError (E0601, E0903 if it is none)."""
+    content = read_file(path, LARGEST_FILE)
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
-    try:
-        if len(content) > LARGEST_FILE:
-            raise ValueError("it is too large")
         return _read(str(path), _data(content))
     except (ValueError, RecursionError) as error:
         raise not_a_calibration(str(path), str(error)) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,6 +18,26 @@ from cnndsl.diagnostics import CnnError
 
 class DamagedError(ValueError):
     """A file is not what its beginning says, or incomplete."""
+
+
+def read_file(path: str | os.PathLike[str], most: int) -> bytes:
+    """All bytes of a regular file; pipes and devices may have none, or no end.
+
+    Raises CnnError (E0601) if it cannot be read, or has more than `most` bytes.
+    """
+    path = Path(path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            problem = os.strerror(errno.EISDIR) if path.is_dir() else "it is no regular file"
+        else:
+            with path.open("rb") as file:
+                content = file.read(most + 1)
+            if len(content) <= most:
+                return content
+            problem = f"it has more than {most:,} bytes"
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+    raise CnnError.of("E0601", f"cannot read {path}: {problem}", file=str(path))
 
 
 def check_suffix(path: str | Path, *suffixes: str) -> None:

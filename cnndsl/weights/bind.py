@@ -154,11 +154,13 @@ def _warnings(
 ) -> tuple[Diagnostic, ...]:
     found = []
     if unexpected:
-        message = f"{len(unexpected)} names in the weights are not parameters of the network"
+        names = "1 name" if len(unexpected) == 1 else f"{len(unexpected)} names"
+        message = f"the weights have {names} that the network does not have"
         notes = tuple(map(Note, _unexpected_lines(unexpected)))
         found.append(Diagnostic("W0204", message, notes=notes))
     if missing:
-        message = f"{len(missing)} parameters are not in the weights and start from the seed"
+        names = "1 parameter" if len(missing) == 1 else f"{len(missing)} parameters"
+        message = f"the weights lack {names}, made from the seed instead"
         lines = [f"initialised: {name} {_shape(p.shape)}" for name, p in _first(missing)]
         notes = tuple(map(Note, lines + _rest("initialised", missing)))
         found.append(Diagnostic("W0205", message, notes=notes))

@@ -17,7 +17,6 @@ braces mention.
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
+from cnndsl.runtime.files import read_file
 from cnndsl.weights.buffers import Array, Weights
 from cnndsl.weights.files import load_weights
 
@@ -126,19 +126,10 @@ def read_weights(
 
 def load_rules(path: str | PathLike[str]) -> Rules:
     """The rules in a file. Raises CnnError: E0601 if it cannot be read, E0407 for its lines."""
-    path = Path(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise CnnError.of("E0601", f"cannot read {path}: it is no regular file")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        text = content.decode()
-    except OSError as error:
-        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
+        text = read_file(path, MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise CnnError.of("E0601", f"cannot read {path}: it is not UTF-8 text") from None
-    if len(content) > MAX_BYTES:
-        raise CnnError.of("E0601", f"cannot read {path}: it has more than {MAX_BYTES >> 20} MiB")
     return parse_rules(Source(str(path), text))
 
 

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 
 import cnndsl
@@ -70,3 +72,26 @@ def test_a_replacement_that_is_not_cheaper_is_warned_of(call):
     assert "W0208" not in call(*edit, "stem=lowrank:2").err
     assert "W0208" in call(*edit, "stem=lowrank:7").err
     assert "W0208" not in call(*edit, "stem=lowrank:6").err
+
+
+def test_texts_alone_are_edited_and_stdin_is_one(call, tmp_path, monkeypatch):
+    for name, hint in {"net.onnx": "`cnndsl import` makes a text", "net.cnnmod": ""}.items():
+        (tmp_path / name).write_bytes(b"\xff")
+        result = call("edit", name, "--factorise", "*=separable", "-o", "new.cnn")
+        assert (result.code, result.out) == (2, "")
+        assert f"{name} is no text; this command edits texts" in result.err
+        assert hint in result.err
+    text = io.BytesIO((tmp_path / "small.cnn").read_bytes())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(text))
+    result = call("edit", "-", "--factorise", "stem=separable", "-o", "new.cnn")
+    assert (result.code, result.out) == (0, "new.cnn:small\n")
+
+
+def test_weights_with_other_names_are_told(call, tmp_path):
+    values = initialise(cnndsl.parse(tmp_path / "small.cnn").graph.parameters(), 0)
+    values["strange"] = np.ones(3, np.float32)
+    save_safetensors(tmp_path / "small.safetensors", values, {})
+    files = ("--weights", "small.safetensors", "--output-weights", "new.safetensors")
+    result = call("edit", "small.cnn", "--factorise", "*=lowrank:9", "-o", "new.cnn", *files)
+    assert result.code == 0
+    assert "the weights have 1 name that the network does not have" in result.err

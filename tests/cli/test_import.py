@@ -80,7 +80,7 @@ def test_layers_of_a_model_are_those_of_its_text(call, wanted):
 def test_outputs_cut_the_model(call, wanted):
     assert call("import", "model.onnx", "--outputs", "map").code == 0
     assert list(cnndsl.parse("model.cnn").outputs) == ["map"]
-    refused = call("import", "model.onnx", "--outputs", "maps")
+    refused = call("import", "model.onnx", "--outputs", "maps", "-o", ".")
     assert (refused.code, "did you mean 'map'?" in refused.err) == (2, True)
 
 
@@ -118,3 +118,19 @@ def test_all_that_is_not_read_is_told_at_once(call, tmp_path):
         "error[E0802]",
     ]
     assert "the same of 2 more: Det 'of d', Det 'of c'" in done.out
+
+
+def test_a_folder_is_made_and_no_text_replaced_unasked(call, wanted, tmp_path):
+    own = "network model {\n    input x [3, 8, 8]\n    relu\n}\n"
+    (tmp_path / "model.cnn").write_text(own)
+    result = call("import", "model.onnx")
+    assert (result.code, result.out) == (2, "")
+    assert "model.cnn is there already" in result.err
+    assert (tmp_path / "model.cnn").read_text() == own
+    assert call("import", "model.onnx", "-o", "new").code == 0
+    imported = (tmp_path / "new" / "model.cnn").read_text()
+    assert call("import", "model.onnx", "-o", ".").code == 0
+    assert (tmp_path / "model.cnn").read_text() == imported
+    for folder, reason in {"model.onnx": "Not a directory", "a/b": "No such file"}.items():
+        result = call("import", "model.onnx", "-o", folder)
+        assert (result.code, reason in result.err) == (2, True)

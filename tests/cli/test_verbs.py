@@ -214,6 +214,27 @@ def test_fmt_of_a_folder_without_networks(call, tmp_path, options):
     assert "error[E0601]: no .cnn file in empty" in result.err
 
 
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b""])
+def test_fmt_shows_and_mends_what_cannot_be_seen(call, tmp_path, mark):
+    path = tmp_path / "small.cnn"
+    canonical = path.read_bytes()
+    path.write_bytes(mark + (canonical if mark else canonical.replace(b"\n", b"\r\n")))
+    difference = call("fmt", "small.cnn", "--diff")
+    assert difference.code == 1
+    assert "only the ends of lines or a byte order mark" in difference.out
+    assert call("fmt", "small.cnn", "--check").code == 1
+    assert call("fmt", "small.cnn").code == 0
+    assert path.read_bytes() == canonical
+
+
+def test_a_text_in_utf16_is_told(call, tmp_path):
+    path = tmp_path / "small.cnn"
+    path.write_bytes(path.read_text().encode("utf-16"))
+    result = call("inspect", "small.cnn")
+    assert (result.code, result.out) == (2, "")
+    assert "it is in UTF-16: save it in UTF-8" in result.err
+
+
 def test_fmt_leaves_a_broken_file_and_goes_on(call, tmp_path):
     (tmp_path / "a.cnn").write_text("network {")
     canonical = (tmp_path / "small.cnn").read_text()

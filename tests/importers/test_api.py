@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -124,3 +125,10 @@ def test_files_of_other_kinds_say_what_they_are(name: str, reason: str, tmp_path
         (found,) = caught.value.diagnostics
         assert found.code == "E0801"
         assert re.search(reason, f"{found.message} {found.hint}", re.DOTALL)
+        assert "protobuf" not in found.message.lower()
+
+
+def test_a_pipe_that_nobody_writes_to_is_no_model(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net.onnx")
+    with pytest.raises(CnnError, match=r"E0601.*no regular file"):
+        cnndsl.load_onnx(tmp_path / "net.onnx")

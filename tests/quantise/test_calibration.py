@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,12 @@ def test_what_is_no_json_is_an_error(tmp_path: Path, content: bytes, message: st
     with pytest.raises(cnndsl.CnnError, match="E0903") as caught:
         read_calibration(path)
     assert message in str(caught.value)
+
+
+def test_a_pipe_that_nobody_writes_to_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.calibration")
+    with pytest.raises(cnndsl.CnnError, match=r"E0601.*no regular file"):
+        read_calibration(tmp_path / "x.calibration")
 
 
 def test_calls_that_cannot_be_met(small: Small, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_files(tmp_path):
     with pytest.raises(CnnError, match=r"E0601.*not UTF-8"):
         load_rules(path)
     path.write_bytes(b"#" * (2 << 20))
-    with pytest.raises(CnnError, match=r"E0601.*more than 1 MiB"):
+    with pytest.raises(CnnError, match=r"E0601.*more than 1,048,576 bytes"):
         load_rules(path)
     os.mkfifo(tmp_path / "pipe")  # which nobody writes to
     for missing in (tmp_path, tmp_path / "missing", tmp_path / "pipe"):

@@ -17,6 +17,7 @@ from cnndsl.importers.onnx.reader import Reader
 from cnndsl.importers.onnx.refusal import Refusal
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.extras import require_onnx
+from cnndsl.runtime.files import read_file
 
 FILE_BYTES = 2**31
 """Size of a model without its external files; protobuf takes no more."""
@@ -110,19 +111,17 @@ def _model(path: Path, outputs: Sequence[str] | None) -> Model:
     try:
         if path.stat().st_size > FILE_BYTES:
             raise Refusal("E0805", f"the file has more than {FILE_BYTES:,} bytes")
-        content = path.read_bytes()
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
+    content = read_file(path, FILE_BYTES)
     try:
         return view(onnx.ModelProto.FromString(content), path.parent, outputs)
     except (CnnError, MemoryError):
         raise
     except Refusal as error:
         raise (error.code == "E0801" and _other(path)) or error from None
-    except Exception as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        refusal = Refusal("E0801", f"it is not an ONNX model ({reason[:80]})")
-        raise _other(path) or refusal from None
+    except Exception:  # protobuf raises errors of its own, onnx others
+        raise _other(path) or Refusal("E0801", "it is not an ONNX model, or damaged") from None
 
 
 def _other(path: Path) -> Refusal | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnndsl.backends.cpu.features import missing_features, runs_here
+from cnndsl.backends.cpu.loans import Loans
 from cnndsl.backends.cpu.program.tables import read_tensors
 from cnndsl.backends.cpu.runtime.library import LOCK, Facts, Library, available_cores
 from cnndsl.backends.native.artefact import Artefact
@@ -49,6 +50,7 @@ class CpuModule(NativeModule):
         self._tensors = read_tensors(artefact.program)
         self._threads = threads
         self._arenas: list[Array] = []
+        self._loans = Loans()
         self.emitted: Emitted | None = None
         self._opened = opened
         self._loaded: Library | None = None
@@ -163,6 +165,14 @@ class CpuModule(NativeModule):
         for buffers in self._calls(arrays, results):
             self._library.run(buffers)
         return results
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of large results that nobody holds any more, for the next call."""
+        return self._loans.bytes
+
+    def _new_arrays(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+        return self._loans.arrays(shapes)
 
     def trace(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """See `cnndsl.runtime.layers.Traceable`."""

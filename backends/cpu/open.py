@@ -35,7 +35,7 @@ from cnndsl.weights.rename import read_weights
 OPEN = "open.json"
 """The file of an artefact that holds the graph that programs are made of."""
 LIMIT = 1 << 30
-"""Bytes of weights and arenas that the programs of a module may take together."""
+"""Bytes of weights, arenas and kept results that the programs of a module may take together."""
 
 Sizes: TypeAlias = Mapping[str, int]
 Key: TypeAlias = tuple[tuple[str, int], ...]
@@ -287,7 +287,8 @@ def _is_shared(program: CpuModule) -> bool:
 
 
 def _bytes(program: CpuModule) -> int:
-    return program.arena_bytes + (0 if _is_shared(program) else program.weight_bytes)
+    own = program.arena_bytes + program.kept_bytes
+    return own + (0 if _is_shared(program) else program.weight_bytes)
 
 
 def _at(port: Port, key: Key) -> Port:

@@ -133,6 +133,9 @@ class NativeModule(Module):
         for port in self.outputs:
             if port.type.batched:
                 shapes[port.name] = (count, *shapes[port.name][1:])
+        return self._new_arrays(shapes)
+
+    def _new_arrays(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
         return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
 
     def _batches(self, *ports: Mapping[str, Array]) -> Iterator[list[dict[str, Array]]]:

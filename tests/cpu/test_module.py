@@ -141,6 +141,30 @@ def test_any_number_of_threads_computes_the_same(module: CpuModule, saved: Path,
     np.testing.assert_array_equal(BACKEND.load(saved, threads)(IMAGE), module(IMAGE))
 
 
+def test_memory_of_results_is_used_again_when_nobody_holds_them(
+    module: CpuModule, monkeypatch: pytest.MonkeyPatch
+):
+    expected = module(IMAGE).copy()
+    monkeypatch.setattr("cnndsl.backends.cpu.loans.LARGE", 0)
+    first = module(IMAGE)
+    place, row = first.ctypes.data, first[1:]
+    np.testing.assert_array_equal(first, expected)
+    assert module(IMAGE).ctypes.data != place
+    del first
+    second = module(-IMAGE)
+    assert second.ctypes.data != place
+    np.testing.assert_array_equal(row, expected[1:])
+    del row, second
+    place = module(IMAGE).ctypes.data
+    third = module(IMAGE)
+    assert third.ctypes.data == place
+    np.testing.assert_array_equal(third, expected)
+    assert module(IMAGE[:1]).shape[0] == 1
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(lambda _: module(IMAGE), range(32)):
+            np.testing.assert_array_equal(result, expected)
+
+
 def test_modules_with_different_numbers_of_threads_take_turns(module: CpuModule, saved: Path):
     """The workers of a calling thread are those of all modules; none may wait for more of them."""
     modules = [BACKEND.load(saved, threads) for threads in (1, 2, 3)]

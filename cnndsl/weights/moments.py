@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cnndsl.ir.dims import Dim
 from cnndsl.ir.expressions import Constant, Expression, Parameter
 from cnndsl.ir.formula import Formula, evaluate
 from cnndsl.ir.graph import Graph, Node
@@ -36,6 +37,7 @@ from cnndsl.ir.operators import (
     ConcatPositions,
     ConstantValue,
     Conv,
+    ConvTranspose,
     GroupNorm,
     Input,
     InstanceNorm,
@@ -69,6 +71,10 @@ SMALLEST = 1e-6
 """What a variance is taken for at least."""
 LARGEST = 1e6
 """What a number is taken for at most: what a function makes beyond it is left aside."""
+
+
+USUAL = 16
+"""Positions on an axis of a map for which the share of padding is taken."""
 
 
 class Moments(NamedTuple):
@@ -157,18 +163,35 @@ def _terms(node: Node, weight: Expression, x: TensorType) -> float:
     op, shape = node.op, weight.shape
     if isinstance(op, Conv):
         inputs = math.prod(shape) / op.filters / math.prod(op.kernel)
-        axes = zip(x.spatial, node.type.spatial, strict=True)
-        for axis, (size, results) in enumerate(axes):
-            if isinstance(size, int) and isinstance(results, int):
-                taps = np.arange(op.kernel[axis]) * op.dilation[axis] - op.pads[axis][0]
-                places = np.arange(results)[:, None] * op.stride[axis] + taps
-                inputs *= ((places >= 0) & (places < size)).sum() / results
-            else:
-                inputs *= op.kernel[axis]
-        return float(inputs)
+        return inputs * math.prod(_taps(op, axis, size) for axis, size in enumerate(x.spatial))
+    if isinstance(op, ConvTranspose):
+        return math.prod(shape) / op.filters / math.prod(op.stride)
     if x.is_open or node.type.is_open:
         return math.prod(shape[1:])
     return op.macs([x], node.type) / node.type.elements
+
+
+def _taps(op: Conv, axis: int, size: Dim) -> float:
+    """How many places of a kernel's axis lie within the map, in the mean over its results.
+
+    It is that of a map of USUAL positions, so that a network has the same weights at all sizes,
+    but for maps so small that some places never do.
+    """
+    if isinstance(size, int):
+        hits = _hits(op, axis, size)
+        if not hits.any(axis=0).all():
+            return float(hits.sum() / len(hits))
+    hits = _hits(op, axis, max(USUAL, 2 * op.kernel[axis] * op.dilation[axis]))
+    return float(hits.sum() / len(hits))
+
+
+def _hits(op: Conv, axis: int, size: int) -> NDArray[np.bool_]:
+    """Whether the places of a kernel's axis lie within a map, for each result."""
+    before, after = op.pads[axis]
+    taps = np.arange(op.kernel[axis]) * op.dilation[axis] - before
+    starts = np.arange(0, size + after - taps[-1], op.stride[axis])
+    places = starts[:, None] + taps
+    return (places >= 0) & (places < size)
 
 
 def _by_constants(weight: Expression, x: Moments) -> Moments:
@@ -276,7 +299,7 @@ def _other(node: Node, x: TensorType, moments: Moments) -> Moments:
         case L2Pool():
             norm = math.prod(op.kernel) * moments.square
             return Moments(math.sqrt(norm), moments.square / 2)
-    window = math.sqrt(_window(node, x))  # between neighbours that are alike and independent ones
+    window = math.sqrt(_window(node))  # between neighbours that are alike and independent ones
     if "max" in op.name:
         return _largest(moments, window)
     if "avg" in op.name:
@@ -284,14 +307,9 @@ def _other(node: Node, x: TensorType, moments: Moments) -> Moments:
     return moments
 
 
-def _window(node: Node, x: TensorType) -> float:
-    """Positions that a pool reads for a result."""
-    kernel = getattr(node.op, "kernel", None)
-    if kernel is not None:
-        return float(math.prod(kernel))
-    sizes = (n for n in x.spatial if isinstance(n, int))
-    results = (n for n in node.type.spatial if isinstance(n, int))
-    return max(math.prod(sizes) / math.prod(results), 1.0)
+def _window(node: Node) -> float:
+    """Positions that a pool reads for a result; where the size of the map tells, as often 7x7."""
+    return float(math.prod(getattr(node.op, "kernel", (7, 7))))
 
 
 @cache

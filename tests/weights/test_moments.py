@@ -70,6 +70,23 @@ def test_a_bn_starts_with_the_statistics_of_a_rectified_normal_number() -> None:
     assert found["bn1.running_var"].factor == pytest.approx(0.5 - mean**2, rel=5e-3)
 
 
+def test_weights_are_the_same_at_all_sizes() -> None:
+    text = (
+        "network net {{ input image [3, {0}, {0}]\n conv(8, 5, stride=2) -> bn -> relu\n"
+        " maxpool(3, stride=2) -> conv(8, 3, dilation=2) -> relu\n"
+        " conv_transpose(6, 4, stride=2, pad=1) -> bn -> avgpool(2)\n"
+        " global_avgpool -> fc(5) }}"
+    )
+    found = [
+        initialise(graph.parameters(), 0, starts(graph))
+        for size in ("H", 32, 57, 224)
+        for graph in [inference_graph(cnndsl.parse(text.format(size)).graph)]
+    ]
+    for other in found[1:]:
+        assert list(other) == list(found[0])
+        assert all(np.array_equal(other[name], value) for name, value in found[0].items())
+
+
 def test_compiled_weights_start_so() -> None:
     module = cnndsl.compile(f"{HEAD}{DEEP['residual']} }}", "reference", seed=0)
     result = module(np.ones((1, 8, 12, 12), np.float32))

@@ -1,8 +1,12 @@
 """The parser's tables are those of the grammar, and they are data."""
 
 import json
+import random
 
 import pytest
+from lark.grammar import Rule
+from lark.parsers.lalr_analysis import IntParseTable, Shift
+from lark.utils import SerializeMemoizer
 
 from cnndsl.language.parse import tables
 from cnndsl.language.sources import zoo
@@ -33,6 +37,24 @@ def test_other_tables_are_not_taken(change, tmp_path, monkeypatch):
     path.write_text(json.dumps(kept))
     monkeypatch.setattr(tables, "TABLES", path)
     assert tables.load_parser().parse("network a { relu }").data == "start"
+
+
+def test_the_order_of_sets_does_not_show(grammar):
+    table = tables.make_parser(grammar).parser.parser._parse_table
+    numbers = list(table.states)
+    other = dict(zip(numbers, random.Random(0).sample(numbers, len(numbers)), strict=True))
+    states = {
+        other[state]: {
+            token: (action, other[goal] if action is Shift else goal)
+            for token, (action, goal) in reversed(actions.items())
+        }
+        for state, actions in table.states.items()
+    }
+    ends, starts = ({"start": other[s["start"]]} for s in (table.end_states, table.start_states))
+    found, expected = map(tables._in_order, (IntParseTable(states, starts, ends), table))
+    assert json.dumps(found.serialize(SerializeMemoizer([Rule]))) == json.dumps(
+        expected.serialize(SerializeMemoizer([Rule]))
+    )
 
 
 def test_tables_are_plain_data(grammar, tmp_path, monkeypatch):

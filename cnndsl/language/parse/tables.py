@@ -14,6 +14,7 @@ from typing import Any
 from lark import Lark
 from lark.grammar import Rule
 from lark.lexer import TerminalDef
+from lark.parsers.lalr_analysis import IntParseTable, Shift
 
 from cnndsl.language.parse.lines import LineBreaks
 
@@ -47,11 +48,38 @@ def make_parser(grammar: str) -> Lark:
 
 
 def tables(grammar: str) -> str:
-    """The tables of a grammar as text."""
-    data, memo = make_parser(grammar).memo_serialize([TerminalDef, Rule])
+    """The tables of a grammar as text, the same at each call."""
+    parser = make_parser(grammar)
+    lalr: Any = parser.parser.parser
+    lalr._parse_table = _in_order(lalr._parse_table)
+    data, memo = parser.memo_serialize([TerminalDef, Rule])
     data["options"] = {**OPTIONS, "start": ["start"]}
     kept = {"grammar": _digest(grammar), "data": data, "memo": memo}
     return json.dumps(kept, separators=(",", ":")) + "\n"
+
+
+def _in_order(table: IntParseTable) -> IntParseTable:
+    """A table with its states numbered as a search from the start meets them.
+
+    Lark numbers them in the order of a set.
+    """
+    numbers: dict[int, int] = {}
+    waiting = [state for _, state in sorted(table.start_states.items())]
+    for state in waiting:  # which grows
+        if state not in numbers:
+            numbers[state] = len(numbers)
+            actions = sorted(table.states[state].items())
+            waiting += [goal for _, (action, goal) in actions if action is Shift]
+    states = {
+        number: {
+            token: (action, numbers[goal] if action is Shift else goal)
+            for token, (action, goal) in sorted(table.states[state].items())
+        }
+        for state, number in numbers.items()
+    }
+    ends = {name: numbers[state] for name, state in table.end_states.items()}
+    starts = {name: numbers[state] for name, state in table.start_states.items()}
+    return IntParseTable(states, starts, ends)
 
 
 def _digest(grammar: str) -> str:

@@ -24,6 +24,7 @@ from cnndsl.runtime.options import Progress, silent
 if TYPE_CHECKING:
     from cnndsl.quantise.calibration import Calibration
     from cnndsl.quantise.collect import Settings
+    from cnndsl.quantise.precision import Codes
     from cnndsl.runtime.module import Array, Module
     from cnndsl.runtime.signature import Keys
 
@@ -85,7 +86,7 @@ def load_onnx(
     from cnndsl.importers.onnx.load import load
 
     found = load(Path(path), outputs, input_shapes)
-    return Network(found.graph, weights=found.weights, path=str(path))
+    return Network(found.graph, weights=found.weights, path=str(path), codes=found.codes)
 
 
 def check(
@@ -117,7 +118,7 @@ def compile(
     seed: int | None = None,
     level: int = 2,
     disable: Collection[str] = (),
-    calibration: Calibration | str | PathLike[str] | None = None,
+    calibration: Codes | str | PathLike[str] | None = None,
     keep_float: Sequence[str] = (),
     min_snr: float | None = None,
     **options: Any,
@@ -127,9 +128,9 @@ def compile(
     `weights` is a file (safetensors or a PyTorch state dict) or arrays by name, renamed by the
     rules of `weights_map`, by default those of the network; `seed` makes what they lack. `level`
     says how much is optimised, 0 to 3, without the passes that `disable` names. The precision int8
-    needs a `calibration` (see `calibrate`); layers that `keep_float` names, or whose own
-    signal-to-noise ratio is below `min_snr` dB, stay in float32. The other keywords, such as
-    `batch` and `threads`, are options of the target, subclasses of
+    needs a `calibration` (see `calibrate`), which quantised models have themselves; layers that
+    `keep_float` names, or whose own signal-to-noise ratio is below `min_snr` dB, stay in float32.
+    The other keywords, such as `batch` and `threads`, are options of the target, subclasses of
     `cnndsl.runtime.options.CompileOptions`; None stands for the default. Raises CnnError, and
     TypeError for a keyword that there is not. Warns (CnnWarning) of names in the weights that the
     network does not have, and of parameters that start from the seed although there are weights.
@@ -171,7 +172,7 @@ def compile(
             chosen.fusions,
             level=level,
             disable=disable,
-            calibration=calibration,
+            calibration=network.codes if calibration is None else calibration,
             keep_float=keep_float,
             min_snr=min_snr,
         )

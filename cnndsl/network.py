@@ -23,6 +23,7 @@ from cnndsl.runtime.photos import to_metadata
 
 if TYPE_CHECKING:
     from cnndsl.notebook.frame import Framed
+    from cnndsl.quantise.explicit import Explicit
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +31,15 @@ class Network(Rich):
     """A network: its typed graph, before any pass, and the text that it was made from, if any.
 
     The graph may be edited; what is compiled is always the graph as it is. A network that was
-    read from the model file `path` has `weights` by name.
+    read from the model file `path` has `weights` by name, and the `codes` to which a quantised
+    model rounds numbers.
     """
 
     graph: Graph
     source: Elaborated | None = None
     weights: Mapping[str, Array] | None = None
     path: str = ""
+    codes: Explicit | None = None
     _written: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -49,11 +49,15 @@ def command(
     output_map: Path | None,
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
-    """Write an ONNX model as NAME.cnn and NAME.safetensors."""
+    """Write an ONNX model as NAME.cnn and NAME.safetensors.
+
+    A quantised model has a NAME.calibration, too, for --precision int8.
+    """
     from cnndsl.diagnostics import CnnError
     from cnndsl.diagnostics.units import exact, si
     from cnndsl.importers.onnx.load import load, name_of
     from cnndsl.importers.text import written
+    from cnndsl.quantise.calibration import SUFFIX
     from cnndsl.runtime.files import atomic_write, check_folder
     from cnndsl.weights.files import save_safetensors
 
@@ -72,14 +76,20 @@ def command(
     found = written(load(model, outputs or None, dict(input_shapes)))
     if folder is not None:
         make_folder(folder)
+    codes = None
+    if found.codes is not None:
+        codes = (folder or Path()) / f"{name}{SUFFIX}"
+        check_output(codes, [model, text, weights])
     with atomic_write(text) as file:
         file.write(found.text.encode())
     save_safetensors(weights, found.weights, {"network": found.graph.name, "model": model.name})
+    if codes and found.codes:
+        found.codes.write(codes)
     if output_map:
         with atomic_write(output_map) as file:
             file.write(found.rules().encode())
     count = exact(sum(array.size for array in found.weights.values()))
     log(f"{found.graph.name}: {count} numbers in {len(found.weights)} parameters")
-    for path in (text, weights, *([output_map] if output_map else ())):
+    for path in filter(None, (text, weights, codes, output_map)):
         click.echo(f"{path}  {si(path.stat().st_size, 'B')}")
     return 0

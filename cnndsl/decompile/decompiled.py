@@ -34,17 +34,18 @@ class Decompiled:
     names: Mapping[str, str]
 
 
-def decompile(graph: Graph, name: str) -> Decompiled:
+def decompile(graph: Graph, name: str, *, nest: bool = True) -> Decompiled:
     """The text of a network `name` that makes the graph.
 
-    Nodes that only pass a value on are named like that which they pass on. Raises ValueError for a
-    graph with operators that the language has not, such as fused ones, and CnnError where it is
-    beyond the limits of the language.
+    Concatenations become operands of others unless they are not to `nest`. Nodes that only pass a
+    value on are named like that which they pass on. Raises ValueError for a graph with operators
+    that the language has not, such as fused ones, and CnnError where it is beyond the limits of the
+    language.
     """
     if len(graph) > limits.NODES:
         message = f"the network has {len(graph):,} operators, more than {limits.NODES:,}"
         raise CnnError.of("E0503", message)
-    small, where = normalised(graph)
+    small, where = normalised(graph, nest=nest)
     small.name = name
     name_outputs(small)
     found = _shortest(small) or _plain(small)

@@ -7,13 +7,13 @@ from cnndsl.ir.operators.join import Concat
 from cnndsl.ir.operators.structure import Identity
 
 
-def normalised(graph: Graph) -> tuple[Graph, dict[str, str]]:
+def normalised(graph: Graph, *, nest: bool = True) -> tuple[Graph, dict[str, str]]:
     """The graph without identities and with cumulative concatenations nested, and what is where.
 
     The mapping gives for each node of the graph the node that has its value.
 
     Frameworks concatenate all earlier features at once in each layer of a dense block: after
-    concat(a, b), concat(a, b, c) becomes concat(concat(a, b), c).
+    concat(a, b), concat(a, b, c) becomes concat(concat(a, b), c), if they are to `nest`.
     """
     result = graph.copy()
     names: dict[str, str] = {}
@@ -26,7 +26,7 @@ def normalised(graph: Graph) -> tuple[Graph, dict[str, str]]:
             (producer,) = graph.producers(node)
             names[node.name] = names[producer.name]
             result.bypass(node, result[names[node.name]])
-        elif isinstance(node.op, Concat):
+        elif nest and isinstance(node.op, Concat):
             operands = result.producers(node)
             flat = tuple(operand.name for operand in operands)
             nested = _nested(operands, cumulative)

@@ -17,7 +17,7 @@ from cnndsl.measure.shown import comparison_html, comparison_text
 from cnndsl.notebook.rich import Rich
 from cnndsl.passes.pipeline import DEFAULT_LEVEL, inference_graph, optimise
 from cnndsl.quantise.floats import stored_as
-from cnndsl.quantise.precision import FLOATS, on_codes
+from cnndsl.quantise.precision import FLOATS, Codes, on_codes
 from cnndsl.runtime.backend import Calibrating, backend, option_names
 from cnndsl.runtime.layers import Traceable
 from cnndsl.runtime.module import Array, Module
@@ -170,7 +170,7 @@ def low_precision_candidates(
     *,
     level: int = DEFAULT_LEVEL,
     disable: Collection[str] = (),
-    calibration: str | None = None,
+    calibration: Codes | str | None = None,
     keep_float: Sequence[str] = (),
     min_snr: float | None = None,
     **options: Any,

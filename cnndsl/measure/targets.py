@@ -112,6 +112,8 @@ def on_targets(
         for group in (PASSES, CODES)
     )
     refuse_for_others(asked.get("precision", "f32"), *codes.values())
+    if codes["calibration"] is None:
+        codes["calibration"] = network.codes
     if _is_low(targets, options):
         found = low_precision_candidates(network, targets, values, **passes, **codes, **asked)
     else:

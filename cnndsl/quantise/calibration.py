@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,23 @@ from typing import Any
 import numpy as np
 
 from cnndsl.diagnostics import CnnError
-from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.quantisation import CODES, LARGEST_SCALE, Quantisation
+from cnndsl.ir.quantisation import Quantisation
 from cnndsl.ir.serialise import to_json
-from cnndsl.runtime.files import atomic_write, read_file
+from cnndsl.quantise.reading import (
+    FORMAT,
+    not_a_calibration,
+    number,
+    numbers,
+    quantisation,
+    read_json,
+    require_format,
+    require_keys,
+    shown,
+)
+from cnndsl.runtime.files import atomic_write
 
 SUFFIX = ".calibration"
-FORMAT = 1
-LARGEST_FILE = 1 << 28
-LARGEST_NUMBER = CODES * LARGEST_SCALE
-"""No code stands for more."""
 
 
 @dataclass(frozen=True)
@@ -134,34 +139,9 @@ def _form(part: Mapping[str, Any]) -> list[Any]:
     return [part["op"], attributes]
 
 
-def not_a_calibration(file: str, problem: str) -> CnnError:
-    """The error for a file that is none, or holds what cannot be."""
-    return CnnError.of("E0903", f"{file}: {problem}", hint="`cnndsl calibrate` makes it anew")
-
-
 def read_calibration(path: str | Path) -> Calibration:
     """The calibration in a file. Raises CnnError (E0601, E0903 if it is none)."""
-    content = read_file(path, LARGEST_FILE)
-    try:
-        return _read(str(path), _data(content))
-    except (ValueError, RecursionError) as error:
-        raise not_a_calibration(str(path), str(error)) from None
-
-
-def _data(content: bytes) -> Any:
-    try:
-        return json.loads(content, object_pairs_hook=_once_each)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise ValueError("it is no JSON") from None
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name!r} is there twice")
-        found[name] = value
-    return found
+    return read_json(path, calibration_of)
 
 
 KINDS: dict[str, type] = {
@@ -175,15 +155,13 @@ KINDS: dict[str, type] = {
 ROW = ("scale", "zero", "snr", "mean", "peak")
 
 
-def _read(file: str, data: Any) -> Calibration:
-    if not isinstance(data, dict):
-        raise ValueError("it is no JSON object")
-    if type(data.get("format")) is not int or data["format"] != FORMAT:
-        raise ValueError(f"its format is {data.get('format')!r}, not {FORMAT}")
-    _require_keys("", data, ("format", *KINDS, "tensors"))
+def calibration_of(file: str, data: Mapping[str, Any]) -> Calibration:
+    """The calibration in a JSON object of a file. Raises ValueError."""
+    require_format(data)
+    require_keys("", data, ("format", *KINDS, "tensors"))
     for name, kind in KINDS.items():
         if type(data[name]) is not kind:
-            raise ValueError(f"{name} is {_shown(data[name])}, no {kind.__name__}")
+            raise ValueError(f"{name} is {shown(data[name])}, no {kind.__name__}")
     if not isinstance(data["tensors"], dict):
         raise ValueError("tensors is no JSON object")
     tensors = {name: _measured(f"tensors.{name}", row) for name, row in data["tensors"].items()}
@@ -193,55 +171,11 @@ def _read(file: str, data: Any) -> Calibration:
 def _measured(where: str, row: Any) -> Measured:
     if not isinstance(row, dict):
         raise ValueError(f"{where} is no JSON object")
-    _require_keys(f"{where}.", row, ROW)
-    scale = _number(f"{where}.scale", row["scale"])
-    if type(row["zero"]) is not int:
-        raise ValueError(f"{where}.zero is {_shown(row['zero'])}, no whole number")
-    try:
-        quantisation = Quantisation(scale, row["zero"])
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-    snr = None if row["snr"] is None else _number(f"{where}.snr", row["snr"])
-    mean = _numbers(f"{where}.mean", row["mean"])
-    peak = None if row["peak"] is None else _numbers(f"{where}.peak", row["peak"])
+    require_keys(f"{where}.", row, ROW)
+    codes = quantisation(where, row["scale"], row["zero"])
+    snr = None if row["snr"] is None else number(f"{where}.snr", row["snr"])
+    mean = numbers(f"{where}.mean", row["mean"])
+    peak = None if row["peak"] is None else numbers(f"{where}.peak", row["peak"])
     if peak is not None and (min(peak, default=0) < 0 or not any(peak)):
         raise ValueError(f"{where}.peak has a number below 0, or none over 0")
-    return Measured(quantisation, mean, peak, snr)
-
-
-def _numbers(where: str, values: Any) -> tuple[float, ...]:
-    if not isinstance(values, list):
-        raise ValueError(f"{where} is no list")
-    found = tuple(_number(f"{where}[{i}]", value) for i, value in enumerate(values))
-    for i, number in enumerate(found):
-        if abs(number) > LARGEST_NUMBER:
-            raise ValueError(f"{where}[{i}] is {number}, more than codes can stand for")
-    return found
-
-
-def _number(where: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise ValueError(f"{where} is {_shown(value)}, no finite number")
-    return float(value)
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def _require_keys(where: str, row: Mapping[str, Any], wanted: tuple[str, ...]) -> None:
-    for name in wanted:
-        if name not in row:
-            raise ValueError(f"{where}{name} is missing")
-    for name in row:
-        if name not in wanted:
-            hint = did_you_mean(name, wanted)
-            raise ValueError(f"{where}{name} is unknown{f'; {hint}' if hint else ''}")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return Measured(codes, mean, peak, snr)

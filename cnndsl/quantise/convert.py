@@ -53,28 +53,29 @@ def quantised(graph: Graph, scales: Scales, keep_float: Collection[str] = ()) ->
 
 def _chosen(graph: Graph, own: Mapping[str, Quantisation], keep_float: Collection[str]) -> set[str]:
     """The nodes to compute on codes."""
-    able = {n.name for n in graph.nodes() if n.name not in keep_float and _is_able(graph, n, own)}
+    able = {n.name for n in graph.nodes() if n.name not in keep_float and is_able(graph, n, own)}
     needed: set[str] = set()
     for node in reversed(list(graph.nodes())):
-        layer = node.name in able and _meaning(node) is Meaning.LINEAR
+        layer = node.name in able and meaning(node) is Meaning.LINEAR
         if layer or any(reader.name in needed for reader, _ in graph.consumers(node)):
             needed.add(node.name)
     chosen: set[str] = set()
     for node in graph.nodes():
         follows = any(operand.name in chosen for operand in graph.producers(node))
-        starts = is_moved(node) or _meaning(node) is Meaning.LINEAR
+        starts = is_moved(node) or meaning(node) is Meaning.LINEAR
         if node.name in able & needed and (starts or follows):
             chosen.add(node.name)
     return chosen
 
 
-def _meaning(node: Node) -> Meaning | None:
+def meaning(node: Node) -> Meaning | None:
+    """How what a node begins with computes on codes; None if it does not."""
     return meaning_of(node.op, node.core.inputs)
 
 
-def _is_able(graph: Graph, node: Node, own: Mapping[str, Quantisation]) -> bool:
+def is_able(graph: Graph, node: Node, own: Mapping[str, Quantisation]) -> bool:
     """Whether the node has a meaning on codes; tables have no place for what is not finite."""
-    found = _meaning(node)
+    found = meaning(node)
     if found is not Meaning.TABLE:
         return found is not None
     (operand,) = graph.producers(node)
@@ -120,7 +121,7 @@ class _Conversion:
 
     def _step(self, node: Node, operands: Sequence[str]) -> tuple[Quantised, Params]:
         """What computes the node on codes."""
-        found, core = _meaning(node), node.core
+        found, core = meaning(node), node.core
         result = None if self._stays_wide(node) else self._shared[node.name]
         low, high = (0, CODES - 1) if result is None else clip_codes(node, result)
         op, params = core.op, dict(core.params)

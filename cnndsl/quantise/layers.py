@@ -52,16 +52,18 @@ def layer_params(
     source: Quantisation,
     result: Quantisation | None,
     mean: Sequence[float] | None,
+    scales: Sequence[float] | None = None,
 ) -> Params:
     """The weight and the bias as whole numbers, the scales, the multipliers.
 
-    With the `mean` of each channel of the operand the bias makes good for what the rounding of
-    weights shifts the mean of the result by (Nagel et al. 2019, section 4.2).
+    The `scales` of the filters follow from the weights if they are not given. With the `mean` of
+    each channel of the operand the bias makes good for what the rounding of weights shifts the mean
+    of the result by (Nagel et al. 2019, section 4.2).
     """
     weight = part.params["weight"]
     filters = weight.shape[0]
     bias = part.params.get("bias", broadcast(ZERO, (filters,)))
-    scale = _weight_scale(weight, bias, source.scale)
+    scale = _weight_scale(weight, bias, source.scale) if scales is None else constant(list(scales))
     steps = along(scale, 0, len(weight.shape))
     whole = rounded(divide(weight, steps), LARGEST_WEIGHT)
     if mean is not None:

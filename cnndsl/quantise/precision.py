@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from os import PathLike
+from typing import Any, TypeAlias
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.diagnostics.spelling import did_you_mean
@@ -12,11 +13,17 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import BACKWARD
 from cnndsl.ir.types import BFLOAT16, FLOAT16
 from cnndsl.passes.pipeline import optimise
-from cnndsl.quantise.calibration import Calibration, read_calibration
+from cnndsl.quantise.calibration import Calibration, calibration_of
 from cnndsl.quantise.convert import quantised, scales_of
 from cnndsl.quantise.equalise import equalise
+from cnndsl.quantise.explicit import Explicit, explicit_of, is_explicit
 from cnndsl.quantise.floats import stored_as
 from cnndsl.quantise.prepare import prepare
+from cnndsl.quantise.reading import read_json
+from cnndsl.quantise.rounding import on_explicit_codes
+
+Codes: TypeAlias = Calibration | Explicit
+"""What tells to which codes numbers are rounded."""
 
 FLOATS = {"bf16": BFLOAT16, "f16": FLOAT16}
 
@@ -28,7 +35,7 @@ def in_precision(
     *,
     level: int,
     disable: Collection[str],
-    calibration: Calibration | str | PathLike[str] | None,
+    calibration: Codes | str | PathLike[str] | None,
     keep_float: Sequence[str],
     min_snr: float | None,
 ) -> Graph:
@@ -59,7 +66,7 @@ def refuse_for_others(precision: str, *given: object) -> None:
 
 def on_codes(
     graph: Graph,
-    calibration: Calibration | str | PathLike[str] | None,
+    calibration: Codes | str | PathLike[str] | None,
     *,
     level: int,
     disable: Collection[str] = (),
@@ -78,7 +85,9 @@ def on_codes(
             "int8 needs a calibration",
             hint="`cnndsl calibrate` makes it; give it as --calibration FILE",
         )
-    found = calibration if isinstance(calibration, Calibration) else _read(calibration)
+    found = calibration if isinstance(calibration, Calibration | Explicit) else _read(calibration)
+    if isinstance(found, Explicit):
+        return _explicit(graph, found, level, disable, keep_float, min_snr)
     prepared = prepare(graph, level, disable)
     found.require(prepared)
     equalise(prepared, found.peaks)
@@ -86,8 +95,31 @@ def on_codes(
     return prepared, quantised(prepared, scales_of(found.tensors, found.corrected), kept)
 
 
-def _read(path: str | PathLike[str]) -> Calibration:
-    return read_calibration(str(path))
+def _explicit(
+    graph: Graph,
+    found: Explicit,
+    level: int,
+    disable: Collection[str],
+    keep_float: Sequence[str],
+    min_snr: float | None,
+) -> tuple[Graph, Graph]:
+    """See `on_codes`, of a quantised model."""
+    if min_snr is not None:
+        raise CnnError.of(
+            "E0902",
+            "no signal-to-noise ratios are known of a quantised model",
+            hint="name layers by --keep-float",
+        )
+    found.require(graph)
+    kept = named(graph, keep_float)
+    return on_explicit_codes(graph, found, level=level, disable=disable, keep_float=kept)
+
+
+def _read(path: str | PathLike[str]) -> Codes:
+    def make(file: str, data: Mapping[str, Any]) -> Codes:
+        return explicit_of(file, data) if is_explicit(data) else calibration_of(file, data)
+
+    return read_json(str(path), make)
 
 
 def named(graph: Graph, patterns: Sequence[str]) -> set[str]:

@@ -45,11 +45,17 @@ def saved(proto: ModelProto, folder: Path) -> Path:
     return path
 
 
-def original(path: Path, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """The outputs of the model by onnxruntime, unoptimised."""
+def original(path: Path, feeds: Mapping[str, Array], *, exact: bool = False) -> dict[str, Array]:
+    """The outputs of the model by onnxruntime, unoptimised.
+
+    If `exact`, it is optimised so that sums of codes do not saturate.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if exact:
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    else:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
         path, options, providers=["CPUExecutionProvider"], enable_fallback=0
     )

@@ -19,7 +19,7 @@ from cnndsl.importers.onnx.moves import moves
 from cnndsl.importers.onnx.names import Names
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.tensors import ELEMENTS
-from cnndsl.importers.onnx.values import Array, Value
+from cnndsl.importers.onnx.values import Array, Value, exact_scales
 from cnndsl.ir.attributes import AttributeValueError, attribute_kinds, build
 from cnndsl.ir.expressions import Constant, Expression, Parameter
 from cnndsl.ir.graph import Graph, Node
@@ -54,10 +54,11 @@ JOINS: dict[str, type[Operator]] = {
 
 @dataclass(frozen=True)
 class Weight:
-    """Numbers for a parameter, and the initialiser that they come from."""
+    """Numbers for a parameter, the initialiser that they come from, and scales, see `Known`."""
 
     array: Array
     origin: str | None = None
+    steps: Array | None = None
 
 
 class Builder:
@@ -65,13 +66,15 @@ class Builder:
 
     `batch` is the number of samples that the model is declared for, if it is. `repeated` has for
     nodes that only repeat a value along axes of size 1 that value, with as many axes, and `holders`
-    for nodes the tensors of the model whose elements are theirs, moved or not.
+    for nodes the tensors of the model whose elements are theirs, moved or not. `scales` has for
+    parameters that are decoded whole numbers the scale of each filter, or of all.
     """
 
     def __init__(self, name: str):
         self.graph = Graph(name)
         self.weights: dict[str, Array] = {}
         self.origins: dict[str, str] = {}
+        self.scales: dict[str, tuple[float, ...]] = {}
         self.batch: int | None = None
         self.names = Names()
         self.repeated: dict[str, Value] = {}
@@ -126,6 +129,8 @@ class Builder:
         self.weights[parameter.name] = array
         if weight.origin:
             self.origins[parameter.name] = weight.origin
+        if weight.steps is not None and (scales := exact_scales(array, weight.steps)):
+            self.scales[parameter.name] = scales
         return parameter
 
     def with_weights(self, node: Node, weights: Mapping[str, Weight]) -> Node:
@@ -146,6 +151,7 @@ class Builder:
             parameter = Parameter(f"{node.name}.{role}", spec.shape, spec.init, spec.learned)
             self.weights.pop(parameter.name, None)
             self.origins.pop(parameter.name, None)
+            self.scales.pop(parameter.name, None)
             params[role] = self._stored(parameter, weight)
         changed = Node.of(node.name, [(op, params)], [x])
         return self.graph.put(changed, self.graph.producers(node))
@@ -172,6 +178,7 @@ class Builder:
         needed = self.graph.parameters()
         self.weights = {name: array for name, array in self.weights.items() if name in needed}
         self.origins = {name: origin for name, origin in self.origins.items() if name in needed}
+        self.scales = {name: scales for name, scales in self.scales.items() if name in needed}
 
     # Values as nodes
 

@@ -42,11 +42,13 @@ def folded(site: Site) -> list[Known] | None:
             made = fold(site, arrays)
     except (ValueError, TypeError, IndexError, OverflowError, ArithmeticError) as error:
         raise damaged(f"its constant operands do not fit: {str(error)[:80]}") from None
-    origin = None
+    origin = steps = None
     if site.step.kind in MOVERS and given and isinstance(given[0], Known):
-        origin = given[0].origin
+        origin, steps = given[0].origin, given[0].steps
+    elif site.step.kind == "DequantizeLinear":
+        steps = arrays[1].ravel()
     results = made if isinstance(made, list) else [made]
-    return [Known(settled(np.asarray(array)), origin) for array in results]
+    return [Known(settled(np.asarray(array)), origin, steps) for array in results]
 
 
 def settled(array: Array) -> Array:

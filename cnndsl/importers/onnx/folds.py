@@ -194,7 +194,7 @@ def _dequantised(site: Site, arrays: list[Array]) -> Array:
     """(codes - zero) * scale, by tensor or by index of an axis."""
     codes, scale, *zeros = arrays
     zero = zeros[0] if zeros else np.zeros_like(scale, codes.dtype)
-    if site.whole("block_size") or scale.ndim > 1 or zero.shape != scale.shape:
+    if site.whole("block_size") or scale.ndim > 1 or zero.size != scale.size:
         raise unsupported("its scales are for blocks")
     if not np.issubdtype(codes.dtype, np.integer) or codes.dtype != zero.dtype:
         raise damaged("its codes or zero points are no whole numbers of one format")
@@ -204,6 +204,25 @@ def _dequantised(site: Site, arrays: list[Array]) -> Array:
         column[axis] = codes.shape[axis]
     steps = codes.astype(np.int64) - zero.astype(np.int64).reshape(column)
     return steps.astype(np.float32) * scale.astype(np.float32).reshape(column)
+
+
+def _quantised(site: Site, arrays: list[Array]) -> Array:
+    """Codes of constants, as exporters leave them to runtimes: round(x / scale) + zero, clipped."""
+    x, scale, *zeros = arrays
+    zero = zeros[0] if zeros else np.zeros_like(scale, np.uint8)
+    if site.whole("block_size") or scale.ndim > 1 or zero.size != scale.size:
+        raise unsupported("its scales are for blocks")
+    if not np.issubdtype(zero.dtype, np.integer) or site.whole("output_dtype"):
+        raise unsupported("its codes are of another format")
+    column = [1] * x.ndim
+    if scale.ndim and scale.size > 1:
+        axis = site.axis(x.ndim, 1)
+        column[axis] = x.shape[axis]
+    steps = np.rint(x.astype(np.float32) / scale.astype(np.float32).reshape(column))
+    limits = np.iinfo(zero.dtype)
+    codes = steps.astype(np.float64) + zero.astype(np.float64).reshape(column)
+    clipped: Array = np.clip(np.nan_to_num(codes), limits.min, limits.max)
+    return clipped.astype(zero.dtype)
 
 
 def _range(_: Site, arrays: list[Array]) -> Array:
@@ -248,6 +267,7 @@ FOLDS: dict[str, Fold] = {
     "ConstantOfShape": _constant_of_shape,
     "CumSum": _cumulative,
     "DequantizeLinear": _dequantised,
+    "QuantizeLinear": _quantised,
     "Cast": _cast,
     "Identity": lambda _, arrays: arrays[0],
     "Dropout": lambda _, arrays: arrays[0],

@@ -15,7 +15,9 @@ from cnndsl.importers.onnx.model import Model, view
 from cnndsl.importers.onnx.names import identifier
 from cnndsl.importers.onnx.reader import Reader
 from cnndsl.importers.onnx.refusal import Refusal
+from cnndsl.importers.onnx.roundings import separated
 from cnndsl.ir.graph import Graph
+from cnndsl.quantise.explicit import Explicit
 from cnndsl.runtime.extras import require_onnx
 from cnndsl.runtime.files import read_file
 
@@ -31,7 +33,8 @@ class Imported:
     """The graph of a model, and its weights by name.
 
     `origins` has the initialisers that are weights as they are, `paths` the modules that nodes
-    were in, each with its own name, and `classes` those of modules by their paths.
+    were in, each with its own name, and `classes` those of modules by their paths. `codes` are
+    the roundings of a quantised model.
     """
 
     graph: Graph
@@ -39,6 +42,7 @@ class Imported:
     origins: Mapping[str, str]
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     classes: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    codes: Explicit | None = None
 
 
 def load(
@@ -55,6 +59,8 @@ def load(
     try:
         model = _model(path, outputs)
         made = Reader(model, input_shapes or {}).read()
+        made.graph.name = name_of(path)
+        codes = separated(made)
     except UNEXPECTED as error:
         reason = f"{type(error).__name__}: {str(error)[:80]}"
         message = f"{path} is damaged in a way that nothing here expects ({reason})"
@@ -64,7 +70,6 @@ def load(
             error.code, f"{path}: {error.message}", hint=error.hint, file=str(path)
         )
         raise CnnError([diagnostic], usage=error.code != "E0802") from None
-    made.graph.name = name_of(path)
     weights = {name: np.ascontiguousarray(array) for name, array in made.weights.items()}
     origins = {
         name: origin
@@ -72,7 +77,7 @@ def load(
         if np.array_equal(model.tensors[origin], weights[name])
     }
     paths = {name: path for name, path in made.names.paths.items() if name in made.graph}
-    return Imported(made.graph, weights, origins, paths, model.classes)
+    return Imported(made.graph, weights, origins, paths, model.classes, codes)
 
 
 def name_of(path: Path) -> str:

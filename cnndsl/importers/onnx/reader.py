@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Note
 from cnndsl.importers.onnx.builder import Builder
+from cnndsl.importers.onnx.coding import Coding
 from cnndsl.importers.onnx.folding import folded, is_folded
 from cnndsl.importers.onnx.layout import natural, permuted
 from cnndsl.importers.onnx.model import Declared, Model
@@ -23,7 +24,10 @@ from cnndsl.ir.dims import Dim, OpenDim, input_dim
 from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.operators import Identity, Input
 
-KEEPING_AXES = ("Add", "Cast", "Clip", "Div", "Identity", "Mul", "Pad", "Sub")
+KEEPING_AXES = (
+    *("Add", "Cast", "Clip", "DequantizeLinear", "Div", "Identity", "Mul", "Pad"),
+    *("QuantizeLinear", "Sub"),
+)
 """Operators that networks begin with, which leave axes where they are."""
 
 SHOWN = 5
@@ -38,6 +42,7 @@ class Reader:
         self.builder = Builder("network")
         self.tensors: dict[str, Tensor | None] = {}
         self.findings: list[Diagnostic] = []
+        self._coding = Coding()
         self._shapes = dict(shapes)
 
     def read(self) -> Builder:
@@ -136,6 +141,8 @@ class Reader:
             return
         if isinstance(tensor, Known):
             raise unsupported("it does not depend on the inputs")
+        if name in self._coding:
+            raise unsupported("it is on codes", "--outputs NAME of what the codes are made of")
         public = identifier(name) or "output"
         while public in self.builder.graph.outputs:
             public += "_"
@@ -159,6 +166,7 @@ class Reader:
             if step.kind in REFUSED or (function is None and not is_folded(step.kind)):
                 function(site) if function else _unknown()
             return
+        self._coding.follow(site)
         result = folded(site) or (function or _unknown())(site)
         results = result if isinstance(result, list) else [result]
         for name, tensor in zip(step.outputs, results, strict=False):

@@ -18,10 +18,14 @@ from cnndsl.ir.dims import Dim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Reshape
+from cnndsl.ir.quantisation import Quantisation
 
 
 class Site:
-    """A node of the model, with its operands; a missing one is None."""
+    """A node of the model, with its operands; a missing one is None.
+
+    `codes` is what those stand for that it makes, or a DequantizeLinear reads.
+    """
 
     def __init__(
         self, builder: Builder, model: Model, step: Step, operands: Sequence[Tensor | None]
@@ -31,6 +35,7 @@ class Site:
         self._uses = model.uses
         self.step = step
         self.operands = list(operands)
+        self.codes: Quantisation | None = None
 
     @property
     def is_standard(self) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cnndsl.importers.onnx.functions import Function, X
 from cnndsl.importers.onnx.layout import Layout, sizes_of
 from cnndsl.ir.dims import Dim
+from cnndsl.ir.quantisation import LARGEST_WEIGHT
 
 Array: TypeAlias = NDArray[Any]
 
@@ -20,11 +21,13 @@ class Known:
     """An array that does not depend on the inputs' numbers.
 
     Shapes that a model computes are arrays of objects, whole numbers and open sizes. `origin` is
-    the initialiser that the numbers come from, whatever their order.
+    the initialiser that the numbers come from, whatever their order, `steps` the scales of the
+    whole numbers that they are decoded from.
     """
 
     array: Array
     origin: str | None = None
+    steps: Array | None = None
 
     @property
     def shape(self) -> tuple[Dim, ...]:
@@ -62,3 +65,19 @@ class Value:
 
 
 Tensor: TypeAlias = Known | Value
+
+
+def exact_scales(array: Array, steps: Array) -> tuple[float, ...]:
+    """The scales, one for each index of the first axis or one, of which numbers are multiples.
+
+    () unless the multiples are whole numbers of at most LARGEST_WEIGHT.
+    """
+    filters = array.shape[0] if array.ndim else 0
+    if steps.size not in (1, filters) or steps.size == 0 or not (steps > 0).all():
+        return ()
+    column = steps.astype(np.float32).reshape(-1, *(1,) * (array.ndim - 1))
+    for row, step in zip(array, np.broadcast_to(column, (filters, *column.shape[1:])), strict=True):
+        whole = np.rint(row / step)
+        if not (whole * step == row).all() or not (np.abs(whole) <= LARGEST_WEIGHT).all():
+            return ()
+    return tuple(map(float, steps.astype(np.float32)))

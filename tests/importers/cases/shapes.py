@@ -125,7 +125,6 @@ SHAPES = [
         q=np.arange(4, dtype=np.int32).reshape(4, 1, 1),
         s=f32(0.1).reshape(()),
     ),
-    case("q = QuantizeLinear (x, s) y = DequantizeLinear (q, s)", "!E0802", s=f32(0.1).reshape(())),
     case("y = PartitionedCall (x)", "!E0802"),
     case(
         "c = CumSum (n, zero) e = Sin (c) g = GreaterOrEqual (e, c) w = Where (g, n, c)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnndsl.importers.onnx.operators import (
     activation,
+    codes,
     convolution,
     dense,
     join,
@@ -28,6 +29,7 @@ FAMILIES = {
     "Normalisation": normalisation.OPERATORS,
     "Functions of single elements": activation.OPERATORS,
     "Joins": join.OPERATORS,
+    "Codes": codes.OPERATORS,
     "Shapes and positions": shape.OPERATORS | repeat.OPERATORS | padding.OPERATORS,
 }
 

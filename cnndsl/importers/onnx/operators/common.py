@@ -51,7 +51,7 @@ def weight_of(known: Known, array: Array) -> Weight:
     """Numbers of a constant, moved or not, as those of a parameter."""
     if not np.issubdtype(array.dtype, np.floating):
         raise unsupported(f"its weights are {array.dtype}")
-    return Weight(array.astype(np.float32, copy=False), known.origin)
+    return Weight(array.astype(np.float32, copy=False), known.origin, known.steps)
 
 
 def channels_of(node: Node) -> Axis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cnndsl.importers.onnx.builder import Weight
 from cnndsl.importers.onnx.layout import (
@@ -50,7 +51,7 @@ def conv(site: Site) -> Value:
     x = site.value(0)
     vector = site.builder.vector(x)
     if vector and set(kernel) == {1} and groups == 1 and not _pads(pad):
-        flat = Weight(given.array.reshape(filters, -1), given.origin)
+        flat = replace(given, array=given.array.reshape(filters, -1))
         layer = FullyConnected(filters, bias="bias" in weights)
         node = site.add(layer, vector, weights={**weights, "weight": flat})
         return site.result(node).moved((*natural(node.type.shape), *((),) * rank))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cnndsl.importers.onnx.builder import Weight
@@ -55,7 +57,8 @@ def fully_connected(site: Site, x: Value, weights: dict[str, Weight]) -> Value:
     elif not np.array_equal(order, np.arange(len(order))):
         inverse = np.empty_like(order)
         inverse[order] = np.arange(len(order))
-        weights = {**weights, "weight": Weight(given.array[:, inverse])}
+        moved = replace(given, array=given.array[:, inverse], origin=None)
+        weights = {**weights, "weight": moved}
     op = FullyConnected(given.array.shape[0], bias="bias" in weights)
     return site.result(site.add(op, node, weights=weights))
 
@@ -67,7 +70,7 @@ def along(site: Site, x: Value, axis: int, weights: dict[str, Weight]) -> Value:
     rows = weights["weight"]
     array = rows.array.reshape(*rows.array.shape, *kernel)
     op = Conv(array.shape[0], kernel, bias="bias" in weights)
-    made = site.add(op, node, weights={**weights, "weight": Weight(array, rows.origin)})
+    made = site.add(op, node, weights={**weights, "weight": replace(rows, array=array)})
     layout = list(x.layout)
     layout[axis] = normal(natural(made.type.shape)[1])
     return site.result(made).moved(tuple(layout))

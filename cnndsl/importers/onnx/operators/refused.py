@@ -6,10 +6,10 @@ from cnndsl.importers.onnx.operators.common import Read
 from cnndsl.importers.onnx.refusal import Refusal
 from cnndsl.importers.onnx.site import Site
 
-QUANTISED = "values are 8-bit codes, and only weights are read as such"
+DYNAMIC = "scales depend on the numbers that are computed"
 UNQUANTISED = (
-    "export the model before it is quantised: cnndsl calibrate and compile --precision int8 make"
-    " codes of it"
+    "quantise it statically, or export it before: cnndsl calibrate and compile --precision int8"
+    " make codes of it"
 )
 LEFT = "tf2onnx has left a function of TensorFlow as it was, which no runtime computes"
 CONVERTED = (
@@ -21,13 +21,7 @@ CUT = "--outputs NAME cuts the model before it; the rest is a program's work"
 RECURRENT = "recurrent layers are none of a convolutional network"
 
 _REASONS = {
-    QUANTISED: (
-        UNQUANTISED,
-        (
-            *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"),
-            *("QLinearAdd", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
-        ),
-    ),
+    DYNAMIC: (UNQUANTISED, ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")),
     LEFT: (CONVERTED, ("PartitionedCall", "StatefulPartitionedCall")),
     FLOW: (CUT, ("If", "Loop", "Scan", "NonZero", "TopK", "Unique", "Compress")),
     DETECTION: (CUT, ("NonMaxSuppression", "RoiAlign", "MaxRoiPool")),

@@ -43,6 +43,9 @@ __all__ = [
 ]
 
 
+ROUNDS = "the model rounds numbers to codes of 8 bits, which --precision int8 does here"
+
+
 def parse(
     spec: str | PathLike[str],
     *,
@@ -196,7 +199,8 @@ def compile(
     module = chosen.compile(graph, bound.values if given else {}, asked)
     module.warnings = bound.warnings
     module.origin = plain
-    module.remarks = () if remark is None else (remark,)
+    rounds = network.codes is not None and precision != "int8"
+    module.remarks = tuple(filter(None, (remark, ROUNDS if rounds else None)))
     warn_of(bound)
     return module
 

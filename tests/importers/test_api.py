@@ -12,7 +12,7 @@ import pytest
 import cnndsl
 from cnndsl.decompile import decompile
 from cnndsl.diagnostics import CnnError
-from tests.importers.support import model, numbers, original, saved
+from tests.importers.support import compared, model, numbers, operators, original, saved
 
 NET = """
     (float[N,3,8,8] image) => (float[N,4] scores) {
@@ -105,6 +105,19 @@ def test_open_sizes_come_back_as_they_were_written(tmp_path: Path):
     x = np.random.default_rng(0).normal(size=(2, 1, 8, 20)).astype(np.float32)
     found = cnndsl.compile(imported, "reference")(x)
     np.testing.assert_allclose(found, module(x), atol=1e-5)
+
+
+def test_locally_connected_layers_come_back(tmp_path: Path):
+    text = """network n {
+        input image [2, 7, 9]
+        local_conv(3, [3, 2], stride=[2, 1]) -> relu -> local_conv(4, 2, pad=1, bias=false)
+        flatten -> reshape([4, 36]) -> local_conv(2, 5, stride=3)
+    }"""
+    module = cnndsl.compile(text, seed=0)
+    module.save(tmp_path / "n.onnx")
+    found = compared(tmp_path / "n.onnx")
+    wanted = ["local_conv", "relu", "pad", "local_conv", "reshape", "local_conv"]
+    assert operators(found) == wanted
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,9 @@ def test_a_rectifier_that_a_quantiser_left_out_is_there_in_float32(tmp_path: Pat
     results = {}
     for text in (LEFT_OUT, RECTIFIED):
         path = saved(model(text, **CONSTANTS), tmp_path)
-        results[text] = cnndsl.compile(path, "reference")(image)
+        module = cnndsl.compile(path, "reference")
+        assert "--precision int8" in " ".join(module.remarks)
+        results[text] = module(image)
         assert "relu" in written(load(path)).text
         assert np.abs(results[text] - original(path, {"x": image})["y"]).max() < 4 * STEP
     assert np.array_equal(*results.values())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cnndsl.importers.onnx.bodies import with_bodies
 from cnndsl.importers.onnx.modules import modules
 from cnndsl.importers.onnx.names import is_weight
+from cnndsl.importers.onnx.patches import with_local_layers
 from cnndsl.importers.onnx.qlinear import on_numbers
 from cnndsl.importers.onnx.refusal import Refusal, damaged
 from cnndsl.importers.onnx.spellings import respelled
@@ -76,7 +77,7 @@ def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Mode
     taken = Counter(name for step in made for name in step.outputs)
     taken.update(info.name for info in (*graph.input, *graph.output))
     kept = [step for step in made if not _renames(step, taken, tensors)]
-    steps = respelled(list(on_numbers(kept)), tensors)
+    steps = respelled(with_local_layers(list(on_numbers(kept))), tensors)
     inputs = [_declared(info) for info in graph.input if info.name not in tensors]
     makers = _makers(steps, [item.name for item in inputs], tensors)
     wanted = _wanted(graph, outputs, makers, inputs)

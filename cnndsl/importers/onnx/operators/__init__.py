@@ -8,6 +8,7 @@ from cnndsl.importers.onnx.operators import (
     convolution,
     dense,
     join,
+    local,
     normalisation,
     padding,
     pooling,
@@ -42,5 +43,5 @@ OPERATORS: dict[str, Read] = {
 def reader_of(step: Step) -> Read | None:
     """What reads a node; None for an operator that is not known."""
     if step.domain == OWN:
-        return normalisation.SPELT_OUT.get(step.kind)
+        return (normalisation.SPELT_OUT | local.SPELT_OUT).get(step.kind)
     return OPERATORS.get(step.kind) if step.domain in STANDARD else None

@@ -52,6 +52,7 @@ CONSTANTS = {
     "sy": scale(STEP),
     "zy": np.int8(7),
     "flat": np.array([0, -1]),
+    "pads": np.array([0, 0, 1, 0, 0, 0, 0, 0]),
 }
 
 QDQ = """(float[N,3,8,8] x) => (float[N,5] y) {
@@ -81,7 +82,8 @@ QDQ = """(float[N,3,8,8] x) => (float[N,5] y) {
 QLINEAR = """(float[N,3,8,8] x) => (float[N,5] y) {
     xq = QuantizeLinear (x, sx, zx)
     rq = QLinearConv <pads = [1, 1, 1, 1]> (xq, sx, zx, w1, s1, z1, sr, zr, b1)
-    mq = MaxPool <kernel_shape = [8, 8]> (rq)
+    pq = Pad (rq, pads, zr)
+    mq = MaxPool <kernel_shape = [9, 8]> (pq)
     vq = Flatten (mq)
     gq = QLinearMatMul (vq, sr, zr, w3, s3, z2, sy, zy)
     y = DequantizeLinear (gq, sy, zy)

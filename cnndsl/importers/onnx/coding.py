@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
-from cnndsl.importers.onnx.values import Value
+from cnndsl.importers.onnx.values import Known, Value
 from cnndsl.ir.quantisation import Quantisation
 
 LOWEST = {"uint8": 0, "int8": -128}
@@ -64,6 +66,12 @@ class Coding:
             if len(found) > 1 or any(name not in self._formats for name in values):
                 raise unsupported("its operands are not all codes of one scale")
             self._mark(site, found.pop())
+        elif step.kind == "Pad" and len(step.inputs) > 1 and len(values) == 1:
+            (known,) = found
+            code = int(site.scalar(2)) if site.has(2) else 0
+            put = np.float32(known.quantisation.decode(np.array(code - LOWEST[known.dtype])))
+            site.operands[2:3] = [Known(np.asarray(put))]
+            self._mark(site, known)
         else:
             raise Refusal("E0802", "it computes with codes as if they were the numbers")
 

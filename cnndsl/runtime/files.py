@@ -21,23 +21,35 @@ class DamagedError(ValueError):
 
 
 def read_file(path: str | os.PathLike[str], most: int) -> bytes:
-    """All bytes of a regular file; pipes and devices may have none, or no end.
+    """All bytes of a regular file.
 
     Raises CnnError (E0601) if it cannot be read, or has more than `most` bytes.
     """
-    path = Path(path)
+    check_regular(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            problem = os.strerror(errno.EISDIR) if path.is_dir() else "it is no regular file"
-        else:
-            with path.open("rb") as file:
-                content = file.read(most + 1)
-            if len(content) <= most:
-                return content
-            problem = f"it has more than {most:,} bytes"
+        with open(path, "rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    if len(content) > most:
+        raise _unreadable(path, f"it has more than {most:,} bytes")
+    return content
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Raise CnnError (E0601) for what is no file: pipes and devices may have no bytes, or no end."""
+    try:
+        mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-    raise CnnError.of("E0601", f"cannot read {path}: {problem}", file=str(path))
+        raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from None
+    if stat.S_ISDIR(mode):
+        raise _unreadable(path, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise _unreadable(path, "it is no regular file")
+
+
+def _unreadable(path: str | os.PathLike[str], problem: str) -> CnnError:
+    return CnnError.of("E0601", f"cannot read {path}: {problem}", file=str(path))
 
 
 def check_suffix(path: str | Path, *suffixes: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 import cnndsl
 from cnndsl.decompile import decompile
 from cnndsl.diagnostics import CnnError
+from cnndsl.importers.onnx.wire import parsed
 from tests.importers.support import compared, model, numbers, operators, original, saved
 
 NET = """
@@ -105,6 +106,29 @@ def test_open_sizes_come_back_as_they_were_written(tmp_path: Path):
     x = np.random.default_rng(0).normal(size=(2, 1, 8, 20)).astype(np.float32)
     found = cnndsl.compile(imported, "reference")(x)
     np.testing.assert_allclose(found, module(x), atol=1e-5)
+
+
+def test_large_weights_stay_in_the_file_until_they_are_read(tmp_path: Path):
+    weight, half = numbers(60, 3, 21, 21), numbers(60, 60, 3, 3, seed=1).astype(np.float16)
+    text = """(float[N,3,30,30] x) => (float[N,60,8,8] y) {
+        a = Conv (x, w)
+        f = Cast <to = 1> (h)
+        y = Conv (a, f)
+    }"""
+    path = saved(model(text, w=weight, h=half), tmp_path)
+    assert len(parsed(path).SerializeToString()) < 70_000 < path.stat().st_size
+    link = tmp_path / "elsewhere" / "link.onnx"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    for file in (path, link):
+        found = cnndsl.load_onnx(file).weights or {}
+        for wanted in (weight, half.astype(np.float32)):
+            assert any(np.array_equal(array, wanted) for array in found.values())
+    whole = path.read_bytes()
+    for cut in (0, 1, 10, len(whole) // 2, len(whole) - 70_000, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(CnnError, match="E0801"):
+            cnndsl.load_onnx(path)
 
 
 def test_locally_connected_layers_come_back(tmp_path: Path):

@@ -16,10 +16,11 @@ from cnndsl.importers.onnx.names import identifier
 from cnndsl.importers.onnx.reader import Reader
 from cnndsl.importers.onnx.refusal import Refusal
 from cnndsl.importers.onnx.roundings import separated
+from cnndsl.importers.onnx.wire import parsed
 from cnndsl.ir.graph import Graph
 from cnndsl.quantise.explicit import Explicit
 from cnndsl.runtime.extras import require_onnx
-from cnndsl.runtime.files import read_file
+from cnndsl.runtime.files import check_regular
 
 FILE_BYTES = 2**31
 """Size of a model without its external files; protobuf takes no more."""
@@ -111,18 +112,15 @@ OTHERS = {
 
 
 def _model(path: Path, outputs: Sequence[str] | None) -> Model:
-    import onnx
-
+    check_regular(path)
     try:
         if path.stat().st_size > FILE_BYTES:
             raise Refusal("E0805", f"the file has more than {FILE_BYTES:,} bytes")
-    except OSError as error:
-        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
-    content = read_file(path, FILE_BYTES)
-    try:
-        return view(onnx.ModelProto.FromString(content), path.parent, outputs)
+        return view(parsed(path), path, outputs)
     except (CnnError, MemoryError):
         raise
+    except OSError as error:
+        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror}") from None
     except Refusal as error:
         raise (error.code == "E0801" and _other(path)) or error from None
     except Exception:  # protobuf raises errors of its own, onnx others

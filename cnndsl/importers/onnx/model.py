@@ -61,8 +61,8 @@ class Model:
     photos: Mapping[str, Photo] = field(default_factory=dict)
 
 
-def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Model:
-    """The model as plain data. Raises Refusal if it contradicts itself."""
+def view(proto: ModelProto, path: Path, outputs: Sequence[str] | None) -> Model:
+    """The model in a file as plain data. Raises Refusal if it contradicts itself."""
     opset = _opset(proto)
     photos = _photos(proto)
     if proto.functions:
@@ -70,7 +70,7 @@ def view(proto: ModelProto, folder: Path, outputs: Sequence[str] | None) -> Mode
     graph = proto.graph
     if len(graph.node) > NODES:
         raise Refusal("E0805", f"the model has more than {NODES:,} nodes")
-    tensors = Tensors(graph, folder)
+    tensors = Tensors(graph, path)
     made = [with_bodies(_step(node, tensors), node, tensors, _step) for node in graph.node]
     if sum(1 for _ in _all(made)) > NODES:
         raise Refusal("E0805", f"the model has more than {NODES:,} nodes")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnndsl.importers.onnx.refusal import Refusal, damaged
+from cnndsl.importers.onnx.wire import OWN_FILE
 
 if TYPE_CHECKING:
     from onnx import GraphProto, TensorProto
@@ -41,10 +42,10 @@ ELEMENTS = 2**31
 
 
 class Tensors:
-    """The initialisers of a graph, by name."""
+    """The initialisers of a graph, by name; `path` is the file of the model."""
 
-    def __init__(self, graph: GraphProto, folder: Path):
-        self._folder = folder
+    def __init__(self, graph: GraphProto, path: Path):
+        self._path = path
         self._protos: dict[str, TensorProto] = {}
         for proto in graph.initializer:
             if proto.name in self._protos:
@@ -122,7 +123,9 @@ class Tensors:
 
         Raises ValueError.
         """
-        root = Path(os.path.realpath(self._folder))
+        if location == OWN_FILE:
+            return self._path
+        root = Path(os.path.realpath(self._path.parent))
         path = Path(os.path.realpath(root / location))
         if not location or os.path.isabs(location) or not path.is_relative_to(root):
             raise ValueError(f"{location!r} is not in the folder of the model")

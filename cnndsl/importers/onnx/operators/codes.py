@@ -8,7 +8,7 @@ from dataclasses import replace
 from cnndsl.importers.onnx.functions import FLOAT_MAX, Function, X, activation_of, limited, made
 from cnndsl.importers.onnx.operators.activation import applied
 from cnndsl.importers.onnx.operators.common import Read
-from cnndsl.importers.onnx.refusal import unsupported
+from cnndsl.importers.onnx.refusal import damaged, unsupported
 from cnndsl.importers.onnx.site import Site
 from cnndsl.importers.onnx.values import Value
 from cnndsl.ir.graph import Graph
@@ -71,8 +71,10 @@ def _rounded(site: Site, x: Value) -> Value:
 def dequantize(site: Site) -> Value:
     """Nothing; inputs that are codes become numbers by `scale`."""
     x = site.value(0)
-    if not x.integer:
+    if site.codes:
         return _rounded(site, x)
+    if not x.integer:
+        raise damaged("its operand is not on codes")
     scale = site.scalar(1)
     zero = site.scalar(2) if site.has(2) else 0.0
 

@@ -78,6 +78,8 @@ def without_pad(
         if isinstance(pad, str) and pad != "valid":
             break
         own = ((0, 0),) * len(node.op.pads) if isinstance(pad, str) else pad
+        if len(own) != len(node.op.pads):
+            raise damaged(f"its window has {len(own)} axes, its operand {len(node.op.pads)}")
         total = tuple((a + c, b + d) for (a, b), (c, d) in zip(own, node.op.pads, strict=True))
         if not fits(node, total):
             break

@@ -125,12 +125,17 @@ def _lrn(site: Site, op: LocalResponseNorm) -> None:
 
 
 def _scale(site: Site, op: Scale) -> None:
-    factor = per_channel(site, "factor")
+    factor = _number(site, "factor", op.factor)
     if any(op.shift):
         scaled = site.step("scaled", "Mul", site.input, factor)
-        site.emit("Add", scaled, per_channel(site, "shift"))
+        site.emit("Add", scaled, _number(site, "shift", op.shift))
     else:
         site.emit("Mul", site.input, factor)
+
+
+def _number(site: Site, role: str, values: Sequence[float]) -> str:
+    """One number for all channels if it is the same for all, one for each if not."""
+    return site.floats(role, values[0]) if len(set(values)) == 1 else per_channel(site, role)
 
 
 def _fixed(site: Site, op: Fixed) -> None:

@@ -104,7 +104,7 @@ CONVOLUTIONS = [
         )
         for becomes, sizes, after, end in (
             ("conv elu", (8, 8), (2, 2), (100, 100)),
-            ("conv crop crop elu", (7, 9), (3, 3), (-1, -1)),
+            ("conv crop elu", (7, 9), (3, 3), (-1, -1)),
         )
     ),
 ]

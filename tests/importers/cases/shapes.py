@@ -24,7 +24,7 @@ MOVES = [
     case("y = Pad (x, n)", "crop", n=ints(0, 0, -1, 0, 0, 0, 0, -2)),
     case("p = Pad (x, n, v) y = Conv (p, w)", "pad conv", w=W, v=f32(2).reshape(()),
          n=ints(0, 0, 1, 2, 0, 0, 3, 0)),
-    case("y = Slice (x, s, e, a)", "crop crop", s=ints(1, 2), e=ints(8, 2**62), a=ints(2, 3)),
+    case("y = Slice (x, s, e, a)", "crop", s=ints(1, 2), e=ints(8, 2**62), a=ints(2, 3)),
     case("y = Slice (x, s, e, a, t)", "crop subsample", s=ints(1), e=ints(6), a=ints(2),
          t=ints(2)),
     case("a = Slice (x, s0, e, c, t) b = Slice (x, s1, e, c, t) y = Concat <axis=1> (a, b)",

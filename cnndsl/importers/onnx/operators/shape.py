@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -26,6 +27,7 @@ from cnndsl.importers.onnx.step import as_written
 from cnndsl.importers.onnx.tensors import FLOATS
 from cnndsl.importers.onnx.values import Array, Tensor, Value
 from cnndsl.ir.dims import Dim, OpenDim, times
+from cnndsl.ir.graph import Node
 from cnndsl.ir.operators import (
     Concat,
     Crop,
@@ -116,6 +118,14 @@ def transpose(site: Site) -> Value:
     return x.moved(permuted(x.layout, order))
 
 
+def _cropped(site: Site, node: Node, sides: Sequence[tuple[int, int]], role: str) -> Node:
+    """A map without its sides; of one that is cropped already, both at once."""
+    while isinstance(node.op, Crop):
+        sides = [(a + c, b + d) for (a, b), (c, d) in zip(sides, node.op.cut, strict=True)]
+        (node,) = site.builder.graph.producers(node)
+    return site.add(Crop(tuple(sides)), node, role=role)
+
+
 def _piece(site: Site, x: Value, axis: int, taken: range, role: str = "") -> Value:
     """Some positions of an axis, in order: `slice`, `crop`, `subsample`."""
     size = x.shape[axis]
@@ -145,7 +155,7 @@ def _piece(site: Site, x: Value, axis: int, taken: range, role: str = "") -> Val
     sides = [(0, 0)] * (len(sizes) - 1)
     after = sizes[axis - 1] - 1 - last
     sides[axis - 2] = (taken.start, 0 if after < taken.step else after)
-    made = site.add(Crop(tuple(sides)), node, role=role) if any(map(any, sides)) else node
+    made = _cropped(site, node, sides, role) if any(map(any, sides)) else node
     if taken.step > 1 and len(taken) > 1:
         steps = [1] * (len(sizes) - 1)
         steps[axis - 2] = taken.step

@@ -31,9 +31,9 @@ def stored_as(graph: Graph, dtype: DType) -> Graph:
     for node in graph.nodes():
         operands = [made[operand.name] for operand in graph.producers(node)]
         reads_input = dtype == BFLOAT16 and _reads_input(graph, node)
-        if not reads_input:
+        if not reads_input and last.get(node.name, True):
             operands = [
-                cast(x, str(dtype), dtype) if x.name in graph.inputs else x for x in operands
+                cast(x, str(dtype), dtype) if x.type.dtype == FLOAT32 else x for x in operands
             ]
         if dtype == BFLOAT16 and isinstance(node.op, Linear):
             node = _rounded(node)

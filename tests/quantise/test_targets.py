@@ -130,13 +130,13 @@ def test_layers_that_stay_float(small: Small) -> None:
 
 
 def test_bf16_stores_and_rounds(small: Small) -> None:
-    """Every stored number is one of bfloat16, and the network is near that of float32."""
+    """Every stored number is one of bfloat16 but for the last layer's, and near float32's."""
     module = cnndsl.compile(small.network, "reference", seed=0, precision="bf16")
     arrays, _ = module.batched(image=small.samples)
     values = module.trace(arrays)  # type: ignore[attr-defined]
-    inner = [name for name in values if name != "image" and not name.endswith("/float")]
-    for name in inner:
-        np.testing.assert_array_equal(values[name], values[name].astype(bfloat16).astype("f"))
+    wide = {n for n, x in values.items() if (x != x.astype(bfloat16).astype("f")).any()}
+    assert wide == {"image", "fc3"}
+    assert len(values) > 12
     exact = cnndsl.compile(small.network, "reference", seed=0)
     assert 35 < snr(module(small.samples), exact(small.samples)) < 70
 

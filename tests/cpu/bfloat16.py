@@ -1,0 +1,73 @@
+"""Graphs in bfloat16 for the target cpu, and how they are compared with the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cnndsl.backends.cpu.module import CpuModule
+from cnndsl.backends.numpy.run import node_params, run_node
+from cnndsl.ir.algebra import bfloat16
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import Cast, Input, Linear
+from cnndsl.ir.types import BFLOAT16, FLOAT32
+from cnndsl.runtime.module import Array
+from tests.cpu.support import WINOGRAD
+from tests.operators.cases import Case, apply, parameter_values
+
+ULP = 2.0**-7
+"""Between neighbours of bfloat16, at most, as a part of the smaller one."""
+
+
+def together(cases: Sequence[Case], seed: int) -> tuple[Graph, dict[str, Array], dict[str, Array]]:
+    """One graph of several cases, its parameters, its inputs; operands and results are bfloat16."""
+    graph = Graph("short")
+    inputs: dict[str, Array] = {}
+    for number, case in enumerate(cases):
+        operands = []
+        for name, array in case.inputs().items():
+            x = graph.add(f"{name}.{number}", Input(array.shape[1:]), [])
+            graph.inputs.append(x.name)
+            inputs[x.name] = array.astype(np.float32)
+            operands.append(graph.add(f"short{name}.{number}", Cast(BFLOAT16), [x]))
+        node = apply(graph, f"y{number}", case.operator, operands)
+        if isinstance(node.op, Linear):
+            weight = {**node.params, "weight": bfloat16(node.params["weight"])}
+            node = graph.put(replace(node, core=replace(node.core, params=weight)), operands)
+        last = graph.add(f"f{number}", Cast(FLOAT32), [node])
+        graph.outputs[f"out{number}"] = last.name
+    return graph, parameter_values(graph, seed), inputs
+
+
+def assert_near(
+    module: CpuModule,
+    graph: Graph,
+    values: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    *,
+    roundings: int = 1,
+) -> None:
+    """Every tensor of the module is what the reference makes of the operands that the module has.
+
+    Both round a number of float32 once, to the same or to neighbouring numbers: so they differ by
+    one step of bfloat16, beside what float32 may differ by. A node that the target takes apart is
+    rounded more often.
+    """
+    made: dict[str, Array] = {**inputs, **module.trace(inputs)}
+    for node in graph.nodes():
+        if isinstance(node.op, Input):
+            continue
+        operands = [made[x.name].astype(np.float64) for x in graph.producers(node)]
+        params = node_params(node, values, "float64")
+        wanted = run_node(node, operands, params)
+        actual = made.setdefault(node.name, wanted)
+        finite = np.isfinite(wanted)
+        np.testing.assert_array_equal(actual[~finite], wanted[~finite], err_msg=node.name)
+        largest = np.abs(wanted[finite]).max(initial=0)
+        allowed = np.full(wanted.shape, WINOGRAD * largest)
+        if node.type.dtype == BFLOAT16:
+            allowed += roundings * ULP * np.abs(wanted)
+        apart = np.abs(actual - wanted)[finite]
+        assert (apart <= allowed[finite]).all(), (node.name, apart.max(), largest)

@@ -69,9 +69,9 @@ def _last(graph: Graph) -> dict[str, bool]:
 
 
 def _begins(node: Node) -> bool:
-    """Whether a node can give float32 from bfloat16: a linear layer, or a sum or its like."""
-    computes = isinstance(node.op, Linear) or (node.op.operands is None and node.op.formula)
-    return bool(computes) and node.pool is None
+    """Whether a node can give float32 from bfloat16: a linear layer, a sum of two or its like."""
+    is_sum = node.op.operands is None and node.op.formula and len(node.core.inputs) == 2
+    return bool(isinstance(node.op, Linear) or is_sum) and node.pool is None
 
 
 def _reads_input(graph: Graph, node: Node) -> bool:

@@ -33,7 +33,7 @@ from tests.cpu.test_generated_code import loops_of
 from tests.operators.cases import CASES, Case
 from tests.passes.random_graphs import Sample, samples
 
-NAMES = "conv conv_transpose fc maxpool avgpool concat add resize softmax".split()
+NAMES = "conv conv_transpose fc maxpool avgpool concat add".split()
 """Operators of one case each; tests/extra/codes has all, at other vector widths too."""
 TEXT = """
 network small {
@@ -47,9 +47,9 @@ network small {
 """
 
 
-def own(extension: str | None = None) -> Unoptimised:
-    """This machine, or one of another vector width, for which LLVM compiles faster."""
-    return Unoptimised(**vars(machine(extension or find_machine().extension)))
+def own() -> Unoptimised:
+    """This machine, for which LLVM compiles faster."""
+    return Unoptimised(**vars(machine(find_machine().extension)))
 
 
 def test_operators() -> None:
@@ -64,26 +64,24 @@ def low(text: str) -> Graph:
     return stored_as(graph, BFLOAT16)
 
 
-@pytest.mark.parametrize("extension", [None, "avx512"])
-def test_a_network_and_other_weights(extension: str | None) -> None:
+def test_a_network_and_other_weights() -> None:
     """Weights are rounded when they are bound; the last layer gives float32."""
     graph = low(TEXT)
     values = bind(graph.parameters(), None, seed=0).values
     image = np.random.default_rng(0).normal(size=(2, 3, 9, 11)).astype(np.float32)
-    module = compiled(graph, values, batch=2, target=own(extension))
+    module = compiled(graph, values, batch=2, target=own())
     (last,) = (node for node in graph.nodes() if node.op.name == "fc")
     assert last.type.dtype == FLOAT32
     kinds = {node.type.dtype for node in graph.nodes() if node.name != "image"}
     assert kinds == {BFLOAT16, FLOAT32}
     assert "plain" not in {layer.family for layer in module.layers}
-    if extension is None:
-        assert_near(module, graph, values, {"image": image})
-        others = bind(graph.parameters(), None, seed=9).values
-        module.set_weights(others)
-        assert_near(module, graph, others, {"image": image})
+    assert_near(module, graph, values, {"image": image})
+    others = bind(graph.parameters(), None, seed=9).values
+    module.set_weights(others)
+    assert_near(module, graph, others, {"image": image})
 
 
-@settings(max_examples=3, derandomize=True)
+@settings(max_examples=2, derandomize=True)
 @given(sample=samples())
 def test_random_graphs(sample: Sample) -> None:
     graph = stored_as(optimise(sample.graph, fusions=BACKEND.fusions)[0], BFLOAT16)
@@ -128,7 +126,6 @@ def conv_steps(cpu: str, triple: str) -> list[Step]:
 
 INSTRUCTIONS = {
     "cooperlake": (r"vdpbf16ps\s.*zmm", "vcvtneps2bf16", ""),
-    "znver4": (r"vdpbf16ps\s.*zmm", "vcvtneps2bf16", ""),
     "neoverse-v1": (r"bfdot\s", "bfcvtn", "aarch64-linux-gnu"),
     "x86-64-v4": (r"vfmadd\w*\s.*zmm", "vpsrld|vpsrad", ""),
     "x86-64-v3": (r"vfmadd\w*\s.*ymm", "vpsrld|vpsrad", ""),

@@ -61,7 +61,7 @@ test-torch: $(VENV)/.dev $(VENV)/.train ## tests of what PyTorch computes and tr
 test-ray: $(VENV)/.dev $(VENV)/.ray ## evaluate on a local cluster of Ray, and workers that are killed
 	$(BIN)/python -m pytest tests/extra/ray
 
-test-codes: $(VENV)/.dev ## int8 on the target cpu against the reference: operators, graphs, networks
+test-codes: $(VENV)/.dev ## int8 and bf16 on the target cpu against the reference: operators, graphs, networks
 	$(BIN)/python -m pytest -n 2 tests/extra/codes
 
 test-sizes: $(VENV)/.dev ## tests of open sizes over the whole zoo; they take hours

@@ -33,7 +33,7 @@ from tests.cpu.test_generated_code import loops_of
 from tests.operators.cases import CASES, Case
 from tests.passes.random_graphs import Sample, samples
 
-NAMES = "conv conv_transpose fc maxpool avgpool concat add".split()
+NAMES = ["conv", "conv_transpose", "fc", "maxpool", "avgpool", "concat", "add"]
 """Operators of one case each; tests/extra/codes has all, at other vector widths too."""
 TEXT = """
 network small {
@@ -108,7 +108,11 @@ def test_numbers_are_rounded_to_the_nearest() -> None:
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_memory_is_half_of_that_of_float32(batch: int) -> None:
-    text = "network n {\n input x [64, 56, 56]\n repeat 4 { conv(128, 1) -> relu }\n global_avgpool -> fc(3)\n}"
+    text = """network n {
+        input x [64, 56, 56]
+        repeat 4 { conv(128, 1) -> relu }
+        global_avgpool -> fc(3)
+    }"""
     cpu = find_machine("x86-64-v3")
     short = lower(low(text), batch, cpu)
     validate(short.graph, short.plan, short.options)

@@ -1,4 +1,4 @@
-"""The cpu target in bfloat16, within a step of the reference: all cases, layers, graphs, the zoo."""
+"""The cpu target in bfloat16, within a step of the reference: cases, layers, graphs, the zoo."""
 
 from __future__ import annotations
 

@@ -40,10 +40,10 @@ def train(network: Network, data: Data, recipe: Recipe, plan: Plan) -> list[Epoc
     if plan.threads:
         torch.set_num_threads(plan.threads)
     with joined(plan.device) as processes:
-        return _Training(network, data, recipe, plan, processes).run()
+        return TorchTraining(network, data, recipe, plan, processes).run()
 
 
-class _Training(Loop):
+class TorchTraining(Loop):
     """One run of training."""
 
     def __init__(

@@ -9,7 +9,7 @@ from cnndsl.recipes.course import Average, Clip
 from cnndsl.recipes.losses import CrossEntropy, MeanSquaredError
 from cnndsl.recipes.recipe import Recipe
 from cnndsl.train.data import Data, Images
-from cnndsl.train.engine import _Training
+from cnndsl.train.engine import TorchTraining
 from cnndsl.train.native import NativeTraining
 from cnndsl.train.plan import Plan
 from cnndsl.train.processes import joined
@@ -60,7 +60,7 @@ def test_losses_and_weights_are_those_of_pytorch(network, optimiser, items, tmp_
     plan = Plan(tmp_path / "w.safetensors", seed=5, device="cpu", threads=1)
     with joined("cpu") as processes:
         torch_, native = (
-            _Training(net, data, recipe, plan, processes),
+            TorchTraining(net, data, recipe, plan, processes),
             NativeTraining(net, data, recipe, plan),
         )
         for engine in (torch_, native):

@@ -11,6 +11,7 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
     code_options,
+    load_network,
     log,
     network_options,
     open_model,
@@ -23,6 +24,7 @@ from cnndsl.cli.common import (
     trust_option,
     weights_options,
 )
+from cnndsl.cli.lesions import show_lesions
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.photos import photo_options, refuse_without_photos
 from cnndsl.cli.precision import calibration_options
@@ -30,14 +32,29 @@ from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.evaluation.classifier import Classifier
+    from cnndsl.evaluation.data import Data
     from cnndsl.evaluation.scores import Report
     from cnndsl.evaluation.views import Views
+    from cnndsl.network import Network
 
 MATRIX = 20
 """Classes of which the whole table of confusions is printed; of more, so many rows."""
 
 NAMED = 10
 """Unreadable images that are named one by one."""
+
+
+class Lesions(click.ParamType["str | int"]):
+    """`each`, or how many."""
+
+    name = "each|number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | int:
+        """The word, or the number."""
+        text = str(value)
+        if text != "each" and not (text.isascii() and text.isdigit() and int(text)):
+            self.fail(f"{value!r} is neither `each` nor a number of units", param, ctx)
+        return text if text == "each" else int(text)
 
 
 class Scales(click.ParamType[tuple[int, ...]]):
@@ -61,6 +78,7 @@ class Scales(click.ParamType[tuple[int, ...]]):
         "evaluate resnet50.onnx --images val/ --crops ten",
         "evaluate vgg16 --weights vgg16.safetensors --images val/ --labels val.txt --crops dense",
         "evaluate a.cnnmod b.onnx --images val/ --jobs 4 --json",
+        "evaluate resnet110_cifar --weights W --images test.npz --lesion each",
     ),
 )
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True,
@@ -79,6 +97,8 @@ class Scales(click.ParamType[tuple[int, ...]]):
 @click.option("--jobs", type=click.IntRange(1),
               help="Processes that share the images. [default: 1; all of a cluster]")  # fmt: skip
 @click.option("--ray", is_flag=True, help="They are workers of a cluster of Ray.")
+@click.option("--lesion", type=Lesions(),
+              help="Without each residual unit in turn, or 1 to so many random ones.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit with 2 if an image cannot be read.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for machines.")
 @trust_option
@@ -102,6 +122,7 @@ def command(
     confusion: bool,
     jobs: int | None,
     ray: bool,
+    lesion: str | int | None,
     strict: bool,
     as_json: bool,
     trust: Sequence[str],
@@ -120,6 +141,18 @@ def command(
     from cnndsl.evaluation.views import Views
 
     views = Views(crops, flip, scales)
+    share = {"jobs": jobs, "ray": ray}
+    if lesion is not None:
+        if per_class or confusion or strict:
+            raise click.UsageError("--per-class, --confusion and --strict do not go with --lesion")
+
+        def read(found: Sequence[Classifier]) -> Data:
+            return read_data(images, labels, classes, class_count(found), found[0].kind)
+
+        given = {"photo": photo, "output": output, "options": options, **share}
+        network = _network(models, (settings, input_shapes), options, trust)
+        show_lesions(network, lesion, views, read, as_json, given)
+        return 0
     with stage("load"), progress_bar() as progress:
         common = options | {"progress": progress}
         found = _classifiers(models, views, photo, output, (settings, input_shapes), common, trust)
@@ -132,14 +165,25 @@ def command(
         log("photos are read as for ImageNet: nothing says how one becomes the input")
     with stage("evaluate") as facts, progress_bar() as progress:
         facts.append(f"{len(data)} images")
-        share = {"jobs": jobs, "ray": ray, "threads": options["threads"]}
-        result = judged(found, views, data, progress=progress, **share)
+        threads = options["threads"]
+        result = judged(found, views, data, threads=threads, progress=progress, **share)
     if as_json:
         print_json({"models": list(models), "crops": crops, **result.as_dict()})
     else:
         _print(result, per_class, confusion)
     _name_unreadable(result)
     return 2 if strict and result.unreadable else 0
+
+
+def _network(
+    models: Sequence[str], given: tuple[Any, Any], options: Mapping[str, Any], trust: Sequence[str]
+) -> Network:
+    """The one network that lesions are made to; of an ONNX model the one that it holds."""
+    from cnndsl.artefacts import is_artefact, is_onnx
+
+    if len(models) != 1 or trust or (is_artefact(models[0]) and not is_onnx(models[0])):
+        raise click.UsageError("--lesion takes one network, not compiled ones or several")
+    return load_network(models[0], *given)
 
 
 def _classifiers(

@@ -13,26 +13,12 @@ import pytest
 from PIL import Image
 
 import cnndsl
-from cnndsl.cli.main import main
 from cnndsl.evaluation.scores import Outcome, Unreadable, outcome, report
 from tests.evaluation.support import TEXT, module, photos, scores, softmax, weights
 
 Call = Callable[..., tuple[int, str, str]]
 
 PLAIN = "network n {{\n    input image [3, 8, 8] photo(crop=1)\n    {}\n}}\n"
-
-
-@pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_ranks_and_ties() -> None:

@@ -1,4 +1,4 @@
-"""Weights of other shapes that are the same: kernels over whole maps, and matrices."""
+"""Weights of other shapes that are the same: matrices, kernels over whole maps, [C, 1, 1]."""
 
 from __future__ import annotations
 
@@ -44,8 +44,10 @@ class Forms:
         """Whether an array of a shape can be given the parameter's: reshaped, or repeated."""
         layer, _, role = parameter.name.rpartition(".")
         kernel = self.kernels.get(layer, ()) if role == "weight" else ()
+        is_vector = len(parameter.shape) == 1 and set(given[1:]) <= {1}
         return (
             squeezed(given) == squeezed(parameter.shape)
+            or (is_vector and given[:1] == parameter.shape)
             or (bool(kernel) and squeezed(given) in (_matrix(kernel), squeezed(kernel)))
             or (parameter.init == "prelu" and given == (1,))
         )

@@ -37,7 +37,7 @@ def read_file(path: str | os.PathLike[str], most: int) -> bytes:
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:
-    """Raise CnnError (E0601) for what is no file: pipes and devices may have no bytes, or no end."""
+    """Raise CnnError (E0601) for what is no file: pipes and devices may have no end."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:

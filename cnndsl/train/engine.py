@@ -100,7 +100,7 @@ class TorchTraining(Loop):
         with self._precision():
             loss = self.loss(self._outputs(self.wrapped, images), classes)
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss * self.processes.share(len(indices))).backward()
+        self.scaler.scale(loss * self.processes.share(len(labels))).backward()
         if self.recipe.clip:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)

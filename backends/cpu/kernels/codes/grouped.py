@@ -118,7 +118,7 @@ class GroupedWords:
                     parts = own.divided(code, words)
                     for column, tap in outputs:
                         for part, factor in zip(parts, factors[tap], strict=True):
-                            code.set(totals[column], own.add(totals[column].value, part, factor))
+                            own.add(code, totals[column], part, factor)
         return [total.value for total in totals]
 
     def _weights(self, body: Body, first: Expr) -> list[list[Expr]]:

@@ -28,7 +28,8 @@ from cnndsl.decompile.program import (
     copied,
     symbols_in,
 )
-from cnndsl.decompile.shapes import Column, Piece, Shape, Shapes, length_of
+from cnndsl.decompile.shapes import Piece, Shape, Shapes, length_of
+from cnndsl.decompile.table import Table
 from cnndsl.ir.operators.bases import Elementwise
 
 LONGEST = 40
@@ -107,58 +108,6 @@ def _length(program: Program, shapes: Shapes) -> int:
     bodies = [program.body, *(block.body for block in program.blocks)]
     words = sum(piece.length for body in bodies for piece in shapes.pieces[id(body)])
     return words + sum(_price(block.body) + 2 + len(block.parameters) for block in program.blocks)
-
-
-@dataclass(eq=False)
-class _Table:
-    """The values of pieces of one shape, a row for each, and which columns vary.
-
-    Names from outside count as varying if the piece is to be `closed`, as that of a block is.
-    `groups` gives for each varying column the first one that is equal to it.
-    """
-
-    columns: Sequence[Column]
-    rows: list[list[Value]]
-    closed: bool
-    groups: dict[int, int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.groups = {}
-        first: dict[tuple[Value, ...], int] = {}
-        for index, column in enumerate(zip(*self.rows, strict=True)):
-            varies = any(value != column[0] for value in column)
-            if varies or (self.closed and symbols_in(column[0])):
-                self.groups[index] = first.setdefault(column, index)
-
-    @property
-    def varying(self) -> list[int]:
-        """One column of each group."""
-        return [index for index, first in self.groups.items() if index == first]
-
-    def body_length(self, words: int) -> int:
-        """The words of what the pieces have in common, with names for what varies."""
-        return words + sum(
-            column.words if index in self.groups else column.length(value)
-            for index, (column, value) in enumerate(zip(self.columns, self.rows[0], strict=True))
-        )
-
-    def symbols(self) -> dict[int, Symbol]:
-        """A new name for each group, by its first column."""
-        return {index: Symbol(self.columns[index].name) for index in self.varying}
-
-    def symbolic(self, piece: Sequence[Piece]) -> dict[int, Symbol]:
-        """Put names into a piece for what varies; they are given by the first column."""
-        symbols = self.symbols()
-        places = [place for part in piece for place in part.places]
-        for index, first in self.groups.items():
-            container, key = places[index]
-            container[key] = symbols[first]
-        return symbols
-
-    def arguments(self) -> list[tuple[Value, ...]]:
-        """For each row the values that vary."""
-        varying = self.varying
-        return [tuple(row[index] for index in varying) for row in self.rows]
 
 
 @dataclass(frozen=True)
@@ -278,7 +227,7 @@ class _Search:
         sums = self.lengths[place.chain]
         return sums[place.start + width] - sums[place.start]
 
-    def table(self, places: Sequence[_Place], width: int, *, closed: bool = False) -> _Table:
+    def table(self, places: Sequence[_Place], width: int, *, closed: bool = False) -> Table:
         """The values of pieces of one shape."""
         parts = self.piece(places[0], width)
         columns = [column for part in parts for column in self._shape(part).columns]
@@ -286,7 +235,7 @@ class _Search:
             [value for part in self.piece(place, width) for value in part.values()]
             for place in places
         ]
-        return _Table(columns, rows, closed)
+        return Table(columns, rows, closed)
 
     def _shape(self, piece: Piece) -> Shape:
         return self.shapes.known[piece.number]

@@ -14,7 +14,6 @@ from cnndsl.backends.cpu.kernels import (
     channels,
     correlate,
     elementwise,
-    groupwise,
     moves,
     plain,
     pooling,
@@ -28,6 +27,7 @@ from cnndsl.backends.cpu.kernels.direct.family import FAMILY as DIRECT
 from cnndsl.backends.cpu.kernels.direct.few import FAMILY as FEW
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, Makers, by_turns
 from cnndsl.backends.cpu.kernels.grouped.family import FAMILY as GROUPED
+from cnndsl.backends.cpu.kernels.groupwise import family as groupwise
 from cnndsl.backends.cpu.kernels.kernel import ZERO, Call, Kernel
 from cnndsl.backends.cpu.kernels.winograd.family import FAMILY as WINOGRAD
 from cnndsl.backends.native.packing import Weight

@@ -1,0 +1,1 @@
+"""Statistics of groups of elements, and functions of single elements and these."""

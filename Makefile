@@ -18,6 +18,20 @@ help: ## list the targets
 demo: $(VENV)/.demo ## compile MobileNetV2 with ImageNet weights and classify two photos
 	$(BIN)/python -m demo
 
+# The first weights of the recipe are small, as for tanh with slopes above 1: hence the rate.
+digits: $(VENV)/.train $(VENV)/.onnx $(VENV)/.tvm ## train LeNet-5 on scikit-learn's digits, compile and evaluate it
+	@mkdir -p build
+	$(BIN)/cnndsl train lenet5 --data digits --rate 0.003 --threads 1 -o build/digits.safetensors
+	$(BIN)/cnndsl compile lenet5 --weights build/digits.safetensors -o build/digits.onnx
+	$(BIN)/cnndsl compile lenet5 --weights build/digits.safetensors --target cpu -o build/digits.cnnmod
+	$(BIN)/cnndsl calibrate lenet5 --weights build/digits.safetensors --images digits \
+	    -o build/digits.calibration
+	$(BIN)/cnndsl compile lenet5 --weights build/digits.safetensors --target cpu --precision int8 \
+	    --calibration build/digits.calibration -o build/digits_int8.cnnmod
+	$(BIN)/cnndsl evaluate build/digits.onnx --images digits
+	$(BIN)/cnndsl evaluate build/digits.cnnmod --images digits
+	$(BIN)/cnndsl evaluate build/digits_int8.cnnmod --images digits
+
 test: check ## all checks and tests
 	$(BIN)/python -m pytest -n 2
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from cnndsl.quantise.calibration import Calibration
     from cnndsl.quantise.samples import Arrays, Photos
 
+DIGITS, SAMPLES = "digits", 128
+"""What scikit-learn's digits are called, and how many of them are samples."""
+
 SHOWN = 5
 """Layers shown of those that lose most."""
 
@@ -45,7 +49,7 @@ SHOWN = 5
 )
 @click.argument("network", shell_complete=completion.networks)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.calibration.")
-@click.option("--images", type=click.Path(path_type=Path), help="A folder of photos.")
+@click.option("--images", type=click.Path(path_type=Path), help="A folder of photos, or `digits`.")
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option(
     "--method",
@@ -82,6 +86,7 @@ def command(
     """Write the scale of every tensor, measured on samples.
 
     The samples are photos, read as `cnndsl run --image` does it, or arrays [samples, *shape].
+    `digits` are some of those of scikit-learn's that `cnndsl train` does not hold out.
     """
     from cnndsl.api import calibrate
     from cnndsl.quantise.calibration import SUFFIX
@@ -97,7 +102,11 @@ def command(
         check_output(output, sources, SUFFIX)
     parsed = load_network(network, settings, input_shapes)
     path = check_output(output or Path(f"{parsed.name}{SUFFIX}"), (parsed.file, *sources), SUFFIX)
-    samples = _photos(images, parsed, photo) if images else _arrays(inputs)
+    samples: Photos | Arrays
+    if images and str(images) == DIGITS:
+        samples = _digits(parsed)
+    else:
+        samples = _photos(images, parsed, photo) if images else _arrays(inputs)
     chosen = Settings(method, level, equalise == "on", correct == "on", symmetric)
     with stage("measure") as facts, progress_bar() as progress:
         found = calibrate(
@@ -123,6 +132,15 @@ def _photos(folder: Path, network: Network, given: Mapping[str, Any]) -> Photos:
 
     name, kind = next(iter(network.inputs.items()))
     return Photos.of(folder, chosen_photo(network.photos, name, given, kind))
+
+
+def _digits(network: Network) -> Arrays:
+    from cnndsl.quantise.samples import Arrays
+    from cnndsl.train.data import read_data
+
+    name, kind = next(iter(network.inputs.items()))
+    train = read_data(DIGITS, kind).train
+    return Arrays({name: train.batch(np.arange(SAMPLES))[0]})
 
 
 def _arrays(files: Files) -> Arrays:

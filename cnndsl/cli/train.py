@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "train",
     cls=Verb,
     examples=(
-        "train lenet5 --data digits --epochs 20 -o digits.safetensors",
+        "train lenet5 --data digits --rate 0.003 -o digits.safetensors",
         "train my_net.cnn --data photos/ --optimiser nesterov --rate 0.1 --flip 0.5",
         "train my_net.cnn --data photos/ --recipe resnet50 --with 'he(of=conv)' --batch 64",
     ),

@@ -24,6 +24,7 @@ from cnndsl.cli.outputs import check_output
 from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
 from cnndsl.cli.recipes import recipe_options, show_recipe
 from cnndsl.cli.verb import Verb
+from cnndsl.recipes.initialisers import Initialiser
 
 if TYPE_CHECKING:
     from cnndsl.ir.photo import Photo
@@ -82,6 +83,8 @@ def command(
 
     parsed = load_network(network, settings, input_shapes)
     chosen = recipe(parsed)
+    if options["weights"]:
+        chosen = chosen.without(Initialiser)
     path = output or Path(f"{parsed.name}.safetensors")
     check_suffix(path, ".safetensors")
     lines = path.with_suffix(".jsonl")

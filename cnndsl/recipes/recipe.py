@@ -57,6 +57,11 @@ class Recipe:
             return self.changed([item], origin)
         return replace(self, entries=(*self.entries, Entry(item, origin)))
 
+    def without(self, kind: type[Item]) -> Recipe:
+        """The recipe without the items of a class."""
+        kept = tuple(entry for entry in self.entries if not isinstance(entry.item, kind))
+        return replace(self, entries=kept)
+
     def whole(self) -> list[Entry]:
         """All entries, those by default with them, in the order of the slots."""
         taken = {entry.item.slot for entry in self.entries}

@@ -40,6 +40,9 @@ def tokens(node: ast.Tree) -> list[str]:
             return [node.name.text, *default]
         case ast.Alias():
             return ["network", node.name.text, "=", *tokens(node.call)]
+        case ast.RecipeDefinition():
+            items = _joined(node.ingredients, SEPARATOR)
+            return ["recipe", *_joined(node.networks), "{", *items, "}"]
         case ast.InputDeclaration():
             photo = tokens(node.photo) if node.photo else []
             return ["input", node.name.text, *tokens(node.shape), *photo]

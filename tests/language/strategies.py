@@ -206,11 +206,20 @@ class Grower:
             lambda: ast.Import(NOWHERE, self.several(self.name, least=1), self.string()),
             lambda: ast.Alias(NOWHERE, name, self.expression()),
             self.defaults,
+            self.recipe,
         ]
         if self.random.random() < 0.3:
             return self.random.choice(others)()
         keyword = self.random.choice(["block", "network"])
         return ast.Definition(NOWHERE, keyword, name, self.several(self.parameter), self.body())
+
+    def recipe(self) -> ast.RecipeDefinition:
+        def ingredient() -> ast.Name | ast.Call:
+            name = self.name()
+            return ast.Call(NOWHERE, name, self.arguments()) if self.chance() else name
+
+        names = self.several(self.name, least=1)
+        return ast.RecipeDefinition(NOWHERE, names, self.several(ingredient))
 
     def parameter(self) -> ast.ParameterDeclaration:
         default = self.expression() if self.random.random() < 0.5 else None

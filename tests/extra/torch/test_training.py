@@ -25,7 +25,7 @@ from cnndsl.train.augment import CHANGES, augmented
 from cnndsl.train.checkpoint import read_checkpoint
 from cnndsl.train.crops import CROPS
 from cnndsl.train.data import read_data
-from cnndsl.train.engine import Plan, _Training
+from cnndsl.train.engine import Plan, TorchTraining
 from cnndsl.train.initial import MAKERS as INITIALISERS
 from cnndsl.train.initial import initial_weights
 from cnndsl.train.losses import TERMS, objective_of
@@ -344,7 +344,7 @@ def test_training_starts_from_the_first_weights_of_the_recipe(tmp_path):
     network = cnndsl.parse("lenet5")
     data = read_data("digits", network.inputs["image"])
     with joined("cpu") as processes:
-        training = _Training(network, data, recipe, Plan(tmp_path / "a.safetensors"), processes)
+        training = TorchTraining(network, data, recipe, Plan(tmp_path / "a.safetensors"), processes)
     weights = training.network.state_dict()
     wanted = initial_weights(network.graph, recipe, 0)
     assert len(wanted) == 10
@@ -382,14 +382,14 @@ def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     call(*arguments(whole, "--epochs", 3))
     from cnndsl.train import engine
 
-    epoch = engine._Training._epoch
+    epoch = engine.TorchTraining._epoch
 
     def stopped(self, number):
         if number == 1:
             raise KeyboardInterrupt
         return epoch(self, number)
 
-    monkeypatch.setattr(engine._Training, "_epoch", stopped)
+    monkeypatch.setattr(engine.TorchTraining, "_epoch", stopped)
     with pytest.raises(BaseException):  # noqa: B017, PT011
         call(*arguments(parts, "--epochs", 3))
     monkeypatch.undo()

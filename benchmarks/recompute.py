@@ -1,11 +1,33 @@
-"""Memory of the gradients of a dense block by its depth, with and without recomputation.
+"""Memory and time of the gradients of DenseNets, with and without recomputation.
 
-`python -m benchmarks.recompute`: planned peaks for one sample beside the formulas of Pleiss et al.
-(2017), W H k (1 + L) L numbers if concatenations and normalised features are kept, 2 W H k L if
+    python -m benchmarks.recompute
+
+prints planned peaks for one sample of a dense block by its depth, beside the formulas of Pleiss et
+al. (2017): W H k (1 + L) L numbers if concatenations and normalised features are kept, 2 W H k L if
 they share two areas.
+
+    python -m benchmarks.recompute --measure 40 70 100 130 160 190
+    python -m benchmarks.recompute --measure densenet_bc_cifar_L40_k12 --batch 32 [--turns 5]
+
+compiles such blocks, or networks, and measures: the arena, what a process that runs steps of the
+module has in memory at most, and the time of a step. Each measurement has a process of its own,
+the two ways take turns, and medians count.
 """
 
 from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 
 import cnndsl
 from cnndsl.autodiff.recompute import options_for
@@ -13,28 +35,108 @@ from cnndsl.memory import peak_bytes
 
 GROWTH, SIZE = 12, 32
 DEPTHS = (40, 70, 100, 130, 160, 190)
+WAYS = (None, "auto")
 TEXT = """
 block dense_layer(growth) {{ concat {{ identity | bn -> relu -> conv(growth, 3, bias=false) }} }}
 network dense {{ input x [{growth}, {size}, {size}]
     repeat {depth} {{ dense_layer({growth}) }} }}
 """
+WARM, SECONDS = 2, 5.0
+"""Steps before the time is taken, and how long it is taken."""
+
+
+def block(depth: int) -> cnndsl.Network:
+    """A dense block alone."""
+    return cnndsl.parse(TEXT.format(growth=GROWTH, size=SIZE, depth=depth))
 
 
 def peaks(depth: int) -> list[int]:
     """Bytes without and with recomputation."""
-    net = cnndsl.parse(TEXT.format(growth=GROWTH, size=SIZE, depth=depth))
-    graphs = [cnndsl.gradients(net, None, recompute=again).graph for again in (None, "auto")]
+    graphs = [cnndsl.gradients(block(depth), None, recompute=again).graph for again in WAYS]
     return [peak_bytes(graph, options_for(graph, 1)) for graph in graphs]
 
 
-def main() -> None:
-    """Print the table in megabytes."""
+def compiled(spec: str, batch: int, threads: int, folder: Path) -> list[Path]:
+    """The modules of both ways, as files: with a block no loss, with a network the usual one."""
+    files = []
+    for way in WAYS:
+        net, loss = (block(int(spec)), None) if spec.isdigit() else (cnndsl.parse(spec), "auto")
+        step = cnndsl.gradients(net, loss, recompute=way, batch=batch)
+        module = cnndsl.compile(step, target="cpu", seed=0, batch=batch, threads=threads)
+        files.append(folder / f"{way or 'kept'}.cnnmod")
+        module.save(files[-1])
+    return files
+
+
+def measure(file: str, threads: int) -> dict[str, float]:
+    """MB of the arena and of the process, milliseconds of the median step."""
+    module = cnndsl.load(file, threads=threads)
+    random = np.random.default_rng(0)
+    given = {p.name: random.random((p.batch or 1, *p.type.sizes), np.float32)
+             for p in module.inputs}  # fmt: skip
+    times: list[float] = []
+    while len(times) <= WARM or sum(times[WARM:]) < SECONDS:
+        start = time.perf_counter()
+        module.run(given)
+        times.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    arena = int(module.facts["arena_bytes"]) / 1e6
+    return {"arena": arena, "peak": peak, "ms": 1e3 * statistics.median(times[WARM:])}
+
+
+def measured_row(spec: str, batch: int, turns: int, threads: int) -> list[str]:
+    """Arena, peak and time of both ways, and how much longer the second takes."""
+    with tempfile.TemporaryDirectory() as name:
+        files = compiled(spec, batch, threads, Path(name))
+        found: list[list[dict[str, float]]] = [[] for _ in files]
+        for _ in range(turns):
+            for own, file in zip(found, files, strict=True):
+                command = [sys.executable, "-m", "benchmarks.recompute", "--file", str(file)]
+                command += ["--threads", str(threads)]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                own.append(json.loads(done.stdout.splitlines()[-1]))
+    kept, again = (
+        {key: statistics.median(one[key] for one in own) for key in own[0]} for own in found
+    )
+    cells = [f"{way[key]:.1f}" for key in ("arena", "peak", "ms") for way in (kept, again)]
+    return [spec, *cells, f"{again['ms'] / kept['ms'] - 1:+.1%}"]
+
+
+def print_measured(specs: Sequence[str], batch: int, turns: int, threads: int) -> None:
+    """Print a row for each block or network."""
+    both = ("arena MB", "process MB", "step ms")
+    heads = [f"{what}, {way}" for what in both for way in ("kept", "again")]
+    print(f"| L or network, batch {batch} | {' | '.join(heads)} | time |")
+    print(f"|---{'|---:' * (len(heads) + 1)}|")
+    for spec in specs:
+        print(f"| {' | '.join(measured_row(spec, batch, turns, threads))} |", flush=True)
+
+
+def print_planned() -> None:
+    """Print the planned peaks in megabytes."""
     print("| L | kept | W H k (1+L) L | --recompute auto | 2 W H k L |\n|---|---|---|---|---|")
     for depth in DEPTHS:
         area = 4 * SIZE * SIZE * GROWTH
         kept, again = peaks(depth)
         row = (kept, area * (1 + depth) * depth, again, 2 * area * depth)
         print(f"| {depth} | {' | '.join(f'{n / 1e6:.1f}' for n in row)} |", flush=True)
+
+
+def main() -> None:
+    """Print a table; with a file, one measurement as JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--measure", nargs="+", metavar="L|NETWORK", help="Compile and run these.")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--file", help="One measurement of a module, in this process.")
+    given = parser.parse_args()
+    if given.file:
+        print(json.dumps(measure(given.file, given.threads)))
+    elif given.measure:
+        print_measured(given.measure, given.batch, given.turns, given.threads)
+    else:
+        print_planned()
 
 
 if __name__ == "__main__":

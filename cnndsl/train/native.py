@@ -169,7 +169,6 @@ class _Step:
             weights={n: training.numbers.views[n] for n in net.graph.parameters()},
             batch=batch,
             threads=training.plan.threads,
-            winograd=False,
         )
         self.refill = self.module.refill(training.numbers.buffer, training.numbers.views)
         graph = training.network.graph

@@ -18,7 +18,8 @@ STEPS, BATCH = 20, 8
 
 SMALL = """
 block unit(width, stride) {
-    add { conv(width, 3, stride=stride, bias=false) -> bn -> relu -> conv(width, 3, bias=false) -> bn
+    add { conv(width, 3, stride=stride, bias=false) -> bn -> relu
+          -> conv(width, 3, bias=false) -> bn
         | conv(width, 1, stride=stride, bias=false) -> bn } -> relu
 }
 network small(classes=10) {

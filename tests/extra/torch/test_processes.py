@@ -34,7 +34,7 @@ def data(tmp_path):
 def trained(folder, processes, batch):
     """The log and the weights; the batch is that of all processes together."""
     output = folder / f"by{processes}.safetensors"
-    start = ["-m", "torch.distributed.run", "--nproc-per-node", processes, "--master-port", 0]
+    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes]
     start = [*start, "--no-python", sys.executable] if processes > 1 else []
     command = [
         *("-m", "cnndsl.train", "small.cnn", "--data", "data.npz", "-o", output, "--threads", 1),

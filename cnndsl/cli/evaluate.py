@@ -141,15 +141,17 @@ def command(
     from cnndsl.evaluation.views import Views
 
     views = Views(crops, flip, scales)
-    share = {"jobs": jobs, "ray": ray}
     if lesion is not None:
         if per_class or confusion or strict:
             raise click.UsageError("--per-class, --confusion and --strict do not go with --lesion")
 
         def read(found: Sequence[Classifier]) -> Data:
-            return read_data(images, labels, classes, class_count(found), found[0].kind)
+            data = read_data(images, labels, classes, class_count(found), found[0].kind)
+            if not isinstance(data.items, Sequence):
+                refuse_without_photos(photo)
+            return data
 
-        given = {"photo": photo, "output": output, "options": options, **share}
+        given = {"photo": photo, "output": output, "options": options, "jobs": jobs, "ray": ray}
         network = _network(models, (settings, input_shapes), options, trust)
         show_lesions(network, lesion, views, read, as_json, given)
         return 0
@@ -166,7 +168,7 @@ def command(
     with stage("evaluate") as facts, progress_bar() as progress:
         facts.append(f"{len(data)} images")
         threads = options["threads"]
-        result = judged(found, views, data, threads=threads, progress=progress, **share)
+        result = judged(found, views, data, jobs=jobs, ray=ray, threads=threads, progress=progress)
     if as_json:
         print_json({"models": list(models), "crops": crops, **result.as_dict()})
     else:

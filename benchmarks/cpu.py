@@ -1,7 +1,11 @@
 """The cpu target against onnxruntime and OpenVINO: time of one call, memory beyond the weights.
 
 Usage: python -m benchmarks.cpu [--threads N] [--batch N] [--seconds S] [NETWORK ...]
-A NETWORK may be a pattern, such as 'resnet*'.
+A NETWORK may be a pattern, such as 'resnet*', or `recent`, those of RECENT.
+
+With --json FILE the figures are written as they come, and networks that stand in the file already
+are left out: what was interrupted goes on with the same command. The last lines are about all of
+the file.
 
 For code without AVX-512, against the one rival that can be kept from using it:
 ONEDNN_MAX_CPU_ISA=AVX2 python -m benchmarks.cpu --mcpu x86-64-v3 --against openvino
@@ -11,13 +15,17 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import cnndsl
 from cnndsl.measure.contest import Contest, contest
 from cnndsl.measure.runtimes import RIVALS
+from cnndsl.runtime.files import atomic_write
 
 USUAL = ("onnxruntime", "openvino")
 """The rivals whose faster one the bars are for."""
@@ -28,6 +36,16 @@ BARS = {
     "mobilenet_v1": 1.1, "shufflenet_v1_g3_1x": 1.5, "resnet20_cifar": 1.3, "googlenet": 1.5,
 }  # fmt: skip
 """How many times faster than the faster of the others each network should be."""
+
+RECENT = (
+    *("convnext_tiny", "darknet53", "dcgan_discriminator", "dcgan_generator"),
+    *("deeplabv3_resnet50", "efficientnet_b0", "efficientnet_b4", "espcn", "fractalnet"),
+    *("ghostnet", "hrnet_w18_small", "mobilenet_v3_large", "mobilenet_v3_small", "r3d_18"),
+    *("regnet_x_400mf", "regnet_y_400mf", "regnet_y_800mf", "repvgg_a0", "repvgg_a0_deployed"),
+    *("retinanet", "selective_kernels", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "style"),
+    *("unet_2015", "wavenet", "yolov3", "yolov5s"),
+)
+"""Those that `recent` stands for; each should be faster than onnxruntime."""
 
 MEGABYTE = 1e6
 
@@ -44,6 +62,7 @@ def main() -> None:
     parser.add_argument("--mcpu", default="native")
     usual = ",".join(name for name in USUAL if name in rivals)
     parser.add_argument("--against", default=usual, help="by default %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, and resume")
     options = parser.parse_args()
     against = [name for name in options.against.split(",") if name]
     if missing := set(against) - set(rivals):
@@ -52,16 +71,58 @@ def main() -> None:
     print(f"{'network':22}" + "".join(f"{f'{name} ms':>15}" for name in names)
           + f"{'ratio':>8}{'bar':>6}" + "".join(f"{f'{name} MB':>15}" for name in names)
           + f"{'arena MB':>10}")  # fmt: skip
-    ratios = []
+    kept = Kept.of(options.json)
     for network in expanded(options.networks):
-        threads, batch = options.threads, options.batch
-        module = cnndsl.compile(
-            network, "cpu", seed=0, threads=threads, batch=batch, mcpu=options.mcpu
-        )
-        found = contest(module, against, threads=threads, seconds=options.seconds)
-        ratios.append(fastest_ratio(found))
-        print(row(network, found, ratios[-1]), flush=True)
-    print(f"geometric mean {math.exp(statistics.fmean(map(math.log, ratios))):.2f}")
+        if network in kept.rows:
+            continue
+        try:
+            found = measured(network, against, options)
+        except cnndsl.CnnError as error:
+            print(f"{network:22}{str(error).splitlines()[0]}", flush=True)
+            continue
+        kept.add(network, row(network, found, fastest_ratio(found)), fastest_ratio(found))
+        print(kept.rows[network], flush=True)
+    kept.report()
+
+
+def measured(network: str, against: Sequence[str], options: argparse.Namespace) -> Contest:
+    """A network's module and its rivals, in turns, each alone in a process of its own."""
+    threads, batch = options.threads, options.batch
+    module = cnndsl.compile(network, "cpu", seed=0, threads=threads, batch=batch, mcpu=options.mcpu)
+    return contest(module, against, threads=threads, seconds=options.seconds)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The lines and ratios of networks, in a file if one is given."""
+
+    file: Path | None
+    rows: dict[str, str]
+    ratios: dict[str, float]
+
+    @classmethod
+    def of(cls, file: Path | None) -> Kept:
+        """What a file has, if there is one."""
+        if file is None or not file.exists():
+            return cls(file, {}, {})
+        return cls(file, **json.loads(file.read_text("utf-8")))
+
+    def add(self, network: str, line: str, ratio: float) -> None:
+        """Keep a network's figures."""
+        self.rows[network], self.ratios[network] = line, ratio
+        if self.file is not None:
+            with atomic_write(self.file) as file:
+                text = json.dumps({"rows": self.rows, "ratios": self.ratios}, indent=1)
+                file.write(text.encode())
+
+    def report(self) -> None:
+        """Print the geometric mean, and which are slower than a rival."""
+        if not self.ratios:
+            return
+        mean = math.exp(statistics.fmean(map(math.log, self.ratios.values())))
+        print(f"geometric mean of {len(self.ratios)}: {mean:.2f}")
+        if slower := [name for name, ratio in self.ratios.items() if ratio < 1]:
+            print("slower:", *(f"{name} {self.ratios[name]:.2f}" for name in slower))
 
 
 def expanded(names: Sequence[str]) -> Iterator[str]:
@@ -70,7 +131,10 @@ def expanded(names: Sequence[str]) -> Iterator[str]:
     from benchmarks.zoo import networks
 
     for name in names:
-        yield from networks(name) if set(name) & set("*?[") else [name]
+        if name == "recent":
+            yield from RECENT
+        else:
+            yield from networks(name) if set(name) & set("*?[") else [name]
 
 
 def fastest_ratio(found: Contest) -> float:

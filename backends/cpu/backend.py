@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,12 @@ class CpuBackend(NativeBackend):
         reason = "the CPU multiplies bf16" if able else "the CPU does not multiply bf16"
         chosen = "bf16" if able else "f32"
         return replace(asked, precision=chosen), f"precision {chosen}: {reason}"
+
+    def folder_files(self, network: str) -> Collection[str]:
+        """See `NamesFiles`: those of a library. Raises CnnError (E0615)."""
+        from cnndsl.backends.cpu.emit.library import all_files
+
+        return all_files(network)
 
     def open(self, artefact: Artefact, threads: int | None) -> Module:
         """See `NativeBackend`. Raises CnnError (E0723) if this CPU lacks features it needs."""

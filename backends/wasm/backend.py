@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,13 @@ class WasmBackend(NativeBackend):
     writes_folders = True
     fusions = FUSIONS
     options = WasmOptions
+
+    def folder_files(self, network: str) -> Collection[str]:
+        """See `NamesFiles`. Raises CnnError (E0615)."""
+        from cnndsl.backends.cpu.emit.library import symbol_name
+        from cnndsl.backends.wasm.module import all_files
+
+        return all_files(symbol_name(network))
 
     def load(self, path: Path, threads: int | None = None, read: Reader | None = None) -> Module:
         """Raise CnnError (E0603): a folder is loaded by JavaScript."""

@@ -43,6 +43,11 @@ await writeFile("output", Buffer.concat(found));
 """Runs batches; the files hold all inputs, or all outputs, of one after the other."""
 
 
+def all_files(net: str) -> list[str]:
+    """All files that the folder of a network may have, which is called `net` in C."""
+    return [*(f"{net}.{end}" for end in ("js", "d.ts", "wasm", "weights")), "index.html"]
+
+
 class WasmModule(NativeModule):
     """Code in WebAssembly; `save` writes the folder, `run` needs Node."""
 
@@ -58,8 +63,7 @@ class WasmModule(NativeModule):
         texts = {"network.js.in": f"{net}.js", "network.d.ts.in": f"{net}.d.ts"}
         if takes_photo(self._artefact):
             texts["index.html.in"] = "index.html"
-        files = [*texts.values(), f"{net}.wasm", f"{net}.weights"]
-        with atomic_folder(path, [*files, "index.html"]) as folder:
+        with atomic_folder(path, all_files(net)) as folder:
             for template, name in texts.items():
                 text = filled(template, self._words(), TEMPLATES)
                 (folder / name).write_text(text, encoding="utf-8")

@@ -104,7 +104,8 @@ def command(
     from cnndsl.api import gradients as gradients_of
     from cnndsl.diagnostics import CnnError
     from cnndsl.diagnostics.units import exact, si
-    from cnndsl.runtime.backend import WritesFolders, backend
+    from cnndsl.runtime.backend import NamesFiles, WritesFolders, backend
+    from cnndsl.runtime.files import check_folder
     from cnndsl.runtime.layers import Built
     from cnndsl.runtime.signature import SigningKey, signature_path
 
@@ -132,9 +133,13 @@ def command(
             facts += [f"{len(parsed.graph)} nodes", f"{count} gradients"]
     path = asked or Path(f"{parsed.name}{'' if is_folder else target.suffix}")
     if not is_folder:
+        if not asked:
+            _refuse_of_others(path, target.target)
         check_output(path, (parsed.file, *sources), target.suffix)
         if signing:
             check_output(signature_path(path), (parsed.file, *sources))
+    elif isinstance(target, NamesFiles):
+        check_folder(path, target.folder_files(parsed.name))
     with stage("compile") as facts, progress_bar() as progress:
         module = compile_network(parsed, progress=progress, **options)
         facts.append(target.description)
@@ -151,3 +156,21 @@ def command(
     for file in files:
         click.echo(f"{file}  {si(file.stat().st_size, 'B')}")
     return 0
+
+
+def _refuse_of_others(path: Path, target: str) -> None:
+    """Raise CnnError (E0602) if nobody asked for this path, and it is what another target made."""
+    from cnndsl.artefacts import load
+    from cnndsl.diagnostics import CnnError
+    from cnndsl.runtime.backend import backends
+
+    alike = [other for other in backends().values() if other.suffix == path.suffix]
+    if len(alike) < 2 or not path.is_file():
+        return
+    try:
+        made_by = load(path).metadata.get("target", target)
+    except CnnError:
+        return
+    if made_by != target:
+        message = f"{path} is a module of the target {made_by}"
+        raise CnnError.of("E0602", message, hint="-o FILE names another file, or this one")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import Field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,6 +20,7 @@ __all__ = [
     "CompileOptions",
     "Deciding",
     "Limited",
+    "NamesFiles",
     "Reader",
     "Trainable",
     "WritesFolders",
@@ -79,6 +80,14 @@ class WritesFolders(Protocol):
     """A backend whose modules are written as folders."""
 
     writes_folders: bool
+
+
+@runtime_checkable
+class NamesFiles(Protocol):
+    """A backend that knows the files of a folder before there is anything to write."""
+
+    def folder_files(self, network: str) -> Collection[str]:
+        """All names that files in the folder of a network may have. Raises CnnError."""
 
 
 @runtime_checkable

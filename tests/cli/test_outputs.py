@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -175,3 +176,25 @@ def test_every_artefact_goes_into_a_pipe(call, files):
             assert call(*command, "-o", "pipe").code == 0
         assert content.result() == (files / f"small.{suffix}").read_bytes()
         (files / "pipe").unlink()
+
+
+@pytest.mark.parametrize("options", ["--target cpu --emit library", "--target wasm"])
+def test_a_folder_with_other_files_is_refused_before_anything_is_compiled(call, tmp_path, options):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("years of work")
+    result = call("compile", "small.cnn", "--seed", 0, *options.split(), "-o", "full")
+    assert (result.code, result.out) == (2, "")
+    assert "it has other files, thesis.tex" in result.err
+    assert "\ncompile " not in result.err
+
+
+def test_a_module_of_another_target_stays_unless_it_is_named(call, tmp_path, monkeypatch):
+    made = SimpleNamespace(metadata={"target": "cuda"})
+    monkeypatch.setattr("cnndsl.artefacts.load", lambda path: made)
+    (tmp_path / "small.cnnmod").write_bytes(b"old")
+    command = ("compile", "small.cnn", "--target", "cpu")
+    result = call(*command, "--seed", 0)
+    assert (result.code, result.out) == (2, "")
+    assert "small.cnnmod is a module of the target cuda" in result.err
+    assert (tmp_path / "small.cnnmod").read_bytes() == b"old"
+    assert "E0402" in call(*command, "-o", "small.cnnmod").err

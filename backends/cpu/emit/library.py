@@ -138,6 +138,13 @@ def _texts(net: str) -> dict[str, str]:
     }
 
 
+def all_files(network: str) -> list[str]:
+    """All files that the library of a network may have, on any system. Raises CnnError (E0615)."""
+    net = symbol_name(network)
+    libraries = [f"lib{net}{suffix}" for suffix in (".a", ".so", ".dylib")]
+    return [*libraries, f"{net}.weights", *_texts(net).values(), "example.c"]
+
+
 def _files(emitted: Emitted) -> list[str]:
     net = emitted.name
     weight_files = [] if emitted.embeds else [f"{net}.weights"]

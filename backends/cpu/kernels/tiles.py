@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -162,7 +163,7 @@ def ranked_tiles(
         Tile(b, r)
         for b in range(1, min(blocks, WIDEST) + 1)
         if blocks % b == 0 or not exact
-        for r in range(1, columns + 1)
+        for r in range(1, min(columns, machine.registers) + 1)
         if b * r + b + (r + AHEAD if machine.multiplies_by_lane else 1) <= machine.registers
     ]
 
@@ -186,7 +187,8 @@ def ranked_tiles(
 
 def largest_divisor(number: int, limit: float) -> int:
     """The largest divisor of a number that is not over a limit; at least 1."""
-    return max(d for d in range(1, number + 1) if number % d == 0 and (d <= limit or d == 1))
+    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+    return max(d for d in (*small, *(number // d for d in small)) if d <= limit or d == 1)
 
 
 def evenly(count: int, limit: float) -> int:

@@ -55,13 +55,19 @@ CPUS: dict[str, Cpu] = {
     "neoverse-n1": Cpu(2, 64 * KIB, 1 * MIB),
     # [I] 3.19 on AWS Graviton 3, which has 1 MiB; [L] NeoverseV1: V0 to V3.
     "neoverse-v1": Cpu(4, 64 * KIB, 1 * MIB),
-    # [I] 4.00. `sysctl hw.perflevel0`: 128 KiB, and 12 or 16 MiB for four cores; those after the
-    # M1 are taken to multiply like it.
+    # [I] 4.00. `sysctl hw.perflevel0` of a performance core: 128 KiB, and 12 MiB for four cores.
     "apple-m1": Cpu(4, 128 * KIB, 12 * MIB, 4),
+    # H. Oakley, eclecticlight.co, Making the most of Apple silicon power 2 (2022): four units of
+    # vectors in performance cores of M1 and M2. Assumed: the size of the second cache.
     "apple-m2": Cpu(4, 128 * KIB, 16 * MIB, 4),
+    # Assumed: as the M2. H. Oakley, Evaluating the M3 Pro (2023), has its vectors no slower than
+    # the M1's by the clock; six cores of an M3 Pro share the cache.
     "apple-m3": Cpu(4, 128 * KIB, 16 * MIB, 4),
+    # soohamurai.com, Measuring Cache Hierarchy on Apple M4 (2026): 128 KiB, 16 MiB in common.
+    # Assumed: four units, by which others count its peak; LLVM has the model of an older core.
     "apple-m4": Cpu(4, 128 * KIB, 16 * MIB, 4),
-    # SiFive U74 Core Complex Manual: one FPU; 2 MiB for four cores (VisionFive 2).
+    # SiFive U74 Core Complex Manual: 32 KiB, one FPU; [L] SiFive7: products in pipeline B alone.
+    # VisionFive 2: 2 MiB for four cores.
     "sifive-u74": Cpu(1, 32 * KIB, 2 * MIB, 4),
     # WikiChip, "SiFive Intelligence X280": units of 256 bits, registers of 512, a private second
     # cache, whose size is the chip's maker's choice.

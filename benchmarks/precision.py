@@ -1,12 +1,13 @@
 """What low precision costs MobileNetV2, beside other quantisers, as a Markdown table.
 
-    python -m benchmarks.precision [--crops 300] [--calibrate 64] [--seed 0]
+    python -m benchmarks.precision [--crops 300] [--calibrate 64] [--seed 0] [--only TEXT]
 
 Crops of scikit-image's photos, flipped and scaled, go through MobileNetV2 with its ImageNet
 weights. Columns: crops on which the best class is that of float32, among those where that is more
 than 0.1 ahead; the same for all crops; the mean signal-to-noise ratio of the logits in dB.
 onnxruntime's quantiser gets the same float32 model and the same crops; so does NNCF if installed
-(`pip install nncf openvino`). All ONNX models run in onnxruntime. Needs the extra `demo`.
+(`pip install nncf openvino`). All ONNX models run in onnxruntime, bf16 on the target cpu. With
+`--only` there are those rows alone whose name has the text in it. Needs the extra `demo`.
 """
 
 from __future__ import annotations
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=300)
     parser.add_argument("--calibrate", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", metavar="TEXT")
     given = parser.parse_args()
     known, unseen = crops(given.calibrate, given.seed + 1), crops(given.crops, given.seed)
     network = logits_network()
@@ -161,7 +163,10 @@ def main() -> None:
         if find_spec("nncf"):
             makers["NNCF"] = partial(of_nncf, model, known)
         print("| quantiser | agrees where clear | agrees | mean dB |\n|---|---|---|---|")
+        makers["bf16"] = partial(cnndsl.compile, network, "cpu", precision="bf16", **NAMED)
         for name, make in makers.items():
+            if given.only not in name:
+                continue
             print(row(name, wanted, answers(make(), unseen)), flush=True)
 
 

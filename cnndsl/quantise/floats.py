@@ -7,7 +7,7 @@ from dataclasses import replace
 from cnndsl.ir.algebra import bfloat16
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Cast, Linear, Mover
+from cnndsl.ir.operators import Cast, Conv, Linear, Mover
 from cnndsl.ir.part import Part
 from cnndsl.ir.types import BFLOAT16, FLOAT32, DType
 
@@ -16,8 +16,9 @@ def stored_as(graph: Graph, dtype: DType) -> Graph:
     """A copy of an optimised graph whose tensors have a dtype; inputs and outputs stay float32.
 
     `NAME/dtype` and `NAME/float` convert. For bfloat16, linear layers have their weights rounded,
-    and their operand after a prologue; those that read an input of the network read it as it is,
-    and the last ones have results in float32, as has what follows from these.
+    but for depthwise convolutions, and their operand after a prologue; those that read an input of
+    the network read it as it is, with weights as they are. The last ones have results in float32,
+    as has what follows from these.
     """
     result = Graph(graph.name)
     result.photos, result.scopes = dict(graph.photos), dict(graph.scopes)
@@ -35,7 +36,7 @@ def stored_as(graph: Graph, dtype: DType) -> Graph:
             operands = [
                 cast(x, str(dtype), dtype) if x.type.dtype == FLOAT32 else x for x in operands
             ]
-        if dtype == BFLOAT16 and isinstance(node.op, Linear):
+        if dtype == BFLOAT16 and isinstance(node.op, Linear) and not reads_input:
             node = _rounded(node)
         if last.get(node.name) or (reads_input and node.name not in last):
             to = FLOAT32 if node.name in last else BFLOAT16
@@ -82,9 +83,13 @@ def _reads_input(graph: Graph, node: Node) -> bool:
 
 
 def _rounded(node: Node) -> Node:
-    """A linear layer whose weights are rounded, and its operand after a prologue."""
-    params = {**node.params, "weight": bfloat16(node.params["weight"])}
-    prologue = node.prologue
+    """A linear layer whose weights are rounded, and its operand after a prologue.
+
+    Depthwise convolutions keep their few weights, which are multiplied as float32 everywhere.
+    """
+    weight, prologue = node.params["weight"], node.prologue
+    is_depthwise = isinstance(node.op, Conv) and weight.shape[1] == 1 < node.op.groups
+    params = {**node.params, "weight": weight if is_depthwise else bfloat16(weight)}
     if prologue and not isinstance(prologue[-1].op, Mover):
         prologue = (*prologue, _step(node, BFLOAT16))
     return replace(node, prologue=prologue, core=replace(node.core, params=params))

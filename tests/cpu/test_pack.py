@@ -14,10 +14,10 @@ import pytest
 from safetensors.numpy import save
 
 from cnndsl.backends.cpu.emit import recipe
-from cnndsl.backends.native.packing import Packing, Weight, aligned, pack
+from cnndsl.backends.native.packing import INT8, INT16, INT32, Packing, Weight, aligned, pack
 from cnndsl.ir import algebra as a
 from cnndsl.ir.expressions import Expression, Parameter
-from cnndsl.ir.types import DTYPES, FLOAT16
+from cnndsl.ir.types import BFLOAT16, FLOAT16, FLOAT32, UINT8
 from cnndsl.runtime.module import Array
 from cnndsl.weights.evaluate import FUNCTIONS
 
@@ -98,10 +98,11 @@ def packing() -> Packing:
         for index, expression in enumerate(expressions):
             weights[f"{name}{index}"] = expression
             weights[f"{name}{index}half"] = Weight(expression, FLOAT16)
+            weights[f"{name}{index}short"] = Weight(a.bfloat16(expression), BFLOAT16)
     whole = a.rounded(a.multiply(X, 50.0), 120)
-    for name in ("int8", "uint8", "int32"):
-        shift = 127.0 if name == "uint8" else 0.0
-        weights[name] = Weight(a.add(whole, shift), DTYPES[name])
+    for dtype in (INT8, UINT8, INT16, INT32):
+        shift = 127.0 if dtype == UINT8 else 0.0
+        weights[dtype.name] = Weight(a.add(whole, shift), dtype)
     return pack([("all", weights), ("slopes", {"": SLOPES})])
 
 
@@ -128,9 +129,11 @@ def test_packs_as_python_does(run: Run, packing: Packing, dtype: str, scale: flo
     expected = packing.evaluate({n: x.astype(np.float32) for n, x in arrays.items()})
     for name, (weight, offset) in packing.entries.items():
         part = slice(offset, offset + weight.size)
-        numbers, wanted = (x[part].view(weight.dtype.name) for x in (found, expected))
+        numbers, wanted = (x[part].view(weight.array_type) for x in (found, expected))
         if "sum" in name:
-            spare = {"float32": 2e-7, "float16": 1e-3}[weight.dtype.name] * np.abs(wanted).max()
+            spare = {FLOAT32: 2e-7, FLOAT16: 1e-3, BFLOAT16: 8e-3}[weight.dtype] * np.abs(
+                wanted
+            ).max()
             np.testing.assert_allclose(numbers, wanted, rtol=0, atol=spare, err_msg=name)
         else:
             np.testing.assert_array_equal(numbers, wanted, err_msg=name)

@@ -8,7 +8,9 @@
 #include <string.h>
 
 /* Formats of packed numbers. */
-enum cnndsl_format { CNNDSL_F32, CNNDSL_F16, CNNDSL_I32, CNNDSL_I8, CNNDSL_U8 };
+enum cnndsl_format {
+    CNNDSL_F32, CNNDSL_F16, CNNDSL_BF16, CNNDSL_I32, CNNDSL_I16, CNNDSL_I8, CNNDSL_U8
+};
 
 static inline double from_float32(uint32_t bits)
 {
@@ -88,10 +90,23 @@ static inline unsigned char *write_number(double *number, int32_t format, unsign
         memcpy(target, &bits, sizeof bits);
         return target + sizeof bits;
     }
+    if (format == CNNDSL_BF16) { /* the upper half of a float32 */
+        uint32_t wide;
+        narrow = (float)(*number = as_bfloat16(*number));
+        memcpy(&wide, &narrow, sizeof wide);
+        bits = (uint16_t)(wide >> 16);
+        memcpy(target, &bits, sizeof bits);
+        return target + sizeof bits;
+    }
     *number = fabs(*number) < 0x1p31 ? whole : INFINITY;
     if (format == CNNDSL_I32) {
         memcpy(target, &whole, sizeof whole);
         return target + sizeof whole;
+    }
+    if (format == CNNDSL_I16) {
+        bits = (uint16_t)whole;
+        memcpy(target, &bits, sizeof bits);
+        return target + sizeof bits;
     }
     *target = (unsigned char)whole;
     return target + 1;

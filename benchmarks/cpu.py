@@ -1,7 +1,8 @@
-"""The cpu target against onnxruntime and OpenVINO: time of one call, memory beyond the weights.
+"""The cpu target against onnxruntime, OpenVINO, ncnn and MNN: time of a call, memory at the peak.
 
 Usage: python -m benchmarks.cpu [--threads N] [--batch N] [--seconds S] [NETWORK ...]
-A NETWORK may be a pattern, such as 'resnet*', or `recent`, those of RECENT.
+A NETWORK may be a pattern, such as 'resnet*', or `recent`, those of RECENT. ncnn (`pip install
+ncnn pnnx`) and MNN may be installed elsewhere, in a folder of PYTHONPATH.
 
 With --json FILE the figures are written as they come, and networks that stand in the file already
 are left out: what was interrupted goes on with the same command. The last lines are about all of
@@ -18,17 +19,21 @@ import importlib.util
 import json
 import math
 import statistics
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cnndsl
+from cnndsl.diagnostics import CnnError
 from cnndsl.measure.contest import Contest, contest
 from cnndsl.measure.runtimes import RIVALS
 from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.module import Module
 
-USUAL = ("onnxruntime", "openvino")
-"""The rivals whose faster one the bars are for."""
+USUAL = ("onnxruntime", "openvino", "ncnn", "mnn")
+"""The rivals whose fastest one the bars are for."""
 BARS = {
     "vgg16": 2.3, "resnet18": 1.6, "resnet34": 1.6, "resnet50": 1.2, "se_resnet50": 1.2,
     "resnext50_32x4d": 1.1, "densenet121": 1.35, "squeezenet1_0": 1.4, "alexnet_grouped": 1.2,
@@ -77,10 +82,10 @@ def main() -> None:
             continue
         try:
             found = measured(network, against, options)
-        except cnndsl.CnnError as error:
+        except CnnError as error:
             print(f"{network:22}{str(error).splitlines()[0]}", flush=True)
             continue
-        kept.add(network, row(network, found, fastest_ratio(found)), fastest_ratio(found))
+        kept.add(network, row(network, found, fastest_ratio(found), names), fastest_ratio(found))
         print(kept.rows[network], flush=True)
     kept.report()
 
@@ -89,7 +94,7 @@ def measured(network: str, against: Sequence[str], options: argparse.Namespace) 
     """A network's module and its rivals, in turns, each alone in a process of its own."""
     threads, batch = options.threads, options.batch
     module = cnndsl.compile(network, "cpu", seed=0, threads=threads, batch=batch, mcpu=options.mcpu)
-    return contest(module, against, threads=threads, seconds=options.seconds)
+    return able(module, against, threads=threads, seconds=options.seconds)
 
 
 @dataclass(frozen=True)
@@ -137,16 +142,36 @@ def expanded(names: Sequence[str]) -> Iterator[str]:
             yield from networks(name) if set(name) & set("*?[") else [name]
 
 
+def able(module: Module, against: Sequence[str], **options: Any) -> Contest:
+    """A contest with the rivals that can run the network; a line tells why another cannot."""
+    try:
+        return contest(module, against, **options)
+    except CnnError as error:
+        problem = error.diagnostics[0].message
+        failed = [name for name in against if name in problem]
+        if not failed:
+            raise
+        print(problem, file=sys.stderr, flush=True)
+        return able(module, [name for name in against if name not in failed], **options)
+
+
 def fastest_ratio(found: Contest) -> float:
     """How many times longer than ours a call of the fastest rival takes; 1 without rivals."""
     rivals = found.contestants[1:]
     return min((found.own.timing.ratio(rival.timing) for rival in rivals), default=1.0)
 
 
-def row(network: str, found: Contest, ratio: float) -> str:
+def row(network: str, found: Contest, ratio: float, names: Sequence[str]) -> str:
     """A network's line: milliseconds, ratio and bar, megabytes at the peak beyond the weights."""
-    times = "".join(f"{c.timing.percentile(50) * 1e3:15.2f}" for c in found.contestants)
-    memory = "".join(f"{c.working_bytes / MEGABYTE:15.1f}" for c in found.contestants)
+    rows = {c.name: c for c in found.contestants}
+    cells = [
+        (f"{rows[name].timing.percentile(50) * 1e3:.2f}",
+         f"{rows[name].working_bytes / MEGABYTE:.1f}") if name in rows else ("-", "-")
+        for name in names
+    ]  # fmt: skip
+    times, memory = (
+        "".join(f"{cell:>15}" for cell in column) for column in zip(*cells, strict=True)
+    )
     arena = (found.arena_bytes or 0) / MEGABYTE
     bar = BARS.get(network, 1.0)
     return f"{network:22}{times}{ratio:8.2f}{bar:6.2f}{memory}{arena:10.1f}"

@@ -1,35 +1,53 @@
 """int8 on the target cpu against other runtimes' int8 and against our float32.
 
-    python -m benchmarks.int8 [--threads N] [--batch N] [--seconds S] [--mcpu CPU] [NETWORK ...]
+    python -m benchmarks.int8 [--threads N] [--batch N] [--seconds S] [--mcpu CPU]
+                              [--json FILE] [NETWORK ...]
 
-The rivals, onnxruntime and OpenVINO as far as they are installed, get the QDQ model of the same
-codes. Each runtime runs alone in its process, in turns; times are medians in ms. Ratios over 1 say
-how many times longer the faster rival takes, and our float32 module. Then come the memory of arena
-and weights and the processor time of a compilation without a cache, as shares of float32's. Weights
-and the calibration are random: no time depends on them.
+onnxruntime and OpenVINO, as far as they are installed, get the QDQ model of the same codes; if NNCF
+is installed, OpenVINO also gets what that makes of the float32 model. They may be in a folder of
+PYTHONPATH. Each runtime runs alone in its process, in turns; times are medians in ms, `-` where one
+cannot run the network. Ratios over 1 say how many times longer the fastest rival takes, and our
+float32 module. Then come the memory of arena and weights and the processor time of a compilation
+without a cache, as shares of float32's. Weights and the calibration are random: no time depends on
+them. What FILE has of an earlier run is not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import math
 import os
 import statistics
+import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import cnndsl
-from cnndsl.measure.bench import Timing, measure
+from cnndsl.diagnostics import CnnError
+from cnndsl.measure.bench import measure
 from cnndsl.measure.runtimes import RIVALS, Job
-from cnndsl.runtime.module import Module
+from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.module import Array, Module
 
-NETWORKS = ("resnet18", "resnet50", "mobilenet_v2", "squeezenet1_0")
-USUAL = ("onnxruntime", "openvino")
+BARS = {
+    "vgg16": 1.05, "resnet18": 1.1, "resnet34": 1.1, "resnet50": 1.05, "se_resnet50": 1.05,
+    "resnext50_32x4d": 1.4, "densenet121": 1.3, "squeezenet1_0": 1.15, "alexnet_grouped": 1.0,
+    "inception_v3": 1.15, "inception_v4": 1.15, "inception_resnet_v2": 1.0, "xception": 1.0,
+    "mobilenet_v1": 1.1, "mobilenet_v2": 1.1, "shufflenet_v1_g3_1x": 1.1, "resnet20_cifar": 1.0,
+    "googlenet": 1.15,
+}  # fmt: skip
+"""How many times faster than the fastest of the others each network should be."""
+ON_CODES = ("onnxruntime", "openvino")
+NNCF = "nncf"
+Shapes = dict[str, tuple[int, ...]]
+Row = dict[str, Any]
 
 
 def compiled(network: cnndsl.Network, cache: Path, **options: Any) -> tuple[Any, float]:
@@ -40,8 +58,8 @@ def compiled(network: cnndsl.Network, cache: Path, **options: Any) -> tuple[Any,
     return module, time.process_time() - start
 
 
-def row(name: str, rivals: list[str], given: argparse.Namespace, folder: Path) -> list[float]:
-    """Print the line of a network, and return both ratios."""
+def measured(name: str, rivals: Sequence[str], given: argparse.Namespace, folder: Path) -> Row:
+    """Milliseconds by runtime, and the shares of float32's memory and compilation."""
     network = cnndsl.parse(name)
     shapes = {n: (given.batch, *kind.sizes) for n, kind in network.inputs.items()}
     rng = np.random.default_rng(0)
@@ -53,53 +71,115 @@ def row(name: str, rivals: list[str], given: argparse.Namespace, folder: Path) -
     sized = {"threads": given.threads, "batch": given.batch, "mcpu": given.mcpu}
     low, low_seconds = compiled(network, folder / f"{name}-int8", **codes, **sized)
     exact, exact_seconds = compiled(network, folder / f"{name}-f32", **sized)
+    jobs = {
+        "int8": job("cpu", low, folder / "int8.cnnmod", shapes, given.threads),
+        "f32": job("cpu", exact, folder / "f32.cnnmod", shapes, given.threads),
+    }
     model = cnndsl.compile(network, "onnx", seed=0, batch=given.batch, **codes)
-    jobs = [
-        job("cpu", low, folder / "int8.cnnmod", shapes, given.threads),
-        job("cpu", exact, folder / "f32.cnnmod", shapes, given.threads),
-        *(job(rival, model, folder / "qdq.onnx", shapes, given.threads) for rival in rivals),
-    ]
-    own, floats, *others = measure(jobs, given.seconds).timings
-    ratios = [min((own.ratio(other) for other in others), default=1.0), own.ratio(floats)]
+    for rival in rivals:
+        if rival != NNCF:
+            jobs[rival] = job(rival, model, folder / "qdq.onnx", shapes, given.threads)
+    if NNCF in rivals:
+        floats = cnndsl.compile(network, "onnx", seed=0, batch=given.batch)
+        floats.save(folder / "f32.onnx")
+        try:
+            with_nncf(folder / "f32.onnx", images, folder / "nncf.xml")
+            jobs[NNCF] = Job("openvino", folder / "nncf.xml", shapes, given.threads)
+        except Exception as error:  # of whatever kind: the table goes on
+            print(f"{name}: nncf: {error}", file=sys.stderr, flush=True)
     memory = (low.arena_bytes + low.weight_bytes) / (exact.arena_bytes + exact.weight_bytes)
-    cells = [f"{median(timing):.2f}" for timing in (own, floats, *others)]
-    cells += [f"{ratio:.2f}" for ratio in ratios]
-    cells += [f"{memory:.2f}", f"{low_seconds / exact_seconds:.2f}"]
-    print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    return ratios
+    shares = {"memory": memory, "compile": low_seconds / exact_seconds}
+    return {**timed(able(name, jobs), given.seconds), **shares}
 
 
-def median(timing: Timing) -> float:
-    """Milliseconds."""
-    return timing.percentile(50) * 1e3
-
-
-def job(
-    runtime: str, model: Module, path: Path, shapes: dict[str, tuple[int, ...]], threads: int
-) -> Job:
+def job(runtime: str, model: Module, path: Path, shapes: Shapes, threads: int) -> Job:
     """A module in a file, for a runtime."""
     model.save(path)
     return Job(runtime, path, shapes, threads)
 
 
+def with_nncf(model: Path, images: Mapping[str, Array], made: Path) -> None:
+    """Write the model that NNCF's quantiser makes, as OpenVINO's own file."""
+    import nncf
+    import openvino
+
+    read = openvino.Core().read_model(model)
+    low = nncf.quantize(read, nncf.Dataset([dict(images)]), subset_size=1)
+    openvino.save_model(low, made, compress_to_fp16=False)
+
+
+def able(network: str, jobs: Mapping[str, Job]) -> dict[str, Job]:
+    """The jobs that can be run, which ours have to be; a line tells why another cannot."""
+    found = {}
+    for name, own in jobs.items():
+        try:
+            measure([own], 0.0)
+        except CnnError as error:
+            if own.runtime == "cpu":
+                raise
+            print(f"{network}: {error.diagnostics[0].message}", file=sys.stderr, flush=True)
+        else:
+            found[name] = own
+    return found
+
+
+def timed(jobs: Mapping[str, Job], seconds: float) -> Row:
+    """Medians in milliseconds by the names of the jobs, and both ratios."""
+    timings = dict(zip(jobs, measure(list(jobs.values()), seconds).timings, strict=True))
+    own = timings["int8"]
+    ratios = [own.ratio(timings[name]) for name in jobs if name not in ("int8", "f32")]
+    found = {name: timing.percentile(50) * 1e3 for name, timing in timings.items()}
+    return {
+        **found,
+        "rivals / int8": min(ratios, default=None),
+        "f32 / int8": own.ratio(timings["f32"]),
+    }
+
+
+def line(name: str, found: Row, heads: Sequence[str]) -> str:
+    """A line of the table."""
+    cells = [found.get(head) for head in heads]
+    shown = ["-" if cell is None else f"{cell:.2f}" for cell in cells]
+    return f"| {name} | {' | '.join(shown)} | {BARS.get(name, 1.0):.2f} |"
+
+
+def means(rows: Sequence[Row], heads: Sequence[str]) -> str:
+    """The geometric means of ratios and shares."""
+    found = []
+    for head in heads:
+        values = [row[head] for row in rows if row.get(head) is not None]
+        if values:
+            found.append(f"{head} {math.exp(statistics.fmean(map(math.log, values))):.2f}")
+    return f"geometric means: {', '.join(found)}"
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table, network by network, and keep what is measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("networks", nargs="*", default=list(BARS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--mcpu", default="native")
+    parser.add_argument("--json", type=Path, help="a JSON file to go on from")
     given = parser.parse_args()
-    rivals = [name for name in USUAL if importlib.util.find_spec(RIVALS[name].package)]
-    heads = ["network", "int8", "f32", *rivals, "rivals / int8", "f32 / int8", "memory", "compile"]
-    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
-        found = [row(name, rivals, given, Path(folder)) for name in given.networks]
-    first, second = (
-        math.exp(statistics.fmean(map(math.log, ratios))) for ratios in zip(*found, strict=True)
-    )
-    print(f"geometric means: rivals / int8 {first:.2f}, f32 / int8 {second:.2f}")
+    rivals = [name for name in ON_CODES if importlib.util.find_spec(RIVALS[name].package)]
+    rivals += [NNCF] if "openvino" in rivals and importlib.util.find_spec(NNCF) else []
+    ratios = ["rivals / int8", "f32 / int8", "memory", "compile"]
+    heads = ["int8", "f32", *rivals, *ratios]
+    print(f"| network | {' | '.join(heads)} | bar |\n|{'---|' * (len(heads) + 2)}", flush=True)
+    known: dict[str, Row] = {}
+    if given.json and given.json.exists():
+        known = json.loads(given.json.read_text())
+    for name in given.networks:
+        if name not in known:
+            with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+                known[name] = measured(name, rivals, given, Path(folder))
+            if given.json:
+                with atomic_write(given.json) as file:
+                    file.write(json.dumps(known, indent=1).encode())
+        print(line(name, known[name], heads), flush=True)
+    print(means([known[name] for name in given.networks], ratios))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.backend import backend
@@ -126,7 +131,86 @@ def with_torch(job: Job, arrays: Mapping[str, Array]) -> Call:
     return call
 
 
+def with_ncnn(job: Job, arrays: Mapping[str, Array]) -> Call:
+    """An extractor of what pnnx converts, which takes one sample at a time, in float32."""
+    import ncnn
+
+    if any(len(array) != 1 for array in arrays.values()):
+        raise ValueError("ncnn has no batches")
+    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+        model = Path(folder, "m.onnx")
+        model.write_bytes(job.path.read_bytes())
+        shapes = ",".join(str([*array.shape]).replace(" ", "") for array in arrays.values())
+        _convert(_program("pnnx"), model, f"inputshape={shapes}", "fp16=0", cwd=folder)
+        net = ncnn.Net()
+        net.opt.num_threads = job.threads
+        net.opt.use_fp16_storage = net.opt.use_fp16_packed = net.opt.use_fp16_arithmetic = False
+        net.load_param(f"{folder}/m.ncnn.param")
+        net.load_model(f"{folder}/m.ncnn.bin")
+    names = zip(net.input_names(), arrays.values(), strict=True)
+    inputs = {name: ncnn.Mat(np.ascontiguousarray(array[0])).clone() for name, array in names}
+
+    def call() -> None:
+        extractor = net.create_extractor()
+        for name, mat in inputs.items():
+            extractor.input(name, mat)
+        for name in net.output_names():
+            code, _ = extractor.extract(name)
+            if code:
+                raise RuntimeError(f"ncnn cannot compute {name}")
+
+    return call
+
+
+def with_mnn(job: Job, arrays: Mapping[str, Array]) -> Call:
+    """A module of MNN's of what its converter makes, in float32."""
+    import MNN
+    import onnx
+
+    outputs = [port.name for port in onnx.load(job.path).graph.output]
+    with tempfile.TemporaryDirectory(prefix="cnndsl-") as folder:
+        made = Path(folder, "model.mnn")
+        tool = (sys.executable, "-c", "import sys, _tools; _tools.mnnconvert(sys.argv)")
+        _convert(*tool, "-f", "ONNX", "--modelFile", job.path, "--MNNModel", made, "--bizCode", "x")
+        config = {"backend": "CPU", "numThread": job.threads, "precision": "high"}
+        manager = MNN.nn.create_runtime_manager((config,))
+        net = MNN.nn.load_module_from_file(
+            str(made), list(arrays), outputs, runtime_manager=manager, shape_mutable=False
+        )
+    expr = MNN.expr
+    inputs = [
+        expr.const(np.ascontiguousarray(array), list(array.shape), expr.NCHW, expr.float)
+        for array in arrays.values()
+    ]
+
+    def call() -> None:
+        for result in net.forward(inputs):
+            result.read()
+
+    return call
+
+
+def _program(package: str) -> Path:
+    """The program of its own name in a package that would import much."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{package} is not installed: pip install {package}")
+    return Path(spec.origin).with_name(package)
+
+
+def _convert(*command: str | Path, cwd: str | None = None) -> None:
+    """Run a converter, whose last words are the error if it fails."""
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
+        raise RuntimeError(f"{Path(command[0]).name} failed: {words[-1]}")
+
+
 RIVALS = {
+    "mnn": Rival("MNN", with_mnn),
+    "ncnn": Rival("ncnn", with_ncnn),
     "onnxruntime": Rival("onnxruntime", with_onnxruntime),
     "openvino": Rival("openvino", with_openvino),
     "torch": Rival("torch", with_torch),

@@ -7,7 +7,8 @@ from cnndsl.diagnostics.codes.entry import Entry
 ENTRIES: dict[str, Entry] = {
     "E0730": Entry(
         "unknown runtime",
-        "`cnndsl bench --against` takes other runtimes: `onnxruntime`, `openvino`, `torch`.",
+        "`cnndsl bench --against` takes other runtimes: `mnn`, `ncnn`, `onnxruntime`, `openvino`,\n"
+        "`torch`.",
     ),
     "E0731": Entry(
         "runtime not installed",

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import SHORTHANDS
 from cnndsl.recipes.augmentations import Crop, RandomCrop
 from cnndsl.recipes.initialisers import Initialiser, Pretrained
 from cnndsl.recipes.items import Item
@@ -83,4 +84,6 @@ def _layers(item: Initialiser, graph: Graph) -> Iterator[Misfit]:
             return
     if item.of is not None and not targets(item, graph):
         message = f"the network has no {' or '.join(item.of)} with a {item.role}"
-        yield Misfit(item, "of", message)
+        short = any(op.name in item.of for op in SHORTHANDS)
+        hint = "it stands for another operator: at=… names layers by their paths" if short else None
+        yield Misfit(item, "of", message, hint)

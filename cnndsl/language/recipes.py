@@ -44,7 +44,7 @@ class Written:
             if isinstance(place, ast.Call):
                 given = match_arguments(_signature(misfit.item), place.arguments, span, set())
                 span = given[misfit.argument].span if misfit.argument in given else span
-            yield Diagnostic("E0225", misfit.message, span, misfit.hint)
+            yield Diagnostic("W0210", misfit.message, span, misfit.hint)
 
 
 def read_recipes(unit: Unit) -> None:

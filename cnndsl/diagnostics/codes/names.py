@@ -174,13 +174,13 @@ ENTRIES: dict[str, Entry] = {
         "network example {\n    input image [3, 28, 28] photo(resize=32)\n    conv(8, 3)\n}",
     ),
     "E0225": entry(
-        "a recipe does not suit its network",
+        "a recipe that cannot be followed",
         "A recipe has one item of a kind, such as one optimiser and one batch, but any number of\n"
-        "initialisers, augmentations and weights of outputs. What it names, layers by their paths\n"
-        "and outputs, is in the network, and photos are scaled to cover the input.",
-        "network example {\n    input image [3, 32, 32]\n    stem: conv(8, 3)\n}\n"
-        'recipe example {\n    sgd(0.1)\n    gaussian(0.01, at="head")\n}',
-        "network example {\n    input image [3, 32, 32]\n    stem: conv(8, 3)\n}\n"
-        'recipe example {\n    sgd(0.1)\n    gaussian(0.01, at="stem")\n}',
+        "initialisers, augmentations and weights of outputs. Training ends where it does not suit\n"
+        "the network, which W0210 tells before.",
+        "network example {\n    input image [3, 32, 32]\n    conv(8, 3)\n}\n"
+        "recipe example {\n    sgd(0.1)\n    adam(1e-3)\n}",
+        "network example {\n    input image [3, 32, 32]\n    conv(8, 3)\n}\n"
+        "recipe example {\n    adam(1e-3)\n}",
     ),
 }

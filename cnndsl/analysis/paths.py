@@ -8,7 +8,7 @@ of relatively shallow networks, section 3.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -76,8 +76,8 @@ class Paths:
         """
         return math.fsum(self.survivals)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Everything, for machines; counts are exact."""
+    def as_dict(self, gradients: Mapping[int, float] | None = None) -> dict[str, Any]:
+        """Everything, for machines, with exact counts, and `gradients` of a path by its length."""
         units = {"count": len(self.survivals), "expected": self.expected_units}
         lengths = {
             "shortest": self.lengths[0],
@@ -91,7 +91,12 @@ class Paths:
             **lengths,
             "stochastic_depth": units if self.survivals else None,
             "lengths": [
-                {"length": n, "paths": self.counts[n], "share": self.counts[n] / self.total}
+                {
+                    "length": n,
+                    "paths": self.counts[n],
+                    "share": self.counts[n] / self.total,
+                    **({} if gradients is None else {"gradient": gradients.get(n)}),
+                }
                 for n in self.lengths
             ],
         }

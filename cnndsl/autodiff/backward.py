@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeAlias
 
 from cnndsl.autodiff.builder import Builder
 from cnndsl.autodiff.rules import rule_of
@@ -13,6 +14,9 @@ from cnndsl.ir.expressions import Expression, Parameter, parameters_of
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Again, Input
 
+Along: TypeAlias = Callable[[Graph, Node, int, Node], Node]
+"""What goes back along an edge: of a node, the number of the operand, and the gradient by that."""
+
 
 def gradients_by(
     graph: Graph,
@@ -20,15 +24,17 @@ def gradients_by(
     parameters: Collection[str],
     inputs: Collection[str],
     again: Collection[str] = (),
+    along: Along | None = None,
 ) -> dict[str, Node]:
     """Add nodes for the gradients by parameters and inputs, by their names, and return these.
 
     `seeds` are the gradients of the loss by the results of nodes, by the nodes' names, whose types
     they have. What the results do not depend on is left out. The results of the nodes in `again`
-    are computed a second time where the way back reads them. Raises CnnError (E0630) where an
+    are computed a second time where the way back reads them. `along` may change what goes back
+    along an edge. Raises CnnError (E0630) where an
     operator on the way has no gradient.
     """
-    walk = _Walk(graph, parameters, inputs, again)
+    walk = _Walk(graph, parameters, inputs, again, along)
     for name, seed in seeds.items():
         walk.terms[name].append(seed)
     for node in reversed([node for node in graph.nodes() if node.name in walk.active]):
@@ -49,8 +55,10 @@ class _Walk:
         parameters: Collection[str],
         inputs: Collection[str],
         again: Collection[str],
+        along: Along | None = None,
     ):
         self.graph = graph
+        self.along = along
         self.again = set(again)
         self.copies: dict[str, Node] = {}
         self.parameters = set(parameters)
@@ -106,6 +114,8 @@ class _Walk:
         rule(step, node.op)
         for key, parts in step.found.items():
             if isinstance(key, int):
+                if self.along is not None:
+                    parts = [self.along(self.graph, node, key, part) for part in parts]
                 self.terms[operands[key].name] += parts
             else:
                 self.found[_name(node, key)] += parts

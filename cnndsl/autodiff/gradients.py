@@ -71,7 +71,7 @@ def _differentiated(
     updated = add_running_statistics(result, source) if source else {}
     if loss is None:
         outputs = {}
-        seeds = _seeds(result)
+        seeds = seeds_of(result)
     else:
         node = add_loss(result, loss)
         outputs = {"loss": node.name}
@@ -104,7 +104,7 @@ def _chosen(graph: Graph, by: Sequence[str] | None) -> tuple[list[str], list[str
     return list(filter(fits, learned)), list(filter(fits, graph.inputs))
 
 
-def _seeds(graph: Graph) -> dict[str, Node]:
+def seeds_of(graph: Graph) -> dict[str, Node]:
     """Inputs for the gradients of some loss by the outputs, by the nodes that make these."""
     nodes = dict(graph.outputs) | {name: aux.node for name, aux in graph.auxiliaries.items()}
     terms: dict[str, list[Node]] = {}

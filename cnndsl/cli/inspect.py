@@ -22,7 +22,7 @@ from cnndsl.cli.common import (
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import show_view, view_options, wants_view
-from cnndsl.cli.paths import show_paths
+from cnndsl.cli.paths import gradients_option, show_paths
 from cnndsl.cli.sizes import show_sizes
 from cnndsl.cli.verb import Verb
 from cnndsl.cli.views import require_one_view
@@ -57,7 +57,7 @@ class Budgets(click.ParamType["list[Budget]"]):
         "inspect my_net.cnn --passes",
         "inspect densenet121 --memory --svg memory.svg",
         "inspect vgg16 --layers --format latex",
-        "inspect resnet110_stochastic_depth --paths",
+        "inspect resnet110_cifar --paths --gradients 8 --weights resnet110.safetensors",
         "inspect resnet50.cnnmod --size",
         "inspect my_net.cnn --budget weights=10MB,arena=2MB",
     ),
@@ -76,6 +76,7 @@ class Budgets(click.ParamType["list[Budget]"]):
 @click.option("--size", is_flag=True, help="Of an artefact: where its bytes go.")
 @click.option("--layers", is_flag=True, help="One row for each layer, as papers print them.")
 @click.option("--paths", is_flag=True, help="How many paths lead through it, by their length.")
+@gradients_option
 @click.option(
     "--format",
     "form",
@@ -108,6 +109,8 @@ def command(
     size: bool,
     layers: bool,
     paths: bool,
+    gradients: int | None,
+    seed: int | None,
     form: str | None,
     weights: str | None,
     weights_map: str | None,
@@ -123,13 +126,26 @@ def command(
 
     if form and (as_json or not (layers or paths)):
         raise click.UsageError("--format is for --layers and --paths, and not for --json")
+    if (gradients and not paths) or (seed is not None and not gradients):
+        raise click.UsageError("--gradients is for --paths, and --seed for --gradients")
+    if paths and weights and not gradients:
+        raise click.UsageError("--weights is a view of its own, or for --paths --gradients N")
     require_one_view(view["stage"])
     if view["svg"]:
         check_output(view["svg"], [model], ".svg")
     if is_onnx(model) and not trust:
         found: Network | Module = load_network(model, settings, input_shapes)
     else:
-        only_networks = ("depth", "layers", "paths", "weights", "budgets", *view)
+        only_networks = (
+            "depth",
+            "layers",
+            "paths",
+            "gradients",
+            "seed",
+            "weights",
+            "budgets",
+            *view,
+        )
         found = open_model(model, settings, input_shapes, only_networks, None, trust)
     if not isinstance(found, Network):
         if size:
@@ -142,12 +158,13 @@ def command(
         raise click.UsageError(f"{model} is not compiled; kernels and sizes are of artefacts")
     elif budgets:
         return _inspect_budgets(found, budgets, as_json)
+    elif paths:
+        given = {"weights": weights, "weights_map": weights_map, "seed": seed}
+        show_paths(found, as_json, form or "text", gradients, given)
     elif weights:
         _inspect_weights(found, weights, weights_map, as_json)
     elif layers:
         _inspect_layers(found, as_json, form or "text")
-    elif paths:
-        show_paths(found, as_json, form or "text")
     elif wants_memory(view):
         show_memory(found, view, as_json)
     elif wants_view(view):

@@ -21,6 +21,8 @@ def require_one_view(stage: str | None) -> None:
     """Raise UsageError for two views on the command line, or an option that counts for none."""
     views: list[tuple[str, ...]] = [_MEMORY] if given_option(_MEMORY) or stage == "planned" else []
     views += [view for view in _VIEWS if given_option(view)]
+    if ("paths",) in views:
+        views = [view for view in views if view != ("weights",)]
     if stage == "planned":
         views.remove(("stage",))
     if len(views) > 1:
@@ -31,7 +33,7 @@ def require_one_view(stage: str | None) -> None:
     idle = [] if optimised or stage == "optimised" else [*_OF_PASSES]
     idle += [] if view == _MEMORY else _OF_MEMORY
     idle += _OF_THE_TREE if view else []
-    idle += [] if view == ("weights",) else _OF_WEIGHTS
+    idle += [] if view in (("weights",), ("paths",)) else _OF_WEIGHTS
     if (option := given_option(idle)) is not None:
         shown = given_option(view) or "the tree of blocks"
         raise click.UsageError(f"{option} changes nothing in {shown}: {_needs(option)}")

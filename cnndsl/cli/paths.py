@@ -51,6 +51,4 @@ def _gradients(network: Network, samples: int, given: Mapping[str, Any]) -> dict
     seed = given["seed"] or 0
     weights = {**given, "seed": given["seed"] if given["weights"] else seed}
     with progress_bar() as progress:
-        return path_gradients(
-            network, samples=samples, paths_seed=seed, progress=progress, **weights
-        )
+        return path_gradients(network, samples=samples, draws=seed, progress=progress, **weights)

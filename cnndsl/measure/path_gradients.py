@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from os import PathLike
 
 import numpy as np
 
@@ -46,28 +46,29 @@ def path_gradients(
     inputs: Callable[[Module], Mapping[str, Array]] | None = None,
     *,
     samples: int = 8,
-    paths_seed: int = 0,
+    draws: int = 0,
     target: str = "onnx",
+    weights: str | PathLike[str] | Mapping[str, Array] | None = None,
+    weights_map: str | PathLike[str] | None = None,
+    seed: int | None = None,
     progress: Progress = silent,
-    **weights: Any,
 ) -> dict[int, float]:
     """The mean Euclidean norm of the gradients by the inputs, by length of path.
 
     The score is the largest element of an output before a last softmax. `inputs` gives one sample
-    for the module, otherwise it is normal random numbers from `paths_seed`, which the paths come
-    from as well. `weights` are arguments of `cnndsl.compile`: `weights`, `weights_map`, `seed`.
-    Raises CnnError as `cnndsl.gradients` and `cnndsl.compile` do.
+    for the module, otherwise it is normal random numbers from `draws`, which the paths come
+    from as well. `weights`, `weights_map` and `seed` are as for `cnndsl.compile`. Raises CnnError
+    as that and `cnndsl.gradients` do.
     """
     graph = with_logits(network.graph)
     graph.auxiliaries = {}
     plain = Network(graph, weights=network.weights)
-    options = {"weights": network.arrays(**_files(weights)), "seed": weights.get("seed")}
-    options["weights"] = _own(graph, options["weights"])
-    forward = compile_network(plain, target, **options)
-    given = inputs(forward) if inputs else _random(graph, paths_seed)
+    arrays = _own(graph, network.arrays(weights, weights_map))
+    forward = compile_network(plain, target, weights=arrays, seed=seed)
+    given = inputs(forward) if inputs else _random(graph, draws)
     scores = forward.run(given)
-    backward = compile_network(Network(with_masks(graph)), target, **options)
-    drawn = list(draw(graph, samples, paths_seed))
+    backward = compile_network(Network(with_masks(graph)), target, weights=arrays, seed=seed)
+    drawn = list(draw(graph, samples, draws))
     found: dict[int, list[float]] = {}
     for start in range(0, len(drawn), BATCH):
         some = drawn[start : start + BATCH]
@@ -160,8 +161,8 @@ def _fed(
             feed[name] = own.reshape(-1, *[1] * values.ndim) * winner
         else:
             node, _, index = name.rpartition(".from")
-            own = [(node, int(index)) in path.turns for path in some]
-            feed[name] = np.array(own, np.float32)[:, None]
+            factors = [(node, int(index)) in path.turns for path in some]
+            feed[name] = np.array(factors, np.float32)[:, None]
     return feed
 
 
@@ -171,10 +172,6 @@ def _random(graph: Graph, seed: int) -> dict[str, Array]:
         name: chance.standard_normal((1, *graph[name].type.sizes), np.float32)
         for name in graph.inputs
     }
-
-
-def _files(weights: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: weights.get(name) for name in ("weights", "weights_map")}
 
 
 def _own(graph: Graph, arrays: Mapping[str, Array] | None) -> Mapping[str, Array] | None:

@@ -18,6 +18,7 @@ ZOO_NAMES = {
     "mobilenetv3_small_100": "mobilenet_v3_small",
     "regnety_004": "regnet_y_400mf",
     "ghostnet_100": "ghostnet",
+    "darknet53": "darknet53_timm",
     "retinanet_resnet50_fpn": "retinanet",
 }
 """Where the zoo has another name for a model."""

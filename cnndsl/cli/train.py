@@ -18,6 +18,7 @@ from cnndsl.cli.common import (
     network_options,
     print_json,
     progress_bar,
+    show,
     threads_option,
 )
 from cnndsl.cli.outputs import check_output
@@ -128,12 +129,23 @@ def _train(
         )
 
     if _leads():
+        _show_weights(parsed, options)
         show_recipe(recipe)
         counts = f"{len(images.train)} to train with, {len(images.held_out)} held out"
         log(f"{counts}, {len(images.classes)} classes")
     with progress_bar() as progress:
         plan = Plan(path, report=report, progress=progress, **options)
         return train(parsed, images, recipe, plan)
+
+
+def _show_weights(parsed: Network, options: Mapping[str, Any]) -> None:
+    """Warn of names that the weights to start from have too many, and of those they lack."""
+    from cnndsl.weights.bind import bind
+    from cnndsl.weights.rename import read_weights
+
+    if options["weights"] is not None:
+        arrays = read_weights(options["weights"], None)
+        show(bind(parsed.graph.parameters(), arrays, seed=options["seed"]).warnings)
 
 
 def _engine(name: str) -> Callable[[Network, Data, Recipe, Plan], list[Epoch]]:

@@ -126,6 +126,9 @@ class Loop(ABC):
             self.plan.progress(f"epoch {number + 1}", step + 1, len(batches))
         total, count = self.total(total, samples)
         held_out_loss, accuracy = self.evaluate(self.data.held_out)
+        if not math.isfinite(held_out_loss):
+            message = f"the loss of what is held out is {held_out_loss} after epoch {number + 1}"
+            raise CnnError.of("E0763", message, hint="a smaller --rate, or --clip 1")
         seconds = time.perf_counter() - start
         return Epoch(number, total / count, held_out_loss, accuracy, rate, seconds)
 

@@ -285,6 +285,7 @@ def loss_terms(item: Loss, value: Array, form: str, labels: Array) -> Array:
     if form == PROBABILITIES:
         value = np.log(value.clip(min=np.finfo(np.float32).tiny))
     value = -value if form == DISTANCES else value
-    value = value - value.max(1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # infinities, of which the loop tells
+        value = value - value.max(1, keepdims=True)
     logs = value - np.log(np.exp(value).sum(1, keepdims=True))
     return np.asarray(-(smoothed(labels, value.shape[1], item.smoothing) * logs).sum(1))

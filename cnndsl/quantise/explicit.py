@@ -39,10 +39,14 @@ OUTPUT = "-> "
 
 @dataclass(frozen=True)
 class Rounding:
-    """The codes to which some readers of a tensor see it rounded; None: all, and outputs too."""
+    """The codes to which some readers of a tensor see it rounded; None: all, and outputs too.
+
+    With `shares` each channel has its share of the scale as its own, the largest being 1.
+    """
 
     quantisation: Quantisation
     readers: tuple[str, ...] | None = None
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,9 @@ def _object(name: str, rows: Mapping[str, str]) -> str:
 
 
 def _row(rounding: Rounding) -> str:
-    scale, zero = _float32(rounding.quantisation.scale), rounding.quantisation.zero
+    whole, zero = rounding.quantisation.scale, rounding.quantisation.zero
+    scales = [_float32(whole * share) for share in rounding.shares]
+    scale = f"[{', '.join(scales)}]" if scales else _float32(whole)
     readers = rounding.readers
     more = "" if readers is None else f', "readers": {json.dumps(list(readers))}'
     return f'{{"scale": {scale}, "zero": {zero}{more}}}'
@@ -137,8 +143,14 @@ def _rounding(where: str, row: Any) -> Rounding:
     readers = row.get("readers")
     if readers is not None and not _are_names(readers):
         raise ValueError(f"{where}.readers is {shown(readers)}, no list of names")
-    codes = quantisation(where, row["scale"], row["zero"])
-    return Rounding(codes, None if readers is None else tuple(readers))
+    scales = row["scale"] if isinstance(row["scale"], list) else []
+    found = numbers(f"{where}.scale", scales)
+    if scales and min(found) <= 0:
+        raise ValueError(f"{where} has a scale that is not above 0")
+    largest = max(found) if found else row["scale"]
+    codes = quantisation(where, largest, row["zero"])
+    shares = tuple(scale / codes.scale for scale in found)
+    return Rounding(codes, None if readers is None else tuple(readers), shares)
 
 
 def _are_names(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnndsl.ir.algebra import (
@@ -39,6 +39,19 @@ from cnndsl.ir.quantisation import (
 Params = dict[str, Expression]
 
 
+@dataclass(frozen=True)
+class Scales:
+    """Of a quantised model: that of each filter's weights, and shares of the codes' scales.
+
+    The operand, of a depthwise layer, and the result have shares if their channels have scales of
+    their own, see `Rounding`.
+    """
+
+    weights: Sequence[float]
+    operand: Sequence[float] = ()
+    result: Sequence[float] = ()
+
+
 def plain_layer(op: Operator) -> Operator:
     """The operator with a bias, and its weight as a parameter."""
     if isinstance(op, Conv):
@@ -52,27 +65,33 @@ def layer_params(
     source: Quantisation,
     result: Quantisation | None,
     mean: Sequence[float] | None,
-    scales: Sequence[float] | None = None,
+    own: Scales | None = None,
 ) -> Params:
     """The weight and the bias as whole numbers, the scales, the multipliers.
 
-    The `scales` of the filters follow from the weights if they are not given. With the `mean` of
+    The scales of the filters follow from the weights if there are no `own` ones. With the `mean` of
     each channel of the operand the bias makes good for what the rounding of weights shifts the mean
     of the result by (Nagel et al. 2019, section 4.2).
     """
     weight = part.params["weight"]
     filters = weight.shape[0]
     bias = part.params.get("bias", broadcast(ZERO, (filters,)))
-    scale = _weight_scale(weight, bias, source.scale) if scales is None else constant(list(scales))
+    scale = _weight_scale(weight, bias, source.scale) if own is None else constant([*own.weights])
+    bias_scale = scale
     steps = along(scale, 0, len(weight.shape))
     whole = rounded(divide(weight, steps), LARGEST_WEIGHT)
     if mean is not None:
         bias = subtract(bias, _shift(part, subtract(multiply(whole, steps), weight), mean))
+    if own and own.operand:
+        bias_scale = scale = multiply(scale, constant([*own.operand]))
+    if own and own.result:
+        scale = divide(scale, constant([*own.result]))
+    scale = float32(scale) if own else scale
     product = float32(multiply(scale, source.scale))
     multiplier = product if result is None else float32(divide(product, result.scale))
     return {
         "weight": whole,
-        "bias": rounded(divide(bias, multiply(scale, source.scale)), LARGEST_BIAS),
+        "bias": rounded(divide(bias, multiply(bias_scale, source.scale)), LARGEST_BIAS),
         "scale": scale,
         "multiplier": multiplier,
     }

@@ -10,32 +10,50 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
-from cnndsl.ir.attributes import attribute
+from cnndsl.ir.algebra import constant
+from cnndsl.ir.attributes import Kind, attribute
 from cnndsl.ir.expressions import Apply, Expression, Parameter
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Reads, Sign
-from cnndsl.ir.operators import Dequantise, Input, Meaning, Pointwise, Quantise, Quantised
+from cnndsl.ir.operators import (
+    Conv,
+    Dequantise,
+    Input,
+    Meaning,
+    Pointwise,
+    Quantise,
+    Quantised,
+    Scale,
+)
 from cnndsl.ir.operators.formats import QUANTISATION
 from cnndsl.ir.quantisation import HIGHEST, Quantisation
 from cnndsl.quantise.clamps import clip_codes
 from cnndsl.quantise.convert import is_able, meaning
 from cnndsl.quantise.explicit import OUTPUT, Explicit, Rounding
-from cnndsl.quantise.layers import layer_params, map_params, plain_layer
+from cnndsl.quantise.layers import Scales, layer_params, map_params, plain_layer
 from cnndsl.quantise.prepare import prepare
 from cnndsl.quantise.scales import is_moved
+
+Codes: TypeAlias = tuple[Quantisation, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
 class Rounded(Pointwise):
-    """The numbers that the codes of the operand stand for."""
+    """The numbers that the codes of the operand stand for, see `Rounding`."""
 
     name: ClassVar[str] = "rounded"
     internal = True
     gradient = Reads.NOTHING
 
     result: Quantisation = attribute(QUANTISATION)
+    shares: tuple[float, ...] = attribute(Kind("numbers", tuple), ())
+
+    @property
+    def codes(self) -> Codes:
+        """The codes, and the share of the scale that each channel has, if there are several."""
+        return self.result, self.shares
 
     @property
     def sign(self) -> Sign:
@@ -49,7 +67,9 @@ def with_roundings(graph: Graph, found: Explicit) -> Graph:
     for name, roundings in found.tensors.items():
         for index, rounding in enumerate(roundings):
             end = f"/rounded{index or ''}"
-            step = result.add(f"{name}{end}", Rounded(rounding.quantisation), [result[name]])
+            step = result.add(
+                f"{name}{end}", Rounded(rounding.quantisation, rounding.shares), [result[name]]
+            )
             _redirect(result, result[name], step, rounding)
     return result
 
@@ -96,6 +116,7 @@ class _Conversion:
     ):
         self._graph, self._scales, self._keep_float = graph, scales, keep_float
         self._made: dict[str, Node] = {}
+        self._shares: dict[str, tuple[float, ...]] = {}
         self.result = Graph(graph.name)
         for node in graph.nodes():
             self._made[node.name] = self._add(node)
@@ -116,7 +137,7 @@ class _Conversion:
         able = self._is_able(node, operands)
         codes = self._codes(node) or (self._moved(node, operands) if able else None)
         if able and codes is not None:
-            return self._on_codes(node, operands, codes)
+            return self._on_codes(node, operands, *codes)
         if able and meaning(node) is Meaning.LINEAR:
             return self._sums(node, operands)
         return self.result.put(node, [self._numbers(operand.name) for operand in operands])
@@ -125,10 +146,15 @@ class _Conversion:
         """The codes of an operand, which may have them already."""
         assert isinstance(node.op, Rounded)
         made = self._made[operand.name]
-        if made.type.quantisation == node.op.result:
+        if (made.type.quantisation, self._shares.get(made.name, ())) == node.op.codes:
             return made
         numbers = self._numbers(operand.name)
-        return self.result.add(f"{node.name}/codes", Quantise(node.op.result), [numbers])
+        if node.op.shares:
+            factors = [1 / share for share in node.op.shares]
+            numbers = self._scaled(f"{node.name}/scaled", numbers, factors)
+        codes = self.result.add(f"{node.name}/codes", Quantise(node.op.result), [numbers])
+        self._shares[codes.name] = node.op.shares
+        return codes
 
     def _is_able(self, node: Node, operands: Sequence[Node]) -> bool:
         """Whether the node can be computed of codes."""
@@ -138,22 +164,38 @@ class _Conversion:
             return False
         if len(own) < len(made) or not is_able(self._graph, node, own):
             return False
+        if any(map(self._shares_of, operands)) and not _is_depthwise(node):
+            return False
         return meaning(node) is not Meaning.LINEAR or self._weight_scale(node) is not None
 
-    def _codes(self, node: Node) -> Quantisation | None:
-        """To what all that reads a node sees it rounded; None if something sees its numbers."""
+    def _codes(self, node: Node) -> Codes | None:
+        """To what all that reads a node sees it rounded; None if something sees its numbers.
+
+        Channels have scales of their own in results of layers alone, and only where no clamp would
+        cut off other codes in each.
+        """
         steps = [reader.op for reader, _ in self._graph.consumers(node)]
-        found = {step.result if isinstance(step, Rounded) else None for step in steps}
+        found = {step.codes if isinstance(step, Rounded) else None for step in steps}
         if len(found) != 1 or self._graph.output_names(node):
             return None
-        return found.pop()
+        codes = found.pop()
+        if codes and codes[1]:
+            quantisation, shares = codes
+            finest = Quantisation(quantisation.scale * min(shares), quantisation.zero)
+            alike = clip_codes(node, quantisation) == clip_codes(node, finest)
+            return codes if alike and meaning(node) is Meaning.LINEAR else None
+        return codes
 
-    def _moved(self, node: Node, operands: Sequence[Node]) -> Quantisation | None:
+    def _moved(self, node: Node, operands: Sequence[Node]) -> Codes | None:
         """The codes of all operands, if those of the node are some of them."""
         if not is_moved(node) or node.epilogue:
             return None
         found = {self._made[operand.name].type.quantisation for operand in operands}
-        return found.pop() if len(found) == 1 else None
+        codes = found.pop()
+        return (codes, ()) if codes and not found else None
+
+    def _shares_of(self, node: Node) -> tuple[float, ...]:
+        return self._shares.get(self._made[node.name].name, ())
 
     def _weight_scale(self, node: Node) -> Sequence[float] | None:
         """The scale of each filter, if the weights are whole numbers of one and as they were."""
@@ -166,9 +208,16 @@ class _Conversion:
         scales = scales * filters if len(scales) == 1 else scales
         return scales if len(scales) == filters else None
 
-    def _on_codes(self, node: Node, operands: Sequence[Node], result: Quantisation) -> Node:
-        low, high = clip_codes(node, result)
-        return self._quantised(node.name, node, operands, result, (low, high))
+    def _on_codes(
+        self,
+        node: Node,
+        operands: Sequence[Node],
+        result: Quantisation,
+        shares: tuple[float, ...],
+    ) -> Node:
+        limits = clip_codes(node, result)
+        self._shares[node.name] = shares
+        return self._quantised(node.name, node, operands, result, limits)
 
     def _sums(self, node: Node, operands: Sequence[Node]) -> Node:
         """A linear layer of codes with float32 results, and what is fused with it."""
@@ -193,8 +242,10 @@ class _Conversion:
         op, params = node.core.op, dict(node.core.params)
         if meaning(node) is Meaning.LINEAR:
             op = plain_layer(op)
-            scale = self._weight_scale(node)
-            params = layer_params(node.core, source, result, None, scale)
+            scales = self._weight_scale(node)
+            assert scales is not None
+            own = Scales(scales, self._shares_of(operands[0]), self._shares.get(name, ()))
+            params = layer_params(node.core, source, result, None, own)
         elif meaning(node) is Meaning.MAP:
             assert result is not None
             params = map_params(params, source, result)
@@ -208,4 +259,19 @@ class _Conversion:
         numbers = f"{node.name}/float"
         if numbers in self.result:
             return self.result[numbers]
-        return self.result.add(numbers, Dequantise(), [node], spans=node.spans)
+        shares = self._shares.get(node.name, ())
+        if not shares:
+            return self.result.add(numbers, Dequantise(), [node], spans=node.spans)
+        whole = self.result.add(f"{node.name}/whole", Dequantise(), [node], spans=node.spans)
+        return self._scaled(numbers, whole, shares)
+
+    def _scaled(self, name: str, numbers: Node, factors: Sequence[float]) -> Node:
+        """The numbers times a factor for each channel."""
+        op = Scale(tuple(factors)).bind([numbers.type])
+        params = {role: constant(values) for role, values in op.constants().items()}
+        return self.result.add(name, op, [numbers], params, numbers.spans)
+
+
+def _is_depthwise(node: Node) -> bool:
+    channels = node.core.inputs[0].channels
+    return isinstance(node.op, Conv) and node.op.groups == node.op.filters == channels

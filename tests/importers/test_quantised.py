@@ -191,6 +191,54 @@ def test_one_reader_may_see_a_tensor_rounded_and_another_not(tmp_path: Path) -> 
         assert steps_apart(path, numbers(2, 3, 8, 8), target) <= 1.01, target
 
 
+@pytest.mark.parametrize(
+    ("reader", "found"),
+    [
+        ("Conv <group = 8, pads = [1, 1, 1, 1]> (rf, wdf)", {"conv": 2}),
+        ("Conv (rf, w2f)", {"conv": 1, "float": 1}),
+    ],
+)
+def test_channels_with_scales_of_their_own(
+    reader: str, found: dict[str, int], tmp_path: Path
+) -> None:
+    text = f"""(float[N,3,8,8] x) => (float[N,8,8,8] y) {{
+        w1f = DequantizeLinear <axis = 0> (w1, s1, z1)
+        wdf = DequantizeLinear <axis = 0> (wd, s1, z1)
+        w2f = DequantizeLinear (w2, s2, z2)
+        xq = QuantizeLinear (x, sx, zx)
+        xf = DequantizeLinear (xq, sx, zx)
+        c = Conv <pads = [1, 1, 1, 1]> (xf, w1f, b)
+        r = Relu (c)
+        rq = QuantizeLinear <axis = 1> (r, sc, zc)
+        rf = DequantizeLinear <axis = 1> (rq, sc, zc)
+        d = {reader}
+        yq = QuantizeLinear (d, sy, zy)
+        y = DequantizeLinear (yq, sy, zy)
+    }}"""
+    own = {
+        "sc": np.linspace(0.03, 0.005, 8, dtype=np.float32),
+        "zc": np.zeros(8, np.uint8),
+        "wd": coded(8, 1, 3, 3, seed=3),
+        "b": numbers(8),
+    }
+    path = saved(model(text, **CONSTANTS, **own), tmp_path)
+    assert layers(path) == found
+    for target in ("reference", "onnx"):
+        assert steps_apart(path, numbers(2, 3, 8, 8), target) <= 1.01, target
+    text = written(load(path))
+    text.codes.write(tmp_path / "m.calibration")
+    module = cnndsl.compile(
+        cnndsl.parse(text.text),
+        "reference",
+        weights=text.weights,
+        precision="int8",
+        calibration=tmp_path / "m.calibration",
+    )
+    wanted = cnndsl.compile(path, "reference", precision="int8")
+    image = numbers(2, 3, 8, 8)
+    assert np.abs(module(image) - wanted(image)).max() <= 1.01 * STEP
+
+
 def test_our_own_models_come_back_with_their_codes(tmp_path: Path) -> None:
     net = cnndsl.parse(TEXT)
     image = numbers(4, 3, 16, 16)
@@ -217,7 +265,7 @@ def test_our_own_models_come_back_with_their_codes(tmp_path: Path) -> None:
 
 REFUSALS = {
     "q = QuantizeLinear (x, s, w) y = DequantizeLinear (q, s, w)": ("int16", "E0803"),
-    "q = QuantizeLinear <axis = 1> (x, v, u) y = DequantizeLinear <axis = 1> (q, v, u)": (
+    "q = QuantizeLinear <axis = 2> (x, v, u) y = DequantizeLinear <axis = 2> (q, v, u)": (
         "a scale for each",
         "E0803",
     ),
@@ -247,8 +295,8 @@ def test_what_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
         "t": scale(0.2),
         "z": np.uint8(3),
         "w": np.int16(3),
-        "v": np.full(4, 0.1, np.float32),
-        "u": np.zeros(4, np.int8),
+        "v": np.full(5, 0.1, np.float32),
+        "u": np.zeros(5, np.int8),
     }
     proto = model(f"(float[N,4,5,5] x) => (float[] y) {{ {text} }}", 21, **constants)
     with pytest.raises(CnnError, match=reason) as caught:

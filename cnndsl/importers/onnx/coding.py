@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnndsl.importers.onnx.layout import natural
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
-from cnndsl.importers.onnx.values import Known, Value
+from cnndsl.importers.onnx.values import Array, Known, Value
 from cnndsl.ir.quantisation import Quantisation
 
 LOWEST = {"uint8": 0, "int8": -128}
@@ -30,10 +31,11 @@ NEAREST = ("Resize", "Upsample")
 
 @dataclass(frozen=True)
 class Format:
-    """What codes stand for, and how the model stores them."""
+    """What codes stand for, and how the model stores them, see `Rounding` for the shares."""
 
     quantisation: Quantisation
     dtype: str
+    shares: tuple[float, ...] = ()
 
 
 class Coding:
@@ -61,7 +63,7 @@ class Coding:
             (known,) = found
             if _format(site, known.dtype) != known:
                 raise unsupported("its scale or zero point is not that of the codes that it reads")
-            site.codes = known.quantisation
+            site.codes = (known.quantisation, known.shares)
         elif _keeps(site):
             if len(found) > 1 or any(name not in self._formats for name in values):
                 raise unsupported("its operands are not all codes of one scale")
@@ -76,7 +78,7 @@ class Coding:
             raise Refusal("E0802", "it computes with codes as if they were the numbers")
 
     def _mark(self, site: Site, known: Format) -> None:
-        site.codes = known.quantisation
+        site.codes = (known.quantisation, known.shares)
         self._formats |= dict.fromkeys(filter(None, site.step.outputs), known)
 
 
@@ -99,15 +101,28 @@ def _dtype(site: Site) -> str:
 def _format(site: Site, dtype: str) -> Format:
     """By the operands of QuantizeLinear or DequantizeLinear. Raises Refusal."""
     scale, zero = site.array(1), site.array(2) if site.has(2) else None
-    if scale.size != 1:
-        raise unsupported("there is a scale for each index of an axis")
+    shares = _shares(site, scale) if scale.size != 1 else ()
     if dtype not in LOWEST or (zero is not None and zero.dtype.name not in LOWEST):
         raise unsupported(f"its codes are {dtype}", "codes of 8 bits are read")
-    if zero is not None and (zero.size != 1 or zero.dtype.name != dtype):
+    if zero is not None and (zero.size != scale.size or zero.dtype.name != dtype):
         raise damaged("its zero point does not fit its scale, or its codes")
     point = 0 if zero is None else int(zero.ravel()[0])
+    if zero is not None and (zero != point).any():
+        raise unsupported("there is a zero point for each index of an axis")
     try:
-        codes = Quantisation(float(scale.ravel()[0]), point - LOWEST[dtype])
+        codes = Quantisation(float(scale.max()), point - LOWEST[dtype])
     except ValueError as error:
         raise unsupported(str(error)) from None
-    return Format(codes, dtype)
+    return Format(codes, dtype, shares)
+
+
+def _shares(site: Site, scale: Array) -> tuple[float, ...]:
+    """The shares of the largest scale that channels have. Raises Refusal for another axis."""
+    x = site.value(0)
+    axis = site.axis(len(x.layout), 1)
+    node = site.element(x)
+    if scale.size != node.type.channels or x.layout[axis] != natural(node.type.shape)[1]:
+        raise unsupported("there is a scale for each index of an axis other than the channels")
+    if not (scale > 0).all():
+        raise unsupported("a scale is not above 0")
+    return tuple(float(share) for share in scale.ravel() / np.float64(scale.max()))

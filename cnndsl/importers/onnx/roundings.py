@@ -44,7 +44,7 @@ def _rounding(graph: Graph, node: Node, step: Node) -> Rounding:
     assert isinstance(step.op, Rounded)
     others = [reader for reader, _ in graph.consumers(node) if reader.name != step.name]
     if not others and not graph.output_names(node):
-        return Rounding(step.op.result)
+        return Rounding(step.op.result, shares=step.op.shares)
     readers = dict.fromkeys(reader.name for reader, _ in graph.consumers(step))
     elsewhere = {
         reader.name
@@ -55,7 +55,7 @@ def _rounding(graph: Graph, node: Node, step: Node) -> Rounding:
         if name in elsewhere:
             raise unsupported(f"{name} reads {node.name} rounded to codes, and otherwise")
     outputs = [OUTPUT + name for name in graph.output_names(step)]
-    return Rounding(step.op.result, (*readers, *outputs))
+    return Rounding(step.op.result, (*readers, *outputs), step.op.shares)
 
 
 def _is_rounded(node: Node) -> bool:
@@ -72,7 +72,8 @@ def _too_fine(builder: Builder) -> set[str]:
         (operand, *_) = builder.graph.producers(node)
         if not isinstance(operand.op, Rounded) or not isinstance(bias, Parameter):
             continue
-        steps = np.float64(operand.op.result.scale) * np.array(builder.scales[weight.name])
+        whole, shares = operand.op.codes
+        steps = whole.scale * min(shares, default=1.0) * np.array(builder.scales[weight.name])
         if (np.abs(builder.weights[bias.name]) > steps * LARGEST_BIAS).any():
             found.add(weight.name)
     return found

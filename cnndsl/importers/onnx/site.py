@@ -24,7 +24,8 @@ from cnndsl.ir.quantisation import Quantisation
 class Site:
     """A node of the model, with its operands; a missing one is None.
 
-    `codes` is what those stand for that it makes, or a DequantizeLinear reads.
+    `codes` is what those stand for that it makes, or a DequantizeLinear reads, and the share of the
+    scale that each channel has, if they have one.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Site:
         self._uses = model.uses
         self.step = step
         self.operands = list(operands)
-        self.codes: Quantisation | None = None
+        self.codes: tuple[Quantisation, tuple[float, ...]] | None = None
 
     @property
     def is_standard(self) -> bool:

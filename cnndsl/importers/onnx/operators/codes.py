@@ -34,9 +34,10 @@ def _rectified(site: Site, x: Value) -> Value:
     Where codes begin at the number 0, quantisers leave out a rectifier before them, or a clamp.
     """
     assert site.codes
-    if site.codes.zero or _is_nonnegative(site.builder.graph, x):
+    codes, _ = site.codes
+    if codes.zero or _is_nonnegative(site.builder.graph, x):
         return x
-    high = 6.0 if math.isclose(site.codes.high, 6.0, rel_tol=CLOSE) else FLOAT_MAX
+    high = 6.0 if math.isclose(codes.high, 6.0, rel_tol=CLOSE) else FLOAT_MAX
     return applied(site, x, lambda inner: limited(inner, 0.0, high))
 
 
@@ -61,10 +62,10 @@ def _rounded(site: Site, x: Value) -> Value:
     assert site.codes
     node = site.element(x)
     if isinstance(node.op, Rounded):
-        if node.op.result == site.codes:
+        if node.op.codes == site.codes:
             return x
         raise unsupported("its operand has been rounded to other codes before")
-    made = site.builder.once("rounded", Rounded(site.codes), [node], site.label)
+    made = site.builder.once("rounded", Rounded(*site.codes), [node], site.label)
     return site.same_places(x, node, made)
 
 

@@ -119,4 +119,23 @@ SPELLINGS = [
         tiny=TINY,
         wide=ints(1, 3, 9),
     ),
+    case(
+        "t = Transpose <perm=[0,3,1,2]> (x) c = Conv (t, w) l = Transpose <perm=[0,2,3,1]> (c)"
+        " h = Shape (l) hi = Cast <to=6> (h) n = Slice (hi, zero, one, zero)"
+        " g = Concat <axis=0> (n, sizes) gi = Cast <to=7> (g) r = Reshape (l, gi)"
+        " m = ReduceMean <axes=[1,2,4]> (r) d = Sub (r, m) q = Mul (d, d)"
+        " v = ReduceMean <axes=[1,2,4]> (q) e = Add (v, eps) s = Sqrt (e) i = Reciprocal (s)"
+        " f = Mul (i, gamma) a = Mul (r, f) b = Mul (m, f) k = Sub (beta, b) o = Add (a, k)"
+        " p = Reshape (o, h) y = Transpose <perm=[0,3,1,2]> (p)",
+        "conv group_norm",
+        *(6, 5, 4),
+        opset=13,
+        w=numbers(8, 4, 1, 1),
+        zero=ints(0),
+        one=ints(1),
+        sizes=np.asarray([6, 5, 2, 4], np.int32),
+        eps=np.float32(1e-3),
+        gamma=numbers(1, 1, 1, 2, 4),
+        beta=numbers(1, 1, 1, 2, 4, seed=1),
+    ),
 ]

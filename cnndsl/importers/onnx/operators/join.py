@@ -193,11 +193,11 @@ def _per_channel(site: Site, x: Value, node: Node, array: Array) -> Array | None
         return None
     shape = (1,) * (rank - array.ndim) + array.shape
     axes = [axis for axis, size in enumerate(shape) if size > 1]
-    if len(axes) != 1 or x.layout[axes[0]] != channels_of(node):
+    if normal([factor for axis in axes for factor in x.layout[axis]]) != channels_of(node):
         return None
     if node.type.channels == 1:
         return None
-    if array.size != node.type.channels:
+    if array.size != node.type.channels or any(shape[axis] != x.shape[axis] for axis in axes):
         raise damaged(f"a constant {list(array.shape)} does not fit its other operand")
     return array.reshape(-1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnndsl.importers.onnx.builder import Weight
-from cnndsl.importers.onnx.layout import BATCH_FACTOR, natural, normal
+from cnndsl.importers.onnx.layout import BATCH_FACTOR, Factor, natural, normal
 from cnndsl.importers.onnx.operators.common import Read, along_channels, weight
 from cnndsl.importers.onnx.refusal import Refusal, damaged, unsupported
 from cnndsl.importers.onnx.site import Site
@@ -142,7 +142,7 @@ def _axes(site: Site, x: Value) -> list[int]:
 
 
 def standardised(site: Site) -> Value:
-    """`layer_norm` over one axis, `instance_norm` over positions, `group_norm(1)` over all."""
+    """`layer_norm` over one axis, `instance_norm` over positions, `group_norm` over more."""
     x = site.value(0)
     axes = _axes(site, x)
     eps = site.number("eps")
@@ -151,8 +151,11 @@ def standardised(site: Site) -> Value:
     channels, *positions = natural(node.type.shape)[1:]
     if len(positions) > 1 and gone == [f for axis in positions for f in axis]:
         return site.same_places(x, node, site.add(InstanceNorm(eps, affine=False), node))
-    if positions and gone == [f for axis in (channels, *positions) for f in axis]:
-        return site.same_places(x, node, site.add(GroupNorm(1, eps, affine=False), node))
+    if positions and gone[1:] == [f for axis in positions for f in axis]:
+        each = gone[0]
+        if isinstance(each.size, int) and each == Factor(0, each.size) and channels:
+            op = GroupNorm(node.type.channels // each.size, eps, affine=False)
+            return site.same_places(x, node, site.add(op, node))
     return _along(site, x, axes, LayerNorm(eps, affine=False))
 
 

@@ -86,18 +86,22 @@ def read_item(text: str, option: str) -> Item:
     """An item as a recipe would say it, from an option. Raises CnnError with what is wrong."""
     shown = f"{option}={text}"
     source = Source("<option>", shown)
-    place = parse_expression(source, len(option) + 1, len(shown))
+    try:
+        place = parse_expression(source, len(option) + 1, len(shown))
+    except CnnError as error:
+        raise CnnError(error.diagnostics, usage=True) from None
     if not isinstance(place.callee if isinstance(place, ast.Call) else place, ast.Name):
         hint = "such as sgd(rate=0.1)"
-        raise CnnError([Diagnostic("E0201", "this is no item of a recipe", place.span, hint)])
+        found = Diagnostic("E0201", "this is no item of a recipe", place.span, hint)
+        raise CnnError([found], usage=True)
     unit = Unit(source, ast.File(place.span, source, ()), [])
     resolve_ingredient(unit, place)
     if unit.findings:
-        raise CnnError(unit.findings)
+        raise CnnError(unit.findings, usage=True)
     try:
         return built(unit, place)
     except Problem as problem:
-        raise CnnError([problem.diagnostic]) from None
+        raise CnnError([problem.diagnostic], usage=True) from None
 
 
 def _written(unit: Unit, tree: ast.RecipeDefinition) -> Written:

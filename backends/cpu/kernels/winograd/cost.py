@@ -34,7 +34,10 @@ MEETING = 8000
 
 @dataclass(frozen=True)
 class Shape:
-    """A convolution with stride 1: sizes of the kernel and the output, channels of a group."""
+    """A convolution with stride 1: sizes of the kernel and the output, channels of a group.
+
+    Direct convolution has a product in so much of the time of one of float32: `direct`.
+    """
 
     kernel: tuple[int, ...]
     spatial: tuple[int, ...]
@@ -42,6 +45,7 @@ class Shape:
     filters: int
     groups: int
     samples: int
+    direct: float = 1.0
 
     @property
     def pairs(self) -> int:
@@ -66,7 +70,7 @@ def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
     taps = math.prod(shape.kernel)
     products = shape.samples * math.prod(shape.spatial) * taps * shape.pairs
     weights = taps * shape.pairs * FLOAT
-    direct = products / (machine.issue * machine.lanes) / machine.cores
+    direct = products * shape.direct / (machine.issue * machine.lanes) / machine.cores
     direct += weights / bytes_per_cycle(weights, machine) / machine.cores + MEETING
     return best if cycles(shape, best, machine) < direct else None
 

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo
+from cnndsl.backends.cpu.kernels.direct.halves import Halves
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.backends.cpu.kernels.tiles import Pieces, Tile, ranked_tiles
@@ -93,7 +94,9 @@ def _shape(call: Call[Conv]) -> Shape | None:
     if not (fits and whole_blocks and width >= FEWEST_CHANNELS and filters >= FEWEST_FILTERS):
         return None
     filters = -(-filters // lanes) * lanes
-    return Shape(op.kernel, call.nominal.spatial, width, filters, op.groups, y.batch)
+    words = Halves.of(call)
+    direct = words.instructions / words.size if words else 1.0
+    return Shape(op.kernel, call.nominal.spatial, width, filters, op.groups, y.batch, direct)
 
 
 def _is_whole(tile: Sequence[int], window: Sequence[int]) -> bool:

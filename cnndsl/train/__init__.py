@@ -1,1 +1,1 @@
-"""Training by PyTorch: recipes, data, the loop, checkpoints."""
+"""Training by PyTorch or native code: data, the loop, checkpoints."""

@@ -65,7 +65,8 @@ def write_arrays(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, Arra
     """Write facts that JSON has and arrays as an archive of numpy, atomically."""
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    np.savez(buffer, **{FACTS: text, **arrays})
+    named: dict[str, Any] = {FACTS: text, **arrays}
+    np.savez(buffer, **named)
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 

@@ -163,14 +163,15 @@ class _Step:
     def __init__(self, training: NativeTraining, batch: int):
         self.training, self.batch = training, batch
         net = training.gradients
-        self.module: Any = compile_network(
+        module: Any = compile_network(
             net,
             "cpu",
             weights={n: training.numbers.views[n] for n in net.graph.parameters()},
             batch=batch,
             threads=training.plan.threads,
         )
-        self.refill = self.module.refill(training.numbers.buffer, training.numbers.views)
+        self.module = module
+        self.refill = module.refill(training.numbers.buffer, training.numbers.views)
         graph = training.network.graph
         (self.image,) = graph.inputs
         self.masks = {
@@ -276,7 +277,7 @@ def loss_terms(item: Loss, value: Array, form: str, labels: Array) -> Array:
     value = value.astype(np.float64)
     own = np.arange(len(labels)), labels
     if isinstance(item, MeanSquaredError):
-        return np.square(value - smoothed(labels, value.shape[1], 0)).mean(1)
+        return np.asarray(np.square(value - smoothed(labels, value.shape[1], 0)).mean(1))
     if isinstance(item, MapCriterion):
         distances = value if form == DISTANCES else -value
         rest = np.exp(-item.junk) + np.exp(-distances).sum(1)

@@ -98,7 +98,7 @@ class _Correlation:
         blocks = largest_divisor(own, most // width)
         kernel = op.kernel[:-1] if self.has_offsets else op.kernel
         tiles, inner = call.output.blocks // blocks, [*kernel]
-        divided = []
+        divided: list[int] = []
         while inner and tiles * count * math.prod(divided) < ENOUGH * machine.cores:
             divided.append(inner.pop(0))
         with code.parallel(tiles, count, *divided) as (tile, index, *given):

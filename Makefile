@@ -69,7 +69,7 @@ test-browser: $(VENV)/.browser $(VENV)/.cross ## pages in Chromium, and axe-core
 test-notebook: $(VENV)/.notebook ## the tutorial, docs/tutorial.ipynb, run by a kernel of Jupyter
 	$(BIN)/python -m pytest tests/extra/notebook
 
-test-torch: $(VENV)/.dev $(VENV)/.train ## tests of what PyTorch computes and trains: some minutes
+test-torch: $(VENV)/.dev $(VENV)/.vision ## tests of what PyTorch computes and trains: some minutes
 	$(BIN)/python -m pytest -n 2 tests/extra/torch
 
 test-published: $(VENV)/.dev $(VENV)/.published ## the zoo against torchvision's and timm's modules

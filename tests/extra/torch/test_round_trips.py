@@ -58,6 +58,7 @@ def train(network, inputs):
     network.eval()
 
 
+@pytest.mark.filterwarnings("ignore::cnndsl.diagnostics.CnnWarning")  # heads that act in training alone
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_pytorch_trained_loads_everywhere(name, tmp_path, record_property):
     net = cnndsl.parse(name, input_shapes=NETWORKS[name])

@@ -58,7 +58,8 @@ def train(network, inputs):
     network.eval()
 
 
-@pytest.mark.filterwarnings("ignore::cnndsl.diagnostics.CnnWarning")  # heads that act in training alone
+# Weights of heads that act in training alone are left over.
+@pytest.mark.filterwarnings("ignore::cnndsl.diagnostics.CnnWarning")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_pytorch_trained_loads_everywhere(name, tmp_path, record_property):
     net = cnndsl.parse(name, input_shapes=NETWORKS[name])

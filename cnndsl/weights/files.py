@@ -44,9 +44,9 @@ def load_weights(path: str | PathLike[str]) -> Weights:
 
     The content tells the format, not the file's name: safetensors, an archive of numpy arrays
     (`.npz`), a model or weights of Keras (`.keras`, `.h5`; with h5py), or a PyTorch checkpoint (zip
-    or legacy format). A PyTorch checkpoint may keep its
-    state dict under one of the names `torch_files.WRAPPERS`; the warnings of the result tell if
-    there are several (W0207). The prefixes `torch_files.PREFIXES` of all names are removed.
+    or legacy format). A PyTorch checkpoint may keep its state dict under one of the names
+    `torch_files.WRAPPERS`; the warnings of the result tell if there are several (W0207); or under
+    another name if it is the only one. The prefixes `torch_files.PREFIXES` are removed.
     Floats of under 32 bits become float32, all other numbers keep their dtype.
 
     Raises CnnError: E0601 if the file cannot be read, E0401 if it is damaged or no weight file,

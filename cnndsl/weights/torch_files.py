@@ -124,6 +124,7 @@ def _state_dict(checkpoint: Unpickled) -> tuple[dict[str, Tensor], tuple[Diagnos
     value, warnings = checkpoint.value, []
     for _ in WRAPPERS:
         found = [name for name in WRAPPERS if isinstance(value, dict) and _has_tensors(value, name)]
+        found = found or _own_names(value)
         if not found:
             break
         if len(found) > 1:
@@ -134,6 +135,32 @@ def _state_dict(checkpoint: Unpickled) -> tuple[dict[str, Tensor], tuple[Diagnos
     if not tensors or not all(isinstance(key, str) for key in tensors):
         raise DamagedError("it holds no state dict, that is, tensors by name")
     return _without_prefixes(tensors), tuple(warnings)
+
+
+def _own_names(value: Any) -> list[str]:
+    """The one entry with tensors, whatever its name, of what has none itself.
+
+    Raises DamagedError if there are several: nothing tells which is meant.
+    """
+    if not isinstance(value, dict) or any(isinstance(item, Tensor) for item in value.values()):
+        return []
+    found = [name for name, item in value.items() if _holds_tensors(item)]
+    if len(found) > 1:
+        names = " and ".join(map(repr, found))
+        raise DamagedError(f"it holds tensors under {names}; save alone what is meant")
+    return found
+
+
+def _holds_tensors(value: Any) -> bool:
+    """Whether tensors are under names, also of names; those of an optimiser are under numbers."""
+    waiting, seen = [value], set()
+    for item in waiting:  # which grows
+        if isinstance(item, Tensor):
+            return True
+        if isinstance(item, dict) and id(item) not in seen:
+            seen.add(id(item))
+            waiting += [inner for name, inner in item.items() if isinstance(name, str)]
+    return False
 
 
 def _has_tensors(value: Mapping[str, Any], name: str) -> bool:

@@ -287,7 +287,9 @@ NAMES = ["a.weight", "b"]
     "prefix",
     ["_orig_mod.", "_orig_mod.module.", "module._orig_mod.", "model.", "model._orig_mod.module."],
 )
-@pytest.mark.parametrize("wrapper", ["", "state_dict", "model", "model_ema", "state_dict_ema"])
+@pytest.mark.parametrize(
+    "wrapper", ["", "state_dict", "model", "model_ema", "state_dict_ema", "net"]
+)
 def test_wrappers_in_any_order(tmp_path, write, prefix, wrapper):
     state = {f"{prefix}{name}": tensor(str(i), [float(i)]) for i, name in enumerate(NAMES)}
     loaded = load(tmp_path, write({wrapper: state, "epoch": 3} if wrapper else state))
@@ -315,3 +317,13 @@ def test_which_of_several_state_dicts_is_taken_is_told(tmp_path, write):
     (warning,) = loaded.warnings
     assert warning.code == "W0207"
     assert "under 'state_dict', which are taken, and 'state_dict_ema'" in warning.message
+
+
+@FORMATS
+def test_tensors_under_any_name_if_there_is_no_other(tmp_path, write):
+    state = {"a": tensor("0", [1.0])}
+    moments = {"state": {0: {"step": 3}}, "param_groups": []}
+    checkpoint = {"checkpoint": {"net": state, "optimizer": moments}, "epoch": 3}
+    assert load(tmp_path, write(checkpoint))["a"].tolist() == [1]
+    with pytest.raises(CnnError, match=r"E0401.*under 'student' and 'teacher'"):
+        load(tmp_path, write({"student": state, "teacher": state}))

@@ -14,8 +14,6 @@ ZOO_NAMES = {
     "legacy_xception": "xception_timm",
     "seresnet50": "se_resnet50_v1_5",
     "legacy_seresnet50": "se_resnet50",
-    "mobilenetv3_large_100": "mobilenet_v3_large",
-    "mobilenetv3_small_100": "mobilenet_v3_small",
     "regnety_004": "regnet_y_400mf",
     "ghostnet_100": "ghostnet",
     "darknet53": "darknet53_timm",

@@ -38,8 +38,6 @@ TIMM = {
     "efficientnet_b0": "efficientnet_b0",
     "ghostnet": "ghostnet_100",
     "hrnet_w18_small": "hrnet_w18_small",
-    "mobilenet_v3_large": "mobilenetv3_large_100",
-    "mobilenet_v3_small": "mobilenetv3_small_100",
     "regnet_x_400mf": "regnetx_004",
     "regnet_y_400mf": "regnety_004",
     "repvgg_a0": "repvgg_a0",

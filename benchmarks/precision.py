@@ -127,7 +127,7 @@ def of_onnxruntime(model: Path, images: Array, method: str) -> Module:
 
 def of_nncf(model: Path, images: Array) -> Module:
     """By NNCF's post-training quantisation, on the same images."""
-    import nncf  # type: ignore[import-not-found]
+    import nncf
     import onnx
 
     data = nncf.Dataset([part["image"] for part in batches(images)], lambda x: {"image": x})

@@ -9,22 +9,19 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
-    Names,
     code_options,
     network_options,
     open_model,
-    print_json,
-    print_table,
-    progress_bar,
     random_weights,
-    show_remarks,
     target_option,
     trust_option,
     weights_options,
 )
 from cnndsl.cli.numbers import Finite
+from cnndsl.cli.parameters import Names
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.precision import calibration_options
+from cnndsl.cli.terminal import print_json, print_table, progress_bar, show_remarks
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from cnndsl.cli.common import log, output_format_option, print_json, print_table
+from cnndsl.cli.common import output_format_option
+from cnndsl.cli.terminal import log, print_json, print_table
 from cnndsl.cli.verb import Verb
 
 

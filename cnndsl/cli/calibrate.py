@@ -10,20 +10,13 @@ import click
 import numpy as np
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import (
-    NamedPath,
-    load_network,
-    log,
-    network_options,
-    print_table,
-    progress_bar,
-    stage,
-    weights_options,
-)
+from cnndsl.cli.common import load_network, network_options, weights_options
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.parameters import NamedPath
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
 from cnndsl.cli.run import Files
+from cnndsl.cli.terminal import log, print_table, progress_bar, stage
 from cnndsl.cli.verb import Verb
 from cnndsl.quantise.ranges import DEFAULT_METHOD, METHODS
 

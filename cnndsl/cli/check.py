@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import OUTPUT_FORMAT, Names, log, network_text, output_format_option, show
+from cnndsl.cli.common import network_text, output_format_option
+from cnndsl.cli.parameters import Names
+from cnndsl.cli.terminal import OUTPUT_FORMAT, log, show
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

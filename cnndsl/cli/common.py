@@ -1,175 +1,24 @@
-"""What several verbs share: options, values of options, and how findings are shown."""
+"""Options that several verbs share, and the networks and modules that they name."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from cnndsl.cli import completion
-from cnndsl.diagnostics.table import table_lines
-from cnndsl.runtime.options import silent
 
 if TYPE_CHECKING:
     from cnndsl.api import Network
-    from cnndsl.diagnostics import CnnError, Diagnostic
     from cnndsl.runtime.module import Module
-    from cnndsl.runtime.options import Progress
+
+from cnndsl.cli.parameters import InputShape, Names, Setting
+from cnndsl.cli.terminal import OUTPUT_FORMAT, show
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-OUTPUT_FORMAT = "cnndsl.output_format"
-STYLES: dict[str, dict[str, Any]] = {
-    "error": {"fg": "red", "bold": True},
-    "warning": {"fg": "yellow", "bold": True},
-    "note": {"fg": "cyan"},
-    "frame": {"fg": "blue"},
-    "message": {"bold": True},
-}
-
-
-def show(diagnostics: Sequence[Diagnostic], *, err: bool = True) -> None:
-    """Print findings in the format that the user asked for; colours on a terminal only."""
-    from cnndsl.diagnostics import render
-
-    if not diagnostics:
-        return
-    output_format = click.get_current_context().meta.get(OUTPUT_FORMAT, "text")
-    click.echo(render.render(diagnostics, output_format, _paint), err=err, color=_colour())
-
-
-def show_remarks(module: Module) -> None:
-    """Print the findings of a compilation, and a line for each decision that was left to it."""
-    show(module.warnings)
-    for remark in module.remarks:
-        log(remark)
-
-
-def show_error(error: CnnError) -> None:
-    """Print all findings of a failed attempt on stderr."""
-    show(error.diagnostics)
-
-
-def _paint(content: str, role: str) -> str:
-    return click.style(content, **STYLES[role])
-
-
-def _colour() -> bool | None:
-    """None lets click decide by the terminal."""
-    return False if os.environ.get("NO_COLOR") else None
-
-
-def log(text: str) -> None:
-    """A line for people, on stderr."""
-    click.echo(text, err=True)
-
-
-@contextmanager
-def stage(name: str) -> Iterator[list[str]]:
-    """Time a stage of work; logs its name, its time, and what the block put into the list."""
-    facts: list[str] = []
-    begin = time.perf_counter()
-    yield facts
-    log(f"{name:<8} {time.perf_counter() - begin:7.2f} s  {', '.join(facts)}".rstrip())
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr for each kind of work that is told of, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield silent
-        return
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn
-    from rich.progress import Progress as Bar
-
-    columns = (*Bar.get_default_columns()[:2], MofNCompleteColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show_progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what)
-            bar.update(tasks[what], completed=done, total=total)
-
-        yield show_progress
-
-
-class Setting(click.ParamType[tuple[str, Any]]):
-    """NAME=VALUE; the value is a number, true, false, a list such as [3, 4], or else a text."""
-
-    name = "name=value"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Any]:
-        """The name and the value."""
-        name, equals, text = str(value).partition("=")
-        if not equals or not name.isidentifier():
-            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
-        try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError):
-            parsed = text
-        return name, text if isinstance(parsed, dict) or parsed is None else parsed
-
-
-class Names(click.ParamType[tuple[str, ...]]):
-    """A,B,C, some of `choices` if there are any."""
-
-    name = "a,b,..."
-
-    def __init__(self, choices: Collection[str] = ()):
-        self.choices = choices
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        """The names."""
-        names = value if isinstance(value, tuple) else tuple(str(value).split(","))
-        for name in names:
-            if self.choices and name not in self.choices:
-                self.fail(f"{name!r} is none of {', '.join(self.choices)}", param, ctx)
-        return names
-
-
-class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
-    """NAME=3x384x384: the shape of one sample, channels first."""
-
-    name = "name=CxHxW"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[int, ...]]:
-        """The name and the sizes."""
-        name, _, text = str(value).partition("=")
-        sizes = text.split("x")
-        if not name.isidentifier() or not all(s.isascii() and s.isdigit() for s in sizes):
-            self.fail(f"{value!r} is not NAME=CxHxW, such as image=3x384x384", param, ctx)
-        return name, tuple(map(int, sizes))
-
-
-class NamedPath(click.ParamType[tuple[str | None, Path]]):
-    """FILE, or NAME=FILE."""
-
-    name = "[name=]file"
-
-    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
-        """Any file."""
-        return completion.files(ctx, param, incomplete)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str | None, Path]:
-        """The name, or None, and the path."""
-        name, equals, path = str(value).partition("=")
-        if not (equals and name.isidentifier()):
-            name, path = "", str(value)
-        if not path:
-            self.fail(f"{value!r} names no file", param, ctx)
-        return name or None, Path(path)
 
 
 def output_format_option(command: Command) -> Command:
@@ -382,23 +231,3 @@ def given_option(names: Collection[str]) -> str | None:
         if item.name in names and source is click.core.ParameterSource.COMMANDLINE:
             return item.opts[0]
     return None
-
-
-def print_json(data: Any) -> None:
-    """Write data for machines to stdout."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
-
-
-def print_table(rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
-    """Aligned columns on stdout; those with an index in `numbers` are aligned to the right.
-
-    On a terminal long cells are wrapped to fit it.
-    """
-    width = shutil.get_terminal_size().columns if is_terminal() else None
-    for line in table_lines(rows, numbers, width):
-        click.echo(line)
-
-
-def is_terminal() -> bool:
-    """Whether stdout is watched by a person."""
-    return sys.stdout.isatty()

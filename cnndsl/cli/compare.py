@@ -11,23 +11,19 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
     OF_THE_WHOLE,
-    NamedPath,
-    Names,
     code_options,
     load_network,
     network_options,
-    print_json,
-    print_table,
-    progress_bar,
     random_weights,
-    show,
     weights_options,
 )
 from cnndsl.cli.numbers import Finite
+from cnndsl.cli.parameters import NamedPath, Names
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.photos import image_option, photo_options, refuse_without_photos
 from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.run import Files, read_inputs
+from cnndsl.cli.terminal import print_json, print_table, progress_bar, show
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

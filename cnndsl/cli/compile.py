@@ -12,17 +12,14 @@ from cnndsl.cli import completion
 from cnndsl.cli.common import (
     code_options,
     load_network,
-    log,
     network_options,
-    progress_bar,
-    show_remarks,
-    stage,
     target_option,
     weights_options,
 )
 from cnndsl.cli.outputs import check_output, in_folder
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.precision import calibration_options
+from cnndsl.cli.terminal import log, progress_bar, show_remarks, stage
 from cnndsl.cli.verb import Verb
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import load_network, network_options, print_json
+from cnndsl.cli.common import load_network, network_options
 from cnndsl.cli.passes import STAGES, fusions_option, level_options, optimised
+from cnndsl.cli.terminal import print_json
 from cnndsl.cli.verb import Verb
 
 

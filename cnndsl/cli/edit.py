@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import log, network_options, network_text, show
+from cnndsl.cli.common import network_options, network_text
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.terminal import log, show
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

@@ -12,14 +12,8 @@ from cnndsl.cli import completion
 from cnndsl.cli.common import (
     code_options,
     load_network,
-    log,
     network_options,
     open_model,
-    print_json,
-    print_table,
-    progress_bar,
-    show_remarks,
-    stage,
     target_option,
     trust_option,
     weights_options,
@@ -28,6 +22,7 @@ from cnndsl.cli.lesions import show_lesions
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.photos import photo_options, refuse_without_photos
 from cnndsl.cli.precision import calibration_options
+from cnndsl.cli.terminal import log, print_json, print_table, progress_bar, show_remarks, stage
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import print_table
+from cnndsl.cli.terminal import print_table
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from cnndsl.cli.common import log, network_text, output_format_option, show_error
+from cnndsl.cli.common import network_text, output_format_option
+from cnndsl.cli.terminal import log, show_error
 from cnndsl.cli.verb import Verb
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import InputShape, Names, log, output_format_option
+from cnndsl.cli.common import output_format_option
 from cnndsl.cli.outputs import check_output, make_folder
+from cnndsl.cli.parameters import InputShape, Names
+from cnndsl.cli.terminal import log
 from cnndsl.cli.verb import Verb
 
 

@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import (
-    is_terminal,
-    load_network,
-    network_options,
-    open_model,
-    print_json,
-    print_table,
-    show,
-    trust_option,
-)
+from cnndsl.cli.common import load_network, network_options, open_model, trust_option
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import show_view, view_options, wants_view
 from cnndsl.cli.paths import gradients_option, show_paths
 from cnndsl.cli.sizes import show_sizes
+from cnndsl.cli.terminal import is_terminal, print_json, print_table, show
 from cnndsl.cli.verb import Verb
 from cnndsl.cli.views import require_one_view
 from cnndsl.cli.weights import weights_map_option

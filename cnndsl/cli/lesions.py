@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnndsl.cli.common import print_json, print_table, progress_bar, stage
+from cnndsl.cli.terminal import print_json, print_table, progress_bar, stage
 
 if TYPE_CHECKING:
     from cnndsl.evaluation.classifier import Classifier

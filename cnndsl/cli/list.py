@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cnndsl.cli.common import is_terminal, print_json, print_table
+from cnndsl.cli.terminal import is_terminal, print_json, print_table
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

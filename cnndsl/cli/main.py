@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from cnndsl import __version__
-from cnndsl.cli.common import show_error
+from cnndsl.cli.terminal import show_error
 
 VERBS = (
     "check",

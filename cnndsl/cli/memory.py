@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnndsl.cli.common import Command, log, print_json, print_table
+from cnndsl.cli.common import Command
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import optimised
+from cnndsl.cli.terminal import log, print_json, print_table
 
 if TYPE_CHECKING:
     from cnndsl.api import Network

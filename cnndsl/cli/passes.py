@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import Command, Names, print_json, print_table
+from cnndsl.cli.common import Command
+from cnndsl.cli.parameters import Names
+from cnndsl.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
     from cnndsl.api import Network

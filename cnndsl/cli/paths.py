@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnndsl.cli.common import Command, print_json, progress_bar
+from cnndsl.cli.common import Command
+from cnndsl.cli.terminal import print_json, progress_bar
 
 if TYPE_CHECKING:
     from cnndsl.network import Network

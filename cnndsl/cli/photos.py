@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnndsl.cli.common import NamedPath, log
 from cnndsl.cli.numbers import Finite
+from cnndsl.cli.parameters import NamedPath
+from cnndsl.cli.terminal import log
 from cnndsl.ir.photo import INTERPOLATIONS, ORDERS
 
 if TYPE_CHECKING:

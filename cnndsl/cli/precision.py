@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import Command, Names
+from cnndsl.cli.common import Command
 from cnndsl.cli.numbers import Finite
+from cnndsl.cli.parameters import Names
 
 
 def calibration_options(command: Command) -> Command:

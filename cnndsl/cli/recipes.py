@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnndsl.cli.common import log
+from cnndsl.cli.terminal import log
 
 if TYPE_CHECKING:
     from cnndsl.network import Network

@@ -11,23 +11,19 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import (
-    NamedPath,
     code_options,
     network_options,
     open_model,
-    print_json,
-    print_table,
-    progress_bar,
-    show_remarks,
-    stage,
     target_option,
     trust_option,
     weights_options,
 )
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.parameters import NamedPath
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.photos import chosen_photo, image_option, photo_options, refuse_without_photos
 from cnndsl.cli.precision import calibration_options
+from cnndsl.cli.terminal import print_json, print_table, progress_bar, show_remarks, stage
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnndsl.cli.common import print_json, print_table
+from cnndsl.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
     from cnndsl.runtime.module import Module

@@ -12,18 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import (
-    load_network,
-    log,
-    network_options,
-    print_json,
-    progress_bar,
-    show,
-    threads_option,
-)
+from cnndsl.cli.common import load_network, network_options, threads_option
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
 from cnndsl.cli.recipes import recipe_options, show_recipe
+from cnndsl.cli.terminal import log, print_json, progress_bar, show
 from cnndsl.cli.verb import Verb
 from cnndsl.recipes.initialisers import Initialiser
 

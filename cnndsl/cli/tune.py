@@ -15,12 +15,10 @@ from cnndsl.cli.common import (
     code_options,
     load_network,
     network_options,
-    print_json,
-    print_table,
-    progress_bar,
     threads_option,
 )
 from cnndsl.cli.passes import level_options
+from cnndsl.cli.terminal import print_json, print_table, progress_bar
 from cnndsl.cli.verb import Verb
 from cnndsl.runtime.options import VARIANTS
 

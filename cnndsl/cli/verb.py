@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnndsl.cli.common import InputShape, Setting
+from cnndsl.cli.parameters import InputShape, Setting
 
 _END = re.compile(r"[;:.]\s|\.?$", re.MULTILINE)
 

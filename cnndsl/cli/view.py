@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import (
-    load_network,
-    log,
-    network_options,
-    open_model,
-    progress_bar,
-    trust_option,
-)
+from cnndsl.cli.common import load_network, network_options, open_model, trust_option
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.terminal import log, progress_bar
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import (
-    load_network,
-    log,
-    network_options,
-    open_model,
-    print_json,
-    print_table,
-    show,
-    trust_option,
-)
+from cnndsl.cli.common import load_network, network_options, open_model, trust_option
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.terminal import log, print_json, print_table, show
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:

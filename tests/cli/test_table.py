@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cnndsl.cli import common
+from cnndsl.cli import terminal
 from cnndsl.diagnostics.table import table_lines
 
 ROWS = [
@@ -41,7 +41,7 @@ def test_columns_do_not_vanish():
 def test_lists_fit_a_terminal_but_pipes_get_whole_lines(call, monkeypatch, what):
     piped = call("list", what).out.splitlines()
     assert len(piped) == 1 + len(json.loads(call("list", what, "--json").out))
-    monkeypatch.setattr(common, "is_terminal", lambda: True)
+    monkeypatch.setattr(terminal, "is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     shown = call("list", what).out
     assert max(map(len, shown.splitlines())) <= 80

@@ -192,7 +192,10 @@ def test_modules_tell_equal_layers_apart():
 
 def test_auto_takes_the_rules_of_other_networks_that_fit():
     text = (FOLDER.parent / "resnet50.cnn").read_text("utf-8")
-    network = cnndsl.parse(text.replace("network resnet50(", "network mine("))
+    text = text.replace("network resnet50(", "network mine(").replace(
+        "recipe resnet50", "recipe mine"
+    )
+    network = cnndsl.parse(text)
     shapes = recorded("torchvision")["resnet50"]
     arrays = {n: np.full(s, i, np.float32) for i, (n, s) in enumerate(sorted(shapes.items()))}
     expected = convert(arrays, cnndsl.parse("resnet50"), "torchvision").values

@@ -69,8 +69,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "W0210": entry(
         "a recipe does not suit its network",
-        "What a recipe names, layers by their paths and outputs, is in the network, and photos are\n"
-        "scaled to cover the input. Nothing but training cares.",
+        "What a recipe names, layers by their paths and outputs, is in the network, and photos\n"
+        "are scaled to cover the input. Nothing but training cares.",
         "network example {\n    input image [3, 32, 32]\n    stem: conv(8, 3)\n}\n"
         'recipe example { gaussian(0.01, at="head") }',
         "network example {\n    input image [3, 32, 32]\n    stem: conv(8, 3)\n}\n"

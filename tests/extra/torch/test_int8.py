@@ -32,6 +32,23 @@ network resnet(classes=10) {
     basic(12) -> basic(24, 2) -> basic(48, 2)
     global_avgpool -> fc(classes) -> softmax
 }""",
+    "mobilenet": """
+defaults conv(bias=false)
+block bottleneck(width, stride, expansion) {
+    conv(expansion*channels, 1) -> bn -> relu6
+    depthwise(3, stride=stride) -> bn -> relu6 -> conv(width, 1) -> bn
+}
+block inverted(width, stride=1, expansion=4) {
+    if stride > 1 or channels != width { bottleneck(width, stride, expansion) }
+    else { add { identity | bottleneck(width, stride, expansion) } }
+}
+network mobilenet(classes=10) {
+    input image [1, 16, 16]
+    conv(12, 3) -> bn -> relu6
+    inverted(12) -> inverted(16, 2) -> inverted(16) -> inverted(32, 2) -> inverted(32)
+    conv(64, 1) -> bn -> relu6
+    global_avgpool -> fc(classes) -> softmax
+}""",
 }
 
 
@@ -48,7 +65,7 @@ def test_accuracy_on_digits(name: str, tmp_path: Path) -> None:
         tmp_path / f"{name}{end}" for end in (".cnn", ".safetensors", ".calibration")
     )
     text.write_text(NETWORKS[name])
-    call("train", text, "--data", "digits", "--epochs", 12, "--threads", 1, "-o", weights)
+    call("train", text, "--data", "digits", "--epochs", 24, "--threads", 1, "-o", weights)
     ((image, kind),) = cnndsl.parse(text).inputs.items()
     samples, _ = read_data("digits", kind).train.batch(np.arange(CALIBRATING))
     np.savez(tmp_path / "samples.npz", **{image: samples})

@@ -13,7 +13,7 @@ NETWORKS = {
     "alexnet_torchvision": {"image": (3, 95, 95)},
     "vgg11_bn": {"image": (3, 64, 64)},
     "googlenet_aux": {"image": (3, 128, 128)},
-    "inception_v3_aux": {"image": (3, 171, 171)},
+    "inception_v3_aux": {},
     "resnet18": {"image": (3, 64, 64)},
     "resnet50": {"image": (3, 64, 64)},
     "resnet20_cifar": {},

@@ -118,9 +118,8 @@ class Call(Task[Op, Layout]):
 class Kernel:
     """A way to compute a call: the weights in the form that the code reads, and the code.
 
-    `scratch` is the number of floats that it needs besides, while it runs, for numbers of the
-    format `scratch_dtype`. `tables` are those of
-    its arrays that follow from open sizes.
+    `scratch` is the memory that it needs besides, while it runs, in floats; it holds numbers of the
+    format `scratch_dtype`. `tables` are those of its arrays that follow from open sizes.
     """
 
     family: str

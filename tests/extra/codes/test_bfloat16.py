@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import cnndsl
 from cnndsl.backends.cpu import BACKEND
 from cnndsl.ir.types import BFLOAT16
 from cnndsl.passes.pipeline import optimise
@@ -15,7 +14,7 @@ from cnndsl.quantise.floats import stored_as
 from cnndsl.weights.bind import bind
 from tests.cpu.bfloat16 import assert_near, together
 from tests.cpu.support import compiled
-from tests.extra.codes.test_codes import EXTENSIONS, LARGEST, TOGETHER, ZOO, layers
+from tests.extra.codes.test_codes import EXTENSIONS, TOGETHER, ZOO, layers, of_the_zoo
 from tests.operators.cases import CASES, Case
 from tests.passes.random_graphs import Sample, samples
 
@@ -47,15 +46,8 @@ def test_random_graphs(sample: Sample) -> None:
 
 @pytest.mark.parametrize("name", ZOO)
 def test_networks(name: str) -> None:
-    """Of the zoo, for small images where they take them."""
-    network = cnndsl.parse(name)
-    ((image, kind),) = network.inputs.items()
-    channels, *sizes = kind.sizes
-    if max(sizes) > LARGEST and name != "inception_v3":
-        shape = (channels, *(LARGEST for _ in sizes))
-        network = cnndsl.parse(name, input_shapes={image: shape})
+    network, image, shape = of_the_zoo(name)
     graph = stored_as(optimise(network.graph, fusions=BACKEND.fusions)[0], BFLOAT16)
     values = bind(graph.parameters(), None, seed=0).values
-    shape = (1, *network.inputs[image].sizes)
-    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
     assert_near(compiled(graph, values), graph, values, {image: x}, roundings=2)

@@ -116,16 +116,20 @@ ZOO = (
 LARGEST = 96
 
 
-@pytest.mark.parametrize("name", ZOO)
-def test_networks(name: str) -> None:
-    """Of the zoo, for small images where they take them."""
+def of_the_zoo(name: str) -> tuple[cnndsl.Network, str, tuple[int, ...]]:
+    """A network for small images if it takes them, its input, and the shape of that."""
     network = cnndsl.parse(name)
     ((image, kind),) = network.inputs.items()
     channels, *sizes = kind.sizes
     if max(sizes) > LARGEST and name != "inception_v3":
         shape = (channels, *(LARGEST for _ in sizes))
         network = cnndsl.parse(name, input_shapes={image: shape})
-    shape = network.inputs[image].sizes
+    return network, image, network.inputs[image].sizes
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_networks(name: str) -> None:
+    network, image, shape = of_the_zoo(name)
     images: Array = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
     found = cnndsl.calibrate(network, [{image: images}], seed=0)
     _, low = on_codes(network.graph, found, level=2)

@@ -11,25 +11,13 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import network_options, network_text
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.parameters import PatternValue
 from cnndsl.cli.terminal import log, show
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.edit.network import Edited
     from cnndsl.runtime.module import Array
-
-
-class Edit(click.ParamType[tuple[str, str]]):
-    """PATTERN=FACTORISATION."""
-
-    name = "pattern=factorisation"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        """The pattern and the name of what it gets."""
-        pattern, equals, text = str(value).rpartition("=")
-        if not equals or not pattern:
-            self.fail(f"{value!r} is not PATTERN=FACTORISATION, such as stem=stack3x3", param, ctx)
-        return pattern, text
 
 
 @click.command(
@@ -47,7 +35,7 @@ class Edit(click.ParamType[tuple[str, str]]):
 @click.option(
     "--factorise",
     "edits",
-    type=Edit(),
+    type=PatternValue("factorisation", str, "stem=stack3x3"),
     multiple=True,
     help="Replace the convolutions whose path matches, by stack3x3, asymmetric, separable, "
     "grouped:G or lowrank:R.",

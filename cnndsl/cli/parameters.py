@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from cnndsl.cli import completion
 
-if TYPE_CHECKING:
-    pass
+Read = TypeVar("Read")
 
 
 class Setting(click.ParamType[tuple[str, Any]]):
@@ -31,6 +30,24 @@ class Setting(click.ParamType[tuple[str, Any]]):
         except (ValueError, RecursionError):
             parsed = text
         return name, text if isinstance(parsed, dict) or parsed is None else parsed
+
+
+class PatternValue(click.ParamType[tuple[str, Read]]):
+    """PATTERN=VALUE; `value` reads what stands behind the last = and may raise ValueError."""
+
+    def __init__(self, what: str, value: Callable[[str], Read], example: str):
+        self.name = f"pattern={what}"
+        self.value, self.example = value, example
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Read]:
+        """The pattern and the value."""
+        pattern, _, text = str(value).rpartition("=")
+        try:
+            if not pattern:
+                raise ValueError(value)
+            return pattern, self.value(text)
+        except ValueError:
+            self.fail(f"{value!r} is not {self.name.upper()}, such as {self.example}", param, ctx)
 
 
 class Names(click.ParamType[tuple[str, ...]]):

@@ -12,6 +12,7 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, open_model, trust_option
 from cnndsl.cli.outputs import check_output
+from cnndsl.cli.parameters import PatternValue
 from cnndsl.cli.terminal import log, print_json, print_table, show
 from cnndsl.cli.verb import Verb
 
@@ -206,21 +207,12 @@ def convert_file(
     return 0
 
 
-class Share(click.ParamType[tuple[str, float]]):
-    """PATTERN=SHARE."""
-
-    name = "pattern=share"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
-        """The pattern, and a number from 0 to 1."""
-        pattern, equals, text = str(value).rpartition("=")
-        try:
-            share = float(text)
-        except ValueError:
-            share = -1.0
-        if not equals or not pattern or not 0 <= share <= 1:
-            self.fail(f"{value!r} is not PATTERN=SHARE, such as 'fire*=0.5'", param, ctx)
-        return pattern, share
+def _share(text: str) -> float:
+    """A number from 0 to 1."""
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError(text)
+    return share
 
 
 @command.command(
@@ -233,7 +225,13 @@ class Share(click.ParamType[tuple[str, float]]):
 )
 @click.argument("network", shell_complete=completion.networks)
 @click.argument("file", shell_complete=completion.files)
-@click.argument("shares", type=Share(), nargs=-1, required=True, metavar="PATTERN=SHARE...")
+@click.argument(
+    "shares",
+    type=PatternValue("share", _share, "'fire*=0.5'"),
+    nargs=-1,
+    required=True,
+    metavar="PATTERN=SHARE...",
+)
 @click.option(
     "--scope",
     type=click.Choice(["layer", "global"]),

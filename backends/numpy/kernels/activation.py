@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from cnndsl.backends.numpy.kernels.types import Kernel, per_channel
+from cnndsl.backends.numpy.kernels.types import Kernel, means, per_channel, sums
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Abs,
@@ -112,14 +112,14 @@ def softmax(op: Softmax, inputs: list[Array], params: dict[str, Array]) -> Array
     """Over axis 1, shifted by the maximum against overflow."""
     (x,) = inputs
     powers = np.exp(x - x.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))
+    return np.asarray(powers / sums(powers, 1, True))
 
 
 def log_softmax(op: LogSoftmax, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Over axis 1, shifted by the maximum against overflow."""
     (x,) = inputs
     shifted = x - x.max(1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
+    return np.asarray(shifted - np.log(sums(np.exp(shifted), 1, True)))
 
 
 def maxout(op: Maxout, inputs: list[Array], params: dict[str, Array]) -> Array:
@@ -143,7 +143,7 @@ def argmax(op: ArgMax, inputs: list[Array], params: dict[str, Array]) -> Array:
 
 def channel_mean(op: ChannelMean, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Mean over axis 1, which stays."""
-    return np.asarray(inputs[0].mean(1, keepdims=True))
+    return means(inputs[0], 1, True)
 
 
 KERNELS: dict[type[Operator], Kernel] = {

@@ -10,8 +10,10 @@ import numpy as np
 from cnndsl.backends.numpy.kernels.types import (
     Kernel,
     last_axes,
+    means,
     padded,
     per_channel,
+    sums,
     taps,
 )
 from cnndsl.ir.formula import Formula
@@ -72,8 +74,8 @@ def reduce_to(op: ReduceTo, inputs: list[Array], params: dict[str, Array]) -> Ar
     (x,) = inputs
     sizes = (*op.shape, *(1,) * (x.ndim - 1 - len(op.shape)))
     axes = tuple(1 + k for k, n in enumerate(sizes) if n == 1) + (0,) * op.batch
-    reduced = x.mean(axes, keepdims=True) if op.mean else x.sum(axes, keepdims=True)
-    return np.asarray(reduced).reshape(-1, *op.shape)
+    reduced = means(x, axes, True) if op.mean else sums(x, axes, True)
+    return reduced.reshape(-1, *op.shape)
 
 
 def axis_map(op: AxisMap, inputs: list[Array], params: dict[str, Array]) -> Array:
@@ -121,7 +123,7 @@ def batch_moment(op: BatchMoment, inputs: list[Array], params: dict[str, Array])
     centred = x - per_channel(mean[0], x)
     product = centred * (given[0] if given else centred)
     axes = (0, *range(2, x.ndim))
-    return np.asarray(product.mean(axes) if op.mean else product.sum(axes))[None]
+    return (means(product, axes) if op.mean else sums(product, axes))[None]
 
 
 def batch_normalise(op: BatchNormalise, inputs: list[Array], params: dict[str, Array]) -> Array:

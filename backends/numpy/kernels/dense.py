@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnndsl.backends.numpy.kernels.types import Kernel
+from cnndsl.backends.numpy.kernels.types import Kernel, sums
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Flatten, FullyConnected, RadialBasis
 from cnndsl.runtime.module import Array
@@ -25,7 +25,7 @@ def fully_connected(op: FullyConnected, inputs: list[Array], params: dict[str, A
 def radial_basis(op: RadialBasis, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Squared distances from the centres."""
     x = flatten(op, inputs, params)
-    distances = [np.square(x - centre).sum(1) for centre in params["centres"]]
+    distances = [sums(np.square(x - centre), 1) for centre in params["centres"]]
     return np.stack(distances, axis=1)
 
 

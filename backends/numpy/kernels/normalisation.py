@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.backends.numpy.kernels.types import Kernel, per_channel
+from cnndsl.backends.numpy.kernels.types import Kernel, means, per_channel, sums
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     Affine,
@@ -52,8 +52,8 @@ def local_response_norm(
 def _standardised(op: Any, x: Array, runs: Array, params: dict[str, Array]) -> Array:
     """Less the mean, over the standard deviation of all but the first two axes of `runs`."""
     axes = tuple(range(2, runs.ndim))
-    centred = runs - runs.mean(axes, keepdims=True)
-    variance = np.square(centred).mean(axes, keepdims=True)
+    centred = runs - means(runs, axes, True)
+    variance = means(np.square(centred), axes, True)
     result = (centred / np.sqrt(variance + op.eps)).reshape(x.shape)
     if op.affine:
         result = per_channel(params["weight"], x) * result + per_channel(params["bias"], x)
@@ -86,14 +86,14 @@ def group_norm(op: GroupNorm, inputs: list[Array], params: dict[str, Array]) -> 
 def rms_norm(op: RmsNorm, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Over the root mean square of axis 1."""
     (x,) = inputs
-    result = x / np.sqrt(np.square(x).mean(1, keepdims=True) + op.eps)
+    result = x / np.sqrt(means(np.square(x), 1, True) + op.eps)
     return np.asarray(per_channel(params["weight"], x) * result if op.affine else result)
 
 
 def l2_normalise(op: L2Normalise, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Over the length of axis 1."""
     (x,) = inputs
-    result = x / np.maximum(np.sqrt(np.square(x).sum(1, keepdims=True)), op.eps)
+    result = x / np.maximum(np.sqrt(sums(np.square(x), 1, True)), op.eps)
     return np.asarray(per_channel(params["weight"], x) * result if op.scale else result)
 
 

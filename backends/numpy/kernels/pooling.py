@@ -8,7 +8,15 @@ from functools import reduce
 
 import numpy as np
 
-from cnndsl.backends.numpy.kernels.types import Kernel, last_axes, output_shape, padded, taps
+from cnndsl.backends.numpy.kernels.types import (
+    Kernel,
+    last_axes,
+    means,
+    output_shape,
+    padded,
+    sums,
+    taps,
+)
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     AdaptiveAvgPool,
@@ -82,11 +90,15 @@ def _window_sum(
     filled: Array | None = None,
     weight: Callable[[tuple[int, ...]], float] = lambda offset: 1.0,
 ) -> Array:
-    """Weighted sums of the windows of x, or of `filled`: an array in place of the padded x."""
+    """Weighted sums of the windows of x, or of `filled`: an array in place of the padded x.
+
+    They are formed in float64, in the type of x.
+    """
     outputs = output_shape(op, x)[1:]
     filled = padded(padded(x, op.pads) if filled is None else filled, _overhang(op, x))
-    terms = (weight(offset) * tap for offset, tap in _windows(op, filled, outputs))
-    return reduce(np.add, terms)
+    exact = filled.astype(np.float64)
+    terms = (weight(offset) * tap for offset, tap in _windows(op, exact, outputs))
+    return np.asarray(reduce(np.add, terms).astype(x.dtype))
 
 
 def _windows(
@@ -108,7 +120,7 @@ def _overhang(op: Pool, x: Array) -> Pads:
 def global_avgpool(op: GlobalPool, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Mean over all positions."""
     (x,) = inputs
-    return np.asarray(x.mean(tuple(range(2, x.ndim))))
+    return means(x, tuple(range(2, x.ndim)))
 
 
 def global_maxpool(op: GlobalPool, inputs: list[Array], params: dict[str, Array]) -> Array:
@@ -119,7 +131,7 @@ def global_maxpool(op: GlobalPool, inputs: list[Array], params: dict[str, Array]
 
 def adaptive_avgpool(op: AdaptivePool, inputs: list[Array], params: dict[str, Array]) -> Array:
     """Mean of each adaptive window: windows are boxes, so one axis after another."""
-    return _adaptive(op, inputs[0], np.mean)
+    return _adaptive(op, inputs[0], np.mean, np.float64)
 
 
 def adaptive_maxpool(op: AdaptivePool, inputs: list[Array], params: dict[str, Array]) -> Array:
@@ -127,12 +139,17 @@ def adaptive_maxpool(op: AdaptivePool, inputs: list[Array], params: dict[str, Ar
     return _adaptive(op, inputs[0], np.max)
 
 
-def _adaptive(op: AdaptivePool, x: Array, reduction: Callable[..., Array]) -> Array:
+def _adaptive(
+    op: AdaptivePool, x: Array, reduction: Callable[..., Array], exact: type | None = None
+) -> Array:
+    """The windows' reductions, formed in the type `exact`, in the type of x."""
+    dtype = x.dtype
+    x = x.astype(exact or dtype)
     for axis, outputs in enumerate(op.size, start=2):
         bounds = [op.window(i, x.shape[axis], outputs) for i in range(outputs)]
         parts = [reduction(x.take(range(*b), axis), axis=axis) for b in bounds]
         x = np.stack(parts, axis)
-    return x
+    return x.astype(dtype)
 
 
 def window_sums(op: Operator, x: Array) -> Array:
@@ -141,8 +158,8 @@ def window_sums(op: Operator, x: Array) -> Array:
         case AvgPool():
             return _window_sum(op, x)
         case AdaptivePool():
-            return _adaptive(op, x, np.sum)
-    return np.asarray(x.sum(tuple(range(2, x.ndim))))
+            return _adaptive(op, x, np.sum, np.float64)
+    return sums(x, tuple(range(2, x.ndim)))
 
 
 def window_counts(op: Operator, x: Array) -> Array:

@@ -55,6 +55,16 @@ def last_axes(x: Array, index: Sequence[int | slice]) -> Array:
     return np.asarray(x[where])
 
 
+def sums(x: Array, axes: int | tuple[int, ...], keepdims: bool = False) -> Array:
+    """Sums over some axes, formed in float64 however long they are, in the type of x."""
+    return np.asarray(x.sum(axes, np.float64, keepdims=keepdims).astype(x.dtype))
+
+
+def means(x: Array, axes: int | tuple[int, ...], keepdims: bool = False) -> Array:
+    """Means over some axes, formed in float64, in the type of x."""
+    return np.asarray(x.mean(axes, np.float64, keepdims=keepdims).astype(x.dtype))
+
+
 def per_channel(values: Array, x: Array) -> Array:
     """A vector [channels] in a form that broadcasts over [batch, channels, *spatial]."""
     return values.reshape(-1, *(1,) * (x.ndim - 2))

@@ -25,6 +25,13 @@ Meaning: TypeAlias = Local | BlockValue | type[Operator] | str | Size | Function
 JOINS = {name: operator for name, operator in BY_NAME.items() if operator.operands is None}
 OPERATORS = {name: operator for name, operator in BY_NAME.items() if name != "input"}
 BUILT_IN: dict[str, Meaning] = {**FUNCTIONS, **SHAPE_NAMES, **CONSTANTS, **OPERATORS}
+WORDS = {
+    word
+    for operator in OPERATORS.values()
+    for kind in attribute_kinds(operator).values()
+    for word in kind.words
+}
+"""What operators take as text, such as "linear"."""
 
 
 class Meanings:
@@ -196,6 +203,8 @@ class Meanings:
             return "it is a network; a step is an operator or a block"
         if name in self.labels():
             return f"a label names an instance; to use its value later: let {name} = …"
+        if name in WORDS:
+            return f'as a word for an operator it stands in quotes: "{name}"'
         if len(self.unit.findings) > limits.HINTS:
             return None
         seen = [known for s in scope.chain() for known in s.locals]

@@ -189,6 +189,7 @@ def compile(
         arrays,
         seed=seed if given else 0,
         starts=None if arrays else starts(plain),
+        unread=source.parameters(),
     )
     passes = [f"level={level}"] * (level != 2) + [f"disable={','.join(disable)}"] * bool(disable)
     changed = " ".join([*passes, *asked.changed])
@@ -240,7 +241,13 @@ def calibrate(
     plain = inference_graph(network.graph)
     graph = prepare(network.graph, chosen.level, disable)
     arrays = network.arrays(weights, weights_map)
-    bound = bind(plain.parameters(), arrays, seed=seed, starts=None if arrays else starts(plain))
+    bound = bind(
+        plain.parameters(),
+        arrays,
+        seed=seed,
+        starts=None if arrays else starts(plain),
+        unread=network.graph.parameters(),
+    )
     return collect(graph, bound.values, batches, samples, chosen, progress)
 
 

@@ -248,6 +248,11 @@ def test_the_command_signs_and_trusts(tmp_path, keys, capsys):
     path.write_bytes(path.read_bytes() + b"\0")
     assert main([*running, public]) == 2
     assert main(["sign", str(path), "--key", private]) == 0
+    path.with_name("net.cnnref.sig").unlink()
+    for missing in ("none.cnnref", "."):
+        assert main(["sign", str(path), str(tmp_path / missing), "--key", private]) == 2
+    assert not path.with_name("net.cnnref.sig").exists(), "all are looked at first"
+    assert main(["sign", str(path), "--key", private]) == 0
     assert main([*compiling, "--sign", public]) == 2
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, weights_options
-from cnndsl.cli.outputs import check_output
+from cnndsl.cli.outputs import check_output, in_folder, output_option
 from cnndsl.cli.parameters import NamedPath
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
@@ -41,7 +41,7 @@ SHOWN = 5
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.calibration.")
+@output_option("NAME.calibration")
 @click.option("--images", type=click.Path(path_type=Path), help="A folder of photos, or `digits`.")
 @click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
 @click.option(
@@ -62,7 +62,7 @@ SHOWN = 5
 @network_options
 def command(
     network: str,
-    output: Path | None,
+    output: str | None,
     images: Path | None,
     inputs: Files,
     method: str,
@@ -91,10 +91,11 @@ def command(
         refuse_without_photos(photo)
     weights = (options["weights"], options["weights_map"])
     sources = (network, *weights, *(path for _, path in inputs))
-    if output:
-        check_output(output, sources, SUFFIX)
+    asked = in_folder(output, SUFFIX)
+    if asked:
+        check_output(asked, sources, SUFFIX)
     parsed = load_network(network, settings, input_shapes)
-    path = check_output(output or Path(f"{parsed.name}{SUFFIX}"), (parsed.file, *sources), SUFFIX)
+    path = check_output(asked or Path(f"{parsed.name}{SUFFIX}"), (parsed.file, *sources), SUFFIX)
     samples: Photos | Arrays
     if images and str(images) == DIGITS:
         samples = _digits(parsed)

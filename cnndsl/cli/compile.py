@@ -16,7 +16,7 @@ from cnndsl.cli.common import (
     target_option,
     weights_options,
 )
-from cnndsl.cli.outputs import check_output, in_folder
+from cnndsl.cli.outputs import check_output, in_folder, output_option
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.terminal import log, progress_bar, show_remarks, stage
@@ -47,12 +47,7 @@ def _bytes(context: click.Context, option: click.Parameter, value: str | None) -
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(),
-    help="A file, or a folder for `model` and suffix. Default: NAME and suffix.",
-)
+@output_option("NAME and suffix")
 @click.option(
     "--emit",
     type=click.Choice(["module", "library"]),
@@ -112,7 +107,8 @@ def command(
     is_folder = options["emit"] == "library" or isinstance(target, WritesFolders)
     asked = Path(output) if output else None
     if output and not is_folder:
-        asked = in_folder(output, f"model{target.suffix}")
+        asked = in_folder(output, target.suffix)
+        assert asked is not None
         check_output(asked, (network, *sources), target.suffix)
     elif asked and asked.exists() and not asked.is_dir():
         raise CnnError.of("E0602", f"cannot write {asked}: the result is a folder, and it is none")

@@ -10,7 +10,7 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options
-from cnndsl.cli.outputs import check_output
+from cnndsl.cli.outputs import check_output, in_folder, output_option
 from cnndsl.cli.verb import Verb
 
 
@@ -23,19 +23,14 @@ from cnndsl.cli.verb import Verb
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="FILE.svg, FILE.dot, or - for SVG on stdout.",
-)
+@output_option("NAME.svg; FILE.dot is for Graphviz, - stdout")
 @click.option(
     "--depth", type=click.IntRange(1), help="Levels of blocks to open; small networks: all."
 )
 @network_options
 def command(
     network: str,
-    output: Path | None,
+    output: str | None,
     depth: int | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
@@ -48,17 +43,18 @@ def command(
     from cnndsl.diagnostics.units import si
     from cnndsl.runtime.files import atomic_write
 
-    to_stdout = str(output) == "-"
-    if output and not to_stdout and output.suffix not in (".svg", ".dot"):
+    to_stdout = output == "-"
+    asked = in_folder(output, ".svg")
+    if asked and not to_stdout and asked.suffix not in (".svg", ".dot"):
         raise CnnError.of(
             "E0607",
-            f"cannot draw into {output}: pictures are .svg or .dot",
+            f"cannot draw into {asked}: pictures are .svg or .dot",
             hint="an SVG becomes a PNG with rsvg-convert, Inkscape or a browser",
         )
-    if output and not to_stdout:
-        check_output(output, [network])
+    if asked and not to_stdout:
+        check_output(asked, [network])
     parsed = load_network(network, settings, input_shapes)
-    path = check_output(output or Path(f"{parsed.name}.svg"), [parsed.file])
+    path = check_output(asked or Path(f"{parsed.name}.svg"), [parsed.file])
     if path.suffix == ".dot":
         from cnndsl.drawing.dot import dot as draw
     else:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def check_output(
@@ -36,16 +41,29 @@ def check_output(
     return path
 
 
-def in_folder(output: str, name: str) -> Path:
-    """An output as a path: of a folder, which is made if it ends in a slash, the file `name` in it.
+def output_option(default: str) -> Callable[[F], F]:
+    """-o, --output, as `in_folder` takes it; `default` tells the name of the file without it."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(),
+        help=f"A file, or a folder for `model` and suffix. Default: {default}.",
+    )
 
+
+def in_folder(output: str | None, suffix: str) -> Path | None:
+    """What -o gives as a path, if it does.
+
+    In a folder, which is made if the output ends in a slash, it is `model` with the suffix.
     Raises CnnError (E0602) if the folder cannot be made.
     """
+    if output is None:
+        return None
     path = Path(output)
     if not output.endswith((os.sep, "/")) and not path.is_dir():
         return path
     make_folder(path)
-    return path / name
+    return path / f"model{suffix}"
 
 
 def make_folder(path: Path) -> None:

@@ -98,6 +98,8 @@ def _chosen(network: Network, given: Mapping[str, Any]) -> Recipe:
     for name in SINGLE:
         if given[name] is not None:
             option = f"--{name.replace('_', '-')}"
+            if not given[name].strip():
+                raise CnnError.of("E0615", f"{option} is empty")
             recipe = recipe.changed([_read(f"{name}({given[name]})", option)], option)
     for text in given["added"]:
         recipe = recipe.added(_read(text, "--with"), "--with")

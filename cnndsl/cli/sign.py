@@ -33,11 +33,13 @@ def command(files: Sequence[str], key: str) -> int:
     from pathlib import Path
 
     from cnndsl.cli.outputs import check_output
+    from cnndsl.runtime.files import check_regular
     from cnndsl.runtime.signature import SigningKey, signature_path
 
     signing = SigningKey(key)
     for file in map(Path, files):
         check_output(signature_path(file), [key, *files])
+        check_regular(file)
     for file in map(Path, files):
         click.echo(signing.sign(file))
     return 0

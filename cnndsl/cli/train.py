@@ -13,7 +13,7 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, threads_option
-from cnndsl.cli.outputs import check_output
+from cnndsl.cli.outputs import check_output, in_folder, output_option
 from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
 from cnndsl.cli.recipes import recipe_options, show_recipe
 from cnndsl.cli.terminal import log, print_json, progress_bar, show
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.argument("network", shell_complete=completion.networks)
 @click.option("--data", required=True, help="`digits`, an .npz file, or a folder by class.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.safetensors.")
+@output_option("NAME.safetensors")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint beside the output.")
 @click.option("--patience", type=click.IntRange(1), help="End after so many epochs without gain.")
 @click.option("--weights", metavar="FILE", shell_complete=completion.files, help="To start from.")
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 def command(
     network: str,
     data: str,
-    output: Path | None,
+    output: str | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
     as_json: bool,
@@ -79,8 +79,8 @@ def command(
     chosen = recipe(parsed)
     if options["weights"]:
         chosen = chosen.without(Initialiser)
-    path = output or Path(f"{parsed.name}.safetensors")
-    check_suffix(path, ".safetensors")
+    path = in_folder(output, ".safetensors") or Path(f"{parsed.name}.safetensors")
+    check_suffix(path, ".safetensors", devices=False)
     lines = path.with_suffix(".jsonl")
     for place in (path, lines, path.with_suffix(".checkpoint")):
         check_output(place, (parsed.file, options["weights"], data))

@@ -11,7 +11,7 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, open_model, trust_option
-from cnndsl.cli.outputs import check_output
+from cnndsl.cli.outputs import check_output, in_folder, output_option
 from cnndsl.cli.terminal import log, progress_bar
 from cnndsl.cli.verb import Verb
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.html, or - for stdout.")
+@output_option("NAME.html; - is stdout")
 @click.option(
     "--serve", is_flag=True, help="Serve the page to this machine alone; it follows the file."
 )
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @network_options
 def command(
     network: str,
-    output: Path | None,
+    output: str | None,
     serve: bool,
     port: int,
     times: Path | None,
@@ -74,15 +74,16 @@ def command(
         raise click.UsageError("--serve takes a file or a name, and writes no file")
     if port and not serve:
         raise click.UsageError("--port is for --serve")
-    if output and str(output) != "-":
-        check_output(output, [network, *filter(None, (times, errors))], ".html")
+    asked = in_folder(output, ".html")
+    if asked and output != "-":
+        check_output(asked, [network, *filter(None, (times, errors))], ".html")
     if trust and not (_is_module(network) or (times and is_artefact(times))):
         raise click.UsageError(f"{network} is read as a network; --trust is for artefacts")
     measured = _measured(network, times, errors, trust)
     graph = partial(_graph, network, settings, input_shapes, trust)
     if serve:
         return _serve(network, graph, port, measured)
-    return _write(network, graph, output, measured)
+    return _write(network, graph, asked, measured)
 
 
 def _is_module(network: str) -> bool:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, open_model, trust_option
-from cnndsl.cli.outputs import check_output
+from cnndsl.cli.outputs import check_output, in_folder, output_option
 from cnndsl.cli.parameters import PatternValue
 from cnndsl.cli.terminal import log, print_json, print_table, show
 from cnndsl.cli.verb import Verb
@@ -85,14 +86,23 @@ def check_file(
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
-    """Tell which names of a weight file are missing, unexpected, or of another shape."""
-    from cnndsl.passes.pipeline import inference_graph
+    """Tell which names of a weight file are missing, unexpected, or of another shape.
+
+    And whether what the compiler makes of the numbers is finite.
+    """
+    from cnndsl.passes.pipeline import inference_graph, optimise
     from cnndsl.weights.bind import bind
+    from cnndsl.weights.evaluate import Evaluator
     from cnndsl.weights.rename import read_weights
 
-    parameters = inference_graph(_graph(network, settings, input_shapes, trust)).parameters()
+    whole = _graph(network, settings, input_shapes, trust)
+    parameters = inference_graph(whole).parameters()
     arrays = read_weights(file, weights_map)
-    bound = bind(parameters, arrays, seed=None)
+    bound = bind(parameters, arrays, seed=None, unread=whole.parameters())
+    for node in optimise(whole)[0].nodes():
+        evaluate = Evaluator(bound.values)
+        for expression in node.expressions():
+            evaluate(expression, np.float32)
     show(bound.warnings, err=False)
     log(f"{file} has all {len(parameters)} parameters of {network}")
     return 1 if bound.warnings else 0
@@ -146,7 +156,7 @@ def _graph(
     shell_complete=completion.networks,
     help="The network that the weights are for.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.safetensors.")
+@output_option("NAME.safetensors")
 @weights_map_option
 @click.option(
     "--draft",
@@ -160,7 +170,7 @@ def convert_file(
     file: str,
     source: str,
     network: str,
-    output: Path | None,
+    output: str | None,
     weights_map: str | None,
     draft: Path | None,
     as_json: bool,
@@ -177,11 +187,12 @@ def convert_file(
     from cnndsl.weights.files import load_weights, save_safetensors
     from cnndsl.weights.rename import load_rules
 
-    if output:
-        check_output(output, [file, network], ".safetensors")
+    asked = in_folder(output, ".safetensors")
+    if asked:
+        check_output(asked, [file, network], ".safetensors")
     parsed = load_network(network, settings, input_shapes)
     inputs = [file, parsed.file, weights_map]
-    path = output or Path(f"{parsed.name}.safetensors")
+    path = asked or Path(f"{parsed.name}.safetensors")
     check_output(path, inputs, ".safetensors")
     rules = load_rules(weights_map) if weights_map is not None else None
     try:

@@ -64,7 +64,8 @@ def read_data(
         data = _arrays(path, kind)
     elif not path.is_dir():
         hint = "a folder, an .npz file, or digits"
-        raise CnnError.of("E0601", f"cannot read {path}: there is no such folder", hint=hint)
+        problem = "it is no folder" if path.exists() else "there is no such folder"
+        raise CnnError.of("E0601", f"cannot read {path}: {problem}", hint=hint)
     elif labels is not None:
         data = _listed(path, labels, names)
     else:

@@ -52,13 +52,13 @@ def _unreadable(path: str | os.PathLike[str], problem: str) -> CnnError:
     return CnnError.of("E0601", f"cannot read {path}: {problem}", file=str(path))
 
 
-def check_suffix(path: str | Path, *suffixes: str) -> None:
+def check_suffix(path: str | Path, *suffixes: str, devices: bool = True) -> None:
     """Raise CnnError (E0613) if a file of that name would not be taken for what it is.
 
-    Pipes and devices may have any name.
+    Pipes and devices may have any name, unless other files are written beside: not `devices`.
     """
     path = Path(path)
-    if path.suffix not in suffixes and not _is_special(path):
+    if path.suffix not in suffixes and not (devices and _is_special(path)):
         better = path.with_suffix(suffixes[0]) if path.name else f"NAME{suffixes[0]}"
         known = " or ".join(suffixes)
         raise CnnError.of(

@@ -92,7 +92,8 @@ def read_data(spec: str, input_type: TensorType, photo: Photo | None = None) -> 
         return _arrays(path, input_type)
     if not path.is_dir():
         hint = "digits, an .npz file, or a folder with a folder of images for each class"
-        raise CnnError.of("E0601", f"cannot read {path}: there is no such folder", hint=hint)
+        problem = "it is no folder" if path.exists() else "there is no such folder"
+        raise CnnError.of("E0601", f"cannot read {path}: {problem}", hint=hint)
     return _folder(path, input_type, photo)
 
 

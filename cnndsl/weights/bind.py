@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +37,14 @@ def bind(
     *,
     seed: int | None,
     starts: Mapping[str, Start] | None = None,
+    unread: Container[str] = (),
 ) -> Bound:
     """Give every parameter its array from `arrays`, or with a seed a starting value.
 
     Arrays may be float16, 32 or 64. PyTorch's batch counters (`num_batches_tracked`) are left
     out, and the one slope that a PReLU may have for all channels is repeated. Without arrays the
-    parameters start as `starts` says, which `cnndsl.weights.moments.starts` finds. Warnings: W0204
+    parameters start as `starts` says, which `cnndsl.weights.moments.starts` finds. Arrays named in
+    `unread` are of the network, which needs them in training alone. Warnings: W0204
     unexpected names, W0205 parameters that were initialised although there are arrays, and those
     of the file that the arrays come from.
 
@@ -61,7 +63,7 @@ def bind(
     given = {name: np.asarray(array) for name, array in arrays.items()}
     given = {name: array for name, array in given.items() if not _is_counter(name, array)}
     missing = {name: p for name, p in parameters.items() if name not in given}
-    unexpected = {name: array for name, array in given.items() if name not in parameters}
+    unexpected = {name: array for name, array in given.items() if name not in parameters and name not in unread}
     known = {name: with_slopes(given[name], p) for name, p in parameters.items() if name in given}
     reshaped = {name: a for name, a in known.items() if a.shape != parameters[name].shape}
 

@@ -188,6 +188,29 @@ def test_a_folder_with_other_files_is_refused_before_anything_is_compiled(call, 
     assert "\ncompile " not in result.err
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("compile small.cnn --seed 0 --target reference", "model.cnnref"),
+        ("calibrate small.cnn --weights small.safetensors --input x.npy", "model.calibration"),
+        ("weights convert small.safetensors --network small.cnn", "model.safetensors"),
+        ("draw small.cnn", "model.svg"),
+        ("view small.cnn", "model.html"),
+    ],
+)
+def test_in_a_folder_it_is_model_and_suffix(call, files, command, name):
+    for folder in ("new/", "new", "new/."):
+        assert call(*command.split(), "-o", folder).code == 0
+        assert [path.name for path in (files / "new").iterdir()] == [name]
+        (files / "new" / name).unlink()
+
+
+def test_training_writes_beside_its_output(call, files):
+    for place in (os.devnull, "small.onnx"):
+        result = call("train", "lenet5", "--data", "digits", "--engine", "native", "-o", place)
+        assert (result.code, "E0613" in result.err) == (2, True)
+
+
 def test_a_module_of_another_target_stays_unless_it_is_named(call, tmp_path, monkeypatch):
     made = SimpleNamespace(metadata={"target": "cuda"})
     monkeypatch.setattr("cnndsl.artefacts.load", lambda path: made)

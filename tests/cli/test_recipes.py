@@ -16,6 +16,7 @@ from cnndsl.recipes.registry import ITEMS
         (("--optimiser", "sgd(0.1"), "the '(' at line 1"),
         (("--momentum", 0.5), "adamw has no argument 'momentum'"),
         (("--rate", -1), "rate takes a number over 0, not -1"),
+        (("--batch", ""), "--batch is empty"),
         (("--batch", 0), "samples takes a whole number from 1"),
         (("--without", "flp"), "the recipe has no 'flp'"),
         (("--with", 'gaussian(at="D7")'), "no layer with weights has the path 'D7'"),

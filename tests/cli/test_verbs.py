@@ -361,6 +361,38 @@ def test_weights(call, tmp_path):
     assert "stem.bias" in bad.err
 
 
+HEADS = """
+network n(classes=2) {
+    input x [3, 4, 4]
+    conv(4, 3, bias=false) -> bn -> relu
+    auxiliary early(weight=0.3) = global_avgpool -> fc(classes)
+    global_avgpool -> fc(classes)
+}
+"""
+
+
+def test_what_only_training_needs_is_not_unexpected(call, tmp_path):
+    (tmp_path / "n.cnn").write_text(HEADS)
+    parameters = cnndsl.parse(HEADS).graph.parameters()
+    save_safetensors(tmp_path / "w.safetensors", initialise(parameters, 0))
+    assert "early.fc1.weight" in parameters
+    compiled = ("compile", "n.cnn", "--target", "reference", "--weights", "w.safetensors")
+    calibrated = ("calibrate", "n.cnn", "--input", "x.npy", "--weights", "w.safetensors")
+    np.save("x.npy", np.ones((2, 3, 4, 4), np.float32))
+    for command in (compiled, calibrated, ("weights", "check", "n.cnn", "w.safetensors")):
+        found = call(*command)
+        assert (found.code, "W0204" in found.out + found.err) == (0, False)
+
+
+def test_negative_variances_are_told(call, tmp_path):
+    (tmp_path / "n.cnn").write_text(HEADS)
+    values = initialise(cnndsl.parse(HEADS).graph.parameters(), 0)
+    values["bn1.running_var"][2] = -0.5
+    save_safetensors(tmp_path / "w.safetensors", values)
+    found = call("weights", "check", "n.cnn", "w.safetensors")
+    assert (found.code, "E0412" in found.err, "bn1.running_var" in found.err) == (2, True, True)
+
+
 def test_weights_of_a_network_with_settings(call, tmp_path):
     options = ["--set", "classes=9", "--input-shape", "image=1x8x8"]
     listed = json.loads(call("weights", "list", "small.cnn", "--json", *options).out)

@@ -25,6 +25,10 @@ def test_a_folder_has_its_classes_by_name(tmp_path):
 def test_data_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(cnndsl.CnnError, match="no such folder"):
         read_data(str(tmp_path / "none"), TensorType((1, 8, 8)))
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(cnndsl.CnnError, match="it is no folder"):
+        read_data(str(tmp_path / "a.png"), TensorType((1, 8, 8)))
+    (tmp_path / "a.png").unlink()
     with pytest.raises(cnndsl.CnnError, match="no folders of images"):
         read_data(str(tmp_path), TensorType((1, 8, 8)))
     np.savez(tmp_path / "a.npz", images=np.zeros((4, 3, 8, 8)), labels=np.zeros(4, int))

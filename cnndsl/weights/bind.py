@@ -63,7 +63,8 @@ def bind(
     given = {name: np.asarray(array) for name, array in arrays.items()}
     given = {name: array for name, array in given.items() if not _is_counter(name, array)}
     missing = {name: p for name, p in parameters.items() if name not in given}
-    unexpected = {name: array for name, array in given.items() if name not in parameters and name not in unread}
+    strange = given.keys() - parameters.keys()
+    unexpected = {n: a for n, a in given.items() if n in strange and n not in unread}
     known = {name: with_slopes(given[name], p) for name, p in parameters.items() if name in given}
     reshaped = {name: a for name, a in known.items() if a.shape != parameters[name].shape}
 

@@ -154,15 +154,28 @@ class Graph:
         return node
 
     def nodes(self) -> Iterator[Node]:
-        """All nodes, every node after its producers, else in the order in which they were added."""
-        import networkx as nx
+        """All nodes in the order in which they were added, but producers before what reads them.
 
-        order = {name: index for index, name in enumerate(self.nx)}
-        names: Iterable[str] = order
-        if any(order[a] > order[b] for a, after in self.nx.adjacency() for b in after):
-            names = nx.lexicographical_topological_sort(self.nx, key=order.__getitem__)
+        So what is added later comes just before its first reader, and nothing else moves.
+        """
+        added = {name: index for index, name in enumerate(self.nx)}
+        names: Iterable[str] = added
+        if any(added[a] > added[b] for a, after in self.nx.adjacency() for b in after):
+            names = self._producers_first(added)
         for name in list(names):
             yield self[name]
+
+    def _producers_first(self, added: Mapping[str, int]) -> Iterable[str]:
+        order: dict[str, None] = {}
+        for name in added:
+            waiting = [name]
+            while waiting:
+                before = [x for x in self.nx.pred[waiting[-1]] if x not in order]
+                if before:
+                    waiting += sorted(before, key=added.__getitem__, reverse=True)
+                else:
+                    order[waiting.pop()] = None
+        return order
 
     def reorder(self, names: Iterable[str]) -> None:
         """Let this be the order of all nodes, as far as producers come first."""

@@ -12,13 +12,19 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from operator import attrgetter
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Concat
 from cnndsl.memory.model import Options, Use
-from cnndsl.memory.rules import channel_offset, last_block, overwritable, view_offset
+from cnndsl.memory.rules import (
+    channel_offset,
+    last_block,
+    last_lanes,
+    overwritable,
+    view_offset,
+)
 
 
 @dataclass(eq=False)
@@ -171,7 +177,7 @@ def _append(
     """Let a concat that copies all its operands begin where the first one lies.
 
     That one may end inside a block of channels, whose other lanes the concat fills: nothing that
-    holds that block may be needed later.
+    has channels in these may be needed later.
     """
     name, operands = node.name, graph.producers(node)
     if aliases.uses.get(name) != (Use.OWN, tuple(range(len(operands)))):
@@ -182,8 +188,10 @@ def _append(
         return
     size, start = options.sample_bytes(node), aliases.offset[first.name]
     low, high, end = (start + place for place in (*shared, size))
+    later = [x for x in _holders(aliases, graph, group, low, high, options) if last[x] > step]
+    lanes = last_lanes(first, options)
     if (
-        any(last[x] > step for x in _holders(aliases, graph, group, low, high, options))
+        any(_end(aliases, graph[x], options) > (high, lanes) for x in later)
         or any(_holds(aliases.low(x), x.size, high, end) for x in group.extents)
         or {x.name for x in others} & set(_holders(aliases, graph, group, low, end, options))
     ):
@@ -200,14 +208,14 @@ def _append(
 
 
 def _cut(aliases: Aliases, extent: Extent, low: int, high: int, step: int) -> list[Extent]:
-    """An extent, or its parts before and behind `low`, of which a step replaces the second."""
+    """An extent, or its parts before, in and behind some bytes that a step replaces."""
     at = aliases.low(extent)
     if extent.replaced is not None or not _holds(at, extent.size, low, high):
         return [extent]
-    before = max(low - at, 0)
+    ends = (0, max(low - at, 0), min(high - at, extent.size), extent.size)
     parts = [
-        replace(extent, size=before),
-        replace(extent, low=extent.low + before, size=extent.size - before, replaced=step),
+        replace(extent, low=extent.low + start, size=stop - start, replaced=replaced)
+        for (start, stop), replaced in zip(pairwise(ends), (None, step, None), strict=True)
     ]
     return [part for part in parts if part.size]
 
@@ -215,6 +223,12 @@ def _cut(aliases: Aliases, extent: Extent, low: int, high: int, step: int) -> li
 def _holds(at: int, size: int, low: int, high: int) -> bool:
     """Whether bytes from a place on are some of those between two others."""
     return low < high and at < high and low < at + size
+
+
+def _end(aliases: Aliases, node: Node, options: Options) -> tuple[int, int]:
+    """Where a tensor ends in its group, and in how many lanes of its last block it is."""
+    end = aliases.offset[node.name] + options.sample_bytes(node)
+    return end, last_lanes(node, options)
 
 
 def _holders(

@@ -46,21 +46,36 @@ def last_block(part: Node, whole: Node, options: Options) -> tuple[int, int] | N
 
     None at all where it ends with a block; None if it cannot lie there.
     """
-    blocks = -(-whole.type.channels // options.channel_block)
-    size, total = options.sample_bytes(part), options.sample_bytes(whole)
-    block, rest = divmod(total, blocks)
-    channels = part.type.channels
-    if rest or size != -(-channels // options.channel_block) * block:
+    block = _block_bytes(part, whole, options)
+    if block is None or not options.in_place_concat or options.interleaved:
         return None
-    fits = options.in_place_concat and options.alike(part, whole) and not options.interleaved
-    return (channels // options.channel_block * block, size) if fits else None
+    size = options.sample_bytes(part)
+    return part.type.channels // options.channel_block * block, size
+
+
+def last_lanes(node: Node, options: Options) -> int:
+    """How many lanes of its last block a tensor has channels in."""
+    return (node.type.channels - 1) % options.channel_block + 1
 
 
 def channel_offset(part: Node, whole: Node, start: int, options: Options) -> int | None:
-    """Bytes before the channel `start` of `whole`; None if `part` cannot lie there as it is."""
+    """Bytes before the channel `start` of `whole`; None if `part` cannot lie there as it is.
+
+    It may end inside a block: what the other lanes hold does not matter.
+    """
+    if start % options.channel_block:
+        return None
     size, total = options.sample_bytes(part), options.sample_bytes(whole)
     channels = whole.type.channels
-    same_layout = size * channels == total * part.type.channels and options.alike(part, whole)
-    if not same_layout or start % options.channel_block or total * start % channels:
-        return None
-    return total * start // channels
+    if size * channels == total * part.type.channels and options.alike(part, whole):
+        return None if total * start % channels else total * start // channels
+    block = None if options.interleaved else _block_bytes(part, whole, options)
+    return None if block is None else start // options.channel_block * block
+
+
+def _block_bytes(part: Node, whole: Node, options: Options) -> int | None:
+    """The bytes of a block of channels, if two tensors lie alike and are made of whole blocks."""
+    own, blocks = (-(-n.type.channels // options.channel_block) for n in (part, whole))
+    block, rest = divmod(options.sample_bytes(whole), blocks)
+    fits = not rest and options.sample_bytes(part) == own * block and options.alike(part, whole)
+    return block if fits else None

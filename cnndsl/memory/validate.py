@@ -13,7 +13,7 @@ from cnndsl.memory.arena import ALIGNMENT
 from cnndsl.memory.contents import Memory, Piece, merged
 from cnndsl.memory.model import Options, Plan, Region, Use
 from cnndsl.memory.planner import DEFAULT
-from cnndsl.memory.rules import overwritable
+from cnndsl.memory.rules import last_lanes, overwritable
 
 Span = tuple[int, int]
 
@@ -171,9 +171,30 @@ class Replay:
                 )
             own = Piece(low, end, node.name, sample, low - start)
             before = [piece.part(start, low) for piece in old if piece.start < low]
+            alike = self._with_lanes_of(first, sample, low)
             self.memory.write([own])
             self.contents[node.name, sample] = [*before, own]
+            for name, span in alike.items():
+                self.contents[name, sample] = self.memory.read(*span)
         self._check_whole(node, "as what it is made of")
+
+    def _with_lanes_of(self, first: Node, sample: int, low: int) -> dict[str, Span]:
+        """The whole tensors that end where `first` does, with no more channels in that block.
+
+        The block starts at `low`. What is put beside these channels leaves them as they are.
+        """
+        end = self._spans(first)[sample][1]
+        buffer, lanes = self.plan.places[first.name].buffer, last_lanes(first, self.options)
+        found = {}
+        for name, place in self.plan.places.items():
+            if place.buffer is not buffer or (name, sample) not in self.contents:
+                continue
+            span = self._spans(self.graph[name])[sample]
+            ends_alike = low < span[1] == end
+            if ends_alike and last_lanes(self.graph[name], self.options) <= lanes:
+                if self.memory.read(*span) == self.contents[name, sample]:
+                    found[name] = span
+        return found
 
     def _lies_alike(self, node: Node, operand: Node) -> bool:
         return isinstance(node.op, Flatten) or self.options.alike(node, operand)
@@ -183,8 +204,13 @@ class Replay:
         content = self.contents[operand.name, sample]
         low, high = content[0].start, content[-1].end
         if isinstance(node.op, Slice):
-            channel = (high - low) // operand.type.channels
-            low, high = low + node.op.start * channel, low + node.op.stop * channel
+            size, channels = self.options.sample_bytes(node), operand.type.channels
+            units, start_unit = channels, node.op.start
+            if size * channels != (high - low) * node.type.channels:
+                units = -(-channels // self.options.channel_block)
+                start_unit = node.op.start // self.options.channel_block
+            low += (high - low) // units * start_unit
+            high = low + size
         parts = [piece.part(low, high) for piece in content if _overlap((low, high), piece.span)]
         return [part.moved(start - low) for part in parts]
 

@@ -107,8 +107,20 @@ def test_layouts_in_blocks_of_channels() -> None:
     """Slices that begin inside a block are copied, and only they."""
     assert planned(DENSE.replace("(2, 3)", "(4, 3)"), BLOCKED).concat_copy_bytes == 0
     found = planned(DENSE, BLOCKED)
-    assert used(found, Use.APPEND) == {"concat1": (1,), "concat2": (1,)}
-    assert found.concat_copy_bytes == 2 * 1024
+    assert (used(found, Use.VIEW), used(found, Use.APPEND)) == ({"concat1": ()}, {"concat2": (1,)})
+    assert found.concat_copy_bytes == 1024
+
+
+def test_slices_that_end_inside_a_block_are_views() -> None:
+    """Of 6 channels in blocks of 4 those from 0 or 4 on; what is written over nothing else has."""
+    body = "let a = conv(6, 3)\nadd { a -> slice(0, 2) | a -> slice(4, 6) } -> relu -> conv(2, 3)"
+    found = planned(body, BLOCKED)
+    assert used(found, Use.VIEW).keys() == {"slice1", "slice2"}
+    assert found.address("slice2") - found.address("conv1") == 1024
+    assert used(found, Use.OVER) == {"add1": (0,), "relu1": (0,)}
+    needed = planned(f"{body} -> add {{ identity | a -> slice(0, 2) }}", BLOCKED)
+    assert "add1" not in used(needed, Use.OVER)
+    assert "slice3" not in used(planned(body.replace("4, 6", "3, 5"), BLOCKED), Use.VIEW)
 
 
 def test_a_concat_begins_with_an_operand_that_ends_inside_a_block() -> None:
@@ -122,10 +134,24 @@ def test_a_concat_begins_with_an_operand_that_ends_inside_a_block() -> None:
     assert found.concat_copy_bytes == 2 * 1024 + 2 * 1024
 
 
+def test_a_concat_leaves_the_channels_of_its_first_operand_as_they_are() -> None:
+    body = "let a = conv(3, 3)\nconcat { a | conv(3, 3) } -> conv(3, 3) -> add { identity | a }"
+    found = planned(body, BLOCKED)
+    assert used(found, Use.APPEND) == {"concat1": (1,)}
+    assert found.address("concat1") == found.address("conv1")
+
+
+TWICE = "let a = conv(3, 3)\nlet b = concat { a | conv(3, 3) }\nconcat { a | conv(4, 3) }"
+
+
+def test_two_concats_do_not_fill_the_same_lanes() -> None:
+    found = planned(f"{TWICE} -> concat {{ identity | b }}", BLOCKED)
+    assert used(found, Use.APPEND).keys() == {"concat1", "concat3"}
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        "let a = conv(3, 3)\nconcat { a | conv(3, 3) } -> conv(3, 3) -> add { identity | a }",
         "let a = conv(3, 3)\nconcat { a | a }",
         "let a = conv(3, 3)\nlet b = a -> identity\nconcat { a | b }",
     ],
@@ -135,17 +161,18 @@ def test_a_block_that_is_still_needed_is_not_written_again(body: str) -> None:
 
 
 def test_other_channels_in_a_block_that_is_still_needed_are_found() -> None:
-    body = "let a = conv(3, 3)\nconcat { a | conv(3, 3) } -> conv(3, 3) -> add { identity | a }"
-    graph = network(body)
+    graph = network(f"{TWICE} -> concat {{ identity | b }}")
     found = plan(graph, BLOCKED)
     buffer = Buffer("all", 0, 4096 * len(found.schedule), 0, len(found.schedule))
     places = {
         name: Place(buffer, 4096 * index, found.places[name].size)
         for index, name in enumerate(found.schedule)
     }
-    places["concat1"] = replace(places["conv1"], size=2048, use=Use.APPEND, operands=(1,))
+    for name in ("concat1", "concat2"):
+        places[name] = replace(places["conv1"], size=2048, use=Use.APPEND, operands=(1,))
+    places["concat3"] = replace(places["concat3"], operands=(0, 1), use=Use.FILL)
     wrong = replace(found, places=places, buffers=(), regions=())
-    with pytest.raises(PlanError, match="conv1 is damaged when add1 reads it"):
+    with pytest.raises(PlanError, match="concat1 is damaged when concat3 reads it"):
         validate(graph, wrong, BLOCKED)
 
 

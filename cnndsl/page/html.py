@@ -11,7 +11,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-SCRIPTS = ("model", "layout", "graph", "keys", "source", "panels", "measured", "main")
+SCRIPTS = ("model", "layout", "part", "graph", "keys", "source", "panels", "measured", "main")
 """Parts of one module, in this order."""
 
 POLICY = (

@@ -1,16 +1,6 @@
-// The picture: frames of open parts, edges, and the parts themselves as a tree that reads aloud.
-const SVG = "http://www.w3.org/2000/svg";
-const el = (id) => document.getElementById(id);
-
-function svg(parent, tag, attributes, text) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== undefined) made.textContent = text;
-  parent.append(made);
-  return made;
-}
-
-const exact = (n) => (n === null ? "open" : n.toLocaleString("en-GB"));
+// The picture: the shown parts as a tree that reads aloud, and what is seen of it.
+const numbers = new Intl.NumberFormat("en-GB");
+const exact = (n) => (n === null ? "open" : numbers.format(n));
 function si(n, unit = "") {
   if (n === null) return "open";
   const prefixes = ["", " k", " M", " G", " T", " P"];
@@ -23,9 +13,9 @@ const COSTS = {macs: "MACs", params: "parameters", bytes: "bytes"};
 class Picture {
   constructor(app) {
     this.app = app;
-    this.places = new Map();
     this.view = {x: 20, y: 10, scale: 1};
-    this.items = new Map();
+    this.places = new Map();
+    this.clear();
   }
 
   subtitle(i) {
@@ -43,27 +33,37 @@ class Picture {
     return `${all ? (100 * amount / all).toPrecision(2) : 0} %`;
   }
 
+  clear() {
+    el("items").replaceChildren();
+    this.parts = new Map();
+    this.order = [];
+    this.marked = {selected: null, lit: new Set()};
+  }
+
+  // Draws what is new or different; all else stays, or moves with the part that it is in.
   draw(placed) {
-    const {model} = this.app;
-    const layers = ["frames", "edges", "items"].map((id) => el(id));
-    layers.forEach((layer) => layer.replaceChildren());
+    const {model} = this.app, boxes = new Map();
+    if (this.model !== model) this.clear();
+    this.model = model;
     this.places.clear();
-    this.items.clear();
-    const shown = [];
     const walk = (box, x, y, level) => {
       const place = {x: x + (box.x ?? 0), y: y + (box.y ?? 0), w: box.width, h: box.height, level};
-      const i = Number(box.id);
-      this.places.set(i, place);
-      shown.push(i);
-      if (model.isOpen(i)) {
-        if (i) svg(layers[0], "rect", {x: place.x, y: place.y, width: place.w, height: place.h, rx: 8, class: level % 2 ? "odd" : "even"});
-        box.edges.forEach((edge) => this.edge(layers[1], edge, place));
-        box.children.forEach((child) => walk(child, place.x, place.y, level + 1));
-      }
+      this.places.set(Number(box.id), place);
+      boxes.set(Number(box.id), box);
+      box.children?.forEach((child) => walk(child, place.x, place.y, level + 1));
     };
     walk(placed, 0, 0, 0);
-    const top = this.costliest(shown);
-    shown.sort((a, b) => a - b).forEach((i) => { if (i) this.item(layers[2], i, top); });
+    const shown = [...boxes.keys()].sort((a, b) => a - b), top = this.costliest(shown), last = new Map();
+    this.parts = new Map(shown.map((i) => [i, this.parts.get(i) ?? new Part(i)]));
+    this.order = shown.slice(1);
+    for (const [i, part] of this.parts) {
+      const outer = this.parts.get(model.rows[i].in);
+      if (model.isOpen(i)) part.open(boxes.get(i), this.places.get(i).level); else part.close();
+      if (!i) continue;
+      part.stand(outer, last.get(outer), boxes.get(i));
+      part.look(this.appearance(i, top));
+      last.set(outer, part);
+    }
     this.move();
   }
 
@@ -73,31 +73,14 @@ class Picture {
     return Math.max(0, ...shown.filter((i) => !model.isOpen(i)).map((i) => model.rows[i][colour] ?? 0));
   }
 
-  edge(layer, edge, place) {
-    const through = !/^\d+$/.test(edge.targets[0]);
-    for (const {startPoint, bendPoints = [], endPoint} of edge.sections ?? []) {
-      const points = [startPoint, ...bendPoints, endPoint].map(({x, y}) => `${(x + place.x).toFixed(1)} ${(y + place.y).toFixed(1)}`);
-      svg(layer, "path", {d: `M${points.join("L")}`, class: through ? "through" : "end"});
-    }
-  }
-
-  item(layer, i, top) {
-    const {model, colour} = this.app, row = model.rows[i], {x, y, w, h, level} = this.places.get(i);
+  appearance(i, top) {
+    const {model, colour} = this.app, row = model.rows[i], {w: width, h, level} = this.places.get(i);
     const open = model.isOpen(i), folds = model.folds(i);
-    const group = svg(layer, "g", {
-      role: "treeitem", "data-row": i, "aria-level": level, "aria-selected": "false", tabindex: -1,
-      "aria-label": this.label(i), class: open ? "open" : "closed", transform: `translate(${x} ${y})`,
-    });
-    if (folds) group.setAttribute("aria-expanded", open);
-    const height = open ? HEAD : h;
-    const fill = colour === "family" ? `var(--${row.family}, var(--${folds ? "block" : "other"}))` : "var(--block)";
-    if (folds && !open) svg(group, "rect", {x: 3, y: 3, width: w, height, rx: 6, style: `fill: ${fill}`});
-    svg(group, "rect", {class: "body", width: w, height, rx: 6, style: open ? "" : `fill: ${fill}`});
-    if (top && !open && row[colour]) svg(group, "rect", {class: "cost", width: w, height, rx: 6, opacity: (0.5 * row[colour] / top).toFixed(3)});
-    if (folds) svg(group, "path", {class: "sign", d: open ? "M8 10h8l-4 6z" : "M9 9v8l6 -4z"});
-    svg(group, "text", {x: open ? 20 : (w + (folds ? 10 : 0)) / 2, y: 17, "text-anchor": open ? "start" : "middle"}, `${row.title} `);
-    if (!open && h > 30) svg(group, "text", {class: "sub", x: w / 2, y: 33, "text-anchor": "middle"}, this.subtitle(i));
-    this.items.set(i, group);
+    return {
+      title: row.title, subtitle: this.subtitle(i), label: this.label(i), level, folds, open, width, height: open ? HEAD : h,
+      fill: colour === "family" ? `var(--${row.family}, var(--${folds ? "block" : "other"}))` : "var(--block)",
+      cost: top && !open && row[colour] ? (0.5 * row[colour] / top).toFixed(3) : null,
+    };
   }
 
   // What is seen comes first, as those who speak to their computer say it.
@@ -109,17 +92,21 @@ class Picture {
   }
 
   mark(selected, lit) {
-    for (const [i, group] of this.items) {
-      group.setAttribute("aria-selected", i === selected);
-      group.classList.toggle("lit", lit.has(i));
-    }
+    const {marked, parts} = this;
+    parts.get(marked.selected)?.item.setAttribute("aria-selected", false);
+    marked.lit.forEach((i) => parts.get(i)?.item.classList.remove("lit"));
+    this.marked = {selected, lit};
+    parts.get(selected)?.item.setAttribute("aria-selected", true);
+    lit.forEach((i) => parts.get(i)?.item.classList.add("lit"));
   }
 
+  // One part is reached by the Tab key.
   focusable(i) {
-    for (const group of this.items.values()) group.setAttribute("tabindex", -1);
-    const chosen = this.items.get(i) ?? this.items.values().next().value;
-    chosen?.setAttribute("tabindex", 0);
-    return chosen;
+    const chosen = this.parts.get(i ?? this.order[0]) ?? this.parts.get(this.order[0]);
+    this.tabbed?.setAttribute("tabindex", -1);
+    this.tabbed = chosen?.item;
+    this.tabbed?.setAttribute("tabindex", 0);
+    return this.tabbed;
   }
 
   move() {
@@ -140,6 +127,16 @@ class Picture {
     view.y = y - (y - view.y) * scale / view.scale;
     view.scale = scale;
     this.move();
+  }
+
+  // The parts that are at least partly in view.
+  seen() {
+    const {width, height} = el("graph").getBoundingClientRect(), {x, y, scale} = this.view;
+    const within = (from, size, room) => from < room && from + size > 0;
+    return this.order.filter((i) => {
+      const place = this.places.get(i);
+      return within(x + place.x * scale, place.w * scale, width) && within(y + place.y * scale, place.h * scale, height);
+    });
   }
 
   // Moves as little as brings a part into view.

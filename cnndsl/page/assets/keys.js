@@ -44,7 +44,7 @@ function steer(app) {
 function onKey(app, event) {
   const row = rowOf(event), {model, picture} = app;
   if (row === null || event.ctrlKey || event.metaKey || event.altKey) return;
-  const order = [...picture.items.keys()], here = order.indexOf(row);
+  const {order} = picture, here = order.indexOf(row);
   const go = (i) => { if (i !== undefined && i) app.focus(i); };
   const actions = {
     ArrowDown: () => go(order[here + 1]),

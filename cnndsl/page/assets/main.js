@@ -42,11 +42,12 @@ class App {
     }));
   }
 
-  // Lays out and draws; what was clicked stays where it was. One at a time, in order.
+  // Lays out and draws; what was clicked stays where it was. One at a time, in order. Tells how often
+  // it has drawn, for those who wait.
   draw(anchor) {
     const turn = ++this.turn;
     this.drawing = this.drawing.then(async () => {
-      const {picture} = this, start = performance.now(), before = picture.places.get(anchor);
+      const {picture} = this, before = picture.places.get(anchor);
       const placed = await this.layout.place(this.model, (i) => picture.subtitle(i));
       picture.draw(placed);
       const after = picture.places.get(anchor);
@@ -57,17 +58,18 @@ class App {
       }
       this.light();
       picture.focusable(this.selected ?? anchor);
-      document.documentElement.dataset.drawn = Math.round(performance.now() - start);
+      document.documentElement.dataset.drawn = turn;
       this.foresee(turn);
     });
     return this.drawing;
   }
 
-  // While the reader looks, the parts that can be unfolded are laid out.
+  // While the reader looks, what the parts that are seen would unfold to is laid out.
   async foresee(turn) {
-    const {model, picture} = this, closed = [...picture.items.keys()].filter((i) => model.folds(i) && !model.isOpen(i));
-    for (const i of closed.slice(0, 30)) {
-      await new Promise((done) => requestIdleCallback(done));
+    const {model, picture} = this, idle = () => new Promise((done) => requestIdleCallback(done));
+    await idle();
+    for (const i of picture.seen().filter((k) => model.folds(k) && !model.isOpen(k))) {
+      await idle();
       if (turn !== this.turn) return;
       await this.layout.foresee(model, (k) => picture.subtitle(k), i);
     }

@@ -71,7 +71,7 @@ def closed_boxes(tab):
 def test_arrows_end_on_top_of_parts(shown, spec):
     tab = shown(spec)
     boxes = closed_boxes(tab)
-    ends = tab.locator("#edges path.end").evaluate_all(
+    ends = tab.locator("#items path.end").evaluate_all(
         "all => all.map(p => p.getPointAtLength(p.getTotalLength()).matrixTransform("
         "p.getScreenCTM())).map(({x, y}) => [x, y])"
     )

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from cnndsl.ir.dims import Dim, OpenDim
+from cnndsl.ir.types import TensorType
 
 Sizes: TypeAlias = tuple[int, ...]
 """One whole number for each spatial axis; a single one stands for every axis until bound."""
@@ -89,6 +90,8 @@ def _written(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, TensorType):
+        return f"a value of {value}"
     return str(value) if isinstance(value, int | float | str | OpenDim) else "another kind of value"
 
 
@@ -124,7 +127,8 @@ def _sizes(least: int) -> Callable[[Any], Sizes]:
 
 
 def _open_sizes(value: Any) -> tuple[Dim, ...]:
-    """Sizes, some of which may follow from those of the input."""
+    """Sizes, some of which may follow from those of the input; of a type its spatial ones."""
+    value = value.spatial if isinstance(value, TensorType) else value
     items = value if isinstance(value, list | tuple) else [value]
     if not 1 <= len(items) <= 3:
         raise ValueError
@@ -298,7 +302,11 @@ COUNT = Kind("a whole number from 1", _whole(1))
 INDEX = Kind("a whole number from 0", _whole(0))
 ODD = Kind("an odd whole number", _odd)
 SIZES = Kind("a whole number from 1, or a list with one for each axis", _sizes(1), True)
-OPEN_SIZES = Kind(SIZES.says, _open_sizes, True)
+OPEN_SIZES = Kind(
+    "a value of that size, a whole number from 1, or a list with one for each axis",
+    _open_sizes,
+    True,
+)
 FACTORS = Kind("a number over 0, or a list with one for each axis", _factors, True)
 EXTENTS = Kind("a whole number from 0, or a list with one for each axis", _sizes(0), True)
 PADDING = Kind(

@@ -16,7 +16,7 @@ from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.messages import Consequence, Problem
 from cnndsl.language.scopes import Local
 from cnndsl.language.signatures import match_arguments, signature_of
-from cnndsl.language.values import POISON, Frame, kind_of
+from cnndsl.language.values import POISON, Frame, Given, kind_of
 
 Opened: TypeAlias = Mapping[str, Mapping[str, OpenDim]]
 """For each input its open sizes, by axis."""
@@ -77,14 +77,16 @@ def photo_of(call: ast.Call, declared: Shape, frame: Frame, evaluator: Evaluator
     if frame.unit.meanings.get(id(call.callee)) is not Photo:
         raise Consequence(call.callee.span)
     matched = match_arguments(signature_of(Photo), call.arguments, call.span, set())
-    values = {name: evaluator.evaluate(given.value, frame) for name, given in matched.items()}
+    given = {} if Photo.name in frame.unit.blocks else dict(frame.defaults.get(Photo.name, {}))
+    for name, argument in matched.items():
+        given[name] = Given(evaluator.evaluate(argument.value, frame), argument.span)
     try:
-        photo: Photo = build(Photo, values)
+        photo: Photo = build(Photo, {name: each.value for name, each in given.items()})
         return photo.fitted(TensorType(declared))
     except AttributeValueError as error:
-        raise Problem("E0309", f"photo: {error}", matched[error.name].span) from None
+        raise Problem("E0309", f"photo: {error}", given[error.name].span) from None
     except OperatorError as error:
-        place = matched.get(error.attribute or "", call).span
+        place = given[error.attribute].span if error.attribute in given else call.span
         raise Problem(error.code, error.message, place, hint=error.hint) from None
 
 

@@ -165,12 +165,13 @@ class Meanings:
             self.unknown(value, "name", hint)
         return True
 
-    def default(self, name: ast.Name) -> type[Operator] | BlockValue | None:
-        """The operator or block that defaults are given for."""
-        target = self.unit.blocks.get(name.text) or OPERATORS.get(name.text)
+    def default(self, name: ast.Name) -> type[Operator] | type[Photo] | BlockValue | None:
+        """The operator or block that defaults are given for, or photo."""
+        known = {**OPERATORS, Photo.name: Photo, **self.unit.blocks}
+        target = known.get(name.text)
         self.used.add(name.text)
         if target is None:
-            hint = meant(name.text, [*self.unit.blocks, *OPERATORS])
+            hint = meant(name.text, known)
             self.unknown(name, "operator or block", hint)
         else:
             self.unit.meanings[id(name)] = target

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache, partial
 
 from cnndsl.diagnostics import Diagnostic
+from cnndsl.ir.photo import Photo
 from cnndsl.language import tree as ast
 from cnndsl.language.arithmetic import ARITHMETIC
 from cnndsl.language.meanings import Meanings
@@ -179,7 +180,8 @@ class _Resolver:
             target = self.meanings.default(default.name)
             signature = signature_of(target) if target else None
             for argument in default.arguments:
-                self.expression(argument.value, scope)
+                if target is not Photo or not self.meanings.choice(argument, scope):
+                    self.expression(argument.value, scope)
                 if argument.name is None:
                     first = signature.parameters[:1] if signature else ()
                     hint = f"such as {default.name.text}({first[0]}=…)" if first else None

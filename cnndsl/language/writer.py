@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from cnndsl.diagnostics import Note, Span
 from cnndsl.ir.attributes import AttributeValueError, build
@@ -78,7 +79,7 @@ class GraphWriter:
         given: Settings = {**applied.defaults.get(target.name, {}), **applied.given}
         check_complete(signature_of(target), set(given), span)
         try:
-            operator: Operator = build(target, {name: g.value for name, g in given.items()})
+            operator: Operator = build(target, {name: _plain(g.value) for name, g in given.items()})
         except AttributeValueError as error:
             raise Problem("E0309", f"{target.name}: {error}", given[error.name].span) from None
         return operator
@@ -124,6 +125,11 @@ class GraphWriter:
                 )
             params[role] = parameter
         return params
+
+
+def _plain(value: Any) -> Any:
+    """An argument; of a value of the network its type alone."""
+    return value.type if isinstance(value, Node) else value
 
 
 def _located(

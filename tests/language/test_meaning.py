@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import cnndsl
@@ -247,6 +249,33 @@ def test_multiples_go_through_strides_and_joins() -> None:
                      "11 x 4*H x (4*W + 4)", "11 x 2*H x (8*W + 8)"]  # fmt: skip
 
 
+def test_a_value_stands_for_its_size() -> None:
+    body = "let fine = conv(5, 3)\nmaxpool(4) -> resize(size=fine) -> crop(size=x)"
+    assert shapes(body, shape="[3, 8*H, 4*W]") == ["5 x 8*H x 4*W", "3 x 2*H x W"] + 2 * [
+        "3 x 8*H x 4*W"
+    ]
+    assert shapes("conv(2, 3, stride=4) -> resize(size=x)", shape="[3, 9]") == ["2x3", "2x9"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("resize(size=v)", "size takes a value of that size.* not a value of 3$"),
+        ("resize(size=[x, 4])", "size takes a value of that size.*"),
+        ("conv(x, 3)", "filters takes a whole number from 1, not a value of 3x8x8$"),
+        ("maxpool(x)", "kernel takes a whole number.* not a value of 3x8x8$"),
+    ],
+)
+def test_a_value_stands_for_no_other_number(body: str, message: str) -> None:
+    with pytest.raises(cnndsl.CnnError) as caught:
+        cnndsl.parse(
+            network(f"let v = global_avgpool -> flatten\n{body} -> add {{ identity | v }}")
+        )
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0309"
+    assert re.search(message, found.message)
+
+
 def test_a_condition_can_ask_for_the_rest_of_a_multiple() -> None:
     found = shapes("if height % 4 == 0 { maxpool(2) }", shape="[3, 8*H, W]")
     assert found == ["3 x 4*H x floor(W/2)"]
@@ -332,7 +361,7 @@ def test_independent_errors_are_all_found_and_consequences_are_not() -> None:
     [
         ("conv(relu, 3)", "another kind of value"),
         ("conv(4, [3, relu])", "[3, another kind of value]"),
-        ("conv(4, x)", "another kind of value"),
+        ("conv(4, x)", "a value of 3x8x8"),
         ("conv([true, 2], 3)", "[true, 2]"),
     ],
 )

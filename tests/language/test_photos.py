@@ -49,6 +49,45 @@ def test_what_a_text_says(said: str, shape: str, meant: Photo) -> None:
     assert net.graph.photos == net.photos == {"image": meant}
 
 
+def test_defaults() -> None:
+    text = (
+        "defaults photo(mean=[1, 2, 3], std=4, crop=1)\n"
+        "network n {\n    input a [3, 8, 8] photo(std=0.5)\n    input b [3, 8, 8]\n"
+        "    defaults photo(mean=0)\n    input c [3, 8, 8] photo()\n    add { a | b | c }\n}\n"
+    )
+    assert cnndsl.parse(text).photos == {
+        "a": Photo(crop=1, mean=(1, 2, 3), std=(0.5,)),
+        "c": Photo(crop=1, mean=(0,), std=(4,)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("default", "code"),
+    [
+        ("photo(0.5)", "E0205"),
+        ("photo(size=3)", "E0205"),
+        ("photo(range=7)", "E0309"),
+        ("photo(mean=[1, 2])", "E0224"),
+        ("photo(interpolation=bilinera)", "E0201"),
+    ],
+)
+def test_a_wrong_default_is_found_once(default: str, code: str) -> None:
+    text = f"defaults {default}\nnetwork n {{\n    input a [3, 8, 8] photo()\n    relu\n}}\n"
+    with pytest.raises(cnndsl.CnnError) as caught:
+        cnndsl.parse(text)
+    assert [each.code for each in caught.value.diagnostics] == [code]
+    assert caught.value.diagnostics[0].span.start < text.index("network")
+
+
+def test_defaults_of_a_block_called_photo_are_its_own() -> None:
+    net = cnndsl.parse(
+        "block photo(mean=2) { conv(mean, 3) }\ndefaults photo(mean=4)\n"
+        "network n {\n    input rgb [3, 8, 8] photo(mean=0.5)\n    photo\n}\n"
+    )
+    assert net.photos == {"rgb": Photo(crop=0.875, mean=(0.5,))}
+    assert str(net.outputs["output"]) == "4x8x8"
+
+
 def test_the_share_is_kept_at_other_sizes() -> None:
     shapes = {"image": (3, 56, 56)}
     assert network("photo(resize=32)", input_shapes=shapes).photos["image"].cover(56) == 64

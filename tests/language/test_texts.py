@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import cnndsl
 from cnndsl.format import format_source
 
 TEXTS = Path(__file__).parent / "texts"
+ZOO = Path(__file__).parents[2] / "networks"
 
 
 def unet(depth: int, width: int) -> int:
@@ -63,6 +65,28 @@ def test_parameters(name: str, settings: dict[str, Any], lines: int, parameters:
     assert cnndsl.check(path) == []
     net = cnndsl.parse(path, settings=settings)
     assert net.params == parameters
+
+
+@pytest.mark.parametrize(
+    ("spec", "most"),
+    [
+        ("convnext.cnn:convnext_tiny", 15),
+        ("deeplab.cnn:deeplabv3_resnet50", 20),
+        ("efficientnet.cnn:efficientnet_b0", 25),
+        ("fractalnet.cnn:fractalnet", 8),
+        ("hrnet.cnn:hrnet_w18_small", 35),
+        ("super_resolution.cnn:espcn", 5),
+        ("unet_2015.cnn:unet_2015", 14),
+        ("yolov5.cnn:yolov5s", 35),
+    ],
+)
+def test_lines_in_the_zoo(spec: str, most: int) -> None:
+    """Neither blank ones, comments, recipes nor the other networks of the family are counted."""
+    file, _, name = spec.partition(":")
+    text = (ZOO / file).read_text("utf-8").partition("\nrecipe ")[0]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    others = [each for each in lines if re.match(rf"network (?!{name}\b)\w+ = ", each)]
+    assert len(lines) - len(others) <= most
 
 
 def test_the_branches_of_hrnet_exchange_all_with_all() -> None:

@@ -50,7 +50,7 @@ def compile_module(
     require_formats(graph, FORMATS)
     inputs, _ = graph_ports(graph, options.batch)
     nominal, kernels = _nominal_sizes(inputs, options), None
-    if options.batch in (None, 1):
+    if options.batch in (None, 1) or all(node.type.batched for node in graph.nodes()):
         with suppress(SizeNeededError):
             kernels = compile_shared(graph, options, nominal)
     packing = kernels.packing if kernels else pack(plain(graph))

@@ -68,7 +68,7 @@ def open_artefact(
 
 
 class Shared:
-    """Kernels that serve all sizes: programs are planned, not compiled.
+    """Kernels that serve all sizes, and take a sample: programs are planned, not compiled.
 
     Raises ValueError, KeyError or TypeError for an artefact without them.
     """
@@ -87,7 +87,10 @@ class Shared:
         own, key = self._artefact, tuple(sorted(sizes.items()))
         features = own.program["shared"]["features"]
         program = {"batch": 1, "features": features, **self._program.at(sizes)}
-        inputs, outputs = (tuple(_at(p, key) for p in ports) for ports in (own.inputs, own.outputs))
+        inputs, outputs = (
+            tuple(replace(_at(port, key), batch=None) for port in ports)
+            for ports in (own.inputs, own.outputs)
+        )
         code = {LIBRARY: own.code[SHARED], GRAPH: own.code[GRAPH]}
         artefact = replace(own, inputs=inputs, outputs=outputs, program=program, code=code)
         if self._library is None:

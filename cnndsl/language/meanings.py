@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cnndsl.diagnostics import Note
 from cnndsl.ir.attributes import Kind, attribute_kinds
@@ -167,8 +167,8 @@ class Meanings:
 
     def default(self, name: ast.Name) -> type[Operator] | type[Photo] | BlockValue | None:
         """The operator or block that defaults are given for, or photo."""
-        known = {**OPERATORS, Photo.name: Photo, **self.unit.blocks}
-        target = known.get(name.text)
+        known: dict[str, Any] = {**OPERATORS, Photo.name: Photo, **self.unit.blocks}
+        target: type[Operator] | type[Photo] | BlockValue | None = known.get(name.text)
         self.used.add(name.text)
         if target is None:
             hint = meant(name.text, known)

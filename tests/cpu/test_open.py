@@ -102,6 +102,19 @@ def test_sizes_that_the_text_leaves_open(weights):
     assert_close(opened(ARRAYS[8, 12]), wanted((8, 12), weights))
 
 
+def test_a_fixed_batch_needs_no_compiler_at_further_sizes(weights, tmp_path: Path, monkeypatch):
+    opened = cnndsl.compile(TEXT, "cpu", weights=weights, dynamic=["height", "width"], batch=2)
+    opened.save(tmp_path / "m.cnnmod")
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
+    loaded = cnndsl.load(tmp_path / "m.cnnmod")
+    assert str(loaded.inputs[0]) == "x 2 x 3 x 2*H x 2*W"
+    for shape, x in ARRAYS.items():
+        assert_close(loaded(x), wanted(shape, weights))
+    assert loaded.facts["compiled"] == 0
+    with pytest.raises(CnnError, match="E0604"):
+        loaded(np.zeros((3, 3, 8, 12), np.float32))
+
+
 MANY = """network many {
     input x [3, 8*H, 8*W]
     conv(16, 3) -> bn -> relu

@@ -51,5 +51,6 @@ class Lines:
     def _units(self, text: str) -> int:
         if text.isascii():
             return len(text)
-        encoded = text.encode(f"{self.encoding}-le" if self.encoding != "utf-8" else "utf-8")
+        name = self.encoding if self.encoding == "utf-8" else f"{self.encoding}-le"
+        encoded = text.encode(name, "surrogatepass")
         return len(encoded) // _BYTES[self.encoding]

@@ -68,8 +68,14 @@ class Server(LanguageServer):
         return document, document.lines.offset(_position(params.position))
 
     def document(self, uri: str) -> Document:
-        """An open document, or one of a file."""
-        return self.texts.document(self.path(uri))
+        """An open document, or one of a file.
+
+        Raises JsonRpcInvalidParams if that cannot be read.
+        """
+        try:
+            return self.texts.document(self.path(uri))
+        except CnnError as error:
+            raise JsonRpcInvalidParams(str(error)) from None
 
     async def publish(self, paths: list[Path]) -> None:
         """Send the findings of documents, unless these change before they are complete."""
@@ -130,8 +136,8 @@ async def _opened(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
 
 @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
 async def _changed(ls: Server, params: types.DidChangeTextDocumentParams) -> None:
-    text = params.content_changes[-1].text
-    await ls.publish(ls.texts.put(ls.path(params.text_document.uri), text))
+    for change in params.content_changes[-1:]:
+        await ls.publish(ls.texts.put(ls.path(params.text_document.uri), change.text))
 
 
 @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cnndsl.editor.positions import Lines, Position
 
-TEXT = st.text(st.sampled_from("ab\n\ré\N{EURO SIGN}\N{MUSICAL SYMBOL G CLEF}\u2028"))
+TEXT = st.text(st.sampled_from("ab\n\ré\N{EURO SIGN}\N{MUSICAL SYMBOL G CLEF}\u2028\ud800"))
 
 
 @given(TEXT, st.sampled_from(["utf-8", "utf-16", "utf-32"]))

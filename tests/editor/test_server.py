@@ -428,3 +428,14 @@ def test_an_editor_chooses_its_encoding_and_its_warnings(tmp_path: Path) -> None
         '    conv(12, 3) -> bn -> conv(8, pad="...", '
     )
     assert client.stop() == 0
+
+
+def test_what_cannot_be_read_or_says_nothing_is_no_failure(net: Client) -> None:
+    (net.folder / "bad.cnn").write_bytes(b"\xff\xfe network")
+    for name, code in (("none.cnn", "E0601"), ("bad.cnn", "E0603")):
+        with pytest.raises(RuntimeError) as caught:
+            net.about("documentSymbol", name)
+        assert str(caught.value).startswith(f"error[{code}]")
+    document = {"uri": net.uri("net.cnn"), "version": 9}
+    net.notify("textDocument/didChange", textDocument=document, contentChanges=[])
+    assert hovered(net, "fc(classes)").startswith("```cnn\nfc")

@@ -10,8 +10,8 @@ they share two areas.
     python -m benchmarks.recompute --measure densenet_bc_cifar_L40_k12 --batch 32 [--turns 5]
 
 compiles such blocks, or networks, and measures: the arena, what a process that runs steps of the
-module has in memory at most, and the time of a step. Each measurement has a process of its own,
-the two ways take turns, and medians count.
+module has in memory at most, and the processor time of a step on one thread. Each measurement has
+a process of its own, the two ways take turns, and medians count.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ from pathlib import Path
 import numpy as np
 
 import cnndsl
-from cnndsl.autodiff.recompute import options_for
-from cnndsl.memory import peak_bytes
 
 GROWTH, SIZE = 12, 32
 DEPTHS = (40, 70, 100, 130, 160, 190)
@@ -41,7 +39,7 @@ block dense_layer(growth) {{ concat {{ identity | bn -> relu -> conv(growth, 3, 
 network dense {{ input x [{growth}, {size}, {size}]
     repeat {depth} {{ dense_layer({growth}) }} }}
 """
-WARM, SECONDS = 2, 5.0
+WARM, SECONDS = 1, 4.0
 """Steps before the time is taken, and how long it is taken."""
 
 
@@ -52,8 +50,17 @@ def block(depth: int) -> cnndsl.Network:
 
 def peaks(depth: int) -> list[int]:
     """Bytes without and with recomputation."""
+    from cnndsl.autodiff.recompute import options_for
+    from cnndsl.memory import peak_bytes
+
     graphs = [cnndsl.gradients(block(depth), None, recompute=again).graph for again in WAYS]
     return [peak_bytes(graph, options_for(graph, 1)) for graph in graphs]
+
+
+def formulas(depth: int) -> tuple[int, int]:
+    """Bytes of the concatenations and normalised features of a block, kept or in two areas."""
+    area = 4 * SIZE * SIZE * GROWTH
+    return area * (1 + depth) * depth, 2 * area * depth
 
 
 def compiled(spec: str, batch: int, threads: int, folder: Path) -> list[Path]:
@@ -76,16 +83,16 @@ def measure(file: str, threads: int) -> dict[str, float]:
              for p in module.inputs}  # fmt: skip
     times: list[float] = []
     while len(times) <= WARM or sum(times[WARM:]) < SECONDS:
-        start = time.perf_counter()
+        start = time.process_time()
         module.run(given)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     arena = int(module.facts["arena_bytes"]) / 1e6
     return {"arena": arena, "peak": peak, "ms": 1e3 * statistics.median(times[WARM:])}
 
 
 def measured_row(spec: str, batch: int, turns: int, threads: int) -> list[str]:
-    """Arena, peak and time of both ways, and how much longer the second takes."""
+    """Arena, peak, formula and time of both ways, and how much longer the second takes."""
     with tempfile.TemporaryDirectory() as name:
         files = compiled(spec, batch, threads, Path(name))
         found: list[list[dict[str, float]]] = [[] for _ in files]
@@ -98,14 +105,17 @@ def measured_row(spec: str, batch: int, turns: int, threads: int) -> list[str]:
     kept, again = (
         {key: statistics.median(one[key] for one in own) for key in own[0]} for own in found
     )
-    cells = [f"{way[key]:.1f}" for key in ("arena", "peak", "ms") for way in (kept, again)]
-    return [spec, *cells, f"{again['ms'] / kept['ms'] - 1:+.1%}"]
+    arena, peak, ms = (
+        [f"{way[key]:.1f}" for way in (kept, again)] for key in ("arena", "peak", "ms")
+    )
+    formula = [f"{n / 1e6:.1f}" for n in formulas(int(spec))] if spec.isdigit() else ["", ""]
+    return [spec, *arena, *peak, *formula, *ms, f"{again['ms'] / kept['ms'] - 1:+.1%}"]
 
 
 def print_measured(specs: Sequence[str], batch: int, turns: int, threads: int) -> None:
     """Print a row for each block or network."""
-    both = ("arena MB", "process MB", "step ms")
-    heads = [f"{what}, {way}" for what in both for way in ("kept", "again")]
+    memory = [f"{what} MB, {way}" for what in ("arena", "process") for way in ("kept", "again")]
+    heads = [*memory, "W H k (1+L) L", "2 W H k L", "step ms, kept", "again"]
     print(f"| L or network, batch {batch} | {' | '.join(heads)} | time |")
     print(f"|---{'|---:' * (len(heads) + 1)}|")
     for spec in specs:
@@ -116,9 +126,8 @@ def print_planned() -> None:
     """Print the planned peaks in megabytes."""
     print("| L | kept | W H k (1+L) L | --recompute auto | 2 W H k L |\n|---|---|---|---|---|")
     for depth in DEPTHS:
-        area = 4 * SIZE * SIZE * GROWTH
-        kept, again = peaks(depth)
-        row = (kept, area * (1 + depth) * depth, again, 2 * area * depth)
+        (kept, again), (quadratic, linear) = peaks(depth), formulas(depth)
+        row = (kept, quadratic, again, linear)
         print(f"| {depth} | {' | '.join(f'{n / 1e6:.1f}' for n in row)} |", flush=True)
 
 
@@ -128,7 +137,7 @@ def main() -> None:
     parser.add_argument("--measure", nargs="+", metavar="L|NETWORK", help="Compile and run these.")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--file", help="One measurement of a module, in this process.")
     given = parser.parse_args()
     if given.file:

@@ -36,6 +36,26 @@ def test_a_training_step(tmp_path: Path) -> None:
             assert np.abs(found[name] - array).max() <= WINOGRAD * largest
 
 
+POOLS = """
+network pools { input x [9, 7, 6]
+    let a = relu
+    output padded = a -> maxpool(3, stride=2, pad=1)
+    output apart = a -> maxpool(2, dilation=2)
+    output whole = a -> global_maxpool }
+"""
+
+
+def test_gradients_of_max_pools() -> None:
+    """Of maps where many elements are alike: a window's gradient goes to the first of them."""
+    net = cnndsl.gradients(POOLS, None, by=["x"])
+    given = arrays_for(net.graph)
+    given["x"] = np.round(given["x"])
+    given = {name: x.astype(np.float32) for name, x in given.items()}
+    wanted = run_graph(net.graph, {}, given)["x.gradient"]
+    found = cnndsl.compile(net, target="cpu", batch=len(given["x"]))(**given)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(("target", "said"), [("cpu", "--batch 32"), ("torch", "has no|have them")])
 def test_what_cannot_be_is_refused(target: str, said: str) -> None:
     with pytest.raises(CnnError, match=rf"(?s)E0630.*({said})"):

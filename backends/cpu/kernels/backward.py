@@ -12,22 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import (
     Expr,
-    all_of,
     cast,
     div,
     load,
     maximum,
     minimum,
-    mod,
     vector,
 )
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.sums import Range, summed
 from cnndsl.backends.cpu.codegen.tir import Code
-from cnndsl.backends.cpu.kernels import moments
+from cnndsl.backends.cpu.kernels import maxpool_gradient, moments
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.algebra import constant
@@ -214,82 +211,11 @@ def positional_correlate(call: Call[PositionalCorrelate]) -> Kernel:
     return _each(call, value, False)
 
 
-def maxpool_gradient(call: Call[MaxPoolGradient]) -> Kernel:
-    """Of each window that holds an element its gradient, if that is the first of the largest."""
-    pool = call.op.op
-    in_vectors = {x.block for x in call.inputs} == {call.output.block} and call.output.block > 1
-    lanes = call.output.block if in_vectors else 1
-    kernel = [range(k) for k in pool.kernel]
-
-    def value(body: Body, place: Place, channel: Expr) -> Expr:
-        code, zero = body.code, vector(0.0, lanes)
-
-        def at(index: int, position: Sequence[Expr]) -> Expr:
-            if in_vectors:
-                return body.inputs[index].load(replace(place, position=tuple(position)))
-            return body.inputs[index].channel(place.n, channel, position)
-
-        total, wins = code.register(zero, lanes), code.register(zero, lanes)
-        own = code.register(at(0, place.position), lanes).value
-        with code.box(kernel) as offsets:
-            window, hit = _window_of(call, code, place, offsets)
-            with code.when(hit):
-                code.set(wins, vector(1.0, lanes))
-                with code.box(kernel) as others:
-                    seen, inside = _seen(call, code, window, others)
-                    with code.when(inside):
-                        other = code.register(at(0, seen), lanes).value
-                        later = _order(pool.kernel, others) - _order(pool.kernel, offsets)
-                        with code.when(later < 0):
-                            code.set(wins, tirx.Select(own > other, wins.value, zero))
-                        with code.when(later >= 0):
-                            code.set(wins, tirx.Select(own >= other, wins.value, zero))
-                code.set(total, total.value + wins.value * at(1, window))
-        return total.value
-
-    return _each(call, value, in_vectors)
-
-
-def _order(kernel: Sequence[int], offsets: Sequence[Expr]) -> Expr:
-    """The number of an offset in the order of a window."""
-    found: Expr = 0
-    for size, offset in zip(kernel, offsets, strict=True):
-        found = found * size + offset
-    return found
-
-
-def _window_of(
-    call: Call[MaxPoolGradient], code: Code, place: Place, offsets: Sequence[Expr]
-) -> tuple[list[Expr], Expr]:
-    """The window that has a position at an offset, and whether there is one."""
-    pool = call.op.op
-    window, hits = [], []
-    sizes = call.inputs[1].spatial
-    axes = zip(place.position, offsets, pool.strides, pool.dilations, pool.pads, sizes, strict=True)
-    for i, o, s, d, (before, _), n in axes:
-        start = code.name(i + before - o * d)
-        whole = code.name(div(maximum(start, 0), s))
-        hits += [start >= 0, mod(maximum(start, 0), s) == 0, whole < n]
-        window.append(whole)
-    return window, all_of(hits)
-
-
-def _seen(
-    call: Call[MaxPoolGradient], code: Code, window: Sequence[Expr], offsets: Sequence[Expr]
-) -> tuple[list[Expr], Expr]:
-    """The position that a window has at an offset, and whether it lies in the input."""
-    pool = call.op.op
-    axes = zip(window, offsets, pool.strides, pool.dilations, pool.pads, strict=True)
-    seen = [code.name(w * s + o * d - before) for w, o, s, d, (before, _) in axes]
-    sizes = zip(seen, call.x.spatial, strict=True)
-    return seen, all_of([c for p, n in sizes for c in (p >= 0, p < n)])
-
-
 FAMILIES: Makers = {
     ReduceTo: reduce_to,
     BatchMoment: batch_moment,
     AxisMap: axis_map,
     Correlate: correlate,
     PositionalCorrelate: positional_correlate,
-    MaxPoolGradient: maxpool_gradient,
+    MaxPoolGradient: maxpool_gradient.maxpool_gradient,
 }

@@ -10,7 +10,7 @@ from cnndsl.backends.cpu.codegen.objects import make_library
 from cnndsl.backends.cpu.cpus import Triple
 from cnndsl.backends.cpu.emit.library import Emitted, symbol_name
 from cnndsl.backends.cpu.kernels.kernel import Call
-from cnndsl.backends.cpu.machine import Machine, machine_for
+from cnndsl.backends.cpu.machine import AMX, Machine, machine_for
 from cnndsl.backends.cpu.module import LIBRARY, CpuModule
 from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.cpu.program.call_table import CallTable
@@ -56,6 +56,7 @@ def build_library(
     prefix = f"{emitted}_" if emitted else ""
     symbols = [symbol_of(step, prefix) for step in program.steps]
     make = CallTable.of_open if program.dims else CallTable.of
+    machine = needed(program, machine)
     table = make(program, symbols, packing, machine.features)
     own = kernels(program.steps, prefix)
     units = [*own, *glue(table, prefix)]
@@ -67,6 +68,13 @@ def build_library(
     fallbacks = sum(step.kernel.family == "plain" for step in program.steps)
     measured = len({symbol_of(step) for step in program.steps if step.call.variant})
     return library, Build(len(units), hits, fallbacks, measured), parts
+
+
+def needed(program: Program, machine: Machine) -> Machine:
+    """A machine with the features that the code of a program needs: AMX only where it is used."""
+    used = {name for step in program.steps for name in step.kernel.needs}
+    features = [name for name in machine.features if name not in AMX or name in used]
+    return replace(machine, features=tuple(features))
 
 
 def plain(graph: Graph) -> list[tuple[str, Mapping[str, Expression]]]:
@@ -99,7 +107,7 @@ def compile_shared(
     packing = pack([*plain(graph), *steps])
     own = replace(packing, offsets=packing.offsets[-len(steps) :])
     library, build, _ = build_library(program, own, machine, options.progress)
-    features = {"features": machine.features, "triple": machine.triple}
+    features = {"features": needed(program, machine).features, "triple": machine.triple}
     described = {**features, **open_to_json(program, machine.lanes)}
     files = {
         PREPARED: json_bytes(to_json(program.graph)),
@@ -134,7 +142,7 @@ def compile_known(
     name = symbol_name(graph.name) if options.emit == "library" else ""
     library, build, emitted = build_library(program, packing, machine, options.progress, name)
     symbols = [symbol_of(step, f"{name}_" if name else "") for step in program.steps]
-    made_for = {"features": machine.features, "triple": machine.triple}
+    made_for = {"features": needed(program, machine).features, "triple": machine.triple}
     described = {**made_for, **describe(program, symbols)}
     code = {LIBRARY: library}
     artefact = make_artefact("cpu", graph, values, options, packing, described, code)

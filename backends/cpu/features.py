@@ -22,7 +22,7 @@ LLVM_NAMES = {
     "avx512_bf16": "avx512bf16", "avx512_bitalg": "avx512bitalg",
     "avx512_vpopcntdq": "avx512vpopcntdq", "gfni": "gfni", "vaes": "vaes",
     "vpclmulqdq": "vpclmulqdq", "avx_vnni": "avxvnni", "sve": "sve", "asimddp": "dotprod",
-    "bf16": "bf16",
+    "bf16": "bf16", "amx_tile": "amx-tile", "amx_int8": "amx-int8", "amx_bf16": "amx-bf16",
 }  # fmt: skip
 """Features that generated code can use: Linux's name and LLVM's."""
 

@@ -18,7 +18,7 @@ from cnndsl.backends.cpu.cpus import (
     Triple,
     host_architecture,
 )
-from cnndsl.backends.cpu.features import LLVM_NAMES, host_caches, host_model
+from cnndsl.backends.cpu.features import LLVM_NAMES, host_caches, host_features, host_model
 from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.cpu.runtime.library import available_cores
 from cnndsl.diagnostics import CnnError
@@ -42,6 +42,11 @@ LEVELS: dict[str, tuple[tuple[str, ...], int, int]] = {
 """Vector extensions: the features that they need, floats in a vector, vector registers.
 
 Of WebAssembly's two are taken off the 16 of x86: engines keep one, and a product needs another.
+"""
+AMX_TILE, AMX_INT8, AMX_BF16 = AMX = ("amx-tile", "amx-int8", "amx-bf16")
+"""Features of Intel's AMX: tiles, and products of codes and of bfloat16.
+
+Code that has no use for them runs without, and virtual machines may hide them.
 """
 FORMATS = ("float32", "bfloat16", "uint8")
 """What numbers there are kernels for."""
@@ -104,6 +109,10 @@ class Machine:
         needed = {"avx512": "avx512bf16", "neon": "bf16"}.get(self.extension)
         return needed in self.features
 
+    def multiplies_tiles(self, feature: str) -> bool:
+        """Whether an instruction multiplies tiles, of codes or of bfloat16, by AMX's feature."""
+        return self.extension == "avx512" and {AMX_TILE, feature} <= {*self.features}
+
     @property
     def is_amd(self) -> bool:
         """Whether it is one of AMD's CPUs since Zen, by LLVM's names."""
@@ -145,8 +154,12 @@ def find_machine(cpu: str = "native", triple: str = "") -> Machine:
     else:
         name, extension, features = _ask_llvm(cpu, target)
         store.put(key, json.dumps([name, extension, features]).encode())
+    is_this_cpu = is_host and cpu == "native"
+    here = host_features() if is_this_cpu else None
+    if here is not None:
+        features = [each for each in features if each in here or each not in AMX]
     found = CPUS.get(name, DEFAULT)
-    sizes = host_caches() if is_host and cpu == "native" else None
+    sizes = host_caches() if is_this_cpu else None
     caches = (sizes[0], sizes[1]) if sizes and len(sizes) > 1 else found.caches
     cores = OTHER_CORES if target and not is_host else available_cores()
     if target and target.is_wasm:

@@ -107,10 +107,11 @@ class Code:
     def store(self, buffer: Any, index: Expr, value: Expr, lanes: int = 1) -> None:
         """Write `lanes` neighbouring numbers, rounded where the buffer has bfloat16."""
         if bfloat16.is_stored(buffer):
-            value = self._rounded(value, lanes)
+            value = self.rounded(value, lanes)
         self._statements.append(tirx.BufferStore(buffer, value, [span(index, lanes)]))
 
-    def _rounded(self, value: Expr, lanes: int) -> Expr:
+    def rounded(self, value: Expr, lanes: int) -> Expr:
+        """The bits of numbers rounded to bfloat16."""
         if not self._rounds:
             return bfloat16.rounded(value, lanes)
         kind = bfloat16.STORED if lanes == 1 else f"{bfloat16.STORED}x{lanes}"
@@ -120,6 +121,10 @@ class Code:
         """What a function of that name and text, in LLVM's language, makes of its arguments."""
         self._inlined[name] = text
         return tirx.call_extern(dtype, name, *arguments)
+
+    def run(self, name: str, text: str, *arguments: Expr) -> None:
+        """Call such a function for what it does; its result is a whole number."""
+        self._statements.append(tirx.Evaluate(self.inline("int32", name, text, *arguments)))
 
     def register(self, initial: Expr, lanes: int = 1, dtype: str = "float32") -> Register:
         """A new register; `initial` is a vector already."""
@@ -172,6 +177,13 @@ class Code:
 
         Each core does neighbouring tasks. What follows begins when all are done.
         """
+        with self._tasks(*extents) as task:
+            yield task
+        self.meet()
+
+    @contextmanager
+    def _tasks(self, *extents: Number) -> Iterator[list[Expr]]:
+        """The same, but what follows on a core begins when it is done with its own."""
         total, team = math.prod(extents), self._team
         if total == 1:
             with self.when(team.core == 0):
@@ -186,7 +198,6 @@ class Code:
             with self.loop(self.name(minimum(share, total - first))) as index:
                 task = self.name(first + index)
                 yield [self.name(index) for index in split(task, extents)]
-        self.meet()
 
     def meet(self) -> None:
         """Wait until all cores are here."""
@@ -194,11 +205,15 @@ class Code:
         self._meetings.append(self._statements[-1])
 
     @contextmanager
-    def share(self, cores: int, *extents: Number) -> Iterator[list[Expr]]:
-        """The same, with neighbouring tasks on one of `cores`, whose number comes first."""
+    def share(self, cores: int, *extents: Number, meets: bool = True) -> Iterator[list[Expr]]:
+        """As `parallel`, with neighbouring tasks on one of `cores`, whose number comes first.
+
+        Unless it `meets`, what follows on a core does not wait for the others.
+        """
         total = math.prod(extents)
         share = (total + cores - 1) // cores
-        with self.parallel(cores) as (core,), self.loop(share) as index:
+        tasks = self.parallel if meets else self._tasks
+        with tasks(cores) as (core,), self.loop(share) as index:
             task = self.name(core * share + index)
             with self.when(total % cores == 0 or task < total):
                 yield [core, *(self.name(index) for index in split(task, extents))]

@@ -23,6 +23,7 @@ from cnndsl.runtime.module import Array, Port
 
 INTERNAL = (
     "program",
+    "permit",
     "run",
     "stop",
     "hold",

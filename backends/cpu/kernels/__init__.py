@@ -21,6 +21,7 @@ from cnndsl.backends.cpu.kernels import (
     squeeze_excite,
     transposed,
 )
+from cnndsl.backends.cpu.kernels.amx import family as amx
 from cnndsl.backends.cpu.kernels.codes import family as codes
 from cnndsl.backends.cpu.kernels.codes.operators import Coded
 from cnndsl.backends.cpu.kernels.direct.family import FAMILY as DIRECT
@@ -53,11 +54,11 @@ FAMILIES: Makers = {
 
 
 FAST: dict[type[Operator], tuple[tuple[Family, ...], ...]] = {
-    Conv: ((FEW,), (GROUPED,), (WINOGRAD, DIRECT)),
+    Conv: ((FEW,), (GROUPED,), (amx.SHORT, WINOGRAD, DIRECT)),
     ConvTranspose: ((transposed.FAMILY,),),
     Correlate: ((correlate.FAMILY,),),
-    FullyConnected: ((DIRECT,),),
-    Coded: ((codes.DEPTHWISE,), (codes.GROUPED,), (codes.WINOGRAD,), (codes.WORDS,)),
+    FullyConnected: ((amx.SHORT, DIRECT),),
+    Coded: ((codes.DEPTHWISE,), (codes.GROUPED,), (codes.WINOGRAD,), (amx.CODED, codes.WORDS)),
 }
 """Faster families, each of which may decline: those of the first group that takes a call serve it.
 

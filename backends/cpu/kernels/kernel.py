@@ -119,7 +119,8 @@ class Kernel:
     """A way to compute a call: the weights in the form that the code reads, and the code.
 
     `scratch` is the memory that it needs besides, while it runs, in floats; it holds numbers of the
-    format `scratch_dtype`. `tables` are those of its arrays that follow from open sizes.
+    format `scratch_dtype`. `tables` are those of its arrays that follow from open sizes. `needs`
+    are features of the CPU that other kernels do without, though the machine has them.
     """
 
     family: str
@@ -128,6 +129,7 @@ class Kernel:
     scratch: Number = 0
     scratch_dtype: str = FLOAT32.name
     tables: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 ZERO = "zero"

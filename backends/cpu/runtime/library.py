@@ -59,7 +59,8 @@ class Library:
     """A compiled program in memory. Calls from several threads may overlap.
 
     Each runs on at most `threads` of the cores that all calls of the process share; None takes all.
-    Raises ValueError if the content is no such library, CnnError (E0725) if it cannot be loaded.
+    Raises ValueError if the content is no such library, CnnError if it cannot be loaded (E0725) or
+    the system does not permit what its code uses (E0727).
     """
 
     def __init__(self, content: bytes, threads: int | None):
@@ -67,6 +68,7 @@ class Library:
         self._program = _Program.in_dll(self._handle.library, "cnndsl_program")
         if self._program.abi != ABI:
             raise ValueError(f"its code is for version {self._program.abi} of the runtime")
+        _require_permission(self._handle.library, self._program)
         with LOCK:
             pool = _POOLS.get(ABI)
             if pool is None:
@@ -140,6 +142,21 @@ LOCK = threading.RLock()
 """Held while code is loaded. A fork waits for it, so no child inherits it held."""
 _NUMBERS = count()
 os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
+
+
+def _require_permission(library: ctypes.CDLL, program: _Program) -> None:
+    """Ask the system for the tiles of AMX, if the code uses them. Raises CnnError (E0727)."""
+    if b"amx-tile" not in program.features:
+        return
+    failed = library.cnndsl_permit(ctypes.byref(program))
+    if failed:
+        raise CnnError.of(
+            "E0727",
+            f"the operating system does not permit AMX, which the module uses: "
+            f"{os.strerror(failed)}",
+            hint="compile it with --mcpu icelake-server, which has no AMX; Linux permits it from "
+            "version 5.16 on, unless a sandbox forbids arch_prctl",
+        )
 
 
 def _stop(handle: _Handle) -> None:

@@ -16,14 +16,19 @@
 
 #include "runtime.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 enum {
     LINE = 64,          /* bytes that belong to one core at a time */
@@ -356,6 +361,20 @@ static void set_up(void)
         pool.cores = MOST_CORES;
     pool.free = pool.cores;
     pthread_atfork(before_fork, in_parent, in_child);
+}
+
+/* Linux, Documentation/arch/x86/xstate.rst: the permission is that of the process, its later threads
+   and children. Without it the first instruction on tiles ends the process. */
+int32_t cnndsl_permit(const struct cnndsl_program *program)
+{
+#if defined(__linux__) && defined(__x86_64__)
+    enum { REQUEST = 0x1023, TILE_DATA = 18 };
+    if (strstr(program->features, "amx-tile") && syscall(SYS_arch_prctl, REQUEST, TILE_DATA))
+        return errno;
+#else
+    (void)program;
+#endif
+    return 0;
 }
 
 void cnndsl_run(const struct cnndsl_program *program, float *const *regions, int32_t threads,

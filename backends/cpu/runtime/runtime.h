@@ -29,6 +29,10 @@ struct cnndsl_program {
 /* The one that the library holds. */
 extern CNNDSL_PUBLIC const struct cnndsl_program cnndsl_program;
 
+/* Ask the operating system for what the code of a program uses and is not given unasked: the tiles
+   of Intel's AMX. To be called before the first run; 0, or the error as in errno. */
+CNNDSL_PUBLIC int32_t cnndsl_permit(const struct cnndsl_program *program);
+
 /* Run the steps from `first` up to, not including, `last` on at most `threads` cores, or on as many
    as there are if that is 0. The regions belong to the call until it returns. */
 CNNDSL_PUBLIC void cnndsl_run(const struct cnndsl_program *program, float *const *regions,

@@ -67,6 +67,13 @@ ENTRIES: dict[str, Entry] = {
         "`arm-linux-gnueabihf`, `riscv64-linux-gnu`, `x86_64-linux-gnu` or `arm64-apple-macos`.\n"
         "WebAssembly has a target of its own, `--target wasm`.",
     ),
+    "E0727": Entry(
+        "AMX is not permitted",
+        "The module multiplies on the tiles of Intel's AMX, whose use a process has to ask the\n"
+        "operating system for. Linux gives the permission from version 5.16 on; a sandbox, or\n"
+        "threads with small stacks for signals, may be in the way. Compile for a CPU without AMX,\n"
+        "such as `--mcpu icelake-server`: the codes of int8 are the same.",
+    ),
     "E0740": Entry(
         "unknown GPU or precision",
         "The GPU to compile for is an architecture by nvcc's name, such as `sm_90`; the precision\n"

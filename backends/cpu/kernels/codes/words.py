@@ -51,13 +51,18 @@ class Products(Words):
         features, lanes, extension = machine.features, machine.lanes, machine.extension
         is_wide = extension == "avx512"
         if ("avx512vnni" if is_wide else "avxvnni") in features and lanes in DOT:
-            return cls("vnni", lanes, (0, 1, 2, 3), 1)
+            return cls.vnni(lanes)
         needed = {"avx512": "avx512bw", "avx2": "avx2", "sse": "sse4.1"}.get(extension)
         if needed in features:
             return cls("pairs", lanes, (0, 2, 1, 3), 2)
         if extension == "neon" and "dotprod" in features:
             return cls("sdot", lanes, (0, 1, 2, 3), 1, offset=128)
         return cls("plain", lanes, (0, 1, 2, 3), 4)
+
+    @classmethod
+    def vnni(cls, lanes: int) -> Products:
+        """Those of words whose codes are in order, as instructions of four products take them."""
+        return cls("vnni", lanes, (0, 1, 2, 3), 1)
 
     @property
     def dtype(self) -> DType:

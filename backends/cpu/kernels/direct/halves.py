@@ -45,6 +45,11 @@ class Halves(Words):
             return None
         return cls("dot" if call.machine.multiplies_bf16 else "halves", lanes, (0, 1), 1)
 
+    @classmethod
+    def pairs(cls, lanes: int) -> Self:
+        """Those that instructions of two products take."""
+        return cls("dot", lanes, (0, 1), 1)
+
     @property
     def dtype(self) -> DType:
         """See `Words`."""

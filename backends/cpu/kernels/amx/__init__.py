@@ -1,0 +1,1 @@
+"""Convolutions and fully connected layers of several samples by the tiles of Intel's AMX."""

@@ -7,26 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, weights_options
 from cnndsl.cli.outputs import check_output, in_folder, output_option
-from cnndsl.cli.parameters import NamedPath
 from cnndsl.cli.passes import level_options
-from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
+from cnndsl.cli.photos import photo_options
 from cnndsl.cli.run import Files
+from cnndsl.cli.samples import images_option, inputs_option, read_samples, require_one_source
 from cnndsl.cli.terminal import log, print_table, progress_bar, stage
 from cnndsl.cli.verb import Verb
 from cnndsl.quantise.ranges import DEFAULT_METHOD, METHODS
 
 if TYPE_CHECKING:
-    from cnndsl.network import Network
     from cnndsl.quantise.calibration import Calibration
-    from cnndsl.quantise.samples import Arrays, Photos
-
-DIGITS, SAMPLES = "digits", 128
-"""What scikit-learn's digits are called, and how many of them are samples."""
 
 SHOWN = 5
 """Layers shown of those that lose most."""
@@ -42,8 +36,8 @@ SHOWN = 5
 )
 @click.argument("network", shell_complete=completion.networks)
 @output_option("NAME.calibration")
-@click.option("--images", type=click.Path(path_type=Path), help="A folder of photos, or `digits`.")
-@click.option("--input", "inputs", type=NamedPath(), multiple=True, help="An .npy or .npz file.")
+@images_option
+@inputs_option
 @click.option(
     "--method",
     type=click.Choice(list(METHODS)),
@@ -85,10 +79,7 @@ def command(
     from cnndsl.quantise.calibration import SUFFIX
     from cnndsl.quantise.collect import Settings
 
-    if (images is None) == (not inputs):
-        raise click.UsageError("give either --images or --input")
-    if inputs:
-        refuse_without_photos(photo)
+    require_one_source(images, inputs, photo)
     weights = (options["weights"], options["weights_map"])
     sources = (network, *weights, *(path for _, path in inputs))
     asked = in_folder(output, SUFFIX)
@@ -96,11 +87,7 @@ def command(
         check_output(asked, sources, SUFFIX)
     parsed = load_network(network, settings, input_shapes)
     path = check_output(asked or Path(f"{parsed.name}{SUFFIX}"), (parsed.file, *sources), SUFFIX)
-    samples: Photos | Arrays
-    if images and str(images) == DIGITS:
-        samples = _digits(parsed)
-    else:
-        samples = _photos(images, parsed, photo) if images else _arrays(inputs)
+    samples = read_samples(parsed, images, inputs, photo)
     chosen = Settings(method, level, equalise == "on", correct == "on", symmetric)
     with stage("measure") as facts, progress_bar() as progress:
         found = calibrate(
@@ -119,37 +106,6 @@ def command(
     _print_worst(found)
     click.echo(str(path))
     return 0
-
-
-def _photos(folder: Path, network: Network, given: Mapping[str, Any]) -> Photos:
-    from cnndsl.quantise.samples import Photos
-
-    name, kind = next(iter(network.inputs.items()))
-    return Photos.of(folder, chosen_photo(network.photos, name, given, kind))
-
-
-def _digits(network: Network) -> Arrays:
-    from cnndsl.quantise.samples import Arrays
-    from cnndsl.train.data import read_data
-
-    name, kind = next(iter(network.inputs.items()))
-    train = read_data(DIGITS, kind).train
-    return Arrays({name: train.batch(np.arange(SAMPLES))[0]})
-
-
-def _arrays(files: Files) -> Arrays:
-    from cnndsl.diagnostics import CnnError
-    from cnndsl.quantise.samples import Arrays
-    from cnndsl.runtime.arrays import read_arrays
-
-    found = {}
-    for given, path in files:
-        for key, array in read_arrays(path).items():
-            name = given or key
-            if name in found:
-                raise CnnError.of("E0604", f"{path} is one input too many", hint="NAME=FILE")
-            found[name] = array
-    return Arrays(found)
 
 
 def _print_worst(found: Calibration) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from cnndsl.cli.common import load_network, network_options, open_model, trust_o
 from cnndsl.cli.memory import memory_options, show_memory, wants_memory
 from cnndsl.cli.outputs import check_output
 from cnndsl.cli.passes import show_view, view_options, wants_view
-from cnndsl.cli.paths import gradients_option, show_paths
+from cnndsl.cli.paths import gradients_options, show_paths
+from cnndsl.cli.run import Files
 from cnndsl.cli.sizes import show_sizes
 from cnndsl.cli.terminal import is_terminal, print_json, print_table, show
 from cnndsl.cli.verb import Verb
@@ -49,7 +50,7 @@ class Budgets(click.ParamType["list[Budget]"]):
         "inspect my_net.cnn --passes",
         "inspect densenet121 --memory --svg memory.svg",
         "inspect vgg16 --layers --format latex",
-        "inspect resnet110_cifar --paths --gradients 8 --weights resnet110.safetensors",
+        "inspect resnet110_cifar --paths --gradients 8 --weights W --images photos/",
         "inspect resnet50.cnnmod --size",
         "inspect my_net.cnn --budget weights=10MB,arena=2MB",
     ),
@@ -68,7 +69,7 @@ class Budgets(click.ParamType["list[Budget]"]):
 @click.option("--size", is_flag=True, help="Of an artefact: where its bytes go.")
 @click.option("--layers", is_flag=True, help="One row for each layer, as papers print them.")
 @click.option("--paths", is_flag=True, help="How many paths lead through it, by their length.")
-@gradients_option
+@gradients_options
 @click.option(
     "--format",
     "form",
@@ -103,6 +104,9 @@ def command(
     paths: bool,
     gradients: int | None,
     seed: int | None,
+    images: Path | None,
+    inputs: Files,
+    photo: Mapping[str, Any],
     form: str | None,
     weights: str | None,
     weights_map: str | None,
@@ -118,8 +122,10 @@ def command(
 
     if form and (as_json or not (layers or paths)):
         raise click.UsageError("--format is for --layers and --paths, and not for --json")
-    if (gradients and not paths) or (seed is not None and not gradients):
-        raise click.UsageError("--gradients is for --paths, and --seed for --gradients")
+    if gradients and not paths:
+        raise click.UsageError("--gradients is for --paths")
+    if not gradients and (seed is not None or images or inputs or photo):
+        raise click.UsageError("--seed, --images, --input and what photos are is for --gradients")
     if paths and weights and not gradients:
         raise click.UsageError("--weights is a view of its own, or for --paths --gradients N")
     require_one_view(view["stage"])
@@ -134,6 +140,8 @@ def command(
             "paths",
             "gradients",
             "seed",
+            "images",
+            "inputs",
             "weights",
             "budgets",
             *view,
@@ -152,6 +160,7 @@ def command(
         return _inspect_budgets(found, budgets, as_json)
     elif paths:
         given = {"weights": weights, "weights_map": weights_map, "seed": seed}
+        given |= {"images": images, "inputs": inputs, "photo": photo}
         show_paths(found, as_json, form or "text", gradients, given)
     elif weights:
         _inspect_weights(found, weights, weights_map, as_json)

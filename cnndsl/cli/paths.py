@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
-from cnndsl.cli.common import Command
+from cnndsl.cli.photos import photo_options, refuse_without_photos
+from cnndsl.cli.run import Files
+from cnndsl.cli.samples import images_option, inputs_option, read_samples, require_one_source
 from cnndsl.cli.terminal import print_json, progress_bar
 
 if TYPE_CHECKING:
     from cnndsl.network import Network
+    from cnndsl.runtime.module import Array
 
 
-def gradients_option(command: Command) -> Command:
-    """--gradients and --seed of inspect."""
+def gradients_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--gradients of inspect, and what is for it alone."""
+    command = images_option(inputs_option(photo_options(command)))
     command = click.option(
         "--seed",
         type=click.IntRange(0, 2**63 - 1),
-        help="Of --gradients: the input, the paths, and weights unless there are --weights.",
+        help="Of --gradients: the paths, and inputs and weights unless these are given.",
     )(command)
     return click.option(
         "--gradients",
@@ -49,7 +55,22 @@ def show_paths(
 def _gradients(network: Network, samples: int, given: Mapping[str, Any]) -> dict[int, float]:
     from cnndsl.measure.path_gradients import path_gradients
 
-    seed = given["seed"] or 0
+    given, seed = dict(given), given["seed"] or 0
+    inputs = _inputs(network, *(given.pop(name) for name in ("images", "inputs", "photo")))
     weights = {**given, "seed": given["seed"] if given["weights"] else seed}
     with progress_bar() as progress:
-        return path_gradients(network, samples=samples, draws=seed, progress=progress, **weights)
+        return path_gradients(
+            network, inputs, samples=samples, draws=seed, progress=progress, **weights
+        )
+
+
+def _inputs(
+    network: Network, images: Path | None, inputs: Files, photo: Mapping[str, Any]
+) -> dict[str, Array] | None:
+    """All samples that are given, together."""
+    if not images and not inputs:
+        refuse_without_photos(photo)
+        return None
+    require_one_source(images, inputs, photo)
+    batches = [*read_samples(network, images, inputs, photo).batches(network.inputs)]
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}

@@ -9,7 +9,7 @@ section 5.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
@@ -43,7 +43,7 @@ class Path:
 
 def path_gradients(
     network: Network,
-    inputs: Callable[[Module], Mapping[str, Array]] | None = None,
+    inputs: Mapping[str, Array] | None = None,
     *,
     samples: int = 8,
     draws: int = 0,
@@ -55,24 +55,26 @@ def path_gradients(
 ) -> dict[int, float]:
     """The mean Euclidean norm of the gradients by the inputs, by length of path.
 
-    The score is the largest element of an output before a last softmax. `inputs` gives one sample
-    for the module, otherwise it is normal random numbers from `draws`, which the paths come
-    from as well. `weights`, `weights_map` and `seed` are as for `cnndsl.compile`. Raises CnnError
-    as that and `cnndsl.gradients` do.
+    The score is the largest element of an output before a last softmax. `inputs` are samples
+    [samples, *shape], which the paths take by turns; without them it is one of normal random
+    numbers from `draws`, which the paths come from as well. `weights`, `weights_map` and `seed` are
+    as for `cnndsl.compile`. Raises CnnError as that and `cnndsl.gradients` do.
     """
     graph = with_logits(network.graph)
     graph.auxiliaries = {}
     plain = Network(graph, weights=network.weights)
     arrays = _own(graph, network.arrays(weights, weights_map))
     forward = compile_network(plain, target, weights=arrays, seed=seed)
-    given = inputs(forward) if inputs else _random(graph, draws)
-    scores = forward.run(given)
+    given = dict(inputs) if inputs else _random(graph, draws)
     backward = compile_network(Network(with_masks(graph)), target, weights=arrays, seed=seed)
     drawn = list(draw(graph, samples, draws))
+    count = min(map(len, given.values()))
     found: dict[int, list[float]] = {}
     for start in range(0, len(drawn), BATCH):
         some = drawn[start : start + BATCH]
-        made = backward.run(_fed(backward, some, given, scores))
+        turns = [number % count for number in range(start, start + len(some))]
+        own = {name: array[turns] for name, array in given.items()}
+        made = backward.run(_fed(backward, some, own, forward.run(own)))
         squares = sum(
             (array.astype(np.float64) ** 2).reshape(len(some), -1).sum(1) for array in made.values()
         )
@@ -146,19 +148,22 @@ def draw(graph: Graph, samples: int, seed: int) -> Iterator[Path]:
 def _fed(
     module: Module, some: Sequence[Path], given: Mapping[str, Array], scores: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """The inputs of the gradients of some paths: samples, scores that are asked for, factors."""
+    """The inputs of the gradients of some paths: samples, scores that are asked for, factors.
+
+    `given` and `scores` have the sample of each path.
+    """
     feed: dict[str, Array] = {}
     for port in module.inputs:
         name = port.name
         if name in given:
-            feed[name] = np.repeat(given[name], len(some), 0)
+            feed[name] = given[name]
         elif name.endswith(SUFFIX) and name.removesuffix(SUFFIX) in scores:
             output = name.removesuffix(SUFFIX)
-            values = scores[output][0]
-            winner = np.zeros_like(values)
-            winner.flat[values.argmax()] = 1
-            own = np.array([path.output == output for path in some], np.float32)
-            feed[name] = own.reshape(-1, *[1] * values.ndim) * winner
+            values = scores[output].reshape(len(some), -1)
+            winners = np.zeros_like(values)
+            own = [index for index, path in enumerate(some) if path.output == output]
+            winners[own, values[own].argmax(1)] = 1
+            feed[name] = winners.reshape(scores[output].shape)
         else:
             node, _, index = name.rpartition(".from")
             factors = [(node, int(index)) in path.turns for path in some]

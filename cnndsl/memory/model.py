@@ -25,9 +25,10 @@ class Options:
 
     `sample_bytes` gives the bytes of one sample of a node's result, halo and padding included.
     A tensor is [batch, channels, ...] with blocks of `channel_block` channels innermost; a view
-    starts at a whole block. What lanes of the last block hold that have no channel does not matter. `layout` tells apart how tensors lie, whatever their channels, such as
-    by their halos: one is written over another, or is it or a slice of it, only if both have the
-    same. A flattened tensor only needs the bytes of what it flattens.
+    starts at a whole block. What lanes of the last block hold that have no channel does not matter.
+    `layout` tells apart how tensors lie, whatever their channels, such as by their halos: one is
+    written over another, or is it or a slice of it, only if both have the same. A flattened tensor
+    only needs the bytes of what it flattens.
 
     With `interleaved` channels lie innermost at each position: the bytes of a channel slice, of
     which plans speak as if they were neighbours, are spread over the sample, and buffers are

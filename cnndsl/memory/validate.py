@@ -190,10 +190,9 @@ class Replay:
             if place.buffer is not buffer or (name, sample) not in self.contents:
                 continue
             span = self._spans(self.graph[name])[sample]
-            ends_alike = low < span[1] == end
-            if ends_alike and last_lanes(self.graph[name], self.options) <= lanes:
-                if self.memory.read(*span) == self.contents[name, sample]:
-                    found[name] = span
+            fits = low < span[1] == end and last_lanes(self.graph[name], self.options) <= lanes
+            if fits and self.memory.read(*span) == self.contents[name, sample]:
+                found[name] = span
         return found
 
     def _lies_alike(self, node: Node, operand: Node) -> bool:

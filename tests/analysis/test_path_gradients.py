@@ -102,4 +102,19 @@ def test_the_gradient_of_a_path_is_the_product_of_its_weights(
     assert main([*command[:-1], "--seed", "3", "--format", "csv"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "length,paths,share,gradient"
     assert main(["inspect", text, "--gradients", "4"]) == 2
+    assert main(["inspect", text, "--paths", "--input", "x.npy"]) == 2
     assert main(["inspect", text, "--paths", "--weights", "w.npz"]) == 2
+
+
+def test_the_paths_take_the_samples_by_turns(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gate g = relu(x) lets a gradient of 1 through where x is above 0, else nothing."""
+    np.save(tmp_path / "x.npy", np.array([[1], [-1], [-1], [-1]], np.float32))
+    text = "network n { input x [1]\n relu }"
+    command = ["inspect", text, "--paths", "--gradients", "8", "--json"]
+    assert main([*command, "--input", str(tmp_path / "x.npy")]) == 0
+    assert json.loads(capsys.readouterr().out)["lengths"][0]["gradient"] == 1 / 4
+    assert main([*command, "--images", str(tmp_path)]) == 2
+    assert "E0604" in capsys.readouterr().err
+    assert main([*command, "--resize", "8"]) == 2

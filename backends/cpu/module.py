@@ -19,6 +19,7 @@ from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import NativeModule
 from cnndsl.backends.native.packing import FLOAT, aligned
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.types import FLOAT32
 from cnndsl.runtime.layers import Peak
 from cnndsl.runtime.module import Array, Port
 from cnndsl.runtime.sizes import Size
@@ -201,7 +202,8 @@ class CpuModule(NativeModule):
         """See `cnndsl.runtime.layers.Layered`. This needs the compiler."""
         from cnndsl.backends.cpu.tuning.peak import measure_peak
 
-        return measure_peak(self._threads or available_cores())
+        formats = {layer.format for layer in self.layers} - {FLOAT32.name}
+        return measure_peak(self._threads or available_cores(), sorted(formats))
 
     def _calls(
         self, arrays: Mapping[str, Array], results: Mapping[str, Array]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnndsl.measure.bench import Timing, measure
-from cnndsl.measure.layers import LayerReport, layer_reports
+from cnndsl.measure.layers import LayerReport, layer_reports, peak_data
 from cnndsl.measure.models import input_shapes, onnx_twin, torch_twin
 from cnndsl.measure.runtimes import Job, check_installed
 from cnndsl.measure.shown import contest_html, contest_text
@@ -83,7 +83,7 @@ class Contest(Rich):
             "runtimes": [c.data(self.batch, self.own.timing) for c in self.contestants],
             "layers": [layer.data() for layer in self.layers],
             "layers_ms": sum(layer.seconds for layer in self.layers) * 1e3,
-            "machine": peak and {"gflops": peak.flops / 1e9, "gb_per_second": peak.bandwidth / 1e9},
+            "machine": peak and peak_data(peak),
         }
 
     def _repr_html_(self) -> str:

@@ -51,6 +51,7 @@ class LayerReport:
             "node": layer.node,
             "op": layer.op,
             "family": layer.family,
+            "format": layer.format,
             "shape": list(layer.shape),
             "macs": layer.macs,
             "bytes": layer.read + layer.written,
@@ -62,7 +63,17 @@ class LayerReport:
         }
 
     def _shares(self, peak: Peak) -> tuple[float, float]:
-        return self.flops / peak.flops, self.bandwidth / peak.bandwidth
+        operations = peak.operations(self.layer.format)
+        return self.flops / operations, self.bandwidth / peak.bandwidth
+
+
+def peak_data(peak: Peak) -> dict[str, Any]:
+    """What a machine reaches as plain data; `products` are those of other formats, in Gop/s."""
+    return {
+        "gflops": peak.flops / 1e9,
+        "gb_per_second": peak.bandwidth / 1e9,
+        "products": {name: operations / 1e9 for name, operations in peak.products.items()},
+    }
 
 
 def layer_reports(layers: Sequence[Layer], times: LayerTimes) -> list[LayerReport]:

@@ -26,7 +26,10 @@ def layer_lines(data: Mapping[str, Any]) -> list[str]:
     found = [f"all layers: {data['layers_ms']:.3f} ms, the whole call: {whole:.3f} ms"]
     if peak is not None:
         gflops, bandwidth = peak["gflops"], peak["gb_per_second"]
-        found.append(f"this machine: {gflops:.1f} GFLOP/s, {bandwidth:.1f} GB/s from memory")
+        others = "".join(f" ({each:.1f} in {name})" for name, each in peak["products"].items())
+        found.append(
+            f"this machine: {gflops:.1f} GFLOP/s{others}, {bandwidth:.1f} GB/s from memory"
+        )
     return found
 
 

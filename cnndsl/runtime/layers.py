@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.types import FLOAT32
 from cnndsl.runtime.module import Array
 
 
@@ -16,7 +17,7 @@ class Layer:
 
     `op` is the operator, `family` the kind of kernel. `shape` is that of the result, batch
     first; `macs` counts multiply-adds of the whole batch, `read` and `written` bytes of float32
-    operands, weights and results.
+    operands, weights and results. `format` is that of the numbers that are multiplied.
     """
 
     node: str
@@ -26,6 +27,7 @@ class Layer:
     macs: int
     read: int
     written: int
+    format: str = FLOAT32.name
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,18 @@ class Build:
 
 @dataclass(frozen=True)
 class Peak:
-    """What a machine can do at most: floating point operations and bytes read in a second."""
+    """What a machine can do at most: floating point operations and bytes read in a second.
+
+    `products` are the operations in other formats than float32, a multiply-add counted as two.
+    """
 
     flops: float
     bandwidth: float
+    products: Mapping[str, float] = field(default_factory=dict)
+
+    def operations(self, dtype: str) -> float:
+        """Those of a format in a second; those of float32 where it was not measured."""
+        return self.products.get(dtype, self.flops)
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnndsl.backends.native.packing import FLOAT, packed_size
+from cnndsl.backends.native.packing import FLOAT, INT8, INT16, Weight, packed_size
 from cnndsl.ir.quantisation import from_bfloat16
 from cnndsl.ir.text import operator_text
 from cnndsl.ir.types import BFLOAT16, DTYPES, FLOAT32, UINT8
@@ -18,7 +18,7 @@ from cnndsl.runtime.module import Array
 
 if TYPE_CHECKING:
     from cnndsl.backends.cpu.codegen.layout import Layout
-    from cnndsl.backends.cpu.kernels.kernel import Call
+    from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
     from cnndsl.backends.cpu.program.lower import Program
     from cnndsl.ir.graph import Graph, Node
     from cnndsl.memory import Plan
@@ -78,6 +78,7 @@ def describe(program: Program, symbols: Sequence[str]) -> dict[str, Any]:
             step.kernel.family,
             program.layouts[step.node],
             sum(map(packed_size, step.kernel.weights.values())),
+            _multiplied(step.kernel),
         )
         for step in program.steps
     ]
@@ -101,8 +102,18 @@ def read_tensors(program: Mapping[str, Any]) -> tuple[Stored, ...]:
     )
 
 
-def layer_of(node: Node, call: Call[Any], family: str, layout: Layout, weights: int) -> Layer:
-    """The step of a node whose result lies like that, and whose kernel has so many weights."""
+def layer_of(
+    node: Node,
+    call: Call[Any],
+    family: str,
+    layout: Layout,
+    weights: int,
+    multiplied: str = FLOAT32.name,
+) -> Layer:
+    """The step of a node whose result lies like that, and whose kernel has so many weights.
+
+    `multiplied` is the format of its products.
+    """
     return Layer(
         node.name,
         operator_text(node),
@@ -111,7 +122,18 @@ def layer_of(node: Node, call: Call[Any], family: str, layout: Layout, weights: 
         node.macs * call.output.batch,
         sum(map(_bytes, call.inputs)) + weights * FLOAT,
         _bytes(call.output),
+        multiplied,
     )
+
+
+def _multiplied(kernel: Kernel) -> str:
+    """The format in which a kernel multiplies, by that of its weights.
+
+    Winograd's transformed weights have 16 bits where codes are multiplied.
+    """
+    weight = kernel.weights.get("weight")
+    dtype = weight.dtype if isinstance(weight, Weight) else FLOAT32
+    return INT8.name if dtype == INT16 else dtype.name
 
 
 def tensors_of(

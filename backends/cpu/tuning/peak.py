@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+
+from cnndsl.backends.cpu.codegen import amx
 from cnndsl.backends.cpu.codegen.expressions import floats, load, vector
 from cnndsl.backends.cpu.codegen.objects import Unit, make_library
 from cnndsl.backends.cpu.codegen.tir import Code
-from cnndsl.backends.cpu.machine import Machine, find_machine
+from cnndsl.backends.cpu.machine import AMX_TILE, Machine, find_machine
 from cnndsl.backends.cpu.program.call_table import CallTable
 from cnndsl.backends.cpu.program.functions import glue
 from cnndsl.backends.cpu.program.lower import Slot
 from cnndsl.backends.cpu.runtime.library import Library
-from cnndsl.backends.native.packing import aligned
+from cnndsl.backends.cpu.tuning.products import (
+    FEATURES,
+    tile_products,
+    whole_tiles,
+    word_products,
+    words_of,
+)
+from cnndsl.backends.native.packing import FLOAT, aligned
+from cnndsl.ir.types import DTYPES
 from cnndsl.runtime.layers import Peak
 from cnndsl.runtime.module import Array
 
@@ -26,13 +38,15 @@ ROUNDS = 1 << 20
 READ_FLOATS = 1 << 26
 """256 MiB, more than caches hold."""
 SECONDS = 0.5
-"""For each of the two measurements."""
+"""For each of the measurements."""
 
 
-def measure_peak(threads: int) -> Peak:
-    """The best of several runs on that many threads, in float32."""
+def measure_peak(threads: int, formats: Collection[str] = ()) -> Peak:
+    """The best of several runs on that many threads, in float32 and other formats of products."""
     machine = find_machine()
-    return Peak(_flops(machine, threads), _bandwidth(machine, threads))
+    flops = _flops(machine, threads)
+    others = {name: _products(machine, threads, name, flops) for name in formats}
+    return Peak(flops, _bandwidth(machine, threads), others)
 
 
 def _flops(machine: Machine, threads: int) -> float:
@@ -43,6 +57,26 @@ def _flops(machine: Machine, threads: int) -> float:
     factors[: machine.lanes], factors[machine.lanes :] = 0.5, 1.0
     function = multiply_adds(machine.lanes, threads)
     return 2 * ROUNDS * len(sums) / _shortest(function, machine, threads, [sums, factors])
+
+
+def _products(machine: Machine, threads: int, name: str, flops: float) -> float:
+    """Operations in a second by the instructions for a format, or those of float32."""
+    if machine.multiplies_tiles(FEATURES[name]):
+        settings = aligned(amx.CONFIGURATION // FLOAT)
+        settings.view(np.uint8)[:] = whole_tiles()
+        function = tile_products(name, KERNEL, ROUNDS // 16, threads)
+        needs = AMX_TILE, FEATURES[name]
+        seconds = _shortest(function, machine, threads, [settings], needs)
+        each = 4 * amx.ROWS * amx.WORDS * (amx.WORDS * FLOAT // DTYPES[name].bytes)
+        return 2 * threads * (ROUNDS // 16) * each / seconds
+    words = words_of(machine, name)
+    if words is None:
+        return flops
+    sums, factors = aligned(threads * CHAINS * words.lanes), aligned(words.lanes)
+    factors.view(np.uint8)[:] = 1
+    function = word_products(words, KERNEL, CHAINS, ROUNDS, threads)
+    seconds = _shortest(function, machine, threads, [sums, factors])
+    return 2 * ROUNDS * len(sums) * words.width / seconds
 
 
 def _bandwidth(machine: Machine, threads: int) -> float:
@@ -89,18 +123,31 @@ def sums_of(size: int, lanes: int, tasks: int) -> Any:
     return code.function(KERNEL, [sums, numbers])
 
 
-def library_of(function: Any, machine: Machine, threads: int, arrays: list[Array]) -> Library:
-    """A library that calls a kernel on such arrays."""
+def library_of(
+    function: Any,
+    machine: Machine,
+    threads: int,
+    arrays: list[Array],
+    needs: tuple[str, ...] = (),
+) -> Library:
+    """A library that calls a kernel on such arrays, which `needs` features of the CPU."""
     regions = tuple((f"array{index}", len(array)) for index, array in enumerate(arrays))
-    table = CallTable(regions, ((KERNEL, tuple(Slot(name, 0) for name, _ in regions)),))
+    calls = ((KERNEL, tuple(Slot(name, 0) for name, _ in regions)),)
+    table = CallTable(regions, calls, features=needs)
     key = repr((str(function), regions))
     content, *_ = make_library([Unit(KERNEL, key, lambda: [function]), *glue(table)], machine)
     return Library(content, threads)
 
 
-def _shortest(function: Any, machine: Machine, threads: int, arrays: list[Array]) -> float:
+def _shortest(
+    function: Any,
+    machine: Machine,
+    threads: int,
+    arrays: list[Array],
+    needs: tuple[str, ...] = (),
+) -> float:
     """Seconds of the fastest call."""
-    library = library_of(function, machine, threads, arrays)
+    library = library_of(function, machine, threads, arrays, needs)
     shortest, end = math.inf, time.perf_counter() + SECONDS
     while time.perf_counter() < end:
         start = time.perf_counter()

@@ -16,8 +16,7 @@ from cnndsl.ir.text import operator_text
 from cnndsl.measure.shown import comparison_html, comparison_text
 from cnndsl.notebook.rich import Rich
 from cnndsl.passes.pipeline import DEFAULT_LEVEL, inference_graph, optimise
-from cnndsl.quantise.floats import stored_as
-from cnndsl.quantise.precision import FLOATS, Codes, on_codes
+from cnndsl.quantise.precision import Codes, on_codes, on_halves
 from cnndsl.runtime.backend import Calibrating, backend, option_names
 from cnndsl.runtime.layers import Traceable
 from cnndsl.runtime.module import Array, Module
@@ -192,7 +191,7 @@ def low_precision_candidates(
         )
     else:
         exact, _ = optimise(network.graph, level, disable=disable, fusions=())
-        graph = stored_as(exact, FLOATS[precision])
+        graph = on_halves(network.graph, exact, precision)
     single = {**options, "dtype": "float32"}
     double = {name: value for name, value in options.items() if name != "precision"}
     modules = {ORACLE: _compiled(network, "reference", exact, values, double)}

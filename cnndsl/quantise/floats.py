@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from cnndsl.ir.algebra import bfloat16
+from cnndsl.ir.algebra import bfloat16, subtract
+from cnndsl.ir.expressions import Expression
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator
-from cnndsl.ir.operators import Cast, Conv, Linear, Mover
+from cnndsl.ir.operators import Cast, Conv, FullyConnected, Linear, Mover
 from cnndsl.ir.part import Part
 from cnndsl.ir.types import BFLOAT16, FLOAT32, DType
+from cnndsl.quantise.layers import mean_shift
 
 
-def stored_as(graph: Graph, dtype: DType) -> Graph:
+def stored_as(graph: Graph, dtype: DType, means: Mapping[str, Expression] | None = None) -> Graph:
     """A copy of an optimised graph whose tensors have a dtype; inputs and outputs stay float32.
 
     `NAME/dtype` and `NAME/float` convert. For bfloat16, linear layers have their weights rounded,
     but for depthwise convolutions, and their operand after a prologue; those that read an input of
-    the network read it as it is, with weights as they are. The last ones have results in float32,
-    as has what follows from these.
+    the network read it as it is, with weights as they are, and have results in float32 if
+    depthwise convolutions alone read these. The last ones have results in float32, as has what
+    follows from these. `means` are those of what the cores of nodes read, by name: with them
+    biases make good for what rounded weights shift the mean of the result by.
     """
     result = Graph(graph.name)
     result.photos, result.scopes = dict(graph.photos), dict(graph.scopes)
     made: dict[str, Node] = {}
     last = _last(graph) if dtype == BFLOAT16 else {}
+    wide = _wide(graph, last) if dtype == BFLOAT16 else set()
 
     def cast(node: Node, label: str, to: DType) -> Node:
         name = f"{node.name}/{label}"
@@ -32,15 +38,17 @@ def stored_as(graph: Graph, dtype: DType) -> Graph:
     for node in graph.nodes():
         operands = [made[operand.name] for operand in graph.producers(node)]
         reads_input = dtype == BFLOAT16 and _reads_input(graph, node)
-        if not reads_input and last.get(node.name, True):
+        reads_floats = reads_input or any(x.name in wide for x in graph.producers(node))
+        if not reads_floats and last.get(node.name, True):
             operands = [
                 cast(x, str(dtype), dtype) if x.type.dtype == FLOAT32 else x for x in operands
             ]
         if dtype == BFLOAT16 and isinstance(node.op, Linear) and not reads_input:
-            node = _rounded(node)
-        if last.get(node.name) or (reads_input and node.name not in last):
-            to = FLOAT32 if node.name in last else BFLOAT16
-            node = replace(node, epilogue=(*node.epilogue, _step(node, to)))
+            node = _rounded(node, (means or {}).get(node.name))
+        if last.get(node.name):
+            node = replace(node, epilogue=(*node.epilogue, _step(node, FLOAT32)))
+        elif reads_floats and not node.prologue and node.name not in {*last, *wide}:
+            node = replace(node, epilogue=(*node.epilogue, _step(node, BFLOAT16)))
         made[node.name] = result.put(node, operands)
     result.inputs, result.stages = list(graph.inputs), list(graph.stages)
     for name, maker in graph.outputs.items():
@@ -82,17 +90,54 @@ def _reads_input(graph: Graph, node: Node) -> bool:
     return is_plain and len(names) == 1 and names[0] in graph.inputs
 
 
-def _rounded(node: Node) -> Node:
+def _wide(graph: Graph, last: Collection[str]) -> set[str]:
+    """Layers of inputs that depthwise convolutions alone read, which multiply in float32."""
+    return {
+        node.name
+        for node in graph.nodes()
+        if _reads_input(graph, node)
+        and node.name not in last
+        and all(_begins_depthwise(graph, reader) for reader, _ in graph.consumers(node))
+    }
+
+
+def _begins_depthwise(graph: Graph, node: Node) -> bool:
+    """Whether a layer of one operand begins with a depthwise convolution, which may be fused."""
+    if not isinstance(node.op, Linear) or len(graph.producers(node)) != 1 or node.pool:
+        return False
+    rounds = not node.prologue or not isinstance(node.prologue[-1].op, Mover)
+    return rounds and _is_depthwise(node.parts[0])
+
+
+def _rounded(node: Node, mean: Expression | None) -> Node:
     """A linear layer whose weights are rounded, and its operand after a prologue.
 
     Depthwise convolutions keep their few weights, which are multiplied as float32 everywhere.
     """
-    weight, prologue = node.params["weight"], node.prologue
-    is_depthwise = isinstance(node.op, Conv) and weight.shape[1] == 1 < node.op.groups
-    params = {**node.params, "weight": weight if is_depthwise else bfloat16(weight)}
+    core, prologue = node.core, node.prologue
+    weight = core.params["weight"]
+    if not _is_depthwise(core):
+        near = bfloat16(weight)
+        params = {**core.params, "weight": near}
+        if mean is not None and "bias" in params and _is_plain(core.op):
+            shift = mean_shift(core, subtract(near, weight), mean)
+            params["bias"] = subtract(params["bias"], shift)
+        core = replace(core, params=params)
     if prologue and not isinstance(prologue[-1].op, Mover):
         prologue = (*prologue, _step(node, BFLOAT16))
-    return replace(node, prologue=prologue, core=replace(node.core, params=params))
+    return replace(node, prologue=prologue, core=core)
+
+
+def _is_plain(op: Operator) -> bool:
+    """Whether the weight has an axis of all channels of a group."""
+    return isinstance(op, FullyConnected) or (isinstance(op, Conv) and op.table is None)
+
+
+def _is_depthwise(part: Part[Operator]) -> bool:
+    match part.op:
+        case Conv(groups=groups):
+            return part.params["weight"].shape[1] == 1 < groups
+    return False
 
 
 def _step(node: Node, dtype: DType) -> Part[Operator]:

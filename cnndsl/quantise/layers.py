@@ -81,7 +81,9 @@ def layer_params(
     steps = along(scale, 0, len(weight.shape))
     whole = rounded(divide(weight, steps), LARGEST_WEIGHT)
     if mean is not None:
-        bias = subtract(bias, _shift(part, subtract(multiply(whole, steps), weight), mean))
+        bias = subtract(
+            bias, mean_shift(part, subtract(multiply(whole, steps), weight), constant([*mean]))
+        )
     if own and own.operand:
         bias_scale = scale = multiply(scale, constant([*own.operand]))
     if own and own.result:
@@ -104,13 +106,16 @@ def _weight_scale(weight: Expression, bias: Expression, source: float) -> Expres
     return float32(maximum(maximum(largest, needed), SMALLEST_SCALE))
 
 
-def _shift(part: Part[Operator], error: Expression, mean: Sequence[float]) -> Expression:
-    """The mean of the products of the errors of weights with the operand, [filters]."""
+def mean_shift(part: Part[Operator], error: Expression, mean: Expression) -> Expression:
+    """The mean [filters] of the products of the errors of weights with the operand.
+
+    `part` is a convolution or a fully connected layer, `mean` that of each channel it reads.
+    """
     filters, channels = error.shape[0], part.inputs[0].channels
     groups = part.op.groups if isinstance(part.op, Conv) else 1
     rest = math.prod(error.shape) // (filters * channels // groups)
     summed = sum_axes(reshape(error, (groups, filters // groups, channels // groups, rest)), (3,))
-    means = reshape(constant(list(mean)), (groups, channels // groups))
+    means = reshape(mean, (groups, channels // groups))
     return reshape(einsum("gfc,gc->gf", summed, means), (filters,))
 
 

@@ -18,6 +18,7 @@ from cnndsl.quantise.convert import quantised, scales_of
 from cnndsl.quantise.equalise import equalise
 from cnndsl.quantise.explicit import Explicit, explicit_of, is_explicit
 from cnndsl.quantise.floats import stored_as
+from cnndsl.quantise.means import operand_means
 from cnndsl.quantise.prepare import prepare
 from cnndsl.quantise.reading import read_json
 from cnndsl.quantise.rounding import on_explicit_codes
@@ -51,7 +52,13 @@ def in_precision(
         )
         return result
     optimised, _ = optimise(graph, level, disable=disable, fusions=fusions)
-    return stored_as(optimised, FLOATS[precision]) if precision in FLOATS else optimised
+    return on_halves(graph, optimised, precision) if precision in FLOATS else optimised
+
+
+def on_halves(written: Graph, optimised: Graph, precision: str) -> Graph:
+    """What passes made of a graph in bf16 or f16; in bf16 biases make good for rounded weights."""
+    means = operand_means(written, optimised) if precision == "bf16" else {}
+    return stored_as(optimised, FLOATS[precision], means)
 
 
 def refuse_for_others(precision: str, *given: object) -> None:

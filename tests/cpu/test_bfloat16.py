@@ -21,7 +21,7 @@ from cnndsl.ir.algebra import constant
 from cnndsl.ir.attributes import build
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import BY_NAME, Cast, Input
-from cnndsl.ir.types import BFLOAT16, FLOAT32
+from cnndsl.ir.types import BFLOAT16, FLOAT32, DType
 from cnndsl.memory import validate
 from cnndsl.passes.pipeline import optimise
 from cnndsl.quantise.floats import stored_as
@@ -79,6 +79,27 @@ def test_a_network_and_other_weights() -> None:
     others = bind(graph.parameters(), None, seed=9).values
     module.set_weights(others)
     assert_near(module, graph, others, {"image": image})
+
+
+@pytest.mark.parametrize(
+    ("reader", "first"),
+    [
+        ("depthwise(3) -> relu -> conv(8, 1)", FLOAT32),
+        ("depthwise(3) -> maxpool(2)", FLOAT32),
+        ("add { depthwise(3) | conv(8, 1) }", BFLOAT16),
+        ("conv(8, 3) -> depthwise(3)", BFLOAT16),
+    ],
+)
+def test_first_layers_before_depthwise_ones(reader: str, first: DType) -> None:
+    """Their results stay float32; what follows is bfloat16."""
+    layers = f"conv(8, 3) -> relu -> {reader} -> relu -> conv(4, 1)"
+    text = f"network n {{ input x [3, 9, 11]\n{layers} }}"
+    graph = low(text)
+    _, start, *middle, _ = (node.type.dtype for node in graph.nodes())
+    assert (start, {*middle} - {BFLOAT16}) == (first, set())
+    values = bind(graph.parameters(), None, seed=0).values
+    image = np.random.default_rng(0).normal(size=(1, 3, 9, 11)).astype(np.float32)
+    assert_near(compiled(graph, values, target=own()), graph, values, {"x": image})
 
 
 @settings(max_examples=2, derandomize=True)

@@ -22,7 +22,7 @@ def fates(graph: Graph, runs: Iterable[PassRun]) -> Iterator[dict[str, Any]]:
         for word, some in (("done", run.report.matched), ("left", run.report.rejected))
         for fate in some
     ]
-    order = {node.name: index for index, node in enumerate(graph.nodes())}
+    order = {node.name: index for index, node in enumerate(graph.nodes() if found else ())}
     for fate, word in sorted(found, key=lambda pair: order.get(pair[0].node, len(order))):
         place = _place(graph, fate.node)
         yield {"place": place, "node": fate.node, "fate": word, "text": fate.text}

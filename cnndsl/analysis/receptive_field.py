@@ -67,6 +67,8 @@ class Field:
     def behind(self, window: Window) -> Field:
         """The field of what reads a window of adjacent positions."""
         step, low, high, each = window.step, window.low, window.high, window.each
+        if (step, low, high, each) == (1, 0, 0, 1):
+            return self
         whole = len(self.spans) * each
         period = whole // math.gcd(whole, step)
         if period > LONGEST:
@@ -120,7 +122,7 @@ def _union(fields: Sequence[Field], size: Dim) -> Field | None:
 
     None if they move at different strides over more positions than can be looked at.
     """
-    if len(set(fields)) == 1:
+    if all(field == fields[0] for field in fields):
         return fields[0]
     stride = max(field.stride for field in fields)
     period = math.lcm(*(len(field.spans) for field in fields))
@@ -132,4 +134,5 @@ def _union(fields: Sequence[Field], size: Dim) -> Field | None:
         return None
     seen = [[field.at(position) for field in fields] for position in range(period)]
     spans = ((min(first for first, _ in s), max(last for _, last in s)) for s in seen)
-    return Field(tuple(spans), stride * period)
+    advance = stride * period
+    return Field(tuple(spans), int(advance) if advance.denominator == 1 else advance)

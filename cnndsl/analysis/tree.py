@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cnndsl.analysis.cost import Cost, node_costs, total
 from cnndsl.ir.graph import Graph, Node
@@ -12,7 +13,10 @@ from cnndsl.ir.types import TensorType
 
 @dataclass
 class Block:
-    """A block instance and what it holds in order of execution; the root's path is empty."""
+    """A block instance and what it holds in order of execution; the root's path is empty.
+
+    Nothing is added after its nodes or its cost were first asked for.
+    """
 
     path: str
     kind: str
@@ -25,10 +29,13 @@ class Block:
 
     def nodes(self) -> Iterator[Node]:
         """All nodes below the block, in order of execution within each block."""
-        for child in self.children:
-            yield from child.nodes()
+        return iter(self._nodes)
 
-    @property
+    @cached_property
+    def _nodes(self) -> list[Node]:
+        return [node for child in self.children for node in child.nodes()]
+
+    @cached_property
     def cost(self) -> Cost:
         """The sum over all nodes below."""
         return total(child.cost for child in self.children)

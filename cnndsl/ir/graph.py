@@ -150,7 +150,7 @@ class Graph:
         return name in self.nx
 
     def __getitem__(self, name: str) -> Node:
-        node: Node = self.nx.nodes[name]["node"]
+        node: Node = self.nx._node[name]["node"]
         return node
 
     def nodes(self) -> Iterator[Node]:
@@ -188,13 +188,14 @@ class Graph:
 
     def producers(self, node: Node) -> list[Node]:
         """The nodes whose tensors `node` reads, in operand order, repeated if read twice."""
-        before = self.nx.pred[node.name]
+        before = self.nx._pred[node.name]  # its views take most of the time of large graphs
         edges = sorted((index, name) for name, keys in before.items() for index in keys)
         return [self[name] for _, name in edges]
 
     def consumers(self, node: Node) -> list[tuple[Node, int]]:
         """The nodes that read the tensor of `node`, with the operand index."""
-        return [(self[target], key) for _, target, key in self.nx.out_edges(node.name, keys=True)]
+        after = self.nx._succ[node.name]
+        return [(self[target], key) for target, keys in after.items() for key in keys]
 
     def input_types(self, node: Node) -> list[TensorType]:
         """The types of the node's operands."""

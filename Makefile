@@ -72,7 +72,7 @@ test-notebook: $(VENV)/.notebook ## the tutorial, docs/tutorial.ipynb, run by a 
 test-torch: $(VENV)/.dev $(VENV)/.vision ## tests of what PyTorch computes and trains: some minutes
 	$(BIN)/python -m pytest -n 2 tests/extra/torch
 
-test-published: $(VENV)/.dev $(VENV)/.published ## the zoo against torchvision's and timm's modules
+test-published: $(VENV)/.dev $(VENV)/.published ## the zoo against published modules, and their weights converted
 	$(BIN)/python -m pytest -n 2 tests/extra/published
 
 test-ray: $(VENV)/.dev $(VENV)/.ray ## evaluate on a local cluster of Ray, and workers that are killed

@@ -44,7 +44,7 @@ class Meanings:
     def __init__(self, unit: Unit):
         self.unit = unit
         self.used: set[str] = set()
-        self.labels: Callable[[], set[str]] = set
+        self.labels: Callable[[], list[ast.Label]] = list
         self.recipes: dict[str, ast.Name] = {}
         self.names = Names(unit.meanings, unit.findings)
         self.report = self.names.report
@@ -202,8 +202,11 @@ class Meanings:
     def _hint(self, name: str, scope: Scope) -> str | None:
         if name in self.unit.networks:
             return "it is a network; a step is an operator or a block"
-        if name in self.labels():
+        made = next((label for label in self.labels() if label.pattern.fullmatch(name)), None)
+        if made is not None and len(made.parts) == 1:
             return f"a label names an instance; to use its value later: let {name} = …"
+        if made is not None:
+            return "a name with {…} in it names no value; keep values in a list: a = a + [value]"
         if name in WORDS:
             return f'as a word for an operator it stands in quotes: "{name}"'
         if len(self.unit.findings) > limits.HINTS:

@@ -282,12 +282,13 @@ def _text(node: ast.Tree) -> str:
     return node.span.source.text[node.span.start : node.span.end]
 
 
-def _labels(tree: ast.Tree) -> set[str]:
-    """The labels without expressions in a tree."""
-    found, pending = set(), [tree]
+def _labels(tree: ast.Tree) -> list[ast.Label]:
+    """The labels in a tree."""
+    found: list[ast.Label] = []
+    pending = [tree]
     while pending:
         node = pending.pop()
-        if isinstance(node, ast.Label) and len(node.parts) == 1 and isinstance(node.parts[0], str):
-            found.add(node.parts[0])
+        if isinstance(node, ast.Label):
+            found.append(node)
         pending += ast.children(node)
     return found

@@ -5,6 +5,7 @@ Nodes compare by content; their spans do not count, so a tree equals the tree of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
@@ -178,6 +179,12 @@ class Label(Tree):
     """The instance name before a colon; expressions in braces are parts of it."""
 
     parts: tuple[str | Expression, ...]
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What the names look like that it makes of whole numbers."""
+        parts = (re.escape(part) if isinstance(part, str) else r"\d+" for part in self.parts)
+        return re.compile("".join(parts))
 
 
 @dataclass(frozen=True)

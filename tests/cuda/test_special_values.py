@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from tests.cpu.test_operators import together
+import pytest
+
+from tests.cpu.test_operators import NAMES, together
 from tests.cuda.emulator import Emulator
 from tests.cuda.support import TOLERANCE
-from tests.operators.cases import CASES, parameter_values
+from tests.marks import whole
+from tests.operators.cases import CASES, Case, parameter_values
 from tests.operators.special import assert_same
 
 CHOOSING = (
@@ -26,7 +29,16 @@ CHOOSING = (
 
 
 def test_as_the_reference_has_them(emulator: Emulator):
-    graph, inputs = together([case for case in CASES if case.id in CHOOSING])
+    assert_special(emulator, [case for case in CASES if case.id in CHOOSING])
+
+
+@pytest.mark.parametrize("names", [whole(NAMES[part::8]) for part in range(8)])
+def test_every_operator(emulator: Emulator, names: list[str]):
+    assert_special(emulator, [case for case in CASES if case.operator.name in names])
+
+
+def assert_special(emulator: Emulator, cases: list[Case]) -> None:
+    graph, inputs = together(cases)
     values = parameter_values(graph, 0)
     module = emulator.module(graph, values, 2)
     assert_same(graph, values, inputs, module.run, TOLERANCE["f32"])

@@ -190,14 +190,21 @@ class Code:
                 yield [0] * len(extents)
         else:
             total = expression(total)
-            share = tirx.indexdiv(team.cores + (total - 1), team.cores)
-            # TVM tests the signs of what it divides unless it knows them. Of such tests for many
-            # columns LLVM 22 makes `vmovmskps` of registers that it cannot encode, and the code
-            # reads another one.
-            first = self.name(tirx.max(team.core * share, 0))
+            share = self._count(tirx.truncdiv(team.cores + (total - 1), team.cores))
+            first = self._count(team.core * share)
             with self.loop(self.name(minimum(share, total - first))) as index:
-                task = self.name(first + index)
+                task = self._count(first + index)
                 yield [self.name(index) for index in split(task, extents)]
+
+    def _count(self, value: Expr) -> Expr:
+        """A whole number computed here that is not negative, of which TVM knows nothing else.
+
+        TVM puts the expression of a variable in its place wherever it reasons about an index, which
+        takes most of its time; it knows nothing of a register, which LLVM then does without. It
+        tests the signs of what it divides unless it knows them. Of such tests for many columns LLVM
+        22 makes `vmovmskps` of registers that it cannot encode, and the code reads another one.
+        """
+        return self.name(tirx.max(self.register(value, 1, "int32").value, 0))
 
     def meet(self) -> None:
         """Wait until all cores are here."""

@@ -38,7 +38,7 @@ block dense_layer(growth) {{ concat {{ identity | bn -> relu -> conv(growth, 3, 
 network dense {{ input x [{growth}, {size}, {size}]
     repeat {depth} {{ dense_layer({growth}) }} }}
 """
-WARM, SECONDS = 1, 1.5
+WARM, SECONDS = 1, 3.0
 """Steps before the time is taken, and how long it is taken."""
 
 

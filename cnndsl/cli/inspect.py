@@ -159,7 +159,7 @@ def command(
     elif budgets:
         return _inspect_budgets(found, budgets, as_json)
     elif paths:
-        given = {"weights": weights, "weights_map": weights_map, "seed": seed}
+        given: dict[str, Any] = {"weights": weights, "weights_map": weights_map, "seed": seed}
         given |= {"images": images, "inputs": inputs, "photo": photo}
         show_paths(found, as_json, form or "text", gradients, given)
     elif weights:

@@ -14,6 +14,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Dequantise, Input, Quantise, Quantised
 from cnndsl.ir.types import TensorType
 from cnndsl.quantise.calibration import Calibration, Measured, structure_hash
+from cnndsl.quantise.clipping import clipped
 from cnndsl.quantise.convert import quantised, scales_of
 from cnndsl.quantise.equalise import equalisable, equalise
 from cnndsl.quantise.ranges import DEFAULT_METHOD, METHODS, Histogram, codes_for
@@ -23,7 +24,7 @@ from cnndsl.runtime.module import Array
 from cnndsl.runtime.options import Progress, silent, wrong
 
 JUDGED = 4
-"""Samples on which the cost of codes is measured."""
+"""Samples on which the cost of codes is measured, and by which ranges are clipped."""
 PEEKED = 32
 """Samples whose peaks tell how to equalise layers."""
 
@@ -80,12 +81,14 @@ def calibrate(
         progress("calibrating", done, samples)
     if not done:
         raise CnnError.of("E0905", "there are no samples to calibrate with")
+    codes = {
+        name: codes_for(histogram, settings.method, symmetric=settings.symmetric)
+        for name, histogram in seen.items()
+    }
+    if METHODS[settings.method].clips:
+        codes = clipped(exact, values, codes, judged, progress)
     tensors = {
-        name: Measured(
-            codes_for(histogram, settings.method, symmetric=settings.symmetric),
-            _rounded(histogram.mean),
-            peaks.get(name),
-        )
+        name: Measured(codes[name], _rounded(histogram.mean), peaks.get(name))
         for name, histogram in seen.items()
     }
     costs = _costs(exact, values, tensors, judged, settings.corrected)

@@ -51,7 +51,7 @@ class _Groups:
         a, b = self._find(first), self._find(second)
         if a == b:
             return
-        both = _union(self._shared[a], self._shared[b])
+        both = union(self._shared[a], self._shared[b])
         finest = min(self._finest[a], self._finest[b])
         if always or both.scale <= MOST_COARSER * finest:
             self._group[b] = a
@@ -64,7 +64,7 @@ class _Groups:
         return name
 
 
-def _union(a: Quantisation, b: Quantisation) -> Quantisation:
+def union(a: Quantisation, b: Quantisation) -> Quantisation:
     """One for the numbers of both."""
     if a == b:
         return a

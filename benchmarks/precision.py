@@ -25,7 +25,7 @@ from PIL import Image
 
 import cnndsl
 from cnndsl.quantise.collect import Settings
-from cnndsl.quantise.ranges import DEFAULT_METHOD, METHODS
+from cnndsl.quantise.ranges import METHODS
 from cnndsl.runtime.module import Array, Module
 from cnndsl.runtime.photos import IMAGENET_MEAN, IMAGENET_STD
 from demo.classifier import photo, weights, weights_map
@@ -155,8 +155,8 @@ def main() -> None:
         makers: dict[str, Callable[[], Module]] = {
             f"ours, {method}": partial(ours, network, known, method=method) for method in METHODS
         }
-        makers[f"ours, {DEFAULT_METHOD}, no correction"] = partial(
-            ours, network, known, corrected=False
+        makers["ours, mse, no correction"] = partial(
+            ours, network, known, method="mse", corrected=False
         )
         for method in ("MinMax", "Entropy", "Percentile"):
             makers[f"onnxruntime, {method}"] = partial(of_onnxruntime, model, known, method)

@@ -148,7 +148,8 @@ def _definition(
     walk: Walk, unit: Unit, item: NetworkItem, settings: Settings
 ) -> tuple[Unit, ast.Definition, Settings]:
     """Follow `network a = b(…)` to the definition, collecting arguments. Raises Problem."""
-    given = dict(settings)
+    declared: dict[str, Given] = {}
+    asked = unit, item
     seen: list[NetworkItem] = []
     while isinstance(item, ast.Alias):
         if item in seen:
@@ -164,8 +165,8 @@ def _definition(
             matched = match_arguments(signature, arguments, item.call.span, set())
             for name, argument in matched.items():
                 value = walk.evaluator.evaluate(argument.value, frame)
-                given.setdefault(name, Given(value, argument.span))
-            check_complete(signature, set(given), item.call.span)
+                declared.setdefault(name, Given(value, argument.span))
+            check_complete(signature, {*declared, *settings}, item.call.span)
         elif arguments:
             raise Problem(
                 "E0206",
@@ -175,7 +176,8 @@ def _definition(
             )
         item = target
     _check_settings(definition_signature(item), settings)
-    return unit, item, {**given, **with_operators(settings, item, unit, walk.instances)}
+    given = with_operators(settings, declared, [asked, (unit, item)], walk.instances)
+    return unit, item, {**declared, **given}
 
 
 def _call_parts(call: ast.Expression) -> tuple[ast.Name, tuple[ast.Argument, ...]]:

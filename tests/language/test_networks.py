@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,23 @@ def test_settings_can_be_operators_and_blocks(folder: Path, text: str, kinds: li
     (folder / "main.cnn").write_text('import base from "part.cnn"\nnetwork mine = base(bn)\n')
     net = cnndsl.parse(folder / "main.cnn", settings={"after": text, "mode": "max"})
     assert [node.op.name for node in net.graph.nodes()][1:-1] == kinds
+
+
+@pytest.mark.parametrize(
+    ("network", "text", "kind", "count"),
+    [
+        ("resnet18", "basic(after=drop_path(0.2))", "drop_path", 8),
+        ("resnet101", "bottleneck(after=stochastic_depth(0.8))", "stochastic_depth", 33),
+        ("se_resnet50", "bottleneck(v1=true, after=se(ratio=4))", "mul", 16),
+    ],
+)
+def test_settings_take_the_place_of_operators_in_a_call(
+    network: str, text: str, kind: str, count: int
+) -> None:
+    net = cnndsl.parse(network, settings={"unit": text})
+    assert sum(node.op.name == kind for node in net.graph.nodes()) == count
+    with pytest.raises(cnndsl.CnnError, match=r"E0201.* unknown name 'nothing'"):
+        cnndsl.parse(network, settings={"unit": re.sub(r"after=\w+", "after=nothing", text)})
 
 
 def test_input_shapes_replace_declared_ones(folder: Path) -> None:

@@ -39,7 +39,7 @@ TIMM = {
     "efficientnet_b0": "efficientnet_b0",
     "ghostnet": "ghostnet_100",
     "hrnet_w18_small": "hrnet_w18_small",
-    "regnet_x_400mf": "regnetx_004",
+    "regnet_x_800mf": "regnetx_008",
     "regnet_y_400mf": "regnety_004",
     "repvgg_a0": "repvgg_a0",
     "se_resnext50_32x4d": "legacy_seresnext50_32x4d",

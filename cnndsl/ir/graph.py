@@ -150,7 +150,7 @@ class Graph:
         return name in self.nx
 
     def __getitem__(self, name: str) -> Node:
-        node: Node = self.nx._node[name]["node"]
+        node: Node = self.nx.nodes[name]["node"]
         return node
 
     def nodes(self) -> Iterator[Node]:
@@ -188,13 +188,13 @@ class Graph:
 
     def producers(self, node: Node) -> list[Node]:
         """The nodes whose tensors `node` reads, in operand order, repeated if read twice."""
-        before = self.nx._pred[node.name]  # its views take most of the time of large graphs
+        before = self.nx.pred[node.name]
         edges = sorted((index, name) for name, keys in before.items() for index in keys)
         return [self[name] for _, name in edges]
 
     def consumers(self, node: Node) -> list[tuple[Node, int]]:
         """The nodes that read the tensor of `node`, with the operand index."""
-        after = self.nx._succ[node.name]
+        after = self.nx.succ[node.name]
         return [(self[target], key) for target, keys in after.items() for key in keys]
 
     def input_types(self, node: Node) -> list[TensorType]:

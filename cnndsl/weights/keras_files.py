@@ -10,8 +10,10 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,9 @@ CONFIG = "config.json"
 MAX_BYTES = 1 << 34
 EXPANSION = 64
 """How often larger than the file its arrays may be, beside a free MiB."""
+
+HEAP = re.compile(rb"GCOL\x01\0\0\0(.{8})", re.DOTALL)
+"""The head of a collection of a global heap, with its size."""
 
 ROLES = (
     (r"separable_conv\dd", ("depthwise_kernel", "pointwise_kernel", "bias")),
@@ -59,15 +64,33 @@ def read_keras(path: Path) -> Weights:
             if sum(archive.getinfo(name).file_size for name in (MEMBER, CONFIG)) > MAX_BYTES:
                 raise DamagedError(f"it has more than {MAX_BYTES >> 30} GiB")
             configs = dict(_configs(json.loads(archive.read(CONFIG))))
-            content = io.BytesIO(archive.read(MEMBER))
+            content = archive.read(MEMBER)
     except (*BROKEN_ZIP, RecursionError):
         raise DamagedError("it is cut off, or no model of Keras") from None
-    return _read(content, len(content.getbuffer()), configs)
+    _check_heaps(content)
+    return _read(io.BytesIO(content), len(content), configs)
 
 
 def read_h5(path: Path) -> Weights:
     """The arrays of an HDF5 file. Raises DamagedError, and CnnError without h5py."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        _check_heaps(content)
     return _read(path, path.stat().st_size, {})
+
+
+def _check_heaps(content: bytes | mmap) -> None:
+    """Raise DamagedError for a heap that the HDF5 library would walk through for ever.
+
+    HDF5 file format specification 3.0, III.E: objects follow one another, number 0 is free space.
+    """
+    for head in HEAP.finditer(content):
+        place, end = head.end(), head.start() + int.from_bytes(head[1], "little")
+        while place + 16 <= min(end, len(content)):
+            number, size = struct.unpack_from("<H6xQ", content, place)
+            length = 16 + -(-size // 8) * 8 if number else size
+            if not 16 <= length <= end - place:
+                raise DamagedError("a heap of it is damaged")
+            place += length
 
 
 def _read(file: Path | io.BytesIO, size: int, configs: Mapping[str, Any]) -> Weights:

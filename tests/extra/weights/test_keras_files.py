@@ -145,3 +145,22 @@ def test_damaged_files_are_refused(tmp_path, damage):
     with pytest.raises(CnnError) as caught:
         load_weights(path)
     assert caught.value.diagnostics[0].code == "E0401"
+
+
+def test_a_heap_without_an_end_is_refused(tmp_path):
+    """Names of variable length lie in a heap; HDF5 2.0 never ends where free space has no size."""
+    path = tmp_path / "w.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = np.array(["c"], h5py.string_dtype())
+        group = file.create_group("c")
+        group.attrs["weight_names"] = np.array(["c/kernel:0"], h5py.string_dtype())
+        group["c/kernel:0"] = np.ones((3, 3), np.float32)
+    assert list(load_weights(path)) == ["c/kernel"]
+    content = bytearray(path.read_bytes())
+    head = content.index(b"GCOL\1\0\0\0")
+    free = head + 16 + 2 * 16 + 8 + 16
+    assert content[free : free + 8] == bytes(8)
+    content[free + 8 : free + 16] = bytes(8)
+    path.write_bytes(content)
+    with pytest.raises(CnnError, match="a heap of it is damaged"):
+        load_weights(path)

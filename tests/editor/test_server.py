@@ -212,6 +212,22 @@ def test_recipes_are_proposed_and_explained(net: Client) -> None:
     assert "kernel" in hovered(net, "conv)")
 
 
+def test_a_recipe_belongs_to_its_network(net: Client) -> None:
+    text = f"{NET}recipe small {{\n    sgd(0.1, momentum=0.9)\n    flip\n}}\n"
+    assert net.open("net.cnn", text) == []
+    start = text.index("recipe")
+    name = text.index("small", start)
+    assert net.span("net.cnn", net.at("definition", "net.cnn", name)["range"]) == "small"
+    (edits,) = net.at("rename", "net.cnn", name, newName="little")["changes"].values()
+    assert len(edits) == text.count("small")
+    assert (text[:start].count("\n"), text.count("\n") - 1, "region") in {
+        (item["startLine"], item["endLine"], item["kind"])
+        for item in net.about("foldingRange", "net.cnn")
+    }
+    found = net.about("documentSymbol", "net.cnn")
+    assert [item["name"] for item in found] == ["pair", "small", "tiny", "small"]
+
+
 def test_imports_and_settings_are_proposed(net: Client) -> None:
     files = completed(net, NET.replace('"unit.cnn"', '"¦"'))
     assert {"unit.cnn", "resnet.cnn", "densenet.cnn"} <= set(files)

@@ -32,8 +32,8 @@ def run_graph(
     """The outputs of a graph by output name; with `keep`, those nodes' results by node name.
 
     `values` holds the parameters by name, `inputs` arrays [batch, *shape] by input name.
-    Everything is computed in `dtype`, long sums in float64. Raises CnnError if open sizes turn out too small
-    (E0604) or memory runs out (E0711).
+    Everything is computed in `dtype`, long sums in float64. Raises CnnError if open sizes turn out
+    too small (E0604) or memory runs out (E0711).
     """
     params = evaluate_params(graph, values, dtype)
     if keep is not None:

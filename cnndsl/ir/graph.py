@@ -194,7 +194,7 @@ class Graph:
 
     def consumers(self, node: Node) -> list[tuple[Node, int]]:
         """The nodes that read the tensor of `node`, with the operand index."""
-        after = self.nx.succ[node.name]
+        after: Mapping[str, Any] = self.nx.succ[node.name]
         return [(self[target], key) for target, keys in after.items() for key in keys]
 
     def input_types(self, node: Node) -> list[TensorType]:

@@ -22,8 +22,12 @@ from cnndsl.runtime.classes import class_names
 from cnndsl.runtime.files import atomic_folder
 from cnndsl.runtime.module import Array, Port
 
-CODE = "module.wasm"
-"""The file of an artefact that holds the code."""
+CODE, TEAM_CODE = "module.wasm", "threads.wasm"
+"""The files of an artefact that hold the code for one thread, and for several if it has such."""
+STACK = 1 << 18
+"""Bytes of the stack of a thread."""
+MOST_THREADS = 64
+"""Threads that compute together at most."""
 TEMPLATES = Path(__file__).parent
 RUN = """
 import { load } from "./%s.js";
@@ -36,7 +40,7 @@ for (let place = 0; place < given.byteLength;) {
     place += 4 * size;
     return new Float32Array(given.slice(place - 4 * size, place));
   });
-  found.push(...network.run(...arrays).map((x) => new Uint8Array(x.buffer)));
+  found.push(...(await network.run(...arrays)).map((x) => new Uint8Array(x.buffer)));
 }
 await writeFile("output", Buffer.concat(found));
 """
@@ -45,7 +49,8 @@ await writeFile("output", Buffer.concat(found));
 
 def all_files(net: str) -> list[str]:
     """All files that the folder of a network may have, which is called `net` in C."""
-    return [*(f"{net}.{end}" for end in ("js", "d.ts", "wasm", "weights")), "index.html"]
+    ends = ("js", "worker.js", "d.ts", "wasm", "threads.wasm", "weights")
+    return [*(f"{net}.{end}" for end in ends), "index.html"]
 
 
 class WasmModule(NativeModule):
@@ -61,13 +66,18 @@ class WasmModule(NativeModule):
         """Write the folder, whole or not at all. Raises CnnError (E0602)."""
         net = self._net
         texts = {"network.js.in": f"{net}.js", "network.d.ts.in": f"{net}.d.ts"}
+        code = {CODE: f"{net}.wasm"}
+        if TEAM_CODE in self._artefact.code:
+            texts["worker.js.in"] = f"{net}.worker.js"
+            code[TEAM_CODE] = f"{net}.threads.wasm"
         if takes_photo(self._artefact):
             texts["index.html.in"] = "index.html"
         with atomic_folder(path, all_files(net)) as folder:
             for template, name in texts.items():
                 text = filled(template, self._words(), TEMPLATES)
                 (folder / name).write_text(text, encoding="utf-8")
-            (folder / f"{net}.wasm").write_bytes(self._artefact.code[CODE])
+            for part, name in code.items():
+                (folder / name).write_bytes(self._artefact.code[part])
             head, words = weights.content(self._artefact.packing, self._artefact.weights)
             with (folder / f"{net}.weights").open("wb") as file:
                 file.write(head)
@@ -117,6 +127,10 @@ class WasmModule(NativeModule):
             "output_text": self._text(self.outputs),
             "header_bytes": str(len(weights.header(packing)) - 8),
             "weight_bytes": str(FLOAT * packing.size),
+            "threads": str(self._artefact.program["threads"]),
+            "most_threads": str(MOST_THREADS),
+            "memory_bytes": str(self._artefact.program["memory"]),
+            "stack_bytes": str(STACK),
             "prefix": json.dumps(weights.PREFIX),
             "layout": weights.layout_of(packing),
         }

@@ -9,7 +9,11 @@ from cnndsl.runtime.options import CompileOptions, option
 
 @dataclass(frozen=True)
 class WasmOptions(CompileOptions):
-    """Options of the target `wasm`; `winograd` is as for `cpu`."""
+    """Options of the target `wasm`; `winograd` is as for `cpu`.
+
+    `threads`: how many the work is divided for where there are several, 4 without a number; with 1
+    there is no code for several.
+    """
 
     winograd: bool = option(
         True,

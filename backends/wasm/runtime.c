@@ -1,13 +1,19 @@
-/* The runtime of compiled networks in WebAssembly: one thread, no C library.
+/* The runtime of compiled networks in WebAssembly, without a C library: one thread, or, compiled with
+   atomic instructions, as many workers as call `run` together in one shared memory.
 
    The regions of a program lie one behind the other, from the end of the module's own memory on. The
-   page makes the memory as large as `bytes` says, and fills in the weights and the inputs. */
+   page makes the memory as large as `bytes` says, and fills in the weights and the inputs. What of
+   a shared memory is behind that is for the stacks of the workers. */
 
 #include "runtime.h"
 
 #include <stddef.h>
 
-enum { LINE = 64, MOST_REGIONS = 256 };
+enum {
+    LINE = 64,
+    MOST_REGIONS = 256,
+    LOOKS = 4000 /* at what another core writes, before one sleeps */
+};
 
 extern unsigned char __heap_base;
 
@@ -63,20 +69,69 @@ __attribute__((visibility("default"))) int32_t is_whole(uint64_t plain, uint64_t
     return !plain && !placed;
 }
 
-__attribute__((visibility("default"))) int32_t run(void)
+/* All steps, as one of so many cores; it is back when all of them are done. */
+__attribute__((visibility("default"))) int32_t run(int32_t core, int32_t cores)
 {
     float *regions[MOST_REGIONS];
-    if (cnndsl_program.regions > MOST_REGIONS)
+    if (cnndsl_program.regions > MOST_REGIONS || cores > MOST_CORES)
         return 1;
     for (int32_t index = 0; index < cnndsl_program.regions; index++)
         regions[index] = (float *)region(index);
-    for (int32_t index = 0; index < cnndsl_program.steps; index++)
-        cnndsl_program.step[index](regions, 0, 1, NULL);
+    for (int32_t index = 0; index < cnndsl_program.steps; index++) {
+        cnndsl_program.step[index](regions, core, cores, NULL);
+        cnndsl_meet(core, cores, NULL);
+    }
     return 0;
 }
+
+#ifdef __wasm_atomics__
+
+struct flag {
+    _Alignas(LINE) _Atomic uint32_t done; /* phases that a core has done */
+};
+
+static struct flag flags[MOST_CORES];
+static _Atomic int32_t sleepers;
+
+/* These instructions stand alone: the baseline compiler of V8 11, which is in Node 20, loses what
+   local variables hold across a wait. */
+__attribute__((noinline)) static void sleep_while(struct flag *flag, uint32_t seen)
+{
+    __builtin_wasm_memory_atomic_wait32((int *)&flag->done, (int)seen, -1);
+}
+
+__attribute__((noinline)) static void wake(struct flag *flag)
+{
+    __builtin_wasm_memory_atomic_notify((int *)&flag->done, MOST_CORES);
+}
+
+/* A core that goes to sleep sees the other's flag, or that one sees that it sleeps. Phases count on
+   from run to run, over the largest number too. */
+int32_t cnndsl_meet(int32_t core, int32_t cores, void *team)
+{
+    (void)team;
+    uint32_t phase = flags[core].done + 1;
+    flags[core].done = phase;
+    if (sleepers)
+        wake(&flags[core]);
+    for (int32_t other = 0; other < cores; other++) {
+        uint32_t seen;
+        for (int32_t looks = 0; (int32_t)(phase - (seen = flags[other].done)) > 0;)
+            if (looks++ >= LOOKS) {
+                sleepers++;
+                sleep_while(&flags[other], seen);
+                sleepers--;
+            }
+    }
+    return 0;
+}
+
+#else
 
 int32_t cnndsl_meet(int32_t core, int32_t cores, void *team)
 {
     (void)core, (void)cores, (void)team;
     return 0;
 }
+
+#endif

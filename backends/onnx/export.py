@@ -50,7 +50,8 @@ def compile_module(
         **({WHOLE: ",".join(whole)} if whole else {}),
     }
     kept = replace(options, progress=silent, source=None)
-    recipe = Recipe(graph.parameters(), partial(export, graph, options=kept, metadata=metadata))
+    made = partial(export, graph, options=kept, metadata=metadata)
+    recipe = Recipe(graph.parameters(), frozenset(x.name for x in graph.nodes()), made)
     ports = graph_ports(graph, options.batch)
     return OnnxModule(recipe.export(values), *ports, metadata, options.threads, recipe)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,9 +34,13 @@ FLOATS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model was made from: the parameters, and how it follows from their arrays."""
+    """What a model was made from: the parameters, and how it follows from their arrays.
+
+    `nodes` are the names of the graph's nodes.
+    """
 
     parameters: Mapping[str, Parameter]
+    nodes: Collection[str]
     export: Callable[[Mapping[str, Array]], bytes]
 
 
@@ -138,7 +142,8 @@ class OnnxModule(Module):
         """See `cnndsl.runtime.layers.Traceable`."""
         from cnndsl.backends.onnx.trace import with_all_results
 
-        model, tensors = with_all_results(self.serialized)
+        nodes = self._recipe.nodes if self._recipe else None
+        model, tensors = with_all_results(self.serialized, nodes)
         session = start_session(model, self._threads)
         results = session.run(list(tensors.values()), self._feeds(arrays))
         return {n: _as_codes(a) for n, a in zip(tensors, results, strict=True)}

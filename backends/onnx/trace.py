@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from onnx import ModelProto, helper
 
 
-def with_all_results(serialized: bytes) -> tuple[bytes, dict[str, str]]:
+def with_all_results(
+    serialized: bytes, nodes: Collection[str] | None = None
+) -> tuple[bytes, dict[str, str]]:
     """The model with the results of all graph nodes as outputs, and their tensors by node name.
 
     The last of the ONNX nodes that a graph node became has its name; the others are called
-    `<node>/<role>` (see `cnndsl.backends.onnx.emitter`) and are left out.
+    `<node>/<role>` (see `cnndsl.backends.onnx.emitter`) and are left out. So are, unless the names
+    of the graph's `nodes` are known, those that passes added, which have such names too.
     """
     model = ModelProto.FromString(serialized)
-    tensors = {node.name: node.output[0] for node in model.graph.node if "/" not in node.name}
+    tensors = {
+        node.name: node.output[0]
+        for node in model.graph.node
+        if ("/" not in node.name if nodes is None else node.name in nodes)
+    }
     known = {value.name for value in model.graph.output}
     for tensor in tensors.values():
         if tensor not in known:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 import cnndsl
+from cnndsl.ir.operators import Subsample
 from cnndsl.ir.quantisation import Quantisation
 from cnndsl.quantise.calibration import read_calibration
 from cnndsl.quantise.collect import Settings
+from cnndsl.quantise.prepare import prepare
 from cnndsl.quantise.ranges import METHODS, Histogram, codes_for
 from cnndsl.quantise.samples import Arrays, Photos
 from tests.quantise.conftest import Small
@@ -33,6 +35,19 @@ def test_a_file_is_what_was_measured(small: Small) -> None:
     assert (found.structure, found.samples) == (small.calibration.structure, 6)
     lines = small.file.read_text().splitlines()
     assert sum('"scale"' in line for line in lines) == len(found.tensors)
+
+
+def test_nodes_that_passes_add_are_measured() -> None:
+    """A shortcut whose sum a convolution skips through is subsampled: one more node."""
+    network = cnndsl.parse("""network n {
+        input x [3, 8, 8]
+        add { conv(3, 3) -> relu -> conv(3, 1) | identity } -> relu -> conv(4, 1, stride=2) -> fc(2)
+    }""")
+    x = np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32)
+    settings = Settings(equalised=False)
+    found = cnndsl.calibrate(network, [{"x": x}], seed=0, settings=settings).tensors
+    (added,) = (x for x in prepare(network.graph, 2).nodes() if isinstance(x.op, Subsample))
+    assert found[added.name].mean == pytest.approx(x[:, :, ::2, ::2].mean((0, 2, 3)), rel=1e-3)
 
 
 def test_rectified_tensors_have_the_zero_point_zero(small: Small) -> None:

@@ -223,7 +223,7 @@ def check_input(port: Port, array: Array) -> None:
     if not _fits(array.shape, (port.batch, *port.type.shape)):
         given = "x".join(map(str, array.shape)) or "a single number"
         raise CnnError.of("E0604", f"input {port.name!r} is {port.shown}, not {given}")
-    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+    if array.dtype.kind not in "fiu":
         raise CnnError.of("E0604", f"input {port.name!r} holds {array.dtype}, not numbers")
     if array.size == 0:
         given = "x".join(map(str, array.shape))
@@ -235,8 +235,10 @@ def rounded(name: str, array: Array, dtype: str) -> Array:
 
     Raises CnnError (E0604) if a finite one becomes infinite.
     """
+    if array.dtype == dtype:
+        return array
     with np.errstate(over="ignore"):
-        result = array.astype(dtype, copy=False)
+        result = array.astype(dtype)
     if not np.can_cast(array.dtype, dtype):
         lost = np.isinf(result) & np.isfinite(array)
         if lost.any():

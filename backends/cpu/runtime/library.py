@@ -109,9 +109,16 @@ class Library:
         arrays = (*arrays, *self._own)
         if [array.size for array in arrays] != self._sizes:
             raise ValueError("the arrays are not those that the program takes")
-        pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+        pointers = (ctypes.c_void_p * len(arrays))(*map(_address, arrays))
         last = self._program.steps if last is None else last
         self._pool.run(ctypes.byref(self._program), pointers, self._threads, first, last)
+
+
+def _address(array: Array) -> int:
+    """Where its numbers begin; what numpy says of it takes three times as long."""
+    if array.flags.writeable and array.size:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return int(array.ctypes.data)
 
 
 class _Handle:

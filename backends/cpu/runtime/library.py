@@ -117,7 +117,7 @@ class Library:
 def _address(array: Array) -> int:
     """Where its numbers begin; what numpy says of it takes three times as long."""
     if array.flags.writeable and array.size:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     return int(array.ctypes.data)
 
 

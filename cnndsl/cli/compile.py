@@ -105,10 +105,8 @@ def command(
     sources = (options["weights"], options["weights_map"], key)
     signing = SigningKey(key) if key else None
     is_folder = options["emit"] == "library" or isinstance(target, WritesFolders)
-    asked = Path(output) if output else None
-    if output and not is_folder:
-        asked = in_folder(output, target.suffix)
-        assert asked is not None
+    asked = Path(output) if output and is_folder else in_folder(output, target.suffix)
+    if asked and not is_folder:
         check_output(asked, (network, *sources), target.suffix)
     elif asked and asked.exists() and not asked.is_dir():
         raise CnnError.of("E0602", f"cannot write {asked}: the result is a folder, and it is none")

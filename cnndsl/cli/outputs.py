@@ -47,8 +47,16 @@ def output_option(default: str) -> Callable[[F], F]:
         "-o",
         "--output",
         type=click.Path(),
+        callback=_not_empty,
         help=f"A file, or a folder for `model` and suffix. Default: {default}.",
     )
+
+
+def _not_empty(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """A name; without letters it would be that of the working folder."""
+    if value == "":
+        raise click.BadParameter("it is empty", context, option)
+    return value
 
 
 def in_folder(output: str | None, suffix: str) -> Path | None:

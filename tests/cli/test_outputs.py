@@ -203,6 +203,10 @@ def test_in_a_folder_it_is_model_and_suffix(call, files, command, name):
         assert call(*command.split(), "-o", folder).code == 0
         assert [path.name for path in (files / "new").iterdir()] == [name]
         (files / "new" / name).unlink()
+    before = sorted(files.iterdir())
+    result = call(*command.split(), "-o", "")
+    assert (result.code, "it is empty" in result.err) == (2, True)
+    assert sorted(files.iterdir()) == before
 
 
 def test_training_writes_beside_its_output(call, files):

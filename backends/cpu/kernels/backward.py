@@ -6,9 +6,8 @@ Where operand and result have blocks of the same channels these are vectors; els
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -25,10 +24,10 @@ from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.sums import Range, summed
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.kernels import maxpool_gradient, moments
+from cnndsl.backends.cpu.kernels.each import each
 from cnndsl.backends.cpu.kernels.family import Makers
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.algebra import constant
-from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import (
     AxisMap,
     BatchMoment,
@@ -37,23 +36,6 @@ from cnndsl.ir.operators import (
     PositionalCorrelate,
     ReduceTo,
 )
-
-Value = Callable[[Body, Place, Expr], Expr]
-"""What belongs at a place: of a channel, or of a block that begins with that channel."""
-
-
-def _each(call: Call[Any], value: Value, in_vectors: bool, **weights: Expression) -> Kernel:
-    """Every number of the result by itself, or in vectors of the channels of a block."""
-
-    def write(body: Body) -> None:
-        if in_vectors:
-            for place in body.vectors():
-                body.write(place, value(body, place, place.block * call.output.block))
-        else:
-            with body.scalars() as (place, channel):
-                body.write(place, value(body, place, channel))
-
-    return Kernel("backward", {**weights, **call.step_weights()}, write)
 
 
 def reduce_to(call: Call[ReduceTo]) -> Kernel:
@@ -85,7 +67,7 @@ def reduce_to(call: Call[ReduceTo]) -> Kernel:
         total = summed(body.code, lanes, [Range.whole(size) for size in extents], term)
         return total * vector(float(share), lanes)
 
-    return _each(call, value, in_vectors)
+    return each(call, value, in_vectors)
 
 
 def batch_moment(call: Call[BatchMoment]) -> Kernel:
@@ -107,7 +89,7 @@ def batch_moment(call: Call[BatchMoment]) -> Kernel:
         ranges = [Range.whole(size) for size in (x.batch, *x.spatial)]
         return summed(body.code, 1, ranges, term) * vector(share, 1)
 
-    return _each(call, value, False)
+    return each(call, value, False)
 
 
 def axis_map(call: Call[AxisMap]) -> Kernel:
@@ -139,7 +121,7 @@ def axis_map(call: Call[AxisMap]) -> Kernel:
 
         return summed(body.code, lanes, [Range.whole(span)], term)
 
-    return _each(call, value, in_vectors, first=constant(firsts), taps=constant(table))
+    return each(call, value, in_vectors, first=constant(firsts), taps=constant(table))
 
 
 def correlate(call: Call[Correlate]) -> Kernel:
@@ -167,7 +149,7 @@ def correlate(call: Call[Correlate]) -> Kernel:
         ranges = [Range.whole(g.batch), *_within(call, code, offsets)]
         return summed(code, lanes, ranges, term)
 
-    return _each(call, value, in_vectors)
+    return each(call, value, in_vectors)
 
 
 def _within(call: Call[Correlate], code: Code, offsets: Sequence[Expr]) -> list[Range]:
@@ -208,7 +190,7 @@ def positional_correlate(call: Call[PositionalCorrelate]) -> Kernel:
 
         return summed(code, 1, ranges, term)
 
-    return _each(call, value, False)
+    return each(call, value, False)
 
 
 FAMILIES: Makers = {

@@ -24,6 +24,7 @@ from cnndsl.backends.cpu.codegen.expressions import (
 )
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.tir import Code
+from cnndsl.backends.cpu.kernels.each import each
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
 from cnndsl.ir.operators import MaxPoolGradient
 
@@ -126,15 +127,7 @@ def _by_elements(call: Call[MaxPoolGradient]) -> Kernel:
                 code.set(total, total.value + wins.value * at(1, window))
         return total.value
 
-    def write(body: Body) -> None:
-        if in_vectors:
-            for place in body.vectors():
-                body.write(place, value(body, place, place.block * call.output.block))
-        else:
-            with body.scalars() as (place, channel):
-                body.write(place, value(body, place, channel))
-
-    return Kernel("backward", call.step_weights(), write)
+    return each(call, value, in_vectors)
 
 
 def _order(kernel: Sequence[int], offsets: Sequence[Expr]) -> Expr:

@@ -140,7 +140,8 @@ def _mismatch(
     return Diagnostic(
         "E0404",
         f"the weights do not fit the network's {len(parameters)} parameters: {summary}",
-        hint="--weights-map FILE renames; --seed N initialises what is missing",
+        hint="`cnndsl weights convert` brings weights of other frameworks, --weights-map FILE "
+        "renames; --seed N initialises what is missing",
         notes=tuple(map(Note, lines)),
     )
 

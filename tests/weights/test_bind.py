@@ -71,7 +71,8 @@ def test_one_report_of_all_names():
         "wrong shape: conv.bias is [5], the network needs [4]",
         "unexpected: conv.weights [4, 3, 2, 2]",
         "unexpected: fc.weight [2, 2]",
-        "--weights-map FILE renames; --seed N initialises what is missing",
+        "`cnndsl weights convert` brings weights of other frameworks, --weights-map FILE renames; "
+        "--seed N initialises what is missing",
     ]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """What TVM's module has under the name."""
+    """What TVM's module has under the name, which is found here from then on."""
     from tvm import tirx
 
-    return getattr(tirx, name)
+    found = globals()[name] = getattr(tirx, name)
+    return found

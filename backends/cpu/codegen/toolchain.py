@@ -12,7 +12,13 @@ from cnndsl.backends.cpu.cpus import Triple
 from cnndsl.backends.cpu.machine import Machine
 
 RUNTIME = Path(__file__).parents[1] / "runtime" / "runtime.c"
-_CONVERSIONS = re.compile(r"^define [^\n]*@__(?:extendhfsf2|truncsfhf2).*?^}\n", re.M | re.S)
+_ADDED = [
+    re.compile(text)
+    for text in (r", !dbg !\d+", r" !dbg !\d+", r"\n *#dbg_.*", r"\n!llvm\.dbg\.cu.*")
+]
+"""What tells of positions. `re` looks for a text that a pattern begins with ten times as fast."""
+_CONVERSIONS = re.compile(r"\ndefine [^\n]*@__(?:extendhfsf2|truncsfhf2).*?\n}(?=\n)", re.S)
+_USES_HALVES = re.compile(r"\n[^d].*\bhalf\b")
 C_FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden")
 
 
@@ -32,10 +38,10 @@ def _bare(text: str) -> str:
     That is what tells debuggers of positions, and conversions of half precision if none is used.
     It is most of an object file, and the names of the conversions begin with no prefix.
     """
-    bare = re.sub(r"^!llvm\.dbg\.cu.*\n", "", re.sub(r",? !dbg !\d+", "", text), flags=re.M)
-    bare = re.sub(r"^\s*#dbg_.*\n", "", bare, flags=re.M)
-    own = _CONVERSIONS.sub("", bare)
-    bare = bare if re.search(r"^[^d].*\bhalf\b", own, re.M) else own
+    for pattern in _ADDED:
+        text = pattern.sub("", text)
+    own = _CONVERSIONS.sub("", text)
+    bare = text if "half" in own and _USES_HALVES.search(own) else own
     return bare.replace("define dllexport ", "define hidden ")
 
 
@@ -56,7 +62,6 @@ def compiled(functions: Sequence[Any], machine: Machine) -> Any:
     target = machine.target()
     passes = [
         transform.BindTarget(target),
-        transform.FlattenBuffer(),
         transform.StmtSimplify(),
         transform.CommonSubexprElim(),
         transform.LowerTVMBuiltin(),

@@ -26,6 +26,9 @@ from cnndsl.language.sources import zoo_folder
 BAR = 150
 """Milliseconds."""
 
+PAUSE = 0.1
+"""Seconds between an answer and the next character: those of a quick typist."""
+
 
 class Session:
     """A server with one open text."""
@@ -123,6 +126,7 @@ def main() -> None:
     session = Session(text)
     rows: dict[str, list[tuple[float, float]]] = {"findings": [], "completions": []}
     for changed, line in keystrokes(text, options.count):
+        time.sleep(PAUSE)
         rows["findings"].append(measured(session, partial(session.change, changed)))
         rows["completions"].append(measured(session, partial(session.complete, line, 4)))
     print(f"{Path(options.file).name}, {options.count} keystrokes, bar {BAR} ms")

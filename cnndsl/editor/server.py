@@ -31,6 +31,9 @@ from cnndsl.editor.workspace import Workspace
 from cnndsl.format.formatter import format_source
 from cnndsl.lint.selection import Selection
 
+PAUSE = 0.05
+"""Seconds without a change, in which memory is freed."""
+
 _LEGEND = types.SemanticTokensLegend(list(KINDS), ["declaration"])
 
 
@@ -44,6 +47,7 @@ class Server(LanguageServer):
         self.texts = Workspace()
         self.options: Any = None
         self.addresses: dict[Path, str] = {}
+        self.collection: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Take over what the editor has agreed on: encoding and folders."""
@@ -89,6 +93,13 @@ class Server(LanguageServer):
                     return
             found = [protocol.finding(document, item) for item in document.findings()]
             self._send(path, found)
+        self._collect_soon()
+
+    def _collect_soon(self) -> None:
+        """Free the documents of before in the next pause, not in the midst of a keystroke."""
+        if self.collection is not None:
+            self.collection.cancel()
+        self.collection = asyncio.get_running_loop().call_later(PAUSE, gc.collect)
 
     def _send(self, path: Path, found: list[types.Diagnostic]) -> None:
         uri = self.addresses.get(path) or protocol.uri_of(path)
@@ -279,6 +290,6 @@ def _actions(ls: Server, params: types.CodeActionParams) -> list[types.CodeActio
 def run() -> None:
     """Serve one editor on stdin and stdout until it is gone."""
     gc.collect()
-    gc.freeze()  # what is loaded stays; a collection in the midst of a keystroke takes 100 ms
-    gc.set_threshold(50_000, 20, 100)
+    gc.freeze()  # what is loaded stays
+    gc.set_threshold(500_000)  # else collections take up to 100 ms in the midst of keystrokes
     server.start_io()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from cnndsl.diagnostics import Diagnostic
 from cnndsl.editor.document import Document
-from cnndsl.editor.names import occurrence_at, occurrences
 from cnndsl.editor.rename import Edit, RenameError, rename
+from cnndsl.language.names import occurrence_at, occurrences
 
 _MEANT = re.compile(r"^did you mean (.*)\?$")
 _QUOTED = re.compile(r"'([^']*)'")

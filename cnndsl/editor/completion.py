@@ -9,7 +9,6 @@ from pathlib import Path
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.editor.document import Document
-from cnndsl.editor.words import Word, before, words
 from cnndsl.ir.attributes import attribute_kinds, required_attributes
 from cnndsl.ir.photo import Photo
 from cnndsl.language import tree as ast
@@ -18,6 +17,7 @@ from cnndsl.language.loader import imported_file
 from cnndsl.language.meanings import JOINS, OPERATORS
 from cnndsl.language.sources import networks_in, zoo_folder
 from cnndsl.language.units import definition_of
+from cnndsl.language.words import Word, before, words
 from cnndsl.recipes.registry import ITEMS
 from cnndsl.reference import Reference
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from cnndsl.diagnostics import Span
 from cnndsl.editor.document import Document
-from cnndsl.editor.names import Occurrence, occurrence_at, occurrences
 from cnndsl.language import tree as ast
 from cnndsl.language.loader import imported_file
+from cnndsl.language.names import Occurrence, occurrence_at, occurrences
 
 
 def definition(document: Document, offset: int) -> Span | None:

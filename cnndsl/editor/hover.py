@@ -11,10 +11,10 @@ from cnndsl.analysis.receptive_field import Fields
 from cnndsl.diagnostics import Span
 from cnndsl.diagnostics.units import exact, si
 from cnndsl.editor.document import Document
-from cnndsl.editor.names import Occurrence, Symbol, occurrence_at, occurrences
 from cnndsl.ir.attributes import attribute_kinds
 from cnndsl.language import tree as ast
 from cnndsl.language.elaborate import Elaborated
+from cnndsl.language.names import Occurrence, Symbol, occurrence_at, occurrences
 from cnndsl.language.signatures import definition_signature
 from cnndsl.language.units import is_concrete
 from cnndsl.reference import Reference

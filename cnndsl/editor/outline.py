@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from cnndsl.editor.document import Document
-from cnndsl.editor.words import Word, words
 from cnndsl.language import tree as ast
+from cnndsl.language.words import Word, words
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from cnndsl.editor.outline import Entry
 from cnndsl.editor.positions import Lines
 from cnndsl.editor.rename import Edit
 from cnndsl.language import tree as ast
+from cnndsl.language.tokens import KINDS, tokens
 
 _COMPLETIONS = {
     "keyword": types.CompletionItemKind.Keyword,
@@ -174,3 +175,17 @@ def action(document: Document, proposal: Action) -> types.CodeAction:
         edit=workspace_edit(proposal.edits, document.lines.encoding),
         is_preferred=proposal.only,
     )
+
+
+def encoded(document: Document) -> Iterator[int]:
+    """The tokens of a text, packed: five numbers each, relative to the one before."""
+    line = character = 0
+    for token in tokens(document.text, document.unit):
+        start = document.lines.position(token.start)
+        end = document.lines.position(token.end)
+        yield start.line - line
+        yield start.character - (character if start.line == line else 0)
+        yield end.character - start.character
+        yield KINDS.index(token.kind)
+        yield int(token.declares)
+        line, character = start

@@ -10,10 +10,10 @@ from pathlib import Path
 from cnndsl.diagnostics import CnnError, Source, Span
 from cnndsl.editor.definition import references
 from cnndsl.editor.document import Document
-from cnndsl.editor.names import Occurrence, occurrence_at, occurrences
-from cnndsl.editor.words import KEYWORDS
 from cnndsl.language.loader import load_unit
+from cnndsl.language.names import Occurrence, occurrence_at, occurrences
 from cnndsl.language.sources import read_source
+from cnndsl.language.words import KEYWORDS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -21,14 +21,14 @@ from cnndsl.editor.definition import definition, references
 from cnndsl.editor.document import Document
 from cnndsl.editor.hover import hover
 from cnndsl.editor.inlay import inlays
-from cnndsl.editor.names import occurrence_at, occurrences
 from cnndsl.editor.outline import foldings, outline
 from cnndsl.editor.positions import Position
 from cnndsl.editor.rename import RenameError, renamable, rename
-from cnndsl.editor.tokens import KINDS, encoded
-from cnndsl.editor.words import name_at, words
 from cnndsl.editor.workspace import Workspace
 from cnndsl.format.formatter import format_source
+from cnndsl.language.names import occurrence_at, occurrences
+from cnndsl.language.tokens import KINDS
+from cnndsl.language.words import name_at, words
 from cnndsl.lint.selection import Selection
 
 PAUSE = 0.05
@@ -259,7 +259,7 @@ def _folding(ls: Server, params: types.FoldingRangeParams) -> list[types.Folding
 
 @server.feature(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, _LEGEND)
 def _tokens(ls: Server, params: types.SemanticTokensParams) -> types.SemanticTokens:
-    return types.SemanticTokens(list(encoded(ls.document(params.text_document.uri))))
+    return types.SemanticTokens(list(protocol.encoded(ls.document(params.text_document.uri))))
 
 
 @server.feature(types.TEXT_DOCUMENT_FORMATTING)

@@ -12,6 +12,8 @@ from cnndsl.diagnostics import Source
 from cnndsl.drawing.arena import arena_svg
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.sizes import is_open
+from cnndsl.language.loader import load_unit
+from cnndsl.language.tokens import KINDS, tokens
 from cnndsl.memory import plan
 from cnndsl.page.measured import ERRORS, TIMES, Data
 from cnndsl.page.parts import Parts
@@ -26,6 +28,8 @@ def page_data(
     `times` and `errors` are what `cnndsl bench` and `compare` measured of it, null if nothing is
     given. Raises CnnError (E0603) for those of another network.
 
+    `texts` have `words`, three numbers each: how many UTF-16 units stand before it, since the word
+    before, and in it, and which of `kinds` it is.
     `graphs` have `rows` and `edges`, see `Parts`; `edges` is flat, source and target by turns.
     `memory` is an SVG, null if sizes are open.
     """
@@ -46,12 +50,27 @@ def page_data(
             "macs": cost.macs,
             "bytes": cost.bytes,
         },
-        "texts": [{"name": PurePath(t.name).name, "text": t.text} for t in texts],
+        "texts": [_text(source) for source in texts],
+        "kinds": KINDS,
         "graphs": graphs,
         "passes": [_pass(graph, run) for run in runs],
         "memory": None if is_open(graph) else arena_svg(optimised, plan(optimised)).decode(),
         **measured,
     }
+
+
+def _text(source: Source) -> dict[str, Any]:
+    text, coloured, end = source.text, [], 0
+    for token in tokens(text, load_unit(source)):
+        gap, word = _units(text[end : token.start]), _units(text[token.start : token.end])
+        coloured += [gap, word, KINDS.index(token.kind)]
+        end = token.end
+    return {"name": PurePath(source.name).name, "text": text, "words": coloured}
+
+
+def _units(text: str) -> int:
+    """How long a browser finds a text."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _graph(graph: Graph, texts: list[Source]) -> dict[str, Any]:

@@ -59,6 +59,36 @@ def test_the_graph_as_optimised_has_the_nodes_that_the_passes_left(resnet50):
     assert data["graphs"]["optimised"]["rows"][0]["nodes"] < data["totals"]["nodes"]
 
 
+def coloured(source):
+    """The words of a text in UTF-16 with their kinds."""
+    data = page_data(cnndsl.parse(source).graph)
+    text, numbers = data["texts"][0]["text"].encode("utf-16-le"), iter(data["texts"][0]["words"])
+    start, found = 0, []
+    for gap, length, kind in zip(numbers, numbers, numbers, strict=True):
+        start, end = start + gap, start + gap + length
+        found.append((text[2 * start : 2 * end].decode("utf-16-le"), data["kinds"][kind]))
+        start = end
+    return found
+
+
+def test_words_come_with_their_kinds():
+    text = "# 🦔 one\nblock twice(n) { conv{n}_x: relu }\nnetwork net { input a [3]\n twice(2) }\n"
+    assert coloured(text) == [
+        ("# 🦔 one", "comment"), ("block", "keyword"), ("twice", "class"), ("n", "parameter"),
+        ("conv", "label"), ("n", "parameter"), ("_x", "label"), ("relu", "function"),
+        ("network", "keyword"), ("net", "namespace"), ("input", "keyword"), ("a", "variable"),
+        ("3", "number"), ("twice", "class"), ("2", "number"),
+    ]  # fmt: skip
+
+
+def test_items_of_recipes_are_coloured():
+    text = "network net { input a [3]\n relu }\nrecipe net {\n sgd(0.1)\n flip\n}\n"
+    assert coloured(text)[-5:] == [
+        ("recipe", "keyword"), ("net", "namespace"), ("sgd", "function"), ("0.1", "number"),
+        ("flip", "function"),
+    ]  # fmt: skip
+
+
 def test_open_sizes_have_no_memory():
     data = page_data(cnndsl.parse(OPEN).graph)
     assert data["memory"] is None

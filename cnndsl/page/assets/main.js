@@ -42,26 +42,29 @@ class App {
     }));
   }
 
-  // Lays out and draws; what was clicked stays where it was. One at a time, in order. Tells how often
-  // it has drawn, for those who wait.
+  // Lays out and draws; what was clicked stays where it was. One at a time, in order, and nothing that
+  // has changed meanwhile: that is drawn next. Tells how often it has drawn, for those who wait.
   draw(anchor) {
-    const turn = ++this.turn;
-    this.drawing = this.drawing.then(async () => {
-      const {picture} = this, before = picture.places.get(anchor);
-      const placed = await this.layout.place(this.model, (i) => picture.subtitle(i));
-      picture.draw(placed);
-      const after = picture.places.get(anchor);
-      if (before && after) {
-        picture.view.x += (before.x - after.x) * picture.view.scale;
-        picture.view.y += (before.y - after.y) * picture.view.scale;
-        picture.move();
-      }
-      this.light();
-      picture.focusable(this.selected ?? anchor);
-      document.documentElement.dataset.drawn = turn;
-      this.foresee(turn);
-    });
+    const turn = ++this.turn, before = this.drawing.catch(() => {});
+    this.drawing = before.then(() => (turn === this.turn ? this.drawNow(turn, anchor) : null));
     return this.drawing;
+  }
+
+  async drawNow(turn, anchor) {
+    const {picture} = this, placed = await this.layout.place(this.model, (i) => picture.subtitle(i));
+    if (turn !== this.turn) return;
+    const before = picture.places.get(anchor);
+    picture.draw(placed);
+    const after = picture.places.get(anchor);
+    if (before && after) {
+      picture.view.x += (before.x - after.x) * picture.view.scale;
+      picture.view.y += (before.y - after.y) * picture.view.scale;
+      picture.move();
+    }
+    this.light();
+    picture.focusable(this.selected ?? anchor);
+    document.documentElement.dataset.drawn = turn;
+    this.foresee(turn);
   }
 
   // While the reader looks, what the parts that are seen would unfold to is laid out.

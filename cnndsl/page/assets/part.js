@@ -53,6 +53,7 @@ class Part {
     const {title, subtitle, label, level, folds, open, width, height, fill, cost} = appearance, {item} = this;
     item.classList.toggle("open", open);
     item.classList.toggle("closed", !open);
+    item.classList.toggle("even", level % 2 === 0);
     item.setAttribute("aria-level", level);
     item.setAttribute("aria-label", label);
     if (folds) item.setAttribute("aria-expanded", open);

@@ -1,11 +1,32 @@
 // The text at the left: lines and the parts that they made.
+
+// For each line its pieces, each a text and its kind, which between coloured words is null.
+function pieces(text, words) {
+  const lines = text.replace(/\n$/, "").split("\n");
+  let start = 0, from = words[0] ?? Infinity, w = 0;
+  return lines.map((content) => {
+    const found = [], end = start + content.length;
+    let at = start;
+    for (; from < end; w += 3, from = at + (words[w] ?? Infinity)) {
+      if (from > at) found.push([text.slice(at, from), null]);
+      at = from + words[w + 1];
+      found.push([text.slice(from, at), words[w + 2]]);
+    }
+    if (at < end) found.push([text.slice(at, end), null]);
+    start = end + 1;
+    return [content, found];
+  });
+}
+
 class SourceText {
   constructor(app, texts) {
     this.app = app;
     this.box = el("source");
     this.lines = new Map();
     this.current = null;
-    texts.forEach(({name, text}, t) => {
+    this.pieces = new Map();
+    this.seen = new IntersectionObserver((entries) => entries.forEach((entry) => this.paint(entry)), {root: this.box, rootMargin: "600px"});
+    texts.forEach(({name, text, words}, t) => {
       const group = document.createElement("div");
       group.setAttribute("role", "group");
       group.setAttribute("aria-label", name);
@@ -14,7 +35,12 @@ class SourceText {
       head.setAttribute("aria-hidden", "true");
       head.textContent = name;
       group.append(head);
-      text.replace(/\n$/, "").split("\n").forEach((content, l) => group.append(this.line(`${t}:${l + 1}`, l + 1, content)));
+      pieces(text, words).forEach(([content, found], l) => {
+        const line = this.line(`${t}:${l + 1}`, l + 1, content);
+        this.pieces.set(line, found);
+        this.seen.observe(line);
+        group.append(line);
+      });
       this.box.append(group);
     });
     this.box.hidden = !texts.length;
@@ -36,6 +62,16 @@ class SourceText {
     if (!content.trim()) line.setAttribute("aria-label", "empty line");
     this.lines.set(key, line);
     return line;
+  }
+
+  // Colours a line when it comes into view: long texts have many words.
+  paint({isIntersecting, target}) {
+    if (!isIntersecting) return;
+    this.seen.unobserve(target);
+    target.replaceChildren(...this.pieces.get(target).map(([text, kind]) => {
+      if (kind === null) return text;
+      return html("span", text, `word ${this.app.data.kinds[kind]}`);
+    }));
   }
 
   onKey(event) {

@@ -60,6 +60,29 @@ def test_fold_all_leaves_the_outermost_parts(shown):
     assert tab.get_by_role("treeitem", expanded=True).count() == 0
 
 
+def test_what_changes_before_it_is_drawn_is_drawn_once(shown):
+    tab = shown("resnet50")
+    tab.evaluate("""() => {
+      const press = (name) => document.querySelector(`#items [aria-label^="${name}"]`)
+        .dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
+      press("5 × bottleneck");
+      press("2 × bottleneck");
+      document.querySelector("#fold").click();
+    }""")
+    expect(tab.get_by_role("treeitem", expanded=True)).to_have_count(0)
+    click(part(tab, "conv4_x: loop"))
+    expect(part(tab, "5 × bottleneck")).to_have_attribute("aria-expanded", "false")
+    tab.evaluate("""() => {
+      document.querySelector("#items [aria-expanded=false]").dispatchEvent(
+        new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
+      const stage = document.querySelector("#stage");
+      stage.value = "optimised";
+      stage.dispatchEvent(new Event("change"));
+    }""")
+    expect(part(tab, "bn")).to_have_count(0)
+    expect(part(tab, "conv 7×7, 64, /2")).to_have_count(1)
+
+
 def closed_boxes(tab):
     """Left, top, right and bottom of all closed parts."""
     return tab.locator("#items g.closed rect.body").evaluate_all(
@@ -104,6 +127,19 @@ def test_a_click_lights_the_line_and_the_other_way_round(shown):
     expect(marked).to_have_count(2)
     names = [text.strip() for text in marked.locator("text:not(.sub)").all_text_contents()]
     assert names == ["global_avgpool", "fc 1000"]
+
+
+def test_words_have_the_colours_of_their_kinds(shown):
+    tab = shown("resnet50")
+    line = tab.get_by_role("option").filter(has_text="avgpool: global_avgpool -> fc: fc(classes)")
+    words = line.locator("span").evaluate_all("all => all.map(s => [s.textContent, s.className])")
+    kinds = {"avgpool": "label", "global_avgpool": "function", "->": "operator", "fc": "function"}
+    for word, kind in kinds.items():
+        assert [word, f"word {kind}"] in words
+    assert ["fc", "word label"] in words
+    assert line.inner_text() == "    avgpool: global_avgpool -> fc: fc(classes)"
+    colours = line.locator("span").evaluate_all("all => all.map(s => getComputedStyle(s).color)")
+    assert len(set(colours)) == 4
 
 
 def test_a_line_in_a_folded_block_lights_the_block(shown):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cnndsl.editor.document import Document
-from cnndsl.editor.names import occurrences
-from cnndsl.editor.words import KEYWORDS, Word, words
 from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES
 from cnndsl.language.meanings import OPERATORS
+from cnndsl.language.names import occurrences
+from cnndsl.language.units import Unit
+from cnndsl.language.words import KEYWORDS, Word, words
+from cnndsl.recipes.registry import ITEMS
 
 KINDS = (
     "keyword", "comment", "string", "number", "operator", "function", "class", "namespace",
     "parameter", "variable", "property", "enumMember", "label",
 )  # fmt: skip
-"""The types of the protocol that are used, and labels."""
+"""The types of the Language Server Protocol that are used, and labels."""
 
 _BY_SYMBOL = {
     "operator": "function",
@@ -39,10 +39,10 @@ class Token:
     declares: bool = False
 
 
-def tokens(document: Document) -> list[Token]:
-    """All words of a text with their kinds, in order."""
-    known = {o.span.start: o for o in occurrences(document.unit)}
-    found = words(document.text)
+def tokens(text: str, unit: Unit) -> list[Token]:
+    """All words of a text with their kinds, in order; the unit is what it was loaded as."""
+    known = {o.span.start: o for o in occurrences(unit)}
+    found = words(text)
     result = []
     for index, word in enumerate(found):
         following = found[index + 1].text if index + 1 < len(found) else ""
@@ -56,38 +56,32 @@ def tokens(document: Document) -> list[Token]:
             kind = _BY_SYMBOL.get(meaning.symbol.kind, "variable")
             result.append(Token(word.start, word.end, kind, meaning.declares))
         else:
-            result.append(Token(word.start, word.end, _guess(document, word, following)))
+            kind = "label" if _of_label(text, word) else _guess(unit, word, following)
+            result.append(Token(word.start, word.end, kind))
     return result
 
 
-def _guess(document: Document, word: Word, following: str) -> str:
+def _of_label(text: str, word: Word) -> bool:
+    """Whether a name is a part of a label with braces, such as `conv{i}_x`."""
+    return word.text not in KEYWORDS and (
+        text[word.end : word.end + 1] == "{" or text[word.start - 1 : word.start] == "}"
+    )
+
+
+def _guess(unit: Unit, word: Word, following: str) -> str:
     """The kind of a name that has no meaning, or not yet."""
     if word.text in KEYWORDS:
         return "keyword"
     if following == ":":
         return "label"
-    if word.text in document.unit.blocks:
+    if word.text in unit.blocks:
         return "class"
-    if word.text in document.unit.networks:
+    if word.text in unit.networks:
         return "namespace"
     if following == "=":
         return "parameter"
-    if word.text in OPERATORS or word.text in FUNCTIONS:
+    if word.text in OPERATORS or word.text in FUNCTIONS or word.text in ITEMS:
         return "function"
     if word.text in SHAPE_NAMES:
         return "property"
     return "enumMember" if word.text in CONSTANTS else "variable"
-
-
-def encoded(document: Document) -> Iterator[int]:
-    """The tokens as the protocol packs them: five numbers each, relative to the one before."""
-    line = character = 0
-    for token in tokens(document):
-        start = document.lines.position(token.start)
-        end = document.lines.position(token.end)
-        yield start.line - line
-        yield start.character - (character if start.line == line else 0)
-        yield end.character - start.character
-        yield KINDS.index(token.kind)
-        yield int(token.declares)
-        line, character = start

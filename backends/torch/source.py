@@ -169,7 +169,9 @@ class _Writer:
         lines, results = forward.statements(inlined_result=single)
         text = wrapped(f"def forward(self, {', '.join(names)}):" if names else
                        "def forward(self):", 1)  # fmt: skip
-        text += _lines(lines)
+        # What a caller calls in training alone has nothing to tell apart inside.
+        apart = is_root or not all(step.training for step in first.steps if not step.dead)
+        text += _lines(lines, apart)
         if is_root and not single:
             return text + list(self._returned(results))
         return text + wrapped(f"return {', '.join(results)}", 2)
@@ -187,9 +189,10 @@ class _Writer:
         yield from wrapped(f"return {results[0] if len(outputs) == 1 else shown[outputs]}", 2)
 
 
-def _lines(statements: Iterable[Statement]) -> list[str]:
+def _lines(statements: Iterable[Statement], apart: bool) -> list[str]:
+    """Lines of statements, with what acts in training alone set `apart`."""
     found: list[str] = []
-    for training, run in groupby(statements, key=lambda statement: statement.training):
+    for training, run in groupby(statements, key=lambda item: apart and item.training):
         found += [f"{INDENT * 2}if self.training:"] * training
         for statement in run:
             found += wrapped(statement.text, 3 if training else 2)

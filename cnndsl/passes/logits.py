@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Identity, LogSoftmax, Sigmoid, Softmax
 
@@ -12,12 +14,17 @@ LAST = (Softmax, LogSoftmax, Sigmoid)
 def with_logits(graph: Graph) -> Graph:
     """A copy whose outputs are the operands of a last softmax, log_softmax or sigmoid.
 
-    Outputs that no such function makes stay; so do their names.
+    Auxiliary ones too. Outputs that no such function makes stay; so do their names.
     """
     found = graph.copy()
-    for output, name in list(found.outputs.items()):
+    for output, name in graph.outputs.items():
         found.outputs[output] = _scores(found, found[name]).name
-    for name in reversed(list(graph.outputs.values())):
+    for output, auxiliary in graph.auxiliaries.items():
+        found.auxiliaries[output] = replace(
+            auxiliary, node=_scores(found, found[auxiliary.node]).name
+        )
+    makers = [*graph.outputs.values(), *(aux.node for aux in graph.auxiliaries.values())]
+    for name in reversed(makers):
         _remove(found, name)
     return found
 

@@ -31,7 +31,10 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
-    """The mean over the classes of (y_k - q_k)^2, q_k 1 for the class and 0 for others."""
+    """The mean over the classes of (y_k - q_k)^2, q_k 1 for the class and 0 for others.
+
+    y is the output as the network gives it, also where that is a softmax.
+    """
 
     name: ClassVar[str] = "mse"
 

@@ -24,7 +24,7 @@ from cnndsl.train.checkpoint import read_checkpoint, write_checkpoint
 from cnndsl.train.data import Data, Images
 from cnndsl.train.initial import initial_weights
 from cnndsl.train.loop import Loop
-from cnndsl.train.losses import objective_of
+from cnndsl.train.losses import objective_of, reads_scores
 from cnndsl.train.plan import Epoch, Plan
 from cnndsl.train.processes import Processes, joined
 from cnndsl.train.steps import optimiser_of
@@ -51,12 +51,13 @@ class TorchTraining(Loop):
     ):
         super().__init__(network, data, recipe, plan, processes.rank, processes.count)
         self.processes = processes
-        graph = with_logits(network.graph)
+        scored = reads_scores(recipe)
+        graph = with_logits(network.graph) if scored else network.graph
         distances = smaller_is_better(network.graph)
         self.loss = objective_of(graph, distances, recipe, len(data.classes))
         self.output = next(iter(graph.outputs))
         module: Any = compile_network(
-            network, "torch", weights=plan.weights, seed=plan.seed, logits=True
+            network, "torch", weights=plan.weights, seed=plan.seed, logits=scored
         )
         self.network: nn.Module = module.network.to(processes.device)
         if plan.weights is None:

@@ -77,6 +77,15 @@ TERMS: dict[type[Loss], Callable[[Any, Tensor, str, Tensor], Tensor]] = {
 }
 
 
+def reads_scores(recipe: Recipe) -> bool:
+    """Whether the loss is of scores also where the network ends in probabilities.
+
+    mse is of what the network gives; the others tell scores from probabilities, and scores are
+    more exact.
+    """
+    return not isinstance(recipe.loss, MeanSquaredError)
+
+
 def objective_of(graph: Graph, distances: list[str], recipe: Recipe, classes: int) -> Objective:
     """What a recipe makes small of a network.
 

@@ -32,7 +32,13 @@ from cnndsl.train.data import Data, Images
 from cnndsl.train.descent import Descent
 from cnndsl.train.initial import initial_weights
 from cnndsl.train.loop import Loop
-from cnndsl.train.losses import DISTANCES, PROBABILITIES, Objective, objective_of
+from cnndsl.train.losses import (
+    DISTANCES,
+    PROBABILITIES,
+    Objective,
+    objective_of,
+    reads_scores,
+)
 from cnndsl.train.numbers import Numbers
 from cnndsl.train.plan import Epoch, Plan
 from cnndsl.weights.bind import bind, warn_of
@@ -57,9 +63,9 @@ class NativeTraining(Loop):
     def __init__(self, network: Network, data: Data, recipe: Recipe, plan: Plan):
         super().__init__(network, data, recipe, plan)
         _require(recipe, plan)
-        scores = with_logits(network.graph)
+        judged = with_logits(network.graph) if reads_scores(recipe) else network.graph
         distances = smaller_is_better(network.graph)
-        self.objective = objective_of(scores, distances, recipe, len(data.classes))
+        self.objective = objective_of(judged, distances, recipe, len(data.classes))
         self.output = next(iter(network.graph.outputs))
         self.network = _weighted(network, self.objective)
         self.gradients = gradients(self.network, _loss_of(recipe.loss))
@@ -72,9 +78,9 @@ class NativeTraining(Loop):
         self.steps: dict[int, _Step] = {}
         self.random = np.random.default_rng(plan.seed)
         self.colours = self._colours() if recipe.all(PcaColour) else None
-        known = inference_graph(scores).parameters()
+        known = inference_graph(judged).parameters()
         self.inference: Any = compile_network(
-            Network(scores), "cpu", weights={n: values[n] for n in known}, threads=plan.threads
+            Network(judged), "cpu", weights={n: values[n] for n in known}, threads=plan.threads
         )
 
     def _colours(self) -> Array:

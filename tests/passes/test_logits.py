@@ -52,6 +52,14 @@ def test_what_nothing_reads_any_more_is_gone():
     assert {node.name for node in graph.nodes()} == names
 
 
+def test_auxiliary_outputs_end_with_scores_too():
+    graph = with_logits(cnndsl.parse("googlenet_aux").graph)
+    made = [*graph.outputs.values(), *(aux.node for aux in graph.auxiliaries.values())]
+    assert [graph[node].op.name for node in made] == ["fc"] * 3
+    assert [aux.weight for aux in graph.auxiliaries.values()] == [0.3, 0.3]
+    assert not any(node.op.name == "softmax" for node in graph.nodes())
+
+
 @pytest.mark.parametrize("name", ["resnet18", "vgg16", "mobilenet_v2", "unet", "lenet5_rbf_out"])
 def test_networks_of_the_zoo_end_with_scores(name: str):
     graph = with_logits(cnndsl.parse(name).graph)

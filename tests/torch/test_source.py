@@ -60,6 +60,13 @@ def test_blocks_are_classes_with_the_parameters_of_the_text():
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_an_auxiliary_head_is_told_apart_where_it_is_called_alone():
+    text = source_of(plain(cnndsl.parse("googlenet_aux").graph))
+    head, _, network = text.partition("class GooglenetAux(")
+    assert "self.training" not in head
+    assert network.count("if self.training:") == 3
+
+
 def test_a_shared_layer_is_one_module():
     net = cnndsl.parse(
         "network twice {\n input image [4, 8, 8]\n layer u = conv(4, 3)\n"

@@ -37,6 +37,7 @@ CASES = [
     ("lenet5", optimisers.AdamW(), []),
     ("lenet5", optimisers.Sgd(rate=0.02, decay=0.001), [MeanSquaredError()]),
     (SMALL, optimisers.Sgd(rate=0.05, momentum=0.9), []),
+    (SMALL, optimisers.Sgd(rate=0.05, momentum=0.9), [MeanSquaredError()]),
     (SMALL, optimisers.Nesterov(rate=0.02, decay=0.01), [CrossEntropy(smoothing=0.1)]),
     (SMALL, optimisers.Velocity(rate=0.02, decay=0.01), [Clip(0.5)]),
     (SMALL, optimisers.RmsProp(rate=0.001, momentum=0.5, decay=0.01), []),

@@ -8,6 +8,7 @@ No format of graphs keeps blocks, parameters and loops. They are found again in 
 - `defaults`: arguments that most calls have become defaults of the file
 - `shortcuts`: joins that lack a branch in some places become one kind
 - `shapes`, `compress`: repetition becomes blocks and loops while that saves words
+- `lets`: values that a statement makes are kept by it
 - `parameters`: what follows from something else is no parameter
 - `names`, `spell`: the program gets names, a syntax tree and its canonical text
 - `verify`: the text makes the same graph

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -38,6 +38,8 @@ LONGEST = 40
 NAMES = 5
 """Names that a loop can have."""
 
+FEW = 3
+"""Values of an argument by which pieces are told apart."""
 
 PLAIN_BLOCK, BLOCK = 8, 3
 """Words that a block has to save, for it is one more thing to know; with a join it is known."""
@@ -285,7 +287,7 @@ class _Search:
         for place in places:
             alike = tuple(self.alike[place.chain][place.start : place.start + width])
             equal.setdefault(alike, []).append(place)
-        for groups in ([places], equal.values()):
+        for groups in ([places], equal.values(), *self._by_column(places, width)):
             found = _Found(0, self, width)
             for run in (run for group in groups for run in _runs(group, width)):
                 saved = self._loop_gain(*run, width)
@@ -295,6 +297,16 @@ class _Search:
             if found.gain > (best.gain if best else 0):
                 best = found
         return best
+
+    def _by_column(self, places: list[_Place], width: int) -> Iterator[Iterable[list[_Place]]]:
+        """The pieces by the values that they have in one place, for each place with few values."""
+        rows = self.table(places, width).rows
+        for column in set(zip(*rows, strict=True)):
+            groups: dict[Value, list[_Place]] = {}
+            for place, value in zip(places, column, strict=True):
+                groups.setdefault(value, []).append(place)
+            if 1 < len(groups) <= FEW:
+                yield groups.values()
 
     def _loop_gain(self, place: _Place, count: int, width: int) -> int:
         places = [_Place(place.chain, place.start + i * width) for i in range(count)]

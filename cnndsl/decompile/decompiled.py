@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from cnndsl.decompile.compress import ORDERS, compress, length
 from cnndsl.decompile.defaults import set_defaults
+from cnndsl.decompile.lets import keep_results
 from cnndsl.decompile.names import give_names, name_outputs
 from cnndsl.decompile.normalise import normalised
 from cnndsl.decompile.parameters import simplify
@@ -63,7 +64,9 @@ def _shortest(graph: Graph) -> Decompiled | None:
         for order in ORDERS:
             program = replace(start, body=copied(start.body, {}), blocks=[])
             compress(program, order)
-            programs.append((length(program), program))
+            words = length(program)
+            keep_results(program)
+            programs.append((words, program))
     programs.sort(key=lambda pair: pair[0])
     tried = programs if len(graph) < LARGE else programs[:1]
     found = [result for _, p in tried if (result := _simplified(p, graph)) is not None]

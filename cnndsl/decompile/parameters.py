@@ -29,6 +29,7 @@ from cnndsl.decompile.program import (
     Value,
     calls,
     everything,
+    has_lines,
     replaced,
     statements,
     symbols_in,
@@ -80,7 +81,8 @@ class _Watched:
             for item in statement:
                 if isinstance(item, Loop):
                     for row in self._rows(item, values):
-                        flow = self._chain(item.body, values | row, flow, lines)
+                        own = has_lines(item, lines)
+                        flow = self._chain(item.body, values | row, flow, own)
                 else:
                     flow = self._item(item, values, flow, channels)
         return flow

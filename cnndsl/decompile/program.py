@@ -44,6 +44,9 @@ CHANNELS = Size("channels")
 WIDTHS = ("filters", "units", "channels")
 """Attributes that are numbers of channels: one can be a multiple of another."""
 
+SHORT = 2
+"""Calls that a loop on one line can have."""
+
 Value: TypeAlias = Any
 """None (left out), a literal (number, truth, mode, nested tuples), a Symbol, Size or Term."""
 
@@ -241,6 +244,11 @@ def statements(chain: Sequence[Item], lines: bool = False) -> list[list[Item]]:
 def _is_stage(item: Item) -> bool:
     block = item.callee if isinstance(item, Call) and isinstance(item.callee, Block) else None
     return block is not None and any(isinstance(i, Join | Loop) for i in everything(block.body))
+
+
+def has_lines(loop: Loop, lines: bool) -> bool:
+    """Whether the body of a loop is written in `lines`, as what is around it: not a short one."""
+    return lines and (len(loop.body) > SHORT or not all(isinstance(i, Call) for i in loop.body))
 
 
 def names_of(callee: type[Operator] | Block) -> list[str]:

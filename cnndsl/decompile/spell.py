@@ -21,6 +21,7 @@ from cnndsl.decompile.program import (
     Term,
     Value,
     defaults_of,
+    has_lines,
     names_of,
     statements,
 )
@@ -141,11 +142,12 @@ class _Speller:
                 return ast.Join(_NOWHERE, _name(item.operator.name), branches)
             case If():
                 return ast.If(_NOWHERE, _condition(item), self.body(item.body), None)
-            case Loop(symbols=[]):
-                return ast.Repeat(_NOWHERE, _value(item.rows), self.body(item.body, lines))
             case Loop():
+                body = self.body(item.body, has_lines(item, lines))
+                if not item.symbols:
+                    return ast.Repeat(_NOWHERE, _value(item.rows), body)
                 names = tuple(_name(symbol.name) for symbol in item.symbols)
-                return ast.For(_NOWHERE, names, _value(item.rows), self.body(item.body, lines))
+                return ast.For(_NOWHERE, names, _value(item.rows), body)
         raise TypeError(f"{item} is a statement")
 
     def call(self, call: Call) -> ast.Expression:

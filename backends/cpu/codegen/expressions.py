@@ -263,6 +263,15 @@ def address(buffer: Any, offset: int) -> Expr:
     return tirx.address_of(tirx.BufferLoad(buffer, [offset]))
 
 
+def from_lane(first: Expr, inside: Expr, outside: Expr, lanes: int) -> Expr:
+    """The lanes of one vector from number `first` on, before those of another one."""
+    first = tirx.const(first, "int32") if isinstance(first, int) else first
+    if lanes == 1:
+        return tirx.Select(first <= 0, inside, outside)
+    numbers = tirx.Ramp(tirx.const(0, "int32"), tirx.const(1, "int32"), lanes)
+    return tirx.Select(numbers >= tirx.Broadcast(first, lanes), inside, outside)
+
+
 def all_of(conditions: Sequence[Expr]) -> Expr:
     """True if all conditions hold; True or False themselves where that is known."""
     if any(c is False for c in conditions):

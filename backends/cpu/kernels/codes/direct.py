@@ -60,6 +60,11 @@ class WordTiles(DirectTiles):
         for place, total in self._outputs(body, task, first, totals):
             self.layer.store(body, place, total.value)
 
+    @property
+    def _keeps_groups_apart(self) -> bool:
+        """No: what a weight of zero multiplies is a number."""
+        return False
+
     def _longest(self, totals: Totals) -> int:
         """All: sums are exact."""
         return math.prod(self.window.weight.shape[1:])

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import (
     Expr,
     all_of,
     div,
+    from_lane,
     load,
     minimum,
     mod,
@@ -129,22 +131,23 @@ class DirectTiles:
         code, lanes, y = body.code, body.output.layout.block, body.output
         zero = vector(0.0, lanes)
         blocks = range(count)
-        totals = [[code.register(zero, lanes) for _ in blocks] for _ in range(columns)]
-
-        with code.when(task.is_first):
-            for place, total in self._outputs(body, task, first, totals):
-                code.set(total, self._initial(body, place))
-        start, step = self._input(task, first)
-        self._products(body, task, code.name(start), step, totals)
-        with code.when(negated(task.is_first)):
-            for place, total in self._outputs(body, task, first, totals):
-                code.set(total, total.value + y.load(place))
-        with code.when(task.is_last):
-            for place, total in self._outputs(body, task, first, totals):
-                y.store(code, place, body.finished(total.value, place, self._started))
-        with code.when(negated(task.is_last)):
-            for place, total in self._outputs(body, task, first, totals):
-                y.store(code, place, total.value)
+        for group in self._groups(code, task):
+            totals = [[code.register(zero, lanes) for _ in blocks] for _ in range(columns)]
+            with code.when(task.is_first):
+                for place, total in self._outputs(body, task, first, totals):
+                    code.set(total, self._initial(body, place))
+            start, step = self._input(task, first)
+            self._products(body, task, code.name(start), step, totals, group)
+            with code.when(negated(task.is_first)):
+                for place, total in self._outputs(body, task, first, totals):
+                    code.set(total, total.value + y.load(place))
+            with code.when(task.is_last):
+                for place, total in self._outputs(body, task, first, totals):
+                    value = body.finished(total.value, place, self._started)
+                    self._store(body, place, value, group)
+            with code.when(negated(task.is_last)):
+                for place, total in self._outputs(body, task, first, totals):
+                    y.store(code, place, total.value)
 
     def _outputs(
         self, body: Body, task: Task, first: Expr, totals: Totals
@@ -204,8 +207,19 @@ class DirectTiles:
         position = [i * s + c for i, s, c in zip(outer, window.stride, corner, strict=True)]
         return x.index(task.source, 0, position), window.stride[-1] * x.strides[-1]
 
-    def _products(self, body: Body, task: Task, start: Expr, step: int, totals: Totals) -> None:
-        """Add the products of all input channels and kernel positions to the registers."""
+    def _products(
+        self,
+        body: Body,
+        task: Task,
+        start: Expr,
+        step: int,
+        totals: Totals,
+        group: Expr | None = None,
+    ) -> None:
+        """Add the products of all input channels and kernel positions to the registers.
+
+        Of a `group` only those of its channels.
+        """
         code, window, blocks = body.code, self.window, self.tile.blocks
         _, channels, *kernel = window.weight.shape
         block_size, taps = window.panel(blocks), math.prod(kernel)
@@ -214,12 +228,8 @@ class DirectTiles:
         part_start = task.part * task.blocking.depth
         asked = code.name(weights + part_start * block_size + task.asked)
         whole, rest = divmod(channels, window.block)
-        start_block, count = part_start, minimum(task.blocking.depth, whole - part_start)
-        most = min(task.blocking.depth, whole)
-        if window.groups > 1 and window.run == 1:
-            begin, end = window.reads(task.chunk)
-            start_block = code.name(begin - window.first_block(task.chunk))
-            count, most = end - begin, window.inner
+        start_block, count = self._blocks_read(code, task, group)
+        most = window.inner if window.is_sparse else min(task.blocking.depth, whole)
 
         def add(sums: Totals, block: Expr, lanes: int, offsets: Sequence[Expr]) -> None:
             index = start + self._block_start(task, first + block)
@@ -245,7 +255,8 @@ class DirectTiles:
 
         positions = [Range.whole(size) for size in kernel]
         longest = self._longest(totals)
-        if task.x.layout.block == 1 and channels < FLOATS_OF_LINE:
+        is_few = task.x.layout.block == 1 and channels < FLOATS_OF_LINE
+        if is_few and not self._keeps_groups_apart:
             add_in_parts(code, totals, positions, channels, longest, add_few)
             return
         if whole:
@@ -254,6 +265,54 @@ class DirectTiles:
         if rest:
             with code.when(task.is_last):
                 add_in_parts(code, totals, positions, rest, longest, add_rest)
+
+    @property
+    def _keeps_groups_apart(self) -> bool:
+        """Whether the products of a group must not reach the sums of others in the same vector.
+
+        Its weights for those are zero, which does not make zeros of what is not finite.
+        """
+        return self.window.mixes_groups
+
+    def _groups(self, code: Code, task: Task) -> Iterator[Expr | None]:
+        """None for a vector whose sums are formed together, else its groups, in a loop.
+
+        What follows is written once for each of the two, where there are both.
+        """
+        if not self._keeps_groups_apart:
+            yield None
+            return
+        first, stop = (code.name(group) for group in self.window.groups_of(task.chunk))
+        is_mixed: Expr = True
+        if self.window.size > self.window.lanes:
+            is_mixed = stop - first > 1
+            with code.when(negated(is_mixed)):
+                yield None
+        with code.when(is_mixed), code.loop(stop - first) as index:
+            yield code.name(first + index)
+
+    def _blocks_read(self, code: Code, task: Task, group: Expr | None) -> tuple[Expr, Expr]:
+        """The first input block that is gone through, and how many are.
+
+        They are counted from the first one that is packed.
+        """
+        window, depth = self.window, task.blocking.depth
+        if not window.is_sparse:
+            start = task.part * depth
+            return start, minimum(depth, window.weight.shape[1] // window.block - start)
+        begin, end = window.reads(task.chunk) if group is None else window.read_by(group)
+        return code.name(begin - window.first_block(task.chunk)), end - begin
+
+    def _store(self, body: Body, place: Place, value: Expr, group: Expr | None) -> None:
+        """Store a vector, or its lanes that are filters of the group."""
+        if group is not None:
+            size, lanes = self.window.size, self.window.lanes
+            first = group * size - place.block * lanes
+            before = body.output.load(place)
+            is_last = group == self.window.groups - 1
+            behind = tirx.Select(is_last, tirx.const(lanes, "int32"), first + size)
+            value = from_lane(first, from_lane(behind, before, value, lanes), before, lanes)
+        body.output.store(body.code, place, value)
 
     def _longest(self, totals: Totals) -> int:
         """Products that are added up in one register: all, where results have fewer bits."""

@@ -75,6 +75,21 @@ class Window:
         """Input blocks that an output block reads."""
         return -(-self.weight.shape[1] // self.block)
 
+    @property
+    def size(self) -> int:
+        """Filters of a group."""
+        return self.weight.shape[0] // self.groups
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether each output block reads input blocks of its own."""
+        return self.groups > 1 and self.run == 1
+
+    @property
+    def mixes_groups(self) -> bool:
+        """Whether an output block may have filters of several groups."""
+        return self.groups > 1 and self.size % self.lanes != 0
+
     def panel(self, blocks: int) -> int:
         """Floats of the packed weights of one input block for so many output blocks."""
         return math.prod(self.kernel) * self.block * blocks * self.lanes
@@ -88,18 +103,25 @@ class Window:
 
     def reads(self, block: Expr) -> tuple[Expr, Expr]:
         """The first input block that an output block needs, and the one after the last."""
-        size, width = self.weight.shape[0] // self.groups, self.channels // self.groups
+        first, stop = self.groups_of(block)
+        return self.read_by(first)[0], self.read_by(stop - 1)[1]
+
+    def groups_of(self, block: Expr) -> tuple[Expr, Expr]:
+        """The first group that an output block has filters of, and the one after the last."""
         last = minimum((block + 1) * self.lanes, self.weight.shape[0]) - 1
-        first, stop = div(block * self.lanes, size), div(last, size) + 1
-        return div(first * width, self.block), div(stop * width + self.block - 1, self.block)
+        return div(block * self.lanes, self.size), div(last, self.size) + 1
+
+    def read_by(self, group: Expr) -> tuple[Expr, Expr]:
+        """The first input block that a group needs, and the one after the last."""
+        width = self.channels // self.groups
+        return div(group * width, self.block), div((group + 1) * width + self.block - 1, self.block)
 
     def _dense(self, blocks: int) -> Expression:
         """The weight with zeros for the channels that an output block reads for other filters."""
         filters, width, *kernel = self.weight.shape
-        size = filters // self.groups
         rows = []
         for group in range(self.groups):
-            own = slice_axis(self.weight, 0, group * size, (group + 1) * size)
+            own = slice_axis(self.weight, 0, group * self.size, (group + 1) * self.size)
             sides = (group * width, self.channels - (group + 1) * width)
             rows.append(pad(own, ((0, 0), sides, *((0, 0),) * len(kernel))))
         inputs = -(-self.channels // self.block) * self.block

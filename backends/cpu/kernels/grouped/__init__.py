@@ -1,1 +1,1 @@
-"""Convolutions in groups of whole vectors, depthwise ones among them."""
+"""Convolutions in groups that share vectors or are whole ones, depthwise ones among them."""

@@ -11,7 +11,7 @@ that order, and put back at the end.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +117,8 @@ class NarrowGroups:
             start = load(body.weights["bias"], corner.block * lanes, lanes)
         totals = [code.register(start, lanes) for _ in range(columns)]
         taps, reached = math.prod(op.kernel), reached_outputs(op, columns)
-        for index, number in kernel_rows(code, op, x, corner.n, corner.block, corner.position):
+        first_block = self._first_block(corner.block)
+        for index, number in kernel_rows(code, op, x, corner.n, first_block, corner.position):
             buffer, inputs = x.buffer, index
             if self._is_interleaved:
                 buffer, inputs = body.scratch, code.base(core * self._copy)
@@ -129,8 +130,9 @@ class NarrowGroups:
             with apart(code, totals, taps * width > LONG) as sums:
                 for j in self._channels(code):
                     weights = code.base(first + j * lanes)
+                    read = self._reader(code, buffer, corner.block, j)
                     for position, outputs in reached:
-                        value = self._inputs(code, buffer, inputs + position * lanes, j)
+                        value = read(inputs + position * lanes)
                         for column, tap in outputs:
                             factor = load(weight, weights + tap * (width * lanes), lanes)
                             code.set(sums[column], sums[column].value + value * factor)
@@ -147,17 +149,26 @@ class NarrowGroups:
             with code.loop(self._width) as j:
                 yield code.name(j)
 
-    def _inputs(self, code: Code, buffer: Any, index: Expr, j: Expr) -> Expr:
+    def _first_block(self, block: Expr) -> Expr:
+        """The input block whose index is given to readers, for an output block."""
+        return block
+
+    def _reader(self, code: Code, buffer: Any, block: Expr, j: Expr) -> Callable[[Expr], Expr]:
         """Channel j of each group for all outputs of the group, of the block at an index."""
         lanes, width = self._lanes, self._width
-        if width <= QUAD:
+        groups = lanes // width
+
+        def permuted(index: Expr) -> Expr:
             order = [lane // width * width + j for lane in range(lanes)]
             return code.register(shuffled([load(buffer, index, lanes)], order), lanes).value
-        groups = lanes // width
-        numbers = load(buffer, index + j * groups, groups)
-        if groups == 1:
-            return vector(numbers, lanes)
-        return shuffled([numbers] * width, range(lanes))
+
+        def repeated(index: Expr) -> Expr:
+            numbers = load(buffer, index + j * groups, groups)
+            if groups == 1:
+                return vector(numbers, lanes)
+            return shuffled([numbers] * width, range(lanes))
+
+        return permuted if width <= QUAD else repeated
 
 
 def interleaved(width: int, lanes: int) -> list[int]:

@@ -22,6 +22,8 @@ from cnndsl.weights.evaluate import Evaluator, evaluate
 
 INT8, INT16, INT32 = DTYPES["int8"], DType("int16", 2), DTYPES["int32"]
 """Formats of whole numbers that kernels read."""
+FORMATS = {**DTYPES, INT16.name: INT16}
+"""All formats of what kernels read and write."""
 FLOAT = FLOAT32.bytes
 """Bytes of a word, in which weights and the arena of a CPU are counted."""
 ALIGNMENT = 64

@@ -130,7 +130,10 @@ INSTRUCTIONS = {
 
 @pytest.mark.parametrize("cpu", INSTRUCTIONS)
 def test_products_are_those_of_the_cpu(cpu: str) -> None:
-    """And none that saturates; with instructions for words no sum leaves its register."""
+    """And none that saturates; words are not taken apart, and sums stay in their registers.
+
+    Of AVX2's 16 registers LLVM takes one for other things, once in 40 products.
+    """
     wanted, triple = INSTRUCTIONS[cpu]
     steps = conv_steps(cpu, triple, kernel=1, pad=0)
     target = steps[0].call.machine
@@ -139,8 +142,10 @@ def test_products_are_those_of_the_cpu(cpu: str) -> None:
     loops = [body for body in loops_of(code) if len(pattern.findall(body)) >= 8]
     assert loops
     assert "maddubs" not in code
-    if Products.of(target).parts == 1:
-        assert not [body for body in loops if re.search(r"\[sp|\(%rsp\)", body)]
+    stack = re.compile(r"\[sp|[yz]mm.*\(%rsp\)|\(%rsp\).*[yz]mm")
+    most = 2 if cpu == "x86-64-v3" else 0
+    assert max(len(stack.findall(body)) for body in loops) <= most
+    assert not [body for body in loops if re.search("vpand|vpsrl", body)]
 
 
 def test_a_map_that_lies_channel_by_channel_is_upsampled() -> None:
@@ -176,7 +181,7 @@ def test_layers_that_differ_in_scales_share_their_code() -> None:
     ("cpu", "triple", "kind"),
     [
         ("cascadelake", "", "vnni"),
-        ("x86-64-v3", "", "pairs"),
+        ("x86-64-v3", "", "numbers"),
         ("cortex-a76", "aarch64-linux-gnu", "sdot"),
         ("cortex-a53", "aarch64-linux-gnu", "plain"),
     ],
@@ -185,7 +190,7 @@ def test_packed_words_are_multiplied_as_the_instructions_do(
     cpu: str, triple: str, kind: str
 ) -> None:
     """An emulation: of each part of a word the codes meet the weights of their channels."""
-    products = Products.of(find_machine(cpu, triple))
+    products = Products.of(find_machine(cpu, triple)).widened()
     assert products.kind == kind
     rng = np.random.default_rng(0)
     filters, channels, block, outputs = 2 * products.lanes - 3, 13, 8, 2 * products.lanes
@@ -194,8 +199,9 @@ def test_packed_words_are_multiplied_as_the_instructions_do(
     packed = products.packed(constant(weight.tolist()), block, outputs)
     own = evaluate(packed.expression, {}, "int64")
     sums = np.zeros(outputs, int)
-    for inner, tap, word, part in np.ndindex(2, 3, block // 4, products.parts):
-        given = codes[inner * block + 4 * word :][:4, tap] - products.offset
+    size = products.size
+    for inner, tap, word, part in np.ndindex(2, 3, block // size, products.parts):
+        given = codes[inner * block + size * word :][:size, tap] - products.offset
         for output in range(outputs):
             factors = own[0, inner, tap, word, part, output]
             sums[output] += given[parts_of_a_word(kind, part)] @ factors
@@ -206,4 +212,4 @@ def test_packed_words_are_multiplied_as_the_instructions_do(
 
 def parts_of_a_word(kind: str, part: int) -> list[int]:
     """The bytes of a word that an instruction multiplies: all, every second, or one."""
-    return {"pairs": [part, part + 2], "plain": [part]}.get(kind, [0, 1, 2, 3])
+    return {"numbers": [0, 1], "plain": [part]}.get(kind, [0, 1, 2, 3])

@@ -11,7 +11,8 @@ from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import Expr, all_of, div, load, mod, span, vector
 from cnndsl.backends.cpu.codegen.extents import Number
 from cnndsl.backends.cpu.codegen.tir import Code, Side, side
-from cnndsl.ir.types import DTYPES, FLOAT32, UINT8, TensorType
+from cnndsl.backends.native.packing import FORMATS
+from cnndsl.ir.types import FLOAT32, UINT8, TensorType
 
 Halo = tuple[tuple[int, int], ...]
 CACHE_LINE = 64
@@ -57,7 +58,7 @@ class Layout:
     @property
     def bytes(self) -> int:
         """Bytes of a number."""
-        return DTYPES[self.dtype].bytes
+        return FORMATS[self.dtype].bytes
 
     @property
     def rank(self) -> int:

@@ -24,7 +24,7 @@ from cnndsl.backends.cpu.codegen.slabs import Slabs
 from cnndsl.backends.cpu.codegen.steps import apply_step
 from cnndsl.backends.cpu.codegen.tir import Code, Side, side
 from cnndsl.backends.cpu.machine import Machine
-from cnndsl.backends.native.packing import FLOAT, Weight, as_weight
+from cnndsl.backends.native.packing import FLOAT, FORMATS, Weight, as_weight
 from cnndsl.backends.native.task import Task, parts_of
 from cnndsl.ir.expressions import Expression
 from cnndsl.ir.formula import keeps_finite
@@ -32,7 +32,7 @@ from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Cast, Conv, Identity, Shuffle, Subsample
 from cnndsl.ir.part import Op, Part
-from cnndsl.ir.types import DTYPES, FLOAT32
+from cnndsl.ir.types import FLOAT32
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Body:
         self.weights |= {name: floats(name, 1) for name in kernel.tables}
         self.scratch = None
         if kernel.scratch != 0:
-            numbers = kernel.scratch * (FLOAT // DTYPES[kernel.scratch_dtype].bytes)
+            numbers = kernel.scratch * (FLOAT // FORMATS[kernel.scratch_dtype].bytes)
             self.scratch = floats("scratch", numbers, kernel.scratch_dtype)
         self.sizes = sizes_buffer() if call.is_open else None
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr
 from cnndsl.backends.cpu.kernels.codes.linear import Layer, is_linear, padding
+from cnndsl.backends.cpu.kernels.codes.widened import WideLoops
 from cnndsl.backends.cpu.kernels.codes.words import WORD, Products
 from cnndsl.backends.cpu.kernels.direct.blocking import Blocking, Grid
 from cnndsl.backends.cpu.kernels.direct.family import Loops
@@ -18,9 +19,6 @@ from cnndsl.backends.cpu.kernels.direct.tiles import DirectTiles, Task
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-
-UNROLLED = 24
-"""Instructions that multiply in the body of the loop, about."""
 
 
 def candidates(call: Call[Any]) -> Iterator[Candidate]:
@@ -72,15 +70,19 @@ class WordTiles(DirectTiles):
 
 def _kernel(tiles: WordTiles, blocking: Blocking) -> Kernel:
     weights = {"weight": tiles.packed(), **tiles.layer.weights()}
-    return Kernel("words", weights, Loops(tiles, blocking).write)
+    if tiles.x.is_codes:
+        return Kernel("words", weights, Loops(tiles, blocking).write)
+    loops = WideLoops(tiles, blocking)
+    return Kernel("words", weights, loops.write, loops.scratch, tiles.x.dtype)
 
 
 def _tiles(call: Call[Any]) -> list[WordTiles]:
     """The register tiles that differ as the outputs are walked, the best first."""
-    products = Products.of(call.machine)
+    products = Products.of(call.machine).widened()
     layer = Layer(call, products.offset)
-    plain, x, y, machine = layer.plain, call.x, call.output, call.machine
-    window = Window.of(plain, WORD)
+    plain, y, machine = layer.plain, call.output, call.machine
+    x = replace(call.x, dtype=products.read.name)
+    window = Window.of(plain, products.size)
     if math.prod(y.spatial) == 1 and y.batch > 1:
         kind, columns = "batched", y.batch
     elif window.is_pointwise and x.spatial == y.spatial and x.rank > 0 and x.is_dense:

@@ -19,7 +19,7 @@ from cnndsl.backends.cpu.codegen.expressions import Expr, all_of, cast, load, ve
 from cnndsl.backends.cpu.codegen.layout import Halo, Place
 from cnndsl.backends.cpu.codegen.tir import Register
 from cnndsl.backends.cpu.kernels.codes.linear import Layer, is_linear, padding
-from cnndsl.backends.cpu.kernels.codes.words import MADD, Products
+from cnndsl.backends.cpu.kernels.codes.words import MADD, Products, in_order
 from cnndsl.backends.cpu.kernels.direct.blocking import far
 from cnndsl.backends.cpu.kernels.family import Candidate, Family
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
@@ -250,7 +250,7 @@ class Tiles:
             pair = tirx.reinterpret(f"int16x{2 * lanes}", vector(word, lanes))
             for factors, total in zip(vectors, blocks, strict=True):
                 products = tirx.call_llvm_pure_intrin(f"int32x{lanes}", MADD[lanes], pair, factors)
-                code.set(total, total.value + products)
+                code.set(total, in_order(total.value + products, lanes))
 
     def _finish(
         self,

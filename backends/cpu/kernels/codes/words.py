@@ -4,6 +4,7 @@
 |---|---|---|
 | `vnni` | AVX512-VNNI, AVX-VNNI | four products, summed up with 32 bits |
 | `pairs` | SSE4.1, AVX2, AVX-512BW | two products of 16 bits each (`pmaddwd`) |
+| `numbers` | the same, where codes were copied as numbers of 16 bits | the same |
 | `sdot` | Arm with dot products | four products of signed numbers |
 | `plain` | all others | a product of 32 bits |
 
@@ -13,7 +14,7 @@ All are exact. `pmaddubsw` is not used: it would saturate the sum of two product
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnndsl.backends.cpu.codegen import tirx
@@ -21,8 +22,8 @@ from cnndsl.backends.cpu.codegen.expressions import Expr, cast, load, vector
 from cnndsl.backends.cpu.codegen.tir import Code, Register
 from cnndsl.backends.cpu.kernels.words import Words
 from cnndsl.backends.cpu.machine import Machine
-from cnndsl.backends.native.packing import INT8
-from cnndsl.ir.types import DType
+from cnndsl.backends.native.packing import INT8, INT16
+from cnndsl.ir.types import UINT8, DType
 
 WORD = 4
 """Codes of a word."""
@@ -59,10 +60,19 @@ class Products(Words):
             return cls("sdot", lanes, (0, 1, 2, 3), 1, offset=128)
         return cls("plain", lanes, (0, 1, 2, 3), 4)
 
+    def widened(self) -> Products:
+        """Those of codes that were copied as numbers of 16 bits, where that takes less time."""
+        return replace(self, kind="numbers", order=(0, 1), parts=1) if self.parts == 2 else self
+
     @classmethod
     def vnni(cls, lanes: int) -> Products:
         """Those of words whose codes are in order, as instructions of four products take them."""
         return cls("vnni", lanes, (0, 1, 2, 3), 1)
+
+    @property
+    def read(self) -> DType:
+        """The format of what is multiplied, as it lies in memory."""
+        return INT16 if self.kind == "numbers" else UINT8
 
     @property
     def dtype(self) -> DType:
@@ -71,16 +81,18 @@ class Products(Words):
 
     def held(self, blocks: int) -> int:
         """See `Words`."""
-        return self.parts * blocks + (3 if self.parts > 1 else 2)
+        return self.parts * blocks + (2 if self.kind in ("vnni", "sdot") else 3)
 
     @property
     def instructions(self) -> int:
         """See `Words`: one, or two for each part."""
-        return 1 if self.parts == 1 else 2 * self.parts
+        return 1 if self.kind in ("vnni", "sdot") else 2 * self.parts
 
     def operands(self, code: Code, buffer: Any, index: Expr, count: int) -> Sequence[Expr]:
         """See `Words`: a vector for each part. All codes are finite, so all may count."""
-        word = tirx.reinterpret("int32", load(buffer, index, WORD))
+        word = tirx.reinterpret("int32", load(buffer, index, self.size))
+        if self.kind == "numbers":
+            return [code.register(vector(word, self.lanes), self.lanes, "int32").value]
         return self.divided(code, vector(word, self.lanes))
 
     def divided(self, code: Any, words: Expr) -> list[Expr]:
@@ -105,9 +117,9 @@ class Products(Words):
         """See `Words`."""
         lanes = self.lanes * self.width
         found = load(buffer, index, lanes)
-        if self.parts == 1:
+        if self.kind in ("vnni", "sdot"):
             return found
-        kind = "int16" if self.kind == "pairs" else "int32"
+        kind = "int32" if self.kind == "plain" else "int16"
         return code.register(cast(found, kind, lanes), lanes, kind).value
 
     def add(self, code: Code, total: Register, operand: Expr, weights: Expr) -> None:
@@ -117,14 +129,24 @@ class Products(Words):
     def _added(self, total: Expr, operand: Expr, weights: Expr) -> Expr:
         lanes = self.lanes
         kind = f"int32x{lanes}"
-        if self.kind == "pairs":
+        if self.kind in ("pairs", "numbers"):
             words = tirx.reinterpret(f"int16x{2 * lanes}", operand)
-            return total + _call(kind, MADD[lanes], words, weights)
+            return in_order(total + _call(kind, MADD[lanes], words, weights), lanes)
         if self.kind == "vnni":
             return _call(kind, DOT[lanes], total, operand, weights)
         if self.kind == "sdot":
             return _call(kind, SDOT, total, operand, weights)
         return total + operand * weights
+
+
+def in_order(total: Expr, lanes: int) -> Expr:
+    """A sum of whole numbers that is complete before something else is added to it.
+
+    LLVM would add up products first, which then take the registers of the sums.
+    """
+    bits = tirx.reinterpret(f"float32x{lanes}", total)
+    fenced = _call(f"float32x{lanes}", "llvm.arithmetic.fence", bits)
+    return tirx.reinterpret(f"int32x{lanes}", fenced)
 
 
 def _call(kind: str, name: str, *arguments: Expr) -> Expr:

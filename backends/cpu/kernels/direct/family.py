@@ -215,7 +215,7 @@ class Loops:
                 with code.loop(band.count) as index:
                     asked = code.name(following + index * self._asked)
                     row = code.name(band.first + index)
-                    source = x, band.core, band.n, band.origin
+                    source = x, band.core, band.n, band.origin * x.layout.block
                     task = Task(*source, row, chunk, part, asked, blocking)
                     self.tiles.write_row(body, task)
 

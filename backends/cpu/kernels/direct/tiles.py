@@ -45,9 +45,9 @@ from cnndsl.ir.expressions import Expression
 class Task:
     """One row of outputs of some blocks: of sample `n`, row `row` of the grid, chunk `chunk`.
 
-    Sample `source` of `x` starts, if the grid is flat, with position number `origin` of the map:
-    it can be a band of the operand. Only the input blocks of one part are gone through. `asked` is
-    the distance from the part's first weight to the first of those that the row asks for.
+    Sample `source` of `x` starts with number `origin` of each channel block: it can be a band of
+    the operand. Only the input blocks of one part are gone through. `asked` is the distance from
+    the part's first weight to the first of those that the row asks for.
     """
 
     x: Tensor
@@ -195,17 +195,16 @@ class DirectTiles:
         """Index of the first input number of a tile, and the distance of its columns."""
         x, window, spatial = task.x.layout, self.window, self.call.output.spatial
         if self.grid.kind == "flat":
-            start = x.index(task.source, 0, (0,) * x.rank)
-            column = self.grid.pieces.start(task.row) - task.origin
-            return start + (column + first) * x.block, x.block
+            start = x.index(task.source, 0, (0,) * x.rank) - task.origin
+            return start + (self.grid.pieces.start(task.row) + first) * x.block, x.block
         corner = tuple(-before for before in window.before)
         if self.grid.kind == "batched":
-            return x.index(first, 0, corner), x.batch_stride
+            return x.index(task.source + first, 0, corner) - task.origin, x.batch_stride
         if not spatial:
-            return x.index(task.source, 0, corner), 0
-        outer = (*split(task.row, spatial[:-1]), first)
-        position = [i * s + c for i, s, c in zip(outer, window.stride, corner, strict=True)]
-        return x.index(task.source, 0, position), window.stride[-1] * x.strides[-1]
+            return x.index(task.source, 0, corner) - task.origin, 0
+        position = window.corner((*split(task.row, spatial[:-1]), first))
+        start = x.index(task.source, 0, position) - task.origin
+        return start, window.stride[-1] * x.strides[-1]
 
     def _products(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, div, minimum
@@ -89,6 +90,11 @@ class Window:
     def mixes_groups(self) -> bool:
         """Whether an output block may have filters of several groups."""
         return self.groups > 1 and self.size % self.lanes != 0
+
+    def corner(self, position: Sequence[Expr]) -> list[Expr]:
+        """The first position that an output reads."""
+        axes = zip(position, self.stride, self.before, strict=True)
+        return [index * stride - before for index, stride, before in axes]
 
     def panel(self, blocks: int) -> int:
         """Floats of the packed weights of one input block for so many output blocks."""

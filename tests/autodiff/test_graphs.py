@@ -17,6 +17,7 @@ from cnndsl.ir.verify import verify
 from cnndsl.passes.pipeline import optimise
 from cnndsl.runtime.module import Array
 from tests.autodiff.differences import along, directions
+from tests.onnx.support import assert_close
 from tests.operators.cases import parameter_values
 from tests.passes.random_graphs import Sample, samples
 
@@ -103,6 +104,25 @@ def test_bn_takes_the_statistics_of_the_batch() -> None:
     variance = 0.9 * values["bn1.running_var"] + 0.1 * x.var((0, 2), ddof=1)
     np.testing.assert_allclose(found["bn1.running_mean.updated"], mean)
     np.testing.assert_allclose(found["bn1.running_var.updated"], variance)
+
+
+VECTORS = "network vectors { input x [5]\n fc(6, bias=false) -> bn -> tanh -> fc(3) -> softmax }"
+
+
+@pytest.mark.parametrize("recompute", [None, "auto"])
+@pytest.mark.parametrize("text", [TEXT, VECTORS], ids=["maps", "vectors"])
+def test_onnxruntime_takes_the_step_of_the_reference(text: str, recompute: str | None) -> None:
+    """With all that acts in training, at any batch."""
+    step = cnndsl.gradients(text, recompute=recompute)
+    values = parameter_values(step.graph, 0)
+    module = cnndsl.compile(step, "onnx", weights=values)
+    for batch in (3, 4):
+        given = arrays_for(step.graph, batch)
+        wanted = run_graph(step.graph, values, given)
+        found = module.run({name: array.astype(np.float32) for name, array in given.items()})
+        assert found.keys() == wanted.keys()
+        for name, array in found.items():
+            assert_close(array, wanted[name])
 
 
 @given(samples())

@@ -126,8 +126,8 @@ def _flat(site: Site, role: str, groups: int, channels: int) -> str:
 
 
 def _batch_moment(site: Site, op: BatchMoment) -> None:
-    rank = site.input_type.rank
-    centred = site.step("centred", "Sub", site.input, _over_positions(site, 1, rank))
+    rank = site.part.inputs[0].rank
+    centred = site.step("centred", "Sub", site.inputs[0], _over_positions(site, 1, rank))
     other = site.inputs[2] if len(site.inputs) > 2 else centred
     product = site.step("product", "Mul", centred, other)
     kind = "ReduceMean" if op.mean else "ReduceSum"
@@ -140,9 +140,9 @@ def _batch_moment(site: Site, op: BatchMoment) -> None:
 
 
 def _batch_normalise(site: Site, op: BatchNormalise) -> None:
-    rank = site.input_type.rank
+    rank = site.output_type.rank
     mean, variance = (_over_positions(site, index, rank) for index in (1, 2))
-    centred = site.step("centred", "Sub", site.input, mean)
+    centred = site.step("centred", "Sub", site.inputs[0], mean)
     raised = site.step("raised", "Add", variance, site.floats("eps", op.eps))
     unit = site.step("unit", "Div", centred, site.step("deviation", "Sqrt", raised))
     weight, bias = (per_channel(site, role) for role in ("weight", "bias"))

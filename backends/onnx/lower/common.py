@@ -31,7 +31,7 @@ def native(kind: str, **attributes: Any) -> Lowering:
 
 def per_channel(site: Site, role: str) -> str:
     """A parameter [channels] as [channels, 1, ...], which broadcasts over batch and positions."""
-    return site.expression(role, along(site.params[role], 0, site.input_type.rank + 1))
+    return site.expression(role, along(site.params[role], 0, site.part.inputs[0].rank + 1))
 
 
 def onnx_pads(pads: Pads) -> list[int]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli import completion
-from cnndsl.cli.common import network_options, network_text
+from cnndsl.cli.common import load_network, network_options, network_text
 from cnndsl.cli.outputs import check_output
-from cnndsl.cli.parameters import PatternValue
+from cnndsl.cli.parameters import PatternShare, PatternValue
 from cnndsl.cli.terminal import log, show
 from cnndsl.cli.verb import Verb
+from cnndsl.cli.weights import prune_file, scope_option
 
 if TYPE_CHECKING:
     from cnndsl.edit.network import Edited
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         "edit my.cnn --factorise '*=lowrank:8' -o low.cnn --weights my.pth "
         "--output-weights low.safetensors",
         "edit resnet50 --delete conv3_x.1 --swap conv4_x.1 conv4_x.2 -o lesion.cnn",
+        "edit squeezenet1_0 --prune 'fire*=0.5' --weights w.pth --output-weights p.safetensors",
     ),
 )
 @click.argument("network", shell_complete=completion.networks)
@@ -55,8 +57,21 @@ if TYPE_CHECKING:
     multiple=True,
     help="Let two parts of the same shapes change places.",
 )
+@click.option(
+    "--prune",
+    "shares",
+    type=PatternShare(),
+    multiple=True,
+    help="Set the share of smallest magnitude to zero, of the kernel of each layer that matches.",
+)
+@scope_option
 @click.option("--between", metavar="CHAIN", help="What stands between new layers: 'bn -> relu'.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The new network; --prune alone needs none.",
+)
 @click.option(
     "--weights",
     metavar="FILE",
@@ -70,14 +85,16 @@ def command(
     edits: Sequence[tuple[str, str]],
     deletions: Sequence[str],
     swaps: Sequence[tuple[str, str]],
+    shares: Sequence[tuple[str, float]],
+    scope: Any,
     between: str | None,
-    output: Path,
+    output: Path | None,
     weights: str | None,
     output_weights: Path | None,
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
-    """Replace, delete or swap layers in a new network.
+    """Replace, delete or swap layers in a new network, prune its weights.
 
     This changes what the network computes: layers in the place of others have to be trained, except
     low-rank factors of trained kernels, whose error is told. The first pattern that matches counts.
@@ -85,13 +102,24 @@ def command(
     """
     from cnndsl.runtime.files import atomic_write
     from cnndsl.weights.files import save_safetensors
+    from cnndsl.weights.sparsity import prune
 
-    if bool(edits) == bool(deletions or swaps):
-        raise click.UsageError("give --factorise, or --delete and --swap")
+    moves = bool(deletions or swaps)
+    if (edits and moves) or not (edits or moves or shares):
+        raise click.UsageError("give --factorise, or --delete and --swap, or --prune")
     if between and not edits:
         raise click.UsageError("--between is for --factorise")
     if (weights is None) != (output_weights is None):
         raise click.UsageError("--weights and --output-weights go together")
+    if shares and (weights is None or output_weights is None):
+        raise click.UsageError("--prune needs --weights and --output-weights")
+    if not (edits or moves):
+        if output is not None:
+            raise click.UsageError("--prune alone makes no new network: leave out -o")
+        parsed = load_network(network, settings, input_shapes)
+        return prune_file(parsed, str(weights), None, shares, scope, Path(str(output_weights)))
+    if output is None:
+        raise click.UsageError("the new network needs a file: -o NAME.cnn")
     if output.suffix != ".cnn":
         raise click.UsageError(f"{output} is no name of a network file: it has to end in .cnn")
     network = network_text(network)
@@ -109,6 +137,7 @@ def command(
         input_shapes=dict(input_shapes),
     )
     arrays, errors = _inherited(edited, weights) if weights else ({}, {})
+    arrays = prune(edited.after, arrays, shares, scope)
     with atomic_write(output) as file:
         file.write(edited.text.encode())
     if output_weights is not None:

@@ -50,6 +50,20 @@ class PatternValue(click.ParamType[tuple[str, Read]]):
             self.fail(f"{value!r} is not {self.name.upper()}, such as {self.example}", param, ctx)
 
 
+class PatternShare(PatternValue[float]):
+    """PATTERN=SHARE: of layers by their paths, a number from 0 to 1."""
+
+    def __init__(self) -> None:
+        super().__init__("share", _share, "'fire*=0.5'")
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError(text)
+    return share
+
+
 class Names(click.ParamType[tuple[str, ...]]):
     """A,B,C, some of `choices` if there are any."""
 

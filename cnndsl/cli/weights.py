@@ -13,12 +13,13 @@ import numpy as np
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, open_model, trust_option
 from cnndsl.cli.outputs import check_output, in_folder, output_option
-from cnndsl.cli.parameters import PatternValue
+from cnndsl.cli.parameters import PatternShare
 from cnndsl.cli.terminal import log, print_json, print_table, show
 from cnndsl.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cnndsl.ir.graph import Graph
+    from cnndsl.network import Network
     from cnndsl.weights.sparsity import Stored
 
 weights_map_option = click.option(
@@ -218,12 +219,13 @@ def convert_file(
     return 0
 
 
-def _share(text: str) -> float:
-    """A number from 0 to 1."""
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise ValueError(text)
-    return share
+scope_option = click.option(
+    "--scope",
+    type=click.Choice(["layer", "global"]),
+    default="layer",
+    show_default=True,
+    help="Prune the share of each layer, or of all that a pattern matches together.",
+)
 
 
 @command.command(
@@ -236,25 +238,13 @@ def _share(text: str) -> float:
 )
 @click.argument("network", shell_complete=completion.networks)
 @click.argument("file", shell_complete=completion.files)
-@click.argument(
-    "shares",
-    type=PatternValue("share", _share, "'fire*=0.5'"),
-    nargs=-1,
-    required=True,
-    metavar="PATTERN=SHARE...",
-)
-@click.option(
-    "--scope",
-    type=click.Choice(["layer", "global"]),
-    default="layer",
-    show_default=True,
-    help="Take the share of each layer, or of all that a pattern matches together.",
-)
+@click.argument("shares", type=PatternShare(), nargs=-1, required=True, metavar="PATTERN=SHARE...")
+@scope_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option("--json", "as_json", is_flag=True, help="What is left, for machines.")
 @weights_map_option
 @network_options
-def prune_file(
+def prune_command(
     network: str,
     file: str,
     shares: Sequence[tuple[str, float]],
@@ -269,12 +259,25 @@ def prune_file(
 
     The first pattern that matches a layer counts; biases and norms stay. Prints what is left.
     """
+    parsed = load_network(network, settings, input_shapes)
+    return prune_file(parsed, file, weights_map, shares, scope, output, as_json)
+
+
+def prune_file(
+    parsed: Network,
+    file: str,
+    weights_map: str | None,
+    shares: Sequence[tuple[str, float]],
+    scope: Any,
+    output: Path,
+    as_json: bool = False,
+) -> int:
+    """Write the weights of a file without the smallest, and print what is left."""
     from cnndsl.weights.bind import bind
     from cnndsl.weights.files import save_safetensors
     from cnndsl.weights.rename import read_weights
     from cnndsl.weights.sparsity import prune, stored
 
-    parsed = load_network(network, settings, input_shapes)
     check_output(output, [file, parsed.file, weights_map], ".safetensors")
     bound = bind(parsed.graph.parameters(), read_weights(file, weights_map), seed=None)
     show(bound.warnings)

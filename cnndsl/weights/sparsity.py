@@ -43,9 +43,10 @@ def prune(
 
     Each (pattern, share) takes that share, from 0 to 1, of the weights of each layer it matches, or
     with the scope `global` of all of them together. The first pattern that matches a layer counts.
-    Biases and norms stay. Raises CnnError (E0622) for a pattern that matches no layer.
+    Biases and norms stay, and layers without values do not count. Raises CnnError (E0622) for a
+    pattern that matches no layer.
     """
-    kernels = prunable(graph)
+    kernels = {path: own for path, own in prunable(graph).items() if own.name in values}
     pruned = dict(values)
     left = dict(kernels)
     for pattern, share in shares:

@@ -6,6 +6,8 @@ import cnndsl
 from cnndsl.weights.files import load_weights, save_safetensors
 from cnndsl.weights.initialise import initialise
 
+WEIGHTS = ["--weights", "none.pt", "--output-weights", "p.safetensors"]
+
 
 def test_an_edit_is_written_and_told(call, tmp_path):
     result = call(
@@ -39,6 +41,32 @@ def test_weights_go_with_it(call, tmp_path):
     np.testing.assert_allclose(after, before, atol=1e-6)
 
 
+def test_pruning_goes_behind_an_edit_and_alone(call, tmp_path):
+    parameters = cnndsl.parse(tmp_path / "small.cnn").graph.parameters()
+    save_safetensors(tmp_path / "w.safetensors", initialise(parameters, 0), {})
+    given = ("--weights", "w.safetensors", "--output-weights", "p.safetensors")
+    alone = call("edit", "small.cnn", "--prune", "stem=0.5", *given)
+    assert alone.code == 0
+    wanted = call(
+        "weights", "prune", "small.cnn", "w.safetensors", "stem=0.5", "-o", "q.safetensors"
+    )
+    assert alone.out.replace("p.safe", "q.safe") == wanted.out
+    assert (tmp_path / "p.safetensors").read_bytes() == (tmp_path / "q.safetensors").read_bytes()
+    edit = ("edit", "small.cnn", "--factorise", "stem=lowrank:3", "-o", "new.cnn")
+    assert call(*edit, *given).code == 0
+    whole = load_weights(tmp_path / "p.safetensors")
+    assert call(*edit, *given, "--prune", "stem.*=0.25", "--scope", "global").code == 0
+    pruned = load_weights(tmp_path / "p.safetensors")
+    kernels = [name for name in whole if name.startswith("stem.") and name.endswith(".weight")]
+    assert len(kernels) == 2
+    zeros = sum(int((pruned[name] == 0).sum()) for name in kernels)
+    assert zeros == round(0.25 * sum(whole[name].size for name in kernels))
+    for name, array in whole.items():
+        kept = pruned[name] != 0
+        np.testing.assert_array_equal(pruned[name][kept], array[kept])
+        assert name in kernels or np.array_equal(pruned[name], array)
+
+
 def test_nothing_is_written_on_an_error(call, tmp_path):
     before = sorted(path.name for path in tmp_path.iterdir())
     for arguments, code in [
@@ -48,6 +76,10 @@ def test_nothing_is_written_on_an_error(call, tmp_path):
         (["--factorise", "stem=separable", "-o", "new.txt"], 2),
         (["--factorise", "stem=separable", "-o", "new.cnn", "--weights", "none.pt"], 2),
         (["--factorise", "stem=separable", "-o", "gone/new.cnn"], 2),
+        (["--factorise", "stem=separable"], 2),
+        (["--prune", "stem=0.5"], 2),
+        (["--prune", "stem=2", *WEIGHTS], 2),
+        (["--prune", "stem=0.5", "-o", "new.cnn", *WEIGHTS], 2),
     ]:
         result = call("edit", "small.cnn", *arguments)
         assert (result.code, result.out) == (code, ""), arguments

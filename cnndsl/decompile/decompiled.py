@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from cnndsl.decompile.branches import unite_branches
 from cnndsl.decompile.compress import ORDERS, compress, length
 from cnndsl.decompile.defaults import set_defaults
 from cnndsl.decompile.lets import keep_results
@@ -58,6 +59,7 @@ def _shortest(graph: Graph) -> Decompiled | None:
     programs = []
     start = chained(graph)
     set_defaults(start)
+    unite_branches(start)
     for unite in (False, True):
         if unite and not unite_shortcuts(start):
             break

@@ -9,6 +9,7 @@ from itertools import groupby
 from cnndsl.decompile.program import (
     Block,
     Call,
+    Each,
     Item,
     Join,
     Let,
@@ -63,7 +64,7 @@ def _name(chain: Sequence[Item], taken: set[str]) -> None:
     """Name what a chain names; loops and branches beside one another can use the same names."""
     for item in chain:
         own = set(taken) if inside(item) else taken
-        if isinstance(item, Loop):
+        if isinstance(item, Loop | Each):
             _give(item.symbols, own)
         for inner in inside(item):
             _name(inner, set(own))

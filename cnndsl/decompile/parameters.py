@@ -15,6 +15,7 @@ from cnndsl.decompile.program import (
     WIDTHS,
     Block,
     Call,
+    Each,
     If,
     Item,
     Join,
@@ -52,7 +53,7 @@ def simplify(program: Program, graph: Graph) -> None:
         _set_widths(program, block, watched)
     for chain in program.chains():
         for item in chain:
-            if isinstance(item, Loop) and isinstance(item.rows, tuple):
+            if isinstance(item, Loop | Each) and isinstance(item.rows, tuple):
                 _derive_names(item, watched)
     for block in program.blocks:
         _set_defaults(program, block)
@@ -102,13 +103,20 @@ class _Watched:
                     flow = self._chain(item.body, values, flow)
             case Join():
                 for branch in item.branches:
-                    self._chain(branch, values, flow)
+                    self._branch(branch, values, flow)
                 return next(self.nodes)
             case Let():
                 self.kept[item.symbol] = self._chain(item.chain, values, flow)
             case Output():
                 self._chain(item.chain, values, flow)
         return flow
+
+    def _branch(self, branch: Sequence[Item], values: dict[Symbol, Value], flow: Node) -> None:
+        if branch and isinstance(branch[0], Each):
+            for row in self._rows(branch[0], values):
+                self._chain(branch[0].body, values | row, flow)
+        else:
+            self._chain(branch, values, flow)
 
     def _call(self, call: Call, values: dict[Symbol, Value], flow: Node, channels: int) -> Node:
         given = self._watch(call.arguments, values, channels)
@@ -129,14 +137,18 @@ class _Watched:
             self.arguments.setdefault((id(written), index), []).append((value, channels))
         return given
 
-    def _rows(self, loop: Loop, values: dict[Symbol, Value]) -> Iterable[dict[Symbol, Value]]:
+    def _rows(
+        self, loop: Loop | Each, values: dict[Symbol, Value]
+    ) -> Iterable[dict[Symbol, Value]]:
         rows = replaced(loop.rows, values)
         if not loop.symbols:
             return [{}] * rows
+        if type(rows) is int:
+            return [{loop.symbols[0]: number} for number in range(rows)]
         return [dict(zip(loop.symbols, cells(loop, row), strict=True)) for row in rows]
 
 
-def cells(loop: Loop, row: Value) -> tuple[Value, ...]:
+def cells(loop: Loop | Each, row: Value) -> tuple[Value, ...]:
     """The values of one round."""
     return (row,) if len(loop.symbols) == 1 else row
 
@@ -163,7 +175,7 @@ def _derive_parameters(program: Program, block: Block, watched: _Watched) -> Non
     block.defaults[:] = [None] * len(kept)
 
 
-def _derive_names(loop: Loop, watched: _Watched) -> None:
+def _derive_names(loop: Loop | Each, watched: _Watched) -> None:
     rows = [cells(loop, row) for row in loop.rows]
     dropped = _derive(loop.symbols, rows, loop.body, watched)
     kept = [index for index in range(len(loop.symbols)) if index not in dropped]
@@ -263,7 +275,7 @@ def _places(symbol: Symbol, body: Sequence[Item]) -> list[_Place] | None:
     """The values in lists that are a symbol, or None if something else reads it."""
     found: list[_Place] = []
     for item in everything(body):
-        if isinstance(item, Loop) and symbol in symbols_in(item.rows):
+        if isinstance(item, Loop | Each) and symbol in symbols_in(item.rows):
             return None
         values = item.arguments if isinstance(item, Call) else []
         values = item.values if isinstance(item, If) else values

@@ -6,6 +6,7 @@ values: literals as the language writes them, symbols (parameters and names of l
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
@@ -30,6 +31,10 @@ class Term:
     operator: str
     left: Any
     right: Any
+
+
+COMPUTED = {"+": operator.add, "*": operator.mul, "//": operator.floordiv}
+"""What the operators of terms make of whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,18 @@ class Loop:
 
 
 @dataclass(eq=False)
+class Each:
+    """A branch of a join, as its only item, that stands for one in each round of a loop.
+
+    `rows` are as those of a loop with symbols, or the count of rounds that are numbered from 0.
+    """
+
+    symbols: list[Symbol]
+    rows: Value
+    body: list[Item]
+
+
+@dataclass(eq=False)
 class Let:
     """Keeps what a chain makes of the value at hand, which stays."""
 
@@ -138,7 +155,7 @@ class Output:
     weight: float | None = None
 
 
-Item: TypeAlias = Call | Layer | Ref | Join | If | Loop | Let | Output
+Item: TypeAlias = Call | Layer | Ref | Join | If | Loop | Each | Let | Output
 
 
 @dataclass(eq=False)
@@ -215,7 +232,7 @@ def inside(item: Item) -> Sequence[list[Item]]:
     match item:
         case Join():
             return item.branches
-        case Loop() | If():
+        case Loop() | Each() | If():
             return (item.body,)
         case Let() | Output():
             return (item.chain,)
@@ -289,10 +306,10 @@ def _copy(item: Item, values: dict[Symbol, Value]) -> Item:
         case If():
             tested = [replaced(value, values) for value in item.values]
             return If(item.tests, tested, copied(item.body, values))
-        case Loop():
+        case Loop() | Each():
             fresh = {symbol: Symbol(symbol.hint) for symbol in item.symbols}
             body = copied(item.body, {**values, **fresh})
-            return Loop([*fresh.values()], replaced(item.rows, values), body)
+            return type(item)([*fresh.values()], replaced(item.rows, values), body)
         case Let():
             chain = copied(item.chain, values)
             values[item.symbol] = Symbol(item.symbol.hint, item.symbol.title)
@@ -311,5 +328,10 @@ def replaced(value: Value, values: Mapping[Symbol, Value]) -> Value:
             return tuple(replaced(item, values) for item in value)
         case Term():
             left, right = (replaced(side, values) for side in (value.left, value.right))
-            return Term(value.operator, left, right)
+            known = type(left) is type(right) is int
+            return (
+                COMPUTED[value.operator](left, right)
+                if known
+                else Term(value.operator, left, right)
+            )
     return value

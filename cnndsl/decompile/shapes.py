@@ -11,13 +11,14 @@ that have their defaults are not written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from cnndsl.decompile.program import (
     Block,
     Call,
+    Each,
     If,
     Item,
     Join,
@@ -86,6 +87,18 @@ def length_of(value: Value) -> int:
     return length_of(value.left) + length_of(value.right) + 1 if isinstance(value, Term) else 1
 
 
+def _numbered(value: Value, places: Mapping[Symbol, int]) -> object:
+    """A value whose symbols are told apart by their places alone."""
+    match value:
+        case Symbol():
+            return Symbol, places[value]
+        case Term():
+            return value.operator, _numbered(value.left, places), _numbered(value.right, places)
+        case tuple():
+            return tuple(_numbered(item, places) for item in value)
+    return value
+
+
 class Shapes:
     """The shapes of the items of one program, which has to stay as it is meanwhile."""
 
@@ -135,7 +148,7 @@ class Shapes:
                 places: list[Place] = [(item.values, i) for i in range(len(item.values))]
                 inner = [self.pieces[id(item.body)]]
                 return self._around((If, item.tests), 1, inner, columns, places)
-            case Loop():
+            case Loop() | Each():
                 return self._loop(item)
             case Let():
                 piece = self._around((Let,), 2, [self.pieces[id(item.chain)]])
@@ -164,8 +177,8 @@ class Shapes:
         defaults = [(name, own.get(name, default)) for name, default in found]
         return [Column(name, 1 if d is None else 2, d) for name, d in defaults]
 
-    def _loop(self, loop: Loop) -> Piece:
-        piece = self._around((Loop, len(loop.symbols)), 2, [self.pieces[id(loop.body)]])
+    def _loop(self, loop: Loop | Each) -> Piece:
+        piece = self._around((type(loop), len(loop.symbols)), 2, [self.pieces[id(loop.body)]])
         shape = self.known[piece.number]
         words, bound = shape.words + len(loop.symbols), []
         columns, places = (
@@ -177,9 +190,12 @@ class Shapes:
             if value in loop.symbols:
                 bound.append((index, loop.symbols.index(value)))
                 words += column.words
+            elif (own := symbols_in(value)) and all(symbol in loop.symbols for symbol in own):
+                places_of = {symbol: place for place, symbol in enumerate(loop.symbols)}
+                bound.append((index, _numbered(value, places_of)))
+                words += column.length(value)
             else:
-                own = any(symbol in loop.symbols for symbol in symbols_in(value))
-                bound += [(index, id(loop))] if own else []
+                bound += [(index, id(loop))] if any(s in loop.symbols for s in own) else []
                 places.append(place)
                 columns.append(column)
         key = (piece.number, tuple(bound))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cnndsl.decompile.program import (
     Block,
     Call,
+    Each,
     If,
     Item,
     Join,
@@ -105,8 +106,12 @@ class _Speller:
         parts = statements(chain, lines)
         return ast.Body(_NOWHERE, tuple(self.statement(part, lines) for part in parts))
 
-    def branch(self, chain: Sequence[Item]) -> ast.Body:
+    def branch(self, chain: Sequence[Item]) -> ast.Body | ast.Each:
         """A branch of a join; one without steps is the identity."""
+        if chain and isinstance(chain[0], Each):
+            names = tuple(_name(symbol.name) for symbol in chain[0].symbols)
+            rounds = ast.Rounds(_NOWHERE, names, _rows(chain[0].rows), None)
+            return ast.Each(_NOWHERE, self.chain(chain[0].body), rounds)
         return self.body(chain) if chain else ast.Body(_NOWHERE, (self.chain(chain),))
 
     def statement(self, items: Sequence[Item], lines: bool) -> ast.Statement:
@@ -186,6 +191,14 @@ def _keyword(name: str, value: Value) -> ast.Argument:
     return ast.Argument(_NOWHERE, _name(name), _value(value))
 
 
+def _rows(rows: Value) -> ast.Expression:
+    """The values of rounds, which can be counted."""
+    if type(rows) is not int:
+        return _value(rows)
+    argument = ast.Argument(_NOWHERE, None, _value(rows))
+    return ast.Call(_NOWHERE, _name("range"), (argument,))
+
+
 def _condition(item: If) -> ast.Expression:
     """Tests joined by `or`."""
     first, *others = (
@@ -220,7 +233,7 @@ def _value(value: Value) -> ast.Expression:
         case Term():
             left, right = (
                 ast.Parenthesised(_NOWHERE, _value(side))
-                if isinstance(side, Term)
+                if isinstance(side, Term) and not (value.operator == "+" and side.operator == "*")
                 else _value(side)
                 for side in (value.left, value.right)
             )

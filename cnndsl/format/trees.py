@@ -65,7 +65,7 @@ def _chain(node: ast.Chain) -> str:
 def _element(node: ast.Element) -> str:
     match node:
         case ast.Join():
-            branches = " | ".join(_lines(b) for b in node.branches if isinstance(b, ast.Body))
+            branches = " | ".join(map(_branch, node.branches))
             return f"{node.operator.text} {{ {branches} }}"
         case ast.If():
             otherwise = f" else {_braces(node.otherwise)}" if node.otherwise else ""
@@ -78,6 +78,10 @@ def _element(node: ast.Element) -> str:
         case ast.Group():
             return _braces(node.body)
     return _expression(node)
+
+
+def _branch(node: ast.Body | ast.Each) -> str:
+    return _expression(node) if isinstance(node, ast.Each) else _lines(node)
 
 
 def _braces(body: ast.Body) -> str:
@@ -93,6 +97,14 @@ def _expression(node: ast.Listed) -> str:
     match node:
         case ast.Name() | ast.Literal():
             return node.text
+        case ast.Chain():
+            return _chain(node)
+        case ast.Each():
+            names = ", ".join(name.text for name in node.rounds.names)
+            condition = node.rounds.condition
+            rest = f" if {_expression(condition)}" if condition else ""
+            values = _expression(node.rounds.values)
+            return f"{_expression(node.what)} for {names} in {values}{rest}"
         case ast.ListOf():
             return _listed("[]", map(_expression, node.items))
         case ast.Unary():

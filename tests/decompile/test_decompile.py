@@ -161,3 +161,21 @@ def test_a_branch_that_is_most_of_a_network_is_none():
     text = f"network n {{ input image [8, 9, 9]\nadd {{ conv(19, 1) | {layers} }}\n}}"
     made = rebuilt(parse(text).graph, "n")
     assert "add { image -> conv(19, 1) | identity }" in made
+
+
+def test_branches_that_differ_in_values_are_a_loop():
+    heads = "\n| ".join(f"slice({2 * i}, {2 * i + 2}) -> conv(4, 1)" for i in range(4))
+    body = f"concat {{ {heads} }}\nadd {{ identity | conv(16, 1) }} -> relu"
+    text = text_of(body)
+    assert "concat { slice(2*i, 2*i + 2) -> conv(4, 1) for i in range(4) }" in text
+    rates = " | ".join(f"conv(8, 3, dilation={rate}) -> relu" for rate in (1, 6, 12, 24))
+    text = text_of(f"let x = conv(8, 1)\nconcat {{ x | {rates} }}")
+    assert "| conv(8, 3, dilation=dilation) -> relu for dilation in [1, 6, 12, 24] }" in text
+
+
+def test_blocks_with_numbered_branches_are_one():
+    block = "block heads(filters) {{ concat {{ {} }} -> conv(8, 1) -> relu }}".format(
+        " | ".join(f"slice({2 * i}, {2 * i + 2}) -> conv(filters, 1)" for i in range(4))
+    )
+    text = text_of("heads(4)\nmaxpool(2) -> heads(8)\nmaxpool(2) -> heads(16)", block)
+    assert text.count("range(4)") == 1

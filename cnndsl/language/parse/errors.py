@@ -78,6 +78,9 @@ def bad_token(
     if opened is not None and _ends_bracket(token, opened, seen):
         line, column = source.position(opened.start_pos or 0)
         hint = f"the {str(opened)!r} at line {line}, column {column} is still open"
+        rest = source.text[token.start_pos or 0 :].split("\n", 1)[0]
+        if token.type in ("_ARROW", "LBRACE") and opened.type == "LPAR" and _closes(rest):
+            hint = "no chain stands in ( ): let name = … keeps what it makes, to be used there"
     problem_at(source, token, seen, "E0103", f"{found}, expected {expected}", hint)
 
 
@@ -88,6 +91,11 @@ def _ends_bracket(token: Token, opened: Token, seen: list[Token]) -> bool:
     other = "RSQB" if opened.type == "LPAR" else "RPAR"
     on_next_line = (token.line or 0) > (seen[-1].line or 0)
     return on_next_line or token.type in ("RBRACE", "LBRACE", "VBAR", "_ARROW", other)
+
+
+def _closes(rest: str) -> bool:
+    """Whether the rest of a line closes more round brackets than it opens."""
+    return rest.count(")") > rest.count("(")
 
 
 def problem_at(

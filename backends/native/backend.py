@@ -30,13 +30,17 @@ def require_room(graph: Graph, batch: int) -> None:
     """Raise CnnError (E0711) if a tensor of known size is larger than any memory."""
     for node in graph.nodes():
         sizes = [size for size in node.type.shape if isinstance(size, int)]
-        size = 4 * batch * math.prod(sizes)
-        if size > LARGEST_TENSOR:
-            raise CnnError.of(
-                "E0711",
-                f"not enough memory: the result of {node.name} has {size:,} bytes",
-                hint="use a smaller batch or input",
-            )
+        require_room_for(node.name, 4 * batch * math.prod(sizes))
+
+
+def require_room_for(name: str, size: int) -> None:
+    """Raise CnnError (E0711) if the result of a node has more bytes than any memory."""
+    if size > LARGEST_TENSOR:
+        raise CnnError.of(
+            "E0711",
+            f"not enough memory: the result of {name} has {size:,} bytes",
+            hint="use a smaller batch or input",
+        )
 
 
 class NativeBackend(ABC):

@@ -20,6 +20,7 @@ from cnndsl.cli.verb import Verb
 if TYPE_CHECKING:
     from cnndsl.ir.graph import Graph
     from cnndsl.network import Network
+    from cnndsl.runtime.module import Array
     from cnndsl.weights.sparsity import Stored
 
 weights_map_option = click.option(
@@ -38,7 +39,7 @@ def command() -> None:
 @command.command(
     "list",
     cls=Verb,
-    examples=("weights list resnet50",),
+    examples=("weights list resnet50", "weights list resnet50.safetensors"),
 )
 @click.argument("network", shell_complete=completion.networks)
 @click.option("--json", "as_json", is_flag=True, help="The same, for machines.")
@@ -53,8 +54,16 @@ def list_parameters(
 ) -> int:
     """Print the name and shape of each parameter; statistics are marked as not learned.
 
-    A compiled module has those of the network that it was made from.
+    A compiled module has those of the network that it was made from. Of a weight file, the arrays
+    that it holds.
     """
+    from cnndsl.weights.files import SUFFIXES, load_weights
+
+    if Path(network).suffix in SUFFIXES:
+        arrays = load_weights(network)
+        show(arrays.warnings)
+        _list_arrays(arrays, as_json)
+        return 0
     parameters = _graph(network, settings, input_shapes, trust).parameters().values()
     if as_json:
         print_json(
@@ -67,6 +76,15 @@ def list_parameters(
     ]
     print_table(rows)
     return 0
+
+
+def _list_arrays(arrays: Mapping[str, Array], as_json: bool) -> None:
+    """The name, shape and dtype of each."""
+    if as_json:
+        items = [(name, list(a.shape), str(a.dtype)) for name, a in arrays.items()]
+        print_json([dict(zip(("name", "shape", "dtype"), item, strict=True)) for item in items])
+        return
+    print_table([[name, "x".join(map(str, a.shape)), str(a.dtype)] for name, a in arrays.items()])
 
 
 @command.command(

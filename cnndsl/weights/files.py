@@ -35,6 +35,8 @@ SAFETENSORS_DTYPES = {
     "BOOL": "bool",
 }
 
+SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".keras", ".h5")
+"""Of the names of weight files."""
 MAX_FILE_BYTES = 1 << 34
 MAX_NAME = 1000
 

@@ -178,20 +178,27 @@ def _taps(op: Conv, axis: int, size: Dim) -> float:
     but for maps so small that some places never do.
     """
     if isinstance(size, int):
-        hits = _hits(op, axis, size)
-        if not hits.any(axis=0).all():
-            return float(hits.sum() / len(hits))
-    hits = _hits(op, axis, max(USUAL, 2 * op.kernel[axis] * op.dilation[axis]))
-    return float(hits.sum() / len(hits))
+        hits, results = _hits(op, axis, size)
+        if not all(hits):
+            return sum(hits) / results
+    hits, results = _hits(op, axis, max(USUAL, 2 * op.kernel[axis] * op.dilation[axis]))
+    return sum(hits) / results
 
 
-def _hits(op: Conv, axis: int, size: int) -> NDArray[np.bool_]:
-    """Whether the places of a kernel's axis lie within a map, for each result."""
-    before, after = op.pads[axis]
-    taps = np.arange(op.kernel[axis]) * op.dilation[axis] - before
-    starts = np.arange(0, size + after - taps[-1], op.stride[axis])
-    places = starts[:, None] + taps
-    return (places >= 0) & (places < size)
+def _hits(op: Conv, axis: int, size: int) -> tuple[list[int], int]:
+    """For how many results each place of a kernel's axis lies within a map, and how many there are.
+
+    Result i reads position i * stride + place * dilation - padding.
+    """
+    (before, after), stride = op.pads[axis], op.stride[axis]
+    places = [place * op.dilation[axis] - before for place in range(op.kernel[axis])]
+    results = len(range(0, size + after - places[-1], stride))
+
+    def results_before(position: int, place: int) -> int:
+        """Those that the place reads before a position."""
+        return min(results, max(0, -((place - position) // stride)))
+
+    return [results_before(size, place) - results_before(0, place) for place in places], results
 
 
 def _by_constants(weight: Expression, x: Moments) -> Moments:

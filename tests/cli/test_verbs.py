@@ -354,6 +354,13 @@ def test_weights(call, tmp_path):
     save_safetensors(tmp_path / "w.safetensors", values, {})
     fine = call("weights", "check", "small.cnn", "w.safetensors")
     assert (fine.code, fine.out) == (0, "")
+    held = call("weights", "list", "w.safetensors").out.splitlines()
+    assert [row.split() for row in held] == [[*row.split(), "float32"] for row in sorted(listed)]
+    assert json.loads(call("weights", "list", "w.safetensors", "--json").out)[-1] == {
+        "name": "stem.weight",
+        "shape": [6, 3, 3, 3],
+        "dtype": "float32",
+    }
     del values["stem.bias"]
     save_safetensors(tmp_path / "w.safetensors", values, {})
     bad = call("weights", "check", "small.cnn", "w.safetensors")

@@ -14,6 +14,9 @@ from cnndsl.ir.algebra import concat, multiply, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression, Parameter
 from cnndsl.ir.types import DTYPES
 from cnndsl.weights.evaluate import evaluate
+from tests.cpu.support import compiled
+from tests.onnx.support import start, then
+from tests.operators.cases import parameter_values
 
 PARAMETER = Parameter("w", (37, 24), "he")
 MOVED = transpose(reshape(pad(PARAMETER, ((0, 11), (0, 0))), (3, 16, 6, 4)), (0, 2, 3, 1))
@@ -57,3 +60,11 @@ def test_memory_beside_the_packed_weights():
 def test_no_memory_names_the_bytes(size: int):
     with pytest.raises(CnnError, match=f"{4 * size:,} bytes"):
         aligned(size)
+
+
+def test_zeros_around_a_map_count_as_memory():
+    graph, x = start(3, 8, 8)
+    then(graph, "y", "conv", x, filters=4, kernel=3, dilation=1_000_000_007)
+    graph.outputs = {"out": "y"}
+    with pytest.raises(CnnError, match=r"E0711.* bytes"):
+        compiled(graph, parameter_values(graph, 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -98,3 +100,14 @@ def test_a_convolution_that_reads_nothing_but_padding_starts_as_any():
     text = "network n { input x [1, 2, 2]\n conv(2, 1, stride=3, pad=1, bias=false) }"
     module = cnndsl.compile(text, target="reference", seed=0)
     assert not module(np.ones((1, 1, 2, 2), np.float32)).any()
+
+
+def test_places_of_kernels_are_counted_without_a_map() -> None:
+    """Padding of a hundred million takes no memory."""
+    graph = inference_graph(cnndsl.parse(f"{HEAD}conv(16, 3, pad=100000000) }}").graph)
+    tracemalloc.start()
+    found = starts(graph)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found["conv1.weight"].factor > 0
+    assert peak < 10_000_000

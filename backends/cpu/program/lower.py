@@ -22,6 +22,7 @@ from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.cpu.program.assignment import assign_layouts
 from cnndsl.backends.cpu.program.codes import on_bytes
+from cnndsl.backends.native.backend import require_room_for
 from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.ir.dims import OpenDim
@@ -169,7 +170,12 @@ def takes(node: Node, batch: int, machine: Machine) -> bool:
 def memory_plan(
     graph: Graph, layouts: Mapping[str, Layout], batch: int, lanes: int
 ) -> tuple[Options, Plan]:
-    """The memory plan, and what was asked for."""
+    """The memory plan, and what was asked for.
+
+    Raises CnnError (E0711) if a tensor with the zeros around it is larger than any memory.
+    """
+    for name, layout in layouts.items():
+        require_room_for(name, batch * _sample_bytes(layout))
     options = Options(
         batch=batch,
         sample_bytes=lambda node: _sample_bytes(layouts[node.name]),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Rival:
-    """Another runtime: its package, and a call of an ONNX model on some inputs."""
+    """Another runtime: its package, and a call of an ONNX model on some inputs.
+
+    `environment` are variables that are set before it is imported, unless they are already.
+    """
 
     package: str
     prepare: Callable[[Job, Mapping[str, Array]], Call]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_installed(runtime: str) -> None:
@@ -61,6 +66,8 @@ def check_installed(runtime: str) -> None:
 def start(runtime: str) -> None:
     """Import what a runtime needs."""
     if runtime in RIVALS:
+        for name, value in RIVALS[runtime].environment.items():
+            os.environ.setdefault(name, value)
         importlib.import_module(RIVALS[runtime].package)
     else:
         backend(runtime).start()
@@ -132,7 +139,12 @@ def with_torch(job: Job, arrays: Mapping[str, Array]) -> Call:
 
 
 def with_ncnn(job: Job, arrays: Mapping[str, Array]) -> Call:
-    """An extractor of what pnnx converts, which takes one sample at a time, in float32."""
+    """An extractor of what pnnx converts, which takes one sample at a time, in float32.
+
+    Its threads wait for one another after each operator: they spin for 0.1 ms at most, which is
+    enough where each has a core. By default they spin for tens of ms before they sleep: where
+    another process had the core of one of them, LeNet-5 took 500 ms and not 0.15.
+    """
     import ncnn
 
     if any(len(array) != 1 for array in arrays.values()):
@@ -210,7 +222,7 @@ def _convert(*command: str | Path, cwd: str | None = None) -> None:
 
 RIVALS = {
     "mnn": Rival("MNN", with_mnn),
-    "ncnn": Rival("ncnn", with_ncnn),
+    "ncnn": Rival("ncnn", with_ncnn, {"GOMP_SPINCOUNT": "1000"}),
     "onnxruntime": Rival("onnxruntime", with_onnxruntime),
     "openvino": Rival("openvino", with_openvino),
     "torch": Rival("torch", with_torch),

@@ -154,6 +154,19 @@ def test_unknown_and_missing_rivals(module: Module, monkeypatch: pytest.MonkeyPa
     )
 
 
+def test_a_rival_starts_with_its_environment(monkeypatch: pytest.MonkeyPatch):
+    """What the user has set stays."""
+    monkeypatch.setenv("CNNDSL_TEST_GIVEN", "own")
+    monkeypatch.setenv("CNNDSL_TEST_MISSING", "")
+    monkeypatch.delenv("CNNDSL_TEST_MISSING")
+    wanted = {"CNNDSL_TEST_GIVEN": "1", "CNNDSL_TEST_MISSING": "2"}
+    rival = runtimes.Rival("json", runtimes.with_ncnn, wanted)
+    monkeypatch.setitem(runtimes.RIVALS, "json", rival)
+    runtimes.start("json")
+    found = [os.environ[name] for name in wanted]
+    assert found == ["own", "2"]
+
+
 def test_errors_come_back_from_the_process(tmp_path: Path):
     job = Job("onnx", tmp_path / "none.onnx", {"x": (1, 3)}, 1)
     with pytest.raises(CnnError) as caught:

@@ -144,8 +144,9 @@ def in_order(total: Expr, lanes: int) -> Expr:
 
     LLVM would add up products first, which then take the registers of the sums.
     """
-    bits = tirx.reinterpret(f"float32x{lanes}", total)
-    fenced = _call(f"float32x{lanes}", "llvm.arithmetic.fence", bits)
+    kind = f"float32x{lanes}"
+    bits = tirx.reinterpret(kind, total)
+    fenced = tirx.call_llvm_pure_intrin(kind, "llvm.arithmetic.fence", bits)
     return tirx.reinterpret(f"int32x{lanes}", fenced)
 
 

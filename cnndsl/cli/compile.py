@@ -16,21 +16,12 @@ from cnndsl.cli.common import (
     target_option,
     weights_options,
 )
+from cnndsl.cli.memory import recompute_option
 from cnndsl.cli.outputs import check_output, in_folder, output_option
 from cnndsl.cli.passes import level_options
 from cnndsl.cli.precision import calibration_options
 from cnndsl.cli.terminal import log, progress_bar, show_remarks, stage
 from cnndsl.cli.verb import Verb
-
-
-def _bytes(context: click.Context, option: click.Parameter, value: str | None) -> str | int | None:
-    """A number of bytes, or the word."""
-    from cnndsl.diagnostics.units import bytes_of
-
-    try:
-        return value if value in (None, "auto") else bytes_of(str(value))
-    except ValueError as error:
-        raise click.BadParameter(f"{error}, nor auto") from None
 
 
 @click.command(
@@ -68,12 +59,7 @@ def _bytes(context: click.Context, option: click.Parameter, value: str | None) -
     shell_complete=completion.files,
     help="Sign what is written by this private key: FILE.sig beside each file.",
 )
-@click.option(
-    "--recompute",
-    metavar="auto|BYTES",
-    callback=_bytes,
-    help="Keep less for the gradients, and compute it again: as much as 500MB say, or all.",
-)
+@recompute_option
 @calibration_options
 @code_options
 @level_options

@@ -19,6 +19,24 @@ if TYPE_CHECKING:
     from cnndsl.memory import Plan
 
 
+def _bytes(context: click.Context, option: click.Parameter, value: str | None) -> str | int | None:
+    """A number of bytes, or the word."""
+    from cnndsl.diagnostics.units import bytes_of
+
+    try:
+        return value if value in (None, "auto") else bytes_of(str(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, nor auto") from None
+
+
+recompute_option = click.option(
+    "--recompute",
+    metavar="auto|BYTES",
+    callback=_bytes,
+    help="Keep less for the gradients, and compute it again: as much as 500MB say, or all.",
+)
+
+
 def memory_options(command: Command) -> Command:
     """The memory view, its picture, and its settings."""
     for option in (

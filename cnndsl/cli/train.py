@@ -13,6 +13,7 @@ import click
 
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, threads_option
+from cnndsl.cli.memory import recompute_option
 from cnndsl.cli.outputs import check_output, in_folder, output_option
 from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
 from cnndsl.cli.recipes import recipe_options, show_recipe
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What takes the steps: PyTorch, or native code of the target cpu, without PyTorch.",
 )
+@recompute_option
 @click.option("--json", "as_json", is_flag=True, help="The epochs, for machines.")
 @photo_options
 @recipe_options

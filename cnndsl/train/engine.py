@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cnndsl.analysis.ranking import smaller_is_better
 from cnndsl.api import compile as compile_network
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.network import Network
 from cnndsl.passes.logits import with_logits
@@ -36,7 +37,13 @@ DTYPES = {"bf16": torch.bfloat16, "f16": torch.float16}
 
 
 def train(network: Network, data: Data, recipe: Recipe, plan: Plan) -> list[Epoch]:
-    """Train a network; returns all epochs. Raises CnnError, E0763 if the loss is not finite."""
+    """Train a network; returns all epochs.
+
+    Raises CnnError: E0763 if the loss is not finite, E0615 for what only native code does.
+    """
+    if plan.recompute is not None:
+        message = "PyTorch keeps what gradients need: --recompute is for native code"
+        raise CnnError.of("E0615", message, hint="--engine native")
     if plan.threads:
         torch.set_num_threads(plan.threads)
     with joined(plan.device) as processes:

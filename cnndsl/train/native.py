@@ -51,8 +51,8 @@ SAMPLES = 256
 def train(network: Network, data: Data, recipe: Recipe, plan: Plan) -> list[Epoch]:
     """Train a network without PyTorch; returns all epochs.
 
-    Raises CnnError: E0763 if the loss is not finite, E0615 for what only PyTorch does, and what
-    compiling for the target `cpu` raises.
+    Raises CnnError: E0763 if the loss is not finite, E0615 for what only PyTorch does, E0630 if
+    gradients need more memory than asked for, and what compiling for the target `cpu` raises.
     """
     return NativeTraining(network, data, recipe, plan).run()
 
@@ -68,7 +68,9 @@ class NativeTraining(Loop):
         self.objective = objective_of(judged, distances, recipe, len(data.classes))
         self.output = next(iter(network.graph.outputs))
         self.network = _weighted(network, self.objective)
-        self.gradients = gradients(self.network, _loss_of(recipe.loss))
+        self.gradients = gradients(
+            self.network, _loss_of(recipe.loss), recompute=plan.recompute, batch=recipe.batch
+        )
         values = _first_values(network, recipe, plan)
         outputs = self.gradients.graph.outputs
         learned = [n.removesuffix(GRADIENT) for n in outputs if n.endswith(GRADIENT)]

@@ -29,7 +29,7 @@ class Plan:
     The best weights go to `output`, a checkpoint after each epoch beside it; with `resume` training
     goes on from there. It ends early after `patience` epochs without a better accuracy. `report` is
     told of each epoch, and how many there are at most. With `weights` to start from, a recipe's
-    initialisers do nothing.
+    initialisers do nothing. `recompute` is that of `cnndsl.gradients`, for native code alone.
     """
 
     output: Path
@@ -39,5 +39,6 @@ class Plan:
     patience: int | None = None
     device: str = "auto"
     threads: int | None = None
+    recompute: str | int | None = None
     report: Callable[[Epoch, int], None] = lambda epoch, epochs: None
     progress: Progress = silent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from click.testing import CliRunner, Result
 import cnndsl
 from cnndsl.backends.numpy import run_graph
 from cnndsl.cli.main import commands
+from cnndsl.diagnostics import CnnError
 from cnndsl.recipes.augmentations import Flip, PcaColour, Shift
+from cnndsl.recipes.course import Batch
 from cnndsl.recipes.losses import CrossEntropy
 from cnndsl.recipes.optimisers import Sgd
 from cnndsl.recipes.recipe import Recipe
@@ -98,6 +101,23 @@ def test_a_network_learns_and_goes_on_where_it_was_stopped(tmp_path: Path) -> No
     assert "E0762" in other.output
     (tmp_path / "tiny.checkpoint").write_bytes(b"PK no checkpoint")
     assert "error" in train(tmp_path, *options, "--resume").output
+
+
+def test_what_is_computed_again_changes_no_number(tmp_path: Path) -> None:
+    net, (images, labels) = cnndsl.parse(NET), samples(8)
+    (kind,) = net.inputs.values()
+    part = Images(images, labels, kind)
+    data, recipe = Data(part, part, ("a", "b", "c")), Recipe.of(Sgd(rate=0.1), Batch(8))
+    losses = []
+    for recompute in (None, "auto"):
+        plan = Plan(tmp_path / "w.safetensors", seed=1, threads=1, recompute=recompute)
+        training = NativeTraining(net, data, recipe, plan)
+        operators = [node.op.name for node in training.gradients.graph.nodes()]
+        assert ("again" in operators) == (recompute == "auto")
+        losses.append([training.step(images, labels, 0.1) for _ in range(2)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+    with pytest.raises(CnnError, match="E0630"):
+        NativeTraining(net, data, recipe, replace(plan, recompute=1000))
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def command(
     settings: Sequence[tuple[str, Any]],
     input_shapes: Sequence[tuple[str, tuple[int, ...]]],
 ) -> int:
-    """Replace, delete or swap layers in a new network, prune its weights.
+    """Replace, delete or swap layers in a new network.
 
     This changes what the network computes: layers in the place of others have to be trained, except
     low-rank factors of trained kernels, whose error is told. The first pattern that matches counts.

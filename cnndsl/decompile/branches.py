@@ -24,16 +24,17 @@ HEADER = 3
 """Words of a loop beside its names and rows."""
 
 
-def unite_branches(program: Program) -> None:
-    """Write runs of branches of one shape as loops where this takes fewer words."""
-    shapes = Shapes(program)
+def unite_branches(program: Program) -> bool:
+    """Write runs of branches of one shape as loops where this takes fewer words; are there any?"""
+    shapes, found = Shapes(program), False
     for chain in shapes.sources:
         for item in chain:
             if isinstance(item, Join) and len(item.branches) >= FEWEST:
-                _unite(item, shapes)
+                found |= _unite(item, shapes)
+    return found
 
 
-def _unite(join: Join, shapes: Shapes) -> None:
+def _unite(join: Join, shapes: Shapes) -> bool:
     def shape(branch: list[Item]) -> tuple[int, ...]:
         return tuple(piece.number for piece in shapes.pieces[id(branch)])
 
@@ -41,7 +42,9 @@ def _unite(join: Join, shapes: Shapes) -> None:
     for _, run in groupby(join.branches, key=shape):
         branches = list(run)
         found += _loop(branches, shapes) or branches
+    is_shorter = len(found) < len(join.branches)
     join.branches[:] = found
+    return is_shorter
 
 
 def _loop(branches: Sequence[list[Item]], shapes: Shapes) -> list[list[Item]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cnndsl.decompile.branches import unite_branches
@@ -57,14 +57,9 @@ def decompile(graph: Graph, name: str, *, nest: bool = True) -> Decompiled:
 def _shortest(graph: Graph) -> Decompiled | None:
     """The text with the fewest words of those that make the graph."""
     programs = []
-    start = chained(graph)
-    set_defaults(start)
-    unite_branches(start)
-    for unite in (False, True):
-        if unite and not unite_shortcuts(start):
-            break
+    for start in _starts(graph):
         for order in ORDERS:
-            program = replace(start, body=copied(start.body, {}), blocks=[])
+            program = _copy(start)
             compress(program, order)
             words = length(program)
             keep_results(program)
@@ -73,6 +68,23 @@ def _shortest(graph: Graph) -> Decompiled | None:
     tried = programs if len(graph) < LARGE else programs[:1]
     found = [result for _, p in tried if (result := _simplified(p, graph)) is not None]
     return min(found, key=lambda result: result[0])[1] if found else None
+
+
+def _starts(graph: Graph) -> Iterator[Program]:
+    """The network as a chain, with and without what may make it shorter."""
+    start = chained(graph)
+    set_defaults(start)
+    looped = _copy(start)
+    starts = [start, looped] if unite_branches(looped) else [start]
+    for program in starts:
+        yield program
+        united = _copy(program)
+        if unite_shortcuts(united):
+            yield united
+
+
+def _copy(program: Program) -> Program:
+    return replace(program, body=copied(program.body, {}), blocks=[])
 
 
 def _simplified(program: Program, graph: Graph) -> tuple[int, Decompiled] | None:

@@ -1,4 +1,4 @@
-"""Normalisations that a model spells out in elementary operators, found before it is read.
+"""Normalisations, and softplus, that a model spells out, found before it is read.
 
 Exporters write layer normalisation as a mean, differences, their squares, a root and a division, in
 several ways. Where the last of these operators makes exactly that of one tensor, it becomes an
@@ -22,7 +22,10 @@ Axes: TypeAlias = tuple[int, ...]
 SMALL = 64
 """Numbers of a constant that is looked at."""
 
-LEAST = {"Constant": 0, "Div": 2, "Expand": 2, "Gather": 2, "Pow": 2, "Sub": 2}
+LINEAR = 17
+"""From here on softplus is its operand in float32: their difference is exp(-x)."""
+
+LEAST = {"Constant": 0, "Div": 2, "Expand": 2, "Gather": 2, "Greater": 2, "Pow": 2, "Sub": 2}
 """Operands that an operator has at least, where that is not one."""
 
 
@@ -72,7 +75,23 @@ class _Known:
         if unit := self._unit(step):
             moments, shape = unit
             return [moments.step("UnitLength", step, output, shape=shape)]
+        if source := self._softplus(step):
+            return [replace(step, kind="Softplus", inputs=(source,))]
         return self._scaled_and_shifted(step) or [step]
+
+    def _softplus(self, step: Step) -> str:
+        """x in: x where it is above a number at which it is softplus(x) too, and else softplus(x).
+
+        PyTorch computes it so (torch.nn.Softplus, threshold).
+        """
+        if step.kind != "Where" or len(step.inputs) != 3:
+            return ""
+        condition, source, inner = step.inputs
+        above, other = self._made(condition, "Greater"), self._made(inner, "Softplus")
+        if above is None or other is None or (above.inputs[0], *other.inputs) != (source, source):
+            return ""
+        limit = self._number(above.inputs[1])
+        return source if limit is not None and limit >= LINEAR else ""
 
     # Normalisations, by their last step
 

@@ -29,7 +29,11 @@ TENSORFLOW = """
     v = Div (u, k4) q = BatchNormalization <epsilon=0.001> (z, ones, zeros, j, v)
     a = Reshape (q, h) y = Transpose <perm=[0,3,1,2]> (a)"""
 
+SOFTPLUS = "g = Greater (x, most) s = Softplus (x) y = Where (g, x, s)"
+
 SPELLINGS = [
+    case(SOFTPLUS, "softplus", opset=16, most=f32(20).reshape(())),
+    case(SOFTPLUS, "!E0802", opset=16, most=f32(2).reshape(())),
     case(LAYER.format(1), "layer_norm", opset=13, **COLUMN),
     case(KERAS.format(1), "layer_norm", opset=13, **COLUMN),
     case(LAYER.format(-1), "permute layer_norm permute", 5, 7, opset=13, **ROW),

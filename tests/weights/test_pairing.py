@@ -11,6 +11,7 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.weights.conversion.layers import Layer, layers_of
 from cnndsl.weights.conversion.match import match
+from cnndsl.weights.conversion.pairing import pair
 from tests.weights.foreign import SCHEMES, numbered_members, renamed_words
 
 NETWORKS = [
@@ -119,3 +120,34 @@ def test_labels_that_do_not_contradict_are_paired_by_numbers(labels):
     graph, layers = graph_and_layers(COUNTED.format(*labels))
     given = dict(zip(labels, ("features.0", "features.3", "features.12"), strict=True))
     assert paired(graph, layers, given) == given
+
+
+SCALED = """
+network scaled {
+    input image [4, 8, 8]
+    for i in range(2) {
+        block{i}: { add { identity | group_norm(1) -> conv(4, 3) -> layer_scale }
+                    add { identity | group_norm(1) -> conv(4, 1) -> layer_scale } }
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("factor", ["ls{}.gamma", "layer_scale{}.scale", "gamma_{}"])
+@pytest.mark.parametrize("ones", [(), (1, 1)])
+def test_factors_of_channels_without_a_module_of_their_own(factor: str, ones: tuple[int, ...]):
+    graph = cnndsl.parse(SCALED).graph
+    shapes, wanted = {}, {}
+    for i in range(2):
+        for j, kernel in ((1, 3), (2, 1)):
+            for ours, theirs in (("group_norm", "norm"), ("conv", "mlp")):
+                wanted |= {
+                    f"block{i}.{ours}{j}.{role}": f"blocks.{i}.{theirs}{j}.{role}"
+                    for role in ("weight", "bias")
+                }
+            name = f"blocks.{i}.{factor.format(j)}"
+            wanted[f"block{i}.layer_scale{j}.weight"] = name
+            shapes[name] = (4, *ones)
+            shapes[f"blocks.{i}.mlp{j}.weight"] = (4, 4, kernel, kernel)
+    shapes |= {name: (4,) for name in wanted.values() if name not in shapes}
+    assert pair(shapes, graph, "auto", "scaled").names == wanted

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 Shape: TypeAlias = tuple[int, ...]
 Signature: TypeAlias = tuple[tuple[str, Shape], ...]
 
+FACTOR = re.compile("(gamma|layer_scale|scale)(_?[0-9]+)?")
+"""What modules call a factor of each channel that is no layer of its own, such as layer scale."""
+
 
 @dataclass(frozen=True)
 class Layer:
-    """What its arrays' names start with, and their shapes by role, such as "weight"."""
+    """What its arrays' names start with, and their shapes by role, such as "weight".
+
+    A `bare` one is a single array, a weight, whose whole name is the prefix.
+    """
 
     prefix: str
     shapes: Mapping[str, Shape]
+    bare: bool = False
 
     @property
     def name(self) -> str:
@@ -29,8 +36,8 @@ class Layer:
         return tuple(sorted((role, squeezed(shape)) for role, shape in self.shapes.items()))
 
     def array(self, role: str) -> str:
-        """The name of the array in a role."""
-        return self.prefix + role
+        """The name of the array in a role, or with the role `*` of all its arrays."""
+        return self.prefix if self.bare else self.prefix + role
 
 
 def layers_of(shapes: Iterable[tuple[str, Shape]]) -> list[Layer]:
@@ -39,7 +46,22 @@ def layers_of(shapes: Iterable[tuple[str, Shape]]) -> list[Layer]:
     for name, shape in shapes:
         layer, dot, role = name.rpartition(".")
         found.setdefault(layer + dot, {})[role] = shape
-    return [Layer(prefix, roles) for prefix, roles in found.items()]
+    return [layer for prefix, roles in found.items() for layer in _with_factors(prefix, roles)]
+
+
+def _with_factors(prefix: str, roles: Mapping[str, Shape]) -> Iterator[Layer]:
+    """The layer, or the factors of channels of a module that has no weight and no bias."""
+    factors: dict[str, Shape] = {}
+    if roles.keys().isdisjoint(("weight", "bias")):
+        vectors = {role: shape[:1] for role, shape in roles.items() if set(shape[1:]) <= {1}}
+        factors = {
+            role: shape for role, shape in vectors.items() if shape and FACTOR.fullmatch(role)
+        }
+    for role, shape in factors.items():
+        yield Layer(prefix + role, {"weight": shape}, bare=True)
+    rest = {role: shape for role, shape in roles.items() if role not in factors}
+    if rest:
+        yield Layer(prefix, rest)
 
 
 def squeezed(shape: Sequence[int]) -> Shape:

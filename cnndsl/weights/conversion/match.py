@@ -278,7 +278,8 @@ class Matcher:
         is_guess = not self._doubts
         lines = []
         for i, (j, *others) in sorted(found.items(), key=lambda item: item[1][0]):
-            rule = f"{self._sources[i].prefix}* -> {self._targets[j].prefix}*"
+            source, target = self._sources[i], self._targets[j]
+            rule = f"{source.array('*')} -> {target.array('weight' if source.bare else '*')}"
             doubt = [self._targets[other].name for other in others]
             doubt += ["a guess"] if is_guess and self._have.count(self._have[i]) > 1 else []
             lines.append(f"{rule}  # ? {', '.join(doubt)}" if doubt else rule)
@@ -286,7 +287,7 @@ class Matcher:
         lines += [
             f"# ? -> {layer.prefix}*" for j, layer in enumerate(self._targets) if j not in taken
         ]
-        lines += [f"# {layer.prefix}* -> ?" for layer in self._left()]
+        lines += [f"# {layer.array('*')} -> ?" for layer in self._left()]
         return "".join(f"{line}\n" for line in lines)
 
     def _left(self) -> Iterator[Layer]:

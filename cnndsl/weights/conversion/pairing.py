@@ -58,10 +58,11 @@ def pair(shapes: Mapping[str, Shape], graph: Graph, source: str, network: str) -
             f"no rules from {source} fit the network {network!r}",
             hint=f"there are rules for {', '.join(index()[source])}; --from auto needs none",
         )
-    known = {}
+    given, known = layers_of(shapes.items()), {}
     if 2 * len(names) >= len(parameters):
-        known = {_layer(best.names[name]): _layer(name) for name in names}
-    layers = match(layers_of(shapes.items()), graph, known)
+        owners = {layer.array(role): layer.name for layer in given for role in layer.shapes}
+        known = {owners[best.names[name]]: _layer(name) for name in names}
+    layers = match(given, graph, known)
     found = {t.array(role): s.array(role) for s, t in layers for role in t.shapes}
     rest = sorted(shapes.keys() - set(found.values()) - found.keys())
     by = f"{best.by}; {STRUCTURE}" if known and best.by != OWN_NAMES else STRUCTURE

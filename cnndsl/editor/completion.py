@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnndsl.diagnostics import CnnError
@@ -121,7 +121,21 @@ def _of_recipe(document: Document, known: Sequence[Word], index: int) -> Iterato
     if known[index].text == "(" and known[-1].text in ("(", ","):
         yield from _arguments(document, known, index)
     yield from _choices(document, known, index)
-    yield from _operators(JOINS)
+    if _takes_operators(known, index):
+        for operator in _operators(JOINS):
+            yield replace(operator, insert=operator.label)
+
+
+def _takes_operators(known: Sequence[Word], index: int) -> bool:
+    """Whether operators are named here, behind `of=` or in a list behind it."""
+    listed = known[index].text == "[" and known[-1].text in ("[", ",")
+    sign = index - 1 if listed else len(known) - 1
+    opening = _open(known[:sign])[-1]
+    item = _attributed(known, opening)
+    if item is None or known[sign].text != "=":
+        return False
+    kind = attribute_kinds(item).get(known[sign - 1].text)
+    return kind is not None and "operator" in kind.says
 
 
 def _open(known: Sequence[Word]) -> list[int]:
@@ -226,7 +240,7 @@ def _choices(document: Document, known: Sequence[Word], opening: int) -> Iterato
         return
     kind = attribute_kinds(operator).get(known[-2].text)
     for word in re.findall(r"[a-z_0-9]+", kind.says) if kind else ():
-        if kind and (word in CONSTANTS or word in kind.words):
+        if kind and (word in CONSTANTS or word in kind.words or word in ("true", "false")):
             yield Completion("constant", word, word, kind.says)
 
 

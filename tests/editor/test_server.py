@@ -203,7 +203,17 @@ def test_recipes_are_proposed_and_explained(net: Client) -> None:
     assert items["warmup"]["textEdit"]["newText"] == "warmup("
     assert {"beta1", "eps"} <= set(completed(net, text.replace("decay=0.1", "¦")))
     assert {"fan_in", "fan_out"} <= set(completed(net, text.replace("of=conv", "fan=¦")))
-    assert "conv" in completed(net, text.replace("of=conv", "of=¦"))
+    named = completed(net, text.replace("of=conv", "of=¦"))
+    assert named["conv"]["textEdit"]["newText"] == "conv"
+    assert "add" not in named
+    for listed in ("of=[¦", "of=[conv, ¦", "of=[¦]", "fan=fan_in, of=[¦]"):
+        assert "bn" in completed(net, text.replace("of=conv", listed)), listed
+    for other in ("¦", "fan=¦", "at=[¦", "of=conv, ¦", "of=[conv ¦"):
+        assert "bn" not in completed(net, text.replace("of=conv", other)), other
+    assert "bn" not in completed(net, text.replace("1e-3", "¦"))
+    assert {"of", "at"} <= set(completed(net, text.replace("of=conv", "¦")))
+    whether = text.replace("he(of=conv)", "gaussian(0.1, truncated=¦")
+    assert {"true", "false"} <= set(completed(net, whether))
     assert "tiny" in completed(net, text.replace("recipe small", "recipe small, ¦"))
     net.open("net.cnn", text)
     assert "apart from its steps" in hovered(net, "adamw(")

@@ -256,9 +256,11 @@ def _table(value: Any) -> tuple[tuple[int, ...], ...]:
     one = _whole(0)
     rows = []
     for row in value:
-        if not isinstance(row, list | tuple) or not row or len(set(row)) != len(row):
+        if not isinstance(row, list | tuple) or not row:
             raise ValueError
         rows.append(tuple(one(v) for v in row))
+        if len(set(rows[-1])) < len(row):
+            raise ValueError
     return tuple(rows)
 
 

@@ -32,9 +32,9 @@ def _text(value: Any) -> str:
 def _operator(value: Any) -> str:
     """The name of an operator that is given itself, or by name."""
     name = getattr(value, "name", value) if isinstance(value, type) else value
-    if name not in BY_NAME:
+    if not isinstance(name, str) or name not in BY_NAME:
         raise ValueError
-    return str(name)
+    return name
 
 
 def _one_or_more(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:

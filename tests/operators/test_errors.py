@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import product
 
 import pytest
 
-from cnndsl.ir.attributes import AttributeValueError, build
+from cnndsl.ir.attributes import AttributeValueError, attribute_kinds, build
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.operators import BY_NAME
 from cnndsl.ir.types import Shape, TensorType
+from cnndsl.recipes.registry import ITEMS
 
 IMAGE = (6, 9, 8)
 OPEN = (6, OpenDim.symbol("H"), OpenDim.symbol("W"))
@@ -195,3 +197,20 @@ def test_joins_show_their_operands() -> None:
 def test_wrong_attribute_values(name: str, attribute: str, value: object) -> None:
     with pytest.raises(AttributeValueError, match=f"^{attribute} takes "):
         build(BY_NAME[name], {attribute: value})
+
+
+ODD = [
+    None, True, "", "same", "x*", {}, int, -1, -1.5, 10**40, float("nan"), float("inf"),
+    [], [None], [True, [False]], [""], ["", ""], [1, [2]], [float("nan")], [int, [int]],
+    [[]], [[None]], [[0, 0]], [["a", "b"]], [[1, 2], [3]], [[0, [1]]], [[1], [[2]]], [[[]]],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("called", [*BY_NAME.values(), *ITEMS.values()], ids=lambda c: c.name)
+def test_odd_arguments_are_refused_or_understood(called):
+    for name, kind in attribute_kinds(called).items():
+        if (called.name, name) == ("input", "shape"):
+            continue  # no argument: the language has brackets for it
+        for value in ODD:
+            with suppress(ValueError):
+                hash(kind.convert(value))

@@ -13,8 +13,8 @@ from cnndsl.ir.operators.bases import Elementwise, Mover
 from cnndsl.ir.types import DTYPES, FLOAT32, DType, Shape, TensorType
 
 
-def _dtype(name: str) -> DType:
-    if name not in DTYPES:
+def _dtype(name: object) -> DType:
+    if not isinstance(name, str) or name not in DTYPES:
         raise ValueError
     return DTYPES[name]
 

@@ -19,6 +19,7 @@ from cnndsl.backends.cpu.cpus import (
     host_architecture,
 )
 from cnndsl.backends.cpu.features import LLVM_NAMES, host_caches, host_features, host_model
+from cnndsl.backends.cpu.load_tvm import load_tvm
 from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.cpu.runtime.library import available_cores
 from cnndsl.diagnostics import CnnError
@@ -120,15 +121,13 @@ class Machine:
 
     def target(self) -> Any:
         """TVM's description of the machine."""
-        from tvm.target import Target
-
         settings: dict[str, Any] = {"kind": "llvm", "mcpu": self.cpu, "num-cores": self.cores}
         if self.triple:
             settings |= _triple_settings(Triple.of(self.triple))
         if self.extension == "avx512" and not self.is_amd:
             lacking = _llvm_features(SCHEDULED_AS) - _llvm_features(self.cpu)
             settings |= {"mcpu": SCHEDULED_AS, "mattr": [f"-{name}" for name in sorted(lacking)]}
-        target = Target(settings)
+        target = load_tvm().target.Target(settings)
         return target.with_host(target)
 
 
@@ -213,8 +212,7 @@ def require_tvm() -> None:
 
 def _ask_llvm(cpu: str, target: Triple | None) -> tuple[str, str, list[str]]:
     """The name of a CPU, its vector extension and its features."""
-    from tvm.target import codegen
-
+    codegen = load_tvm().target.codegen
     name = codegen.llvm_get_system_cpu() if cpu == "native" else cpu
     triple = target.llvm if target else codegen.llvm_get_system_triple()
     if not codegen.llvm_is_valid_cpu(name, triple) or _is_too_small(name, triple):
@@ -247,7 +245,6 @@ def _is_too_small(cpu: str, triple: str) -> bool:
 @cache
 def _llvm_features(cpu: str, **settings: Any) -> frozenset[str]:
     """What LLVM takes a CPU of that name for."""
-    from tvm.target import Target, codegen
-
-    target = Target({"kind": "llvm", "mcpu": cpu, **settings})
-    return frozenset(codegen.llvm_get_cpu_features(target))
+    tvm = load_tvm()
+    target = tvm.target.Target({"kind": "llvm", "mcpu": cpu, **settings})
+    return frozenset(tvm.target.codegen.llvm_get_cpu_features(target))

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from cnndsl.backends.cpu.build import compile_known, compile_shared
-from cnndsl.backends.cpu.machine import CACHES, Machine, find_machine
+from cnndsl.backends.cpu.load_tvm import load_tvm
+from cnndsl.backends.cpu.machine import CACHES, Machine, find_machine, machine_for
 from cnndsl.backends.cpu.module import CpuModule
 from cnndsl.backends.cpu.open import OpenCpuModule, open_artefact
 from cnndsl.backends.cpu.options import CpuOptions
@@ -31,10 +33,21 @@ class Unoptimised(Machine):
 
     def target(self) -> Any:
         """As of the machine, without LLVM's optimisations."""
-        from tvm.target import Target
-
-        target = Target({**super().target().export(), "opt-level": 0})
+        target = load_tvm().target.Target({**super().target().export(), "opt-level": 0})
         return target.with_host(target)
+
+
+def leave_unoptimised(patch: pytest.MonkeyPatch) -> None:
+    """Let all code be compiled as for `Unoptimised` machines, unless all is asked to be optimised.
+
+    This target's own tests compile the code that users get, others need only that it is right.
+    """
+
+    def found(graph: Graph, options: CpuOptions, machine: Machine | None = None) -> Machine:
+        return Unoptimised(**vars(machine_for(graph, options, machine)))
+
+    if OPTIMISE not in os.environ:
+        patch.setattr("cnndsl.backends.cpu.build.machine_for", found)
 
 
 def machine(extension: str) -> Machine:

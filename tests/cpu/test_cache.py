@@ -38,7 +38,7 @@ COMPILE = """
 import sys, cnndsl
 module = cnndsl.compile("lenet5", target="cpu", seed=0)
 module.save(sys.argv[1])
-print(module.build.functions, module.build.hits, "tvm" in sys.modules)
+print(module.build.functions, module.build.hits, "tvm" in sys.modules, "tvm.relax" in sys.modules)
 """
 
 
@@ -83,9 +83,10 @@ def test_progress_counts_functions(graph: Graph):
     assert steps() == [("compiling", total, total)]
 
 
-def test_each_machine_has_code_of_its_own(graph: Graph):
+def test_each_machine_has_kernels_of_its_own(graph: Graph):
+    """What is in C, the runtime and a table of the same steps, is common to all."""
     build(graph, extension="avx2")
-    assert build(graph, extension="scalar").hits == 0
+    assert build(graph, extension="scalar").hits == 1
 
 
 def test_changed_sources_need_new_code(graph: Graph, monkeypatch: pytest.MonkeyPatch):
@@ -140,7 +141,7 @@ def test_processes_share_the_cache(tmp_path: Path):
     both = [subprocess.Popen(command(name)) for name in ("a.cnnmod", "b.cnnmod")]
     assert [process.wait() for process in both] == [0, 0]
     done = subprocess.run(command("c.cnnmod"), check=True, capture_output=True, text=True)
-    functions, hits, imported = done.stdout.split()
-    assert (hits, imported) == (functions, "False")
+    functions, hits, *imported = done.stdout.split()
+    assert (hits, imported) == (functions, ["False", "False"])
     contents = {path.read_bytes() for path in tmp_path.glob("*.cnnmod")}
     assert len(contents) == 1

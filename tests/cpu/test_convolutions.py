@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,15 +190,15 @@ SHARED = ((1, "avx2"), (3, "avx2"), (2, "avx512"))
     ],
 )
 def test_winograd_however_the_work_is_shared(
-    mode: str, parts: int, extension: str, monkeypatch: pytest.MonkeyPatch
+    mode: str, parts: int, extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """In so many chunks, and in all of the modes; the cache knows nothing of what is forced."""
+    """In so many chunks, and in all of the modes; a cache knows nothing of what is forced."""
 
     def forced(shape: Shape, tile: tuple[int, ...], target: Machine) -> list[Chunks]:
         sizes = {chunks.tiles for chunks in ranked_chunks(shape, tile, target)}
         return [Chunks(mode, size) for size in sorted(sizes, reverse=True)][parts - 1 :]
 
-    monkeypatch.setenv("CNNDSL_CACHE", "off")
+    monkeypatch.setenv("CNNDSL_CACHE", str(tmp_path))
     monkeypatch.setattr("cnndsl.backends.cpu.kernels.winograd.family.ranked_chunks", forced)
     for item in (form for form in FORMS if form.id in IN_ALL_MODES):
         graph = graph_of(item)

@@ -104,9 +104,11 @@ def _compile(unit: Unit, machine: Machine, path: Path, store: Store) -> None:
 
 
 def _key(unit: Unit, machine: Machine) -> str:
-    """All that the object code of a unit follows from."""
-    cc = () if unit.is_kernel else compiler_for(machine.triple).key
-    return repr((unit.symbol, unit.key, machine, *compiler(), *cc))
+    """All that the object code of a unit follows from; what is in C serves a whole triple."""
+    if unit.is_kernel:
+        return repr((unit.symbol, unit.key, machine, *compiler()))
+    cc = compiler_for(machine.triple).key
+    return repr((unit.symbol, unit.key, machine.triple, *compiler(), *cc))
 
 
 @cache

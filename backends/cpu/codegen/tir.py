@@ -26,6 +26,7 @@ from cnndsl.backends.cpu.codegen.expressions import (
     whole_number,
 )
 from cnndsl.backends.cpu.codegen.extents import Number, expression, formula_of, is_number
+from cnndsl.backends.cpu.load_tvm import load_tvm
 
 MEET = "cnndsl_meet"
 """The function of the runtime by which the cores wait for one another."""
@@ -270,9 +271,7 @@ class Code:
         memory of which one is written. It is not said where cores meet in between, since LLVM would
         conclude that no other function, and so no other core, writes the memory meanwhile.
         """
-        from tvm.ir import PrimType, StringImm
-
-        meets = len(self._meetings)
+        ir, meets = load_tvm().ir, len(self._meetings)
         if self._meetings and self._statements[-1].same_as(self._meetings[-1]):
             self._statements.pop()
             meets -= 1
@@ -284,19 +283,17 @@ class Code:
             *declared, *_extents(self._statements, buffers), *self._statements, end
         )
         for text in self._inlined.values():
-            given = StringImm(text)
+            given = ir.StringImm(text)
             body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", given, body)
-        function = tirx.PrimFunc(parameters, body, ret_type=PrimType("int32"))
+        function = tirx.PrimFunc(parameters, body, ret_type=ir.PrimType("int32"))
         attributes = {"tirx.noalias": noalias and not meets, "calling_conv": C_INTERFACE}
         return function.with_attr({"global_symbol": name, **attributes})
 
 
 def _extents(statements: Sequence[Any], buffers: Sequence[Any]) -> list[Any]:
     """The statements that compute the variables of extents, from the sizes in the last buffer."""
-    from tvm.tirx.analysis import undefined_vars
-
     found = []
-    for variable in undefined_vars(tirx.stmt_seq(*statements, tirx.Evaluate(0))):
+    for variable in tirx.analysis.undefined_vars(tirx.stmt_seq(*statements, tirx.Evaluate(0))):
         formula = formula_of(variable.name)
         if formula is not None:
             sizes = [
@@ -308,10 +305,9 @@ def _extents(statements: Sequence[Any], buffers: Sequence[Any]) -> list[Any]:
 
 def _declared(buffers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """Parameters that are pointers to buffers, and statements that declare these."""
-    from tvm.ir import PointerType, PrimType
-
+    ir = load_tvm().ir
     pointers = [
-        tirx.Var(buffer.name, PointerType(PrimType(str(buffer.dtype)), "global"))
+        tirx.Var(buffer.name, ir.PointerType(ir.PrimType(str(buffer.dtype)), "global"))
         for buffer in buffers
     ]
     declared = [

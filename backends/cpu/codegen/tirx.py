@@ -1,16 +1,13 @@
-"""TVM's module `tirx`, imported when the first code is written.
-
-The import takes longer than a whole compilation whose kernels are all in the cache.
-"""
+"""TVM's module `tirx`, imported when the first code is written."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from cnndsl.backends.cpu.load_tvm import load_tvm
+
 
 def __getattr__(name: str) -> Any:
     """What TVM's module has under the name, which is found here from then on."""
-    from tvm import tirx
-
-    found = globals()[name] = getattr(tirx, name)
+    found = globals()[name] = getattr(load_tvm().tirx, name)
     return found

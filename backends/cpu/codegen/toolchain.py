@@ -9,6 +9,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.compilers import compiler_for
 from cnndsl.backends.cpu.cpus import Triple
+from cnndsl.backends.cpu.load_tvm import load_tvm
 from cnndsl.backends.cpu.machine import Machine
 
 RUNTIME = Path(__file__).parents[1] / "runtime" / "runtime.c"
@@ -24,11 +25,9 @@ C_FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden")
 
 def object_code(functions: Sequence[Any], machine: Machine, path: Path) -> None:
     """Compile functions into an object file, which has nothing else in it."""
-    from tvm.runtime import load_module
-
     text = path.with_suffix(".ll")
     text.write_text(_bare(str(compiled(functions, machine).inspect_source("ll"))))
-    load_module(str(text)).write_to_file(str(path), "o")
+    load_tvm().runtime.load_module(str(text)).write_to_file(str(path), "o")
     text.unlink()
 
 
@@ -56,10 +55,8 @@ def compiled(functions: Sequence[Any], machine: Machine) -> Any:
     The kernels are written as they should be: only what turns them into LLVM's form is run,
     none of TVM's optimisations. They are functions of C, not of TVM's runtime.
     """
-    import tvm
-    from tvm.tirx import transform
-
-    target = machine.target()
+    tvm = load_tvm()
+    transform, target = tvm.tirx.transform, machine.target()
     passes = [
         transform.BindTarget(target),
         transform.StmtSimplify(),

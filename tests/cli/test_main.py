@@ -133,6 +133,9 @@ def test_a_full_device_is_no_internal_error(call, tmp_path, arguments, code):
             assert done.returncode == code
             assert b"No space left on device" in said
         assert done.returncode in (0, code)
+
+
+def test_an_error_that_cannot_be_written_keeps_its_code():
     full = subprocess.run(f"{shlex.join(COMMAND)} nothing 2>/dev/full", shell=True, check=False)
     assert full.returncode == 2
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 import cnndsl
 from cnndsl.backends.cpu import BACKEND
@@ -15,7 +12,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import BY_NAME, Input
 from cnndsl.passes.pipeline import optimise
 from tests.cpu.support import compiled
-from tests.cuda.emulator import Emulator, use_emulated_driver
+from tests.cuda.emulator import Emulator
 from tests.operators.cases import apply, parameter_values
 
 MAKERS = {
@@ -56,7 +53,7 @@ def graph_of_joins() -> Graph:
     return graph
 
 
-def test_natively_as_the_reference_computes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_natively_as_the_reference_computes_them(emulator: Emulator):
     graph = graph_of_joins()
     values = parameter_values(graph, 0)
     rng = np.random.default_rng(1)
@@ -65,10 +62,9 @@ def test_natively_as_the_reference_computes_them(tmp_path: Path, monkeypatch: py
         for name in graph.inputs
     }
     expected = run_graph(graph, values, inputs, "float64")
-    use_emulated_driver(monkeypatch, tmp_path)
     fused, _ = optimise(graph, fusions=BACKEND.fusions)
     assert len(fused) < len(graph) - 2 * len(MAKERS)
-    for module in (compiled(fused, values), Emulator(tmp_path).module(fused, values, 2)):
+    for module in (compiled(fused, values), emulator.module(fused, values, 2)):
         found = module.run(inputs)
         for name, wanted in expected.items():
             scale = np.abs(wanted).max()

@@ -6,7 +6,6 @@ NaN stays NaN in all of them, and every target gives what the reference gives.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from cnndsl.ir.operators import BY_NAME, Activation, Input, Join, Softplus
 from cnndsl.runtime.backend import CompileOptions
 from cnndsl.runtime.module import Array
 from tests.cpu.support import compiled
-from tests.cuda.emulator import Emulator, use_emulated_driver
+from tests.cuda.emulator import Emulator
 from tests.operators.cases import CASES, apply, parameter_values
 
 NUMBERS = np.array(
@@ -89,15 +88,12 @@ def test_the_reference_keeps_nan(expected: Mapping[str, Array]):
     assert all(np.isnan(y[nan]).all() for y in expected.values())
 
 
-def test_no_number_comes_from_lanes_without_a_channel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_no_number_comes_from_lanes_without_a_channel(emulator: Emulator):
     graph = graph_of_readers()
     values = parameter_values(graph, 0)
     inputs = {"x": np.random.default_rng(0).uniform(0.5, 2, (2, 9, 6, 6)).astype(np.float32)}
     expected = run_graph(graph, values, inputs, "float64")
-    use_emulated_driver(monkeypatch, tmp_path)
-    for module in (compiled(graph, values), Emulator(tmp_path).module(graph, values, 2)):
+    for module in (compiled(graph, values), emulator.module(graph, values, 2)):
         found = module.run(inputs)
         for name, wanted in expected.items():
             np.testing.assert_allclose(found[name], wanted, rtol=1e-4, atol=1e-5, err_msg=name)
@@ -107,11 +103,8 @@ def test_cpu(expected: Mapping[str, Array]):
     assert_same(compiled(GRAPH, VALUES).run(PAIRS), expected)
 
 
-def test_cuda(expected: Mapping[str, Array], tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("cuda")
-    with pytest.MonkeyPatch.context() as patch:
-        use_emulated_driver(patch, folder)
-        assert_same(Emulator(folder).module(GRAPH, VALUES, 1).run(PAIRS), expected)
+def test_cuda(expected: Mapping[str, Array], emulator: Emulator):
+    assert_same(emulator.module(GRAPH, VALUES, 1).run(PAIRS), expected)
 
 
 def test_onnxruntime(expected: Mapping[str, Array]):

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnndsl.backends.numpy.run import run_graph
+from cnndsl.backends.numpy.run import outputs_of, run_graph
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.serialise import from_json, to_json
 from cnndsl.ir.text import graph_text
@@ -20,25 +20,17 @@ TOLERANCE = 1e-9
 """Largest error, relative to the largest number that an output depends on."""
 
 
-def outputs_of(graph: Graph, sample: Sample) -> dict[str, np.ndarray]:
-    return run_graph(graph, sample.values, sample.inputs)
-
-
-def scale_of(sample: Sample) -> dict[str, float]:
-    """For each output the largest intermediate result: what rounding errors are relative to."""
+def assert_same_outputs(sample: Sample, graph: Graph) -> None:
+    """Within the tolerance of the largest intermediate result, to which rounding is relative."""
     names = [node.name for node in sample.graph.nodes()]
     results = run_graph(sample.graph, sample.values, sample.inputs, keep=names)
-    largest = max(float(np.abs(result).max()) for result in results.values())
-    return dict.fromkeys(sample.graph.outputs, largest)
-
-
-def assert_same_outputs(sample: Sample, graph: Graph) -> None:
-    expected, found = outputs_of(sample.graph, sample), outputs_of(graph, sample)
+    scale = max(float(np.abs(result).max()) for result in results.values())
+    expected = outputs_of(sample.graph, results)
+    found = run_graph(graph, sample.values, sample.inputs)
     assert expected.keys() == found.keys()
-    scales = scale_of(sample)
     for name, array in expected.items():
         assert found[name].shape == array.shape
-        assert np.abs(found[name] - array).max() <= TOLERANCE * max(scales[name], 1), name
+        assert np.abs(found[name] - array).max() <= TOLERANCE * max(scale, 1), name
 
 
 NAMES = [step.name for step in passes()]

@@ -180,7 +180,8 @@ class Shapes:
     def _loop(self, loop: Loop | Each) -> Piece:
         piece = self._around((type(loop), len(loop.symbols)), 2, [self.pieces[id(loop.body)]])
         shape = self.known[piece.number]
-        words, bound = shape.words + len(loop.symbols), []
+        bound: list[tuple[int, Any]] = []
+        words = shape.words + len(loop.symbols)
         columns, places = (
             [Column("rows" if loop.symbols else "count", 1, None)],
             [(vars(loop), "rows")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 
 
@@ -26,20 +26,19 @@ class Piece:
     def part(self, start: int, end: int) -> Piece:
         """What lies within two addresses."""
         low, high = max(start, self.start), min(end, self.end)
-        return replace(self, start=low, end=high, source=self.source + low - self.start)
+        return Piece(low, high, self.node, self.sample, self.source + low - self.start)
 
     def moved(self, distance: int) -> Piece:
         """The same content elsewhere."""
-        return replace(self, start=self.start + distance, end=self.end + distance)
+        start, end = self.start + distance, self.end + distance
+        return Piece(start, end, self.node, self.sample, self.source)
 
     def goes_on(self, after: Piece) -> bool:
         """Whether `after` is where this piece stops, in address and in content."""
         return (
             self.end == after.start
-            and replace(
-                after, start=self.start, end=self.end, source=after.source - (self.end - self.start)
-            )
-            == self
+            and (self.node, self.sample) == (after.node, after.sample)
+            and self.source + (self.end - self.start) == after.source
         )
 
 
@@ -71,6 +70,7 @@ def merged(pieces: Iterable[Piece]) -> list[Piece]:
     result: list[Piece] = []
     for piece in pieces:
         if result and result[-1].goes_on(piece):
-            piece = replace(result.pop(), end=piece.end)
+            before = result.pop()
+            piece = Piece(before.start, piece.end, before.node, before.sample, before.source)
         result.append(piece)
     return result

@@ -5,7 +5,9 @@ Apart from the rules of the operators it shares no code with the planner.
 
 from __future__ import annotations
 
-from itertools import product
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from operator import itemgetter
 
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Flatten, Slice
@@ -52,15 +54,15 @@ def _check_regions(plan: Plan) -> None:
         _require(buffer.offset % ALIGNMENT == 0, f"{buffer.name} is not aligned")
         end = buffer.offset + buffer.size
         _require(end <= plan.arena_bytes, f"{buffer.name} is outside of the arena")
-    active: list[tuple[Span, Region]] = []
+    active: list[tuple[list[Span], Region]] = []
     for region in sorted(plan.regions, key=lambda region: region.first):
-        active = [(span, other) for span, other in active if other.last >= region.first]
+        active = [(taken, other) for taken, other in active if other.last >= region.first]
         over = plan.use(region.node) in (Use.OVER, Use.APPEND)
         spans = _region_spans(plan, region)
-        for span, (taken, other) in product(spans, active):
-            fine = not _overlap(span, taken) or (over and other.last == region.first)
+        for taken, other in active:
+            fine = (over and other.last == region.first) or not any(_overlaps(spans, taken))
             _require(fine, f"{region.node} and {other.node} overlap while both are needed")
-        active += [(span, region) for span in spans]
+        active.append((spans, region))
 
 
 def _region_spans(plan: Plan, region: Region) -> list[Span]:
@@ -221,13 +223,21 @@ class Replay:
     def _check_overlap(self, node: Node, operands: list[Node]) -> None:
         allowed = overwritable(self.graph, node, self.options)
         for index, operand in enumerate(operands):
-            pairs = product(enumerate(self._spans(node)), enumerate(self._spans(operand)))
-            for (sample, result), (other, taken) in pairs:
-                same = index in allowed and (sample, result) == (other, taken)
+            results, taken = self._spans(node), self._spans(operand)
+            for sample, other in _overlaps(results, taken):
+                same = sample == other and results[sample] == taken[other]
                 _require(
-                    same or not _overlap(result, taken),
+                    same and index in allowed,
                     f"{node.name} writes over its operand {operand.name}",
                 )
+
+
+def _overlaps(spans: list[Span], others: list[Span]) -> Iterator[tuple[int, int]]:
+    """Which of some spans overlap which of others, whose starts and whose ends ascend."""
+    for index, (start, end) in enumerate(spans):
+        first = bisect_right(others, start, key=itemgetter(1))
+        last = bisect_left(others, end, key=itemgetter(0))
+        yield from ((index, other) for other in range(first, last))
 
 
 def _overlap(a: Span, b: Span) -> bool:

@@ -10,6 +10,7 @@ import cnndsl
 from cnndsl.backends.cuda import BACKEND
 from cnndsl.backends.cuda.lower import lower
 from cnndsl.backends.cuda.machine import find_machine
+from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import (
     Add,
     Affine,
@@ -45,11 +46,16 @@ def test_computes_what_a_random_graph_means(emulator: Emulator, sample: Sample):
     assert_agrees(module, graph, sample.values, sample.inputs, 1e-4)
 
 
+@pytest.fixture(scope="module")
+def networks() -> list[Graph]:
+    names = ("resnet50", "densenet121", "inception_v3", "shufflenet_v1_g3_1x", "unet")
+    return [optimise(cnndsl.parse(name).graph, fusions=BACKEND.fusions)[0] for name in names]
+
+
 @pytest.mark.parametrize("batch", [1, 32])
 @pytest.mark.parametrize("precision", ["f32", "f16"])
-def test_memory_plans_hold(batch: int, precision: str):
-    for name in ("resnet50", "densenet121", "inception_v3", "shufflenet_v1_g3_1x", "unet"):
-        graph = optimise(cnndsl.parse(name).graph, fusions=BACKEND.fusions)[0]
+def test_memory_plans_hold(networks: list[Graph], batch: int, precision: str):
+    for graph in networks:
         program = lower(graph, batch, find_machine("sm_90", precision))
         validate(program.graph, program.plan, program.options)
         for step in program.steps:

@@ -40,8 +40,9 @@ test: check ## all checks and tests
 test-whole: check ## all tests, and further forms of what they try: half an hour
 	$(BIN)/python -m pytest -n 2 -m ''
 
-test-optimised: $(VENV)/.dev ## tests of the target cpu with all code optimised, which some leave out
-	CNNDSL_TEST_OPTIMISE=1 $(BIN)/python -m pytest -n 2 tests/cpu
+test-optimised: $(VENV)/.dev ## tests of native code with all of it optimised, which some leave out
+	CNNDSL_TEST_OPTIMISE=1 $(BIN)/python -m pytest -n 2 tests/cpu tests/cli tests/demo \
+	    tests/evaluation tests/measure tests/train tests/zoo
 
 test-nvcc: $(VENV)/.dev ## tests that call nvcc, ptxas and nvdisasm of the CUDA toolkit
 	$(BIN)/python -m pytest -n 2 tests/extra/nvcc

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import cnndsl
@@ -163,6 +164,21 @@ def test_files_of_other_kinds_say_what_they_are(name: str, reason: str, tmp_path
         assert found.code == "E0801"
         assert re.search(reason, f"{found.message} {found.hint}", re.DOTALL)
         assert "protobuf" not in found.message.lower()
+
+
+@pytest.mark.parametrize("group", [0, -1])
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose"])
+def test_a_convolution_has_at_least_one_group(operator: str, group: int, tmp_path: Path) -> None:
+    node = onnx.helper.make_node(operator, ["x", "w"], ["y"], group=group)
+    x, y = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("x", [1, 3, 8, 8]), ("y", None))
+    )
+    weight = onnx.numpy_helper.from_array(np.ones((3, 3, 3, 3), np.float32), "w")
+    graph = onnx.helper.make_graph([node], "g", [x], [y], [weight])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "n.onnx")
+    with pytest.raises(CnnError, match=f"E0801.*its group is {group}"):
+        cnndsl.load_onnx(tmp_path / "n.onnx")
 
 
 def test_a_pipe_that_nobody_writes_to_is_no_model(tmp_path: Path) -> None:

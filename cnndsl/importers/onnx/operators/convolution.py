@@ -34,6 +34,13 @@ def _kernel(site: Site, given: Weight) -> Sizes:
     return kernel
 
 
+def _groups(site: Site) -> int:
+    groups = site.whole("group", 1)
+    if groups < 1:
+        raise damaged(f"its group is {groups}")
+    return groups
+
+
 def _weights(site: Site, given: Weight) -> dict[str, Weight]:
     bias = {"bias": weight(site, 2)} if site.has(2) else {}
     return {"weight": given, **bias}
@@ -46,7 +53,7 @@ def conv(site: Site) -> Value:
     rank = len(kernel)
     pad = padding(site, rank)
     weights = _weights(site, given)
-    groups = site.whole("group", 1)
+    groups = _groups(site)
     filters = given.array.shape[0]
     x = site.value(0)
     vector = site.builder.vector(x)
@@ -58,11 +65,11 @@ def conv(site: Site) -> Value:
     strides, dilations = site.sizes("strides", rank), site.sizes("dilations", rank)
     if (phases := _phases(x, rank)) and not _pads(pad) and {*strides, *dilations} == {1}:
         node, pad = without_pad(site, site.result(site.element(x)), pad, is_zeros)
-        op = Conv(filters, kernel, strides, pad, phases, max(groups, 1), "bias" in weights)
+        op = Conv(filters, kernel, strides, pad, phases, groups, "bias" in weights)
         made = site.add(op, node, weights=weights)
         return site.result(made).moved(_by_phase(natural(made.type.shape), phases))
     node, pad = without_pad(site, x, pad, is_zeros)
-    op = Conv(filters, kernel, strides, pad, dilations, max(groups, 1), "bias" in weights)
+    op = Conv(filters, kernel, strides, pad, dilations, groups, "bias" in weights)
     return site.result(site.add(op, node, weights=weights))
 
 
@@ -105,7 +112,7 @@ def conv_transpose(site: Site) -> Value:
     rank = len(kernel)
     strides, dilations = site.sizes("strides", rank), site.sizes("dilations", rank)
     output_pad = tuple(site.sizes("output_padding", rank, 0, least=0))
-    groups = site.whole("group", 1)
+    groups = _groups(site)
     node = site.plain(site.value(0))
     wanted = site.integers("output_shape", None)
     mode = site.text("auto_pad", "NOTSET")
@@ -126,8 +133,8 @@ def conv_transpose(site: Site) -> Value:
             raise unsupported("its padding depends on an open size")
         pad, output_pad = _cropping(totals, output_pad, upper=mode == "SAME_UPPER")
     op = ConvTranspose(
-        given.array.shape[1] * max(groups, 1),
-        *(kernel, strides, pad, output_pad, dilations, max(groups, 1)),
+        given.array.shape[1] * groups,
+        *(kernel, strides, pad, output_pad, dilations, groups),
         bias=site.has(2),
     )
     return site.result(site.add(op, node, weights=_weights(site, given)))

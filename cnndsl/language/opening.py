@@ -29,10 +29,13 @@ Known: TypeAlias = Mapping[str, Mapping[str, int]]
 def open_graph(declared: Elaborated, axes: Collection[str]) -> Graph:
     """The graph with some axes of all inputs left open, and without training-only heads.
 
-    Raises CnnError (E0617) if no input has such an axis, or the network needs a known size.
+    It is the same graph where the text leaves them open already. Raises CnnError (E0617) if no
+    input has such an axis, or the network needs a known size.
     """
     sizes = {name: _sizes(declared.graph, name, axes) for name in declared.graph.inputs}
     if not any(sizes.values()):
+        if any(_has_axis(declared.graph, name, axes) for name in declared.graph.inputs):
+            return declared.graph
         raise CnnError.of("E0617", f"no input has a known {' or '.join(axes)}")
     first = {str(known): name for name, known in reversed(sizes.items())}
     leaders = {name: first[str(known)] for name, known in sizes.items()}
@@ -63,6 +66,12 @@ def _smallest_step(
             break
     assert first is not None
     raise CnnError([_needed(first, axes)])
+
+
+def _has_axis(graph: Graph, name: str, axes: Collection[str]) -> bool:
+    """Whether an input has one of the axes, known or open."""
+    spatial = graph[name].type.spatial
+    return bool(spatial) and not set(AXES[len(spatial)]).isdisjoint(axes)
 
 
 def _sizes(graph: Graph, name: str, axes: Collection[str]) -> dict[str, int]:

@@ -344,6 +344,11 @@ def test_inputs_of_sizes_that_belong_together_stay_closed() -> None:
         cnndsl.parse(text).open_graph()
 
 
+def test_sizes_that_the_text_leaves_open_may_be_asked_for() -> None:
+    net = cnndsl.parse(network("conv(4, 3) -> maxpool(8)", shape="[3, 8*H, W]"))
+    assert str(net.open_graph(["height", "width"])["x"].type) == "3 x 8*H x W"
+
+
 def test_some_axes_stay_open_and_names_of_the_text_do() -> None:
     text = "network n {\ninput a [1, H, 8, 8]\nconv(2, 3)\n}"
     assert str(cnndsl.parse(text).graph["a"].type) == "1xHx8x8"

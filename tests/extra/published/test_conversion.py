@@ -22,7 +22,8 @@ from cnndsl.weights.conversion import UncertainError, convert
 from cnndsl.weights.files import load_weights
 from tests.extra.published.support import outputs, perturb
 
-OUTSIDE = str(Path(__file__).parent / "texts" / "outside.cnn")
+TEXTS = Path(__file__).parent / "texts"
+OUTSIDE = str(TEXTS / "outside.cnn")
 EDITS = 10
 """Lines of a draft that may have a question mark, less one."""
 MODELS = {
@@ -39,9 +40,14 @@ MODELS = {
         "wide_resnet50_2": f"{OUTSIDE}:wide_resnet50_2",
     },
     "timm": {
+        "convnextv2_atto": f"{TEXTS}/convnextv2.cnn:convnextv2_atto",
+        "cspresnet50": f"{TEXTS}/csp.cnn:cspresnet50",
+        "dla34": f"{TEXTS}/dla.cnn:dla34",
         "darknet53": "darknet53_timm",
         "ghostnet_100": "ghostnet",
         "legacy_xception": "xception_timm",
+        "mobileone_s0": f"{TEXTS}/mobileone.cnn:mobileone_s0",
+        "poolformer_s12": f"{TEXTS}/poolformer.cnn:poolformer_s12",
         "regnety_004": "regnet_y_400mf",
         "repvgg_a0": "repvgg_a0",
         "resnet26": f"{OUTSIDE}:resnet26",

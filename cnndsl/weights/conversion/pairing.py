@@ -58,7 +58,8 @@ def pair(shapes: Mapping[str, Shape], graph: Graph, source: str, network: str) -
             f"no rules from {source} fit the network {network!r}",
             hint=f"there are rules for {', '.join(index()[source])}; --from auto needs none",
         )
-    given, known = layers_of(shapes.items()), {}
+    given = layers_of(shapes.items())
+    known: dict[str, str] = {}
     if 2 * len(names) >= len(parameters):
         owners = {layer.array(role): layer.name for layer in given for role in layer.shapes}
         known = {owners[best.names[name]]: _layer(name) for name in names}

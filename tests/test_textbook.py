@@ -28,7 +28,7 @@ def test_commands(command: str, shown: str, tmp_path, monkeypatch, capsys) -> No
     for expected in shown.splitlines():
         if expected != "...":  # a line of the page may be a part of one that is too long
             assert any(expected in line for line in lines), expected
-    assert code == (1 if command.startswith("diff") else 0)
+    assert code == (1 if command.startswith(("check", "diff")) else 0)
 
 
 def test_examples() -> None:

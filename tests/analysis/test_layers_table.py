@@ -73,6 +73,28 @@ def test_vgg16_is_configuration_d():
     ) + 4096 * (512 * 49 + 4096 + 1000)
 
 
+def test_googlenet_is_table_1():
+    """Szegedy et al. (2015), table 1: filters of each module by column, millions of operations.
+
+    The 54 million that it has for 5a do not follow from its filters, which take 51.
+    """
+    published = {
+        "3a": ((64, 96, 128, 16, 32, 32), 128), "3b": ((128, 128, 192, 32, 96, 64), 304),
+        "4a": ((192, 96, 208, 16, 48, 64), 73), "4b": ((160, 112, 224, 24, 64, 64), 88),
+        "4c": ((128, 128, 256, 24, 64, 64), 100), "4d": ((112, 144, 288, 32, 64, 64), 119),
+        "4e": ((256, 160, 320, 32, 128, 128), 170), "5a": ((256, 160, 320, 32, 128, 128), 51),
+        "5b": ((384, 192, 384, 48, 128, 128), 71),
+    }  # fmt: skip
+    rows = layers(cnndsl.parse("googlenet").graph)
+    for module, (filters, operations) in published.items():
+        inside = [row for row in rows if row.name.startswith(f"inception_{module}.")]
+        convolutions = [row for row in inside if row.kind == "conv"]
+        assert tuple(row.filters for row in convolutions) == filters
+        assert [row.kernel[0] for row in convolutions] == [1, 1, 3, 1, 5, 1]
+        assert sum(row.macs for row in convolutions) / 1e6 == pytest.approx(operations, abs=1)
+        assert inside[-1].outputs[0].shape[0] == sum(filters[k] for k in (0, 2, 4, 5))
+
+
 @pytest.mark.parametrize(
     ("name", "depth"),
     [

@@ -34,7 +34,7 @@ digits: $(VENV)/.train $(VENV)/.onnx $(VENV)/.tvm ## train LeNet-5 on scikit-lea
 	$(BIN)/cnndsl evaluate build/digits.cnnmod --images digits
 	$(BIN)/cnndsl evaluate build/digits_int8.cnnmod --images digits
 
-test: check ## all checks and tests
+test: check docs test-notebook ## all checks and tests, the site of the documentation, the tutorial
 	$(BIN)/python -m pytest -n 2
 
 test-whole: check ## all tests, and further forms of what they try: half an hour
@@ -69,7 +69,7 @@ test-browser: $(VENV)/.browser $(VENV)/.cross ## pages in Chromium, and axe-core
 	npm install --silent --no-audit --no-fund --prefix build/browser axe-core@4
 	$(BIN)/python -m pytest -n 2 tests/extra/browser
 
-test-notebook: $(VENV)/.notebook ## the tutorial, docs/tutorial.ipynb, run by a kernel of Jupyter
+test-notebook: $(VENV)/.dev $(VENV)/.notebook ## the tutorial, docs/tutorial.ipynb, run by a kernel of Jupyter
 	$(BIN)/python -m pytest tests/extra/notebook
 
 test-torch: $(VENV)/.dev $(VENV)/.vision ## tests of what PyTorch computes and trains: some minutes

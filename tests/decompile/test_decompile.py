@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from cnndsl.api import parse
 from cnndsl.decompile import decompile
 from cnndsl.format import format_source
+from cnndsl.ir.operators.join import Concat
 from cnndsl.ir.operators.structure import Identity
 from cnndsl.passes.pipeline import optimise
 from tests.passes.random_graphs import samples
@@ -13,6 +14,17 @@ from tests.passes.random_graphs import samples
 
 def shapes_of(node):
     return {role: expression.shape for role, expression in node.params.items()}
+
+
+def flat(graph, node):
+    """The names of a node's operands; concatenations of concatenations may be nested otherwise."""
+    found = []
+    for producer in graph.producers(node):
+        while isinstance(producer.op, Identity):
+            (producer,) = graph.producers(producer)
+        both = isinstance(node.op, Concat) and isinstance(producer.op, Concat)
+        found += flat(graph, producer) if both else [producer.name]
+    return found
 
 
 def rebuilt(graph, name="network"):
@@ -29,8 +41,8 @@ def rebuilt(graph, name="network"):
         assert node.op == other.op
         assert node.type == other.type
         assert shapes_of(node) == shapes_of(other)
-        names = [result.names[producer.name] for producer in graph.producers(node)]
-        assert names == [producer.name for producer in made.producers(other)]
+        names = [result.names[name] for name in flat(graph, node)]
+        assert names == flat(made, other)
     assert [result.names[name] for name in graph.inputs] == made.inputs
     outputs = [(name, result.names[node]) for name, node in graph.outputs.items()]
     assert outputs == list(made.outputs.items())

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGE = (ROOT / "docs" / "language.md").read_text("utf-8")
 EXAMPLES = [
-    pytest.param(example, id=f"{page.name}-{number}")
+    pytest.param(page, example, id=f"{page.name}-{number}")
     for page in PAGES
     if page.name not in ("errors.md", "operators.md")
     for number, example in enumerate(
@@ -26,11 +26,13 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_examples(example: str) -> None:
+@pytest.mark.parametrize(("page", "example"), EXAMPLES)
+def test_examples(page: Path, example: str) -> None:
+    """They are right, but for warnings that their page shows."""
     if not re.search(r"^(network|block)\b", example, re.MULTILINE):
         example = f"network example {{\ninput image [3, 224, 224]\n{example}}}\n"
-    assert cnndsl.check(example) == []
+    shown = page.read_text("utf-8")
+    assert [found for found in cnndsl.check(example) if f"warning[{found.code}]" not in shown] == []
 
 
 def test_functions_and_limits_are_those_of_the_code() -> None:

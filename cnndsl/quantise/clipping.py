@@ -132,7 +132,8 @@ class _Losses:
         if not piece.outputs:
             return None
         given = tuple(other for other in piece.inputs if other != name)
-        outputs = tuple({*self._graph.outputs.values()} & {*piece.outputs})
+        made = dict.fromkeys(self._graph.outputs.values())
+        outputs = tuple(other for other in made if other in piece.outputs)
         target = backend("onnx")
         options = target.options(threads=1, metadata={"network": self._graph.name})
         return _Piece(target.compile(piece, self._values, options), given, outputs, end)
@@ -178,6 +179,6 @@ def _behind(graph: Graph, name: str, cuts: Collection[str]) -> tuple[Graph, str 
         if node.name in cuts:
             end = node.name
             break
-    wanted = {*graph.outputs.values(), end} & (reached - {name})
-    result.outputs = {maker: maker for maker in wanted if maker}
+    wanted = (*graph.outputs.values(), end)
+    result.outputs = {maker: maker for maker in wanted if maker in reached - {name}}
     return result, end

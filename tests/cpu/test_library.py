@@ -175,11 +175,14 @@ def test_wrong_weights_are_refused(library: Any, folder: Path, image: Array, tmp
     content = (folder / "small.weights").read_bytes()
     instance = instance_of(library, folder)
     before = run(library, instance, image)
+    lines = [content[start : start + 64] for start in range(0, len(content), 64)]
+    last = max(i for i in range(1, len(lines)) if lines[i] != lines[i - 1])
+    swapped = [*lines[: last - 1], lines[last], lines[last - 1], *lines[last + 1 :]]
     for name, damaged in {
         "cut": content[:-4],
         "long": content + bytes(64),
         "bit": content[:-100] + bytes([content[-100] ^ 1]) + content[-99:],
-        "swapped": content[:-128] + content[-64:] + content[-128:-64],
+        "swapped": b"".join(swapped),
         "empty": b"",
     }.items():
         path = tmp_path / name

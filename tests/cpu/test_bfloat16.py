@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from ml_dtypes import bfloat16
 import cnndsl
 from cnndsl.backends.cpu import BACKEND
 from cnndsl.backends.cpu.codegen.toolchain import assembly
+from cnndsl.backends.cpu.kernels.direct import halves
 from cnndsl.backends.cpu.kernels.direct.halves import Halves
-from cnndsl.backends.cpu.machine import find_machine
+from cnndsl.backends.cpu.kernels.winograd import family as winograd
+from cnndsl.backends.cpu.kernels.winograd.cost import Shape
+from cnndsl.backends.cpu.machine import Machine, find_machine
 from cnndsl.backends.cpu.program.functions import kernels
 from cnndsl.backends.cpu.program.lower import Step, lower
 from cnndsl.ir.algebra import constant
@@ -27,7 +31,7 @@ from cnndsl.passes.pipeline import optimise
 from cnndsl.quantise.floats import stored_as
 from cnndsl.weights.bind import bind
 from cnndsl.weights.evaluate import evaluate
-from tests.cpu.bfloat16 import assert_near, together
+from tests.cpu.bfloat16 import assert_near, is_winograd_of_words, together
 from tests.cpu.support import Unoptimised, compiled, machine
 from tests.cpu.test_generated_code import loops_of
 from tests.operators.cases import CASES, Case
@@ -134,6 +138,57 @@ def test_numbers_are_rounded_to_the_nearest() -> None:
         wanted = read.astype(bfloat16).astype(np.float32)
     made = compiled(graph, {}, target=target).run({"x": x})["y"]
     np.testing.assert_array_equal(made, wanted)
+
+
+def dot_written_out(intrinsic: str, lanes: int) -> tuple[str, str]:
+    """What vdpbf16ps does, but for the order of its roundings, in LLVM's language."""
+    total, short, wide = (f"<{lanes} x {kind}>" for kind in ("float", "i32", "float"))
+    lines = [
+        f"define internal {total} @dot({total} %total, {short} %x, {short} %w) alwaysinline {{"
+    ]
+    for name in "xw":
+        lines += [
+            f"  %{name}low = shl {short} %{name}, splat (i32 16)",
+            f"  %{name}high = and {short} %{name}, splat (i32 -65536)",
+            f"  %{name}0 = bitcast {short} %{name}low to {wide}",
+            f"  %{name}1 = bitcast {short} %{name}high to {wide}",
+        ]
+    before = "%total"
+    for part in "01":
+        lines += [
+            f"  %product{part} = fmul {wide} %x{part}, %w{part}",
+            f"  %sum{part} = fadd {wide} {before}, %product{part}",
+        ]
+        before = f"%sum{part}"
+    return "dot", "\n".join([*lines, f"  ret {total} {before}", "}", ""])
+
+
+def smallest(shape: Shape) -> tuple[int, ...]:
+    """The tile of a kernel with sides of 1 and 3."""
+    return tuple(2 if size == 3 else 1 for size in shape.kernel)
+
+
+@pytest.mark.parametrize("shape", [(32, 13, 9), (40, 4, 8), (16, 2, 31)])
+@pytest.mark.parametrize("kernel", ["3", "[1, 3]", "[3, 1]"])
+def test_winograd_of_words(
+    shape: tuple[int, ...], kernel: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On any CPU: the instruction is written out, and tiles are chosen wherever there are some."""
+    monkeypatch.setenv("CNNDSL_CACHE", str(tmp_path))
+    monkeypatch.setattr(Machine, "multiplies_bf16", True)
+    monkeypatch.setattr(halves, "dot_product", dot_written_out)
+    monkeypatch.setattr(winograd, "best_transforms", lambda shape, _: smallest(shape))
+    monkeypatch.setattr(winograd, "ranked_transforms", lambda shape, _: [smallest(shape)])
+    channels, *sizes = shape
+    layers = f"conv({channels}, 1) -> relu -> conv(40, {kernel}) -> relu -> conv(24, 1)"
+    text = f"network n {{ input x [3, {sizes[0]}, {sizes[1]}]\n{layers} }}"
+    graph = low(text)
+    values = bind(graph.parameters(), None, seed=0).values
+    image = np.random.default_rng(0).normal(size=(2, 3, *sizes)).astype(np.float32)
+    target = Unoptimised(**vars(machine("avx512")))
+    module = compiled(graph, values, batch=2, target=target)
+    assert any(map(is_winograd_of_words, module.layers))
+    assert_near(module, graph, values, {"x": image})
 
 
 @pytest.mark.parametrize("batch", [1, 2])

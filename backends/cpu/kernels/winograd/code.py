@@ -33,7 +33,12 @@ from cnndsl.backends.cpu.codegen.expressions import (
 from cnndsl.backends.cpu.codegen.extents import Number, parts
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.tir import Code
-from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE, Ahead, add_products
+from cnndsl.backends.cpu.kernels.direct.products import (
+    FLOATS_OF_LINE,
+    Ahead,
+    Totals,
+    add_products,
+)
 from cnndsl.backends.cpu.kernels.kernel import Body
 from cnndsl.backends.cpu.kernels.tiles import Pieces
 from cnndsl.backends.cpu.kernels.winograd.plan import WinogradPlan
@@ -142,15 +147,19 @@ class WinogradCode:
                 for i in range(down.size)
             ]  # fmt: skip
             results = transformed_inputs(code, plan.transforms, values, plan.lanes)
-            start = code.name(chunk.start + (block * plan.chunks.tiles + tile) * plan.lanes)
+            start = code.name(chunk.start + (block * plan.chunks.tiles + tile) * plan.vector)
             for point, value in enumerate(v for line in results for v in line):
-                code.store(body.scratch, start + point * plan.input_distance, value, plan.lanes)
+                self._keep(body, start + point * plan.input_distance, value)
+
+    def _keep(self, body: Body, index: Expr, value: Expr) -> None:
+        """Write a transformed input."""
+        body.code.store(body.scratch, index, value, self.plan.lanes)
 
     def inputs_of(self, chunk: Chunk, point: Expr, panel: Expr) -> Expr:
         """Where the transformed inputs lie that a panel of output blocks reads for a point."""
         plan = self.plan
         group = div(panel, plan.panels // plan.groups) if plan.groups > 1 else 0
-        tiles = plan.span * plan.chunks.tiles * plan.lanes
+        tiles = plan.span * plan.chunks.tiles * plan.vector
         return chunk.start + point * plan.input_distance + group * tiles
 
     def _multiply(self, body: Body, chunk: Chunk) -> None:
@@ -194,7 +203,7 @@ class WinogradCode:
         """The products of some neighbouring tiles."""
         plan = self.plan
         code, lanes, blocks, tiles = body.code, plan.lanes, plan.tile.blocks, plan.chunks.tiles
-        source = code.name(operands.inputs + piece.column * lanes)
+        source = code.name(operands.inputs + piece.column * plan.vector)
         target = code.name(operands.products + piece.column * lanes)
         zero = vector(0.0, lanes)
         totals = [[code.register(zero, lanes) for _ in range(blocks)] for _ in range(piece.columns)]
@@ -209,13 +218,24 @@ class WinogradCode:
         first = part * plan.depth
         with code.loop(plan.depth_of(first)) as inner:
             block = code.name(first + inner)
-            start = code.name(source + block * (tiles * lanes))
+            start = code.name(source + block * (tiles * plan.vector))
             row = code.name(operands.weights + inner * plan.row)
             inputs, weights = (body.scratch, start), (operands.buffer, row)
-            ahead = ask(piece, block)
-            add_products(code, totals, inputs, lanes, weights, lanes, blocks, ahead)
+            self._add_block(code, totals, inputs, weights, ask(piece, block))
         for total, index in sums:
             code.store(body.scratch, index, total.value, lanes)
+
+    def _add_block(
+        self,
+        code: Code,
+        totals: Totals,
+        inputs: tuple[Any, Expr],
+        weights: tuple[Any, Expr],
+        ahead: Ahead | None,
+    ) -> None:
+        """Add the products of a block of channels, of the tiles and weights from two places on."""
+        lanes, blocks = self.plan.lanes, self.plan.tile.blocks
+        add_products(code, totals, inputs, lanes, weights, lanes, blocks, ahead)
 
     def _ask_ahead(self, body: Body, weights: Expr, piece: Piece, block: Expr) -> Ahead | None:
         """Ask for a share of the next panel's weights where they are larger than a cache.
@@ -224,7 +244,7 @@ class WinogradCode:
         in which a CPU can foresee what is asked for next.
         """
         plan = self.plan
-        if not plan.streams:
+        if not plan.streams or plan.words:
             return None
         tiles, size = plan.chunks.tiles, plan.row // FLOATS_OF_LINE
         done = div((piece.column * plan.span + block * piece.columns) * size, tiles)

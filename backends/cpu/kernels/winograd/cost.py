@@ -30,13 +30,16 @@ PANEL = 4
 """Output blocks of a panel, about."""
 MEETING = 8000
 """Cycles until all cores have begun a phase and ended it."""
+EXACT_ENOUGH = {(1, 1), (2, 3)}
+"""Outputs and taps of tiles that are rounded to bfloat16: larger ones would enlarge the errors."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """A convolution with stride 1: sizes of the kernel and the output, channels of a group.
 
-    Direct convolution has a product in so much of the time of one of float32: `direct`.
+    A product of numbers in their own format takes so much of the time of one of float32, `short`,
+    and of its memory.
     """
 
     kernel: tuple[int, ...]
@@ -45,12 +48,16 @@ class Shape:
     filters: int
     groups: int
     samples: int
-    direct: float = 1.0
+    short: float = 1.0
 
     @property
     def pairs(self) -> int:
         """Pairs of an input and an output channel."""
         return self.channels * self.filters * self.groups
+
+    def share(self, tile: tuple[int, ...]) -> float:
+        """That part for the products of a tile, which are of float32 unless it is a small one."""
+        return self.short if is_small(tile, self.kernel) else 1.0
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,8 @@ def best_transforms(shape: Shape, machine: Machine) -> tuple[int, ...] | None:
         return None
     taps = math.prod(shape.kernel)
     products = shape.samples * math.prod(shape.spatial) * taps * shape.pairs
-    weights = taps * shape.pairs * FLOAT
-    direct = products * shape.direct / (machine.issue * machine.lanes) / machine.cores
+    weights = taps * shape.pairs * FLOAT * shape.short
+    direct = products * shape.short / (machine.issue * machine.lanes) / machine.cores
     direct += weights / bytes_per_cycle(weights, machine) / machine.cores + MEETING
     return best if cycles(shape, best, machine) < direct else None
 
@@ -94,7 +101,7 @@ def ranked_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> tupl
     total = _count(shape, tile)
     sizes = quotients(total)
     enough = shape.filters * shape.groups >= PANEL * machine.lanes * machine.cores
-    modes = MODES if enough else (PRIVATE, SHARED)
+    modes = MODES if enough and shape.share(tile) == 1 else (PRIVATE, SHARED)
     choices = [Chunks(mode, size) for size in sizes for mode in modes]
 
     def cost(chunks: Chunks) -> tuple[float, int]:
@@ -125,11 +132,12 @@ def _cycles(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machin
     inputs = points * shape.channels * shape.groups * chunks.tiles
     outputs = points * shape.filters * shape.groups * chunks.tiles
     each = 2 + sum(m + r - 1 for m, r in zip(tile, shape.kernel, strict=True)) / 3
-    kept = FLOAT * (inputs + outputs) * (1 if machine.is_amd else PASSING)
+    share = shape.share(tile)
+    kept = FLOAT * (inputs * share + outputs) * (1 if machine.is_amd else PASSING)
     moved = 8 / bytes_per_cycle(kept, machine)
-    start, end = inputs * (each / lanes + moved), outputs * (each / lanes + moved)
-    multiply = points * shape.pairs * chunks.tiles / (machine.issue * lanes)
-    read = FLOAT * points * shape.pairs
+    start, end = inputs * (each / lanes + moved * share), outputs * (each / lanes + moved)
+    multiply = points * shape.pairs * chunks.tiles * share / (machine.issue * lanes)
+    read: float = FLOAT * points * shape.pairs * share
     if chunks.mode == PANELS:
         across = tile[1] + shape.kernel[1] - 1
         multiply *= STOPPED
@@ -153,6 +161,11 @@ def bytes_per_cycle(size: float, machine: Machine) -> float:
         return 32
     shared, memory = (16, 8) if machine.is_amd else (8, 4)
     return shared if size <= SHARED_CACHE else memory
+
+
+def is_small(tile: tuple[int, ...], kernel: tuple[int, ...]) -> bool:
+    """Whether tiles stay about as exact if they are rounded to bfloat16."""
+    return EXACT_ENOUGH.issuperset(zip(tile, kernel, strict=True))
 
 
 def _points(shape: Shape, tile: tuple[int, ...]) -> int:

@@ -18,11 +18,15 @@ from cnndsl.backends.cpu.kernels.winograd.cost import (
     Chunks,
     Shape,
     best_transforms,
+    is_small,
     ranked_chunks,
     ranked_transforms,
 )
 from cnndsl.backends.cpu.kernels.winograd.panels import PanelsCode
 from cnndsl.backends.cpu.kernels.winograd.plan import WinogradPlan
+from cnndsl.backends.cpu.kernels.winograd.words import WordsCode
+from cnndsl.backends.native.packing import Weight
+from cnndsl.ir.expressions import Expression
 from cnndsl.ir.operators import Conv
 
 FEWEST_CHANNELS, FEWEST_FILTERS = 16, 8
@@ -54,6 +58,8 @@ def candidates(call: Call[Conv]) -> Iterator[Candidate]:
     def tiles(output: tuple[int, ...], mode: str, chunks: Chunks) -> Sequence[Tile]:
         limit = y.blocks // op.groups
         exact = op.groups > 1 or mode == PANELS
+        if words := _words(call, output):
+            return words.ranked_tiles(machine, limit, chunks.tiles, exact=exact)
         return ranked_tiles(machine, limit, chunks.tiles, exact=exact)
 
     for output, mode, part, tile in by_rank(outputs, modes, chunks, tiles):
@@ -95,8 +101,16 @@ def _shape(call: Call[Conv]) -> Shape | None:
         return None
     filters = -(-filters // lanes) * lanes
     words = Halves.of(call)
-    direct = words.instructions / words.size if words else 1.0
-    return Shape(op.kernel, call.nominal.spatial, width, filters, op.groups, y.batch, direct)
+    short = words.instructions / words.size if words else 1.0
+    return Shape(op.kernel, call.nominal.spatial, width, filters, op.groups, y.batch, short)
+
+
+def _words(call: Call[Conv], tile: tuple[int, ...]) -> Halves | None:
+    """Those that small tiles are rounded to, where an instruction multiplies such."""
+    words = Halves.of(call)
+    if words is None or words.instructions >= words.size:
+        return None
+    return words if is_small(tile, call.op.kernel) else None
 
 
 def _is_whole(tile: Sequence[int], window: Sequence[int]) -> bool:
@@ -120,7 +134,11 @@ def _reaches(needed: Halo, halo: Halo) -> bool:
 def _kernel(
     call: Call[Any], op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile
 ) -> Kernel:
-    plan = WinogradPlan.of(call, op, output, chunks, tile)
-    weights = {"weight": plan.packed(call), **call.bias(), **call.step_weights()}
-    code = PanelsCode(plan) if plan.is_by_panels else WinogradCode(plan)
-    return Kernel("winograd", weights, code.write, plan.scratch)
+    plan = WinogradPlan.of(call, op, output, chunks, tile, _words(call, output))
+    weights: dict[str, Weight | Expression] = {
+        "weight": plan.packed(call),
+        **call.bias(),
+        **call.step_weights(),
+    }
+    kind = WordsCode if plan.words else PanelsCode if plan.is_by_panels else WinogradCode
+    return Kernel("winograd", weights, kind(plan).write, plan.scratch)

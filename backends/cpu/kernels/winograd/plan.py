@@ -14,7 +14,8 @@ from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.kernels.tiles import Tile, evenly
 from cnndsl.backends.cpu.kernels.winograd.cost import PANELS, SHARED, Chunks
 from cnndsl.backends.cpu.kernels.winograd.transforms import Transform, transform
-from cnndsl.backends.native.packing import FLOAT
+from cnndsl.backends.cpu.kernels.words import Words
+from cnndsl.backends.native.packing import FLOAT, Weight
 from cnndsl.backends.native.task import dense_weight
 from cnndsl.ir.algebra import constant, einsum, pad, reshape, transpose
 from cnndsl.ir.expressions import Expression
@@ -30,7 +31,8 @@ class WinogradPlan:
 
     `inputs` and `outputs` count blocks of channels, outputs up to a multiple of the register
     `tile`: the blocks of a panel. `span` input blocks belong to one group, and are summed up in
-    parts of `depth`. `streams` says that the weights are larger than a core's cache.
+    parts of `depth`. `streams` says that the weights are larger than a core's cache. Tiles of
+    inputs and weights are float32, or rounded to `words`.
     """
 
     transforms: tuple[Transform, ...]
@@ -47,10 +49,17 @@ class WinogradPlan:
     tile: Tile
     depth: int
     streams: bool
+    words: Words | None = None
 
     @classmethod
     def of(
-        cls, call: Call[Any], op: Conv, output: tuple[int, ...], chunks: Chunks, tile: Tile
+        cls,
+        call: Call[Any],
+        op: Conv,
+        output: tuple[int, ...],
+        chunks: Chunks,
+        tile: Tile,
+        words: Words | None,
     ) -> WinogradPlan:
         """The plan for tiles of `output`, chunks of them, and a register tile of the products."""
         transforms = tuple(transform(m, r) for m, r in zip(output, op.kernel, strict=True))
@@ -59,7 +68,7 @@ class WinogradPlan:
         inputs = call.x.blocks
         outputs = -(-y.blocks // tile.blocks) * tile.blocks
         span = inputs // op.groups
-        row = FLOAT * machine.lanes**2 * tile.blocks
+        row = (words.dtype.bytes if words else FLOAT) * machine.lanes**2 * tile.blocks
         weights = row * span * (outputs // tile.blocks) * math.prod(t.size for t in transforms)
         if chunks.mode == PANELS:
             depth = evenly(span, machine.caches[0] / 3 / (row * _run(transforms[1].size)))
@@ -69,7 +78,7 @@ class WinogradPlan:
             depth = evenly(span, near(machine) / row)
         return cls(
             transforms, y.batch, down, across, chunks, inputs, span, outputs, op.groups,
-            machine.lanes, machine.cores, tile, depth, weights > far(machine),
+            machine.lanes, machine.cores, tile, depth, weights > far(machine), words,
         )  # fmt: skip
 
     @property
@@ -107,8 +116,13 @@ class WinogradPlan:
         return minimum(self.depth, self.span - first) if self.span % self.depth else self.depth
 
     @property
+    def vector(self) -> int:
+        """Floats of scratch memory for a block of channels of a transformed input."""
+        return self.lanes // (self.words.size if self.words else 1)
+
+    @property
     def row(self) -> int:
-        """Floats of the weights of a panel for one input block and one point."""
+        """Numbers of the weights of a panel for one input block and one point."""
         return self.lanes**2 * self.tile.blocks
 
     @property
@@ -128,7 +142,8 @@ class WinogradPlan:
 
         So the points of one tile do not compete for the same places in a cache.
         """
-        return (self.inputs * self.chunks.tiles | 1) * self.lanes
+        vectors = -(-self.inputs * self.chunks.tiles * self.vector // self.lanes)
+        return (vectors | 1) * self.lanes
 
     @property
     def output_distance(self) -> int:
@@ -162,10 +177,11 @@ class WinogradPlan:
         """Floats of all chunks that are in work at a time."""
         return self.chunk_scratch * (1 if self.is_shared else self.cores)
 
-    def packed(self, call: Call[Any]) -> Expression:
+    def packed(self, call: Call[Any]) -> Weight | Expression:
         """G g G^T as [points, panels, channels/lanes, lanes, panel].
 
-        By panels it is G g as [panels, rows of points, channels, columns of the kernel, panel].
+        Of words it is [points, panels, channels/lanes, lanes/word, panel, word]. By panels it is
+        G g as [panels, rows of points, channels, columns of the kernel, panel].
         """
         weight, width, inner = (
             dense_weight(call),
@@ -181,8 +197,11 @@ class WinogradPlan:
             shape = (half.shape[0], self.panels, width, *half.shape[2:])
             return transpose(reshape(half, shape), (1, 0, 3, 4, 2))
         full = einsum("ai,ocij,bj->aboc", down, weight, across)
-        shape = (self.points, self.panels, width, self.span, self.lanes)
-        return transpose(reshape(full, shape), (0, 1, 3, 4, 2))
+        shape = (self.points, self.panels, width, self.span)
+        if self.words:
+            split = reshape(full, (*shape, self.vector, self.words.size))
+            return Weight(transpose(split, (0, 1, 3, 4, 2, 5)), self.words.dtype)
+        return transpose(reshape(full, (*shape, self.lanes)), (0, 1, 3, 4, 2))
 
 
 def _run(size: int) -> int:

@@ -123,6 +123,15 @@ class Code:
         self._inlined[name] = text
         return tirx.call_extern(dtype, name, *arguments)
 
+    def unforeseen(self, value: int) -> Expr:
+        """A whole number that LLVM does not know: a loop of so many rounds is not written out."""
+        text = (
+            "define internal i32 @cnndsl_unforeseen(i32 %x) alwaysinline {\n"
+            '  %y = call i32 asm "", "=r,0"(i32 %x)\n'
+            "  ret i32 %y\n}\n"
+        )
+        return self.inline("int32", "cnndsl_unforeseen", text, tirx.const(value, "int32"))
+
     def run(self, name: str, text: str, *arguments: Expr) -> None:
         """Call such a function for what it does; its result is a whole number."""
         self._statements.append(tirx.Evaluate(self.inline("int32", name, text, *arguments)))

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr
+from cnndsl.backends.cpu.codegen.sums import Range
+from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.kernels.codes.linear import Layer, is_linear, padding
 from cnndsl.backends.cpu.kernels.codes.widened import WideLoops
 from cnndsl.backends.cpu.kernels.codes.words import WORD, Products
@@ -19,6 +21,9 @@ from cnndsl.backends.cpu.kernels.direct.tiles import DirectTiles, Task
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
+
+FEW = 2 * WORD
+"""Channels of maps whose words at a position LLVM sees together with those of the next one."""
 
 
 def candidates(call: Call[Any]) -> Iterator[Candidate]:
@@ -57,6 +62,19 @@ class WordTiles(DirectTiles):
         self._products(body, task, code.name(start), step, totals)
         for place, total in self._outputs(body, task, first, totals):
             self.layer.store(body, place, total.value)
+
+    def _positions(self, code: Code) -> list[Range]:
+        """Those of the kernel, one by one where each has few words.
+
+        LLVM would write out all of a row, and keep in registers what neighbouring columns share:
+        then sums have none.
+        """
+        kernel = self.window.kernel
+        if not kernel or self.window.weight.shape[1] > FEW:
+            return super()._positions(code)
+        *outer, size = kernel
+        count = code.name(code.unforeseen(size))
+        return [*(Range.whole(n) for n in outer), Range(0, count, size)]
 
     @property
     def _keeps_groups_apart(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.expressions import Expr
 from cnndsl.backends.cpu.codegen.tir import Code, Register
+from cnndsl.backends.cpu.kernels.direct.products import Ahead
 from cnndsl.backends.cpu.kernels.tiles import (
     LATENCY,
     PER_CYCLE,
@@ -106,11 +107,12 @@ class Words(ABC):
         weights: tuple[Any, Expr],
         channels: int,
         blocks: int,
+        ahead: Ahead | None = None,
     ) -> None:
         """totals[column][block] += sum over channels c of x[c + column*step] * w[c][block].
 
         `inputs` and `weights` are buffers, with the index of their first number; weights are those
-        of so many blocks, of which the first are read.
+        of so many blocks, of which the first are read. What lies `ahead` is asked for on the way.
         """
         first, start = code.base(inputs[1]), code.base(weights[1])
         row = self.size * self.lanes * blocks
@@ -124,7 +126,10 @@ class Words(ABC):
         together = largest_divisor(whole, max(1, UNROLLED // each)) if whole else 1
         with code.loop(whole // together) as outer:
             read, packed = (code.base(outer * (together * n)) for n in (self.size, row))
+            index = code.base(outer) if ahead else outer
             for inner in range(together):
+                if ahead:
+                    ahead.ask(code, index, whole // together, (inner, together))
                 add(read + inner * self.size, packed + inner * row, self.size)
         if rest:
             add(whole * self.size, whole * row, rest)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.cpu.codegen.extents import Number
-from cnndsl.backends.cpu.codegen.layout import Layout
+from cnndsl.backends.cpu.codegen.layout import CACHE_LINE, Layout
 from cnndsl.backends.cpu.kernels.direct.division import Work, ranked_divisions
-from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.kernels.tiles import OpenPieces, Pieces, Tile, evenly, pieces_of
@@ -21,8 +20,8 @@ from cnndsl.ir.types import FLOAT32
 
 DEPTHS = (1, 1 / 2, 2, 1 / 4, 4)
 """Parts of the input blocks to choose from, as multiples of what the cache holds."""
-DISTANCE = 256
-"""Floats from a weight to the one that is asked for where each is read once, from memory.
+DISTANCE = 16
+"""Lines of the cache from a weight to the one that is asked for where each is read once.
 
 Intel's CPUs fetch too few lines on their own: large fully connected layers take an eighth longer.
 """
@@ -60,7 +59,7 @@ class Blocking:
     stay in a cache (`near`) while all rows are computed, and the inputs of a part in the
     second-level cache (`far`) while all tiles are. While a row is computed, a share of the weights
     for the next round of rows is asked for: so many `lines` of the cache for each kernel position
-    of an input block. With a single row, it is what lies a `distance` of floats behind the weights.
+    of an input block. With a single row, it is what lies a `distance` of lines behind the weights.
     """
 
     depth: int
@@ -98,7 +97,6 @@ class Cut:
     """What is to be cut: some rows of some samples; `x` is the layout of the operand.
 
     If it is `one_task` that computes them, only the parts of the input blocks are to be chosen.
-    Where products are those of `words`, nothing is asked for: each row goes through all of them.
     """
 
     call: Call[Any]
@@ -122,8 +120,12 @@ class Cut:
     @property
     def _panel(self) -> int:
         """Bytes of the weights of an input block for one tile."""
-        each = self.words.dtype.bytes if self.words else FLOAT
-        return each * self.window.panel(self.tile.blocks)
+        return self._bytes * self.window.panel(self.tile.blocks)
+
+    @property
+    def _bytes(self) -> int:
+        """Those of a weight."""
+        return self.words.dtype.bytes if self.words else FLOAT
 
     def depths(self) -> list[int]:
         """Input blocks of a part: as many as the cache holds, then fewer and more."""
@@ -157,10 +159,10 @@ class Cut:
         else:
             divisions = ranked_divisions(work, far(machine) / row_bytes, machine)
         parts = -(-self._inner // depth)
-        lines = self.window.block * self.tile.blocks * self.window.lanes // FLOATS_OF_LINE
+        lines = self._panel // (math.prod(self.window.kernel) * CACHE_LINE)
 
         def blocking(together: int, chunks: int) -> Blocking:
-            if work.weights < kept(machine) or self.words:
+            if work.weights < kept(machine):
                 return Blocking(depth, parts, together, chunks)
             if together == 1:
                 return Blocking(depth, parts, together, chunks, distance=DISTANCE)

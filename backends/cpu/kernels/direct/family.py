@@ -22,7 +22,6 @@ from cnndsl.backends.cpu.kernels.direct.bands import Bands, is_heavy, pays
 from cnndsl.backends.cpu.kernels.direct.blocking import Blocking, Cut, Grid
 from cnndsl.backends.cpu.kernels.direct.division import prefers_bands
 from cnndsl.backends.cpu.kernels.direct.halves import Halves
-from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
 from cnndsl.backends.cpu.kernels.direct.tiles import DirectTiles, Task
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
@@ -242,9 +241,9 @@ class Loops:
 
     @property
     def _asked(self) -> int:
-        """Floats of weights that a row asks for."""
+        """Weights that a row asks for."""
         taps = math.prod(self.tiles.window.weight.shape[2:])
-        return self.blocking.depth * taps * self.blocking.lines * FLOATS_OF_LINE
+        return self.blocking.depth * taps * self.blocking.lines * self.tiles.line
 
     def _next_weights(self, inner: Expr) -> Expr:
         """Distance from the weights of a part and chunk to those that are read after them."""

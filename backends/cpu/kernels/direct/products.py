@@ -30,18 +30,21 @@ Totals: TypeAlias = Sequence[Sequence[Register]]
 class Ahead:
     """Lines of the cache to ask for while a loop goes on: so many of a buffer, from an index on.
 
-    They are spread as evenly as can be: a CPU waits for memory itself where it is asked for many
-    lines at once.
+    Each has `line` numbers. They are spread as evenly as can be: a CPU waits for memory itself
+    where it is asked for many lines at once.
     """
 
     buffer: Any
     start: Expr
     lines: int
+    line: int = FLOATS_OF_LINE
 
     @classmethod
-    def of(cls, code: Code, buffer: Any, start: Expr, lines: int) -> Ahead:
+    def of(
+        cls, code: Code, buffer: Any, start: Expr, lines: int, line: int = FLOATS_OF_LINE
+    ) -> Ahead:
         """Those from an index on that is computed here, once."""
-        return cls(buffer, code.base(start), lines)
+        return cls(buffer, code.base(start), lines, line)
 
     def ask(self, code: Code, index: Expr, rounds: int, part: tuple[int, int]) -> None:
         """Ask for the share of one of the parts of a round of the loop."""
@@ -49,7 +52,7 @@ class Ahead:
         number, parts = part
         for line in range(share):
             if line * parts // share == number:
-                place = self.start + (index * share + line) * FLOATS_OF_LINE
+                place = self.start + (index * share + line) * self.line
                 code.prefetch(self.buffer, place)
 
 

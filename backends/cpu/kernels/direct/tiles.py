@@ -37,7 +37,7 @@ from cnndsl.backends.cpu.kernels.direct.windows import Window, packed
 from cnndsl.backends.cpu.kernels.kernel import Body, Call
 from cnndsl.backends.cpu.kernels.tiles import Tile
 from cnndsl.backends.cpu.kernels.words import Words
-from cnndsl.backends.native.packing import Weight
+from cnndsl.backends.native.packing import FLOAT, Weight
 from cnndsl.ir.expressions import Expression
 
 
@@ -252,7 +252,7 @@ class DirectTiles:
         def add_rest(sums: Totals, offsets: Sequence[Expr]) -> None:
             add(sums, whole, rest, offsets)
 
-        positions = [Range.whole(size) for size in kernel]
+        positions = self._positions(code)
         longest = self._longest(totals)
         is_few = task.x.layout.block == 1 and channels < FLOATS_OF_LINE
         if is_few and not self._keeps_groups_apart:
@@ -264,6 +264,10 @@ class DirectTiles:
         if rest:
             with code.when(task.is_last):
                 add_in_parts(code, totals, positions, rest, longest, add_rest)
+
+    def _positions(self, code: Code) -> list[Range]:
+        """Those of the kernel."""
+        return [Range.whole(size) for size in self.window.kernel]
 
     @property
     def _keeps_groups_apart(self) -> bool:
@@ -332,9 +336,14 @@ class DirectTiles:
         """Add the products of some channels of an input block at a kernel position."""
         blocks = self.tile.blocks
         if self.words:
-            self.words.add_products(code, sums, inputs, step, weights, channels, blocks)
+            self.words.add_products(code, sums, inputs, step, weights, channels, blocks, ahead)
         else:
             add_products(code, sums, inputs, step, weights, channels, blocks, ahead)
+
+    @property
+    def line(self) -> int:
+        """Weights of a line of the cache."""
+        return FLOATS_OF_LINE * FLOAT // (self.words.dtype.bytes if self.words else FLOAT)
 
     def packed(self) -> Weight | Expression:
         """The weight as the products read it."""
@@ -354,12 +363,13 @@ class DirectTiles:
         the row has computed, `row` the first number of their weights.
         """
         weight, lines = body.weights["weight"], task.blocking.lines
+        line = self.line
         if lines:
-            return Ahead.of(body.code, weight, asked + done * (lines * FLOATS_OF_LINE), lines)
+            return Ahead.of(body.code, weight, asked + done * (lines * line), lines, line)
         if task.blocking.distance:
-            floats = self.window.panel(self.tile.blocks) // math.prod(self.window.kernel)
-            start = row + task.blocking.distance
-            return Ahead.of(body.code, weight, start, floats // FLOATS_OF_LINE)
+            numbers = self.window.panel(self.tile.blocks) // math.prod(self.window.kernel)
+            start = row + task.blocking.distance * line
+            return Ahead.of(body.code, weight, start, numbers // line, line)
         return None
 
     def _block_start(self, task: Task, block: Expr) -> Expr:

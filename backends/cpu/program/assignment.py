@@ -8,7 +8,9 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
 from cnndsl.backends.cpu.kernels import has_variants, pooling, read_halo
-from cnndsl.backends.cpu.kernels.codes.operators import Encode
+from cnndsl.backends.cpu.kernels.codes.direct import is_dense, reads_words
+from cnndsl.backends.cpu.kernels.codes.operators import Coded, Encode
+from cnndsl.backends.cpu.kernels.codes.words import WORD
 from cnndsl.backends.cpu.kernels.direct.few import gives_plain, is_narrow
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine
@@ -42,8 +44,9 @@ def assign_layouts(
     """The layout of every node of a prepared graph; `zeros` are the codes for zero.
 
     Inputs and outputs of the network are plain, and so are maps of few channels where all that
-    makes and reads them serves it, with the halo that their readers need. All else is blocked by
-    the vector width; tensors that share memory as parts of another one share its halo.
+    makes and reads them serves it, with the halo that their readers need. The codes of an image are
+    words, one at a position, where convolutions read words. All else is blocked by the vector
+    width; tensors that share memory as parts of another one share its halo.
     """
     borders = {*graph.inputs, *graph.outputs.values()}
     plain, halos = _plain(graph, borders, machine), _halos(graph, batch, machine)
@@ -51,7 +54,11 @@ def assign_layouts(
     def layout(node: Node) -> Layout:
         if node.name in borders:
             return Layout.of(node.type, batch)
-        block = 1 if node.name in plain else machine.lanes
+        block = machine.lanes
+        if node.name in plain:
+            block = 1
+        elif _is_words(graph, node, machine):
+            block = WORD
         found = Layout.of(node.type, batch, block, halos[node.name])
         return replace(found, zero=zeros[node.name]) if found.is_codes else found
 
@@ -81,6 +88,16 @@ def _is_narrow(graph: Graph, node: Node, machine: Machine) -> bool:
 
 def _reads_image(reader: Node, index: int) -> bool:
     return isinstance(reader.op, Encode) or _is_dense_conv(reader, index)
+
+
+def _is_words(graph: Graph, node: Node, machine: Machine) -> bool:
+    """Whether a node's tensor are the codes of an image, and convolutions alone read them."""
+    if not isinstance(node.op, Encode) or not node.type.rank or node.type.channels > WORD:
+        return False
+    return reads_words(machine) and all(
+        isinstance(reader.op, Coded) and is_dense(reader.op.quantised.op) and index == 0
+        for reader, index in graph.consumers(node)
+    )
 
 
 def _fits(graph: Graph, node: Node, plain: set[str], borders: set[str], given: set[str]) -> bool:

@@ -21,6 +21,9 @@ from cnndsl.backends.cpu.kernels.direct.tiles import DirectTiles, Task
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
+from cnndsl.backends.cpu.machine import Machine
+from cnndsl.ir.operator import Operator
+from cnndsl.ir.operators import Conv
 
 FEW = 2 * WORD
 """Channels of maps whose words at a position LLVM sees together with those of the next one."""
@@ -39,7 +42,21 @@ def candidates(call: Call[Any]) -> Iterator[Candidate]:
 def _takes(call: Call[Any]) -> bool:
     """Whether words lie together: blocks have a multiple of their size."""
     block = call.machine.lanes
-    return is_linear(call) and block % WORD == 0 and call.x.block == call.output.block == block
+    if not is_linear(call) or block % WORD or call.output.block != block:
+        return False
+    is_image = call.x.block == WORD and reads_words(call.machine)
+    return call.x.block == block or (is_image and is_dense(call.op.quantised.op))
+
+
+def reads_words(machine: Machine) -> bool:
+    """Whether words are multiplied as they lie in memory, where a position may have one alone."""
+    products = Products.of(machine)
+    return products.widened() == products and machine.lanes % WORD == 0
+
+
+def is_dense(op: Operator) -> bool:
+    """Whether it is a convolution in one group."""
+    return isinstance(op, Conv) and op.groups == 1
 
 
 FAMILY = Family(candidates, _takes, padding)
@@ -90,7 +107,7 @@ def _kernel(tiles: WordTiles, blocking: Blocking) -> Kernel:
     weights = {"weight": tiles.packed(), **tiles.layer.weights()}
     if tiles.x.is_codes:
         return Kernel("words", weights, Loops(tiles, blocking).write)
-    loops = WideLoops(tiles, blocking)
+    loops = WideLoops(tiles, replace(blocking, lines=0, distance=0))
     return Kernel("words", weights, loops.write, loops.scratch, tiles.x.dtype)
 
 

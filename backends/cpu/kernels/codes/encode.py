@@ -45,7 +45,7 @@ def _write_number(body: Body, place: Place, channel: Expr) -> None:
 def _write_image(body: Body) -> None:
     """Words of the channels of a position, a vector of columns at a time; then what is left."""
     code, y = body.code, body.output.layout
-    lanes = y.block
+    lanes = body.call.machine.lanes
     whole, rest = divmod(y.spatial[-1], lanes)
     with body.rows(y) as (n, _, row):
         body.clear_halo(n, 0, row)
@@ -54,17 +54,17 @@ def _write_image(body: Body) -> None:
         if rest:
             with code.loop(rest) as column:
                 place = Place(n, 0, (*row, whole * lanes + column))
-                body.output.store(code, place, body.output.zeros(lanes))
+                body.output.store(code, place, body.output.zeros(y.block))
                 for channel in range(y.channels):
                     _write_number(body, replace(place, lane=channel), channel)
 
 
 def _write_columns(body: Body, place: Place) -> None:
-    """The blocks of as many columns as a block has channels."""
+    """The blocks of as many columns as a vector has lanes."""
     code, x, y = body.code, body.inputs[0], body.output.layout
-    lanes = y.block
+    lanes = body.call.machine.lanes
     words = []
-    for first in range(0, lanes, WORD):
+    for first in range(0, y.block, WORD):
         codes = []
         for channel in range(first, min(first + WORD, y.channels)):
             numbers = x.load(replace(place, block=channel, width=lanes))
@@ -75,7 +75,7 @@ def _write_columns(body: Body, place: Place) -> None:
     order = [word * lanes + column for column in range(lanes) for word in range(len(words))]
     together = shuffled(words, order) if len(words) > 1 else words[0]
     index = y.index(place.n, 0, place.position)
-    count = lanes * lanes
+    count = lanes * y.block
     code.store(body.output.buffer, index, tirx.reinterpret(f"uint8x{count}", together), count)
 
 

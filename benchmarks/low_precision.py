@@ -34,6 +34,7 @@ import cnndsl
 from cnndsl.diagnostics import CnnError
 from cnndsl.measure.bench import measure
 from cnndsl.measure.runtimes import Job
+from cnndsl.quantise.collect import Settings
 from cnndsl.runtime.files import atomic_write
 from cnndsl.runtime.module import Array
 
@@ -76,7 +77,8 @@ def measured(name: str, rivals: Sequence[str], given: argparse.Namespace, folder
     images = {n: rng.normal(size=shape).astype(np.float32) for n, shape in shapes.items()}
     chosen: dict[str, Any] = {"precision": given.precision}
     if given.precision == "int8":
-        chosen["calibration"] = cnndsl.calibrate(network, [images], seed=0)
+        settings = Settings(method="minmax")
+        chosen["calibration"] = cnndsl.calibrate(network, [images], seed=0, settings=settings)
     sized = {"threads": given.threads, "batch": given.batch, "mcpu": given.mcpu}
     low, low_seconds = compiled(network, folder / f"{name}-low", **chosen, **sized)
     exact, exact_seconds = compiled(network, folder / f"{name}-f32", **sized)

@@ -108,11 +108,16 @@ class Words(ABC):
         channels: int,
         blocks: int,
         ahead: Ahead | None = None,
+        *,
+        overlap: bool = False,
     ) -> None:
         """totals[column][block] += sum over channels c of x[c + column*step] * w[c][block].
 
         `inputs` and `weights` are buffers, with the index of their first number; weights are those
         of so many blocks, of which the first are read. What lies `ahead` is asked for on the way.
+
+        Where words of columns `overlap`, LLVM is not to see many together: it would keep what
+        columns share in registers, and then sums have none.
         """
         first, start = code.base(inputs[1]), code.base(weights[1])
         row = self.size * self.lanes * blocks
@@ -124,12 +129,13 @@ class Words(ABC):
         whole, rest = divmod(channels, self.size)
         each = self.instructions * len(totals) * len(totals[0])
         together = largest_divisor(whole, max(1, UNROLLED // each)) if whole else 1
-        with code.loop(whole // together) as outer:
+        rounds = whole // together
+        with code.loop(code.name(code.unforeseen(rounds)) if overlap else rounds) as outer:
             read, packed = (code.base(outer * (together * n)) for n in (self.size, row))
             index = code.base(outer) if ahead else outer
             for inner in range(together):
                 if ahead:
-                    ahead.ask(code, index, whole // together, (inner, together))
+                    ahead.ask(code, index, rounds, (inner, together))
                 add(read + inner * self.size, packed + inner * row, self.size)
         if rest:
             add(whole * self.size, whole * row, rest)

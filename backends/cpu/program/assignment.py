@@ -8,9 +8,8 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.layout import Halo, Layout
 from cnndsl.backends.cpu.kernels import has_variants, pooling, read_halo
-from cnndsl.backends.cpu.kernels.codes.direct import is_dense, reads_words
+from cnndsl.backends.cpu.kernels.codes.direct import behind_rows, reads_rows
 from cnndsl.backends.cpu.kernels.codes.operators import Coded, Encode
-from cnndsl.backends.cpu.kernels.codes.words import WORD
 from cnndsl.backends.cpu.kernels.direct.few import gives_plain, is_narrow
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import Machine
@@ -44,9 +43,9 @@ def assign_layouts(
     """The layout of every node of a prepared graph; `zeros` are the codes for zero.
 
     Inputs and outputs of the network are plain, and so are maps of few channels where all that
-    makes and reads them serves it, with the halo that their readers need. The codes of an image are
-    words, one at a position, where convolutions read words. All else is blocked by the vector
-    width; tensors that share memory as parts of another one share its halo.
+    makes and reads them serves it, with the halo that their readers need. The codes of an image lie
+    position by position where convolutions read words of its rows. All else is blocked by the
+    vector width; tensors that share memory as parts of another one share its halo.
     """
     borders = {*graph.inputs, *graph.outputs.values()}
     plain, halos = _plain(graph, borders, machine), _halos(graph, batch, machine)
@@ -54,12 +53,12 @@ def assign_layouts(
     def layout(node: Node) -> Layout:
         if node.name in borders:
             return Layout.of(node.type, batch)
-        block = machine.lanes
+        block, halo = machine.lanes, halos[node.name]
         if node.name in plain:
             block = 1
-        elif _is_words(graph, node, machine):
-            block = WORD
-        found = Layout.of(node.type, batch, block, halos[node.name])
+        elif _has_rows(graph, node, machine):
+            block, halo = node.type.channels, _reached_by_rows(graph, node, halo)
+        found = Layout.of(node.type, batch, block, halo)
         return replace(found, zero=zeros[node.name]) if found.is_codes else found
 
     return {node.name: layout(node) for node in graph.nodes()}
@@ -90,14 +89,22 @@ def _reads_image(reader: Node, index: int) -> bool:
     return isinstance(reader.op, Encode) or _is_dense_conv(reader, index)
 
 
-def _is_words(graph: Graph, node: Node, machine: Machine) -> bool:
-    """Whether a node's tensor are the codes of an image, and convolutions alone read them."""
-    if not isinstance(node.op, Encode) or not node.type.rank or node.type.channels > WORD:
-        return False
-    return reads_words(machine) and all(
-        isinstance(reader.op, Coded) and is_dense(reader.op.quantised.op) and index == 0
-        for reader, index in graph.consumers(node)
+def _has_rows(graph: Graph, node: Node, machine: Machine) -> bool:
+    """Whether a node's tensor are the codes of an image, whose rows convolutions alone read."""
+    return isinstance(node.op, Encode) and all(
+        isinstance(reader.op, Coded)
+        and reads_rows(reader.op.quantised.op, node.type.channels, machine)
+        for reader, _ in graph.consumers(node)
     )
+
+
+def _reached_by_rows(graph: Graph, node: Node, halo: Halo) -> Halo:
+    """A halo, and the positions that the last words of rows reach."""
+    readers = [reader.op for reader, _ in graph.consumers(node)]
+    convs = [op.quantised.op for op in readers if isinstance(op, Coded)]
+    behind = [behind_rows(op, node.type.channels) for op in convs if isinstance(op, Conv)]
+    *outer, (before, after) = halo
+    return (*outer, (before, after + max(behind)))
 
 
 def _fits(graph: Graph, node: Node, plain: set[str], borders: set[str], given: set[str]) -> bool:

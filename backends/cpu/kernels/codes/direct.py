@@ -44,19 +44,23 @@ def _takes(call: Call[Any]) -> bool:
     block = call.machine.lanes
     if not is_linear(call) or block % WORD or call.output.block != block:
         return False
-    is_image = call.x.block == WORD and reads_words(call.machine)
-    return call.x.block == block or (is_image and is_dense(call.op.quantised.op))
+    return call.x.block == block or reads_rows(call.op.quantised.op, call.x.channels, call.machine)
 
 
-def reads_words(machine: Machine) -> bool:
-    """Whether words are multiplied as they lie in memory, where a position may have one alone."""
+def reads_rows(op: Operator, channels: int, machine: Machine) -> bool:
+    """Whether words may be those of rows of an image: codes of some positions side by side.
+
+    They may where words are multiplied as they lie in memory.
+    """
+    if not isinstance(op, Conv) or channels > WORD or machine.lanes % WORD:
+        return False
     products = Products.of(machine)
-    return products.widened() == products and machine.lanes % WORD == 0
+    return op.groups == op.dilation[-1] == 1 and products.widened() == products
 
 
-def is_dense(op: Operator) -> bool:
-    """Whether it is a convolution in one group."""
-    return isinstance(op, Conv) and op.groups == 1
+def behind_rows(op: Conv, channels: int) -> int:
+    """Positions behind those of a row of the kernel that its last word reaches."""
+    return -(-(-op.kernel[-1] * channels % WORD) // channels)
 
 
 FAMILY = Family(candidates, _takes, padding)
@@ -118,6 +122,8 @@ def _tiles(call: Call[Any]) -> list[WordTiles]:
     plain, y, machine = layer.plain, call.output, call.machine
     x = replace(call.x, dtype=products.read.name)
     window = Window.of(plain, products.size)
+    if x.block < WORD:
+        window = window.by_rows(WORD)
     if math.prod(y.spatial) == 1 and y.batch > 1:
         kind, columns = "batched", y.batch
     elif window.is_pointwise and x.spatial == y.spatial and x.rank > 0 and x.is_dense:

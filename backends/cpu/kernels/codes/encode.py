@@ -20,7 +20,7 @@ def encode(call: Call[Encode]) -> Kernel:
     """Of blocks, and of plain maps: those of an image by as many columns as a vector holds."""
     result, x, y = call.op.result, call.x, call.output
     weights = {"scale": constant([result.scale]), "limits": all_codes(result)["range"]}
-    is_image = x.block == 1 and y.blocks == 1 and y.rank > 0 and y.block % WORD == 0
+    is_image = x.block == 1 and y.blocks == 1 and y.rank > 0
     write = _write_vectors if x.block == y.block else _write_image if is_image else _write_numbers
     return Kernel("codes", weights, write)
 
@@ -63,12 +63,22 @@ def _write_columns(body: Body, place: Place) -> None:
     """The blocks of as many columns as a vector has lanes."""
     code, x, y = body.code, body.inputs[0], body.output.layout
     lanes = body.call.machine.lanes
+
+    def steps(channel: int) -> Expr:
+        numbers = x.load(replace(place, block=channel, width=lanes))
+        return _steps(body, numbers, lanes)
+
+    if y.block < WORD:
+        index, channels = y.index(place.n, 0, place.position), range(y.block)
+        codes = [stored(body, steps(channel), lanes) for channel in channels]
+        order = [channel * lanes + column for column in range(lanes) for channel in channels]
+        code.store(body.output.buffer, index, shuffled(codes, order), lanes * y.block)
+        return
     words = []
     for first in range(0, y.block, WORD):
         codes = []
         for channel in range(first, min(first + WORD, y.channels)):
-            numbers = x.load(replace(place, block=channel, width=lanes))
-            code_of = stored_wide(body, _steps(body, numbers, lanes), lanes)
+            code_of = stored_wide(body, steps(channel), lanes)
             codes.append(tirx.shift_left(code_of, _whole(8 * (channel - first), lanes)))
         total = reduce(tirx.bitwise_or, codes) if codes else _whole(0, lanes)
         words.append(code.register(total, lanes, "int32").value)

@@ -254,7 +254,7 @@ class DirectTiles:
 
         positions = self._positions(code)
         longest = self._longest(totals)
-        is_few = task.x.layout.block == 1 and channels < FLOATS_OF_LINE
+        is_few = window.block == 1 and channels < FLOATS_OF_LINE
         if is_few and not self._keeps_groups_apart:
             add_in_parts(code, totals, positions, channels, longest, add_few)
             return
@@ -336,7 +336,10 @@ class DirectTiles:
         """Add the products of some channels of an input block at a kernel position."""
         blocks = self.tile.blocks
         if self.words:
-            self.words.add_products(code, sums, inputs, step, weights, channels, blocks, ahead)
+            overlap = self.x.block < self.window.block
+            self.words.add_products(
+                code, sums, inputs, step, weights, channels, blocks, ahead, overlap=overlap
+            )
         else:
             add_products(code, sums, inputs, step, weights, channels, blocks, ahead)
 
@@ -375,5 +378,5 @@ class DirectTiles:
     def _block_start(self, task: Task, block: Expr) -> Expr:
         """Distance from the first input number of a tile to that of an input block."""
         layout, size = task.x.layout, self.window.block
-        parts = layout.block // size
+        parts = max(1, layout.block // size)
         return div(block, parts) * layout.plane + mod(block, parts) * size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, div, minimum
 from cnndsl.backends.cpu.kernels.kernel import Call
@@ -59,6 +59,17 @@ class Window:
             return cls(weight, *geometry, filters // lanes)
         sparse = cls(weight, *geometry, 1)
         return cls(sparse._dense(blocks), *geometry, 1)
+
+    def by_rows(self, word: int) -> Window:
+        """The same where the channels of a row of the kernel lie side by side, in such words.
+
+        They become the channels of one position.
+        """
+        filters, channels, *kernel = self.weight.shape
+        axes = (0, 1 + len(kernel), 1, *range(2, 1 + len(kernel)))
+        row = channels * kernel[-1]
+        weight = reshape(transpose(self.weight, axes), (filters, row, *kernel[:-1], 1))
+        return replace(self, weight=weight, channels=row, block=-(-row // word) * word)
 
     @property
     def kernel(self) -> tuple[int, ...]:

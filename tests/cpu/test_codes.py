@@ -156,6 +156,21 @@ def test_a_map_that_lies_channel_by_channel_is_upsampled() -> None:
     assert_same_codes(compiled(graph, values, target=target), graph, values, inputs)
 
 
+def test_rows_of_images() -> None:
+    """Words of few channels, of a whole row where a CPU multiplies words as they lie."""
+    cases = [
+        Case("conv", build(BY_NAME["conv"], {"filters": 20, **given}), ((channels, 17, 21),))
+        for given, channels in (
+            ({"kernel": 7, "stride": 2, "pad": 3}, 3),
+            ({"kernel": 5, "pad": 2}, 1),
+            ({"kernel": 3}, 2),
+        )
+    ]
+    graph, values, inputs = together(cases, seed=0)
+    target = Unoptimised(**vars(machine(find_machine().extension)))
+    assert_same_codes(compiled(graph, values, batch=2, target=target), graph, values, inputs)
+
+
 def test_groups_that_fit_a_vector() -> None:
     """Groups of fewer channels than a word has share words."""
     cases = []

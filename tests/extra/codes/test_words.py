@@ -13,12 +13,28 @@ from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import Expr, vector
 from cnndsl.backends.cpu.kernels.codes import words
 from cnndsl.backends.cpu.kernels.codes.words import DOT, MADD, SDOT, Products
-from cnndsl.ir.operators import Meaning
+from cnndsl.ir.attributes import build
+from cnndsl.ir.operators import BY_NAME, Meaning
 from tests.cpu.codes import assert_same_codes, together
 from tests.cpu.support import Unoptimised, compiled, machine
+from tests.operators.cases import Case
 from tests.quantise.test_meaning import QUANTISED, meaning
 
-LAYERS = [case for case in QUANTISED if meaning(case) is Meaning.LINEAR]
+IMAGES = [
+    Case("conv", build(BY_NAME["conv"], {"filters": 20, **given}), ((channels, *spatial),))
+    for given, channels, spatial in (
+        ({"kernel": 7, "stride": 2, "pad": 3}, 3, (32, 37)),
+        ({"kernel": 5, "pad": 2}, 1, (21, 19)),
+        ({"kernel": 3, "pad": 1}, 2, (16, 16)),
+        ({"kernel": 3, "stride": 2}, 4, (17, 33)),
+        ({"kernel": 1}, 3, (16, 16)),
+        ({"kernel": 11, "stride": 4}, 3, (47, 47)),
+        ({"kernel": 3, "dilation": 2}, 3, (16, 16)),
+        ({"kernel": 3, "pad": 1}, 3, (6, 9, 9)),
+        ({"kernel": 5, "stride": 2}, 3, (40,)),
+    )
+]
+LAYERS = [*(case for case in QUANTISED if meaning(case) is Meaning.LINEAR), *IMAGES]
 TOGETHER = 12
 IN_ORDER = (0, 1, 2, 3)
 KINDS = {

@@ -20,7 +20,7 @@ from cnndsl.ir.types import TensorType
 
 Cell = str | int | float | None
 COLUMNS = [{"name": "layer", "macs": "MACs"}.get(f.name, f.name) for f in fields(Layer)]
-NAMES = {"layer", "kind", "activation"}
+NAMES = {"layer", "block", "kind", "activation"}
 """The columns of words; the others are aligned to the right."""
 
 LATEX = {
@@ -32,12 +32,17 @@ LATEX = {
 
 def layer_table(graph: Graph) -> Table:
     """For `cnndsl.analysis.summary.print_parts`."""
-    head, *rows = _shown(graph)
+    return with_total(_shown(graph))
+
+
+def with_total(rows: Sequence[Sequence[str]]) -> Table:
+    """The same of rows, the head first and the total last."""
+    head, *others = rows
     table = table_of(*head)
     for column in table.columns:
         column.justify = "left" if column.header in NAMES else "right"
-    for name, kind, *others in rows:
-        table.add_row(word(name), word(kind), *map(Text, others))
+    for name, kind, *numbers in others:
+        table.add_row(word(name), word(kind), *map(Text, numbers))
     table.rows[-1].style = "bold"
     return table
 
@@ -93,7 +98,8 @@ FORMS = {"text": as_text, "markdown": as_markdown, "csv": as_csv, "latex": as_la
 
 def _latex(cell: str) -> str:
     escaped = "".join(LATEX.get(sign, sign) for sign in cell)
-    return re.sub(r"(?<=\d)x(?=\d)", r"$\\times$", escaped) if cell[:1].isdigit() else escaped
+    is_size = cell.lstrip("#")[:1].isdigit()
+    return re.sub(r"(?<=\d)x(?=\d)", r"$\\times$", escaped) if is_size else escaped
 
 
 def _shown(graph: Graph) -> list[list[str]]:
@@ -118,17 +124,18 @@ def _row(layer: Layer) -> list[Cell]:
     pads = [a if a == b else f"({a}+{b})" for a, b in layer.padding or ()]
     return [
         *(layer.name, layer.kind, "x".join(map(str, layer.kernel or ())) or None, layer.filters),
-        *(_axes(layer.stride), _axes(pads), _axes(layer.dilation)),
-        *(layer.groups, layer.activation, _types(layer.inputs), _types(layer.outputs)),
+        *(axes(layer.stride), axes(pads), axes(layer.dilation)),
+        *(layer.groups, layer.activation, types(layer.inputs), types(layer.outputs)),
         *(layer.weights, layer.biases, "?" if layer.macs is None else layer.macs),
     ]
 
 
-def _axes(sizes: Sequence[int | str] | None) -> str | None:
+def axes(sizes: Sequence[int | str] | None) -> str | None:
+    """`2`, or `2x1` if the axes differ."""
     return short(list(map(str, sizes))) if sizes else None
 
 
-def _types(types: Sequence[TensorType]) -> str:
+def types(types: Sequence[TensorType]) -> str:
     """`64x28x28, 2 of 32x28x28`."""
     counted = [(text, len(list(same))) for text, same in groupby(map(str, types))]
     return ", ".join(text if count == 1 else f"{count} of {text}" for text, count in counted)

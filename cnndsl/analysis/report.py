@@ -11,6 +11,7 @@ from cnndsl.analysis.cost import Cost, node_costs, total
 from cnndsl.analysis.crops import crops
 from cnndsl.analysis.gridding import gridding
 from cnndsl.analysis.layers import Layer, layers, weighted_depth, whole_network
+from cnndsl.analysis.modules import Module, modules, whole
 from cnndsl.analysis.receptive_field import Fields, receptive_fields
 from cnndsl.diagnostics import Diagnostic, Span
 from cnndsl.ir.described import Described
@@ -74,7 +75,21 @@ def layers_report(graph: Graph) -> dict[str, Any]:
     }
 
 
-def _layer(row: Layer) -> dict[str, Any]:
+def modules_report(graph: Graph, depth: int = 1) -> dict[str, Any]:
+    """The table of the blocks as JSON-ready data: `blocks`, `total` and `depth`.
+
+    `outputs` are lists of shapes; what a block has not is null.
+    """
+    rows = modules(graph, depth)
+    return {
+        "name": graph.name,
+        "blocks": [_layer(row) for row in rows],
+        "total": _layer(whole(graph, rows)),
+        "depth": weighted_depth(graph),
+    }
+
+
+def _layer(row: Layer | Module) -> dict[str, Any]:
     return {field.name: _plain(getattr(row, field.name)) for field in fields(row)}
 
 

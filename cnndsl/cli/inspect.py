@@ -50,6 +50,7 @@ class Budgets(click.ParamType["list[Budget]"]):
         "inspect my_net.cnn --passes",
         "inspect densenet121 --memory --svg memory.svg",
         "inspect vgg16 --layers --format latex",
+        "inspect googlenet --layers --by block",
         "inspect resnet110_cifar --paths --gradients 8 --weights W --images photos/",
         "inspect resnet50.cnnmod --size",
         "inspect my_net.cnn --budget weights=10MB,arena=2MB",
@@ -60,14 +61,19 @@ class Budgets(click.ParamType["list[Budget]"]):
 @click.option(
     "--depth",
     type=click.IntRange(1),
-    default=2,
-    show_default=True,
-    help="Levels of blocks to show.",
+    help="Levels of blocks to show. [default: 2; of --by block 1]",
 )
 @click.option("--kernels", is_flag=True, help="Of an artefact: its kernels and what they need.")
 @click.option("--source", is_flag=True, help="Of an artefact: the text of its kernels.")
 @click.option("--size", is_flag=True, help="Of an artefact: where its bytes go.")
 @click.option("--layers", is_flag=True, help="One row for each layer, as papers print them.")
+@click.option(
+    "--by",
+    type=click.Choice(["layer", "block"]),
+    default="layer",
+    show_default=True,
+    help="What has a row of --layers; a block with its filters by kernel.",
+)
 @click.option("--paths", is_flag=True, help="How many paths lead through it, by their length.")
 @gradients_options
 @click.option(
@@ -96,11 +102,12 @@ class Budgets(click.ParamType["list[Budget]"]):
 def command(
     model: str,
     as_json: bool,
-    depth: int,
+    depth: int | None,
     kernels: bool,
     source: bool,
     size: bool,
     layers: bool,
+    by: str,
     paths: bool,
     gradients: int | None,
     seed: int | None,
@@ -137,6 +144,7 @@ def command(
         only_networks = (
             "depth",
             "layers",
+            "by",
             "paths",
             "gradients",
             "seed",
@@ -164,6 +172,8 @@ def command(
         show_paths(found, as_json, form or "text", gradients, given)
     elif weights:
         _inspect_weights(found, weights, weights_map, as_json)
+    elif layers and by == "block":
+        _inspect_modules(found, as_json, form or "text", depth or 1)
     elif layers:
         _inspect_layers(found, as_json, form or "text")
     elif wants_memory(view):
@@ -171,7 +181,7 @@ def command(
     elif wants_view(view):
         show_view(found, view, as_json)
     else:
-        _inspect_network(found, as_json, depth)
+        _inspect_network(found, as_json, depth or 2)
     return 0
 
 
@@ -262,6 +272,24 @@ def _inspect_layers(network: Network, as_json: bool, form: str) -> None:
         print_parts([layer_table(network.graph)], Console())
     else:
         click.echo(FORMS[form](network.graph), nl=False)
+
+
+def _inspect_modules(network: Network, as_json: bool, form: str, depth: int) -> None:
+    if as_json:
+        from cnndsl.analysis.report import modules_report
+
+        print_json(modules_report(network.graph, depth))
+        return
+    from cnndsl.analysis.module_forms import FORMS, module_table
+
+    if form == "text" and is_terminal():
+        from rich.console import Console
+
+        from cnndsl.analysis.summary import print_parts
+
+        print_parts([module_table(network.graph, depth)], Console())
+    else:
+        click.echo(FORMS[form](network.graph, depth), nl=False)
 
 
 def _inspect_artefact(module: Module, size: int, as_json: bool) -> None:

@@ -12,6 +12,7 @@ _VIEWS: tuple[tuple[str, ...], ...] = (
     ("source",), ("size",), ("weights",), ("budgets",), ("paths",),
 )  # fmt: skip
 _OF_THE_TREE = ("depth",)
+_OF_LAYERS = ("by",)
 _OF_PASSES = ("level", "disable", "target")
 _OF_MEMORY: tuple[str, ...] = ("batch",)
 _OF_WEIGHTS: tuple[str, ...] = ("weights_map",)
@@ -32,7 +33,9 @@ def require_one_view(stage: str | None) -> None:
     optimised = view == _MEMORY or view in (("passes",), ("explain",), ("print_after",))
     idle = [] if optimised or stage == "optimised" else [*_OF_PASSES]
     idle += [] if view == _MEMORY else _OF_MEMORY
-    idle += _OF_THE_TREE if view else []
+    is_by_block = click.get_current_context().params["by"] == "block"
+    idle += _OF_THE_TREE if view and not (view == ("layers",) and is_by_block) else []
+    idle += [] if view == ("layers",) else _OF_LAYERS
     idle += [] if view in (("weights",), ("paths",)) else _OF_WEIGHTS
     if (option := given_option(idle)) is not None:
         shown = given_option(view) or "the tree of blocks"
@@ -44,7 +47,9 @@ def _needs(option: str) -> str:
     if option == "--batch":
         return "it is for --memory"
     if option == "--depth":
-        return "it is for the tree of blocks"
+        return "it is for the tree of blocks and --layers --by block"
+    if option == "--by":
+        return "it is for --layers"
     if option == "--weights-map":
         return "it is for --weights"
     return "it is for --passes, --explain, --print-after, --stage optimised and --memory"

@@ -19,8 +19,8 @@ from cnndsl.drawing.labels import block_label, family, leaf_label
 from cnndsl.drawing.scene import ends, runs
 from cnndsl.ir.graph import Graph, Node
 
-MOST = 100
-"""Children of a part: more of them would neither be read nor laid out at once."""
+MOST = 50
+"""Children of a part: more would not be read, nor laid out at once: ELK takes 40 ms for 50 of them."""
 
 Row: TypeAlias = dict[str, Any]
 

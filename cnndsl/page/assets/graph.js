@@ -8,6 +8,7 @@ function si(n, unit = "") {
   for (; n >= 1000 && step < 5; step++) n /= 1000;
   return `${step ? n.toPrecision(3) : n}${prefixes[step] || " "}${unit}`.trim();
 }
+const MANY = 1500;
 const COSTS = {macs: "MACs", params: "parameters", bytes: "bytes"};
 
 class Picture {
@@ -16,6 +17,8 @@ class Picture {
     this.view = {x: 20, y: 10, scale: 1};
     this.places = new Map();
     this.clear();
+    this.size = el("graph").getBoundingClientRect();
+    new ResizeObserver(([{contentRect}]) => { this.size = contentRect; this.fill(); }).observe(el("graph"));
   }
 
   subtitle(i) {
@@ -35,36 +38,72 @@ class Picture {
 
   clear() {
     el("items").replaceChildren();
-    this.parts = new Map();
+    this.parts = new Map([[0, new Part(0)]]);
     this.order = [];
+    this.focused = 0;
+    this.turn = 0;
     this.marked = {selected: null, lit: new Set()};
   }
 
   // Draws what is new or different; all else stays, or moves with the part that it is in.
   draw(placed) {
-    const {model} = this.app, boxes = new Map();
+    const {model} = this.app;
     if (this.model !== model) this.clear();
     this.model = model;
     this.places.clear();
+    this.boxes = new Map();
     const walk = (box, x, y, level) => {
       const place = {x: x + (box.x ?? 0), y: y + (box.y ?? 0), w: box.width, h: box.height, level};
       this.places.set(Number(box.id), place);
-      boxes.set(Number(box.id), box);
+      this.boxes.set(Number(box.id), box);
       box.children?.forEach((child) => walk(child, place.x, place.y, level + 1));
     };
     walk(placed, 0, 0, 0);
-    const shown = [...boxes.keys()].sort((a, b) => a - b), top = this.costliest(shown), last = new Map();
-    this.parts = new Map(shown.map((i) => [i, this.parts.get(i) ?? new Part(i)]));
+    const shown = [...this.boxes.keys()].sort((a, b) => a - b);
+    this.top = this.costliest(shown);
+    for (const [i, part] of this.parts) if (!this.boxes.has(i)) { part.group.remove(); this.parts.delete(i); }
     this.order = shown.slice(1);
-    for (const [i, part] of this.parts) {
-      const outer = this.parts.get(model.rows[i].in);
-      if (model.isOpen(i)) part.open(boxes.get(i), this.places.get(i).level); else part.close();
-      if (!i) continue;
-      part.stand(outer, last.get(outer), boxes.get(i));
-      part.look(this.appearance(i, top));
-      last.set(outer, part);
-    }
+    this.turn++;
     this.move();
+  }
+
+  // Of very many parts only those in view or near it are in the document, and that which has the focus:
+  // a browser takes long over the others, also if it does not show them.
+  fill() {
+    const {model, turn} = this, many = this.order.length >= MANY;
+    if (!turn || (!many && this.filled === turn)) return;
+    this.filled = turn;
+    const {x, y, scale} = this.view, {width, height} = this.size, held = new Set(model.around(this.focused));
+    const near = (from, size, room) => from < 2 * room && from + size > -room;
+    const isNear = ({x: left, y: top, w, h}) => near(x + left * scale, w * scale, width) && near(y + top * scale, h * scale, height);
+    const inside = (i) => {
+      const outer = this.parts.get(i);
+      if (outer.turn !== turn) this.drawPart(i, outer);
+      if (!model.isOpen(i)) return;
+      let last = null;
+      for (const kid of model.kids[i]) {
+        const part = this.parts.get(kid) ?? this.made(kid), there = !many || held.has(kid) || isNear(this.places.get(kid));
+        part.appear(there);
+        part.stand(outer, last, this.boxes.get(kid));
+        if (there) inside(kid);
+        last = part;
+      }
+    };
+    inside(0);
+  }
+
+  made(i) {
+    const part = new Part(i), {selected, lit} = this.marked;
+    part.item.setAttribute("aria-selected", i === selected);
+    part.item.classList.toggle("lit", lit.has(i));
+    this.parts.set(i, part);
+    return part;
+  }
+
+  drawPart(i, part) {
+    part.turn = this.turn;
+    if (this.model.isOpen(i)) part.open(this.boxes.get(i), this.places.get(i).level); else part.close();
+    if (i) part.look(this.appearance(i, this.top));
   }
 
   costliest(shown) {
@@ -102,7 +141,9 @@ class Picture {
 
   // One part is reached by the Tab key.
   focusable(i) {
-    const chosen = this.parts.get(i ?? this.order[0]) ?? this.parts.get(this.order[0]);
+    this.focused = this.parts.has(i) ? i : this.order[0];
+    this.fill();
+    const chosen = this.parts.get(this.focused);
     this.tabbed?.setAttribute("tabindex", -1);
     this.tabbed = chosen?.item;
     this.tabbed?.setAttribute("tabindex", 0);
@@ -112,6 +153,7 @@ class Picture {
   move() {
     const {x, y, scale} = this.view;
     el("scene").setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
+    this.fill();
   }
 
   fit() {

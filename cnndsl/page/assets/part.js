@@ -13,6 +13,7 @@ function svg(parent, tag, attributes, text) {
 class Part {
   constructor(i) {
     this.group = i ? svg(null, "g", {role: "none"}) : el("items");
+    this.there = true;
     this.item = i ? svg(this.group, "g", {role: "treeitem", "data-row": i, "aria-selected": false, tabindex: -1}) : null;
   }
 
@@ -22,6 +23,13 @@ class Part {
     if (next !== this.group) outer.inner.insertBefore(this.group, next);
     const place = `translate(${x} ${y})`;
     if (place !== this.place) this.group.setAttribute("transform", this.place = place);
+  }
+
+  // Whether what is in it is in the document: a browser lays out what is in a hidden `g` as well.
+  appear(there) {
+    if (there === this.there) return;
+    this.there = there;
+    this.group.replaceChildren(...(there ? [this.under, this.item, this.inner].filter(Boolean) : []));
   }
 
   open({width, height, edges}, level) {

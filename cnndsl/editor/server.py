@@ -56,9 +56,11 @@ class Server(LanguageServer):
         names = found or ([root] if root else [])
         folders = tuple(Path(name) for name in names if name)
         encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
-        self.texts = Workspace(
-            folders, types.PositionEncodingKind(encoding).value, _selection(self.options)
-        )
+        selection, wrong = _selection(self.options)
+        self.texts = Workspace(folders, types.PositionEncodingKind(encoding).value, selection)
+        for message in wrong:
+            shown = types.ShowMessageParams(types.MessageType.Warning, f"cnndsl: {message}")
+            self.window_show_message(shown)
 
     def path(self, uri: str) -> Path:
         """The file of an address; a text that is no file is named by its address."""
@@ -112,14 +114,21 @@ class Server(LanguageServer):
         await self.publish(self.texts.close(path))
 
 
-def _selection(options: Any) -> Selection:
-    """The warnings that an editor's settings want: `select` and `ignore`, as of `check`."""
-    given = {} if options is None else options if isinstance(options, dict) else vars(options)
-    wanted, unwanted = (
-        tuple(str(code).upper() for code in given.get(name) or default)
-        for name, default in (("select", Selection().select), ("ignore", ()))
-    )
-    return Selection(wanted, unwanted)
+def _selection(options: Any) -> tuple[Selection, list[str]]:
+    """The warnings that an editor's settings want: `select` and `ignore`, as of `check`.
+
+    What is no list of codes counts as not given; that is said.
+    """
+    given = options if isinstance(options, dict) else getattr(options, "__dict__", None)
+    wrong = [] if options is None or given is not None else ["the settings are no object"]
+    found = {"select": Selection().select, "ignore": Selection().ignore}
+    for name in found:
+        codes = (given or {}).get(name)
+        if isinstance(codes, list | tuple) and all(isinstance(code, str) for code in codes):
+            found[name] = tuple(code.upper() for code in codes) or found[name]
+        elif codes is not None:
+            wrong.append(f'the setting {name} is no list of codes such as ["W02"]')
+    return Selection(**found), wrong
 
 
 def _position(position: types.Position) -> Position:

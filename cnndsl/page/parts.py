@@ -20,7 +20,7 @@ from cnndsl.drawing.scene import ends, runs
 from cnndsl.ir.graph import Graph, Node
 
 MOST = 50
-"""Children of a part: more would not be read, nor laid out at once: ELK takes 40 ms for 50 of them."""
+"""Children of a part: more would not be read, nor laid out at once (ELK: 40 ms for 50)."""
 
 Row: TypeAlias = dict[str, Any]
 

@@ -18,9 +18,7 @@ class Client:
     Offsets are characters of texts without any beyond the basic plane.
     """
 
-    def __init__(
-        self, folder: Path, encoding: str = "utf-16", options: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, encoding: str = "utf-16", options: Any = None) -> None:
         self.process = subprocess.Popen(
             COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder
         )

@@ -456,6 +456,28 @@ def test_an_editor_chooses_its_encoding_and_its_warnings(tmp_path: Path) -> None
     assert client.stop() == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"select": "W0305"}, ["select"]),
+        ({"select": {"W0305": True}, "ignore": 7}, ["select", "ignore"]),
+        ({"select": ["W03", None]}, ["select"]),
+        ([["select", "W03"]], ["settings"]),
+        ({"select": None, "ignore": []}, []),
+    ],
+)
+def test_settings_of_a_wrong_type_count_as_not_given_and_are_told(
+    tmp_path: Path, options: Any, said: list[str]
+) -> None:
+    client = Client(tmp_path, options=options)
+    text = "network net {\n    input image [3, 8, 8]\n    conv(12, 3) -> bn -> conv(8, 1)\n}\n"
+    assert client.open("net.cnn", text) == []
+    notes = [n["params"] for n in client.notes if n.get("method") == "window/showMessage"]
+    assert len(notes) == len(said)
+    assert all(word in note["message"] for word, note in zip(said, notes, strict=True))
+    assert client.stop() == 0
+
+
 def test_what_cannot_be_read_or_says_nothing_is_no_failure(net: Client) -> None:
     (net.folder / "bad.cnn").write_bytes(b"\xff\xfe network")
     for name, code in (("none.cnn", "E0601"), ("bad.cnn", "E0603")):

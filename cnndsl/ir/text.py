@@ -102,13 +102,14 @@ def _size(name: str, value: Any) -> str:
 
 def _call(node: Node, operands: str) -> str:
     if node.is_fused:
-        return f"fused({operands}) {{ {' -> '.join(_operator(part.op) for part in node.parts)} }}"
+        return f"fused({operands}) {{ {operators_text(node)} }}"
     attributes = " ".join(_attributes(node.op))
     return f"{node.op.name}({operands}) {attributes}".rstrip()
 
 
-def _operator(op: Operator) -> str:
-    return " ".join([op.name, *_attributes(op)])
+def operators_text(node: Node) -> str:
+    """Its operators with attributes: `conv filters=64 kernel=7x7 bias=false -> relu`."""
+    return " -> ".join(" ".join([part.op.name, *_attributes(part.op)]) for part in node.parts)
 
 
 def _attributes(op: Operator) -> Iterator[str]:

@@ -18,6 +18,7 @@ from cnndsl.diagnostics import Source
 from cnndsl.drawing.labels import block_label, family, leaf_label
 from cnndsl.drawing.scene import ends, runs
 from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.text import operators_text
 
 MOST = 50
 """Children of a part: more would not be read, nor laid out at once (ELK: 40 ms for 50)."""
@@ -31,8 +32,9 @@ class Parts:
 
     A row has `in`, the index of the row that holds it; `title`, `path`, `kind` (an operator, or
     `block`, `repeat`, `part`, `output`, `auxiliary`), `family` (for its colour), `shape`, `nodes`,
-    `params`, `macs`, `bytes` (the last two null if a size is open), `field`, and `lines`, pairs of
-    the index of a text and a line of it, from 1.
+    `params`, `macs`, `bytes` (the last two null if a size is open), and `lines`, pairs of the index
+    of a text and a line of it, from 1. Of an operator, `call` has all attributes, `inputs` the
+    shapes of what it reads, and `field` what it sees.
     """
 
     graph: Graph
@@ -60,7 +62,7 @@ class Parts:
             {
                 "in": parent, "title": title, "path": path, "kind": kind, "family": colour,
                 "shape": shape, "nodes": nodes, "params": cost.params, "macs": cost.macs,
-                "bytes": cost.bytes, "field": "", "lines": [],
+                "bytes": cost.bytes, "call": "", "inputs": "", "field": "", "lines": [],
             }
         )  # fmt: skip
         return len(self.rows) - 1
@@ -79,6 +81,8 @@ class Parts:
         title, shape = leaf_label(leaf), _types([node])
         here = self._row(parent, title, leaf.path, op.name, family(op), shape, 1, leaf.cost)
         self._index[node.name] = here
+        self.rows[here]["call"] = operators_text(node)
+        self.rows[here]["inputs"] = _types(self.graph.producers(node))
         self.rows[here]["field"] = _field(self._fields[node.name])
         self.rows[here]["lines"] = self._lines(node)
 

@@ -13,7 +13,7 @@ function showDetails(app, i) {
     return `${app.data.texts[text].name}:${line}`;
   });
   const facts = {
-    path: row.path, kind: row.kind, output: row.shape, nodes: row.nodes > 1 && exact(row.nodes),
+    path: row.path, [row.call ? "operator" : "kind"]: row.call || row.kind, inputs: row.inputs, output: row.shape, nodes: row.nodes > 1 && exact(row.nodes),
     parameters: exact(row.params), MACs: exact(row.macs), activations: row.bytes === null ? "open" : `${exact(row.bytes)} B`,
     "receptive field": row.field, time: row.ms && milliseconds(row.ms), error: row.error && small(row.error),
     source: places.length > 4 ? `${places.slice(0, 4).join(", ")} and ${places.length - 4} more` : places.join(", "),

@@ -115,6 +115,8 @@ def test_a_click_lights_the_line_and_the_other_way_round(shown):
     expect(lit).to_have_count(1)
     expect(lit).to_contain_text("maxpool(3, stride=2, pad=1)")
     details = tab.get_by_role("region", name="Details")
+    expect(details).to_contain_text("maxpool kernel=3x3 stride=2x2 pad=[1x1, 1x1]")
+    expect(details).to_contain_text("64×112×112")
     expect(details).to_contain_text("64×56×56")
     expect(details).to_contain_text("11, stride 4")
     expect(details).to_contain_text("resnet50.cnn:14")

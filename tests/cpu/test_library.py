@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import shutil
 import subprocess
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -207,6 +209,37 @@ def test_wrong_arguments_are_refused(library: Any, folder: Path, image: Array):
     assert len(texts) == STATUSES + 1
     library.small_destroy(instance)
     library.small_destroy(None)
+
+
+@pytest.mark.filterwarnings("ignore:.*is multi-threaded:DeprecationWarning")
+def test_an_instance_in_use_is_free_in_a_forked_child(library: Any, folder: Path, image: Array):
+    """The call that has its arena is one of the parent."""
+    instance, calls, end = instance_of(library, folder), threading.Event(), threading.Event()
+    expected = run(library, instance, image)
+
+    def call() -> None:
+        while not end.is_set():
+            run(library, instance, image)
+            calls.set()
+
+    caller, statuses = threading.Thread(target=call), []
+    caller.start()
+    try:
+        assert calls.wait(60)
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    status = 0 if np.array_equal(run(library, instance, image), expected) else 2
+                finally:
+                    os._exit(status)
+            statuses.append(os.waitpid(child, 0)[1])
+    finally:
+        end.set()
+        caller.join()
+    assert statuses == 20 * [0]
+    library.small_destroy(instance)
 
 
 def test_inputs_and_outputs_are_described(library: Any):

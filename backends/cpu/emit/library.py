@@ -29,6 +29,7 @@ INTERNAL = (
     "hold",
     "release",
     "meet",
+    "process",
     "recipe",
     "pack",
     "find_tensors",

@@ -76,6 +76,7 @@ static struct {
     int spin;
     int started;          /* workers */
     int users;            /* that hold the runtime */
+    int32_t process;      /* forks between the first process and this one */
     atomic_int waiting;   /* calls */
     struct call *head, *tail;
     struct worker workers[MOST_CORES];
@@ -335,8 +336,11 @@ static void in_child(void)
     pool.started = 0;
     pool.free = pool.cores;
     pool.head = NULL;
+    pool.process++;
     atomic_store(&pool.waiting, 0);
 }
+
+int32_t cnndsl_process(void) { return 1 + pool.process; }
 
 static int count_cores(void)
 {

@@ -46,6 +46,10 @@ CNNDSL_PUBLIC void cnndsl_stop(void);
 CNNDSL_PUBLIC void cnndsl_hold(void);
 CNNDSL_PUBLIC void cnndsl_release(void);
 
+/* A number above 0 that is another one in a child process than in its parent, once a call has been
+   made: what a call holds is free in the child. */
+int32_t cnndsl_process(void);
+
 /* For kernels: this core has done its part; wait until all cores of the team have. */
 int32_t cnndsl_meet(int32_t core, int32_t cores, void *team);
 

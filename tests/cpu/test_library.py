@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -293,7 +294,13 @@ def test_all_symbols_begin_with_the_name(folder: Path):
         assert [name for name in names if not name.startswith("small_")] == []
 
 
-def test_weights_can_be_embedded(module: Module, image: Array, tmp_path: Path):
+def test_weights_can_be_embedded(
+    module: Module, image: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By way of a folder whose name compilers, linkers and templates read otherwise."""
+    scratch = tmp_path / 'a, "b" @net@ \\ \n \udcff'
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     embedded = cnndsl.compile(TEXT, "cpu", seed=0, emit="library", embed_weights=True)
     embedded.save(tmp_path / "small")
     assert sorted(path.name for path in (tmp_path / "small").iterdir()) == NAMES[:-1]

@@ -99,7 +99,13 @@ def _call(command: Sequence[str], text: str) -> None:
     place = {**os.environ, "TMPDIR": tempfile.gettempdir()}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, input=text, env=place
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            check=False,
+            input=text,
+            env=place,
         )
     except OSError:
         raise CnnError.of(

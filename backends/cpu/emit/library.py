@@ -234,7 +234,7 @@ def _objects(
 ) -> list[Path]:
     """The object files of the kernels, the program, the runtime and the interface."""
     net = emitted.name
-    embedded = {**words, "path": str(data).replace("\\", "/")}
+    embedded = {**words, "path": _assembler_string(data)}
     code = filled("embedded.c.in", embedded) if emitted.embeds else ""
     texts = {
         "program": emitted.table,
@@ -257,6 +257,12 @@ def _objects(
     return objects
 
 
+def _assembler_string(path: Path) -> str:
+    """A literal in C of a literal of the assembler, without marks of templates."""
+    text = json.dumps(str(path), ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False).replace("@", r"\100")
+
+
 def _link(
     emitted: Emitted, objects: Sequence[Path], library: Path, scratch: Path, compiler: Compiler
 ) -> None:
@@ -266,12 +272,12 @@ def _link(
     public = [f"{net}_{name}" for name in own]
     if emitted.triple and emitted.triple.is_apple:
         names.write_text("".join(f"_{name}\n" for name in public))
-        settings = [
-            f"-Wl,-exported_symbols_list,{names}",
-            f"-Wl,-install_name,@rpath/{library.name}",
-        ]
+        list_option, settings = "-exported_symbols_list", [f"install_name,@rpath/{library.name}"]
     else:
         names.write_text(f"{{ global: {'; '.join(public)}; local: *; }};\n")
-        settings = [f"-version-script={names}", "Bsymbolic,-z,defs,-s", f"soname,{library.name}"]
-    linker = [f"-Wl,-{setting}" for setting in settings]
+        list_option = "-version-script"
+        settings = ["Bsymbolic,-z,defs,-s", f"soname,{library.name}"]
+    # A path may have a comma, at which -Wl, divides.
+    listed = [word for part in (list_option, str(names)) for word in ("-Xlinker", part)]
+    linker = [*listed, *(f"-Wl,-{setting}" for setting in settings)]
     compiler(["-shared", "-pthread", *linker, "-o", str(library), *map(str, objects), "-lm"])

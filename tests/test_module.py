@@ -190,6 +190,20 @@ def test_what_is_no_sample_or_no_float32_is_refused(target):
     module(np.full((1, 3, 8, 8), 2**62))
 
 
+def test_what_numpy_makes_no_array_of_and_what_is_masked_is_refused():
+    module = cnndsl.compile(SMALL, "reference", seed=0)
+    image = np.ma.array(np.ones((1, 3, 8, 8)))
+    module(image)
+    with pytest.raises(CnnError, match=r"E0604.*'image' is no array"):
+        module([[1, 2], [3]])
+    image[0, 1, 2, 3] = np.ma.masked
+    with pytest.raises(CnnError, match=r"E0604.*'image' is masked"):
+        module(image)
+    for wrong in (5, ["w.npz"], b"w.npz"):
+        with pytest.raises(CnnError, match=r"E0615.*weights is a file"):
+            module.set_weights(wrong)
+
+
 @pytest.mark.parametrize("target", ["reference", "onnx"])
 def test_an_open_size_of_nothing_is_refused(target):
     module = cnndsl.compile(SMALL.replace("8, 8", "H, W"), target, seed=0)

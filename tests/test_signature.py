@@ -1,5 +1,6 @@
 """Signatures of artefacts: what is not signed by a trusted key is not opened."""
 
+import os
 import sys
 
 import numpy as np
@@ -151,6 +152,16 @@ def test_a_signature_that_is_none_is_refused(file, keys):
         refused(file, keys["public"], "it has not 64 bytes")
     place.unlink()
     refused(file, keys["public"], "not signed")
+    os.mkfifo(place)
+    refused(file, keys["public"], "no regular file")
+
+
+@pytest.mark.parametrize("trust", [False, True, 5, b"public.pem", [None]])
+def test_who_is_trusted_is_named_by_files(trust, file):
+    with pytest.raises(CnnError, match=r"E0615.*trust is the file of a key"):
+        cnndsl.load(file, trust=trust)
+    with pytest.raises(CnnError, match="E0601"):
+        cnndsl.load(file, trust="a\0b")
 
 
 def test_the_environment_says_who_is_trusted(file, keys, monkeypatch):

@@ -18,6 +18,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import BACKWARD
 from cnndsl.ir.types import FLOAT32, UINT8, TensorType
 from cnndsl.notebook.rich import Rich
+from cnndsl.runtime.given import as_array
 
 Array = NDArray[Any]
 
@@ -181,7 +182,8 @@ class Module(Rich):
 
         Raises CnnError as a call does.
         """
-        given = {name: np.asarray(array) for name, array in self.by_name(arrays, named).items()}
+        named = self.by_name(arrays, named)
+        given = {name: as_array(f"input {name!r}", array) for name, array in named.items()}
         single = all(given[port.name].ndim == len(port.type.shape) for port in self.inputs)
         if not single:
             check_batch_axes(self.inputs, given)

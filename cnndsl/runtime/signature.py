@@ -7,13 +7,14 @@ The signature of FILE is FILE.sig, 64 bytes over all bytes of FILE, as `openssl 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.runtime.files import atomic_write
+from cnndsl.runtime.options import wrong
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -98,14 +99,17 @@ class Trust:
 def trust(keys: Keys | None = None) -> Trust | None:
     """Who is trusted: the given keys, or else those that the environment names.
 
-    None if any file will do. Raises CnnError as `Trust` does, and E0615 if CNNDSL_REQUIRE_SIGNATURE
-    is neither 0 nor 1.
+    None if any file will do. Raises CnnError as `Trust` does, and E0615 for what names no files, or
+    if CNNDSL_REQUIRE_SIGNATURE is neither 0 nor 1.
     """
     if keys is None:
         keys = [name for name in os.environ.get(TRUSTED, "").split(os.pathsep) if name]
         if not keys and not _is_required():
             return None
-    return Trust([keys] if isinstance(keys, str | PathLike) else keys)
+    given = [keys] if isinstance(keys, str | PathLike) else keys
+    if not isinstance(given, Collection) or not all(isinstance(k, str | PathLike) for k in given):
+        raise wrong("trust", "the file of a key, or several", keys)
+    return Trust(given)
 
 
 def _is_required() -> bool:
@@ -124,6 +128,8 @@ def _content(path: Path) -> bytes:
 
 def _signature(path: Path) -> bytes:
     place = signature_path(path)
+    if place.exists() and not place.is_file():
+        raise CnnError.of("E0640", f"{path} is not signed: {place} is no regular file")
     try:
         with place.open("rb") as file:
             signature = file.read(SIGNATURE_BYTES + 1)
@@ -196,8 +202,9 @@ def _pem(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             text = file.read(LARGEST_KEY + 1)
-    except OSError as error:
-        raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CnnError.of("E0601", f"cannot read {path}: {reason}") from None
     if len(text) > LARGEST_KEY:
         raise CnnError.of("E0641", f"{path} is no key: it has over {LARGEST_KEY} bytes", hint=MAKE)
     return text

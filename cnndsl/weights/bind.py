@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cnndsl.diagnostics import CnnError, CnnWarning, Diagnostic, Note
 from cnndsl.diagnostics.render import text
 from cnndsl.ir.expressions import Parameter
+from cnndsl.runtime.given import as_array
 from cnndsl.weights.buffers import Weights
 from cnndsl.weights.initialise import Start, initialise
 
@@ -49,7 +50,7 @@ def bind(
     of the file that the arrays come from.
 
     Raises CnnError: E0402 without arrays and seed, E0404 for names that are missing (without a
-    seed) or have another shape, E0405 for numbers that are not floats, E0406 for NaN, infinity
+    seed) or have another shape, E0405 for what is no array of floats, E0406 for NaN, infinity
     and numbers beyond float32.
     """
     if arrays is None:
@@ -60,7 +61,7 @@ def bind(
                 hint="give --weights FILE, or --seed N for random ones",
             )
         return Bound(initialise(parameters, seed or 0, starts), ())
-    given = {name: np.asarray(array) for name, array in arrays.items()}
+    given = {name: as_array(repr(name), array, "E0405") for name, array in arrays.items()}
     given = {name: array for name, array in given.items() if not _is_counter(name, array)}
     missing = {name: p for name, p in parameters.items() if name not in given}
     strange = given.keys() - parameters.keys()

@@ -25,6 +25,7 @@ from typing import TypeVar
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Source, Span
 from cnndsl.runtime.files import read_file
+from cnndsl.runtime.options import wrong
 from cnndsl.weights.buffers import Array, Weights
 from cnndsl.weights.files import load_weights
 
@@ -114,8 +115,10 @@ def read_weights(
 ) -> Mapping[str, Array] | None:
     """Arrays by the network's names: those of a file or given ones, renamed by a file of rules.
 
-    Raises CnnError if a file cannot be read, or the rules do not fit.
+    Raises CnnError if a file cannot be read, the rules do not fit, or (E0615) it is neither.
     """
+    if not isinstance(weights, str | PathLike | Mapping | None):
+        raise wrong("weights", "a file, or arrays by name", weights)
     arrays = load_weights(Path(weights)) if isinstance(weights, str | PathLike) else weights
     if arrays is None or weights_map is None:
         return arrays

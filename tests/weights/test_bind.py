@@ -124,6 +124,12 @@ def test_numbers_that_are_no_floats(dtype):
     assert np.dtype(dtype).name in reports[0]
 
 
+@pytest.mark.parametrize("given", [[[1.0], [2.0, 3.0]], np.ma.array([1.0, 2.0], mask=[0, 1])])
+def test_what_is_no_array_of_numbers(given):
+    name = next(iter(TWO))
+    assert errors(TWO, arrays(TWO) | {name: given}, seed=0)[0][:5] == "E0405"
+
+
 @pytest.mark.parametrize(
     ("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf"), (1e39, "1e+39")]
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import groupby, product
 from typing import Any, TypeAlias
 
 from cnndsl.backends.torch.code import Code, Operand, Option, Own, Slot, literal
 from cnndsl.backends.torch.instances import LAYER, ROW, Instance, Made
-from cnndsl.backends.torch.names import python_name
+from cnndsl.backends.torch.names import free_name
 
 Written: TypeAlias = str | None
 """How a value stands in the code of a class; None if it does not, because it is the default."""
@@ -70,10 +70,10 @@ class Classes:
 
     def _parametrise(self, made: Class) -> None:
         """Find the parameters of a class."""
-        finder = _Finder(made.instances)
+        finder = _Finder(made.instances, made.first.attributes())
         for index, step in enumerate(made.first.steps):
             members = [instance.steps[index] for instance in made.instances]
-            label = python_name(step.module.rpartition(".")[2])
+            label = step.module.rpartition(".")[2]
             codes = [[c for code in self.construction(m) for c in code] for m in members]
             shown = [] if step.is_shared else [finder.written(c, label) for c in _columns(codes)]
             made.modules.append(shown)
@@ -94,20 +94,23 @@ def _columns(codes: Sequence[Sequence[Any]]) -> list[Column]:
 
 
 class _Finder:
-    """Finds what the values of instances follow from."""
+    """Finds what the values of instances follow from; modules inside have names that are taken."""
 
-    def __init__(self, instances: Sequence[Instance]):
+    def __init__(self, instances: Sequence[Instance], taken: Set[str]):
         self.count = len(instances)
+        self.taken = taken
         self.text: dict[str, list[Any]] = {}
         self.chosen: dict[str, list[Any]] = {}
         self.kept: list[str] = []
         first = instances[0]
         if all(instance.channels for instance in instances):
-            self.text["channels"] = [instance.channels[0] for instance in instances]
+            self.text[free_name("channels", taken)] = [
+                instance.channels[0] for instance in instances
+            ]
         for name in first.arguments:
             values = [instance.arguments.get(name) for instance in instances]
             if all(isinstance(value, int | float | str) for value in values):
-                self.text[python_name(name)] = values
+                self.text[free_name(name, taken | self.text.keys())] = values
 
     def parameters(self) -> dict[str, list[Any]]:
         """Those that are needed: of the text in its order, then others."""
@@ -145,9 +148,8 @@ class _Finder:
             for (a, left), (b, right) in product(numbers.items(), repeat=2):
                 if all(v == x + y for v, x, y in zip(values, left, right, strict=True)):
                     return f"{self._use(a, left, kept)} + {self._use(b, right, kept)}"
-        free = name if name not in {**self.text, **self.chosen} else f"{label}_{name}"
-        while free in {**self.text, **self.chosen}:
-            free += "_"
+        known = self.text.keys() | self.chosen.keys()
+        free = free_name(name if name not in known else f"{label}_{name}", known | self.taken)
         return self._use(free, values, kept)
 
     def _use(self, name: str, values: list[Any], kept: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
@@ -162,12 +162,12 @@ def input_names(count: int) -> list[str]:
     return [VARIABLES[i] if i < len(VARIABLES) else f"x{i}" for i in range(count)]
 
 
-def variable_names(names: Sequence[str]) -> list[str]:
-    """Names of inputs as variables, each once."""
+def variable_names(names: Sequence[str], taken: Container[str]) -> list[str]:
+    """Names of inputs as variables, each once, and not `taken`."""
     found: list[str] = []
     for name in names:
         text = python_name(name)
-        while text in found:
+        while text in found or text in taken:
             text += "_"
         found.append(text)
     return found

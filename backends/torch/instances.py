@@ -67,6 +67,15 @@ class Instance:
     def __post_init__(self) -> None:
         self.key = (self.kind, self.structure())
 
+    def inside(self, step: Made) -> list[str]:
+        """The path of a step's module from here, word by word."""
+        base = module_path(self.path)
+        return step.module[len(base) + 1 if base else 0 :].split(".")
+
+    def attributes(self) -> set[str]:
+        """The names of the modules directly inside."""
+        return {self.inside(step)[0] for step in self.steps}
+
     def structure(self, values: bool = False) -> Hashable:
         """What instances of one class have in common; with `values`, what equal ones have."""
         numbers = {name: index for index, name in enumerate(self.inputs)}

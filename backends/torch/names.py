@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Container
 
 TAKEN = frozenset(
     word
@@ -23,7 +24,7 @@ TAKEN = frozenset(
 )
 """Attributes of `nn.Module`, which no module may be called."""
 
-LOCAL = frozenset(("self", "torch", "nn", "F", "math", "super"))
+LOCAL = frozenset(("self", "torch", "nn", "F", "math", "super", "range"))
 
 
 def python_name(text: str) -> str:
@@ -33,11 +34,20 @@ def python_name(text: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) or name in LOCAL else name
 
 
+def free_name(text: str, taken: Container[str]) -> str:
+    """A name for what a module may keep: not `taken`, and no attribute of `nn.Module`."""
+    name = python_name(text.lstrip("_"))
+    while name in TAKEN or name in taken:
+        name += "_"
+    return name
+
+
 def class_name(text: str) -> str:
     """A name as that of a class: words begin with capitals."""
     words = [word for word in re.split(r"\W|_", text) if word]
     name = "".join(word[0].upper() + word[1:] for word in words)
-    return name if name[:1].isalpha() else f"Part{name}"
+    name = name if name[:1].isalpha() else f"Part{name}"
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def is_attribute(name: str) -> bool:

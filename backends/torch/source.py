@@ -14,6 +14,7 @@ from cnndsl.backends.torch.instances import Instance, Instances, Made
 from cnndsl.backends.torch.layout import wrapped
 from cnndsl.backends.torch.names import class_name, is_attribute
 from cnndsl.backends.torch.plain import PlainGraph, module_path
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 
 LIBRARY = ("layers", "convolution", "functions")
@@ -126,12 +127,13 @@ class _Writer:
 
     def _constructors(self, made: Class) -> Iterator[str]:
         """A line for each module, or for each container of modules."""
-        base = module_path(made.first.path)
         tree: dict[str, object] = {}
         for index, step in enumerate(made.first.steps):
             if step.is_shared or not (step.layer.module or step.children):
                 continue
-            *outer, last = step.module[len(base) + 1 if base else 0 :].split(".")
+            *outer, last = words = made.first.inside(step)
+            if "training" in words:
+                raise CnnError.of("E0751", f"a PyTorch module cannot have a part {step.module!r}")
             inner = tree
             for word in outer:
                 inner = inner.setdefault(word, {})  # type: ignore[assignment]
@@ -147,11 +149,10 @@ class _Writer:
             target = f"self.get_submodule({path!r}).{role}"
             yield f"{target} = self.get_submodule({other!r}).{other_role}"
 
-    def _own(self, base: str, step: Made) -> str:
-        """A module as seen from the class of a path."""
-        base, text = module_path(base), "self"
-        parent = base
-        for word in step.module[len(base) + 1 if base else 0 :].split("."):
+    def _own(self, first: Instance, step: Made) -> str:
+        """A module as seen from the class of an instance."""
+        parent, text = module_path(first.path), "self"
+        for word in first.inside(step):
             if parent in self.instances.rows:
                 text += f"[{word}]"
             elif parent in self.places or parent == "":
@@ -163,8 +164,10 @@ class _Writer:
 
     def _forward(self, made: Class) -> list[str]:
         first, is_root = made.first, made.first is self.root
-        names = variable_names(first.inputs) if is_root else input_names(len(first.inputs))
-        forward = Forward(made, lambda step: self._own(first.path, step), names)
+        names = input_names(len(first.inputs))
+        if is_root:
+            names = variable_names(first.inputs, library())
+        forward = Forward(made, lambda step: self._own(first, step), names)
         single = len(first.results) == 1
         lines, results = forward.statements(inlined_result=single)
         text = wrapped(f"def forward(self, {', '.join(names)}):" if names else

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 import cnndsl
+from cnndsl.backends.torch.names import TAKEN as TAKEN_BY_PYTORCH
 from cnndsl.backends.torch.plain import plain
 from cnndsl.backends.torch.source import library, library_parts, source_of
 from cnndsl.ir.expressions import Parameter
@@ -96,6 +97,45 @@ def test_names_that_python_takes_are_no_attributes():
     compile(text, "odd", "exec")
     assert "self._modules['train'](" in text
     assert "self._modules['lambda'](" in text
+
+
+TAKEN = """
+block unit({name}) {{ let y = {label}: conv(4, 1)
+    y -> leaky_relu({name}) }}
+block {block} {{ conv(4, 3) -> bn -> relu }}
+network n {{ input x [4, 8, 8]
+    unit(0.1) -> unit(0.2) -> unit(0.3) -> {block} -> {block} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "block"),
+    [("training", "conv9", "FALSE"), ("slope", "slope", "none"), ("__a", "_modules", "False"),
+     ("forward", "forward_", "True"), ("range", "range", "_range"), ("_modules", "half", "None")],
+)  # fmt: skip
+def test_what_a_class_keeps_has_the_name_of_nothing_else(name, label, block):
+    graph = cnndsl.parse(TAKEN.format(name=name, label=label, block=block)).graph
+    network = network_of(source_of(plain(graph)))
+    modules = set(network.paths())
+    assert {parameter.rpartition(".")[0] for parameter in graph.parameters()} <= modules
+    for number, slope in enumerate((0.1, 0.2, 0.3), 1):
+        unit = network._modules[f"unit{number}"]
+        kept = {key: value for key, value in vars(unit).items() if key != "_modules"}
+        assert list(kept.values()) == [slope]
+        assert not kept.keys() & {*unit._modules, *TAKEN_BY_PYTORCH}
+        assert not any(key.startswith("_") for key in kept)
+
+
+def test_an_input_has_not_the_name_of_a_function():
+    net = cnndsl.parse("network n { input max_pool [4, 8, 8]\n maxpool(3, pad=same_upper) }")
+    text = source_of(plain(net.graph))
+    assert "def forward(self, max_pool_):" in text
+
+
+def test_a_part_called_as_the_mode_of_pytorch_is_refused():
+    net = cnndsl.parse("network n { input x [4, 8, 8]\n training: conv(4, 3) }")
+    with pytest.raises(cnndsl.CnnError, match="E0751"):
+        source_of(plain(net.graph))
 
 
 def test_a_module_has_what_it_needs_of_the_library_alone():

@@ -107,6 +107,11 @@ ENTRIES: dict[str, Entry] = {
         "Modules of the target `torch` run, and networks are trained, by PyTorch, which\n"
         "`pip install 'cnndsl[torch]'` brings. To write a module it is not needed.",
     ),
+    "E0751": Entry(
+        "name that PyTorch takes",
+        "A PyTorch module says by `training` whether it trains, so no part of it can be called\n"
+        "that. Give the layer, block or label another name.",
+    ),
     "E0760": Entry(
         "no data to train with",
         "Data are `digits`, which need scikit-learn, an .npz file with `images` and `labels`,\n"

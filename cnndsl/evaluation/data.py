@@ -13,7 +13,7 @@ from cnndsl.ir.types import TensorType
 from cnndsl.language.sources import read_source
 from cnndsl.runtime.arrays import read_arrays
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.photos import ENDINGS, photos_in
+from cnndsl.runtime.photos import ENDINGS, class_folders, photos_in
 
 DIGITS = "digits"
 
@@ -109,7 +109,7 @@ def _arrays(path: Path, kind: TensorType) -> Data:
 def _by_folder(path: Path, names: Sequence[str], outputs: int) -> Data:
     if (path / "train").is_dir():
         path = next((path / n for n in ("val", "test") if (path / n).is_dir()), path)
-    folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = class_folders(path)
     if not folders:
         hint = "--labels FILE has a line for each image: its path and its class"
         raise CnnError.of("E0770", f"{path} has no folders of images by class", hint=hint)

@@ -27,8 +27,21 @@ KEY = "photos"
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """The photos in a folder and those in it, by their endings, in the order of their names."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+    """The photos in a folder and those in it, by their endings, in the order of their names.
+
+    Hidden files, and those in hidden folders, are none.
+    """
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+    return sorted(p for p in found if not any(map(_is_hidden, p.relative_to(folder).parts)))
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, one for each class, in the order of their names; no hidden ones."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not _is_hidden(p.name))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def to_metadata(photos: Mapping[str, Photo]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from cnndsl.ir.types import TensorType
 from cnndsl.recipes.augmentations import Crop
 from cnndsl.runtime.arrays import read_arrays
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.photos import photos_in
+from cnndsl.runtime.photos import class_folders, photos_in
 
 HELD_OUT = 0.2
 """The share of samples that is held out where the data do not say which."""
@@ -142,6 +142,10 @@ def _folder(path: Path, input_type: TensorType, photo: Photo | None) -> Data:
         if held is None:
             raise CnnError.of("E0760", f"{path} has a folder `train`, but none `val` or `test`")
         classes = _classes(path / "train")
+        unknown = [p.name for p in class_folders(held) if p.name not in classes]
+        if unknown:
+            message = f"{held} has a class {unknown[0]!r}, {path / 'train'} has not"
+            raise CnnError.of("E0760", message)
         parts = [_files(folder, classes) for folder in (path / "train", held)]
         made = [Images(files, labels, input_type, photo) for files, labels in parts]
         return Data(made[0], made[1], classes)
@@ -151,7 +155,7 @@ def _folder(path: Path, input_type: TensorType, photo: Photo | None) -> Data:
 
 
 def _classes(path: Path) -> tuple[str, ...]:
-    classes = tuple(sorted(p.name for p in path.iterdir() if p.is_dir()))
+    classes = tuple(folder.name for folder in class_folders(path))
     if len(classes) < 2:
         message = f"{path} has no folders of images, one for each of two classes or more"
         raise CnnError.of("E0760", message)

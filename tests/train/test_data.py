@@ -22,6 +22,28 @@ def test_a_folder_has_its_classes_by_name(tmp_path):
     assert ((images.mean((1, 2, 3)) > 0) == (labels == 1)).all()
 
 
+def test_hidden_files_and_folders_are_no_photos(tmp_path):
+    places = ("cat/a.png", "dog/b/c.png", ".git/d.png", "cat/._a.png", "dog/.cache/e.png")
+    for place in (*places, "cat/f.png", "dog/g.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / place)
+    data = read_data(str(tmp_path), TensorType((1, 8, 8)))
+    assert data.classes == ("cat", "dog")
+    paths = [*data.train.items, *data.held_out.items]
+    used = {str(path.relative_to(tmp_path)) for path in paths}
+    assert used == {"cat/a.png", "dog/b/c.png", "cat/f.png", "dog/g.png"}
+
+
+def test_classes_that_are_held_out_alone_are_refused(tmp_path):
+    for place in ("train/cat", "train/dog", "val/cat", "val/dog"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / place / "a.png")
+    assert len(read_data(str(tmp_path), TensorType((1, 8, 8))).held_out) == 2
+    (tmp_path / "val" / "zebra").mkdir()
+    with pytest.raises(cnndsl.CnnError, match=r"E0760.*val has a class 'zebra'"):
+        read_data(str(tmp_path), TensorType((1, 8, 8)))
+
+
 def test_data_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(cnndsl.CnnError, match="no such folder"):
         read_data(str(tmp_path / "none"), TensorType((1, 8, 8)))

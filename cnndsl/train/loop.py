@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from cnndsl.diagnostics import CnnError
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.operators import BatchNorm
 from cnndsl.network import Network
 from cnndsl.recipes.augmentations import Crop
 from cnndsl.recipes.recipe import Recipe
@@ -38,7 +40,21 @@ class Loop(ABC):
         self.crop = self._crop()
         self.facts = {"network": network.source_hash, "recipe": recipe.texts(),
                       "seed": plan.seed, "samples": len(data.train)}  # fmt: skip
+        self._require_samples(network.graph)
         self.epochs: list[Epoch] = []
+
+    def _require_samples(self, graph: Graph) -> None:
+        """Raise CnnError (E0615) for steps of too few samples."""
+        least = min(self.recipe.batch, len(self.data.train))
+        if least < self.count:
+            message = f"{least} samples of a step are too few for {self.count} processes"
+            raise CnnError.of("E0615", message)
+        if least >= 2 * self.count:
+            return
+        for node in graph.nodes():
+            if isinstance(node.op, BatchNorm) and node.type.elements == node.type.channels:
+                message = f"{node.name} has one number of each channel in a step, so no variance"
+                raise CnnError.of("E0615", message, hint=f"--batch {2 * self.count}, or more")
 
     def _crop(self) -> Crop | None:
         """How photos are cut out. Raises CnnError (E0604) if there are none."""
@@ -90,6 +106,9 @@ class Loop(ABC):
         """All epochs."""
         if self.plan.resume:
             self.epochs = [Epoch(**epoch) for epoch in self.read(self.checkpoint)]
+            if self.best and self.rank == 0 and not self.plan.output.exists():
+                message = f"{self.plan.output} is gone, which has the best weights so far"
+                raise CnnError.of("E0762", message, hint="train without --resume")
         most = self.recipe.epochs(len(list(self._batches(0))))
         for number in range(len(self.epochs), most):
             if self._is_over():
@@ -137,6 +156,6 @@ class Loop(ABC):
         order = np.random.default_rng((self.plan.seed, number)).permutation(len(self.data.train))
         for start in range(0, len(order), self.recipe.batch):
             whole = order[start : start + self.recipe.batch]
-            if start and len(whole) < 2 * self.count:
+            if start and len(whole) < min(2 * self.count, self.recipe.batch):
                 return
             yield whole[self.rank :: self.count]

@@ -90,27 +90,51 @@ def _networks(names: Sequence[str]) -> Rows:
     """Networks of the zoo, those that need no arguments, by name.
 
     `input` is the shape of the first input, `facts` the network's name in the published facts
-    or null, `errors` what was published, in percent.
+    or null, `errors` what was published, in percent. What all networks of the zoo cost is kept
+    in the cache.
     """
     from cnndsl.api import zoo
     from cnndsl.language.loader import concrete_networks
+    from cnndsl.runtime.cache import Store
 
-    chosen = list(concrete_networks({name: zoo()[name] for name in names}).values())
+    store, key = Store("networks"), _state(zoo())
+    kept = store.get(key)
+    if kept is None:
+        chosen = list(concrete_networks({name: zoo()[name] for name in names}).values())
+        rows = [_network(unit, item) for unit, item in _progress(chosen)]
+        if len(names) == len(zoo()):
+            store.put(key, json.dumps(rows).encode())
+    else:
+        rows = [row for row in json.loads(kept) if row["name"] in names]
     published, errors = _published_names(), published_errors()
-    rows = [_network(unit, item, published) for unit, item in _progress(chosen)]
-    return [{**row, "errors": errors.get(row["name"], [])} for row in rows]
+    return [
+        {**row, "facts": published.get(row["name"]), "errors": errors.get(row["name"], [])}
+        for row in rows
+    ]
 
 
-def _network(unit: Unit, item: NetworkItem, published: Mapping[str, str]) -> dict[str, Any]:
-    """One row."""
+def _state(names: Iterable[str]) -> str:
+    """What the costs of networks follow from: the names, and the states of our files and texts."""
+    import cnndsl
+    from cnndsl.language.sources import zoo_folder
+
+    parts = [*names]
+    for folder, pattern in ((Path(cnndsl.__file__).parent, "*.py"), (zoo_folder(), "*.cnn")):
+        for path in sorted(folder.rglob(pattern)):
+            status = path.stat()
+            parts.append(f"{path} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join(parts)
+
+
+def _network(unit: Unit, item: NetworkItem) -> dict[str, Any]:
+    """What a network takes and costs."""
     from cnndsl.analysis.cost import graph_cost
     from cnndsl.language.elaborate import elaborate
 
-    name = item.name.text
     graph = elaborate(unit, item).sound().graph
     cost = graph_cost(graph)
     return {
-        "name": name,
+        "name": item.name.text,
         "file": unit.source.name,
         "input": [
             size if isinstance(size, int) else str(size)
@@ -119,7 +143,6 @@ def _network(unit: Unit, item: NetworkItem, published: Mapping[str, str]) -> dic
         "inputs": {node: str(graph[node].type) for node in graph.inputs},
         "params": cost.params,
         "macs": cost.macs,
-        "facts": published.get(name),
     }
 
 

@@ -284,7 +284,7 @@ def test_list_takes_a_name_or_a_part_of_one(call):
     assert "did you mean 'bn'?" in result.err
 
 
-def test_list_networks_passes_and_targets(call, monkeypatch):
+def test_list_networks_passes_and_targets(call, monkeypatch, tmp_path):
     few = {name: api.zoo()[name] for name in ("densenet", "lenet5", "resnet50")}
     monkeypatch.setattr(api, "zoo", lambda: few)
     networks = {row["name"]: row for row in json.loads(call("list", "networks", "--json").out)}
@@ -295,6 +295,17 @@ def test_list_networks_passes_and_targets(call, monkeypatch):
     (row,) = networks["resnet50"]["errors"]
     assert (row["top1"], row["top5"]) == (23.87, 7.138)
     assert "torchvision" in row["source"]
+    with monkeypatch.context() as later:
+        later.setattr("cnndsl.language.elaborate.elaborate", None)
+        assert {row["name"]: row for row in json.loads(call("list", "networks", "--json").out)} == (
+            networks
+        )
+        (row,) = json.loads(call("list", "networks", "lenet", "--json").out)
+        assert row == networks["lenet5"]
+    (tmp_path / "more.cnn").write_text("network more { input x [1, 2, 2] }")
+    few["more"] = tmp_path / "more.cnn"
+    assert "more" in call("list", "networks").out
+    del few["more"]
     shown = call("list", "networks").out
     assert "23.87, 7.138 (ImageNet; torchvision, IMAGENET1K_V1)" in shown
     passes = json.loads(call("list", "passes", "--json").out)

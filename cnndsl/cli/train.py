@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint beside the output.")
 @click.option("--patience", type=click.IntRange(1), help="End after so many epochs without gain.")
 @click.option("--weights", metavar="FILE", shell_complete=completion.files, help="To start from.")
+@click.option("--keep-zeros", is_flag=True, help="Zeros of pruned kernels in --weights stay zero.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @click.option(
@@ -79,6 +80,8 @@ def command(
 
     parsed = load_network(network, settings, input_shapes)
     chosen = recipe(parsed)
+    if options["keep_zeros"] and not options["weights"]:
+        raise click.UsageError("--keep-zeros needs --weights, which have them")
     if options["weights"]:
         chosen = chosen.without(Initialiser)
     path = in_folder(output, ".safetensors") or Path(f"{parsed.name}.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from cnndsl.train.losses import objective_of, reads_scores
 from cnndsl.train.plan import Epoch, Plan
 from cnndsl.train.processes import Processes, joined
 from cnndsl.train.steps import optimiser_of
+from cnndsl.weights.sparsity import zeros
 
 SAMPLES = 256
 """Samples of a batch that is evaluated, and of those that tell the colours."""
@@ -69,6 +71,8 @@ class TorchTraining(Loop):
         self.network: nn.Module = module.network.to(processes.device)
         if plan.weights is None:
             self._initialise(network.graph)
+        if plan.keep_zeros:
+            self._keep_zeros(network.graph)
         self.wrapped = processes.wrapped(self.network)
         self.optimiser = optimiser_of(recipe.optimiser, list(self.network.parameters()))
         self.average = self._average() if recipe.average else None
@@ -81,6 +85,14 @@ class TorchTraining(Loop):
         weights = self.network.state_dict()
         for name, array in initial_weights(graph, self.recipe, self.plan.seed).items():
             weights[name].copy_(torch.from_numpy(array))
+
+    def _keep_zeros(self, graph: Graph) -> None:
+        """What has no gradient stays zero with every optimiser."""
+        weights = dict(self.network.named_parameters(remove_duplicate=False))
+        values = {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
+        for name, zero in zeros(graph, values).items():
+            mask = torch.from_numpy(zero).to(self.processes.device)
+            weights[name].register_hook(partial(Tensor.masked_fill, mask=mask, value=0))
 
     def _average(self) -> AveragedModel:
         function = get_ema_multi_avg_fn(self.recipe.average)

@@ -38,8 +38,8 @@ class Loop(ABC):
     ):
         self.data, self.recipe, self.plan, self.rank, self.count = data, recipe, plan, rank, count
         self.crop = self._crop()
-        self.facts = {"network": network.source_hash, "recipe": recipe.texts(),
-                      "seed": plan.seed, "samples": len(data.train)}  # fmt: skip
+        self.facts = {"network": network.source_hash, "recipe": recipe.texts(), "seed": plan.seed,
+                      "samples": len(data.train), "kept zeros": plan.keep_zeros}  # fmt: skip
         self._require_samples(network.graph)
         self.epochs: list[Epoch] = []
 

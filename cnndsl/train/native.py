@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from cnndsl.train.numbers import Numbers
 from cnndsl.train.plan import Epoch, Plan
 from cnndsl.weights.bind import bind, warn_of
 from cnndsl.weights.moments import starts
+from cnndsl.weights.sparsity import zeros
 
 SAMPLES = 256
 """Samples of a batch that is evaluated, and of those that tell the colours."""
@@ -75,6 +76,7 @@ class NativeTraining(Loop):
         outputs = self.gradients.graph.outputs
         learned = [n.removesuffix(GRADIENT) for n in outputs if n.endswith(GRADIENT)]
         self.numbers = Numbers(values, learned)
+        self.zeros = self._zeros(values, learned) if plan.keep_zeros else None
         self.descent = Descent(recipe.optimiser, recipe.clip)
         self.average: Array | None = None
         self.steps: dict[int, _Step] = {}
@@ -89,6 +91,13 @@ class NativeTraining(Loop):
         order = np.random.default_rng(self.plan.seed).permutation(len(self.data.train))
         return colours_of(self.data.train.batch(order[:SAMPLES])[0])
 
+    def _zeros(self, values: Mapping[str, Array], learned: Sequence[str]) -> Array:
+        """Which of all learned numbers are zeros of kernels."""
+        known = zeros(self.network.graph, values)
+        return np.concatenate(
+            [known.get(name, np.zeros(values[name].shape, bool)).ravel() for name in learned]
+        )
+
     def begin(self, seeds: tuple[int, int, int]) -> None:
         """See `Loop`."""
         self.random = np.random.default_rng(seeds)
@@ -102,6 +111,8 @@ class NativeTraining(Loop):
         numbers = self.numbers
         gradients = numbers.packed({n.removesuffix(GRADIENT): a for n, a in found.items()
                                     if n.endswith(GRADIENT)})  # fmt: skip
+        if self.zeros is not None:
+            gradients[self.zeros] = 0
         self.descent.step(numbers.learned, gradients, rate)
         for name, array in found.items():
             if name.endswith(UPDATED):

@@ -29,12 +29,14 @@ class Plan:
     The best weights go to `output`, a checkpoint after each epoch beside it; with `resume` training
     goes on from there. It ends early after `patience` epochs without a better accuracy. `report` is
     told of each epoch, and how many there are at most. With `weights` to start from, a recipe's
-    initialisers do nothing. `recompute` is that of `cnndsl.gradients`, for native code alone.
+    initialisers do nothing; with `keep_zeros` those of their kernels that are zero stay so, as in
+    pruned ones. `recompute` is that of `cnndsl.gradients`, for native code alone.
     """
 
     output: Path
     seed: int = 0
     weights: Any = None
+    keep_zeros: bool = False
     resume: bool = False
     patience: int | None = None
     device: str = "auto"

@@ -60,6 +60,18 @@ def prune(
     return pruned
 
 
+def zeros(graph: Graph, values: Mapping[str, Array]) -> dict[str, Array]:
+    """Where the kernels that can be pruned are zero, by the names of their weights.
+
+    Raises CnnError (E0404) if none is anywhere.
+    """
+    found = {kernel.name: values[kernel.name] == 0 for kernel in prunable(graph).values()}
+    if not any(zero.any() for zero in found.values()):
+        message = "no kernel of the weights has a zero to keep"
+        raise CnnError.of("E0404", message, hint="cnndsl weights prune makes some")
+    return found
+
+
 def _without_smallest(arrays: Mapping[str, Array], share: float) -> dict[str, Array]:
     """Of equal ones at the border the first stay zero, so that the count is exact."""
     if not arrays:

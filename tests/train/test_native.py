@@ -15,7 +15,7 @@ from cnndsl.backends.numpy import run_graph
 from cnndsl.cli.main import commands
 from cnndsl.diagnostics import CnnError
 from cnndsl.recipes.augmentations import Flip, PcaColour, Shift
-from cnndsl.recipes.course import Batch
+from cnndsl.recipes.course import Batch, Clip
 from cnndsl.recipes.losses import CrossEntropy
 from cnndsl.recipes.optimisers import Sgd
 from cnndsl.recipes.recipe import Recipe
@@ -24,6 +24,8 @@ from cnndsl.train.changes import changed, colours_of
 from cnndsl.train.data import Data, Images
 from cnndsl.train.native import NativeTraining
 from cnndsl.train.plan import Plan
+from cnndsl.weights.bind import bind
+from cnndsl.weights.sparsity import prune
 
 NET = """
 network tiny(classes=3) { input image [1, 6, 6]
@@ -118,6 +120,37 @@ def test_what_is_computed_again_changes_no_number(tmp_path: Path) -> None:
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
     with pytest.raises(CnnError, match="E0630"):
         NativeTraining(net, data, recipe, replace(plan, recompute=1000))
+
+
+def test_zeros_of_pruned_kernels_stay(tmp_path: Path) -> None:
+    """One step is that of the gradients where there is no zero; of all steps no zero is left."""
+    net, (images, labels) = cnndsl.parse(NET), samples(8)
+    (kind,) = net.inputs.values()
+    part = Images(images, labels, kind)
+    data = Data(part, part, ("a", "b", "c"))
+    recipe = Recipe.of(Sgd(rate=0.1, momentum=0.9), Clip(0.1))
+    start = bind(net.graph.parameters(), None, seed=1).values
+    pruned = prune(net.graph, start, [("*", 0.5)])
+    plan = Plan(tmp_path / "w.safetensors", weights=pruned, threads=1, keep_zeros=True)
+    training = NativeTraining(net, data, recipe, plan)
+    back = cnndsl.gradients(net).graph
+    wanted = run_graph(back, pruned, {"image": images, "target": np.eye(3)[labels]}, "float64")
+    slopes = {name: wanted[f"{name}.gradient"] for name in pruned if f"{name}.gradient" in wanted}
+    kernels = [name for name in pruned if name.endswith(".weight") and pruned[name].ndim > 1]
+    assert len(kernels) == 2
+    for name in kernels:
+        slopes[name] = slopes[name] * (pruned[name] != 0)
+    norm = np.sqrt(sum(np.square(slope).sum() for slope in slopes.values()))
+    training.step(images, labels, 0.1)
+    for name, slope in slopes.items():
+        moved = pruned[name] - 0.1 * slope * min(1, 0.1 / norm)
+        np.testing.assert_allclose(training.weights()[name], moved, rtol=1e-4, atol=1e-6)
+    for _ in range(3):
+        training.step(images, labels, 0.1)
+    for name in kernels:
+        np.testing.assert_array_equal(training.weights()[name] == 0, pruned[name] == 0)
+    with pytest.raises(CnnError, match="E0404"):
+        NativeTraining(net, data, recipe, replace(plan, weights=start))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils import prune as by_pytorch
 
 import cnndsl
 from cnndsl.cli.main import commands
@@ -32,6 +33,9 @@ from cnndsl.train.losses import TERMS, objective_of
 from cnndsl.train.processes import joined
 from cnndsl.train.steps import MAKERS as OPTIMISERS
 from cnndsl.train.steps import VelocitySgd, optimiser_of
+from cnndsl.weights.bind import bind
+from cnndsl.weights.files import load_weights, save_safetensors
+from cnndsl.weights.sparsity import prune
 
 TEXT = """
 block unit(width, survival) {
@@ -397,6 +401,43 @@ def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     assert parts.read_bytes() == whole.read_bytes()
     assert "another recipe" in call(*arguments(parts, "--epochs", 4, "--resume")).output
     assert len(read_checkpoint(parts.with_suffix(".checkpoint"), {})["epochs"]) == 3
+
+
+@pytest.mark.parametrize("name", ["velocity", "rmsprop", "adamw"])
+def test_zeros_stay_as_by_pytorchs_pruning(name, tmp_path):
+    """Twenty steps beside torch.nn.utils.prune, with momentum, decay and clipped gradients."""
+    net = cnndsl.parse("lenet5")
+    start = bind(net.graph.parameters(), None, seed=3).values
+    pruned = tmp_path / "pruned.safetensors"
+    save_safetensors(pruned, prune(net.graph, start, [("F*", 0.8), ("*", 0.4)]))
+    data = read_data("digits", net.inputs["image"])
+    recipe = Recipe.of(read(f"{name}(0.01, decay=0.01)"), read("clip(0.5)"))
+    plan = Plan(tmp_path / "a.safetensors", weights=pruned, keep_zeros=True)
+    with joined("cpu") as processes:
+        training = TorchTraining(net, data, recipe, plan, processes)
+    training.network.double()
+    other = (
+        cnndsl.compile(net, target="torch", weights=pruned, logits=True).network.double().train()
+    )
+    for module in other.modules():
+        if getattr(module, "weight", None) is not None:
+            by_pytorch.custom_from_mask(module, "weight", module.weight != 0)
+    steps = optimiser_of(recipe.optimiser, list(other.parameters()))
+    training.begin((0, 0, 0))
+    for number in range(20):
+        x, labels = data.train.batch(np.arange(8 * number, 8 * number + 8))
+        x = x.astype(np.float64)
+        outputs = {training.output: other(torch.from_numpy(x))}
+        loss = training.loss(outputs, torch.from_numpy(labels))
+        steps.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(other.parameters(), 0.5)
+        steps.step()
+        assert training.step(x, labels, 0.01) == pytest.approx(loss.item(), rel=1e-9)
+    weights = load_weights(pruned)
+    for path, array in training.weights().items():
+        if path.endswith("weight"):
+            np.testing.assert_array_equal(array == 0, weights[path] == 0)
 
 
 def test_a_loss_that_is_no_number_is_an_error(tmp_path):

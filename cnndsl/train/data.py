@@ -132,8 +132,13 @@ def _arrays(path: Path, input_type: TensorType) -> Data:
         raise CnnError.of("E0604", message)
     if not np.issubdtype(labels.dtype, np.integer) or labels.min(initial=0) < 0:
         raise CnnError.of("E0604", f"{path}: labels are whole numbers from 0")
+    with np.errstate(over="ignore"):
+        images = images.astype(np.float32)
+    if not np.isfinite(images).all():
+        message = f"{path}: images hold numbers that are not finite in float32"
+        raise CnnError.of("E0604", message)
     names = tuple(map(str, range(int(labels.max(initial=0)) + 1)))
-    return _split(images.astype(np.float32), labels, names, input_type)
+    return _split(images, labels, names, input_type)
 
 
 def _folder(path: Path, input_type: TensorType, photo: Photo | None) -> Data:

@@ -57,6 +57,10 @@ def test_data_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(cnndsl.CnnError, match="images are 4x3x8x8"):
         read_data(str(tmp_path / "a.npz"), TensorType((1, 8, 8)))
     assert len(read_data(str(tmp_path / "a.npz"), TensorType((3, 8, 8))).train) == 3
+    for number in (np.nan, -np.inf, 1e300):
+        np.savez(tmp_path / "a.npz", images=np.full((4, 3, 8, 8), number), labels=np.zeros(4, int))
+        with pytest.raises(cnndsl.CnnError, match=r"E0604.*not finite in float32"):
+            read_data(str(tmp_path / "a.npz"), TensorType((3, 8, 8)))
     np.savez(tmp_path / "b.npz", images=np.zeros((0, 3, 8, 8)), labels=np.zeros(0, int))
     np.savez(tmp_path / "c.npz", images=np.zeros((4, 3, 8, 8)))
     (tmp_path / "d.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-30])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,34 @@ def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     try:
+        _require_whole(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise ValueError("it holds something else")
     except OSError as error:
         raise CnnError.of("E0601", f"cannot read {path}: {error.strerror or error}") from None
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+    ) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CnnError.of("E0603", f"{path} is not a checkpoint, or damaged: {problem}") from None
     require_same(path, state, expected)
     return state
+
+
+def _require_whole(path: Path) -> None:
+    """Compare the checksums of an archive, which PyTorch does not do.
+
+    Raises OSError, and ValueError or BadZipFile for a damaged archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged:
+        raise ValueError(f"the checksum of {damaged} is another one")
 
 
 def require_same(path: Path, state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import zipfile
 
 import numpy as np
 import pytest
@@ -400,7 +401,18 @@ def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     call(*arguments(parts, "--epochs", 3, "--resume"))
     assert parts.read_bytes() == whole.read_bytes()
     assert "another recipe" in call(*arguments(parts, "--epochs", 4, "--resume")).output
-    assert len(read_checkpoint(parts.with_suffix(".checkpoint"), {})["epochs"]) == 3
+    checkpoint = parts.with_suffix(".checkpoint")
+    assert len(read_checkpoint(checkpoint, {})["epochs"]) == 3
+    content = bytearray(checkpoint.read_bytes())
+    with zipfile.ZipFile(checkpoint) as archive:
+        largest = max(archive.infolist(), key=lambda info: info.file_size)
+    content[largest.header_offset + largest.file_size // 2] ^= 1
+    checkpoint.write_bytes(content)
+    with pytest.raises(cnndsl.CnnError, match=r"E0603.*checksum"):
+        read_checkpoint(checkpoint, {})
+    checkpoint.write_bytes(content[:-100])
+    with pytest.raises(cnndsl.CnnError, match="E0603"):
+        read_checkpoint(checkpoint, {})
 
 
 @pytest.mark.parametrize("name", ["velocity", "rmsprop", "adamw"])

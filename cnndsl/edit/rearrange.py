@@ -50,8 +50,9 @@ def rearrange(
     for path in deletions:
         expected = delete(expected, path)
         text.take_out(path)
+    changes = text.changes()
     try:
-        new = format_source(spliced(source.text, text.changes()), str(output))
+        new = format_source(spliced(source.text, changes), str(output))
         after = graph_of(Source(str(output), new), found.graph.name, given, input_shapes or {})
     except CnnError:
         new, after = "", None

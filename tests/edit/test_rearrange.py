@@ -112,6 +112,10 @@ def test_a_swap_under_a_condition() -> None:
         ("a: { unit(4) -> unit(4) }", (), (("a", "a.unit1"),), "E0623", "inside another"),
         ("let x2 = conv(4, 1)\n a: { add { conv(4, 1) | x2 } }", ("a",), (), "E0623", "goes into"),
         ("two(4) -> two(4)", ("two1.unit2",), (), "E0623", "the text cannot say"),
+        (
+            "for i, w in [[0, 4], [1, 4]] { s{i}: for j in range(2) { unit(w) } }",
+            ("s0.1",), (), "E0623", "begin that loop by a counter",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be(

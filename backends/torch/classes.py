@@ -148,8 +148,8 @@ class _Finder:
             for (a, left), (b, right) in product(numbers.items(), repeat=2):
                 if all(v == x + y for v, x, y in zip(values, left, right, strict=True)):
                     return f"{self._use(a, left, kept)} + {self._use(b, right, kept)}"
-        known = self.text.keys() | self.chosen.keys()
-        free = free_name(name if name not in known else f"{label}_{name}", known | self.taken)
+        others = {*self.text, *self.chosen}
+        free = free_name(name if name not in others else f"{label}_{name}", others | self.taken)
         return self._use(free, values, kept)
 
     def _use(self, name: str, values: list[Any], kept: bool) -> str:

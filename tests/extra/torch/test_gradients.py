@@ -53,7 +53,7 @@ SMALL = {
     "resnet20_cifar": {"image": (3, 16, 16)},
     "googlenet_aux": {"image": (3, 224, 224)},
     "densenet_bc_cifar_L40_k12": {"image": (3, 16, 16)},
-    "shufflenet_v2_x0_5": {"image": (3, 32, 32)},
+    "shufflenet_v2_x0_5": {"image": (3, 64, 64)},
     "mobilenet_v2": {"image": (3, 64, 64)},
     "fractalnet": {"image": (3, 32, 32)},
     TEXT: {},

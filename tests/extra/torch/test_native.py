@@ -40,7 +40,7 @@ CASES = [
     (SMALL, optimisers.Sgd(rate=0.05, momentum=0.9), [MeanSquaredError()]),
     (SMALL, optimisers.Nesterov(rate=0.02, decay=0.01), [CrossEntropy(smoothing=0.1)]),
     (SMALL, optimisers.Velocity(rate=0.02, decay=0.01), [Clip(0.5)]),
-    (SMALL, optimisers.RmsProp(rate=0.001, momentum=0.5, decay=0.01), []),
+    (SMALL, optimisers.RmsProp(rate=0.01, momentum=0.5, decay=0.01, eps=0.1), []),
     (SMALL, optimisers.Adam(rate=0.001, decay=0.01), [Average(0.9)]),
 ]
 

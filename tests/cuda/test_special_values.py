@@ -25,6 +25,8 @@ CHOOSING = (
     "instance_norm",
     "group_norm-across",
     "l2_normalise",
+    "conv-groups",
+    "depthwise-multiplier",
 )
 
 

@@ -124,6 +124,26 @@ DEVICE void add_products(Sums &sums, char *memory, const Rows<K> &rows, const ch
   barrier();
 }
 
+// Computes what is not finite again, from the channels of its own group alone: the groups that are
+// computed as one have zeros for each other's channels, and zero times NaN or infinity is NaN.
+template <class K, int V>
+DEVICE void keep_apart(float (&v)[V], const typename K::Arguments &a, const Place &p) {
+  constexpr int inner = K::INNER / K::MERGED, filters = K::FILTERS_APART;
+  bool finite = true;
+#pragma unroll
+  for (int i = 0; i < V; ++i) finite &= v[i] - v[i] == 0.0f;
+  if (finite) return;
+  float again[V];
+#pragma unroll 1
+  for (int i = 0; i < V; ++i) {
+    const int c = smaller(p.c + i, K::Y::C - 1);
+    again[i] = window_sum<K>(a, p, a.apart + c * (inner * K::TAPS), c / filters * inner, inner);
+  }
+#pragma unroll
+  for (int i = 0; i < V; ++i)
+    if (v[i] - v[i] != 0.0f) v[i] = again[i];
+}
+
 template <class K> DEVICE void gemm(const typename K::Arguments &a) {
   typedef typename K::Y Y;
   constexpr int V = Y::BLOCK, width = K::BN + 4, vectors = K::BN / V;
@@ -156,6 +176,7 @@ template <class K> DEVICE void gemm(const typename K::Arguments &a) {
     }
     Place p = position<Y>(m);
     p.c = group * K::FILTERS + column * K::BN + c;
+    if constexpr (K::MERGED > 1) keep_apart<K>(v, a, p);
     K::finish(v, a, p);
     put<Y>(a.y, p, v);
   }

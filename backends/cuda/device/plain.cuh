@@ -10,12 +10,11 @@ template <class L> DEVICE bool inside(const Place &p) {
   return (unsigned)p.z < L::NZ && (unsigned)p.y < L::NY && (unsigned)p.x < L::NX;
 }
 
-// Output channel c of a convolution whose kernel may depend on the position: weights [filters,
-// tiles, channels of a group, kernel].
-template <class K> DEVICE float convolve(const typename K::Arguments &a, const Place &p, int c) {
+// The sum of a window of `inner` channels from `first` on, times weights [channels, kernel].
+template <class K>
+DEVICE float window_sum(const typename K::Arguments &a, const Place &p, const float *weight, int first,
+                        int inner) {
   typedef typename K::X0 X;
-  const float *weight = a.weight + (c * K::TILES + K::tile(p)) * (K::INNER * K::TAPS);
-  const int first = c / K::FILTERS * K::INNER;
   LongSum total;
   for (int k = 0; k < K::KZ; ++k)
     for (int j = 0; j < K::KY; ++j)
@@ -23,12 +22,19 @@ template <class K> DEVICE float convolve(const typename K::Arguments &a, const P
         Place q = tap<K>(p, k, j, i);
         if (!inside<X>(q)) continue;
         const int offset = (k * K::KY + j) * K::KX + i;
-        for (int l = 0; l < K::INNER; ++l) {
+        for (int l = 0; l < inner; ++l) {
           q.c = first + l;
           total.add(pick<X>(a.x0, q) * weight[l * K::TAPS + offset]);
         }
       }
   return total.value();
+}
+
+// Output channel c of a convolution whose kernel may depend on the position: weights [filters,
+// tiles, channels of a group, kernel].
+template <class K> DEVICE float convolve(const typename K::Arguments &a, const Place &p, int c) {
+  const float *weight = a.weight + (c * K::TILES + K::tile(p)) * (K::INNER * K::TAPS);
+  return window_sum<K>(a, p, weight, c / K::FILTERS * K::INNER, K::INNER);
 }
 
 // The input index whose kernel reaches output `index` with an offset; -1 if none does.

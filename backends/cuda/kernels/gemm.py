@@ -28,11 +28,16 @@ FAMILY_OF = {"fma": "sgemm", "mma": "gemm", "wgmma": "wgmma"}
 
 @dataclass(frozen=True)
 class Windows:
-    """A product whose rows are windows: weight [filters, channels of a group, *kernel]."""
+    """A product whose rows are windows: weight [filters, channels of a group, *kernel].
+
+    Where neighbouring groups are computed as one, `apart` is their weight before they were put
+    together: sums that are not finite are computed again by it, since 0 * NaN is NaN.
+    """
 
     weight: Expression
     groups: int
     constants: dict[str, int]
+    apart: Expression | None = None
 
 
 def convolution(call: Call[Conv]) -> Iterator[Kernel]:
@@ -41,16 +46,20 @@ def convolution(call: Call[Conv]) -> Iterator[Kernel]:
     merged = _merged(op.groups, call.x.channels, op.filters, call.output.block)
     if merged is None:
         return
-    weight = _block_diagonal(dense_weight(call), op.groups, merged)
     constants = window_constants(op.kernel, op.stride, op.dilation, op.pads)
-    yield from _products(call, Windows(weight, op.groups // merged, constants))
+    constants |= {"MERGED": merged, "FILTERS_APART": op.filters // op.groups}
+    apart = dense_weight(call)
+    weight = _block_diagonal(apart, op.groups, merged)
+    yield from _products(
+        call, Windows(weight, op.groups // merged, constants, apart if merged > 1 else None)
+    )
 
 
 def fully_connected(call: Call[FullyConnected]) -> Iterator[Kernel]:
     """A convolution whose one window is the whole map."""
     sizes = call.x.sizes
     weight = reshape(call.weight, (call.op.units, call.x.channels, *sizes))
-    constants = window_constants(sizes, (1, 1, 1), (1, 1, 1), ((0, 0),) * 3)
+    constants = window_constants(sizes, (1, 1, 1), (1, 1, 1), ((0, 0),) * 3) | {"MERGED": 1}
     return _products(call, Windows(weight, 1, constants))
 
 
@@ -110,6 +119,7 @@ def _product(call: Call[Any], windows: Windows, choice: Choice) -> Kernel:
         launch,
         {
             "weight": _packed(windows, choice, precision.block),
+            **({"apart": windows.apart} if windows.apart else {}),
             **call.bias(),
             **call.step_weights(),
         },

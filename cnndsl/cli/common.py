@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cnndsl.api import Network
     from cnndsl.runtime.module import Module
 
+from cnndsl.cli.numbers import Seed
 from cnndsl.cli.parameters import InputShape, Names, Setting
 from cnndsl.cli.terminal import OUTPUT_FORMAT, show
 
@@ -144,9 +145,9 @@ def threads_option(command: Command) -> Command:
 def weights_options(command: Command) -> Command:
     """--weights, --weights-map, --seed and --threads."""
     command = threads_option(command)
-    command = click.option(
-        "--seed", type=click.IntRange(0, 2**63 - 1), help="Make missing weights from this seed."
-    )(command)
+    command = click.option("--seed", type=Seed(), help="Make missing weights from this seed.")(
+        command
+    )
     command = click.option(
         "--weights-map",
         metavar="FILE",

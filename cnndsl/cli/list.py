@@ -48,7 +48,7 @@ def command(what: str, name: str | None, as_json: bool) -> int:
     columns = COLUMNS[what]
     cells = [[_cell(column, row[column]) for column in columns] for row in rows]
     numbers = [i for i, column in enumerate(columns) if column in ("params", "macs")]
-    print_table([list(columns), *cells], numbers=numbers)
+    print_table([list(columns), *cells], numbers=numbers, keeps_all=what != "networks")
     return 0
 
 

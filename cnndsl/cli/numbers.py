@@ -21,3 +21,14 @@ class Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
+
+
+class Seed(click.IntRange):
+    """A seed of random numbers, from 0 to 2^63 - 1."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 2**63 - 1)
+
+    def _describe_range(self) -> str:
+        """For the help, where a number of 19 digits breaks in two on a narrow terminal."""
+        return "0<=x<2^63"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from cnndsl.cli.numbers import Seed
 from cnndsl.cli.photos import photo_options, refuse_without_photos
 from cnndsl.cli.run import Files
 from cnndsl.cli.samples import images_option, inputs_option, read_samples, require_one_source
@@ -25,7 +26,7 @@ def gradients_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = images_option(inputs_option(photo_options(command)))
     command = click.option(
         "--seed",
-        type=click.IntRange(0, 2**63 - 1),
+        type=Seed(),
         help="Of --gradients: the paths, and inputs and weights unless these are given.",
     )(command)
     return click.option(

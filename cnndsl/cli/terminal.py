@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnndsl.diagnostics.table import table_lines
+from cnndsl.diagnostics.table import columns_that_fit, table_lines
 from cnndsl.runtime.options import silent
 
 if TYPE_CHECKING:
@@ -103,12 +103,19 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def print_table(rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
+def print_table(
+    rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = (), keeps_all: bool = True
+) -> None:
     """Aligned columns on stdout; those with an index in `numbers` are aligned to the right.
 
-    On a terminal long cells are wrapped to fit it.
+    On a terminal long cells are wrapped to fit it. Unless `keeps_all`, the last columns are left
+    out where it has no room for them; a line on stderr names them.
     """
     width = shutil.get_terminal_size().columns if is_terminal() else None
+    count = len(rows[0]) if width is None or keeps_all else columns_that_fit(rows, width)
+    if missing := rows[0][count:]:
+        log(f"no room for {', '.join(missing)}: try a wider terminal, or --json")
+    rows = [row[:count] for row in rows]
     for line in table_lines(rows, numbers, width):
         click.echo(line)
 

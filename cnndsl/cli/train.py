@@ -14,6 +14,7 @@ import click
 from cnndsl.cli import completion
 from cnndsl.cli.common import load_network, network_options, threads_option
 from cnndsl.cli.memory import recompute_option
+from cnndsl.cli.numbers import Seed
 from cnndsl.cli.outputs import check_output, in_folder, output_option
 from cnndsl.cli.photos import chosen_photo, photo_options, refuse_without_photos
 from cnndsl.cli.recipes import recipe_options, show_recipe
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--patience", type=click.IntRange(1), help="End after so many epochs without gain.")
 @click.option("--weights", metavar="FILE", shell_complete=completion.files, help="To start from.")
 @click.option("--keep-zeros", is_flag=True, help="Zeros of pruned kernels in --weights stay zero.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--seed", type=Seed(), default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @click.option(
     "--engine",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 
 GAP = "  "
 NARROWEST = 12
 """Columns of a terminal that a column of words keeps."""
+COMFORTABLE = 30
+"""Columns of a terminal that are enough for a column that can be left out."""
 SHAPE = re.compile("[0-9x]*")
 """What is never cut although it is aligned like words."""
 
@@ -38,6 +40,13 @@ def table_lines(
                 for index, (part, width) in enumerate(zip(parts, widths, strict=True))
             ]
             yield GAP.join(cells).rstrip()
+
+
+def columns_that_fit(rows: Sequence[Sequence[str]], width: int) -> int:
+    """How many columns, the first one at least, a terminal has room for with hardly a word cut."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    ends = accumulate(min(each, COMFORTABLE) + len(GAP) for each in widths)
+    return max(1, sum(end <= width + len(GAP) for end in ends))
 
 
 def _narrow(widths: list[int], words: Sequence[int], total: int) -> None:

@@ -1,5 +1,6 @@
 """The help of every command, and options that are given twice."""
 
+import re
 import shlex
 
 import click
@@ -38,6 +39,15 @@ def test_every_command_has_examples_that_it_takes(call, name):
 
 def test_the_list_of_commands_cuts_nothing_off(call):
     assert "..." not in call("--help").out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_narrow_help_breaks_no_number(call, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "200")
+    numbers = re.findall(r"\d{3,}", call(*name.split(), "--help").out)
+    for width in ("30", "40", "60"):
+        monkeypatch.setenv("COLUMNS", width)
+        assert re.findall(r"\d{3,}", call(*name.split(), "--help").out) == numbers
 
 
 def test_help_shows_no_empty_default(call):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cnndsl.cli import terminal
-from cnndsl.diagnostics.table import table_lines
+from cnndsl.diagnostics.table import columns_that_fit, table_lines
 
 ROWS = [
     ["name", "count", "meaning"],
@@ -65,3 +65,22 @@ def test_words_that_are_too_long_end_in_an_ellipsis_and_numbers_are_whole():
 def test_shapes_are_whole():
     rows = [["layer", "shape"], ["a_layer_of_a_net", "1024x1024x3x3"], ["b", ""]]
     assert list(table_lines(rows, [], 9))[1] == "a_layer_of_…  1024x1024x3x3"
+
+
+def test_names_of_networks_are_whole_and_what_is_left_out_is_named(call, monkeypatch):
+    monkeypatch.setattr(terminal, "is_terminal", lambda: True)
+    names = {row["name"] for row in json.loads(call("list", "networks", "densenet", "--json").out)}
+    for width, missing in ((30, ["inputs", "params", "macs", "file", "errors"]), (80, ["errors"])):
+        monkeypatch.setenv("COLUMNS", str(width))
+        shown = call("list", "networks", "densenet")
+        lines = shown.out.splitlines()
+        assert {line.split()[0] for line in lines[1:]} == names
+        assert max(map(len, lines)) <= width
+        said = next(line for line in shown.err.splitlines() if "no room for" in line)
+        assert all(column in said for column in missing)
+        assert not set(missing) & set(lines[0].split())
+
+
+def test_rows_of_numbers_are_never_broken_over_lines():
+    rows = [["name", "params", "macs"], ["a", "1,234,567", "89"]]
+    assert [columns_that_fit(rows, width) for width in (1, 5, 14, 15, 20, 21)] == [1, 1, 1, 2, 2, 3]

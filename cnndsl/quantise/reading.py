@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from cnndsl.diagnostics import CnnError
 from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.quantisation import CODES, LARGEST_SCALE, Quantisation
+from cnndsl.runtime.archive import once_each
 from cnndsl.runtime.files import read_file
 
 FORMAT = 1
@@ -44,18 +45,9 @@ def read_json(path: str | Path, make: Callable[[str, dict[str, Any]], Read]) -> 
 
 def _data(content: bytes) -> Any:
     try:
-        return json.loads(content, object_pairs_hook=_once_each)
+        return json.loads(content, object_pairs_hook=once_each)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise ValueError("it is no JSON") from None
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name!r} is there twice")
-        found[name] = value
-    return found
 
 
 def numbers(where: str, values: Any) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import FLOAT32
+from cnndsl.runtime.archive import once_each
 from cnndsl.runtime.arrays import is_npz, read_npz
 from cnndsl.runtime.files import DamagedError, atomic_write
 from cnndsl.weights import keras_files, torch_files
@@ -107,10 +108,10 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
     try:
         with safe_open(path, "np"), path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(length))
+            header = json.loads(file.read(length), object_pairs_hook=once_each)
             header.pop("__metadata__", None)
             return {name: _numbers(file, name, header[name], 8 + length) for name in sorted(header)}
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise DamagedError(str(error)) from None
 
 

@@ -61,10 +61,14 @@ def read_keras(path: Path) -> Weights:
     """The arrays of a `.keras` archive. Raises DamagedError, and CnnError without h5py."""
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(archive.namelist().count(name) > 1 for name in (MEMBER, CONFIG)):
+                raise DamagedError("it holds one name twice")
             if sum(archive.getinfo(name).file_size for name in (MEMBER, CONFIG)) > MAX_BYTES:
                 raise DamagedError(f"it has more than {MAX_BYTES >> 30} GiB")
             configs = dict(_configs(json.loads(archive.read(CONFIG))))
             content = archive.read(MEMBER)
+    except DamagedError:
+        raise
     except (*BROKEN_ZIP, RecursionError):
         raise DamagedError("it is cut off, or no model of Keras") from None
     _check_heaps(content)

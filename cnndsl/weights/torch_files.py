@@ -58,6 +58,8 @@ def _read_archive(archive: zipfile.ZipFile, file_size: int) -> Weights:
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     if not stored or sum(member.file_size for member in members) > file_size:
         raise DamagedError("it is a zip archive, but not as PyTorch writes them")
+    if len({member.filename for member in members}) != len(members):
+        raise DamagedError("it holds one name twice")
     pickles = [m.filename for m in members if m.filename.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
         raise DamagedError("it is a zip archive without a PyTorch checkpoint")

@@ -105,6 +105,16 @@ def test_damaged_files(tmp_path, content):
         load_weights(tmp_path / "w")
 
 
+def test_one_name_twice_is_refused(tmp_path):
+    """The library reads the last one; another reader may take the first."""
+    first, second = (json.dumps(entry(shape=shape)) for shape in ([1, 2], [2, 1]))
+    text = f"{first[:-1]},{second[1:]}".encode()
+    (tmp_path / "w").write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
+    load_file(tmp_path / "w")
+    with pytest.raises(CnnError, match=r"E0401.*'x' is there twice"):
+        load_weights(tmp_path / "w")
+
+
 def test_files_that_cannot_be_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CnnError, match=r"E0601.*does not exist"):

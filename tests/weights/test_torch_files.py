@@ -327,3 +327,14 @@ def test_tensors_under_any_name_if_there_is_no_other(tmp_path, write):
     assert load(tmp_path, write(checkpoint))["a"].tolist() == [1]
     with pytest.raises(CnnError, match=r"E0401.*under 'student' and 'teacher'"):
         load(tmp_path, write({"student": state, "teacher": state}))
+
+
+def test_one_member_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.pth"
+    path.write_bytes(zip_format({"x": tensor("0", np.ones(2, np.float32))}))
+    with zipfile.ZipFile(path, "a") as archive:
+        storage = next(name for name in archive.namelist() if name.endswith("data/0"))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr(storage, np.zeros(2, np.float32).tobytes())
+    with pytest.raises(CnnError, match=r"E0401.*one name twice"):
+        load_weights(path)

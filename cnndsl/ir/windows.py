@@ -6,6 +6,7 @@ Source: Dumoulin and Visin, A guide to convolution arithmetic for deep learning 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -14,6 +15,10 @@ from cnndsl.ir.dims import Dim, OpenDim
 from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.types import TensorType
 
+LARGEST_HALO = 2**28
+"""Numbers of a padded input from which on padding must not be nearly all of it."""
+HALO_SHARE = 64
+"""How many times as large as the input and the result a large padded input may be."""
 Pads = tuple[tuple[int, int], ...]
 Size = TypeVar("Size")
 
@@ -129,3 +134,28 @@ def output_sizes(
         last = n + before + min(s + after - extent(k, r), 0)
         sizes.append((last + s - 1) // s if ceil else room // s + 1)
     return tuple(sizes)
+
+
+def require_room(
+    operator: str, x: TensorType, sizes: Sequence[Dim], dilation: Sizes, pads: Pads
+) -> None:
+    """Raise OperatorError if padding alone makes an input huge.
+
+    A dilation of 7000 makes 14008x14008 of 8x8. Open sizes count as 1.
+    """
+    padded = [n + before + after for n, (before, after) in zip(x.spatial, pads, strict=True)]
+    numbers, given, made = map(_product, ((x.channels, *padded), x.spatial, sizes))
+    positions = _product(padded)
+    if numbers > LARGEST_HALO and positions > HALO_SHARE * max(given, made):
+        raise OperatorError(
+            "E0316",
+            f"padding makes {'x'.join(map(str, padded))} positions of the {operator}'s input {x}",
+            hint="use a smaller dilation or less padding",
+            attribute="dilation" if max(dilation) > 1 else "pad",
+            show_operands=True,
+        )
+
+
+def _product(sizes: Sequence[Dim]) -> int:
+    """Of the known ones."""
+    return math.prod(size for size in sizes if isinstance(size, int))

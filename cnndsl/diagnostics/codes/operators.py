@@ -102,4 +102,11 @@ ENTRIES: dict[str, Entry] = {
         "number formats do not join",
         "All operands of an operator hold numbers of one format, such as float32.",
     ),
+    "E0316": entry(
+        "hardly anything but padding",
+        "A dilation or a padding of thousands of positions around a small input: the padded\n"
+        "input would take much memory for nothing but zeros.",
+        body("conv(8, 3, dilation=20000)"),
+        body("conv(8, 3, dilation=2)"),
+    ),
 }

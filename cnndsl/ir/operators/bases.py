@@ -15,7 +15,15 @@ from cnndsl.ir.formula import Formula, Stage, X
 from cnndsl.ir.index import Index
 from cnndsl.ir.operator import POINT, Operator, Reads, Sign, Window, Windows
 from cnndsl.ir.types import TensorType
-from cnndsl.ir.windows import Pads, extent, output_sizes, per_axis, require_spatial, resolve_pads
+from cnndsl.ir.windows import (
+    Pads,
+    extent,
+    output_sizes,
+    per_axis,
+    require_room,
+    require_spatial,
+    resolve_pads,
+)
 
 
 class Pointwise(Operator):
@@ -198,9 +206,11 @@ class Windowed(Spatial):
 
     def sizes(self, x: TensorType, *, ceil: bool = False) -> tuple[Dim, ...]:
         """floor (or with `ceil` the ceiling) of (n + pads - k_eff)/stride, + 1, for each axis."""
-        return output_sizes(
+        sizes = output_sizes(
             self.name, x, self.kernel, self.strides, self.dilations, self.pads, ceil=ceil
         )
+        require_room(self.name, x, sizes, self.dilations, self.pads)
+        return sizes
 
     def windows(self, inputs: Sequence[TensorType]) -> Windows:
         """The window of each axis."""

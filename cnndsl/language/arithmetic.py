@@ -93,9 +93,19 @@ def _lists(sign: str, left: list[Any], right: Any, span: Span) -> list[Any]:
     else:
         raise Problem("E0208", f"cannot calculate a list {sign} {kind_of(right)}", span)
     if length > limits.LOOP_COUNT:
-        raise Problem("E0502", f"the list has more than {limits.LOOP_COUNT:,} items", span)
+        raise too_long(span)
     joined: list[Any] = ARITHMETIC[sign](left, right)
     return joined
+
+
+def too_long(span: Span) -> Problem:
+    """What is said of a list beyond all bounds, most of which are kernels or tables."""
+    return Problem(
+        "E0502",
+        f"the list has more than {limits.LOOP_COUNT:,} items",
+        span,
+        hint='crop and pad cut and shift maps; load("numbers.npy") reads the numbers of a file',
+    )
 
 
 def checked_number(value: Any, span: Span) -> Any:

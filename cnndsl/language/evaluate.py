@@ -11,7 +11,7 @@ from cnndsl.ir.graph import Node
 from cnndsl.ir.types import AXES
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
-from cnndsl.language.arithmetic import calculated, checked_number, negated
+from cnndsl.language.arithmetic import calculated, checked_number, negated, too_long
 from cnndsl.language.functions import Function, Size
 from cnndsl.language.messages import Consequence, Fatal, Problem
 from cnndsl.language.scopes import Local
@@ -262,8 +262,7 @@ class Evaluator:
             top = stack.pop()
             items += len(top)
             if items > limits.LOOP_COUNT:
-                message = f"the list has more than {limits.LOOP_COUNT:,} items"
-                raise Problem("E0502", message, span)
+                raise too_long(span)
             stack += [item for item in top if isinstance(item, list)]
         self.steps += items
         return values

@@ -53,6 +53,13 @@ _REMARKS = {
 }
 """What to write for operators that have no single counterpart."""
 
+_PAD_MODES = {
+    **dict.fromkeys(("reflect", "reflection"), "reflect"),
+    **dict.fromkeys(("replicate", "replication", "edge"), "edge"),
+    **dict.fromkeys(("circular", "wrap"), "wrap"),
+}
+"""The modes of the operator `pad` by what other frameworks let the padding of a layer be."""
+
 
 def counterpart(name: str, candidates: set[str]) -> str | None:
     """The candidate that a name of another framework means, or one that is spelt like it."""
@@ -66,3 +73,9 @@ def counterpart(name: str, candidates: set[str]) -> str | None:
 def remark(name: str, candidates: set[str]) -> str | None:
     """What to write for an operator that has no single counterpart, among operators."""
     return _REMARKS.get(_plain(name)) if "conv" in candidates else None
+
+
+def value_remark(argument: str, value: object) -> str | None:
+    """What to write where a layer is given a value that operators of their own stand for here."""
+    mode = _PAD_MODES.get(value) if argument == "pad" and isinstance(value, str) else None
+    return mode and f'write pad(kernel // 2, mode="{mode}") before the layer, and there pad=valid'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from cnndsl.diagnostics import Note
@@ -12,6 +12,7 @@ from cnndsl.ir.operators import BY_NAME
 from cnndsl.ir.photo import Photo
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
+from cnndsl.language.foreign import value_remark
 from cnndsl.language.functions import CONSTANTS, FUNCTIONS, SHAPE_NAMES, Function, Size
 from cnndsl.language.messages import Problem, meant
 from cnndsl.language.scopes import Local, Names, Scope
@@ -49,8 +50,8 @@ class Meanings:
         self.names = Names(unit.meanings, unit.findings)
         self.report = self.names.report
 
-    def name(self, node: ast.Name, scope: Scope, words: Collection[str] = ()) -> None:
-        """A name that is read; `words` are what it may have been meant as."""
+    def name(self, node: ast.Name, scope: Scope, argument: ast.Argument | None = None) -> None:
+        """A name that is read, as the value of an argument or elsewhere."""
         local = scope.find(node.text)
         if local is not None:
             self.names.read(local, scope)
@@ -60,7 +61,7 @@ class Meanings:
         if meaning is not None:
             self.unit.meanings[id(node)] = meaning
         else:
-            self.unknown(node, "name", self._hint(node.text, scope, words))
+            self.unknown(node, "name", self._hint(node.text, scope, argument))
 
     def function(self, node: ast.Expression, scope: Scope) -> bool:
         """Whether a function is called; `max` is one there, and an operator elsewhere."""
@@ -199,7 +200,7 @@ class Meanings:
                 if name.text in known and name.text not in self.used:
                     self.report("W0203", f"{name.text!r} is imported and never used", name)
 
-    def _hint(self, name: str, scope: Scope, words: Collection[str]) -> str | None:
+    def _hint(self, name: str, scope: Scope, argument: ast.Argument | None) -> str | None:
         if name in self.unit.networks:
             return "it is a network; a step is an operator or a block"
         made = next((label for label in self.labels() if label.pattern.fullmatch(name)), None)
@@ -207,7 +208,10 @@ class Meanings:
             return f"a label names an instance; to use its value later: let {name} = …"
         if made is not None:
             return "a name with {…} in it names no value; keep values in a list: a = a + [value]"
-        if name in words:
+        keyword = argument.name.text if argument is not None and argument.name is not None else ""
+        if hint := value_remark(keyword, name):
+            return hint
+        if argument is not None and name in WORDS:
             return f'as a word for an operator it stands in quotes: "{name}"'
         if len(self.unit.findings) > limits.HINTS:
             return None

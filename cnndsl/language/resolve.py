@@ -14,7 +14,7 @@ from cnndsl.diagnostics import Diagnostic
 from cnndsl.ir.photo import Photo
 from cnndsl.language import tree as ast
 from cnndsl.language.arithmetic import ARITHMETIC
-from cnndsl.language.meanings import WORDS, Meanings
+from cnndsl.language.meanings import Meanings
 from cnndsl.language.messages import meant
 from cnndsl.language.scopes import Scope
 from cnndsl.language.signatures import definition_signature, signature_of
@@ -260,7 +260,7 @@ class _Resolver:
                 if not self.meanings.function(node.callee, scope):
                     self.expression(node.callee, scope)
                 for argument in node.arguments:
-                    self.argument(argument.value, scope)
+                    self.argument(argument, scope)
                 target = self.unit.meanings.get(id(node.callee))
                 if isinstance(target, BlockValue | type):
                     self.meanings.match(signature_of(target), node.arguments, node)
@@ -271,12 +271,12 @@ class _Resolver:
                 for child in ast.children(node):
                     self.expression(child, scope)
 
-    def argument(self, value: ast.Expression, scope: Scope) -> None:
+    def argument(self, argument: ast.Argument, scope: Scope) -> None:
         """What a call is given, which may have been meant as a word."""
-        if isinstance(value, ast.Name):
-            self.meanings.name(value, scope, WORDS)
+        if isinstance(argument.value, ast.Name):
+            self.meanings.name(argument.value, scope, argument)
         else:
-            self.expression(value, scope)
+            self.expression(argument.value, scope)
 
     def listed(self, item: ast.Listed, scope: Scope) -> None:
         if isinstance(item, ast.Each):

@@ -15,6 +15,7 @@ from cnndsl.ir.operators.structure import Identity
 from cnndsl.ir.types import TensorType
 from cnndsl.language import limits
 from cnndsl.language.convolutional import Windows, convolution, slides
+from cnndsl.language.foreign import value_remark
 from cnndsl.language.messages import Fatal, Problem
 from cnndsl.language.paths import Path, join
 from cnndsl.language.signatures import check_complete, signature_of
@@ -81,7 +82,9 @@ class GraphWriter:
         try:
             operator: Operator = build(target, {name: _plain(g.value) for name, g in given.items()})
         except AttributeValueError as error:
-            raise Problem("E0309", f"{target.name}: {error}", given[error.name].span) from None
+            value = given[error.name]
+            hint = value_remark(error.name, value.value)
+            raise Problem("E0309", f"{target.name}: {error}", value.span, hint=hint) from None
         return operator
 
     def _bound(

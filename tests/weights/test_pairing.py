@@ -151,3 +151,66 @@ def test_factors_of_channels_without_a_module_of_their_own(factor: str, ones: tu
             shapes[f"blocks.{i}.mlp{j}.weight"] = (4, 4, kernel, kernel)
     shapes |= {name: (4,) for name in wanted.values() if name not in shapes}
     assert pair(shapes, graph, "auto", "scaled").names == wanted
+
+
+SCALES = """
+block unit {{ conv(2, 3) -> relu }}
+network scales {{
+    input image [6, 8, 8]
+    conv(6, 1) -> relu
+    let {0} = slice({1}) -> {3} unit
+    let {2} = slice({5}) -> {4} unit
+    first: concat {{ {6} | slice(4, 6) }}
+    conv(6, 3) -> relu
+    let one = slice(0, 2) -> unit
+    let two = add {{ slice(2, 4) | one }} -> unit
+    {7}: concat {{ {8} | slice(4, 6) }}
+    conv(5, 3)
+}}
+"""
+AS_WRITTEN = ("a", "0, 2", "b", "", "", "2, 4", "a | b", "second", "one | two")
+
+
+def scales(**changes: str) -> tuple[Graph, list[Layer]]:
+    """Two layers side by side, then two in sequence; changes by the place in the text."""
+    places = [changes.get(f"at{i}", text) for i, text in enumerate(AS_WRITTEN)]
+    return graph_and_layers(SCALES.format(*places))
+
+
+def in_lists(layers: list[Layer], member: str = "convs") -> dict[str, str]:
+    """The layers' names, those of two channels in lists."""
+    names = [
+        "stem",
+        f"b1.{member}.0",
+        f"b1.{member}.1",
+        "b1.end",
+        "b2.convs.0",
+        "b2.convs.1",
+        "b2.end",
+    ]
+    return dict(zip((layer.name for layer in layers), names, strict=True))
+
+
+def test_lists_in_sequence_tell_the_order_of_lists_side_by_side():
+    graph, layers = scales()
+    names = in_lists(layers)
+    assert paired(graph, layers, names) == names
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"at6": "b | a"},
+        {"at8": "two | one"},
+        {"at3": "x2:", "at4": "x1:"},
+    ],
+    ids=["joined otherwise", "the sequence joined otherwise", "labels that count down"],
+)
+def test_what_contradicts_the_order_of_lists_is_refused(changes: dict[str, str]):
+    graph, layers = scales(**changes)
+    assert paired(graph, layers, in_lists(layers)) is None
+
+
+def test_lists_of_other_names_tell_nothing():
+    graph, layers = scales()
+    assert paired(graph, layers, in_lists(layers, "paths")) is None

@@ -42,6 +42,21 @@ def executions(graph: Graph, layers: Sequence[Layer]) -> Iterator[Execution]:
         yield Execution([layers[index] for index in order], after)
 
 
+def by_operands(graph: Graph, layers: Sequence[Layer]) -> list[int]:
+    """The places of layers in a walk from the outputs back, the first operand of a join first.
+
+    So layers of one sequence have the order in which their results are joined, if they are.
+    """
+    users, place = _users(graph), dict[str, int]()
+    stack = [node for node in graph.nodes() if not graph.consumers(node)][::-1]
+    while stack:
+        node = stack.pop()
+        if node.name not in place:
+            place[node.name] = len(place)
+            stack += reversed(graph.producers(node))
+    return [place[users[layer.name][0]] for layer in layers]
+
+
 def _users(graph: Graph) -> dict[str, list[str]]:
     """By layer the nodes that read its parameters."""
     found: dict[str, list[str]] = {}

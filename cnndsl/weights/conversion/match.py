@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, zip_longest
 from typing import TypeAlias
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
-from cnndsl.weights.conversion.execution import Execution, Meanings, executions
+from cnndsl.weights.conversion.execution import Execution, Meanings, by_operands, executions
 from cnndsl.weights.conversion.forms import Forms
 from cnndsl.weights.conversion.layers import Layer, Signature, layers_of, sort_key
 from cnndsl.weights.conversion.names import Index, counts_backwards, family, tokens, words
@@ -122,9 +122,50 @@ class Matcher:
                 if is_complete and len(best) == 1:
                     return best[0] if self._agrees(best[0]) else None
                 if found or not is_complete:
+                    if (ordered := self._ordered(reading, fixed)) is not None:
+                        return ordered
                     read.add(reading.underscores)
                     self._doubts = self._doubts or found
         return None
+
+    def _ordered(self, reading: Reading, fixed: Assignment) -> Assignment | None:
+        """The one pairing in which parallel layers of lists have the order of their numbers.
+
+        None if there is not one alone, or if no lists in sequence tell of that order.
+        """
+        found, is_complete = self._read(replace(reading, ordered=reading.counted), fixed)
+        best = self._best(found)
+        if not reading.counted or not is_complete or len(best) != 1:
+            return None
+        told = self._lists_tell(best[0], reading) and self._agrees(best[0])
+        return best[0] if told else None
+
+    def _lists_tell(self, found: Assignment, reading: Reading) -> bool:
+        """Whether lists in sequence tell in which order those of parallel layers are.
+
+        Their names are the same but for numbers, as are their members; and that order is the one of
+        execution and of the operands that joins have.
+        """
+        after, ranks = self._orders[0].after, by_operands(self.graph, self._targets)
+        lists: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+        for i, j in found.items():
+            *path, number = tokens(self._sources[i].name, underscores=reading.underscores)
+            if number.isdecimal():
+                lists.setdefault(tuple(path), []).append((int(number), j))
+        sequences, parallels = set(), set()
+        for path, members in lists.items():
+            pairs = list(pairwise(sorted(members)))
+            labels = [family(self._label(self._targets[j].name)) for _, j in sorted(members)]
+            is_counted = all(a[0] != b[0] or a[1] <= b[1] for a, b in pairwise(labels))
+            kind = family(".".join(path))[0], tuple(number for number, _ in sorted(members))
+            if all(after[j] >> other & 1 for (_, j), (_, other) in pairs):
+                if all(ranks[j] < ranks[other] for (_, j), (_, other) in pairs):
+                    sequences.add(kind)
+            elif not is_counted or any(ranks[j] > ranks[other] for (_, j), (_, other) in pairs):
+                return False
+            else:
+                parallels.add(kind)
+        return parallels <= sequences
 
     def _evidence(self) -> Iterator[Assignment]:
         """No pairs known beforehand, then those that `known` has."""
@@ -217,6 +258,7 @@ class Matcher:
             order.after,
             {i: where[j] for i, j in fixed.items()},
             reading.counted,
+            reading.ordered,
             excluded,
         )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby, islice, pairwise
 from typing import TypeAlias
@@ -33,12 +33,16 @@ class TooManyError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """A module of a file: its name within the one around, modules in it, or one layer's index."""
+    """A module of a file: its name within the one around, modules in it, or one layer's index.
+
+    A `listed` one is a member of a list of layers that is looked through.
+    """
 
     token: str
     layers: tuple[int, ...]
     children: tuple[Scope, ...]
     kind: object = None
+    listed: bool = False
 
     @cached_property
     def family(self) -> tuple[str, Index]:
@@ -62,13 +66,14 @@ class Reading:
 
     `lists` looks through scopes of numbers alone, which may be lists whose members are called from
     elsewhere. `alike` wants modules with the same names inside to have the same order inside, and
-    `counted` numbers to be that order.
+    `counted` numbers to be that order; `ordered` wants it of lists of layers in parallel too.
     """
 
     underscores: bool = False
     lists: bool = False
     alike: bool = True
     counted: bool = True
+    ordered: bool = False
 
 
 def tree(items: Sequence[Item], roles: Sequence[object], reading: Reading) -> Scope:
@@ -90,18 +95,17 @@ def _scope(token: str, items: list[Item], roles: Sequence[object], reading: Read
     for name, inside in sorted(groups.items()):
         child = _scope(name, inside, roles, reading)
         if _is_list(child, roles, reading):
-            parts = (Scope(f"{child.token}.{c.token}", *_rest(c)) for c in child.children)
-            children += parts
+            listed = not any(each.children for each in child.children)
+            children += (
+                replace(each, token=f"{child.token}.{each.token}", listed=listed)
+                for each in child.children
+            )
         else:
             children.append(child)
     names = sorted((".".join(path), roles[index]) for path, index in items)
     kind = (family(token.rpartition(".")[2])[0], tuple(names)) if reading.alike else object()
     layers = tuple(index for child in children for index in child.layers)
     return Scope(token, layers, tuple(children), kind)
-
-
-def _rest(scope: Scope) -> tuple[tuple[int, ...], tuple[Scope, ...], object]:
-    return scope.layers, scope.children, scope.kind
 
 
 def _is_list(scope: Scope, roles: Sequence[object], reading: Reading) -> bool:
@@ -130,6 +134,7 @@ class Tiler:
     after: Sequence[int]
     fixed: Mapping[int, int]
     counted: bool = True
+    ordered: bool = False
     excluded: frozenset[tuple[int, int]] = frozenset()
     steps: int = 0
     _feasible: dict[tuple[Scope, int], bool] = field(default_factory=dict)
@@ -297,7 +302,10 @@ class Tiler:
             if other is child or other.family[0] != stem:
                 continue
             length = len(other.layers)
-            if offset >= 0 and other.family[1] > number:
+            if self.ordered and child.listed and other.listed:
+                if (offset >= 0) != (other.family[1] < number):
+                    return False
+            elif offset >= 0 and other.family[1] > number:
                 if any(self.after[p] & _bits(place, size) for p in range(offset, offset + length)):
                     return False
             elif offset < 0 and other.family[1] < number:

@@ -44,12 +44,15 @@ MODELS = {
         "cspresnet50": f"{TEXTS}/csp.cnn:cspresnet50",
         "dla34": f"{TEXTS}/dla.cnn:dla34",
         "darknet53": "darknet53_timm",
+        "dpn68": f"{TEXTS}/dpn.cnn:dpn68",
         "ghostnet_100": "ghostnet",
         "legacy_xception": "xception_timm",
         "mobileone_s0": f"{TEXTS}/mobileone.cnn:mobileone_s0",
+        "mobilevit_xxs": f"{TEXTS}/mobilevit.cnn:mobilevit_xxs",
         "poolformer_s12": f"{TEXTS}/poolformer.cnn:poolformer_s12",
         "regnety_004": "regnet_y_400mf",
         "repvgg_a0": "repvgg_a0",
+        "res2net50_26w_4s": f"{TEXTS}/res2net.cnn:res2net50_26w_4s",
         "resnet26": f"{OUTSIDE}:resnet26",
         "resnet50d": f"{OUTSIDE}:resnet50d",
         "resnetv2_50": f"{OUTSIDE}:resnetv2_50",
@@ -65,7 +68,7 @@ MODELS = {
         "shufflenet_g8_w1": f"{OUTSIDE}:shufflenet_g8",
     },
 }
-SIZES = {"vgg13_bn": 224, "bn_vgg13b": 224}
+SIZES = {"vgg13_bn": 224, "bn_vgg13b": 224, "mobilevit_xxs": 128}
 """Others are 96: pytorchcv's pool at the end is 7x7, which a map of 3x3 does not fill."""
 
 

@@ -149,9 +149,9 @@ class Matcher:
         after, ranks = self._orders[0].after, by_operands(self.graph, self._targets)
         lists: dict[tuple[str, ...], list[tuple[int, int]]] = {}
         for i, j in found.items():
-            *path, number = tokens(self._sources[i].name, underscores=reading.underscores)
-            if number.isdecimal():
-                lists.setdefault(tuple(path), []).append((int(number), j))
+            parts = tokens(self._sources[i].name, underscores=reading.underscores)
+            if parts[-1].isdecimal():
+                lists.setdefault(parts[:-1], []).append((int(parts[-1]), j))
         sequences, parallels = set(), set()
         for path, members in lists.items():
             pairs = list(pairwise(sorted(members)))

@@ -33,6 +33,7 @@ WORDS = {
     for word in kind.words
 }
 """What operators take as text, such as "linear"."""
+KEEP_LISTS = "a name with {…} in it names no value; keep values in a list: a = a + [value]"
 
 
 class Meanings:
@@ -76,7 +77,8 @@ class Meanings:
         if operator.text in JOINS:
             self.unit.meanings[id(operator)] = JOINS[operator.text]
             return
-        hint = meant(operator.text, JOINS) or f"joins: {', '.join(JOINS)}"
+        made = any(len(each.parts) > 1 and each.parts[0] == operator.text for each in self.labels())
+        hint = KEEP_LISTS if made else meant(operator.text, JOINS) or f"joins: {', '.join(JOINS)}"
         self.report("E0201", f"{operator.text!r} does not join branches", operator, hint=hint)
 
     def assign(self, name: ast.Name, scope: Scope) -> None:
@@ -207,7 +209,7 @@ class Meanings:
         if made is not None and len(made.parts) == 1:
             return f"a label names an instance; to use its value later: let {name} = …"
         if made is not None:
-            return "a name with {…} in it names no value; keep values in a list: a = a + [value]"
+            return KEEP_LISTS
         keyword = argument.name.text if argument is not None and argument.name is not None else ""
         if hint := value_remark(keyword, name):
             return hint

@@ -49,7 +49,8 @@ def bad_character(source: Source, error: UnexpectedCharacters, seen: list[Token]
     token = Token("BAD", error.char, error.pos_in_stream, error.line)
     if error.char == '"':
         problem_at(source, token, seen, "E0102", "the string is not closed on its line")
-    problem_at(source, token, seen, "E0101", f"unexpected character {error.char!r}")
+    hint = "names have the letters a to z, digits and underscores" if error.char.isalpha() else None
+    problem_at(source, token, seen, "E0101", f"unexpected character {error.char!r}", hint)
 
 
 def bad_token(
@@ -74,6 +75,9 @@ def bad_token(
             hint = f"a line begins with {str(token)!r}: {token} name = … -> …"
         if token.type == "NAME" and "NETWORK" in accepted:
             hint = did_you_mean(str(token), ("import", "defaults", "block", "network", "recipe"))
+    loop = next((t.type for t in reversed(seen) if t.type in ("FOR", "REPEAT", "IF")), None)
+    if loop == "FOR" and accepted == {"LBRACE"} and token.type in ("RBRACE", "VBAR"):
+        hint = "in a join, for … in … stands on the line of the branch that it repeats"
     opened = _open_bracket(seen)
     if opened is not None and _ends_bracket(token, opened, seen):
         line, column = source.position(opened.start_pos or 0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnndsl.diagnostics import Note, Span
-from cnndsl.ir.attributes import AttributeValueError, build
+from cnndsl.ir.attributes import LARGEST, AttributeValueError, build
 from cnndsl.ir.expressions import Constant, Expression, Parameter
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operator import Operator, OperatorError
@@ -61,6 +61,9 @@ class GraphWriter:
             problem = _located(error, applied.given, operands, span)
             problem.is_consequence = error.show_operands and self._in_doubt(operands)
             raise problem from None
+        if any(isinstance(size, int) and size > LARGEST for size in node.type.shape):
+            message = f"{node.type} has an axis of more than {LARGEST:,} positions"
+            raise Problem("E0502", message, span)
         if self._in_doubt(operands):
             self.doubtful.add(full_name)
         return node

@@ -15,11 +15,13 @@ from cnndsl.backends.cpu.codegen.expressions import (
     Expr,
     all_of,
     as_float,
+    cast,
     div,
     larger,
     load,
     maximum,
     minimum,
+    negated,
     number,
     vector,
 )
@@ -42,9 +44,12 @@ from cnndsl.ir.operators import (
     MaxPool,
 )
 from cnndsl.ir.operators.pooling import Pool
+from cnndsl.ir.types import FLOAT32, UINT8
 
 Window = list[Range]
 """The positions of a window on each axis."""
+WRITTEN_OUT = 16
+"""Elements of the largest windows that are."""
 
 
 def _pooling(
@@ -57,11 +62,47 @@ def _pooling(
     """The elements of a window without gaps combined into one."""
 
     def write(body: Body) -> None:
+        def value(place: Place, sides: Window) -> Expr:
+            return finish(combined(body, place, sides), place, sides)
+
         for place in body.vectors(_unclipped(call)):
-            sides = window(body.code, place)
-            body.write(place, finish(combined(body, place, sides), place, sides))
+            dtype = UINT8.name if call.x.is_codes else FLOAT32.name
+            body.write(place, of_window(body, place, call, window, value, dtype))
 
     return Kernel("pooling", {**(weights or {}), **call.step_weights()}, write)
+
+
+def of_window(
+    body: Body,
+    place: Place,
+    call: Call[Any],
+    window: Callable[[Code, Place], Window],
+    value: Callable[[Place, Window], Expr],
+    dtype: str = FLOAT32.name,
+) -> Expr:
+    """value(place, window), of a format; written out for small windows that the input holds whole.
+
+    Their sizes are known, so LLVM needs no loops.
+    """
+    code, op, lanes = body.code, call.op, place.lanes(call.output)
+    is_dilated = max(getattr(op, "dilations", (1,))) > 1
+    if not isinstance(op, Pool) or is_dilated or math.prod(op.kernel) > WRITTEN_OUT:
+        return value(place, window(code, place))
+    if place.width > 1:
+        return value(place, window(code, place))
+    axes = zip(place.position, call.x.spatial, op.kernel, op.strides, op.pads, strict=True)
+    whole, conditions = [], []
+    for index, size, kernel, stride, (before, _) in axes:
+        first = code.name(index * stride - before)
+        whole.append(Range(first, kernel, kernel))
+        conditions += [first >= 0, first + kernel <= size]
+    is_whole = all_of(conditions)
+    found = code.register(vector(cast(0, dtype, 1), lanes), lanes, dtype)
+    with code.when(is_whole):
+        code.set(found, value(place, whole))
+    with code.when(negated(is_whole)):
+        code.set(found, value(place, window(code, place)))
+    return found.value
 
 
 def _unclipped(call: Call[Any]) -> range | Side:

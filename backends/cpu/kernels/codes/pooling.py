@@ -10,7 +10,13 @@ from cnndsl.backends.cpu.codegen.sums import positions
 from cnndsl.backends.cpu.kernels.codes.operators import Coded
 from cnndsl.backends.cpu.kernels.codes.store import limits, stored, zeros
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.backends.cpu.kernels.pooling import Window, counted, most_counted, window_of
+from cnndsl.backends.cpu.kernels.pooling import (
+    Window,
+    counted,
+    most_counted,
+    of_window,
+    window_of,
+)
 from cnndsl.ir.algebra import constant
 from cnndsl.ir.operators import GlobalAvgPool
 
@@ -29,14 +35,17 @@ def mean(call: Call[Coded]) -> Kernel:
 
     def write(body: Body) -> None:
         body = body.computing(plain)
-        find = window_of(plain)
-        for place in body.vectors():
+
+        def steps(place: Place, sides: Window) -> Expr:
             lanes = place.lanes(plain.output)
-            sides = find(body.code, place)
-            total = _sum(body, place, sides, lanes)
             index = 0 if whole else counted(plain, place, sides) - 1
             factor = vector(load(body.weights["factors"], index), lanes)
-            body.output.store(body.code, place, stored(body, total * factor, lanes))
+            return _sum(body, place, sides, lanes) * factor
+
+        for place in body.vectors():
+            found = of_window(body, place, plain, window_of(plain), steps)
+            lanes = place.lanes(plain.output)
+            body.output.store(body.code, place, stored(body, found, lanes))
 
     return Kernel("codes", weights, write)
 

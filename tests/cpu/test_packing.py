@@ -63,8 +63,9 @@ def test_no_memory_names_the_bytes(size: int):
 
 
 def test_zeros_around_a_map_count_as_memory():
-    graph, x = start(3, 8, 8)
-    then(graph, "y", "conv", x, filters=4, kernel=3, dilation=1_000_000_007)
+    """Of 17 channels there are two blocks, while the result has one number at a position."""
+    graph, x = start(17, 8, 8)
+    then(graph, "y", "conv", x, filters=1, kernel=1, pad=100_000)
     graph.outputs = {"out": "y"}
     with pytest.raises(CnnError, match=r"E0711.* bytes"):
         compiled(graph, parameter_values(graph, 0))

@@ -21,7 +21,7 @@ from cnndsl.backends.cpu.kernels.direct.tiles import DirectTiles, Task
 from cnndsl.backends.cpu.kernels.direct.windows import Window
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.cpu.kernels.kernel import Body, Call, Kernel
-from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.cpu.machine import AMX_INT8, Machine
 from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import Conv
 
@@ -50,9 +50,11 @@ def _takes(call: Call[Any]) -> bool:
 def reads_rows(op: Operator, channels: int, machine: Machine) -> bool:
     """Whether words may be those of rows of an image: codes of some positions side by side.
 
-    They may where words are multiplied as they lie in memory.
+    They may where words are multiplied as they lie in memory, not tiles of them.
     """
     if not isinstance(op, Conv) or channels > WORD or machine.lanes % WORD:
+        return False
+    if machine.multiplies_tiles(AMX_INT8):
         return False
     products = Products.of(machine)
     return op.groups == op.dilation[-1] == 1 and products.widened() == products

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnndsl.backends.cpu.arenas import Arenas
 from cnndsl.backends.cpu.features import missing_features, runs_here
 from cnndsl.backends.cpu.loans import Loans
 from cnndsl.backends.cpu.program.tables import read_tensors
 from cnndsl.backends.cpu.runtime.library import LOCK, Facts, Library, available_cores
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.module import NativeModule
-from cnndsl.backends.native.packing import FLOAT, aligned
+from cnndsl.backends.native.packing import FLOAT
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import FLOAT32
 from cnndsl.runtime.layers import Peak
@@ -38,7 +39,8 @@ class CpuModule(NativeModule):
     `set_weights` does finish with the old weights. Raises ValueError, KeyError or TypeError for an
     artefact that is none of a CPU.
 
-    `opened` is the library in memory, if the code of others is the same.
+    `opened` is the library in memory, if the code of others is the same. `arenas` may be shared by
+    modules.
     """
 
     KEPT = (*NativeModule.KEPT, "_threads", "emitted")
@@ -50,7 +52,7 @@ class CpuModule(NativeModule):
         self._features = tuple(map(str, artefact.program["features"]))
         self._tensors = read_tensors(artefact.program)
         self._threads = threads
-        self._arenas: list[Array] = []
+        self.arenas = Arenas()
         self._loans = Loans()
         self.emitted: Emitted | None = None
         self._opened = opened
@@ -210,18 +212,12 @@ class CpuModule(NativeModule):
     ) -> Generator[list[Array]]:
         """The buffers of one call of the library after the other, until all samples are done.
 
-        They share an arena, which is kept for later calls.
+        They share an arena.
         """
         given = {
             port.name: np.ascontiguousarray(arrays[port.name], np.float32) for port in self.inputs
         }
         weights = self._artefact.weights
-        try:
-            arena = self._arenas.pop()
-        except IndexError:
-            arena = aligned(self.arena_bytes // FLOAT)
-        try:
+        with self.arenas.lend(self.arena_bytes // FLOAT) as arena:
             for inputs, outputs in self._batches(given, results):
                 yield [arena, weights, *inputs.values(), *outputs.values()]
-        finally:
-            self._arenas.append(arena)

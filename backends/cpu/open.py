@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cnndsl.backends.cpu.arenas import Arenas
 from cnndsl.backends.cpu.module import LIBRARY, CpuModule
 from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.cpu.program.sized import PREPARED, SHARED, open_from_json
@@ -36,6 +37,9 @@ OPEN = "open.json"
 """The file of an artefact that holds the graph that programs are made of."""
 LIMIT = 1 << 30
 """Bytes of weights, arenas and kept results that the programs of a module may take together."""
+
+MOST = 100
+"""Programs that a module keeps at most: each is some hundred kilobytes of what Python holds."""
 
 Sizes: TypeAlias = Mapping[str, int]
 Key: TypeAlias = tuple[tuple[str, int], ...]
@@ -103,8 +107,9 @@ class OpenCpuModule(Module):
     """Runs a network at any size that it takes: the first call at a size makes a program for it.
 
     That takes the compiler, unless `prepare` was called for the size before the module was saved.
-    The programs in use are kept, up to `limit` bytes of weights and arenas; of those beyond, the
-    ones that were used last stay. Several Python threads may call it at a time.
+    The programs in use are kept, up to `limit` bytes of weights, of their common arenas and of kept
+    results, and up to MOST; of those beyond, the ones that were used last stay. Several Python
+    threads may call it at a time.
 
     Raises ValueError, KeyError or TypeError for an artefact that is none of open sizes.
     """
@@ -114,6 +119,7 @@ class OpenCpuModule(Module):
         self._artefact = artefact
         self._options = CpuOptions(threads=threads, **artefact.program["open"])
         self._programs: OrderedDict[Key, CpuModule] = OrderedDict()
+        self._arenas = Arenas()
         self._lock = threading.RLock()
         _OPENED.add(self)
         self.limit = limit
@@ -148,7 +154,7 @@ class OpenCpuModule(Module):
             **super().facts,
             "sizes": len(kept),
             "compiled": sum(not _is_shared(program) for program in kept),
-            "programs_bytes": sum(map(_bytes, kept)),
+            "programs_bytes": self._bytes(),
             "limit_bytes": self.limit,
         }
 
@@ -193,10 +199,17 @@ class OpenCpuModule(Module):
 
     def _keep(self, key: Key, program: CpuModule) -> None:
         """Keep a program as the one that was used last, and drop what is beyond the limit."""
+        program.arenas = self._arenas
         self._programs[key] = program
         self._programs.move_to_end(key)
-        while sum(map(_bytes, self._programs.values())) > self.limit and len(self._programs) > 1:
+        if self._bytes() > self.limit and self._arenas.bytes > program.arena_bytes:
+            self._arenas.clear()
+        while len(self._programs) > (MOST if self._bytes() <= self.limit else 1):
             self._programs.popitem(last=False)
+
+    def _bytes(self) -> int:
+        """Memory of all that is kept between calls."""
+        return self._arenas.bytes + sum(map(_bytes, self._programs.values()))
 
     def _open_graph(self) -> Graph:
         return from_json(json.loads(self._artefact.code[OPEN]))
@@ -290,8 +303,7 @@ def _is_shared(program: CpuModule) -> bool:
 
 
 def _bytes(program: CpuModule) -> int:
-    own = program.arena_bytes + program.kept_bytes
-    return own + (0 if _is_shared(program) else program.weight_bytes)
+    return program.kept_bytes + (0 if _is_shared(program) else program.weight_bytes)
 
 
 def _at(port: Port, key: Key) -> Port:

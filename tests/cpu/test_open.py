@@ -14,6 +14,7 @@ import pytest
 
 import cnndsl
 from cnndsl.backends.cpu import BACKEND, machine
+from cnndsl.backends.cpu import open as open_module
 from cnndsl.backends.cpu.open import OpenCpuModule
 from cnndsl.backends.numpy import run_graph
 from cnndsl.diagnostics import CnnError
@@ -86,14 +87,27 @@ def test_a_saved_module_needs_no_compiler(module, weights, tmp_path: Path, monke
     assert_close(again(ARRAYS[8, 12]), wanted((8, 12), other))
 
 
-def test_programs_are_kept_up_to_a_limit(module, weights):
-    module.limit = 0
+def test_programs_are_kept_up_to_a_number(module, weights, monkeypatch):
+    monkeypatch.setattr(open_module, "MOST", 1)
     for shape in ((8, 12), (12, 4)):
         assert_close(module(ARRAYS[shape]), wanted(shape, weights))
         assert module.facts["sizes"] == 1
-    module.limit = 1 << 20
+    monkeypatch.setattr(open_module, "MOST", 2)
     module(ARRAYS[8, 12])
     assert module.facts["sizes"] == 2
+
+
+def test_calls_of_all_sizes_share_memory(module, weights):
+    small, large = (8, 12), (64, 72)
+    x = np.ones((1, 3, *large), np.float32)
+    module.limit = 2 * module.at({"H": 32, "W": 36}).arena_bytes
+    module(x)
+    together = module.facts["programs_bytes"]
+    assert_close(module(ARRAYS[small]), wanted(small, weights))
+    assert module.facts["programs_bytes"] == together > 0
+    module.limit = together - 1
+    assert_close(module(ARRAYS[small]), wanted(small, weights))
+    assert 0 < module.facts["programs_bytes"] < together
 
 
 def test_sizes_that_the_text_leaves_open(weights):

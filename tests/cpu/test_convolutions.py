@@ -45,7 +45,7 @@ TWICE_POOLED = ("relu", "maxpool", "maxpool")
 POOLED_POINT = ("relu", "maxpool", "pointwise")
 
 FORMS = (
-    form("3x3", "direct", (19, 11, 30), filters=40, kernel=3, dilation=2),
+    form("3x3", "direct", (19, 11, 30), filters=40, kernel=3, dilation=2, stride=[1, 2]),
     form("3x3_strided", "direct", (32, 13, 15), "relu", filters=48, kernel=3, stride=2),
     form("7x7_first", "direct", (3, 31, 33), "relu", filters=32, kernel=7, stride=2),
     form("1x1_flat", "direct", (33, 9, 13), filters=64, kernel=1),
@@ -96,6 +96,20 @@ FORMS = (
         "separable_pooled", "pooling", (32, 12, 16), *POOLED_POINT, filters=32, kernel=3, groups=32
     ),
     form("prologue_pooled", "pooling", (32, 20, 20), "bn", "conv", "maxpool", filters=32, kernel=5),
+    form("winograd_dilated", "winograd", (48, 23, 29), "add", filters=48, kernel=3, dilation=2),
+    form(
+        "winograd_dilated_unevenly",
+        "winograd",
+        (40, 31, 19),
+        "relu",
+        "conv",
+        filters=64,
+        kernel=3,
+        dilation=[3, 1],
+        pad=[0, 4],
+    ),
+    form("winograd_tiles_of_few", "winograd", (64, 23, 26), filters=64, kernel=3, dilation=12),
+    form("dilated_pooled", "pooling", (32, 24, 24), "maxpool", filters=40, kernel=3, dilation=2),
     form("winograd_groups", "winograd", (96, 20, 20), "relu", filters=64, kernel=3, groups=2),
 )
 
@@ -173,6 +187,7 @@ IN_ALL_MODES = (
     "winograd_2",
     "winograd_1x7",
     "winograd_7x1",
+    "winograd_dilated",
     "winograd_groups",
 )
 

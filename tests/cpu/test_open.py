@@ -192,3 +192,25 @@ def test_several_threads_may_call_at_different_sizes(many):
     with ThreadPoolExecutor(4) as pool:
         for found, expected in zip(pool.map(module, xs), alone, strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+DILATED = """network dilated {
+    input x [48, H, W]
+    conv(48, 3, dilation=2) -> relu -> conv(48, 3, dilation=[1, 5]) -> conv(8, 1)
+}"""
+
+
+def test_dilated_winograd_at_all_sizes():
+    graph, _ = optimise(cnndsl.parse(DILATED).graph, fusions=BACKEND.fusions)
+    values = parameter_values(graph, 0)
+    module = opened(graph, values, {"H": 40, "W": 48}, Unoptimised(**vars(machine.find_machine())))
+    rng = np.random.default_rng(0)
+    for height, width in ((40, 48), (1, 1), (9, 31), (17, 6)):
+        x = rng.normal(size=(1, 48, height, width)).astype(np.float32)
+        (expected,) = run_graph(
+            at_sizes(graph, {"H": height, "W": width}), values, {"x": x}
+        ).values()
+        program = module.at({"H": height, "W": width})
+        assert [layer.family for layer in program.layers].count("winograd") == 2
+        assert_close(module(x), expected)
+    assert module.facts["compiled"] == 0

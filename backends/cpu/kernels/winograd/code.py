@@ -30,7 +30,7 @@ from cnndsl.backends.cpu.codegen.expressions import (
     split,
     vector,
 )
-from cnndsl.backends.cpu.codegen.extents import Number, parts
+from cnndsl.backends.cpu.codegen.extents import parts
 from cnndsl.backends.cpu.codegen.layout import Place
 from cnndsl.backends.cpu.codegen.tir import Code
 from cnndsl.backends.cpu.kernels.direct.products import (
@@ -136,11 +136,15 @@ class WinogradCode:
         (top, _), (left, _) = op.pads
         down, across = plan.transforms
         places = self._each(code, plan.inputs, plan.chunks.tiles)
+        rows, columns = plan.axes
         with self._tiles(code, chunk, places) as (block, tile, n, row, column):
             corner = code.name(
-                x.layout.index(n, block, (row * down.m - top, column * across.m - left))
+                x.layout.index(n, block, (rows.first(row) - top, columns.first(column) - left))
             )
-            line, place = x.layout.strides
+            line, place = (
+                stride * axis.dilation
+                for stride, axis in zip(x.layout.strides, plan.axes, strict=True)
+            )
             values = [
                 [load(x.buffer, corner + i * line + j * place, plan.lanes)
                  for j in range(across.size)]
@@ -280,20 +284,20 @@ class WinogradCode:
         plan, call = self.plan, body.call
         code, lanes = body.code, plan.lanes
         down, across = tile.position
-        m = [t.m for t in plan.transforms]
+        rows, columns = plan.axes
         bias = body.weights.get("bias")
         start = vector(0.0, lanes) if bias is None else load(bias, tile.block * lanes, lanes)
         (height, width), window = call.spatial, call.window
 
         def place(i: int, j: int, size: Sequence[int]) -> Place:
             """Where an element of the tile lies if one is stored of each window of a size."""
-            y = down * (m[0] // size[0]) + i // size[0]
-            return Place(tile.n, tile.block, (y, across * (m[1] // size[1]) + j // size[1]))
+            y = rows.output(down, i, size[0])
+            return Place(tile.n, tile.block, (y, columns.output(across, j, size[1])))
 
-        for i in range(0, m[0], window[0]):
-            row_inside = _lies_in(height, m[0], down, i)
-            for j in range(0, m[1], window[1]):
-                column_inside = _lies_in(width, m[1], across, j)
+        for i in range(0, rows.m, window[0]):
+            row_inside = rows.has(height, down, i)
+            for j in range(0, columns.m, window[1]):
+                column_inside = columns.has(width, across, j)
                 with code.when(all_of([row_inside, column_inside])):
                     values = [
                         body.finished(results[i + a][j + b] + start, place(i + a, j + b, (1, 1)))
@@ -301,10 +305,3 @@ class WinogradCode:
                     ]
                     target = place(i, j, window)
                     body.output.store(code, target, reduce(partial(larger, lanes=lanes), values))
-
-
-def _lies_in(size: Number, m: int, tile: Expr, index: int) -> Expr:
-    """Whether an element of a tile lies in an axis."""
-    if not isinstance(size, int):
-        return tile * m + index < size
-    return not size % m or index < size % m or tile < size // m

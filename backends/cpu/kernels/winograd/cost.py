@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
+from cnndsl.backends.cpu.codegen.extents import known
+from cnndsl.backends.cpu.kernels.winograd.axis import Axis
 from cnndsl.backends.cpu.machine import Machine
 from cnndsl.backends.native.packing import FLOAT
 
@@ -16,6 +18,8 @@ LARGEST = 36
 """Products of a tile at most: more lose too much by rounding if both axes are transformed."""
 SHARED_CACHE = 8 * 2**20
 """Bytes that the cache holds which all cores share."""
+MOST = 32 * 2**20
+"""Bytes of transformed tiles in work at a time: of 2048 channels on 65x65, more took longer."""
 PRIVATE, SHARED, PANELS = MODES = "private", "shared", "panels"
 """Each core has chunks of its own; or all share the phases of a chunk; or each computes panels of
 output blocks of a chunk, whose weights it transforms on one axis."""
@@ -49,6 +53,7 @@ class Shape:
     groups: int
     samples: int
     short: float = 1.0
+    dilation: tuple[int, ...] = (1, 1)
 
     @property
     def pairs(self) -> int:
@@ -102,7 +107,12 @@ def ranked_chunks(shape: Shape, tile: tuple[int, ...], machine: Machine) -> tupl
     sizes = quotients(total)
     enough = shape.filters * shape.groups >= PANEL * machine.lanes * machine.cores
     modes = MODES if enough and shape.share(tile) == 1 else (PRIVATE, SHARED)
-    choices = [Chunks(mode, size) for size in sizes for mode in modes]
+    choices = [
+        Chunks(mode, size)
+        for size in sizes
+        for mode in modes
+        if size == 1 or _kept(shape, tile, size) * (1 if mode == SHARED else machine.cores) <= MOST
+    ]
 
     def cost(chunks: Chunks) -> tuple[float, int]:
         return _cycles(shape, tile, chunks, machine), chunks.tiles
@@ -133,7 +143,7 @@ def _cycles(shape: Shape, tile: tuple[int, ...], chunks: Chunks, machine: Machin
     outputs = points * shape.filters * shape.groups * chunks.tiles
     each = 2 + sum(m + r - 1 for m, r in zip(tile, shape.kernel, strict=True)) / 3
     share = shape.share(tile)
-    kept = FLOAT * (inputs * share + outputs) * (1 if machine.is_amd else PASSING)
+    kept = _kept(shape, tile, chunks.tiles) * (1 if machine.is_amd else PASSING)
     moved = 8 / bytes_per_cycle(kept, machine)
     start, end = inputs * (each / lanes + moved * share), outputs * (each / lanes + moved)
     multiply = points * shape.pairs * chunks.tiles * share / (_issue(shape, machine) * lanes)
@@ -180,6 +190,14 @@ def _points(shape: Shape, tile: tuple[int, ...]) -> int:
     return math.prod(m + r - 1 for m, r in zip(tile, shape.kernel, strict=True))
 
 
+def _kept(shape: Shape, tile: tuple[int, ...], tiles: int) -> float:
+    """Bytes of a chunk's transformed inputs and of its products."""
+    numbers = shape.channels * shape.share(tile) + shape.filters
+    return FLOAT * _points(shape, tile) * numbers * shape.groups * tiles
+
+
 def _count(shape: Shape, tile: tuple[int, ...]) -> int:
     """Tiles of all samples."""
-    return shape.samples * math.prod(-(-n // m) for n, m in zip(shape.spatial, tile, strict=True))
+    axes = map(Axis, tile, shape.dilation)
+    counts = [axis.count(n) for axis, n in zip(axes, shape.spatial, strict=True)]
+    return shape.samples * math.prod(map(known, counts))

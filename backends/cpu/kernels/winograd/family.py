@@ -12,6 +12,7 @@ from cnndsl.backends.cpu.kernels.direct.halves import Halves
 from cnndsl.backends.cpu.kernels.family import Candidate, Family, by_rank
 from cnndsl.backends.cpu.kernels.kernel import Call, Kernel
 from cnndsl.backends.cpu.kernels.tiles import Pieces, Tile, ranked_tiles
+from cnndsl.backends.cpu.kernels.winograd.axis import Axis
 from cnndsl.backends.cpu.kernels.winograd.code import WinogradCode
 from cnndsl.backends.cpu.kernels.winograd.cost import (
     PANELS,
@@ -44,7 +45,7 @@ def candidates(call: Call[Conv]) -> Iterator[Candidate]:
 
     def outputs() -> list[tuple[int, ...]]:
         ranked = ranked_transforms(shape, machine)
-        whole = [tile for tile in ranked if _is_whole(tile, call.window)]
+        whole = [tile for tile in ranked if _is_whole(call, tile)]
         return [tile for tile in whole if _reaches(_halo(call, tile), call.x.halo)]
 
     def modes(output: tuple[int, ...]) -> list[str]:
@@ -78,7 +79,7 @@ def _best(call: Call[Conv]) -> tuple[int, ...] | None:
 def _prefers(call: Call[Conv]) -> bool:
     """Whether the cheapest tile is cheaper than direct convolution, and consists of windows."""
     tile = _best(call)
-    return tile is not None and _is_whole(tile, call.window)
+    return tile is not None and _is_whole(call, tile)
 
 
 def _read_halo(call: Call[Conv]) -> Halo:
@@ -95,14 +96,15 @@ def _shape(call: Call[Conv]) -> Shape | None:
     if call.prologue or not call.machine.winograd or not 1 < lanes == call.x.block == y.block:
         return None
     width, filters = call.x.channels // op.groups, op.filters // op.groups
-    fits = len(op.kernel) == 2 and op.stride == ones and op.dilation == ones
+    fits = len(op.kernel) == 2 and op.stride == ones
     whole_blocks = op.groups == 1 or (width % lanes == 0 and filters % lanes == 0)
     if not (fits and whole_blocks and width >= FEWEST_CHANNELS and filters >= FEWEST_FILTERS):
         return None
     filters = -(-filters // lanes) * lanes
     words = Halves.of(call)
     short = words.instructions / words.size if words else 1.0
-    return Shape(op.kernel, call.nominal.spatial, width, filters, op.groups, y.batch, short)
+    spatial, samples = call.nominal.spatial, y.batch
+    return Shape(op.kernel, spatial, width, filters, op.groups, samples, short, op.dilation)
 
 
 def _words(call: Call[Conv], tile: tuple[int, ...]) -> Halves | None:
@@ -113,16 +115,20 @@ def _words(call: Call[Conv], tile: tuple[int, ...]) -> Halves | None:
     return words if is_small(tile, call.op.kernel) else None
 
 
-def _is_whole(tile: Sequence[int], window: Sequence[int]) -> bool:
-    """Whether a tile of outputs consists of whole windows."""
-    return not any(m % k for m, k in zip(tile, window, strict=True))
+def _is_whole(call: Call[Conv], tile: Sequence[int]) -> bool:
+    """Whether a tile of outputs consists of whole windows of a pool."""
+    windows = zip(tile, call.op.dilation, call.window, strict=True)
+    return all(
+        window == 1 or (dilation == 1 and m % window == 0) for m, dilation, window in windows
+    )
 
 
 def _halo(call: Call[Conv], tile: Sequence[int]) -> Halo:
     """The zeros that whole tiles need around the operand."""
+    axes = map(Axis, tile, call.op.dilation)
     return tuple(
-        (before, after + (-n % m if isinstance(n, int) else m - 1))
-        for n, m, (before, after) in zip(call.spatial, tile, call.op.pads, strict=True)
+        (before, after + axis.beyond(n))
+        for n, axis, (before, after) in zip(call.spatial, axes, call.op.pads, strict=True)
     )
 
 

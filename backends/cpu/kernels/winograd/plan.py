@@ -12,6 +12,7 @@ from cnndsl.backends.cpu.kernels.direct.blocking import far, near
 from cnndsl.backends.cpu.kernels.direct.products import FLOATS_OF_LINE
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.kernels.tiles import Tile, evenly
+from cnndsl.backends.cpu.kernels.winograd.axis import Axis
 from cnndsl.backends.cpu.kernels.winograd.cost import PANELS, SHARED, Chunks
 from cnndsl.backends.cpu.kernels.winograd.transforms import Transform, transform
 from cnndsl.backends.cpu.kernels.words import Words
@@ -36,6 +37,7 @@ class WinogradPlan:
     """
 
     transforms: tuple[Transform, ...]
+    axes: tuple[Axis, ...]
     samples: int
     down: Number
     across: Number
@@ -64,7 +66,8 @@ class WinogradPlan:
         """The plan for tiles of `output`, chunks of them, and a register tile of the products."""
         transforms = tuple(transform(m, r) for m, r in zip(output, op.kernel, strict=True))
         y, machine = call.output, call.machine
-        down, across = (parts(n, m) for n, m in zip(call.spatial, output, strict=True))
+        axes = tuple(map(Axis, output, op.dilation))
+        down, across = (axis.count(n) for axis, n in zip(axes, call.spatial, strict=True))
         inputs = call.x.blocks
         outputs = -(-y.blocks // tile.blocks) * tile.blocks
         span = inputs // op.groups
@@ -77,7 +80,7 @@ class WinogradPlan:
         else:
             depth = evenly(span, near(machine) / row)
         return cls(
-            transforms, y.batch, down, across, chunks, inputs, span, outputs, op.groups,
+            transforms, axes, y.batch, down, across, chunks, inputs, span, outputs, op.groups,
             machine.lanes, machine.cores, tile, depth, weights > far(machine), words,
         )  # fmt: skip
 

@@ -16,7 +16,9 @@ def test_each_output_is_in_one_tile(m: int, dilation: int):
     for n in range(1, 3 * m * dilation):
         tiles = [[axis.output(tile, index) for index in range(m)] for tile in range(axis.count(n))]
         found = sorted(output for tile in tiles for output in tile)
-        assert found == list(range(n + axis.beyond(n)))
+        assert found[:n] == list(range(n))
+        assert max(found) == n - 1 + axis.beyond(n)
+        assert max(map(min, tiles)) < n
         assert all(b - a == dilation for tile in tiles for a, b in itertools.pairwise(tile))
         for number, tile in enumerate(tiles):
             assert [bool(axis.has(n, number, index)) for index in range(m)] == [o < n for o in tile]

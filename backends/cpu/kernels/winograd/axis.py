@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.backends.cpu.codegen.expressions import Expr, div, mod
-from cnndsl.backends.cpu.codegen.extents import Number, parts
+from cnndsl.backends.cpu.codegen.extents import Number, parts, smallest
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,15 @@ class Axis:
         return self.m * self.dilation
 
     def count(self, n: Number) -> Number:
-        """Tiles of n outputs."""
-        return self.dilation * parts(n, self._span)
+        """Tiles that have one of n outputs: the first so many."""
+        if self.dilation == 1:
+            return parts(n, self.m)
+        return self.dilation * (n // self._span) + smallest(self.dilation, n % self._span)
 
     def beyond(self, n: Number) -> int:
         """Outputs that tiles have behind the n that there are, at most."""
-        return -n % self._span if isinstance(n, int) else self._span - 1
+        most = self._span - self.dilation
+        return min(-n % self._span, most) if isinstance(n, int) else most
 
     def first(self, tile: Expr) -> Expr:
         """The first output of a tile."""

@@ -38,21 +38,22 @@ def _kept(parts: list[list[Item]]) -> list[Item]:
     found: list[list[Item]] = []
     for index, part in enumerate(parts):
         following = parts[index + 1][0] if index + 1 < len(parts) else None
-        (first, *more), chain = part, found.pop() if found else []
-        if (
-            isinstance(first, Let)
-            and not (more or first.chain)
-            and _is_chain(chain[:1])
-            and _is_chain([following])
-        ):
+        let, chain = _let_of_identity(part), found.pop() if found else []
+        if let and chain and _is_chain([chain[0], following]):
             if found and len(found[-1]) <= SHORT and _is_chain(found[-1], Call | Ref):
                 chain = found.pop() + chain
             if not isinstance(following, Ref):
-                parts[index + 1].insert(0, Ref(first.symbol))
-            found.append([Let(first.symbol, chain)])
+                parts[index + 1].insert(0, Ref(let.symbol))
+            found.append([Let(let.symbol, chain)])
         else:
             found += [chain, part]
     return [item for part in found for item in part]
+
+
+def _let_of_identity(part: Sequence[Item]) -> Let | None:
+    """What keeps the value at hand, if the statement does nothing else."""
+    first = part[0]
+    return first if isinstance(first, Let) and len(part) == 1 and not first.chain else None
 
 
 def _is_chain(part: Sequence[Item | None], kinds: Any = Call | Join | If | Layer | Ref) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import mul
-from typing import Any
+from typing import Any, TypeGuard
 
 from cnndsl.backends.cpu.codegen import tirx
 from cnndsl.backends.cpu.codegen.expressions import (
@@ -85,10 +85,7 @@ def of_window(
     Their sizes are known, so LLVM needs no loops.
     """
     code, op, lanes = body.code, call.op, place.lanes(call.output)
-    is_dilated = max(getattr(op, "dilations", (1,))) > 1
-    if not isinstance(op, Pool) or is_dilated or math.prod(op.kernel) > WRITTEN_OUT:
-        return value(place, window(code, place))
-    if place.width > 1:
+    if not _is_written_out(op) or place.width > 1:
         return value(place, window(code, place))
     axes = zip(place.position, call.x.spatial, op.kernel, op.strides, op.pads, strict=True)
     whole, conditions = [], []
@@ -103,6 +100,12 @@ def of_window(
     with code.when(negated(is_whole)):
         code.set(found, value(place, window(code, place)))
     return found.value
+
+
+def _is_written_out(op: Any) -> TypeGuard[Pool]:
+    """Whether windows are small and without gaps."""
+    is_dense = max(getattr(op, "dilations", (1,))) == 1
+    return isinstance(op, Pool) and is_dense and math.prod(op.kernel) <= WRITTEN_OUT
 
 
 def _unclipped(call: Call[Any]) -> range | Side:

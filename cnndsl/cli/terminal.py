@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnndsl.diagnostics.signs import shown
 from cnndsl.diagnostics.table import columns_that_fit, table_lines
 from cnndsl.runtime.options import silent
 
@@ -64,7 +65,7 @@ def _colour() -> bool | None:
 
 def log(text: str) -> None:
     """A line for people, on stderr."""
-    click.echo(text, err=True)
+    click.echo(shown(text), err=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from cnndsl.diagnostics.diagnostic import Diagnostic
+from cnndsl.diagnostics.signs import SIGN, shown, shown_cell
 from cnndsl.diagnostics.span import Span
 
 Paint: TypeAlias = Callable[[str, str], str]
@@ -44,7 +45,7 @@ def text(diagnostics: Sequence[Diagnostic], paint: Paint | None = None) -> str:
 
 def _paragraph(item: Diagnostic, paint: Paint) -> Iterator[str]:
     severity = str(item.severity)
-    yield paint(f"{severity}[{item.code}]", severity) + paint(f": {item.message}", "message")
+    yield paint(f"{severity}[{item.code}]", severity) + paint(f": {shown(item.message)}", "message")
     spans = [item.span, *(note.span for note in item.notes)]
     margin = max((len(str(_last_line(span))) for span in spans if span), default=1)
     if item.span:
@@ -52,14 +53,14 @@ def _paragraph(item: Diagnostic, paint: Paint) -> Iterator[str]:
     for note in item.notes:
         label = paint("note", "note")
         if note.span:
-            yield f"{label}: {note.text}"
+            yield f"{label}: {shown(note.text)}"
             yield from _excerpt(note.span, margin, "note", paint)
         else:
-            yield f"{' ' * margin} {paint('=', 'frame')} {label}: {note.text}"
+            yield f"{' ' * margin} {paint('=', 'frame')} {label}: {shown(note.text)}"
     if item.trail:
-        yield f"{' ' * margin} {paint('=', 'frame')} {_trail(item)}"
+        yield f"{' ' * margin} {paint('=', 'frame')} {shown(_trail(item))}"
     if item.hint:
-        yield f"{' ' * margin} {paint('=', 'frame')} {paint('hint', 'note')}: {item.hint}"
+        yield f"{' ' * margin} {paint('=', 'frame')} {paint('hint', 'note')}: {shown(item.hint)}"
 
 
 def _trail(item: Diagnostic) -> str:
@@ -85,7 +86,7 @@ def _excerpt(span: Span, margin: int, role: str, paint: Paint) -> Iterator[str]:
     first, last = span.line, _last_line(span)
     numbers = list(range(first, last + 1)) if last - first < 3 else [first, 0, last]
     pad, bar = " " * margin, paint("|", "frame")
-    yield f"{pad}{paint('-->', 'frame')} {span}"
+    yield f"{pad}{paint('-->', 'frame')} {shown_cell(str(span))}"
     yield f"{pad} {bar}"
     for number in numbers:
         if number == 0:
@@ -118,7 +119,7 @@ def _cell(character: str) -> str:
     """What stands for a character on a terminal: tabs become spaces, control codes a sign."""
     if character == "\t":
         return " " * TAB
-    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) == "Cc" else character
+    return SIGN if unicodedata.category(character) == "Cc" else character
 
 
 def _width(cell: str) -> int:

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, zip_longest
 
+from cnndsl.diagnostics.signs import shown_cell
+
 GAP = "  "
 NARROWEST = 12
 """Columns of a terminal that a column of words keeps."""
@@ -22,8 +24,9 @@ def table_lines(
     """Aligned columns; those with an index in `numbers` are aligned to the right.
 
     Where a width is given, the others are made narrower for it, and their cells wrapped between
-    words; a word that is too long ends in an ellipsis.
+    words; a word that is too long ends in an ellipsis. Control codes become signs.
     """
+    rows = [[shown_cell(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if width is not None:
         words = [

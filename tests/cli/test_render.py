@@ -103,6 +103,17 @@ def test_control_characters_and_long_lines_are_tamed():
     assert carets.count("^") == 3
 
 
+def test_control_codes_of_names_are_not_obeyed():
+    source = Source("a\x1b[2J.cnn", "conv")
+    place = Span(source, 0, 4)
+    note = Note("see \x1b[1m", place)
+    hint, trail = "or \x9b1m", (Note("in \x07"),)
+    item = Diagnostic("E0601", "no \x1b]0;x\x07", place, hint, notes=(note,), trail=trail)
+    shown = text([item])
+    assert {sign for sign in shown if not sign.isprintable()} == {"\n"}
+    assert shown.startswith("error[E0601]: no �]0;x�\n --> a�[2J.cnn:1:1\n")
+
+
 def test_without_a_place_and_several():
     found = [Diagnostic("E0601", "no file x", hint="try y"), Diagnostic("W0201", "unused")]
     assert text(found) == "error[E0601]: no file x\n  = hint: try y\n\nwarning[W0201]: unused"

@@ -21,6 +21,12 @@ def test_as_wide_as_it_is():
     assert list(table_lines(ROWS, [1], 80)) == list(table_lines(ROWS, [1], None))
 
 
+def test_control_codes_of_names_are_not_obeyed():
+    rows = [["class"], ["\x1b[2J\n\x9bx"]]
+    assert list(table_lines(rows, (), None)) == ["class", "�[2J��x"]
+    assert list(table_lines(rows, (), 40)) == ["class", "�[2J��x"]
+
+
 def test_cells_are_wrapped_into_a_width():
     assert list(table_lines(ROWS, [1], 40)) == [
         "name             count  meaning",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ def command(
     sources = (model, labels, options["weights"], options["weights_map"])
     for _, path in outputs:
         check_output(path, [*sources, *(file for _, file in (*inputs, *images))], ".npy", ".npz")
-    if len({path.resolve() for _, path in outputs}) < len(outputs):
+    if len({os.path.realpath(path) for _, path in outputs}) < len(outputs):
         raise click.UsageError("one file is given as several outputs")
     with stage("load"):
         only_networks = options.keys() - {"threads"}

@@ -14,7 +14,7 @@ from cnndsl.ir.graph import Node
 from cnndsl.language import tree as ast
 from cnndsl.language.elaborate import Elaborated
 from cnndsl.language.loader import load_unit
-from cnndsl.language.sources import read_source
+from cnndsl.language.sources import read_source, resolved
 from cnndsl.language.units import Unit
 from cnndsl.language.walk import Passage
 from cnndsl.lint.check import Check
@@ -74,7 +74,7 @@ class Document:
     @cached_property
     def imported(self) -> set[Path]:
         """The files that the text imports, and those that they import."""
-        return {Path(unit.source.name).resolve() for unit in self.unit.all_units()[1:]}
+        return {resolved(unit.source.name) for unit in self.unit.all_units()[1:]}
 
     @cached_property
     def definitions(self) -> dict[str, ast.Definition]:

@@ -19,6 +19,7 @@ from cnndsl.editor.outline import Entry
 from cnndsl.editor.positions import Lines
 from cnndsl.editor.rename import Edit
 from cnndsl.language import tree as ast
+from cnndsl.language.sources import resolved
 from cnndsl.language.tokens import KINDS, tokens
 
 _COMPLETIONS = {
@@ -102,9 +103,9 @@ def _import_of(document: Document, span: Span) -> Span | None:
     for item in statements:
         name = Path(str(item.path.value)).name
         for other in unit.imports:
-            known = {Path(u.source.name).resolve() for u in other.all_units()}
+            known = {resolved(u.source.name) for u in other.all_units()}
             here = Path(other.source.name).name == name
-            if here and Path(span.source.name).resolve() in known:
+            if here and resolved(span.source.name) in known:
                 return item.path.span
     return statements[0].path.span if statements else None
 

@@ -12,7 +12,7 @@ from cnndsl.editor.definition import references
 from cnndsl.editor.document import Document
 from cnndsl.language.loader import load_unit
 from cnndsl.language.names import Occurrence, occurrence_at, occurrences
-from cnndsl.language.sources import read_source
+from cnndsl.language.sources import read_source, resolved
 from cnndsl.language.words import KEYWORDS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -103,4 +103,4 @@ def _of(edits: Sequence[Edit], path: str) -> list[Edit]:
 
 
 def _path(name: str) -> str:
-    return str(Path(name).resolve())
+    return str(resolved(name))

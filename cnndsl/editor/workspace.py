@@ -10,7 +10,7 @@ from pathlib import Path
 from cnndsl.diagnostics import CnnError, Source
 from cnndsl.editor.document import Document
 from cnndsl.language import limits
-from cnndsl.language.sources import read_source, zoo_folder
+from cnndsl.language.sources import read_source, resolved, zoo_folder
 from cnndsl.lint.selection import Selection
 
 
@@ -46,7 +46,7 @@ class Workspace:
         importing = [
             other
             for other, document in self.documents.items()
-            if other != path and path.resolve() in document.imported
+            if other != path and resolved(path) in document.imported
         ]
         for other in importing:
             known = self.documents[other]
@@ -55,7 +55,7 @@ class Workspace:
 
     def read(self, path: Path) -> Source:
         """The text of a file as the editor shows it. Raises CnnError if it cannot be read."""
-        found = self.documents.get(path.resolve()) or self.documents.get(path)
+        found = self.documents.get(resolved(path)) or self.documents.get(path)
         return Source(str(path), found.text) if found else read_source(path)
 
     def document(self, path: Path) -> Document:
@@ -76,9 +76,9 @@ class Workspace:
 
     def may_change(self, path: Path) -> bool:
         """Whether a file is the user's: not one of an installed zoo."""
-        zoo, path = zoo_folder().resolve(), path.resolve()
+        zoo, path = resolved(zoo_folder()), resolved(path)
         return not path.is_relative_to(zoo) or any(
-            zoo.is_relative_to(folder.resolve()) for folder in self.folders
+            zoo.is_relative_to(resolved(folder)) for folder in self.folders
         )
 
     def _files(self, path: Path) -> Iterator[Path]:

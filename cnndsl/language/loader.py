@@ -17,7 +17,7 @@ from cnndsl.language import tree as ast
 from cnndsl.language.parse.parser import parse_with_errors
 from cnndsl.language.recipes import read_recipes
 from cnndsl.language.resolve import resolve
-from cnndsl.language.sources import read_source, zoo_folder
+from cnndsl.language.sources import is_file, read_source, resolved, zoo_folder
 from cnndsl.language.units import BlockValue, NetworkItem, Unit, is_concrete
 
 _DEFINED = re.compile(
@@ -121,7 +121,7 @@ class _Loader:
             message = f"cannot find {item.path.value!r} beside this file or in the zoo"
             unit.findings.append(Diagnostic("E0218", message, item.path.span, hint))
             return None
-        own = Path(unit.source.name).resolve()
+        own = resolved(unit.source.name)
         chain = (*importers, own)
         if path in chain:
             names = " -> ".join(p.name for p in (*chain[chain.index(path) :], path))
@@ -160,12 +160,9 @@ def imported_file(source: Source, name: str) -> Path | None:
     if source.name != "<text>":
         folders.insert(0, Path(source.name).parent)
     for folder in folders:
-        try:
-            path = (folder / name).resolve()
-            if path.is_file():
-                return path
-        except (OSError, ValueError, RuntimeError):  # a link to itself is a RuntimeError
-            continue
+        path = resolved(folder / name)
+        if is_file(path):
+            return path
     return None
 
 

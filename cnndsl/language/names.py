@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from cnndsl.diagnostics import Span
 from cnndsl.language import tree as ast
 from cnndsl.language.functions import Function, Size
 from cnndsl.language.scopes import Local
+from cnndsl.language.sources import resolved
 from cnndsl.language.units import BlockValue, NetworkItem, Unit, definition_of
 
 
@@ -32,7 +32,7 @@ class Symbol:
         """Equal for all names of one thing, in whatever file they stand."""
         if self.place is None:
             return self.kind, self.text, 0
-        return "", str(Path(self.place.source.name).resolve()), self.place.start
+        return "", str(resolved(self.place.source.name)), self.place.start
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def resolved(path: str | Path) -> Path:
+    """The file that a path leads to; a path that leads nowhere, as a link to itself, stays."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a zero byte
+        return Path(path).absolute()
+
+
 def iter_files(path: Path) -> Iterator[Path]:
     """The `.cnn` files of a folder, deep, in order; anything else is itself.
 

@@ -110,6 +110,14 @@ def test_several_outputs_go_into_several_files(call, tmp_path):
     assert "one file is given as several outputs" in result.err
 
 
+def test_a_link_to_itself_is_replaced(call, files):
+    output = files / "y.npy"
+    output.symlink_to(output.name)
+    result = call(*RUN, "--output", "y.npy")
+    assert (result.code, output.is_symlink()) == (0, False), result.err
+    assert np.load(output).ndim
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -286,6 +286,27 @@ def test_references_are_found_in_other_files(net: Client) -> None:
     assert len(net.at("references", "unit.cnn", offset, context=context)) == 4
 
 
+def test_a_link_to_itself_is_passed_over(net: Client) -> None:
+    link = net.folder / "loop.cnn"
+    link.symlink_to(link.name)
+    context = {"includeDeclaration": True}
+    try:
+        found = net.at("references", "unit.cnn", UNIT.index("unit("), context=context)
+        edits = net.at("rename", "unit.cnn", UNIT.index("unit("), newName="unit2")["changes"]
+    finally:
+        link.unlink()
+    assert len(found) == sum(map(len, edits.values())) == 5
+
+
+def test_an_address_with_a_zero_byte_is_no_failure(net: Client) -> None:
+    uri = f"{net.folder.as_uri()}/a%00b.cnn"
+    document = {"uri": uri, "languageId": "cnn", "version": 1, "text": NET}
+    net.notify("textDocument/didOpen", textDocument=document)
+    symbols = net.request("textDocument/documentSymbol", textDocument={"uri": uri})
+    assert [item["name"] for item in symbols] == ["pair", "small", "tiny"]
+    net.notify("textDocument/didClose", textDocument={"uri": uri})
+
+
 def test_a_name_is_changed_everywhere(net: Client) -> None:
     offset = NET.index("stride=2")
     edits = net.at("rename", "net.cnn", offset, newName="step")["changes"]

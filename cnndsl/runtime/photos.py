@@ -29,9 +29,10 @@ KEY = "photos"
 def photos_in(folder: Path) -> list[Path]:
     """The photos in a folder and those in it, by their endings, in the order of their names.
 
-    Hidden files, and those in hidden folders, are none.
+    Hidden files, and those in hidden folders, are none. Links that lead nowhere are photos that
+    cannot be read.
     """
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and not p.is_dir())
     return sorted(p for p in found if not any(map(_is_hidden, p.relative_to(folder).parts)))
 
 

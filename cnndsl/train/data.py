@@ -22,6 +22,9 @@ HELD_OUT = 0.2
 
 SPLIT_SEED = 0
 
+MOST_CLASSES = 1_000_000
+"""More than a fully connected layer can tell apart: such a label is a mistake."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -132,12 +135,16 @@ def _arrays(path: Path, input_type: TensorType) -> Data:
         raise CnnError.of("E0604", message)
     if not np.issubdtype(labels.dtype, np.integer) or labels.min(initial=0) < 0:
         raise CnnError.of("E0604", f"{path}: labels are whole numbers from 0")
+    largest = int(labels.max(initial=0))
+    if largest >= MOST_CLASSES:
+        message = f"{path}: a label is {largest}, there are at most {MOST_CLASSES:,} classes"
+        raise CnnError.of("E0604", message)
     with np.errstate(over="ignore"):
         images = images.astype(np.float32)
     if not np.isfinite(images).all():
         message = f"{path}: images hold numbers that are not finite in float32"
         raise CnnError.of("E0604", message)
-    names = tuple(map(str, range(int(labels.max(initial=0)) + 1)))
+    names = tuple(map(str, range(largest + 1)))
     return _split(images, labels, names, input_type)
 
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 import cnndsl
 from cnndsl.ir.types import TensorType
+from cnndsl.runtime.photos import photos_in
 from cnndsl.train.data import read_data
 
 
@@ -32,6 +33,27 @@ def test_hidden_files_and_folders_are_no_photos(tmp_path):
     paths = [*data.train.items, *data.held_out.items]
     used = {str(path.relative_to(tmp_path)) for path in paths}
     assert used == {"cat/a.png", "dog/b/c.png", "cat/f.png", "dog/g.png"}
+
+
+def test_links_that_lead_nowhere_are_photos_that_cannot_be_read(tmp_path):
+    for place in ("cat/a.png", "dog/b.png"):
+        (tmp_path / place).parent.mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / place)
+    (tmp_path / "cat" / "none.png").symlink_to(tmp_path / "none")
+    (tmp_path / "dog" / "self.png").symlink_to("self.png")
+    (tmp_path / "dog" / "folder.png").mkdir()
+    names = ["cat/a.png", "cat/none.png", "dog/b.png", "dog/self.png"]
+    assert [str(path.relative_to(tmp_path)) for path in photos_in(tmp_path)] == names
+    data = read_data(str(tmp_path), TensorType((1, 8, 8)))
+    with pytest.raises(cnndsl.CnnError, match="E0606"):
+        data.train.batch(np.arange(3))
+
+
+def test_labels_that_are_no_classes_are_refused(tmp_path):
+    for labels in (np.full(4, 10**9), np.full(4, 2**63, np.uint64)):
+        np.savez(tmp_path / "a.npz", images=np.zeros((4, 3, 8, 8)), labels=labels)
+        with pytest.raises(cnndsl.CnnError, match=r"E0604.*at most 1,000,000 classes"):
+            read_data(str(tmp_path / "a.npz"), TensorType((3, 8, 8)))
 
 
 def test_classes_that_are_held_out_alone_are_refused(tmp_path):

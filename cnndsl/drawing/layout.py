@@ -141,15 +141,20 @@ class _Layers:
         import igraph
 
         index = {vertex: i for i, vertex in enumerate(self.vertices)}
-        down = [e for e, (a, b) in self.ends.items() if self.layers[a] < self.layers[b]]
-        pairs = [(index[self.ends[e][0]], index[self.ends[e][1]]) for e in down]
-        graph = igraph.Graph(n=len(index), edges=pairs, directed=True)
-        layout = graph.layout_sugiyama(layers=[self.layers[v] for v in self.vertices])
+        layers = [self.layers[vertex] for vertex in self.vertices]
+        # igraph mixes up the bends of graphs that are not connected: bends are vertices here.
+        passed: dict[Edge, list[int]] = {edge: [] for edge in self.ends}
+        pairs: list[tuple[int, int]] = []
+        for edge, (source, target) in self.ends.items():
+            first, last = self.layers[source], self.layers[target]
+            if first < last:
+                passed[edge] = list(range(len(layers), len(layers) + last - first - 1))
+                layers += range(first + 1, last)
+                pairs += itertools.pairwise([index[source], *passed[edge], index[target]])
+        graph = igraph.Graph(n=len(layers), edges=pairs, directed=True)
+        layout = graph.layout_sugiyama(layers=layers)
         units = {vertex: layout[i][0] for vertex, i in index.items()}
-        bends: dict[Edge, list[float]] = {edge: [] for edge in self.ends}
-        for edge, points in zip(down, layout.edge_routing, strict=True):
-            bends[edge] = [x for x, _ in sorted(points, key=lambda point: point[1])]
-        return units, bends
+        return units, {edge: [layout[i][0] for i in bends] for edge, bends in passed.items()}
 
     def _slots(
         self, units: dict[Vertex, float], bends: dict[Edge, list[float]]

@@ -136,6 +136,19 @@ def test_blocks_that_feed_each_other_are_drawn_all_the_same():
     assert svg(graph, 2)
 
 
+def test_edges_of_parts_that_are_not_connected_bend_where_they_pass():
+    graph, x = start((4, 8, 8))
+    early = put(graph, "a.early", Relu(), x)
+    middle = put(graph, "b.middle", Relu(), early)
+    left = put(graph, "a.left", Relu(), middle)
+    low = put(graph, "a.low", Relu(), put(graph, "a.deep", Relu(), left))
+    graph.outputs["end"] = put(graph, "a.sum", Add(), low, middle).name
+    (placed,) = (p for p in all_placed(lay_out(scene(graph, 2))) if p.box.key == "a")
+    assert len(placed.routes) == 8
+    for points, _ in placed.routes:
+        assert [y for _, y in points] == sorted(y for _, y in points)
+
+
 def test_tooltips_are_valid_xml_whatever_the_file_is_called():
     graph, x = start((4, 8, 8))
     source = Source('folder/a\x07<&>".cnn', "relu")

@@ -10,7 +10,7 @@ from cnndsl.diagnostics.spelling import did_you_mean
 from cnndsl.ir.expressions import Parameter
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import SHORTHANDS
-from cnndsl.recipes.augmentations import Crop, RandomCrop
+from cnndsl.recipes.augmentations import Crop, RandomCrop, Shift
 from cnndsl.recipes.initialisers import Initialiser, Pretrained
 from cnndsl.recipes.items import Item
 from cnndsl.recipes.losses import OutputWeight
@@ -47,9 +47,14 @@ def misfits(recipe: Recipe, graph: Graph) -> Iterator[Misfit]:
             yield Misfit(step, said[1], f"{' and '.join(said)} say when the rate falls in two ways")
     crops = recipe.all(Crop)
     shape = graph[graph.inputs[0]].type.shape[1:] if graph.inputs else ()
-    size = max((size for size in shape if isinstance(size, int)), default=0)
+    sizes = [size for size in shape if isinstance(size, int)]
+    size = max(sizes, default=0)
     if len(crops) > 1:
         yield Misfit(crops[1], "", "photos are cut out in one way", "leave one of the crops out")
+    for shift in recipe.all(Shift):
+        if 0 < (least := min(sizes, default=0)) <= shift.most:
+            message = f"nothing is left of an input of {least} that is shifted by {shift.most}"
+            yield Misfit(shift, "most", message)
     for crop in crops:
         if isinstance(crop, RandomCrop) and crop.scales[0] < size:
             message = f"photos of {crop.scales[0]} pixels do not cover the input of {size}"

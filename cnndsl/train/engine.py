@@ -84,7 +84,7 @@ class TorchTraining(Loop):
     def _initialise(self, graph: Graph) -> None:
         weights = self.network.state_dict()
         for name, array in initial_weights(graph, self.recipe, self.plan.seed).items():
-            weights[name].copy_(torch.from_numpy(array))
+            weights[name].copy_(torch.tensor(array))  # arrays of files cannot be written to
 
     def _keep_zeros(self, graph: Graph) -> None:
         """What has no gradient stays zero with every optimiser."""

@@ -6,6 +6,7 @@ import pytest
 import cnndsl
 from cnndsl.recipes import optimisers
 from cnndsl.recipes.course import Average, Clip
+from cnndsl.recipes.initialisers import Pretrained
 from cnndsl.recipes.losses import CrossEntropy, MeanSquaredError
 from cnndsl.recipes.recipe import Recipe
 from cnndsl.train.data import Data, Images
@@ -13,6 +14,8 @@ from cnndsl.train.engine import TorchTraining
 from cnndsl.train.native import NativeTraining
 from cnndsl.train.plan import Plan
 from cnndsl.train.processes import joined
+from cnndsl.weights.files import save_safetensors
+from cnndsl.weights.initialise import initialise
 
 STEPS, BATCH = 20, 8
 
@@ -53,6 +56,18 @@ def data_for(net):
     images = (means[labels] + random.normal(size=(len(labels), *kind.sizes))).astype(np.float32)
     part = Images(images, labels, kind)
     return Data(part, Images(images[:50], labels[:50], kind), tuple("0123456789"))
+
+
+def test_training_starts_from_a_file_without_a_warning(tmp_path):
+    net = cnndsl.parse(SMALL)
+    values = initialise(net.graph.parameters(), 7)
+    save_safetensors(tmp_path / "first.safetensors", values)
+    recipe = Recipe.of(Pretrained(str(tmp_path / "first.safetensors")))
+    plan = Plan(tmp_path / "w.safetensors", seed=5, device="cpu", threads=1)
+    with joined("cpu") as processes:
+        weights = TorchTraining(net, data_for(net), recipe, plan, processes).weights()
+    for name, value in values.items():
+        np.testing.assert_array_equal(weights[name], value.astype(np.float32))
 
 
 @pytest.mark.parametrize(("network", "optimiser", "items"), CASES)

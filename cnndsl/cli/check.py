@@ -109,12 +109,13 @@ def _check_all(specs: Sequence[str], selection: Selection) -> tuple[list[Diagnos
     """All findings, each once, and whether there is a file that cannot be read."""
     from cnndsl.api import check
     from cnndsl.diagnostics import CnnError
+    from cnndsl.language.sources import zoo
 
     found: list[Diagnostic] = []
     unreadable = False
     for spec in specs:
         try:
-            if spec and Path(spec).is_dir():
+            if spec and Path(spec).is_dir() and spec not in zoo():
                 raise CnnError.of("E0601", f"no .cnn file in {spec}", file=spec)
             text = network_text(spec)
             found += check(text, select=selection.select, ignore=selection.ignore)

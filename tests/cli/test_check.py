@@ -30,6 +30,11 @@ def test_lints_that_select_leaves_out(call):
     assert "--lint asks for W03, which --select leaves out" in result.err
 
 
+def test_a_folder_without_networks_does_not_hide_the_zoo(call, tmp_path):
+    (tmp_path / "lenet5").mkdir()
+    assert call("check", "lenet5").code == 0
+
+
 def test_a_folder_without_networks_is_a_finding_like_others(call, tmp_path):
     (tmp_path / "empty").mkdir()
     result = call("check", "small.cnn", "empty", "--output-format", "json")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
 
 import cnndsl
@@ -12,9 +13,10 @@ from benchmarks.onnx_export import difference, operators, operators_left
 from cnndsl.backends.onnx.module import OnnxModule
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.operator import OperatorError
+from cnndsl.ir.operators.transposed import ConvTranspose
 from cnndsl.passes.pipeline import optimise
 from cnndsl.runtime.backend import CompileOptions
-from tests.onnx.support import BACKEND, start, then
+from tests.onnx.support import BACKEND, assert_close, model_of, reference, start, then
 from tests.onnx.test_operators import with_open_sizes
 from tests.operators.cases import CASES, Case, parameter_values
 
@@ -99,3 +101,40 @@ def test_the_comparison_sees_what_is_removed():
     assert isinstance(module, OnnxModule)
     before, after = operators(module.serialized), operators_left(module.serialized)
     assert difference(before, after) == "-1 BatchNormalization"
+
+
+@pytest.mark.parametrize(
+    ("case", "form"),
+    [
+        ("celu", "Elu"),
+        ("mish", "Mul Softplus Tanh"),
+        ("softmax_sum", "Div Exp Max Mul Sub"),
+        ("group_norm", "Add InstanceNormalization Mul Reshape Reshape"),
+    ],
+)
+def test_operators_have_the_form_that_converters_know(case: str, form: str):
+    """pnnx reads neither comparisons nor sums of one operand."""
+    (chosen,) = [each for each in CASES if each.id == case]
+    nodes = model_of(BACKEND.compile(chosen.graph(), chosen.values(), CompileOptions())).graph.node
+    assert " ".join(sorted(node.op_type for node in nodes)) == form
+
+
+@pytest.mark.parametrize(
+    ("pads", "output_pad", "written"),
+    [
+        (((1, 2),), (1,), ([1, 1], [0])),
+        (((1, 0),), (0,), ([1, 1], [1])),
+        (((1, 1),), (1,), ([1, 1], [1])),
+        (((0, 1),), (0,), ([0, 1], [0])),
+    ],
+)
+def test_cropping_is_equal_where_it_can_be(pads, output_pad, written):
+    """Four readers take no other; numpy says that the numbers stay the same."""
+    op = ConvTranspose(filters=3, kernel=(4,), stride=(2,), pad=pads, output_pad=output_pad)
+    case = Case("cropped", op, ((2, 5),))
+    graph, values, inputs = case.graph(), case.values(), case.inputs()
+    module = BACKEND.compile(graph, values, CompileOptions())
+    (node,) = model_of(module).graph.node
+    given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    assert (given["pads"], given["output_padding"]) == written
+    assert_close(module.run(inputs)["y"], reference(graph, values, inputs)["y"])

@@ -12,6 +12,7 @@ from cnndsl.ir.operator import Operator
 from cnndsl.ir.operators import (
     OPERATORS,
     ArgMax,
+    Celu,
     ChannelMax,
     ChannelMean,
     Clamp,
@@ -22,6 +23,7 @@ from cnndsl.ir.operators import (
     LeakyRelu,
     LogSoftmax,
     Maxout,
+    Mish,
     PRelu,
     Reciprocal,
     Relu,
@@ -109,6 +111,12 @@ def _silu(site: Site, op: Silu) -> None:
     site.emit("Mul", site.input, site.step("sigmoid", "Sigmoid", site.input))
 
 
+def _mish(site: Site, op: Mish) -> None:
+    """By its definition, which converters know as one operator: Mish came with opset 18."""
+    gate = site.step("gate", "Tanh", site.step("softplus", "Softplus", site.input))
+    site.emit("Mul", site.input, gate)
+
+
 def _hard_swish(site: Site, op: HardSwish) -> None:
     """By its definition: HardSwish came with opset 14, and onnxruntime has no kernel for it."""
     gate = site.step("gate", "HardSigmoid", site.input, alpha=1 / 6, beta=0.5)
@@ -149,6 +157,14 @@ def _argmax(site: Site, op: ArgMax) -> None:
     site.emit("Cast", index, to=site.element)
 
 
+def _celu(site: Site, op: Celu) -> None:
+    """Celu came with opset 12; with alpha 1 it is Elu."""
+    if op.alpha == 1:
+        site.emit("Elu", site.input, alpha=1.0)
+    else:
+        lower_formula(site, op)
+
+
 def _selu(site: Site, op: Selu) -> None:
     """The defaults of both are the same; pnnx knows no others."""
     attributes = {} if op == Selu() else {"alpha": op.alpha, "gamma": op.scale}
@@ -163,6 +179,8 @@ LOWERINGS: Lowerings = {
     LeakyRelu: lambda site, op: site.emit("LeakyRelu", site.input, alpha=op.slope),
     PRelu: lambda site, op: site.emit("PRelu", site.input, per_channel(site, "weight")),
     Elu: lambda site, op: site.emit("Elu", site.input, alpha=op.alpha),
+    Celu: _celu,
+    Mish: _mish,
     Selu: _selu,
     Softsign: native("Softsign"),
     Reciprocal: native("Reciprocal"),

@@ -48,7 +48,10 @@ def _softmax_sum(site: Site, op: SoftmaxSum) -> None:
         site.step(f"weighted{i}", "Mul", *pair)
         for i, pair in enumerate(zip(values, powers, strict=True))
     ]
-    sums = [site.step(f"sum{i}", "Sum", *terms) for i, terms in enumerate((weighted, powers))]
+    if half == 1:
+        sums = weighted + powers
+    else:
+        sums = [site.step(f"sum{i}", "Sum", *terms) for i, terms in enumerate((weighted, powers))]
     site.emit("Div", *sums)
 
 

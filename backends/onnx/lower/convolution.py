@@ -33,12 +33,16 @@ def _conv(site: Site, op: Conv) -> None:
 def _conv_transpose(site: Site, op: ConvTranspose) -> None:
     """ConvTranspose crops by its pads, as ours does.
 
+    Output padding and cropping behind the map are one number, so they are written with equal
+    cropping on both sides where that is possible: OpenCV, ncnn and onnx2torch take no other.
     onnxruntime refuses an output padding that is not below the stride. There less is cropped, and
     zeros are appended for what goes beyond the full result; it has the bias alone.
     """
     pads, output_pad, beyond = [], [], []
     axes = zip(op.pads, op.stride, op.output_pad, strict=True)
     for (before, after), stride, extra in axes:
+        if 0 <= extra + before - after < stride:
+            extra, after = extra + before - after, before
         within = 0 if extra < stride else min(extra, after)
         pads.append((before, after - within))
         output_pad.append(extra if extra < stride else 0)

@@ -63,8 +63,11 @@ def _neutral(site: Site, count: int) -> tuple[str, str]:
 
 
 def _group_norm(site: Site, op: GroupNorm) -> None:
-    """Groups as channels of one axis; ONNX's own operator came with opset 18, and changed in 21."""
-    as_groups = site.integers("group_shape", [site.batch, op.groups, -1])
+    """Groups as channels of a map; ONNX's own operator came with opset 18, and changed in 21.
+
+    Its second axis of size 1 is for ncnn, which normalises maps, but no rows.
+    """
+    as_groups = site.integers("group_shape", [site.batch, op.groups, -1, 1])
     groups = site.step("groups", "Reshape", site.input, as_groups)
     standard = site.step(
         "standard", "InstanceNormalization", groups, *_neutral(site, op.groups), epsilon=op.eps

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -102,7 +103,11 @@ def _mnn_array(expr: Any, variable: Any) -> Any:
 
 
 def run_ncnn(path: Path, inputs: Arrays) -> list[Any]:
-    """All outputs in order, after a conversion by pnnx; ncnn has no batch axis."""
+    """All outputs in order, after a conversion by pnnx.
+
+    ncnn's arrays have no batch axis where pnnx knows which one it is. It does not in a model that
+    has only operators of any axes; the script it writes says so.
+    """
     import ncnn
 
     with tempfile.TemporaryDirectory() as folder:
@@ -116,12 +121,16 @@ def run_ncnn(path: Path, inputs: Arrays) -> list[Any]:
         net.load_param(f"{folder}/m.ncnn.param")
         net.load_model(f"{folder}/m.ncnn.bin")
         extractor = net.create_extractor()
-        for name, array in zip(net.input_names(), inputs.values(), strict=True):
-            extractor.input(name, ncnn.Mat(np.ascontiguousarray(array[0])).clone())
+        axes = re.findall(r"batch_index=(\d+)", Path(f"{folder}/m_ncnn.py").read_text())
+        given, made = map(int, axes[: len(inputs)]), map(int, axes[len(inputs) :])
+        for name, array, axis in zip(net.input_names(), inputs.values(), given, strict=True):
+            extractor.input(name, ncnn.Mat(array, batch_index=axis).clone())
         found = [extractor.extract(name) for name in net.output_names()]
         if any(code for code, _ in found):
             raise RuntimeError("ncnn cannot compute an output")
-        return [np.array(mat)[None] for _, mat in found]
+        return [
+            mat.numpy(batch_index=axis).copy() for (_, mat), axis in zip(found, made, strict=True)
+        ]
 
 
 def run_tract(path: Path, inputs: Arrays) -> list[Any]:

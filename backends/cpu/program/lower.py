@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from cnndsl.backends.cpu.program.codes import on_bytes
 from cnndsl.backends.native.backend import require_room_for
 from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
 from cnndsl.backends.native.prepare import prepare
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import Concat, SqueezeExcite
@@ -84,6 +85,18 @@ def models_choose(call: Call[Any]) -> str:
     return ""
 
 
+MOST = 2**31 - 1
+"""Numbers of a sample, at open sizes of the whole tensor: indices have 32 bits."""
+
+
+def require_addressable(sizes: Iterable[int]) -> None:
+    """Raises CnnError E0604 for a tensor of more numbers than kernels can address."""
+    largest = max(sizes, default=0)
+    if largest > MOST:
+        message = f"a tensor of {largest:,} numbers is more than kernels can address"
+        raise CnnError.of("E0604", message, hint="give a smaller input")
+
+
 def lower(
     graph: Graph,
     batch: int,
@@ -95,7 +108,7 @@ def lower(
 
     Of a graph of open sizes it has kernels for all of them, chosen by the nominal ones. Raises
     ValueError if a size is open without these, SizeNeededError if there are no such kernels, as in
-    other formats than float32.
+    other formats than float32, CnnError if a sample of a tensor is too large.
     """
     opening = Opening(nominal_sizes or {})
     if nominal_sizes and any(node.type.dtype != FLOAT32 for node in graph.nodes()):
@@ -106,6 +119,7 @@ def lower(
     _drop_copies(prepared, layouts)
     opened = _opened(prepared, opening)
     known = {name: mapped(layout, Extent, nominal) for name, layout in layouts.items()}
+    require_addressable([layout.batch_stride for layout in known.values()])
     options, memory = memory_plan(prepared, known, batch, machine.lanes)
     placed = _placed(prepared, layouts, memory)
     steps = [

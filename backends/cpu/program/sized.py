@@ -16,12 +16,12 @@ from cnndsl.backends.cpu.program.lower import (
     located,
     memory_plan,
     planned_floats,
+    require_addressable,
     run_steps,
 )
 from cnndsl.backends.cpu.program.tables import layer_of, tensors_of
 from cnndsl.backends.native.packing import FLOAT, packed_size
 from cnndsl.backends.native.task import tap_tables
-from cnndsl.diagnostics import CnnError
 from cnndsl.ir.dims import Dim, at
 from cnndsl.ir.expressions import Constant
 from cnndsl.ir.graph import Graph, Node
@@ -31,9 +31,6 @@ from cnndsl.ir.sizes import at_sizes
 
 PREPARED, SHARED = "prepared.json", "open.so"
 """The files of kernels that serve all sizes: the graph of their steps, and the code."""
-
-MOST = 2**31 - 1
-"""Numbers of a tensor: indices have 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +70,7 @@ class OpenProgram:
         """
         graph = at_sizes(self.graph, sizes)
         layouts = {node.name: self._layout(node) for node in graph.nodes()}
-        largest = max(layouts.values(), key=lambda layout: layout.size)
-        if largest.size > MOST:
-            message = f"a tensor of {largest.size:,} numbers is more than kernels can address"
-            raise CnnError.of("E0604", message, hint="give a smaller input")
+        require_addressable(layout.size for layout in layouts.values())
         _, memory = memory_plan(self.graph, layouts, 1, self.lanes)
         uses = [(name, str(memory.use(name))) for name in run_steps(self.graph, memory)]
         if uses != [(step.node, step.use) for step in self.steps]:

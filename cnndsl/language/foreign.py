@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+from cnndsl.diagnostics.spelling import alike
 from cnndsl.ir.operators import BY_NAME, Activation
+
+LONG = 8
+"""Letters from which a name of another framework is recognised in spite of a mistake."""
 
 
 def _plain(name: str) -> str:
@@ -17,6 +21,10 @@ def _plain(name: str) -> str:
 
 _OURS = {
     **{_plain(n.split()[-1]): op for op, known in BY_NAME.items() for n in known.foreign},
+    # short forms
+    "drop": "dropout",
+    "hsigmoid": "hard_sigmoid",
+    "hswish": "hard_swish",
     # parameters
     "channelsout": "filters",
     "dilationrate": "dilation",
@@ -37,7 +45,7 @@ _OURS = {
     "strides": "stride",
     "usebias": "bias",
 }
-"""What operators say of themselves, then parameters, by names as `_plain` makes them."""
+"""What operators say of themselves, short forms, parameters, by names as `_plain` makes them."""
 
 _ACTIVATIONS = ", ".join(name for name, op in BY_NAME.items() if issubclass(op, Activation))
 _REMARKS = {
@@ -49,6 +57,7 @@ _REMARKS = {
     "pointwiseconv": "write conv(filters, 1)",
     "zeropad": "write pad(1), or as an argument: conv(filters, kernel, pad=1)",
     "zeropadding": "write pad(1), or as an argument: conv(filters, kernel, pad=1)",
+    "globalpool": "write global_avgpool or global_maxpool",
     "sequential": "write a chain: conv(filters, kernel) -> relu",
 }
 """What to write for operators that have no single counterpart."""
@@ -66,8 +75,16 @@ def counterpart(name: str, candidates: set[str]) -> str | None:
     plain = _plain(name)
     if _OURS.get(plain) in candidates:
         return _OURS[plain]
-    alike = sorted(known for known in candidates if _plain(known) == plain)
-    return alike[0] if alike else None
+    same = sorted(known for known in candidates if _plain(known) == plain)
+    return same[0] if same else None
+
+
+def misspelt(name: str, candidates: set[str]) -> str | None:
+    """The candidate whose name in another framework is spelt most like a longer name, if any is."""
+    plain = _plain(name)
+    scores = alike(plain, _OURS) if len(plain) >= LONG else {}
+    nearest = sorted(scores, key=lambda known: (-scores[known], known))
+    return next((_OURS[known] for known in nearest if _OURS[known] in candidates), None)
 
 
 def remark(name: str, candidates: set[str]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from cnndsl.diagnostics import Diagnostic, Note, Span
 from cnndsl.diagnostics.spelling import did_you_mean
-from cnndsl.language.foreign import counterpart, remark
+from cnndsl.language.foreign import counterpart, misspelt, remark
 
 
 class Problem(Exception):
@@ -46,4 +46,7 @@ def meant(name: str, candidates: Iterable[str]) -> str | None:
     known = set(candidates)
     if found := counterpart(name, known):
         return f"did you mean {found!r}?"
-    return remark(name, known) or did_you_mean(name, known)
+    if hint := remark(name, known) or did_you_mean(name, known):
+        return hint
+    found = misspelt(name, known)
+    return f"did you mean {found!r}?" if found else None

@@ -18,3 +18,18 @@ def test_a_counterpart_is_proposed_only_where_it_can_stand():
     assert meant("linear", ["linea"]) == "did you mean 'linea'?"
     assert meant("softshrink", ["resnet"]) is None
     assert meant("DropPath", list(BY_NAME)) == "did you mean 'drop_path'?"
+
+
+def test_misspelt_names_of_other_frameworks_are_recognised():
+    known = [*BY_NAME]
+    assert meant("substract", known) == "did you mean 'sub'?"
+    assert meant("depth_to_spaces", known) == "did you mean 'pixel_shuffle'?"
+    assert meant("GlobalAveragePol", known) == "did you mean 'global_avgpool'?"
+    assert meant("my_block_one", known) is None
+
+
+def test_short_forms_are_no_misspellings():
+    known = [*BY_NAME]
+    assert meant("drop", known) == "did you mean 'dropout'?"
+    assert meant("hswish", known) == "did you mean 'hard_swish'?"
+    assert meant("global_pool", known) == "write global_avgpool or global_maxpool"

@@ -119,8 +119,8 @@ def lower(
     _drop_copies(prepared, layouts)
     opened = _opened(prepared, opening)
     known = {name: mapped(layout, Extent, nominal) for name, layout in layouts.items()}
-    require_addressable([layout.batch_stride for layout in known.values()])
     options, memory = memory_plan(prepared, known, batch, machine.lanes)
+    require_addressable([layout.batch_stride for layout in known.values()])
     placed = _placed(prepared, layouts, memory)
     steps = [
         _step(opened, opened[name], placed, memory, machine, variant_of)

@@ -70,6 +70,12 @@ _PAD_MODES = {
 """The modes of the operator `pad` by what other frameworks let the padding of a layer be."""
 
 
+_ARGUMENT_REMARKS = {
+    "layer_scale": 'it starts at 1; a recipe starts it elsewhere: fill(1e-6, at="*layer_scale*")',
+}
+"""What to write for arguments of other frameworks that an operator does not take."""
+
+
 def counterpart(name: str, candidates: set[str]) -> str | None:
     """The candidate that a name of another framework means, or one that is spelt like it."""
     plain = _plain(name)
@@ -96,3 +102,8 @@ def value_remark(argument: str, value: object) -> str | None:
     """What to write where a layer is given a value that operators of their own stand for here."""
     mode = _PAD_MODES.get(value) if argument == "pad" and isinstance(value, str) else None
     return mode and f'write pad(kernel // 2, mode="{mode}") before the layer, and there pad=valid'
+
+
+def argument_remark(operator: str) -> str | None:
+    """What to write for an argument that an operator has elsewhere and not here."""
+    return _ARGUMENT_REMARKS.get(operator)

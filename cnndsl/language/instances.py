@@ -118,7 +118,7 @@ class Instances:
             "E0209",
             f"{kind_of(value)} cannot stand here",
             span,
-            hint="a step is an operator, a block, a join or a kept value",
+            hint=_applied_items(value) or "a step is an operator, a block, a join or a kept value",
         )
 
     def apply(self, applied: Applicable, instance: Instance, frame: Frame, flow: Flow) -> Flow:
@@ -171,6 +171,13 @@ class Instances:
             if isinstance(value := inner.kept(name), int | float | str)
         }
         return self.run(definition.body, inner, flow)
+
+
+def _applied_items(value: Any) -> str | None:
+    """What to write for a list of operators or blocks where their values are meant."""
+    if isinstance(value, list) and any(isinstance(item, Applicable) for item in value):
+        return "the list holds operators or blocks; identity -> relu in it is what one makes"
+    return None
 
 
 def _several(value: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from cnndsl.diagnostics import Note, Span
 from cnndsl.ir.attributes import attribute_kinds, required_attributes
 from cnndsl.language import tree as ast
+from cnndsl.language.foreign import argument_remark
 from cnndsl.language.messages import Problem, meant
 from cnndsl.language.units import BlockValue
 
@@ -66,7 +67,11 @@ def match_arguments(
                 count = len(signature.parameters)
                 takes = "no arguments" if not count else f"at most {count} arguments"
                 raise Problem(
-                    "E0206", f"{signature.name} takes {takes}", argument.span, notes=notes
+                    "E0206",
+                    f"{signature.name} takes {takes}",
+                    argument.span,
+                    hint=argument_remark(signature.name) if signature.place is None else None,
+                    notes=notes,
                 )
             name = free.pop(0)
         else:
@@ -76,7 +81,8 @@ def match_arguments(
                     "E0205",
                     f"{signature.name} has no parameter {name!r}",
                     argument.name.span,
-                    hint=meant(name, signature.parameters),
+                    hint=meant(name, signature.parameters)
+                    or (argument_remark(signature.name) if signature.place is None else None),
                     notes=notes,
                 )
             if name in free:

@@ -140,6 +140,11 @@ class OpenDim:
                 yield from atom.dividend.symbols()
 
     @property
+    def is_rounded(self) -> bool:
+        """Whether a quotient in it is rounded, so that no multiple of it is the dividend."""
+        return any(isinstance(atom, Quotient) for atom, _ in self.terms)
+
+    @property
     def is_input(self) -> bool:
         """Whether an input can have this size: `H`, or `32*H`, or `32*H + 1`, at least 1."""
         match self.terms:

@@ -60,7 +60,12 @@ def calculated(sign: str, left: Any, right: Any, span: Span) -> Any:
     except OverflowError:
         raise Problem("E0502", "the number is too large", span) from None
     except TypeError:
-        raise Problem("E0214", f"{sign} does not work on open sizes", span) from None
+        raise Problem(
+            "E0214",
+            f"{sign} does not work on open sizes",
+            span,
+            hint="they take +, -, // and whole factors; --input-shape gives them numbers",
+        ) from None
     return checked_number(result, span)
 
 

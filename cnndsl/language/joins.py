@@ -34,7 +34,8 @@ def operands(
     takes = operator().takes
     if not takes(len(found)) and not (len(found) == 1 and takes(3)):
         count = "one value" if len(found) == 1 else f"{len(found)} values"
-        raise Problem("E0206", f"{operator.name} cannot join {count}", span)
+        hint = f"cnndsl explain {operator.name} tells what it takes"
+        raise Problem("E0206", f"{operator.name} cannot join {count}", span, hint=hint)
     return found
 
 

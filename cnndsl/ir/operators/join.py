@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.formula import OTHER, X, maximum, minimum
 from cnndsl.ir.operator import POINT, OperatorError, Reads, Sign, Window, Windows
 from cnndsl.ir.operators.bases import Mover, Pointwise
@@ -242,6 +243,8 @@ def _hint(a: TensorType, b: TensorType) -> str | None:
     """What would make two operands of a join fit, as far as their shapes tell."""
     if a.rank != b.rank:
         return None
+    if any(isinstance(n, OpenDim) and n.is_rounded for n in (*a.spatial, *b.spatial)):
+        return "multiples are halved without a rest, as in input image [3, 32*H, 32*W]"
     if a.is_open or b.is_open:
         return "open sizes must follow from the input in the same way"
     if a.spatial == b.spatial:

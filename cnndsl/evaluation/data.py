@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 
 import numpy as np
@@ -158,11 +159,10 @@ def _listed(path: Path, labels: Path, names: Sequence[str]) -> Data:
         line = _lines(labels)[unknown]
         hint = "lines have a path and a class: a number from 0, or a name of --classes FILE"
         raise CnnError.of("E0770", f"{labels}: there is no class in {line[:60]!r}", hint=hint)
-    places = [place for place, _ in rows if place]
-    twice = next((place for place, count in Counter(places).items() if count > 1), None)
+    items = [path / place for place, _ in rows if place]
+    twice = next((item for item, count in Counter(map(normpath, items)).items() if count > 1), None)
     if twice is not None:
         raise CnnError.of("E0770", f"{labels} has several lines for {twice!r}")
-    items = [path / place for place in places]
     if not items:
         items = photos_in(path)
     if len(items) != len(rows):

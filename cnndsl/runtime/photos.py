@@ -32,8 +32,13 @@ def photos_in(folder: Path) -> list[Path]:
     Hidden files, and those in hidden folders, are none. Links that lead nowhere are photos that
     cannot be read.
     """
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and not p.is_dir())
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and _is_photo(p))
     return sorted(p for p in found if not any(map(_is_hidden, p.relative_to(folder).parts)))
+
+
+def _is_photo(path: Path) -> bool:
+    """Whether a path is a file or a link that leads nowhere; a pipe would be waited for."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def class_folders(folder: Path) -> list[Path]:

@@ -1,5 +1,7 @@
 """Data to train with, without PyTorch."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,6 +44,7 @@ def test_links_that_lead_nowhere_are_photos_that_cannot_be_read(tmp_path):
     (tmp_path / "cat" / "none.png").symlink_to(tmp_path / "none")
     (tmp_path / "dog" / "self.png").symlink_to("self.png")
     (tmp_path / "dog" / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "dog" / "pipe.png")
     names = ["cat/a.png", "cat/none.png", "dog/b.png", "dog/self.png"]
     assert [str(path.relative_to(tmp_path)) for path in photos_in(tmp_path)] == names
     data = read_data(str(tmp_path), TensorType((1, 8, 8)))

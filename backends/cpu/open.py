@@ -37,7 +37,6 @@ OPEN = "open.json"
 """The file of an artefact that holds the graph that programs are made of."""
 LIMIT = 1 << 30
 """Bytes of weights, arenas and kept results that the programs of a module may take together."""
-
 MOST = 100
 """Programs that a module keeps at most: each is some hundred kilobytes of what Python holds."""
 
@@ -209,7 +208,7 @@ class OpenCpuModule(Module):
 
     def _bytes(self) -> int:
         """Memory of all that is kept between calls."""
-        return self._arenas.bytes + sum(map(_bytes, self._programs.values()))
+        return self._arenas.bytes + sum(map(_own_bytes, self._programs.values()))
 
     def _open_graph(self) -> Graph:
         return from_json(json.loads(self._artefact.code[OPEN]))
@@ -302,7 +301,8 @@ def _is_shared(program: CpuModule) -> bool:
     return "numbers" in program.artefact.program
 
 
-def _bytes(program: CpuModule) -> int:
+def _own_bytes(program: CpuModule) -> int:
+    """Memory that a program does not share with others."""
     return program.kept_bytes + (0 if _is_shared(program) else program.weight_bytes)
 
 

@@ -8,7 +8,9 @@ Source: Lavin and Gray (2016), Fast algorithms for convolutional neural networks
 The tiles of all samples are worked through in chunks, each in three phases: the input tiles are
 transformed, the matrices multiplied, the output tiles transformed back. Either each core works on
 chunks of its own, whose transformed tiles stay in its cache, or all cores share the phases of one
-chunk, each reading a part of the transformed weights. `winograd_panels.py` has a third way.
+chunk, each reading a part of the transformed weights. `panels.py` has a third way.
+
+Tiles of a dilated convolution are as far apart inside as its taps: see `axis.py`.
 """
 
 from __future__ import annotations

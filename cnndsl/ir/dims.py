@@ -9,9 +9,9 @@ dimensions that are computed in the same way compare equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, lcm
 from operator import index
 from typing import SupportsIndex, TypeAlias
 
@@ -140,11 +140,6 @@ class OpenDim:
                 yield from atom.dividend.symbols()
 
     @property
-    def is_rounded(self) -> bool:
-        """Whether a quotient in it is rounded, so that no multiple of it is the dividend."""
-        return any(isinstance(atom, Quotient) for atom, _ in self.terms)
-
-    @property
     def is_input(self) -> bool:
         """Whether an input can have this size: `H`, or `32*H`, or `32*H + 1`, at least 1."""
         match self.terms:
@@ -203,6 +198,31 @@ def times(dim: Dim, part: Dim) -> int:
 def at(dim: Dim, sizes: Mapping[str, int]) -> int:
     """A dimension for the given sizes of its symbols."""
     return dim if isinstance(dim, int) else dim.evaluate(sizes)
+
+
+def multiples(dims: Iterable[Dim]) -> dict[str, int]:
+    """The open sizes that quotients in dimensions round, with a multiple that none of them does."""
+    found: dict[str, int] = {}
+    for dim in dims:
+        for atom, _ in dim.terms if isinstance(dim, OpenDim) else ():
+            if isinstance(atom, Quotient):
+                within = multiples([atom.dividend])
+                for name in atom.dividend.symbols():
+                    found[name] = lcm(found.get(name, 1), atom.divisor * within.get(name, 1))
+    return found
+
+
+def scaled(dim: Dim, factors: Mapping[str, int]) -> Dim:
+    """A dimension with a multiple of some open sizes in place of each."""
+    if not isinstance(dim, OpenDim):
+        return dim
+    total: Dim = dim.constant
+    for atom, factor in dim.terms:
+        if isinstance(atom, Symbol):
+            total += OpenDim.symbol(atom.name) * (factor * factors.get(atom.name, 1))
+        else:
+            total += scaled(atom.dividend, factors) // atom.divisor * factor
+    return total
 
 
 def _canonical(factors: Mapping[Atom, int], constant: int) -> Dim:

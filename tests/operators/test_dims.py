@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnndsl.ir.dims import Dim, OpenDim, input_dim, times
+from cnndsl.ir.dims import Dim, OpenDim, at, input_dim, multiples, scaled, times
 from cnndsl.ir.types import TensorType
 
 SIZES = st.fixed_dictionaries({name: st.integers(1, 500) for name in ("H", "W")})
@@ -59,6 +59,15 @@ def test_canonical(steps: list[tuple[str, object]]) -> None:
     assert dim * 2 == dim + dim
     assert (dim * 6) // 3 == dim * 2
     assert hash(dim + h - h) == hash(dim)
+
+
+@given(st.lists(STEP, max_size=8), SIZES)
+def test_multiples_leave_no_rest(steps: list[tuple[str, object]], sizes: dict[str, int]) -> None:
+    dim = compute(steps, OPEN)
+    factors = multiples([dim])
+    whole = scaled(dim, factors)
+    assert not multiples([whole])
+    assert at(whole, sizes) == at(dim, {n: size * factors.get(n, 1) for n, size in sizes.items()})
 
 
 def test_text() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.dims import multiples, scaled
 from cnndsl.ir.formula import OTHER, X, maximum, minimum
 from cnndsl.ir.operator import POINT, OperatorError, Reads, Sign, Window, Windows
 from cnndsl.ir.operators.bases import Mover, Pointwise
@@ -243,8 +243,12 @@ def _hint(a: TensorType, b: TensorType) -> str | None:
     """What would make two operands of a join fit, as far as their shapes tell."""
     if a.rank != b.rank:
         return None
-    if any(isinstance(n, OpenDim) and n.is_rounded for n in (*a.spatial, *b.spatial)):
-        return "multiples are halved without a rest, as in input image [3, 32*H, 32*W]"
+    factors = multiples((*a.spatial, *b.spatial))
+    if factors and all(
+        scaled(n, factors) == scaled(m, factors) for n, m in zip(a.spatial, b.spatial, strict=True)
+    ):
+        named = " and ".join(f"{factor}*{name} for {name}" for name, factor in factors.items())
+        return f"the sizes agree with {named} in the input"
     if a.is_open or b.is_open:
         return "open sizes must follow from the input in the same way"
     if a.spatial == b.spatial:

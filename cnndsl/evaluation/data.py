@@ -13,7 +13,7 @@ import numpy as np
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.types import TensorType
 from cnndsl.language.sources import read_source
-from cnndsl.runtime.arrays import read_arrays
+from cnndsl.runtime.labelled import labelled_arrays, photos_by_class
 from cnndsl.runtime.module import Array
 from cnndsl.runtime.photos import ENDINGS, class_folders, photos_in
 
@@ -63,7 +63,7 @@ def read_data(
     if str(spec) == DIGITS:
         data = _digits(kind)
     elif path.suffix == ".npz":
-        data = _arrays(path, kind)
+        data = Data(*labelled_arrays(path, kind))
     elif not path.is_dir():
         hint = "a folder, an .npz file, or digits"
         problem = "it is no folder" if path.exists() else "there is no such folder"
@@ -91,20 +91,6 @@ def _digits(kind: TensorType) -> Data:
     return Data(held_out.items, held_out.labels, tuple("0123456789"))
 
 
-def _arrays(path: Path, kind: TensorType) -> Data:
-    arrays = read_arrays(path)
-    if not {"images", "labels"} <= arrays.keys():
-        raise CnnError.of("E0603", f"{path} does not hold arrays `images` and `labels`")
-    images, labels = arrays["images"], arrays["labels"]
-    whole = np.issubdtype(labels.dtype, np.integer)
-    if images.ndim != len(kind.shape) + 1 or labels.shape != images.shape[:1] or not whole:
-        shown = ["x".join(map(str, array.shape)) for array in (images, labels)]
-        message = f"{path}: images are {shown[0]} and labels {shown[1]} of {labels.dtype}"
-        hint = f"images [samples, {', '.join(map(str, kind.shape))}], labels whole numbers from 0"
-        raise CnnError.of("E0604", message, hint=hint)
-    return Data(images.astype(np.float32), labels.astype(np.int64))
-
-
 # Folders by class
 
 
@@ -117,14 +103,9 @@ def _by_folder(path: Path, names: Sequence[str], outputs: int) -> Data:
         raise CnnError.of("E0770", f"{path} has no folders of images by class", hint=hint)
     found = [folder.name for folder in folders]
     order, remark = _order(path, found, names, outputs)
-    items: list[Path] = []
-    labels: list[int] = []
-    for folder, label in zip(folders, order, strict=True):
-        photos = photos_in(folder)
-        items += photos
-        labels += [label] * len(photos)
+    items, labels = photos_by_class(dict(zip(folders, order, strict=True)), "E0770")
     known = tuple(names) or (tuple(found) if len(found) == outputs else ())
-    return Data(items, np.array(labels, np.int64), known, remark)
+    return Data(items, labels, known, remark)
 
 
 def _order(

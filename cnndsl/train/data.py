@@ -13,17 +13,14 @@ from cnndsl.diagnostics import CnnError
 from cnndsl.ir.photo import Photo
 from cnndsl.ir.types import TensorType
 from cnndsl.recipes.augmentations import Crop
-from cnndsl.runtime.arrays import read_arrays
+from cnndsl.runtime.labelled import labelled_arrays, photos_by_class
 from cnndsl.runtime.module import Array
-from cnndsl.runtime.photos import class_folders, photos_in
+from cnndsl.runtime.photos import class_folders
 
 HELD_OUT = 0.2
 """The share of samples that is held out where the data do not say which."""
 
 SPLIT_SEED = 0
-
-MOST_CLASSES = 1_000_000
-"""More than a fully connected layer can tell apart: such a label is a mistake."""
 
 
 @dataclass(frozen=True)
@@ -125,26 +122,8 @@ def _resized(images: Array, input_type: TensorType) -> Array:
 
 
 def _arrays(path: Path, input_type: TensorType) -> Data:
-    arrays = read_arrays(path)
-    if not {"images", "labels"} <= arrays.keys():
-        raise CnnError.of("E0603", f"{path} does not hold arrays `images` and `labels`")
-    images, labels = arrays["images"], arrays["labels"]
-    if images.shape[1:] != input_type.sizes or labels.shape != images.shape[:1]:
-        shown = ["x".join(map(str, array.shape)) for array in (images, labels)]
-        message = f"{path}: images are {shown[0]} and labels {shown[1]}, the input is {input_type}"
-        raise CnnError.of("E0604", message)
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min(initial=0) < 0:
-        raise CnnError.of("E0604", f"{path}: labels are whole numbers from 0")
-    largest = int(labels.max(initial=0))
-    if largest >= MOST_CLASSES:
-        message = f"{path}: a label is {largest}, there are at most {MOST_CLASSES:,} classes"
-        raise CnnError.of("E0604", message)
-    with np.errstate(over="ignore"):
-        images = images.astype(np.float32)
-    if not np.isfinite(images).all():
-        message = f"{path}: images hold numbers that are not finite in float32"
-        raise CnnError.of("E0604", message)
-    names = tuple(map(str, range(largest + 1)))
+    images, labels = labelled_arrays(path, input_type)
+    names = tuple(map(str, range(int(labels.max(initial=0)) + 1)))
     return _split(images, labels, names, input_type)
 
 
@@ -175,15 +154,7 @@ def _classes(path: Path) -> tuple[str, ...]:
 
 
 def _files(path: Path, classes: Sequence[str]) -> tuple[list[Path], Array]:
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = photos_in(path / name)
-        if not found:
-            raise CnnError.of("E0760", f"{path / name} has no images")
-        files += found
-        labels += [label] * len(found)
-    return files, np.array(labels)
+    return photos_by_class({path / name: i for i, name in enumerate(classes)}, "E0760")
 
 
 def _split(

@@ -19,7 +19,7 @@ def pictures(folder: Path, *names: str) -> Path:
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (9, 9)).save(path)
+        Image.new("RGB", (9, 9)).save(path, format="png")
     return folder
 
 
@@ -107,6 +107,7 @@ def test_arrays(tmp_path: Path) -> None:
         (("a.png",), "a.png 1\n", "a\nb\nc\nd\n", "4 names"),
         (("a.png",), "a.png 1\n", "a\na\n", "2 names"),
         ((), "", None, "no images"),
+        (("a/a.png", "b/b.png", "c/c.txt"), None, None, "d/c has no images"),
     ],
 )
 def test_what_has_no_class(
@@ -126,9 +127,15 @@ def test_wrong_arrays(tmp_path: Path) -> None:
         {"images": np.zeros((2, 3, 8, 8)), "labels": np.zeros(3, int)},
         {"images": np.zeros((2, 8, 8)), "labels": np.zeros(2, int)},
         {"images": np.zeros((2, 3, 8, 8))},
+        {"images": np.zeros((2, 3, 8, 9)), "labels": np.zeros(2, int)},
+        {"images": np.zeros((2, 3, 8, 8), complex), "labels": np.zeros(2, int)},
+        {"images": np.full((2, 3, 8, 8), "1"), "labels": np.zeros(2, int)},
+        {"images": np.full((2, 3, 8, 8), np.nan), "labels": np.zeros(2, int)},
+        {"images": np.zeros((2, 3, 8, 8)), "labels": np.full(2, -1)},
+        {"images": np.zeros((2, 3, 8, 8)), "labels": np.full(2, 2**63, np.uint64)},
     ):
         np.savez(tmp_path / "a.npz", **wrong)
-        with pytest.raises(cnndsl.CnnError, match=r"E060[34]"):
+        with pytest.raises(cnndsl.CnnError, match=r"E060[348]"):
             read_data(tmp_path / "a.npz", None, None, 3, KIND)
     with pytest.raises(cnndsl.CnnError, match="E0601"):
         read_data(tmp_path / "none", None, None, 3, KIND)

@@ -38,7 +38,7 @@ def test_one_onnx_model_at_ten_sizes(name: str):
     """Networks that take one size alone say so."""
     net = cnndsl.parse(name)
     if net.graph.auxiliaries:
-        pytest.skip("the heads for training need larger inputs; the zoo has the network without them")
+        pytest.skip("heads need larger inputs; the zoo has the network without them")
     try:
         net.open_graph(AXES)
     except cnndsl.CnnError as error:

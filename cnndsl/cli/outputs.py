@@ -17,12 +17,14 @@ def check_output(
     sources: Iterable[str | Path | None],
     *suffixes: str,
     network_text: bool = False,
+    devices: bool = True,
 ) -> Path:
     """The path of an output, before anything is computed for it.
 
     `sources` are the files that the command reads, or what may be files. Raises CnnError: E0612
     if the path is one of them, or a `.cnn` file that would become something else than a
-    `network_text`, E0613 if it has none of the suffixes, E0602 if nothing can be written there.
+    `network_text`, E0613 if it has none of the suffixes, E0602 if nothing can be written there, or
+    it is a pipe or a device where these are no `devices` to write to.
     """
     from cnndsl.diagnostics import CnnError
     from cnndsl.runtime.files import check_place, check_suffix
@@ -37,7 +39,7 @@ def check_output(
         raise CnnError.of("E0612", problem, hint="write to another file")
     if suffixes:
         check_suffix(path, *suffixes)
-    check_place(path)
+    check_place(path, devices=devices)
     return path
 
 

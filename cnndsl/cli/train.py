@@ -77,8 +77,6 @@ def command(
     one device or, under torchrun, on many. The best weights go to the output, a line for each
     epoch to a .jsonl file beside it, and a checkpoint, from which --resume goes on.
     """
-    from cnndsl.runtime.files import check_suffix
-
     parsed = load_network(network, settings, input_shapes)
     chosen = recipe(parsed)
     if options["keep_zeros"] and not options["weights"]:
@@ -86,10 +84,11 @@ def command(
     if options["weights"]:
         chosen = chosen.without(Initialiser)
     path = in_folder(output, ".safetensors") or Path(f"{parsed.name}.safetensors")
-    check_suffix(path, ".safetensors", devices=False)
     lines = path.with_suffix(".jsonl")
-    for place in (path, lines, path.with_suffix(".checkpoint")):
-        check_output(place, (parsed.file, options["weights"], data))
+    sources = (parsed.file, options["weights"], data)
+    check_output(path, sources, ".safetensors", devices=False)
+    for beside in (lines, path.with_suffix(".checkpoint")):
+        check_output(beside, sources, devices=False)
     epochs = _train(parsed, data, chosen, path, lines, options)
     best = max(epochs, key=lambda epoch: (epoch.accuracy, -epoch.held_out_loss))
     if as_json:
@@ -117,7 +116,7 @@ def _train(
 
     images = read_data(data, inputs[0], _photo(parsed, data, options.pop("photo")))
     if _leads() and not options["resume"]:
-        lines.unlink(missing_ok=True)
+        lines.write_bytes(b"")
 
     def report(epoch: Epoch, epochs: int) -> None:
         with lines.open("a", encoding="utf-8") as file:

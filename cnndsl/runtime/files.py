@@ -52,13 +52,13 @@ def _unreadable(path: str | os.PathLike[str], problem: str) -> CnnError:
     return CnnError.of("E0601", f"cannot read {path}: {problem}", file=str(path))
 
 
-def check_suffix(path: str | Path, *suffixes: str, devices: bool = True) -> None:
+def check_suffix(path: str | Path, *suffixes: str) -> None:
     """Raise CnnError (E0613) if a file of that name would not be taken for what it is.
 
-    Pipes and devices may have any name, unless other files are written beside: not `devices`.
+    Pipes and devices may have any name.
     """
     path = Path(path)
-    if path.suffix not in suffixes and not (devices and _is_special(path)):
+    if path.suffix not in suffixes and not _is_special(path):
         better = path.with_suffix(suffixes[0]) if path.name else f"NAME{suffixes[0]}"
         known = " or ".join(suffixes)
         raise CnnError.of(
@@ -66,17 +66,20 @@ def check_suffix(path: str | Path, *suffixes: str, devices: bool = True) -> None
         )
 
 
-def check_place(path: str | Path) -> None:
+def check_place(path: str | Path, *, devices: bool = True) -> None:
     """Raise CnnError (E0602) if nothing can be written there, whatever it is.
 
-    A file that nobody may write is protected, also from a user who may do anything.
+    A file that nobody may write is protected, also from a user who may do anything. So are pipes
+    and devices from what is no output as a whole: not `devices`.
     """
     path = Path(path)
-    if _is_special(path) and not path.is_dir():
-        return
     target = Path(os.path.realpath(path))
     if target.is_dir():
         problem = os.strerror(errno.EISDIR)
+    elif _is_special(path):
+        if devices:
+            return
+        problem = "it is no regular file"
     elif not target.parent.is_dir():
         problem = os.strerror(errno.ENOENT)
     elif target.exists() and not (target.stat().st_mode & 0o222 and os.access(target, os.W_OK)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,27 @@ def test_a_network_learns_and_goes_on_where_it_was_stopped(tmp_path: Path) -> No
     assert "E0762" in other.output
     (tmp_path / "tiny.checkpoint").write_bytes(b"PK no checkpoint")
     assert "error" in train(tmp_path, *options, "--resume").output
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "jsonl", "checkpoint"])
+def test_pipes_are_neither_replaced_nor_waited_for(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "tiny.cnn").write_text(NET)
+    images, labels = samples(8)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    os.mkfifo(tmp_path / f"tiny.{ending}")
+    assert "E0602" in train(tmp_path, "--epochs", 1).stderr
+    assert (tmp_path / f"tiny.{ending}").is_fifo()
+
+
+def test_a_log_behind_a_link_is_written_there(tmp_path: Path) -> None:
+    (tmp_path / "tiny.cnn").write_text(NET)
+    images, labels = samples(40)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    (tmp_path / "log").write_text("old\n")
+    (tmp_path / "tiny.jsonl").symlink_to("log")
+    assert train(tmp_path, "--epochs", 2).exit_code == 0
+    rows = (tmp_path / "log").read_text().splitlines()
+    assert [json.loads(row)["epoch"] for row in rows] == [0, 1]
 
 
 def test_what_is_computed_again_changes_no_number(tmp_path: Path) -> None:

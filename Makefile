@@ -84,7 +84,7 @@ test-ray: $(VENV)/.dev $(VENV)/.ray ## evaluate on a local cluster of Ray, and w
 test-codes: $(VENV)/.dev ## int8 and bf16 on the target cpu against the reference: operators, graphs, networks
 	$(BIN)/python -m pytest -n 2 tests/extra/codes
 
-test-sizes: $(VENV)/.dev ## tests of open sizes over the whole zoo; they take hours
+test-sizes: $(VENV)/.dev ## tests of open sizes over the whole zoo; half an hour
 	$(BIN)/python -m pytest -n 2 tests/extra/sizes
 
 # Debian: qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf gcc-riscv64-linux-gnu g++ valgrind

@@ -77,7 +77,7 @@ class _Known:
             return [moments.step("UnitLength", step, output, shape=shape)]
         if source := self._softplus(step):
             return [replace(step, kind="Softplus", inputs=(source,))]
-        return self._scaled_and_shifted(step) or [step]
+        return self._scaled_and_shifted(step) or self._local_response(step) or [step]
 
     def _softplus(self, step: Step) -> str:
         """x in: x where it is above a number at which it is softplus(x) too, and else softplus(x).
@@ -170,6 +170,73 @@ class _Known:
                 if any(f == factor and self._mean(m) == moments for m, f in pairs):
                     return self._affine(step, _Moments(*moments, eps), scale, shift)
         return None
+
+    def _local_response(self, step: Step) -> list[Step] | None:
+        """x / (bias + alpha * mean)^beta, means of squares along channels: PyTorch's LRN.
+
+        The squares are laid out with an axis of size 1 before the channels, padded, pooled along
+        these and laid out as before. Steps that lay out x in the same way tell whether it is so.
+        """
+        above, below = next(self._orders(step, "Div"), ("", ""))
+        power = self._made(below, "Pow")
+        total, bias = self._shifted(power.inputs[0]) if power else ("", 0.0)
+        beta = self._number(power.inputs[1]) if power else None
+        for mean, factor in self._orders(self._step(total), "Mul"):
+            alpha = self._number(factor)
+            back = self._made(mean, "Reshape")
+            size, inner = self._mean_of_column(self._squeezed(back.inputs[0] if back else mean))
+            pad = self._zeros(inner) if size else None
+            laid = self._step(pad.inputs[0]) if pad else None
+            if alpha is None or beta is None or pad is None or laid is None:
+                continue
+            if laid.kind not in ("Reshape", "Unsqueeze") or self._squared(laid.inputs[0]) != above:
+                continue
+            there, again = f"{step.outputs[0]}/laid_out", f"{step.outputs[0]}/as_before"
+            views = [replace(laid, inputs=(above, *laid.inputs[1:]), outputs=(there,))]
+            if back:
+                views.append(replace(back, inputs=(there, *back.inputs[1:]), outputs=(again,)))
+            made = replace(
+                step,
+                kind="LocalResponse",
+                domain=OWN,
+                inputs=(above, there, again if back else "", *pad.inputs[1:2]),
+                attributes={"size": size, "alpha": alpha, "beta": beta, "bias": bias},
+            )
+            if "pads" in pad.attributes:
+                made = replace(made, attributes={**made.attributes, "pads": pad.attributes["pads"]})
+            return [*views, made]
+        return None
+
+    def _mean_of_column(self, name: str) -> tuple[int, str]:
+        """The length of windows of a mean along the first axis of positions, and its operand."""
+        pool = self._made(name, "AveragePool")
+        kernel = pool.attributes.get("kernel_shape") if pool else None
+        if pool is None or not isinstance(kernel, list) or kernel[1:] != [1] * len(kernel[1:]):
+            return 0, ""
+        ones, zeros = [1] * len(kernel), [0] * 2 * len(kernel)
+        plain = {"strides": ones, "dilations": ones, "pads": zeros, "auto_pad": "NOTSET"}
+        is_plain = all(pool.attributes.get(name, value) == value for name, value in plain.items())
+        return (kernel[0], pool.inputs[0]) if kernel and is_plain else (0, "")
+
+    def _zeros(self, name: str) -> Step | None:
+        """The step that pads with zeros, if that makes a tensor."""
+        pad = self._made(name, "Pad")
+        if pad is None or pad.attributes.get("mode", "constant") != "constant":
+            return None
+        value = pad.inputs[2] if len(pad.inputs) > 2 else ""
+        number = self._number(value) if value else pad.attributes.get("value", 0)
+        return pad if number == 0 and len(pad.inputs) < 4 else None
+
+    def _squeezed(self, name: str) -> str:
+        """What a tensor is without axes of size 1, also where an If looks whether it has any."""
+        match self._step(name):
+            case Step(kind="Squeeze", inputs=(inner, *_)):
+                return inner
+            case Step(kind="If", inputs=(_, inner), attributes=bodies):
+                steps = [step for body in bodies.values() for step in body.steps]
+                if all(step.kind in ("Constant", "Identity", "Squeeze") for step in steps):
+                    return inner
+        return ""
 
     @staticmethod
     def _affine(step: Step, moments: _Moments, scale: str, shift: str) -> list[Step]:

@@ -31,7 +31,44 @@ TENSORFLOW = """
 
 SOFTPLUS = "g = Greater (x, most) s = Softplus (x) y = Where (g, x, s)"
 
+LOCAL_RESPONSE = (
+    "p = Mul (x, x) v = Reshape (p, laid) a = Pad (v, pads)"
+    " m = AveragePool <kernel_shape=[{0},1,1]> (a) q = Squeeze (m, one) z = Reshape (q, back)"
+    " f = Mul (z, alpha) e = Add (f, two) r = Pow (e, beta) y = Div (x, r)"
+)
+"""As PyTorch computes it; behind the squares channels are the third of five axes."""
+AROUND = {
+    "laid": ints(0, 1, 4, 5, -1),
+    "pads": ints(0, 0, 1, 0, 0, 0, 0, 1, 0, 0),
+    "back": ints(0, 4, 5, 7),
+    "one": ints(1),
+    "alpha": f32(0.3).reshape(()),
+    "beta": f32(0.75).reshape(()),
+    "two": TWO,
+}
+
 SPELLINGS = [
+    case(LOCAL_RESPONSE.format(3), "lrn", 4, 5, 7, opset=13, **AROUND),
+    case(LOCAL_RESPONSE.format(3).replace("Mul (x, x)", "Pow (x, two)"), "lrn", 4, 5, 7, **AROUND),
+    case(LOCAL_RESPONSE.format(2), "!E0803", 4, 5, 7, opset=13, **AROUND),
+    case(
+        LOCAL_RESPONSE.format(3),
+        "!E0803",
+        4,
+        5,
+        7,
+        opset=13,
+        **{**AROUND, "laid": ints(0, 1, 5, 4, -1)},
+    ),
+    case(
+        LOCAL_RESPONSE.format(3),
+        "!E0803",
+        4,
+        5,
+        7,
+        opset=13,
+        **{**AROUND, "pads": ints(0, 0, 2, 0, 0, 0, 0, 0, 0, 0)},
+    ),
     case(SOFTPLUS, "softplus", opset=16, most=f32(20).reshape(())),
     case(SOFTPLUS, "!E0802", opset=16, most=f32(2).reshape(())),
     case(LAYER.format(1), "layer_norm", opset=13, **COLUMN),

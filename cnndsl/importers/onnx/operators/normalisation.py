@@ -35,12 +35,29 @@ def batch_norm(site: Site) -> Value:
 
 def lrn(site: Site) -> Value:
     """`lrn`, of an odd size."""
+    return _local_response(site, site.whole("size"), site.number("alpha", 1e-4))
+
+
+def local_response(site: Site) -> Value:
+    """`lrn`, as PyTorch computes it: a mean over neighbours along an axis behind one of size 1."""
+    x, laid = site.value(0), site.value(1)
     size = site.whole("size")
+    pads = site.integers("pads") or site.whole_numbers(3)
+    before, after = size // 2, (size - 1) // 2
+    rest = [0] * (len(laid.layout) - 3)
+    as_it_was = not site.has(2) or site.value(2).layout == x.layout
+    if laid.layout[1:2] != ((),) or (laid.layout[0], *laid.layout[2:3]) != x.layout[:2]:
+        raise unsupported("the squares are not laid out by channels")
+    if pads != [0, 0, before, *rest, 0, 0, after, *rest] or not as_it_was:
+        raise unsupported("the mean of the squares is not that around each channel")
+    return _local_response(site, size, site.number("alpha"))
+
+
+def _local_response(site: Site, size: int, alpha: float) -> Value:
     if size < 1 or size % 2 == 0:
         raise unsupported(f"its size {size} is not odd")
     x, node = along_channels(site, site.value(0))
-    alpha = site.number("alpha", 1e-4) / size
-    op = LocalResponseNorm(size, alpha, site.number("beta", 0.75), site.number("bias", 1.0))
+    op = LocalResponseNorm(size, alpha / size, site.number("beta", 0.75), site.number("bias", 1.0))
     return site.same_places(x, node, site.add(op, node))
 
 
@@ -187,6 +204,7 @@ SPELT_OUT: dict[str, Read] = {
     "Standardised": standardised,
     "RootMeanSquare": root_mean_square,
     "UnitLength": unit_length,
+    "LocalResponse": local_response,
 }
 
 OPERATORS: dict[str, Read] = {

@@ -37,6 +37,8 @@ OPEN = "open.json"
 """The file of an artefact that holds the graph that programs are made of."""
 LIMIT = 1 << 30
 """Bytes of weights, arenas and kept results that the programs of a module may take together."""
+ROOM = 8
+"""Arenas have addresses for so many times what the first size needs."""
 MOST = 100
 """Programs that a module keeps at most: each is some hundred kilobytes of what Python holds."""
 
@@ -118,7 +120,7 @@ class OpenCpuModule(Module):
         self._artefact = artefact
         self._options = CpuOptions(threads=threads, **artefact.program["open"])
         self._programs: OrderedDict[Key, CpuModule] = OrderedDict()
-        self._arenas = Arenas()
+        self._arenas = Arenas(room=ROOM)
         self._lock = threading.RLock()
         _OPENED.add(self)
         self.limit = limit

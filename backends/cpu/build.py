@@ -8,7 +8,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.codegen.objects import make_library
 from cnndsl.backends.cpu.cpus import Triple
-from cnndsl.backends.cpu.emit.library import Emitted, symbol_name
+from cnndsl.backends.cpu.emit.library import Emitted, library_name
 from cnndsl.backends.cpu.kernels.kernel import Call
 from cnndsl.backends.cpu.machine import AMX, Machine, machine_for
 from cnndsl.backends.cpu.module import LIBRARY, CpuModule
@@ -139,7 +139,7 @@ def compile_known(
         tune_program(lower(graph, batch, machine), options, choices)
     program = lower(graph, batch, machine, choices.variant_of)
     packing = pack((step.node, step.kernel.weights) for step in program.steps)
-    name = symbol_name(graph.name) if options.emit == "library" else ""
+    name = library_name(graph.name) if options.emit == "library" else ""
     library, build, emitted = build_library(program, packing, machine, options.progress, name)
     symbols = [symbol_of(step, f"{name}_" if name else "") for step in program.steps]
     made_for = {"features": needed(program, machine).features, "triple": machine.triple}

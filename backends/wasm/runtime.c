@@ -5,7 +5,7 @@
    page makes the memory as large as `bytes` says, and fills in the weights and the inputs. What of
    a shared memory is behind that is for the stacks of the workers. */
 
-#include "runtime.h"
+#include <runtime.h>
 
 #include <stddef.h>
 

@@ -341,6 +341,40 @@ def test_networks_whose_names_c_does_not_take_are_errors():
         cnndsl.compile(TEXT.replace("small", "_small"), "cpu", seed=0, emit="library")
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("stdlib", "stdlib.h is a header"),
+        ("Math", "Math.h is a header"),
+        ("m", "libm is a library"),
+        ("sem", "functions named sem_"),
+        ("shared", "shared::shared"),
+    ],
+)
+def test_networks_named_like_parts_of_the_system_are_errors(name: str, reason: str):
+    with pytest.raises(CnnError, match=reason):
+        cnndsl.compile(TEXT.replace("small", name), "cpu", seed=0, emit="library")
+
+
+@pytest.mark.parametrize("name", ["runtime", "Pack"])
+def test_neither_the_name_nor_the_working_folder_matters(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A library is named like a header of the compiler's, and such headers lie about."""
+    for header in ("runtime", "pack", "numbers", "safetensors"):
+        (tmp_path / f"{header}.h").write_text("#error not this one")
+    monkeypatch.setenv("CNNDSL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    cnndsl.compile(TEXT.replace("small", name), "cpu", seed=0, emit="library").save(name)
+    (tmp_path / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.16)\nproject(own C)\nfind_package({name} REQUIRED)\n"
+    )
+    if shutil.which("cmake"):
+        command = ["cmake", "-B", "build", f"-DCMAKE_PREFIX_PATH={tmp_path / name}"]
+        done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 def test_the_command_writes_the_folder(tmp_path: Path):
     source = tmp_path / "small.cnn"
     source.write_text(TEXT)

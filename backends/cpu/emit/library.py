@@ -73,6 +73,21 @@ ARM_BITS = {
 }
 """Bits of AT_HWCAP (Linux, asm/hwcap.h); on 32 bits NEON and the multiply-adds of VFPv4."""
 
+HEADERS = """
+    assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign
+    stdarg stdatomic stdbit stdbool stdckdint stddef stdint stdio stdlib stdnoreturn string tgmath
+    threads time uchar wchar wctype
+    aio cpio dirent dlfcn fcntl fmtmsg fnmatch ftw glob grp iconv langinfo libgen monetary mqueue
+    ndbm netdb nl_types poll pthread pwd regex sched search semaphore spawn strings syslog tar
+    termios trace ulimit unistd utime utmpx wordexp
+    alloca byteswap elf endian features link malloc memory ucontext
+"""
+"""Headers of C23, of POSIX.1-2017 and of C libraries: one in the library's folder hides them."""
+LIBRARIES = ("c", "dl", "gcc", "gcc_s", "m", "rt", "util")
+"""System libraries that -lNAME links."""
+FUNCTIONS = ("auth", "clnt", "cnd", "epoll", "mtx", "sem", "svc", "thrd", "timer", "tss", "xdr")
+"""Prefixes of functions of C libraries that end as some of `PUBLIC` do, such as `sem_destroy`."""
+
 
 @dataclass(frozen=True)
 class Emitted:
@@ -109,6 +124,25 @@ def symbol_name(network: str) -> str:
     return name
 
 
+def library_name(network: str) -> str:
+    """The name of a network as that of a library, its header and CMake's package.
+
+    Raises CnnError (E0615) if the system has one of that name.
+    """
+    name = symbol_name(network)
+    hint = "rename the network"
+    if name.lower() in HEADERS.split():
+        raise CnnError.of("E0615", f"{name}.h is a header of the C library", hint=hint)
+    if name.lower() in LIBRARIES:
+        raise CnnError.of("E0615", f"lib{name} is a library of the system", hint=hint)
+    if name in FUNCTIONS:
+        raise CnnError.of("E0615", f"the C library has functions named {name}_…", hint=hint)
+    if name == "shared":
+        message = "shared::shared is the shared library in CMake, and cannot be the static one"
+        raise CnnError.of("E0615", message, hint=hint)
+    return name
+
+
 def write_library(path: str | Path, emitted: Emitted, artefact: Artefact) -> None:
     """Write the folder, whole or not at all.
 
@@ -126,7 +160,7 @@ def write_library(path: str | Path, emitted: Emitted, artefact: Artefact) -> Non
         (folder / "example.c").write_text(example.source(net, artefact, emitted.embeds))
         data = Path(scratch) / f"{net}.weights" if emitted.embeds else folder / f"{net}.weights"
         _write_weights(data, artefact)
-        objects = _objects(emitted, artefact, words, Path(scratch), folder, compiler, data)
+        objects = _objects(emitted, artefact, words, Path(scratch), compiler, data)
         compiler.archive(objects, folder / f"lib{net}.a")
         _link(emitted, objects, folder / shared, Path(scratch), compiler)
 
@@ -135,14 +169,14 @@ def _texts(net: str) -> dict[str, str]:
     """The files that a template alone gives."""
     return {
         "library.h.in": f"{net}.h",
-        "config.cmake.in": f"{net}-config.cmake",
+        "config.cmake.in": f"{net.lower()}-config.cmake",
         "CMakeLists.txt.in": "CMakeLists.txt",
     }
 
 
 def all_files(network: str) -> list[str]:
     """All files that the library of a network may have, on any system. Raises CnnError (E0615)."""
-    net = symbol_name(network)
+    net = library_name(network)
     libraries = [f"lib{net}{suffix}" for suffix in (".a", ".so", ".dylib")]
     return [*libraries, f"{net}.weights", *_texts(net).values(), "example.c"]
 
@@ -171,6 +205,7 @@ def _words(emitted: Emitted, artefact: Artefact) -> dict[str, str]:
         "output_count": str(len(artefact.outputs)),
         "indent": " " * 12,
         "embedded": embedded,
+        "header": (FOLDER / "library.h.in").read_text("utf-8"),
         "prefix": json.dumps(weights.PREFIX),
         "prefix_bytes": str(len(weights.PREFIX)),
         "layout": weights.layout_of(packing),
@@ -228,7 +263,6 @@ def _objects(
     artefact: Artefact,
     words: Mapping[str, str],
     scratch: Path,
-    folder: Path,
     compiler: Compiler,
     data: Path,
 ) -> list[Path]:
@@ -245,7 +279,7 @@ def _objects(
         "interface": filled("library.c.in", {**words, "embedded_code": code}),
     }
     names = [f"-Dcnndsl_{name}={net}_cnndsl_{name}" for name in INTERNAL]
-    places = [f"-I{place}" for place in (FOLDER, RUNTIME.parent, folder)]
+    places = [f"-I{place}" for place in (FOLDER, RUNTIME.parent)]
     flags = [*C_FLAGS, *names, "-DCNNDSL_PUBLIC=", *places]
     objects = []
     for symbol, content in emitted.kernels.items():

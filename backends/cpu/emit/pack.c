@@ -1,6 +1,6 @@
 /* Packing a network's own weights. See pack.h. */
 
-#include "pack.h"
+#include <pack.h>
 
 #include <stdlib.h>
 

@@ -44,7 +44,7 @@ def source(packing: Packing) -> str:
     names = "".join(f"{name}\0" for name in code.names).encode()
     return "\n".join(
         [
-            '#include "pack.h"',
+            "#include <pack.h>",
             "#include <math.h>",
             _array("unsigned char", "names", [*names, 0]),
             _array("unsigned char", "code", _bytes(numbers)),

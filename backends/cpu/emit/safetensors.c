@@ -1,8 +1,8 @@
 /* Reading tensors out of the content of a safetensors file: the length of a header in 8 bytes, the
    header in JSON, the numbers. */
 
-#include "safetensors.h"
-#include "numbers.h"
+#include <numbers.h>
+#include <safetensors.h>
 
 static double read_f64(const unsigned char *start, size_t index)
 {

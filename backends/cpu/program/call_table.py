@@ -80,7 +80,7 @@ class CallTable:
         regions = ", ".join(str(size) for _, size in self.regions)
         names = ", ".join(f"step{index}" for index in range(len(self.calls)))
         lines = [
-            '#include "runtime.h"',
+            "#include <runtime.h>",
             "#define AT(region, bytes) ((float *)(void *)((char *)r[region] + (bytes)))",
         ]
         for symbol, places in kernels.items():

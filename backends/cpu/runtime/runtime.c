@@ -14,7 +14,7 @@
 
 #define _GNU_SOURCE
 
-#include "runtime.h"
+#include <runtime.h>
 
 #include <errno.h>
 #include <pthread.h>

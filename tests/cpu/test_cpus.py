@@ -64,6 +64,16 @@ def test_cpus_of_another_architecture_are_errors():
         cnndsl.compile(TEXT, "cpu", seed=0, triple="wasm32")
 
 
+def test_zig_has_no_c_library_of_android(monkeypatch: pytest.MonkeyPatch):
+    from cnndsl.backends.cpu.codegen import compilers
+
+    monkeypatch.setattr(compilers, "_zig", lambda: ("zig",))
+    compilers.compiler_for.cache_clear()
+    with pytest.raises(CnnError, match="no C compiler for aarch64-linux-android") as caught:
+        compilers.compiler_for("aarch64-linux-android")
+    assert "NDK" in str(caught.value.diagnostics[0].hint)
+
+
 def test_without_a_compiler_for_a_triple_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     from cnndsl.backends.cpu.codegen import compilers
 

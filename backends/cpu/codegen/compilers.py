@@ -61,11 +61,13 @@ def compiler_for(triple: str = "") -> Compiler:
     for name in () if target.is_wasm else (f"{triple}-gcc", f"{triple}-clang"):
         if shutil.which(name):
             return Compiler((name,), (_archiver(name),))
-    zig = _zig()
+    zig = () if "android" in target.text else _zig()  # It has no C library of Android.
     if zig:
         return Compiler((*zig, "cc", "-target", _zig_target(target)), (*zig, "ar"))
     hint = "pip install 'cnndsl[cross]', which brings one for all of them"
-    if target.architecture in DEBIAN and "linux" in triple:
+    if "android" in target.text:
+        hint = f"{triple}21-clang of Android's NDK, say, makes code for --triple {triple}21"
+    elif target.architecture in DEBIAN and "linux" in triple:
         hint += f"; or install {triple}-gcc (Debian: {DEBIAN[target.architecture]})"
     raise CnnError.of("E0721", f"no C compiler for {triple}", hint=hint)
 

@@ -139,6 +139,12 @@ def test_wrong_weights_and_inputs_are_errors_in_javascript(small: Path):
         import { readFile } from "node:fs/promises";
         const network = await load(), weights = new Uint8Array(await readFile("small.weights"));
         const tries = [() => network.run(), () => network.run(new Float32Array(3))];
+        for (const wrong of [undefined, null, "1".repeat(360)])
+          tries.push(async () => {
+            await network.run(wrong).catch((error) => {
+              if (error.message.endsWith("has 360 numbers")) throw error;
+            });
+          });
         for (const place of [40, 100, weights.length - 70]) {
           const damaged = weights.slice();
           damaged[place] ^= 1;
@@ -153,7 +159,7 @@ def test_wrong_weights_and_inputs_are_errors_in_javascript(small: Path):
         const same = (await network.run(input))[0].every((x, index) => x === after[index]);
         console.log(refused, tries.length, after.length, same);
         """
-    assert in_node(small, script) == ["10", "10", "7", "true"]
+    assert in_node(small, script) == ["13", "13", "7", "true"]
 
 
 def test_calls_on_threads_are_served_in_turn(small: Path):

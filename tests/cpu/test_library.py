@@ -319,9 +319,12 @@ def test_a_folder_with_other_files_stays(module: Module, tmp_path: Path):
         module.save(target)
     assert [path.name for path in target.iterdir()] == ["mine"]
     (target / "mine").unlink()
+    (target / "libsmall.dylib").write_text("of another system")
     module.save(target)
     module.save(target)
     assert sorted(path.name for path in target.iterdir()) == NAMES
+    cnndsl.compile(TEXT, "cpu", seed=0, emit="library", embed_weights=True).save(target)
+    assert sorted(path.name for path in target.iterdir()) == NAMES[:-1]
 
 
 def test_nothing_is_left_of_a_library_that_fails(

@@ -153,7 +153,7 @@ def write_library(path: str | Path, emitted: Emitted, artefact: Artefact) -> Non
     words = _words(emitted, artefact)
     with (
         tempfile.TemporaryDirectory(prefix="cnndsl-") as scratch,
-        atomic_folder(path, _files(emitted)) as folder,
+        atomic_folder(path, _all_files(net)) as folder,
     ):
         for template, file in _texts(net).items():
             (folder / file).write_text(filled(template, words))
@@ -176,7 +176,10 @@ def _texts(net: str) -> dict[str, str]:
 
 def all_files(network: str) -> list[str]:
     """All files that the library of a network may have, on any system. Raises CnnError (E0615)."""
-    net = library_name(network)
+    return _all_files(library_name(network))
+
+
+def _all_files(net: str) -> list[str]:
     libraries = [f"lib{net}{suffix}" for suffix in (".a", ".so", ".dylib")]
     return [*libraries, f"{net}.weights", *_texts(net).values(), "example.c"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from cnndsl.backends.cpu.codegen.compilers import Compiler, compiler_for
 from cnndsl.backends.cpu.codegen.toolchain import C_FLAGS, RUNTIME
-from cnndsl.backends.cpu.cpus import Triple
+from cnndsl.backends.cpu.cpus import Triple, host_architecture
 from cnndsl.backends.cpu.emit import example, recipe, weights
 from cnndsl.backends.cpu.emit.templates import FOLDER, filled
-from cnndsl.backends.cpu.machine import Machine
+from cnndsl.backends.cpu.machine import LEVELS, Machine
 from cnndsl.backends.native.artefact import Artefact
 from cnndsl.backends.native.packing import ALIGNMENT, FLOAT
 from cnndsl.diagnostics import CnnError
@@ -66,12 +66,33 @@ X86_CHECKS = [
     "avx512ifma",
     "avx512vbmi",
 ]
-"""Features that all compilers can ask for; CPUs with others have these."""
-ARM_BITS = {
+"""Features that all compilers can ask for."""
+X86_BITS = {
+    "movbe": (1, 0, 2, 22),
+    "f16c": (1, 0, 2, 29),
+    "avx512vbmi2": (7, 0, 2, 6),
+    "gfni": (7, 0, 2, 8),
+    "vaes": (7, 0, 2, 9),
+    "vpclmulqdq": (7, 0, 2, 10),
+    "avx512vnni": (7, 0, 2, 11),
+    "avx512bitalg": (7, 0, 2, 12),
+    "avx512vpopcntdq": (7, 0, 2, 14),
+    "avxvnni": (7, 1, 0, 4),
+    "avx512bf16": (7, 1, 0, 5),
+    "lzcnt": (0x80000001, 0, 2, 5),
+}
+"""The others: leaf and subleaf of CPUID, the register (0 is EAX), the bit.
+
+Sources: Intel's and AMD's manuals of instructions. Those of AMX are not among them: the runtime asks the system for its tiles.
+"""
+HWCAP = {
     "aarch64": {"neon": 1 << 1, "dotprod": 1 << 20, "sve": 1 << 22},
     "arm": {"neon": 1 << 12 | 1 << 16},
+    "riscv64": {"v": 1 << ord("v") - ord("a")},
 }
 """Bits of AT_HWCAP (Linux, asm/hwcap.h); on 32 bits NEON and the multiply-adds of VFPv4."""
+HWCAP2 = {"aarch64": {"bf16": 1 << 14}}
+"""Bits of AT_HWCAP2."""
 
 HEADERS = """
     assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign
@@ -196,7 +217,6 @@ def _words(emitted: Emitted, artefact: Artefact) -> dict[str, str]:
     net, packing = emitted.name, artefact.packing
     batch = int(artefact.program["batch"])
     inputs, outputs = (_tensors(ports, batch) for ports in (artefact.inputs, artefact.outputs))
-    features = [name for name in X86_CHECKS if name in emitted.machine.features]
     installed = [name for name in _files(emitted) if name not in ("example.c", "CMakeLists.txt")]
     embedded = filled("embedded.h.in", {"net": net, "NET": net.upper()}) if emitted.embeds else ""
     return {
@@ -216,16 +236,26 @@ def _words(emitted: Emitted, artefact: Artefact) -> dict[str, str]:
         "weight_words": str(packing.size),
         "arena_bytes": str(-(-int(artefact.program["arena"]) // ALIGNMENT) * ALIGNMENT),
         "tensors": f"{_shapes('input', inputs)}\n{_shapes('output', outputs)}",
-        "x86_checks": "".join(f'\n        && __builtin_cpu_supports("{n}")' for n in features),
-        "arm_bits": str(_arm_bits(emitted)),
+        "x86_checks": _x86_checks(emitted.machine),
+        "hwcap": str(_bits(HWCAP, emitted)),
+        "hwcap2": str(_bits(HWCAP2, emitted)),
         "shared_suffix": emitted.shared_suffix,
         "files": " ".join(installed),
     }
 
 
-def _arm_bits(emitted: Emitted) -> int:
-    bits = ARM_BITS.get(emitted.triple.architecture if emitted.triple else "", {})
-    return sum(bit for name, bit in bits.items() if name in emitted.machine.features)
+def _x86_checks(machine: Machine) -> str:
+    asked = [f'__builtin_cpu_supports("{name}")' for name in X86_CHECKS if name in machine.features]
+    for name, (leaf, subleaf, register, bit) in X86_BITS.items():
+        if name in machine.features:
+            asked.append(f"has_bit({leaf}u, {subleaf}, {register}, {bit})")
+    return "".join(f"\n        && {check}" for check in asked)
+
+
+def _bits(table: Mapping[str, Mapping[str, int]], emitted: Emitted) -> int:
+    architecture = emitted.triple.architecture if emitted.triple else host_architecture()
+    features = {*emitted.machine.features, *LEVELS[emitted.machine.extension][0]}
+    return sum(bit for name, bit in table.get(architecture, {}).items() if name in features)
 
 
 def _tensors(ports: Sequence[Port], batch: int) -> list[tuple[str, tuple[int, ...]]]:

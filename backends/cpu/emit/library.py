@@ -83,7 +83,8 @@ X86_BITS = {
 }
 """The others: leaf and subleaf of CPUID, the register (0 is EAX), the bit.
 
-Sources: Intel's and AMD's manuals of instructions. Those of AMX are not among them: the runtime asks the system for its tiles.
+Sources: Intel's and AMD's manuals of instructions. Those of AMX are not among them: the runtime
+asks the system for its tiles.
 """
 HWCAP = {
     "aarch64": {"neon": 1 << 1, "dotprod": 1 << 20, "sve": 1 << 22},

@@ -274,22 +274,27 @@ def _locals(document: Document, known: Sequence[Word]) -> Iterator[Completion]:
 def _files(document: Document) -> Iterator[Completion]:
     """Files beside this one, and those of the zoo, in the quotes of an import."""
     own = Path(document.given.name)
-    beside = [] if own.name == "<text>" else sorted(own.parent.glob("*.cnn"))
+    beside = [] if own.name == "<text>" else document.files.beside(own.parent)
     for path in dict.fromkeys([*beside, *sorted(zoo_folder().glob("*.cnn"))]):
         if path != own:
-            yield Completion("file", path.name, path.name, ", ".join(networks_in(path)[:8]))
+            yield Completion("file", path.name, path.name, _networks_of(document, path))
+
+
+def _networks_of(document: Document, path: Path) -> str:
+    return ", ".join(networks_in(path, document.files.read)[:8])
 
 
 def _imported(document: Document, line: str) -> Iterator[Completion]:
     """Names of the file that an import names, or of all files of the zoo."""
     named = re.search(r'from[ \t]*"([^"]*)"', line)
-    found = imported_file(document.source, named[1]) if named else None
+    found = imported_file(document.source, named[1], document.files) if named else None
     for path in [found] if found else sorted(zoo_folder().glob("*.cnn")):
         try:
-            text = document.read(path).text
+            text = document.files.read(path).text
         except CnnError:
             continue
-        for kind, names in (("block", _BLOCK_LINE.findall(text)), ("network", networks_in(path))):
+        networks = networks_in(path, document.files.read)
+        for kind, names in (("block", _BLOCK_LINE.findall(text)), ("network", networks)):
             for name in names:
                 insert = name if named else f'{name} from "{path.name}"'
                 yield Completion(kind, name, insert, f"{kind} of {path.name}")

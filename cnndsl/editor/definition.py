@@ -18,8 +18,8 @@ def definition(document: Document, offset: int) -> Span | None:
         return found.symbol.place
     for item in document.unit.tree.items:
         if isinstance(item, ast.Import) and item.path.span.start <= offset <= item.path.span.end:
-            path = imported_file(document.source, str(item.path.value))
-            return Span(document.read(path), 0, 0) if path else None
+            path = imported_file(document.source, str(item.path.value), document.files)
+            return Span(document.files.read(path), 0, 0) if path else None
     return None
 
 

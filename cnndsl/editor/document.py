@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -13,20 +13,18 @@ from cnndsl.editor.positions import Lines
 from cnndsl.ir.graph import Node
 from cnndsl.language import tree as ast
 from cnndsl.language.elaborate import Elaborated
-from cnndsl.language.loader import load_unit
-from cnndsl.language.sources import read_source, resolved
+from cnndsl.language.loader import import_places, load_unit
+from cnndsl.language.sources import DISK, Files
 from cnndsl.language.units import Unit
 from cnndsl.language.walk import Passage
 from cnndsl.lint.check import Check
 from cnndsl.lint.selection import Selection
 
-Read = Callable[[Path], Source]
-
 
 class Document:
     """One text under the path of its file.
 
-    `read` gives the texts of imported files, `selection` the wanted warnings. `earlier` is the same
+    `files` has the texts that are imported, `selection` the wanted warnings. `earlier` is the same
     document before its last change; what cannot be parsed now is looked up there.
     """
 
@@ -35,13 +33,13 @@ class Document:
         name: str,
         text: str,
         *,
-        read: Read = read_source,
+        files: Files = DISK,
         encoding: str = "utf-16",
         selection: Selection | None = None,
         earlier: Document | None = None,
     ) -> None:
         self.given = Source(name, text)
-        self.read = read
+        self.files = files
         self.selection = selection
         self.lines = Lines(text, encoding)
         self.refused: tuple[Diagnostic, ...] = ()
@@ -55,7 +53,7 @@ class Document:
     def unit(self) -> Unit:
         """The text with its imports; an empty one if it is refused as a whole."""
         try:
-            return load_unit(self.given, self.read)
+            return load_unit(self.given, self.files)
         except CnnError as error:
             self.refused = error.diagnostics
             empty = Source(self.given.name, "")
@@ -72,9 +70,15 @@ class Document:
         return self.given.text
 
     @cached_property
-    def imported(self) -> set[Path]:
-        """The files that the text imports, and those that they import."""
-        return {resolved(unit.source.name) for unit in self.unit.all_units()[1:]}
+    def sought(self) -> set[Path]:
+        """Where files are looked for that the text imports, and those that they import."""
+        return {
+            path
+            for unit in self.unit.all_units()
+            for item in unit.tree.items
+            if isinstance(item, ast.Import)
+            for path in import_places(unit.source, str(item.path.value))
+        }
 
     @cached_property
     def definitions(self) -> dict[str, ast.Definition]:

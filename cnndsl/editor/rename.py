@@ -12,7 +12,7 @@ from cnndsl.editor.definition import references
 from cnndsl.editor.document import Document
 from cnndsl.language.loader import load_unit
 from cnndsl.language.names import Occurrence, occurrence_at, occurrences
-from cnndsl.language.sources import read_source, resolved
+from cnndsl.language.sources import Files, resolved
 from cnndsl.language.words import KEYWORDS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -62,11 +62,13 @@ def _require_same(
 
     def read(path: Path) -> Source:
         text = texts.get(_path(str(path)))
-        return Source(str(path), text) if text is not None else read_source(path)
+        return Source(str(path), text) if text is not None else document.files.read(path)
+
+    files = Files(document.files.has, read)
 
     for path, other in documents.items():
         try:
-            unit = load_unit(Source(other.given.name, texts[path]), read)
+            unit = load_unit(Source(other.given.name, texts[path]), files)
         except CnnError as error:
             raise RenameError(str(error)) from None
         before = [_key(found, edits) for found in occurrences(other.unit)]

@@ -10,7 +10,14 @@ from pathlib import Path
 from cnndsl.diagnostics import CnnError, Source
 from cnndsl.editor.document import Document
 from cnndsl.language import limits
-from cnndsl.language.sources import read_source, resolved, zoo_folder
+from cnndsl.language.sources import (
+    Files,
+    is_file,
+    read_source,
+    resolved,
+    texts_in,
+    zoo_folder,
+)
 from cnndsl.lint.selection import Selection
 
 
@@ -30,33 +37,50 @@ class Workspace:
         self.encoding = encoding
         self.selection = selection
         self.documents: dict[Path, Document] = {}
+        self.files = Files(self.has, self.read, self.beside)
+        self._opened: dict[Path, Path] = {}
 
     def put(self, path: Path, text: str) -> list[Path]:
-        """Open a text, or give it another content; returns it and all that import it."""
+        """Open a text, or give it another content; returns it and all that may import it."""
+        self._opened[resolved(path)] = path
         self.documents[path] = self._document(path, text, self.documents.get(path))
         return [path, *self._renewed(path)]
 
     def close(self, path: Path) -> list[Path]:
-        """Forget a text: its file holds again what is on the disk. Returns all that import it."""
+        """Forget a text: its file holds again what is on the disk. Returns all that may."""
         self.documents.pop(path, None)
         return self._renewed(path)
 
     def _renewed(self, path: Path) -> list[Path]:
-        """Load the documents anew that import a file."""
+        """Load the documents anew that import a file, or would if it were there."""
         importing = [
             other
             for other, document in self.documents.items()
-            if other != path and resolved(path) in document.imported
+            if other != path and resolved(path) in document.sought
         ]
         for other in importing:
             known = self.documents[other]
             self.documents[other] = self._document(other, known.text, known)
         return importing
 
+    def has(self, path: Path) -> bool:
+        """Whether a file is open, saved or not, or on the disk."""
+        return self._open(path) is not None or is_file(path)
+
     def read(self, path: Path) -> Source:
         """The text of a file as the editor shows it. Raises CnnError if it cannot be read."""
-        found = self.documents.get(resolved(path)) or self.documents.get(path)
+        found = self._open(path)
         return Source(str(path), found.text) if found else read_source(path)
+
+    def _open(self, path: Path) -> Document | None:
+        """The open document of a file, under whatever path, such as that of a link."""
+        found = self.documents.get(path)
+        return found or self.documents.get(self._opened.get(resolved(path), path))
+
+    def beside(self, folder: Path) -> list[Path]:
+        """The texts of a folder, open ones that are not saved among them."""
+        unsaved = [path for path in self.documents if path.parent == folder]
+        return sorted({*texts_in(folder), *unsaved})
 
     def document(self, path: Path) -> Document:
         """An open document, or one of a file. Raises CnnError if that cannot be read."""
@@ -83,7 +107,7 @@ class Workspace:
 
     def _files(self, path: Path) -> Iterator[Path]:
         yield from self.documents
-        yield from sorted(path.parent.glob("*.cnn"))
+        yield from texts_in(path.parent)
         for folder in self.folders:
             yield from sorted(islice(folder.rglob("*.cnn"), limits.FILES_BESIDE))
 
@@ -91,7 +115,7 @@ class Workspace:
         return Document(
             str(path),
             text,
-            read=self.read,
+            files=self.files,
             encoding=self.encoding,
             selection=self.selection,
             earlier=earlier,

@@ -6,7 +6,7 @@ An import is looked up beside the importing file, then in the zoo (`networks/`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from cnndsl.language import tree as ast
 from cnndsl.language.parse.parser import parse_with_errors
 from cnndsl.language.recipes import read_recipes
 from cnndsl.language.resolve import resolve
-from cnndsl.language.sources import is_file, read_source, resolved, zoo_folder
+from cnndsl.language.sources import DISK, Files, read_source, resolved, zoo_folder
 from cnndsl.language.units import BlockValue, NetworkItem, Unit, is_concrete
 
 _DEFINED = re.compile(
@@ -26,12 +26,9 @@ _DEFINED = re.compile(
 """What stands behind the keyword of an item, which may be misspelt: one name or several."""
 
 
-def load_unit(source: Source, read: Callable[[Path], Source] = read_source) -> Unit:
-    """A source with everything it imports. Problems are in the units' `findings`.
-
-    `read` gives the text of an imported file.
-    """
-    return _Loader(read).load(source, ())
+def load_unit(source: Source, files: Files = DISK) -> Unit:
+    """A source with everything it imports. Problems are in the units' `findings`."""
+    return _Loader(files).load(source, ())
 
 
 @lru_cache(maxsize=256)
@@ -53,8 +50,8 @@ def concrete_networks(files: Mapping[str, Path]) -> dict[str, tuple[Unit, Networ
 
 
 class _Loader:
-    def __init__(self, read: Callable[[Path], Source]) -> None:
-        self.read = read
+    def __init__(self, files: Files) -> None:
+        self.files = files
         self.units: dict[Path, Unit] = {}
 
     def load(self, source: Source, importers: tuple[Path, ...]) -> Unit:
@@ -115,7 +112,7 @@ class _Loader:
 
     def _imported(self, unit: Unit, item: ast.Import, importers: tuple[Path, ...]) -> Unit | None:
         """The unit that an import names, or None with an error in the importing unit."""
-        path = imported_file(unit.source, str(item.path.value))
+        path = imported_file(unit.source, str(item.path.value), self.files)
         if path is None:
             hint = did_you_mean(str(item.path.value), [p.name for p in zoo_folder().glob("*.cnn")])
             message = f"cannot find {item.path.value!r} beside this file or in the zoo"
@@ -130,7 +127,7 @@ class _Loader:
         try:
             if path not in self.units:
                 display = Path(unit.source.name).parent / str(item.path.value)
-                loaded = self.read(display if display.is_file() else path)
+                loaded = self.files.read(display if self.files.has(display) else path)
                 self.units[path] = self.load(loaded, chain)
         except CnnError as error:
             unit.findings += [
@@ -154,16 +151,15 @@ class _Loader:
                 unit.networks[name.text] = other.networks[name.text]
 
 
-def imported_file(source: Source, name: str) -> Path | None:
+def imported_file(source: Source, name: str, files: Files = DISK) -> Path | None:
     """The file that a text means by a name, beside it or in the zoo; None if there is none."""
-    folders = [zoo_folder()]
-    if source.name != "<text>":
-        folders.insert(0, Path(source.name).parent)
-    for folder in folders:
-        path = resolved(folder / name)
-        if is_file(path):
-            return path
-    return None
+    return next(filter(files.has, import_places(source, name)), None)
+
+
+def import_places(source: Source, name: str) -> list[Path]:
+    """Where a text looks for what it imports, in this order."""
+    beside = [] if source.name == "<text>" else [Path(source.name).parent]
+    return [resolved(folder / name) for folder in (*beside, zoo_folder())]
 
 
 def choose_network(unit: Unit, name: str | None) -> NetworkItem:

@@ -6,7 +6,8 @@ import codecs
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -37,10 +38,10 @@ def zoo() -> dict[str, Path]:
     return found
 
 
-def networks_in(path: Path) -> list[str]:
+def networks_in(path: Path, read: Callable[[Path], Source] | None = None) -> list[str]:
     """The names of the networks that a file defines; none if it is no text of the language."""
     try:
-        return _NETWORK_LINE.findall(read_source(path).text)
+        return _NETWORK_LINE.findall((read or read_source)(path).text)
     except CnnError:
         return []
 
@@ -82,6 +83,26 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def texts_in(folder: Path) -> list[Path]:
+    """The `.cnn` files of a folder, in order; none if it cannot be listed."""
+    return sorted(folder.glob("*.cnn"))
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where imported texts are: on the disk, unless an editor shows others.
+
+    `beside` lists the texts in a folder, `read` raises CnnError as `read_source` does.
+    """
+
+    has: Callable[[Path], bool] = is_file
+    read: Callable[[Path], Source] = read_source
+    beside: Callable[[Path], Iterable[Path]] = texts_in
+
+
+DISK = Files()
 
 
 def resolved(path: str | Path) -> Path:

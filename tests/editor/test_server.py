@@ -97,6 +97,69 @@ def test_a_change_reaches_the_files_that_import_it(net: Client) -> None:
     assert net.findings("net.cnn") == []
 
 
+def test_open_texts_that_are_not_saved_are_imported(net: Client) -> None:
+    """In whatever order they are opened; what is on the disk is a file of another name."""
+    text = NET.replace("unit.cnn", "unsaved.cnn")
+    assert [found["code"] for found in net.open("net.cnn", text)] == ["E0218"]
+    assert net.open("unsaved.cnn", UNIT) == []
+    assert net.findings("net.cnn") == []
+    assert set(completed(net, text.replace("import unit", "import ¦"))) == {"unit"}
+    assert "unsaved.cnn" in completed(net, text.replace('"unsaved.cnn"', '"¦"'))
+    net.open("net.cnn", text)
+    for words in ("unit(16)", '"unsaved.cnn"'):
+        found = net.at("definition", "net.cnn", text.index(words))
+        assert found["uri"] == net.uri("unsaved.cnn")
+    edits = net.at("rename", "net.cnn", text.index("unit(16)"), newName="unit2")["changes"]
+    assert {uri: len(places) for uri, places in edits.items()} == {
+        net.uri("unsaved.cnn"): 1,
+        net.uri("net.cnn"): 4,
+    }
+    net.close("unsaved.cnn")
+    assert [found["code"] for found in net.findings("net.cnn")] == ["E0218"]
+
+
+def test_an_open_text_hides_one_of_the_zoo_of_its_name(net: Client) -> None:
+    text = NET.replace("unit.cnn", "resnet.cnn")
+    assert [found["code"] for found in net.open("net.cnn", text)] == ["E0219"]
+    net.open("resnet.cnn", UNIT)
+    assert net.findings("net.cnn") == []
+    net.close("resnet.cnn")
+    assert [found["code"] for found in net.findings("net.cnn")] == ["E0219"]
+
+
+def test_an_open_text_counts_under_the_path_of_a_link(net: Client) -> None:
+    net.close("unit.cnn")
+    net.findings("net.cnn")
+    link = net.folder / "link"
+    link.symlink_to(net.folder)
+    try:
+        net.open("link/unit.cnn", UNIT.replace("block unit", "block renamed"))
+        assert [found["code"] for found in net.findings("net.cnn")] == ["E0219"]
+        net.close("link/unit.cnn")
+        assert net.findings("net.cnn") == []
+    finally:
+        link.unlink()
+    net.open("unit.cnn", UNIT)
+    assert net.findings("net.cnn") == []
+
+
+def test_names_change_where_an_import_of_an_import_is_not_saved(net: Client) -> None:
+    """It holds none of the names, so a rename does not look into it for them."""
+    base = "block base(width) {\n    conv(width, 1)\n}\n"
+    net.open("base.cnn", base)
+    middle = UNIT.replace("conv(width, 3, stride=stride)", "base(width)").replace(", stride=1", "")
+    net.open("unit.cnn", f'import base from "base.cnn"\n{middle}')
+    assert net.findings("net.cnn") != []
+    text = NET.replace(", stride=2", "")
+    assert net.open("net.cnn", text) == []
+    edits = net.at("rename", "net.cnn", text.index("unit(16)"), newName="unit2")["changes"]
+    assert {uri.rpartition("/")[2] for uri in edits} == {"unit.cnn", "net.cnn"}
+    net.close("base.cnn")
+    assert net.findings("net.cnn") != []
+    net.open("unit.cnn", UNIT)
+    assert net.findings("net.cnn") == []
+
+
 def test_closed_files_are_read_from_the_disk(net: Client) -> None:
     net.open("unit.cnn", UNIT.replace("block unit", "block renamed"))
     assert net.findings("net.cnn") != []

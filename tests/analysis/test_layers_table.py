@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from io import StringIO
 from pathlib import Path
@@ -71,6 +72,67 @@ def test_vgg16_is_configuration_d():
             *((256, 512), *((512, 512),) * 5),
         ]
     ) + 4096 * (512 * 49 + 4096 + 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        *(("vgg11", 133), ("vgg11_lrn", 133), ("vgg13", 133)),
+        *(("vgg16_c", 134), ("vgg16", 138), ("vgg19", 144)),
+    ],
+)
+def test_vgg_is_table_2(name, millions):
+    """Simonyan and Zisserman (2015): configurations A, A-LRN, B, C, D, E."""
+    total = whole_network(cnndsl.parse(name).graph)
+    assert round((total.weights + total.biases) / 1e6) == millions
+
+
+def test_lenet_has_the_connections_of_the_paper():
+    """LeCun et al. (1998), section II.B: trainable parameters and connections of each layer.
+
+    A connection is a multiplication or a bias; a subsampling adds four and scales their sum.
+    """
+    printed = {
+        "C1": (156, 122_304), "S2": (12, 5_880), "C3": (1_516, 151_600), "S4": (32, 2_000),
+        "C5": (48_120, 48_120), "F6": (10_164, 10_164), "OUTPUT": (0, 84 * 10),
+    }  # fmt: skip
+    found = {}
+    for row in layers(cnndsl.parse("lenet5_paper").graph):
+        (output,), (operand, *_) = row.outputs, row.inputs
+        results = math.prod(output.shape)
+        positions = math.prod(output.shape[1:])
+        connections = {
+            "avgpool": math.prod(row.kernel or ()) * results,
+            "affine": results,
+            "rbf": results * math.prod(operand.shape),
+        }.get(row.kind, (row.macs or 0) + row.biases * positions)
+        stage = row.name.split(".")[0]
+        params, known = found.get(stage, (0, 0))
+        found[stage] = (params + row.weights + row.biases, known + connections)
+    assert found == printed
+    assert sum(connections for _, connections in found.values()) == 340_908
+    assert sum(params for params, _ in found.values()) == 60_000
+
+
+def test_alexnet_is_figure_2():
+    """Krizhevsky et al. (2012), section 3.5 and figure 2: kernels, strides and neurons.
+
+    The 253,440 neurons that it prints behind the first layer are 2 x 48 x 55 x 48, not the
+    2 x 48 x 55 x 55 of its own drawing; inputs of 224 do not give 55, those of 227 do.
+    """
+    rows = {row.name: row for row in layers(cnndsl.parse("alexnet_grouped").graph) if row.filters}
+    kernels = {
+        "conv1": (96, 11, 3, 4), "conv2": (256, 5, 48, 1), "conv3": (384, 3, 256, 1),
+        "conv4": (384, 3, 192, 1), "conv5": (256, 3, 192, 1),
+    }  # fmt: skip
+    for name, (filters, size, depth, stride) in kernels.items():
+        row = rows[name]
+        assert (row.filters, row.kernel, row.stride) == (filters, (size,) * 2, (stride,) * 2)
+        assert row.weights == filters * size * size * depth
+    neurons = [math.prod(kind.shape) for row in rows.values() for kind in row.outputs]
+    assert neurons == [290_400, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]
+    total = sum(row.weights + row.biases for row in rows.values())
+    assert total == pytest.approx(60e6, rel=0.02)
 
 
 def test_googlenet_is_table_1():

@@ -14,18 +14,31 @@ from cnndsl.analysis.report import modules_report
 COLUMNS = ("#1x1", "#3x3 reduce", "#3x3", "#5x5 reduce", "#5x5", "pool proj")
 
 TABLE_1 = """
-    inception_3a 256 28  2   64  96 128  16  32  32  159 128
-    inception_3b 480 28  2  128 128 192  32  96  64  380 304
-    inception_4a 512 14  2  192  96 208  16  48  64  364  73
-    inception_4b 512 14  2  160 112 224  24  64  64  437  88
-    inception_4c 512 14  2  128 128 256  24  64  64  463 100
-    inception_4d 528 14  2  112 144 288  32  64  64  580 119
-    inception_4e 832 14  2  256 160 320  32 128 128  840 170
-    inception_5a 832  7  2  256 160 320  32 128 128 1072  54
-    inception_5b 1024 7  2  384 192 384  48 128 128 1388  71
+    conv1        7x7/2   64 112  1    -   -   -   -   -   -  2.7  34
+    pool1        3x3/2   64  56  0    -   -   -   -   -   -    -   -
+    conv2        -      192  56  2    -  64 192   -   -   -  112 360
+    pool2        3x3/2  192  28  0    -   -   -   -   -   -    -   -
+    inception_3a -      256  28  2   64  96 128  16  32  32  159 128
+    inception_3b -      480  28  2  128 128 192  32  96  64  380 304
+    pool3        3x3/2  480  14  0    -   -   -   -   -   -    -   -
+    inception_4a -      512  14  2  192  96 208  16  48  64  364  73
+    inception_4b -      512  14  2  160 112 224  24  64  64  437  88
+    inception_4c -      512  14  2  128 128 256  24  64  64  463 100
+    inception_4d -      528  14  2  112 144 288  32  64  64  580 119
+    inception_4e -      832  14  2  256 160 320  32 128 128  840 170
+    pool4        3x3/2  832   7  0    -   -   -   -   -   -    -   -
+    inception_5a -      832   7  2  256 160 320  32 128 128 1072  54
+    inception_5b -     1024   7  2  384 192 384  48 128 128 1388  71
+    avgpool      -     1024   -  0    -   -   -   -   -   -    -   -
+    fc           -     1000   -  1    -   -   -   -   -   - 1000   1
 """
-"""Szegedy et al. (2015), table 1: channels, size, depth, filters, thousands of parameters, millions
-of operations."""
+"""Szegedy et al. (2015), table 1: kernel and stride, channels, size, depth, filters, parameters in
+units of 1,024, millions of operations. Its 3x3/1 of the second convolution is that of one of two;
+the average is of 7x7, which is the whole map; dropout and softmax are no rows here."""
+
+UNEXPLAINED = {"inception_4c": 0.07, "inception_5a": 0.06}
+"""Modules whose printed parameters are further from what their printed filters have than the 2 %
+of the others, and by how much. The printed operations of 5a follow from its printed parameters."""
 
 
 def rows_of(name, depth=1):
@@ -33,20 +46,35 @@ def rows_of(name, depth=1):
 
 
 def test_googlenet_is_table_1():
+    """Parameters are weights alone, as 112 x 1,024 in the second row and 1,000 x 1,024 in the last.
+
+    The first row is counted as if its kernels were 7x1 and 1x7 of one channel: 2 x 7 x 64 x 3.
+    """
     rows = rows_of("googlenet")
     for line in TABLE_1.split("\n")[1:-1]:
-        module, *numbers = line.split()
-        channels, size, depth, *filters, params, operations = map(int, numbers)
-        row = rows[module]
-        assert row.kind == "inception"
-        assert [kind.shape for kind in row.outputs] == [(channels, size, size)]
-        assert row.depth == depth
-        assert row.filters == {name: [n] for name, n in zip(COLUMNS, filters, strict=True)}
-        # The paper's parameters follow from its filters no closer than this; nor do those
-        # operations of 5a, which has the filters of 4e on a quarter of the positions.
-        assert row.params / 1000 == pytest.approx(params, rel=0.11)
-        if module != "inception_5a":
-            assert row.macs / 1e6 == pytest.approx(operations, abs=1)
+        name, window, channels, size, depth, *others = line.split()
+        row, (*filters, params, operations) = rows[name], others
+        shape = (int(channels), *([int(size)] * 2 if size != "-" else []))
+        assert [kind.shape for kind in row.outputs] == [shape], name
+        found = row.kernel and f"{'x'.join(map(str, row.kernel))}/{row.stride[0]}"
+        assert (found or "-", row.depth) == (window, int(depth)), name
+        assert row.filters == {
+            column: [int(n)] for column, n in zip(COLUMNS, filters, strict=True) if n != "-"
+        }, name
+        if params == "-":
+            assert (row.params, row.macs) == (0, 0)
+            continue
+        biases = sum(sum(n) for n in row.filters.values()) or int(channels)
+        weights, macs = (row.params - biases) / 1024, row.macs / 1e6
+        if name == "conv1":
+            assert weights == 64 * 7 * 7 * 3 / 1024
+            weights = 2 * 7 * 64 * 3 / 1000
+            macs = weights * 112 * 112 / 1e3
+        if name == "inception_5a":
+            assert macs == pytest.approx(51, abs=1)
+            macs = float(params) * 1024 * 7 * 7 / 1e6
+        assert float(params) == pytest.approx(weights, rel=UNEXPLAINED.get(name, 0.02)), name
+        assert macs == pytest.approx(float(operations), abs=1), name
 
 
 def test_the_other_rows_of_googlenet():

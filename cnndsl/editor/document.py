@@ -13,7 +13,7 @@ from cnndsl.editor.positions import Lines
 from cnndsl.ir.graph import Node
 from cnndsl.language import tree as ast
 from cnndsl.language.elaborate import Elaborated
-from cnndsl.language.loader import import_places, load_unit
+from cnndsl.language.loader import load_unit, sought
 from cnndsl.language.sources import DISK, Files
 from cnndsl.language.units import Unit
 from cnndsl.language.walk import Passage
@@ -72,13 +72,7 @@ class Document:
     @cached_property
     def sought(self) -> set[Path]:
         """Where files are looked for that the text imports, and those that they import."""
-        return {
-            path
-            for unit in self.unit.all_units()
-            for item in unit.tree.items
-            if isinstance(item, ast.Import)
-            for path in import_places(unit.source, str(item.path.value))
-        }
+        return sought(self.unit)
 
     @cached_property
     def definitions(self) -> dict[str, ast.Definition]:

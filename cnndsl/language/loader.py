@@ -162,6 +162,17 @@ def import_places(source: Source, name: str) -> list[Path]:
     return [resolved(folder / name) for folder in (*beside, zoo_folder())]
 
 
+def sought(unit: Unit) -> set[Path]:
+    """Where files are looked for that a unit imports, and those that they import."""
+    return {
+        path
+        for each in unit.all_units()
+        for item in each.tree.items
+        if isinstance(item, ast.Import)
+        for path in import_places(each.source, str(item.path.value))
+    }
+
+
 def choose_network(unit: Unit, name: str | None) -> NetworkItem:
     """The network of a unit by name, or the one it is about. Raises CnnError.
 

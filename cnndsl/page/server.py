@@ -15,15 +15,20 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
+from typing import TypeAlias
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
-from cnndsl.language.sources import is_file
+from cnndsl.language.loader import load_unit, sought
+from cnndsl.language.locate import locate
 from cnndsl.page.data import page_data
 from cnndsl.page.html import page
 from cnndsl.page.measured import Data
 
 HOST = "127.0.0.1"
+Stamp: TypeAlias = tuple[int, int, int] | None
+"""When a file was written, its size and which it is; None if there is none."""
+
 HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -34,10 +39,10 @@ HEADERS = {
 
 
 class Live:
-    """The page of a graph that is made anew when a file changes that it was made from.
+    """The page of a graph that is made anew when a file changes that it is made from.
 
     `measured` are the times and errors that `page_data` takes. While the files are wrong, the page
-    is that of before, and `problem` says what is wrong.
+    is that of before, and `problem` says what is wrong; files that are missing may come.
     Raises CnnError if they are at first.
     """
 
@@ -45,15 +50,12 @@ class Live:
         self._spec, self._make, self._lock = spec, make, Lock()
         self._measured = measured
         self.problem, self.version = "", 0
-        self._files: dict[Path, int] = {}
-        self._stamps: dict[Path, int] = {}
+        self._stamps: dict[Path, Stamp] = {}
         self._build()
 
     def _build(self) -> None:
+        self._stamps |= {path: _stamp(path) for path in _files(self._spec)}
         graph = self._make()
-        names = {span.source.name for node in graph.nodes() for span in node.spans}
-        paths = {Path(name) for name in [*names, self._spec, self._spec.rpartition(":")[0]] if name}
-        self._stamps = {path: _stamp(path) for path in paths if is_file(path)}
         self.content = page(page_data(graph, **self._measured), live=True)
         self.version += 1
 
@@ -71,11 +73,22 @@ class Live:
                 self.problem = str(error)
 
 
-def _stamp(path: Path) -> int:
+def _files(spec: str) -> set[Path]:
+    """The files that a network is made from, and where they would be."""
+    found = {Path(name) for name in (spec, spec.rpartition(":")[0]) if name}
     try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+        source, _ = locate(spec)
+        return {*found, Path(source.name), *sought(load_unit(source))}
+    except CnnError:  # a model, or a text that cannot be read now
+        return found
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        known = path.stat()
+    except (OSError, ValueError):
+        return None
+    return known.st_mtime_ns, known.st_size, known.st_ino
 
 
 @contextmanager

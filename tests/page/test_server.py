@@ -69,6 +69,26 @@ def test_the_page_follows_the_file(served):
     assert json.loads(ask(address, "version")[1]) == {"version": 2, "problem": ""}
 
 
+def test_the_page_follows_what_the_file_imports(served):
+    """Also files that are not there yet, are wrong at first, or have no operator of the graph."""
+    path, address = served
+    other, idle = path.with_name("other.cnn"), path.with_name("idle.cnn")
+    head = 'import act from "other.cnn"\nimport nothing from "idle.cnn"\n'
+    rewrite(path, head + TEXT.replace("relu", "act"))
+    assert "other.cnn" in json.loads(ask(address, "version")[1])["problem"]
+    idle.write_text("block nothing { relu }\n")
+    other.write_text("block act { rolu }\n")
+    assert "rolu" in json.loads(ask(address, "version")[1])["problem"]
+    rewrite(other, "block act { relu }\n")
+    assert json.loads(ask(address, "version")[1]) == {"version": 2, "problem": ""}
+    other.rename(path.with_name("moved.cnn"))
+    assert "other.cnn" in json.loads(ask(address, "version")[1])["problem"]
+    path.with_name("moved.cnn").rename(other)
+    assert json.loads(ask(address, "version")[1]) == {"version": 3, "problem": ""}
+    rewrite(idle, "block nothing {\n")
+    assert "idle.cnn" in json.loads(ask(address, "version")[1])["problem"]
+
+
 def test_while_the_file_is_wrong_the_page_says_so(served):
     path, address = served
     before = ask(address)[1]

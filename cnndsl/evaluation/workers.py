@@ -18,6 +18,7 @@ from cnndsl.evaluation.judge import Item, Judge
 from cnndsl.evaluation.scores import Outcome, Unreadable
 from cnndsl.evaluation.views import Views
 from cnndsl.runtime.backend import backend
+from cnndsl.runtime.processes import without_main
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def spread(
         given = (written, Path(folder))
         pool = ProcessPoolExecutor(jobs, context, initializer=_start, initargs=given)
         try:
-            yield from pool.map(_outcomes, chunks)
+            with without_main():  # map starts all processes before it gives anything
+                found = pool.map(_outcomes, chunks)
+            yield from found
         except BrokenProcessPool:
             message = "a process that evaluates has ended"
             hint = "it mostly means that memory ran out: fewer --jobs"

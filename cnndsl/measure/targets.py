@@ -24,6 +24,7 @@ from cnndsl.network import Network
 from cnndsl.passes.pipeline import DEFAULT_LEVEL, inference_graph
 from cnndsl.quantise.precision import refuse_for_others
 from cnndsl.runtime.backend import all_options, backend, given_options
+from cnndsl.runtime.layers import Layered
 from cnndsl.runtime.module import Array, Module
 from cnndsl.weights.bind import Bound, bind, warn_of
 
@@ -37,17 +38,17 @@ def bench(
     against: Sequence[str] = (),
     *,
     seconds: float = 1.0,
-    layers: bool = True,
+    layers: bool | None = None,
     threads: int | None = None,
     batch: int | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Contest:
-    """The time of a call of a module and of each of its layers, and its memory.
+    """The time of a call of a module, of each of its layers, and its memory.
 
+    Without `layers` these are timed where the target can run them one by one, as `cpu` does.
     Other runtimes, onnxruntime say, run the same network with the same threads, by default one for
-    each core; each runs for some seconds in a process of its own, which a script has to call this
-    under `if __name__ == "__main__":` for. `progress` is told the share that is
-    done. Raises CnnError as `contest` does.
+    each core; each runs for some seconds in a process of its own. `progress` is told the share that
+    is done. Raises CnnError as `contest` does.
     """
     return contest(
         module,
@@ -55,7 +56,7 @@ def bench(
         batch=batch,
         threads=threads,
         seconds=seconds,
-        layers=layers,
+        layers=isinstance(module, Layered) if layers is None else layers,
         progress=progress,
     )
 

@@ -21,6 +21,7 @@ from cnndsl.measure import memory
 from cnndsl.measure.runtimes import RIVALS, Call, Job, load, start
 from cnndsl.runtime.layers import Gauged, Layered, OnDevice, Peak
 from cnndsl.runtime.module import Array, Module
+from cnndsl.runtime.processes import without_main
 
 PR_SET_PDEATHSIG = 1
 """See prctl(2)."""
@@ -39,7 +40,8 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=serve, args=(other, job), daemon=True)
-        self._process.start()
+        with without_main():
+            self._process.start()
         self.pid = self._process.pid or 0
         other.close()
         self._answer()

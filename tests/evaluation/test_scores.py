@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,19 @@ def test_several_processes_find_the_same(tmp_path: Path, call: Call) -> None:
     assert (one[0], two[0]) == (0, 0)
     assert json.loads(one[1]) == json.loads(two[1])
     assert json.loads(one[1])["images"] == 36
+
+
+def test_a_script_needs_no_guard_for_several_processes(tmp_path: Path) -> None:
+    photos(tmp_path / "all", [(10, 12), (16, 11)], per_class=12)
+    module().save(tmp_path / "a.cnnref")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import cnndsl\nprint('begun')\n"
+        "print(cnndsl.evaluate('a.cnnref', 'all', crops='ten', jobs=2).as_dict()['images'])\n"
+    )
+    command = [sys.executable, script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("begun\n36\n", "", 0)
 
 
 def test_what_is_printed(tmp_path: Path, call: Call) -> None:

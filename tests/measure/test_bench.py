@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +167,15 @@ def test_a_rival_starts_with_its_environment(monkeypatch: pytest.MonkeyPatch):
     runtimes.start("json")
     found = [os.environ[name] for name in wanted]
     assert found == ["own", "2"]
+
+
+def test_a_script_needs_no_guard(tmp_path: Path):
+    """Its processes do not run it again."""
+    script = tmp_path / "script.py"
+    lines = ("import cnndsl", "print('begun')", f'module = cnndsl.compile("""{NET}""", seed=0)')
+    script.write_text("\n".join((*lines, "print(cnndsl.bench(module, seconds=0.01).network)")))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("begun\nnet\n", "", 0)
 
 
 def test_errors_come_back_from_the_process(tmp_path: Path):

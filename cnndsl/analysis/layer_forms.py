@@ -23,10 +23,13 @@ COLUMNS = [{"name": "layer", "macs": "MACs"}.get(f.name, f.name) for f in fields
 NAMES = {"layer", "block", "kind", "activation"}
 """The columns of words; the others are aligned to the right."""
 
+TIMES = "×"
+"""Between sizes that are for LaTeX; the other forms have an x."""
+
 LATEX = {
     **{sign: rf"\{sign}" for sign in "&%$#_{}"},
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", TIMES: r"$\times$",
 }  # fmt: skip
 
 
@@ -64,7 +67,7 @@ def as_csv(graph: Graph) -> str:
 
 def as_latex(graph: Graph) -> str:
     """A tabular that needs no package."""
-    return latex(_shown(graph), has_total=True)
+    return latex(_shown(graph, TIMES), has_total=True)
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -97,14 +100,12 @@ FORMS = {"text": as_text, "markdown": as_markdown, "csv": as_csv, "latex": as_la
 
 
 def _latex(cell: str) -> str:
-    escaped = "".join(LATEX.get(sign, sign) for sign in cell)
-    is_size = cell.lstrip("#")[:1].isdigit()
-    return re.sub(r"(?<=\d)x(?=\d)", r"$\\times$", escaped) if is_size else escaped
+    return "".join(LATEX.get(sign, sign) for sign in cell)
 
 
-def _shown(graph: Graph) -> list[list[str]]:
+def _shown(graph: Graph, times: str = "x") -> list[list[str]]:
     """The head and all rows for people; without columns in which nothing stands."""
-    rows = [list(map(_for_people, COLUMNS, row)) for row in _cells(graph)]
+    rows = [list(map(_for_people, COLUMNS, row)) for row in _cells(graph, times)]
     columns = [column for column in zip(COLUMNS, *rows, strict=True) if any(column[1:])]
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -115,27 +116,29 @@ def _for_people(column: str, cell: Cell) -> str:
     return exact(cell) if isinstance(cell, int) else str(cell)
 
 
-def _cells(graph: Graph) -> list[list[Cell]]:
+def _cells(graph: Graph, times: str = "x") -> list[list[Cell]]:
     """All rows, the total last."""
-    return [_row(layer) for layer in (*layers(graph), whole_network(graph))]
+    return [_row(layer, times) for layer in (*layers(graph), whole_network(graph))]
 
 
-def _row(layer: Layer) -> list[Cell]:
+def _row(layer: Layer, times: str) -> list[Cell]:
     pads = [a if a == b else f"({a}+{b})" for a, b in layer.padding or ()]
     return [
-        *(layer.name, layer.kind, "x".join(map(str, layer.kernel or ())) or None, layer.filters),
-        *(axes(layer.stride), axes(pads), axes(layer.dilation)),
-        *(layer.groups, layer.activation, types(layer.inputs), types(layer.outputs)),
+        *(layer.name, layer.kind, times.join(map(str, layer.kernel or ())) or None, layer.filters),
+        *(axes(sizes, times) for sizes in (layer.stride, pads, layer.dilation)),
+        *(layer.groups, layer.activation),
+        *(types(kinds, times) for kinds in (layer.inputs, layer.outputs)),
         *(layer.weights, layer.biases, "?" if layer.macs is None else layer.macs),
     ]
 
 
-def axes(sizes: Sequence[int | str] | None) -> str | None:
+def axes(sizes: Sequence[int | str] | None, times: str) -> str | None:
     """`2`, or `2x1` if the axes differ."""
-    return short(list(map(str, sizes))) if sizes else None
+    return short(list(map(str, sizes)), times) if sizes else None
 
 
-def types(types: Sequence[TensorType]) -> str:
+def types(types: Sequence[TensorType], times: str) -> str:
     """`64x28x28, 2 of 32x28x28`."""
-    counted = [(text, len(list(same))) for text, same in groupby(map(str, types))]
+    written = (kind.written(times) for kind in types)
+    counted = [(text, len(list(same))) for text, same in groupby(written)]
     return ", ".join(text if count == 1 else f"{count} of {text}" for text, count in counted)

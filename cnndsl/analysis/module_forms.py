@@ -10,6 +10,7 @@ from itertools import groupby
 from rich.table import Table
 
 from cnndsl.analysis.layer_forms import (
+    TIMES,
     Cell,
     axes,
     latex,
@@ -46,28 +47,29 @@ def as_csv(graph: Graph, depth: int = 1) -> str:
 
 def as_latex(graph: Graph, depth: int = 1) -> str:
     """A tabular that needs no package."""
-    return latex(_shown(graph, depth), has_total=True)
+    return latex(_shown(graph, depth, TIMES), has_total=True)
 
 
 FORMS = {"text": as_text, "markdown": as_markdown, "csv": as_csv, "latex": as_latex}
 
 
-def _shown(graph: Graph, depth: int) -> list[list[str]]:
+def _shown(graph: Graph, depth: int, times: str = "x") -> list[list[str]]:
     """All rows for people; without columns in which nothing stands."""
-    head, *rows = _cells(graph, depth)
+    head, *rows = _cells(graph, depth, times)
     shown = [[exact(cell) if isinstance(cell, int) else cell or "" for cell in row] for row in rows]
     columns = [column for column in zip(head, *shown, strict=True) if any(column[1:])]
     return [list(map(str, row)) for row in zip(*columns, strict=True)]
 
 
-def _cells(graph: Graph, depth: int) -> list[list[Cell]]:
+def _cells(graph: Graph, depth: int, times: str = "x") -> list[list[Cell]]:
     """The head and all rows, the total last."""
     rows = modules(graph, depth)
     columns = sorted({column for row in rows for column in row.filters}, key=_place)
+    names = [re.sub(r"(?<=\d)x(?=\d)", times, column) for column in columns]
     head: list[Cell] = [
-        *("block", "kind", "kernel", "stride", "outputs", "depth", *columns, "params", "MACs")
+        *("block", "kind", "kernel", "stride", "outputs", "depth", *names, "params", "MACs")
     ]
-    return [head, *(_row(row, columns) for row in (*rows, whole(graph, rows)))]
+    return [head, *(_row(row, columns, times) for row in (*rows, whole(graph, rows)))]
 
 
 def _place(column: str) -> tuple[float, int, str]:
@@ -76,10 +78,10 @@ def _place(column: str) -> tuple[float, int, str]:
     return math.prod(sizes) if sizes else math.inf, -len(column), column
 
 
-def _row(row: Module, columns: Sequence[str]) -> list[Cell]:
+def _row(row: Module, columns: Sequence[str], times: str) -> list[Cell]:
     return [
-        *(row.name, row.kind or None, "x".join(map(str, row.kernel or ())) or None),
-        *(axes(row.stride), types(row.outputs), row.depth or None),
+        *(row.name, row.kind or None, times.join(map(str, row.kernel or ())) or None),
+        *(axes(row.stride, times), types(row.outputs, times), row.depth or None),
         *(_filters(row.filters.get(column, [])) for column in columns),
         *(row.params or None, "?" if row.macs is None else row.macs or None),
     ]

@@ -158,9 +158,9 @@ def _field(axes: Fields) -> tuple[str, str, str]:
     )
 
 
-def short(numbers: list[str]) -> str:
+def short(numbers: list[str], times: str = "x") -> str:
     """One number if all axes agree."""
-    return numbers[0] if len(set(numbers)) == 1 else "x".join(numbers)
+    return numbers[0] if len(set(numbers)) == 1 else times.join(numbers)
 
 
 def _totals(cost: Cost, nodes: int) -> Text:

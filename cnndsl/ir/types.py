@@ -89,8 +89,12 @@ class TensorType:
         return self.elements * self.dtype.bytes
 
     def __str__(self) -> str:
+        return self.written("x")
+
+    def written(self, times: str) -> str:
+        """As text, with a sign between the sizes, whose names may hold an x."""
         shown = [str(d) for d in self.shape]
-        between = " x " if {"(", "*"} & {*"".join(shown)} else "x"
+        between = f" {times} " if {"(", "*"} & {*"".join(shown)} else times
         sizes = between.join(f"({d})" if _is_sum(d) else str(d) for d in self.shape)
         codes = "" if self.quantisation is None else f" {self.quantisation}"
         return sizes if self.dtype == FLOAT32 else f"{sizes} {self.dtype}{codes}"

@@ -229,6 +229,16 @@ def test_markdown_and_latex_are_well_formed():
         assert line.count("$") % 2 == 0
     assert r"b\_1" in "".join(rows)
     assert r"3$\times$3" in rows[0]
+    assert r" 3$\times$H$\times$W & 6$\times$H$\times$W " in rows[0]
+    assert r" 0$\times$(1+2) " in rows[6]
+    assert r" 6$\times$H$\times$(W + 1) " in rows[6]
+
+
+def test_latex_leaves_an_x_in_names_of_sizes():
+    graph = cnndsl.parse(OPEN.replace("H", "x2x").replace("a:", "a2x2:")).graph
+    text = FORMS["latex"](graph)
+    assert r" 3$\times$x2x$\times$W " in text
+    assert "a2x2 & conv" in text
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "latex"])

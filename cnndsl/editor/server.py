@@ -62,6 +62,20 @@ class Server(LanguageServer):
             shown = types.ShowMessageParams(types.MessageType.Warning, f"cnndsl: {message}")
             self.window_show_message(shown)
 
+        self._watch_files()
+
+    def _watch_files(self) -> None:
+        """Ask the editor to tell of files that change on the disk, if it can."""
+        known = self.client_capabilities.workspace
+        watching = known and known.did_change_watched_files
+        if not (watching and watching.dynamic_registration):
+            return
+        method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+        watchers = [types.FileSystemWatcher(glob_pattern="**/*.cnn")]
+        options = types.DidChangeWatchedFilesRegistrationOptions(watchers=watchers)
+        wanted = types.Registration(id="cnndsl-files", method=method, register_options=options)
+        self.client_register_capability(types.RegistrationParams([wanted]))
+
     def path(self, uri: str) -> Path:
         """The file of an address; a text that is no file is named by its address."""
         path = Path((uris.to_fs_path(uri) if uri.startswith("file:") else None) or uri)
@@ -163,6 +177,12 @@ async def _changed(ls: Server, params: types.DidChangeTextDocumentParams) -> Non
 @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
 async def _closed(ls: Server, params: types.DidCloseTextDocumentParams) -> None:
     await ls.forget(ls.path(params.text_document.uri))
+
+
+@server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
+async def _changed_on_disk(ls: Server, params: types.DidChangeWatchedFilesParams) -> None:
+    paths = [path for change in params.changes for path in ls.texts.changed(ls.path(change.uri))]
+    await ls.publish(list(dict.fromkeys(paths)))
 
 
 @server.feature(types.TEXT_DOCUMENT_HOVER)

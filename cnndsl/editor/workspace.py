@@ -51,6 +51,13 @@ class Workspace:
         self.documents.pop(path, None)
         return self._renewed(path)
 
+    def changed(self, path: Path) -> list[Path]:
+        """A file on the disk is another, is new or is gone; returns the texts that seek it.
+
+        None do if it is open: then its text counts.
+        """
+        return [] if self._open(path) else self._renewed(path)
+
     def _renewed(self, path: Path) -> list[Path]:
         """Load the documents anew that import a file, or would if it were there."""
         importing = [

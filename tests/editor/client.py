@@ -31,7 +31,10 @@ class Client:
             "initialize",
             processId=None,
             rootUri=folder.as_uri(),
-            capabilities={"general": {"positionEncodings": [encoding]}},
+            capabilities={
+                "general": {"positionEncodings": [encoding]},
+                "workspace": {"didChangeWatchedFiles": {"dynamicRegistration": True}},
+            },
             initializationOptions=options,
             workspaceFolders=[{"uri": folder.as_uri(), "name": "test"}],
         )["capabilities"]

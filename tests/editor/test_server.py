@@ -118,6 +118,38 @@ def test_open_texts_that_are_not_saved_are_imported(net: Client) -> None:
     assert [found["code"] for found in net.findings("net.cnn")] == ["E0218"]
 
 
+def test_files_that_change_on_the_disk_are_read_again(net: Client) -> None:
+    def tell(kind: int) -> None:
+        net.notes.clear()
+        changes = [{"uri": net.uri("unit.cnn"), "type": kind}]
+        net.notify("workspace/didChangeWatchedFiles", changes=changes)
+
+    net.close("unit.cnn")
+    assert net.findings("net.cnn") == []
+    path = net.folder / "unit.cnn"
+    path.write_text(UNIT.replace("block unit", "block renamed"), "utf-8")
+    tell(2)
+    assert [found["code"] for found in net.findings("net.cnn")] == ["E0219"]
+    path.unlink()
+    tell(3)
+    assert [found["code"] for found in net.findings("net.cnn")] == ["E0218"]
+    path.write_text(UNIT, "utf-8")
+    tell(1)
+    assert net.findings("net.cnn") == []
+    net.open("unit.cnn", UNIT)
+    assert net.findings("net.cnn") == []
+
+
+def test_an_editor_is_asked_to_watch_the_files(tmp_path: Path) -> None:
+    client = Client(tmp_path)
+    client.open("net.cnn", "network n {\n    input x [3, 8, 8]\n    relu\n}\n")
+    (asked,) = [n for n in client.notes if n.get("method") == "client/registerCapability"]
+    (wanted,) = asked["params"]["registrations"]
+    assert client.stop() == 0
+    assert wanted["method"] == "workspace/didChangeWatchedFiles"
+    assert wanted["registerOptions"]["watchers"] == [{"globPattern": "**/*.cnn"}]
+
+
 def test_an_open_text_hides_one_of_the_zoo_of_its_name(net: Client) -> None:
     text = NET.replace("unit.cnn", "resnet.cnn")
     assert [found["code"] for found in net.open("net.cnn", text)] == ["E0219"]

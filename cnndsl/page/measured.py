@@ -56,7 +56,10 @@ class Kind:
         return {**facts, "rows": [self.row(layer) for layer in data[self.layers]]}
 
     def of(self, data: Data, graph: Graph) -> dict[str, Any]:
-        """The same for a page of a graph. Raises CnnError (E0603) if another one was measured."""
+        """The same for a page of a graph, each row with the node that it is a step of.
+
+        Raises CnnError (E0603) if another one was measured.
+        """
         found = self.shown(data)
         measured = {row["node"]: row["shape"][1:] for row in found["rows"] if row["node"] in graph}
         if found["network"] != graph.name or not measured:
@@ -65,12 +68,26 @@ class Kind:
         elif _differs(measured, graph):
             message = f"{graph.name!r} was measured with other sizes"
         else:
-            return found
+            rows = (
+                {"name": row["node"], **row, "node": _home(row, graph)} for row in found["rows"]
+            )
+            return {**found, "rows": list(rows)}
         raise CnnError.of("E0603", message, hint=f"measure it with `cnndsl {self.verb}`")
 
     def _wrong(self, origin: str) -> CnnError:
         hint = f"`cnndsl {self.verb}` writes such a file"
         return CnnError.of("E0603", f"{origin} holds no measured layers", file=origin, hint=hint)
+
+
+def _home(row: Data, graph: Graph) -> str:
+    """The node that a step is part of, by its name: `conv1.unpooled` is one of conv1.
+
+    What a target does of its own for an output is part of what makes this. Empty if there is none.
+    """
+    name: str = row["node"]
+    while name and name not in graph:
+        name = graph.outputs.get(name) or name.rpartition(".")[0]
+    return name
 
 
 def _differs(measured: Mapping[str, list[int]], graph: Graph) -> bool:

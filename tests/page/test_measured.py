@@ -19,7 +19,10 @@ TIMED = {
     "layers": [
         {**LAYER, "node": "x.in", "shape": [1, 3, 8, 8], "ms": 0.25},
         {**LAYER, "node": "one", "shape": [1, 4, 8, 8], "ms": 1.5},
-        {**LAYER, "node": "two", "shape": [1, 2, 8, 8], "ms": 0.5},
+        {**LAYER, "node": "two.unpooled", "shape": [1, 2, 8, 8], "ms": 0.5},
+        {**LAYER, "node": "two", "shape": [1, 2, 8, 8], "ms": 0.125},
+        {**LAYER, "node": "output.out", "shape": [1, 2, 8, 8], "ms": 2.0},
+        {**LAYER, "node": "elsewhere.in", "shape": [1], "ms": 4.0},
     ],
 }  # fmt: skip
 
@@ -36,8 +39,9 @@ def compared():
 
 def test_a_page_has_what_was_measured(graph, compared):
     data = page_data(graph, times=TIMED, errors=compared.data())
-    assert [(row["node"], row["ms"]) for row in data["times"]["rows"]] == [
-        ("x.in", 0.25), ("one", 1.5), ("two", 0.5)
+    assert [(row["name"], row["node"], row["ms"]) for row in data["times"]["rows"]] == [
+        ("x.in", "x", 0.25), ("one", "one", 1.5), ("two.unpooled", "two", 0.5),
+        ("two", "two", 0.125), ("output.out", "two", 2.0), ("elsewhere.in", "", 4.0),
     ]  # fmt: skip
     rows = {row["name"]: row for row in data["errors"]["rows"]}
     assert rows["one"]["errors"] == {"onnx": compared.rows[0].errors["onnx"].relative}
@@ -67,7 +71,7 @@ def test_what_was_measured_of_another_network_is_refused(text, problem):
 
 def test_open_sizes_take_what_was_measured():
     graph = cnndsl.parse(NET.replace("8, 8", "H, W")).graph
-    assert len(page_data(graph, times=TIMED)["times"]["rows"]) == 3
+    assert len(page_data(graph, times=TIMED)["times"]["rows"]) == 6
 
 
 def broken():

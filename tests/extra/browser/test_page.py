@@ -254,9 +254,9 @@ def rewrite(path, text):
 
 
 def measured():
-    """Times and errors of LeNet-5: C3 takes half of the time and loses most."""
-    layers = [("C1", [1, 6, 28, 28], 1.0, 1e-7), ("C3", [1, 16, 10, 10], 2.0, 3e-3),
-              ("F6", [1, 84], 1.0, 2e-4)]  # fmt: skip
+    """Times and errors of LeNet-5: C3 takes half of the time and loses most; C1 has two steps."""
+    layers = [("C1.unpooled", [1, 6, 28, 28], 0.25, 0.0), ("C1", [1, 6, 28, 28], 0.75, 1e-7),
+              ("C3", [1, 16, 10, 10], 2.0, 3e-3), ("F6", [1, 84], 1.0, 2e-4)]  # fmt: skip
     times = {
         "network": "lenet5", "batch": 1, "threads": 1,
         "layers": [
@@ -286,7 +286,7 @@ def test_times_and_losses_of_layers(timed):
     timed.get_by_role("tab", name="Times").click()
     expect(timed.get_by_role("row", name=re.compile("^C3 conv .* 2.000 50.0 %"))).to_be_visible()
     widths = timed.locator("#view-times .bar").evaluate_all("all => all.map(b => b.clientWidth)")
-    assert widths == [80, 160, 80]
+    assert widths == [20, 60, 160, 80]
     timed.get_by_role("tab", name="Quantisation loss").click()
     expect(timed.get_by_role("row", name=re.compile("^C3 conv .* 3.0e-3 40"))).to_be_visible()
     timed.get_by_role("button", name="C3").click()
@@ -297,6 +297,7 @@ def test_times_and_losses_of_layers(timed):
 def test_the_graph_is_painted_by_time_and_by_error(timed):
     timed.get_by_label("Colour").select_option("ms")
     expect(part(timed, "C3: conv 5×5, 16")).to_contain_text("2.00 ms")
+    expect(part(timed, "C1: conv 5×5, 6")).to_contain_text("1.00 ms")
     timed.get_by_label("Colour").select_option("error")
     expect(part(timed, "F6: fc 84")).to_contain_text("2.0e-4")
     opacities = timed.locator("rect.cost").evaluate_all(

@@ -22,6 +22,9 @@ Padding: TypeAlias = str | tuple[tuple[int, int], ...]
 """A mode by name, or (before, after) for each axis; a single pair stands for every axis."""
 
 LARGEST = 2**31 - 1
+LARGEST_FLOAT, SMALLEST_FLOAT = 2.0**128 - 2.0**104, 2.0**-149
+"""The positive numbers of float32, in which targets compute."""
+
 PADDING_MODES = ("same", "valid", "full", "same_upper", "same_lower")
 
 
@@ -68,20 +71,24 @@ def build(operator: type, values: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         try:
             stored[name] = kinds[name].convert(value)
-        except ValueError:
-            raise AttributeValueError(name, kinds[name].says, value) from None
+        except ValueError as error:
+            reason = str(error) if isinstance(error, NotInFloat32) else ""
+            raise AttributeValueError(name, kinds[name].says, value, reason) from None
     return operator(**stored)
+
+
+class NotInFloat32(ValueError):
+    """A number is larger, or nearer to zero, than all numbers of float32."""
 
 
 class AttributeValueError(ValueError):
     """A value does not fit the kind of its attribute."""
 
-    def __init__(self, name: str, says: str, value: Any):
+    def __init__(self, name: str, says: str, value: Any, reason: str = ""):
         self.name = name
         shown = _written(value)
         shown = shown if len(shown) <= 40 else shown[:37] + "..."
-        most = f" (at most {LARGEST:,})" if _too_large(value) else ""
-        super().__init__(f"{name} takes {says}, not {shown}{most}")
+        super().__init__(f"{name} takes {says}, not {shown}{reason and f' ({reason})'}")
 
 
 def _written(value: Any) -> str:
@@ -95,11 +102,9 @@ def _written(value: Any) -> str:
     return str(value) if isinstance(value, int | float | str | OpenDim) else "another kind of value"
 
 
-def _too_large(value: Any) -> bool:
-    """Whether there is a whole number in a value that no attribute takes."""
-    if isinstance(value, list | tuple):
-        return any(map(_too_large, value))
-    return isinstance(value, int) and value > LARGEST
+def whole_from(least: int) -> str:
+    """What a kind of whole numbers says of itself."""
+    return f"a whole number from {least} to {LARGEST:,}"
 
 
 def _whole(least: int) -> Callable[[Any], int]:
@@ -158,6 +163,8 @@ def _sides(value: Any) -> tuple[tuple[int, int], ...]:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError
+    if abs(value) > LARGEST_FLOAT:
+        raise NotInFloat32(f"float32 ends at {LARGEST_FLOAT:.7g}")
     return float(value)
 
 
@@ -165,6 +172,8 @@ def _positive(value: Any) -> float:
     number = _number(value)
     if number <= 0:
         raise ValueError
+    if number < SMALLEST_FLOAT:
+        raise NotInFloat32(f"float32 starts at {SMALLEST_FLOAT:.1g}")
     return number
 
 
@@ -300,29 +309,29 @@ def optional(kind: Kind) -> Kind:
     return replace(kind, convert=lambda value: None if value is None else kind.convert(value))
 
 
-COUNT = Kind("a whole number from 1", _whole(1))
-INDEX = Kind("a whole number from 0", _whole(0))
-ODD = Kind("an odd whole number", _odd)
-SIZES = Kind("a whole number from 1, or a list with one for each axis", _sizes(1), True)
+COUNT = Kind(whole_from(1), _whole(1))
+INDEX = Kind(whole_from(0), _whole(0))
+ODD = Kind("an odd whole number from 1", _odd)
+SIZES = Kind(f"{whole_from(1)}, or a list with one for each axis", _sizes(1), True)
 OPEN_SIZES = Kind(
-    "a value of that size, a whole number from 1, or a list with one for each axis",
+    f"a value of that size, {whole_from(1)}, or a list with one for each axis",
     _open_sizes,
     True,
 )
 FACTORS = Kind("a number over 0, or a list with one for each axis", _factors, True)
-EXTENTS = Kind("a whole number from 0, or a list with one for each axis", _sizes(0), True)
+EXTENTS = Kind(f"{whole_from(0)}, or a list with one for each axis", _sizes(0), True)
 PADDING = Kind(
-    "same, valid, full, same_upper, same_lower, a whole number from 0, or a list with a number "
+    f"same, valid, full, same_upper, same_lower, {whole_from(0)}, or a list with a number "
     "or a pair [before, after] for each axis",
     _padding,
 )
 SIDES = Kind(
-    "a whole number from 0, or a list with a number or a pair [before, after] for each axis",
+    f"{whole_from(0)}, or a list with a number or a pair [before, after] for each axis",
     _sides,
     True,
 )
 AXES = Kind("a list of all axes, from 0, in another order", _axes)
-SHAPE = Kind("a list of one to four sizes, one of which may be -1", _shape)
+SHAPE = Kind(f"a list of one to four sizes, {whole_from(1)} each, or -1 for one of them", _shape)
 NUMBER = Kind("a number", _number)
 POSITIVE = Kind("a number over 0", _positive)
 NUMBERS = Kind("a number, or a list with one for each channel", _numbers(_number))
@@ -333,5 +342,7 @@ WHITE = Kind("1 or 255", _white)
 FLAG = Kind("true or false", _flag)
 VALUES = Kind("numbers in nested lists of equal lengths", _nested)
 ARRAY = Kind("a number, or nested lists of equal lengths: channels, then positions", _array)
-KNOWN_SHAPE = Kind("a list of sizes: channels, then up to three of positions", _known_shape)
+KNOWN_SHAPE = Kind(
+    f"a list of sizes: channels, then up to three of positions, {whole_from(1)} each", _known_shape
+)
 TABLE = Kind("for each output channel the list of its input channels (from 0)", _table)

@@ -51,14 +51,14 @@ def calculated(sign: str, left: Any, right: Any, span: Span) -> Any:
                 f"cannot calculate {kind_of(left)} {sign} {kind_of(right)}",
                 span,
             )
-    if sign == "**" and not isinstance(right, OpenDim) and abs(right) > 1024:
-        raise Problem("E0502", "the exponent is too large", span)
+    if sign == "**" and not isinstance(right, OpenDim) and abs(right) > limits.EXPONENT:
+        raise Problem("E0502", f"the exponent is over {limits.EXPONENT:,}", span)
     try:
         result = ARITHMETIC[sign](left, right)
     except ZeroDivisionError:
         raise Problem("E0207", "division by zero", span) from None
     except OverflowError:
-        raise Problem("E0502", "the number is too large", span) from None
+        raise too_large("the number", span) from None
     except TypeError:
         raise Problem(
             "E0214",
@@ -113,10 +113,15 @@ def too_long(span: Span) -> Problem:
     )
 
 
+def too_large(what: str, span: Span) -> Problem:
+    """What is said of a number beyond all bounds."""
+    return Problem("E0502", f"{what} is too large: {limits.MAGNITUDE:,} at most", span)
+
+
 def checked_number(value: Any, span: Span) -> Any:
     """The value itself, unless it is a number beyond all bounds. Raises Problem."""
     if isinstance(value, complex):
         raise Problem("E0208", "the result is not a real number", span)
     if isinstance(value, int | float) and not abs(value) <= limits.MAGNITUDE:
-        raise Problem("E0502", "the number is too large", span)
+        raise too_large("the number", span)
     return value

@@ -11,7 +11,7 @@ from cnndsl.ir.graph import Node
 from cnndsl.ir.types import AXES
 from cnndsl.language import limits
 from cnndsl.language import tree as ast
-from cnndsl.language.arithmetic import calculated, checked_number, negated, too_long
+from cnndsl.language.arithmetic import calculated, checked_number, negated, too_large, too_long
 from cnndsl.language.functions import Function, Size
 from cnndsl.language.messages import Consequence, Fatal, Problem
 from cnndsl.language.scopes import Local
@@ -248,9 +248,7 @@ class Evaluator:
         except ValueError as error:
             raise Problem("E0208", str(error), node.span) from None
         except OverflowError:
-            raise Problem(
-                "E0502", f"the result of {function.name} is too large", node.span
-            ) from None
+            raise too_large(f"the result of {function.name}", node.span) from None
         if isinstance(result, list):
             return self._sized(result, node.span)
         return checked_number(result, node.span)

@@ -44,8 +44,55 @@ _OURS = {
     "scalefactor": "factor",
     "strides": "stride",
     "usebias": "bias",
+    # losses
+    **dict.fromkeys(
+        (
+            "crossentropyloss",
+            "categoricalcrossentropy",
+            "sparsecategoricalcrossentropy",
+            "softmaxcrossentropy",
+            "softmaxcrossentropywithlogits",
+            "softmaxloss",
+        ),
+        "cross_entropy",
+    ),
+    **dict.fromkeys(("mseloss", "meansquarederror", "euclideanloss"), "mse"),
 }
 """What operators say of themselves, short forms, parameters, by names as `_plain` makes them."""
+
+BLOCKS = {
+    **dict.fromkeys(
+        (
+            "se",
+            "seblock",
+            "selayer",
+            "semodule",
+            "squeezeandexcitation",
+            "squeezeandexcite",
+            "squeezeexcitation",
+            "squeezeexcite",
+        ),
+        ("se", "squeeze_excitation.cnn"),
+    ),
+    **dict.fromkeys(("basicblock", "residualblock"), ("basic", "resnet.cnn")),
+    **dict.fromkeys(("bottleneck", "bottleneckblock"), ("bottleneck", "resnet.cnn")),
+    **dict.fromkeys(
+        ("invertedresidual", "invertedbottleneck", "mbconv"),
+        ("inverted_residual", "inverted_residual.cnn"),
+    ),
+    **dict.fromkeys(("denselayer", "denseblock"), ("dense_layer", "densenet.cnn")),
+    **dict.fromkeys(("fire", "firemodule"), ("fire", "squeezenet.cnn")),
+    **dict.fromkeys(("ghost", "ghostmodule"), ("ghost", "ghostnet.cnn")),
+    **dict.fromkeys(("inception", "inceptionmodule"), ("inception", "googlenet.cnn")),
+    "csp": ("csp", "yolov5.cnn"),
+}
+"""Blocks of the zoo, and their files, by what the literature and other frameworks call them."""
+
+
+def _named(*ours: str) -> list[str]:
+    """What other frameworks call some of ours."""
+    return [name for name, own in _OURS.items() if own in ours]
+
 
 _ACTIVATIONS = ", ".join(name for name, op in BY_NAME.items() if issubclass(op, Activation))
 _REMARKS = {
@@ -59,6 +106,18 @@ _REMARKS = {
     "zeropadding": "write pad(1), or as an argument: conv(filters, kernel, pad=1)",
     "globalpool": "write global_avgpool or global_maxpool",
     "sequential": "write a chain: conv(filters, kernel) -> relu",
+    **dict.fromkeys(
+        ("attention", "multiheadattention", "selfattention", "scaleddotproductattention"),
+        "write matmul_transposed { keys | queries } -> softmax, and matmul { values | weights }",
+    ),
+    **dict.fromkeys(
+        ("crossentropy", "nllloss", "softmaxcross", *_named("cross_entropy", "mse")),
+        "a loss stands in a recipe: recipe NAME { cross_entropy }",
+    ),
+    **{
+        name: f'write import {block} from "{file}", a block of the zoo'
+        for name, (block, file) in BLOCKS.items()
+    },
 }
 """What to write for operators that have no single counterpart."""
 
@@ -85,12 +144,15 @@ def counterpart(name: str, candidates: set[str]) -> str | None:
     return same[0] if same else None
 
 
-def misspelt(name: str, candidates: set[str]) -> str | None:
-    """The candidate whose name in another framework is spelt most like a longer name, if any is."""
+def misspelt(name: str, candidates: set[str]) -> tuple[str, float] | None:
+    """The name of another framework that a longer name is spelt most like, if it means anything.
+
+    With it the share of letters in common.
+    """
     plain = _plain(name)
-    scores = alike(plain, _OURS) if len(plain) >= LONG else {}
-    nearest = sorted(scores, key=lambda known: (-scores[known], known))
-    return next((_OURS[known] for known in nearest if _OURS[known] in candidates), None)
+    scores = alike(plain, {*_OURS, *_REMARKS}) if len(plain) >= LONG else {}
+    known = {k: s for k, s in scores.items() if counterpart(k, candidates) or remark(k, candidates)}
+    return min(known.items(), key=lambda item: (-item[1], item[0]), default=None)
 
 
 def remark(name: str, candidates: set[str]) -> str | None:

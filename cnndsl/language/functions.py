@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.attributes import PADDING_MODES
 from cnndsl.ir.photo import WORDS as PHOTO_WORDS
 from cnndsl.language import limits
@@ -26,7 +28,8 @@ class Function:
 
     One that `reads` files is given the unit of the text first, and raises CnnError for the files.
     It raises TypeError for other arguments than it takes, ValueError with a message for numbers
-    that it has no value for, or OverflowError.
+    that it has no value for, OverflowError for a number that is too large, or CnnError for a list
+    that is too long.
     """
 
     usage: str
@@ -60,15 +63,6 @@ def _real(value: Any) -> Any:
     return value
 
 
-def _limited(values: Iterable[Any]) -> list[Any]:
-    found: list[Any] = []
-    for value in values:
-        found.append(value)
-        if len(found) > limits.LOOP_COUNT:
-            raise OverflowError
-    return found
-
-
 def _square_root(value: Any) -> float:
     if _real(value) < 0:
         raise ValueError(f"{value} has no real square root")
@@ -80,7 +74,10 @@ def _range(*bounds: Any) -> list[Any]:
         raise TypeError
     if bounds[2:] == (0,):
         raise ValueError("a range needs a step other than 0")
-    return _limited(range(*bounds))
+    found = list(islice(range(*bounds), limits.LOOP_COUNT + 1))
+    if len(found) > limits.LOOP_COUNT:
+        raise CnnError.of("E0502", f"the list has more than {limits.LOOP_COUNT:,} items")
+    return found
 
 
 def _make_divisible(value: Any, divisor: Any = 8, least: Any = None) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from cnndsl.ir.attributes import AttributeValueError, build
+from cnndsl.ir.attributes import AttributeValueError, attribute, build
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.operator import OperatorError
 from cnndsl.ir.photo import Photo
@@ -16,7 +17,16 @@ from cnndsl.language.evaluate import Evaluator
 from cnndsl.language.messages import Consequence, Problem
 from cnndsl.language.scopes import Local
 from cnndsl.language.signatures import match_arguments, signature_of
-from cnndsl.language.values import POISON, Frame, Given, kind_of
+from cnndsl.language.values import POISON, Frame, Given
+from cnndsl.recipes.kinds import FROM_ZERO
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """An output of the training alone; its weight in the loss."""
+
+    weight: float = attribute(FROM_ZERO)
+
 
 Opened: TypeAlias = Mapping[str, Mapping[str, OpenDim]]
 """For each input its open sizes, by axis."""
@@ -157,7 +167,8 @@ def loss_weight(statement: ast.AuxiliaryDeclaration, frame: Frame, evaluator: Ev
         )
     argument = statement.arguments[0]
     value = evaluator.evaluate(argument.value, frame)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        message = f"the loss weight is a number from 0, not {kind_of(value)}"
-        raise Problem("E0309", message, argument.span)
-    return float(value)
+    try:
+        auxiliary: Auxiliary = build(Auxiliary, {"weight": value})
+    except AttributeValueError as error:
+        raise Problem("E0309", f"auxiliary output: {error}", argument.span) from None
+    return auxiliary.weight

@@ -36,4 +36,10 @@ NODES = 25_000
 """Nodes of one network (ResNet-1202 has about 9,000)."""
 
 MAGNITUDE = 2**63
-"""Absolute value of a whole number."""
+"""Absolute value of a number that is calculated, and of a whole one that is written."""
+
+DIGITS = 40
+"""Characters of a number that is written."""
+
+EXPONENT = 1024
+"""Absolute value of the exponent of a power."""

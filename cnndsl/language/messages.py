@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cnndsl.diagnostics import Diagnostic, Note, Span
-from cnndsl.diagnostics.spelling import did_you_mean
+from cnndsl.diagnostics.spelling import alike, did_you_mean
 from cnndsl.language.foreign import counterpart, misspelt, remark
 
 
@@ -44,9 +44,16 @@ class Consequence(Problem):
 def meant(name: str, candidates: Iterable[str]) -> str | None:
     """A hint with what other frameworks call so, or what is spelt like it, or None."""
     known = set(candidates)
-    if found := counterpart(name, known):
-        return f"did you mean {found!r}?"
-    if hint := remark(name, known) or did_you_mean(name, known):
+    if hint := _elsewhere(name, known):
         return hint
-    found = misspelt(name, known)
-    return f"did you mean {found!r}?" if found else None
+    own = max(alike(name, known).values(), default=0.0)
+    foreign = misspelt(name, known)
+    if foreign is not None and foreign[1] > own:
+        return _elsewhere(foreign[0], known)
+    return did_you_mean(name, known)
+
+
+def _elsewhere(name: str, known: set[str]) -> str | None:
+    """A hint for a name of another framework, spelt as it is there."""
+    found = counterpart(name, known)
+    return f"did you mean {found!r}?" if found else remark(name, known)

@@ -13,8 +13,10 @@ ENTRIES: dict[str, Entry] = {
     ),
     "E0502": entry(
         "number or list too large",
-        "Whole numbers stay below 2**63, loops run at most 10,000 times, a list with all lists\n"
-        "in it has at most 10,000 items, and an axis of a value 2,147,483,647 positions.",
+        "Numbers that are calculated and whole ones that are written stay within 2**63, and have\n"
+        "at most 40 characters; exponents of powers stay within 1,024. Loops run at most 10,000\n"
+        "times, a list with all lists in it has at most 10,000 items, and an axis of a value\n"
+        "2,147,483,647 positions.",
         body("repeat 20000 { relu }"),
         body("repeat 20 { relu }"),
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -175,8 +177,13 @@ class TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def number(self, meta: Meta, children: list[Token]) -> ast.Literal:
         text = str(children[0])
         whole = text.isdigit()
-        if len(text) > 40 or (whole and int(text) > limits.MAGNITUDE):
-            message = f"the number {text[:20]}… is too large"
+        long = len(text) > limits.DIGITS
+        if (whole and (long or int(text) > limits.MAGNITUDE)) or math.isinf(float(text)):
+            message = f"the number {text[:20]}{'…' if len(text) > 20 else ''} is too large"
+            most = f"{limits.MAGNITUDE:,}" if whole else f"{sys.float_info.max:.2g}"
+            raise CnnError([Diagnostic("E0502", f"{message}: {most} at most", self._span(meta))])
+        if long:
+            message = f"the number {text[:20]}… has more than {limits.DIGITS} characters"
             raise CnnError([Diagnostic("E0502", message, self._span(meta))])
         return ast.Literal(self._span(meta), int(text) if whole else float(text), text)
 

@@ -105,7 +105,13 @@ def _parse(source: Source, text: str) -> Any:
             seen.append(token)
         tree: LarkTree[Token] = parser.feed_eof(seen[-1] if seen else None)
     except TooDeepError as error:
-        problem_at(source, error.token, seen, "E0501", "brackets are nested too deeply")
+        problem_at(
+            source,
+            error.token,
+            seen,
+            "E0501",
+            f"brackets are nested more than {limits.NESTING} deep",
+        )
     except UnexpectedCharacters as error:
         bad_character(source, error, seen)
     except UnexpectedToken as error:

@@ -174,8 +174,9 @@ def test_interpolations(name: str, tmp_path: Path) -> None:
         ({"mean": "grey"}, "mean takes a number"),
         ({"order": "gbr"}, "order takes"),
         ({"size": 3}, "photo has no argument 'size'"),
-        ({"std": 1e-50}, "too large for float32"),
-        ({"mean": [1e39, 0, 0]}, "too large for float32"),
+        ({"std": 1e-40}, "too large for float32"),
+        ({"std": 1e-50}, "float32 starts at 1e-45"),
+        ({"mean": [1e39, 0, 0]}, "float32 ends at 3.402823e+38"),
     ],
 )
 def test_what_is_said_in_calls_is_checked_as_in_texts(given: dict[str, object], said: str) -> None:

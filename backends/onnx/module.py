@@ -166,6 +166,7 @@ def _as_codes(made: Array) -> Array:
 
 BROKEN = ("INVALID_PROTOBUF", "No graph was found")
 """What onnxruntime says of files that are no models."""
+ANEW = "make it anew with `cnndsl compile`, or export it anew"
 
 
 def load_module(path: Path, threads: int | None, read: Reader | None = None) -> OnnxModule:
@@ -187,7 +188,7 @@ def load_module(path: Path, threads: int | None, read: Reader | None = None) -> 
         reason = first_line(error)
         broken = any(sign in reason for sign in BROKEN)
         problem = ", or damaged" if broken else f" that onnxruntime takes: {reason}"
-        raise CnnError.of("E0603", f"{path} is not an ONNX model{problem}") from None
+        raise CnnError.of("E0603", f"{path} is not an ONNX model{problem}", hint=ANEW) from None
 
 
 def _from_session(

@@ -109,7 +109,12 @@ def read_npz(path: Path, free: int = FREE) -> dict[str, Array]:
     except DamagedError:
         raise
     except BROKEN_ZIP as error:
-        raise DamagedError(f"its zip archive is broken ({error})") from None
+        raise broken_zip(error) from None
+
+
+def broken_zip(error: BaseException) -> DamagedError:
+    """What is said of an archive; errors may quote a good part of it."""
+    return DamagedError(f"its zip archive is broken ({str(error)[:100]})")
 
 
 def read_npy(file: IO[bytes], size: int) -> Array:

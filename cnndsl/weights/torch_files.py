@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from numpy.lib.stride_tricks import as_strided
 
 from cnndsl.diagnostics import Diagnostic
-from cnndsl.runtime.arrays import BROKEN_ZIP
+from cnndsl.runtime.arrays import BROKEN_ZIP, broken_zip
 from cnndsl.runtime.files import DamagedError
 from cnndsl.weights.buffers import Array, Weights, decode, item_size
 from cnndsl.weights.pickles import RefusedError, Storage, Tensor, Unpickled, unpickle
@@ -50,7 +50,7 @@ def read_zip(path: Path) -> Weights:
     except (DamagedError, RefusedError):
         raise
     except BROKEN_ZIP as error:
-        raise DamagedError(f"its zip archive is broken ({error})") from None
+        raise broken_zip(error) from None
 
 
 def _read_archive(archive: zipfile.ZipFile, file_size: int) -> Weights:

@@ -120,6 +120,18 @@ def test_all_that_is_not_read_is_told_at_once(call, tmp_path):
     assert "the same of 2 more: Det 'of d', Det 'of c'" in done.out
 
 
+def test_findings_name_the_file_that_they_are_about(call, tmp_path):
+    saved(model("(float[N,3,8,8] x) => (float[] y) { y = Det (x) }"), tmp_path)
+    (tmp_path / "model.onnx").rename(tmp_path / "other.onnx")
+    saved(model("(float[N,3,8,8] x) => (float[] y) { y = Relu (x) }"), tmp_path)
+    done = call("check", "model.onnx", "other.onnx")
+    (line,) = [line for line in done.out.splitlines() if "E0802" in line]
+    assert line.startswith("error[E0802]: other.onnx: Det ")
+    assert "hint: --outputs NAME cuts" in done.out
+    (found,) = json.loads(call("check", "other.onnx", "--output-format", "json").out)
+    assert found["file"] == "other.onnx"
+
+
 def test_a_folder_is_made_and_no_text_replaced_unasked(call, wanted, tmp_path):
     own = "network model {\n    input x [3, 8, 8]\n    relu\n}\n"
     (tmp_path / "model.cnn").write_text(own)

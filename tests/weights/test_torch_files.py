@@ -177,6 +177,13 @@ def test_compressed_archives_are_refused(tmp_path):
     assert "not as PyTorch writes them" in error_of(tmp_path, bomb)
 
 
+def test_what_is_said_of_a_broken_archive_is_short(tmp_path):
+    content = bytearray(zip_format({"x": tensor("0", np.ones(400, np.float32))}))
+    name = content.index(b"archive/data.pkl")
+    content[name - 4 : name - 2] = (2000).to_bytes(2, "little")
+    assert len(error_of(tmp_path, bytes(content))) < 300
+
+
 def test_an_archive_without_a_checkpoint(tmp_path):
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("notes.txt", "no weights")

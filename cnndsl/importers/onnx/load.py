@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnndsl.diagnostics import CnnError, Diagnostic
+from cnndsl.importers.onnx.builder import Builder
 from cnndsl.importers.onnx.model import Model, view
 from cnndsl.importers.onnx.names import identifier
 from cnndsl.importers.onnx.reader import Reader
-from cnndsl.importers.onnx.refusal import Refusal
+from cnndsl.importers.onnx.refusal import Refusal, damaged
 from cnndsl.importers.onnx.roundings import separated
 from cnndsl.importers.onnx.wire import parsed
 from cnndsl.ir.graph import Graph
@@ -59,7 +60,7 @@ def load(
     require_onnx()
     try:
         model = _model(path, outputs)
-        made = Reader(model, input_shapes or {}).read()
+        made = _read(Reader(model, input_shapes or {}), path)
         made.graph.name = name_of(path)
         codes = separated(made)
     except UNEXPECTED as error:
@@ -81,11 +82,24 @@ def load(
     return Imported(made.graph, weights, origins, paths, model.classes, codes)
 
 
+def _read(reader: Reader, path: Path) -> Builder:
+    """What a reader makes. Raises CnnError, its findings about the file."""
+    try:
+        return reader.read()
+    except CnnError as error:
+        found = (
+            replace(finding, message=f"{path}: {finding.message}", file=str(path))
+            for finding in error.diagnostics
+        )
+        raise CnnError([*found], usage=error.usage) from None
+
+
 def name_of(path: Path) -> str:
     """The name of the network of a file."""
     return identifier(path.stem) or "network"
 
 
+NO_MODEL = "it is not an ONNX model, or damaged"
 OTHERS = {
     ".cnn": (
         "a text of the language already",
@@ -124,7 +138,7 @@ def _model(path: Path, outputs: Sequence[str] | None) -> Model:
     except Refusal as error:
         raise (error.code == "E0801" and _other(path)) or error from None
     except Exception:  # protobuf raises errors of its own, onnx others
-        raise _other(path) or Refusal("E0801", "it is not an ONNX model, or damaged") from None
+        raise _other(path) or damaged(NO_MODEL) from None
 
 
 def _other(path: Path) -> Refusal | None:

@@ -227,4 +227,5 @@ def _open(name: str, axis: int, size: int | str) -> Dim:
 
 
 def _unknown() -> NoReturn:
-    raise Refusal("E0802", "there is nothing in cnndsl for this operator")
+    hint = "--outputs NAME cuts the model before it; cnndsl list ops shows what there is"
+    raise Refusal("E0802", "there is nothing in cnndsl for this operator", hint)

@@ -19,7 +19,9 @@ class Refusal(Exception):
 
 def damaged(message: str) -> Refusal:
     """The model contradicts itself, or the format."""
-    return Refusal("E0801", message)
+    return Refusal(
+        "E0801", message, "copy or export it anew; onnx.checker.check_model may say more"
+    )
 
 
 def unsupported(message: str, hint: str | None = None) -> Refusal:

@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MEMBER = "model.weights.h5"
 CONFIG = "config.json"
-MAX_BYTES = 1 << 34
 EXPANSION = 64
-"""How often larger than the file its arrays may be, beside a free MiB."""
+"""How often larger than the file its arrays and members may be, beside a free amount."""
+FREE = 1 << 20
 
 HEAP = re.compile(rb"GCOL\x01\0\0\0(.{8})", re.DOTALL)
 """The head of a collection of a global heap, with its size."""
+
+CHANCE = 1 << 16
+"""Objects of what only looks like a collection: numbers that happen to be such bytes."""
 
 ROLES = (
     (r"separable_conv\dd", ("depthwise_kernel", "pointwise_kernel", "bias")),
@@ -63,8 +66,9 @@ def read_keras(path: Path) -> Weights:
         with zipfile.ZipFile(path) as archive:
             if any(archive.namelist().count(name) > 1 for name in (MEMBER, CONFIG)):
                 raise DamagedError("it holds one name twice")
-            if sum(archive.getinfo(name).file_size for name in (MEMBER, CONFIG)) > MAX_BYTES:
-                raise DamagedError(f"it has more than {MAX_BYTES >> 30} GiB")
+            unpacked = sum(archive.getinfo(name).file_size for name in (MEMBER, CONFIG))
+            if unpacked > EXPANSION * path.stat().st_size + FREE:
+                raise DamagedError("what it holds is far larger than the file")
             configs = dict(_configs(json.loads(archive.read(CONFIG))))
             content = archive.read(MEMBER)
     except DamagedError:
@@ -86,7 +90,9 @@ def _check_heaps(content: bytes | mmap) -> None:
     """Raise DamagedError for a heap that the HDF5 library would walk through for ever.
 
     HDF5 file format specification 3.0, III.E: objects follow one another, number 0 is free space.
+    Collections do not overlap: all together have no more objects than the file has room for.
     """
+    left = len(content) // 16 + CHANCE
     for head in HEAP.finditer(content):
         place, end = head.end(), head.start() + int.from_bytes(head[1], "little")
         while place + 16 <= min(end, len(content)):
@@ -95,6 +101,9 @@ def _check_heaps(content: bytes | mmap) -> None:
             if not 16 <= length <= end - place:
                 raise DamagedError("a heap of it is damaged")
             place += length
+            left -= 1
+        if left < 0:
+            raise DamagedError("its heaps overlap")
 
 
 def _read(file: Path | io.BytesIO, size: int, configs: Mapping[str, Any]) -> Weights:
@@ -110,7 +119,7 @@ def _read(file: Path | io.BytesIO, size: int, configs: Mapping[str, Any]) -> Wei
         with h5py.File(file, "r") as root:
             root = root.get("model_weights", root)
             named = _legacy(root) if "layer_names" in root.attrs else _numbered(root, configs)
-            found, left = Weights(), EXPANSION * size + (1 << 20)
+            found, left = Weights(), EXPANSION * size + FREE
             for name, data in named:
                 left -= data.size * data.dtype.itemsize
                 if left < 0:

@@ -19,7 +19,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.operators import Input
 from cnndsl.ir.types import TensorType
 from cnndsl.runtime.backend import Reader
-from cnndsl.runtime.files import atomic_write, check_suffix
+from cnndsl.runtime.files import atomic_write, check_suffix, text_with_others
 from cnndsl.runtime.module import Array, Module, Port, graph_ports
 from cnndsl.weights.bind import bind, warn_of
 from cnndsl.weights.evaluate import Evaluator
@@ -120,11 +120,10 @@ class TorchModule(Module):
             "outputs": {port.name: _shape(port) for port in self.outputs},
             "metadata": self.metadata,
         }
-        if self.arrays is not None:
-            with atomic_write(weights) as file:
-                file.write(save(dict(self.arrays)))
-        with atomic_write(path) as file:
-            file.write(f"{self.source}\n{MARK}{json.dumps(facts)}\n".encode())
+        with text_with_others(path, f"{self.source}\n{MARK}{json.dumps(facts)}\n"):
+            if self.arrays is not None:
+                with atomic_write(weights) as file:
+                    file.write(save(dict(self.arrays)))
 
 
 class CompiledModule(TorchModule):

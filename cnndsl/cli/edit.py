@@ -100,7 +100,7 @@ def command(
     low-rank factors of trained kernels, whose error is told. The first pattern that matches counts.
     What is not replaced keeps its name and its weights.
     """
-    from cnndsl.runtime.files import atomic_write
+    from cnndsl.runtime.files import text_with_others
     from cnndsl.weights.files import save_safetensors
     from cnndsl.weights.sparsity import prune
 
@@ -138,10 +138,9 @@ def command(
     )
     arrays, errors = _inherited(edited, weights) if weights else ({}, {})
     arrays = prune(edited.after, arrays, shares, scope)
-    with atomic_write(output) as file:
-        file.write(edited.text.encode())
-    if output_weights is not None:
-        save_safetensors(output_weights, arrays, {"network": edited.name})
+    with text_with_others(output, edited.text):
+        if output_weights is not None:
+            save_safetensors(output_weights, arrays, {"network": edited.name})
     _show(edited, errors)
     click.echo(f"{output}:{edited.name}")
     if output_weights is not None:

@@ -60,7 +60,7 @@ def command(
     from cnndsl.importers.onnx.load import load, name_of
     from cnndsl.importers.text import written
     from cnndsl.quantise.calibration import SUFFIX
-    from cnndsl.runtime.files import atomic_write, check_folder
+    from cnndsl.runtime.files import atomic_write, check_folder, text_with_others
     from cnndsl.weights.files import save_safetensors
 
     name = name_of(model)
@@ -82,14 +82,13 @@ def command(
     if found.codes is not None:
         codes = (folder or Path()) / f"{name}{SUFFIX}"
         check_output(codes, [model, text, weights])
-    with atomic_write(text) as file:
-        file.write(found.text.encode())
-    save_safetensors(weights, found.weights, {"network": found.graph.name, "model": model.name})
-    if codes and found.codes:
-        found.codes.write(codes)
-    if output_map:
-        with atomic_write(output_map) as file:
-            file.write(found.rules().encode())
+    with text_with_others(text, found.text):
+        if output_map:
+            with atomic_write(output_map) as file:
+                file.write(found.rules().encode())
+        if codes and found.codes:
+            found.codes.write(codes)
+        save_safetensors(weights, found.weights, {"network": found.graph.name, "model": model.name})
     count = exact(sum(array.size for array in found.weights.values()))
     log(f"{found.graph.name}: {count} numbers in {len(found.weights)} parameters")
     for path in filter(None, (text, weights, codes, output_map)):

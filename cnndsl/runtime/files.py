@@ -110,6 +110,18 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
+def text_with_others(path: str | Path, text: str) -> Iterator[None]:
+    """A text that takes its place when the block, which writes files for it, ends without an error.
+
+    If it or one of them has no room, the text that was there stays. Raises CnnError (E0602).
+    """
+    with atomic_write(path) as file:
+        file.write(text.encode())
+        file.flush()
+        yield
+
+
+@contextmanager
 def atomic_folder(path: str | Path, names: Collection[str]) -> Iterator[Path]:
     """A new folder that takes its place under `path` when the block ends without an error.
 

@@ -1,7 +1,9 @@
 """No output destroys what a command reads."""
 
 import os
+import resource
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -233,3 +235,31 @@ def test_a_module_of_another_target_stays_unless_it_is_named(call, tmp_path, mon
     assert "small.cnnmod is a module of the target cuda" in result.err
     assert (tmp_path / "small.cnnmod").read_bytes() == b"old"
     assert "E0402" in call(*command, "-o", "small.cnnmod").err
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("new/large.cnn", ("import", "large.onnx", "-o", "new")),
+        ("new/small.cnn", ("edit", "small.cnn", "--set", "classes=999",
+                           "--factorise", "stem=separable", "--weights", "large.safetensors",
+                           "-o", "new/small.cnn", "--output-weights", "new/small.safetensors")),
+        ("new/small.py", ("compile", "small.cnn", "--set", "classes=999", "--seed", 0,
+                          "--target", "torch", "-o", "new/small.py")),
+    ],
+)  # fmt: skip
+def test_a_text_does_not_come_without_its_weights(call, tmp_path, text, arguments):
+    net = cnndsl.parse("small.cnn", settings={"classes": 999})
+    save_safetensors("large.safetensors", initialise(net.graph.parameters(), 0))
+    cnndsl.compile(net, "onnx", seed=0).save("large.onnx")
+    (tmp_path / "new").mkdir()
+    (tmp_path / text).write_text("there before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, hard))
+    try:
+        done = call(*arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (done.code, "E0602" in done.err, "File too large" in done.err) == (2, True, True)
+    assert os.listdir(tmp_path / "new") == [Path(text).name]
+    assert (tmp_path / text).read_text() == "there before"

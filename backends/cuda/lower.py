@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -13,6 +14,7 @@ from cnndsl.backends.cuda.layout import Layout
 from cnndsl.backends.cuda.machine import Machine
 from cnndsl.backends.native.prepare import prepare
 from cnndsl.backends.native.task import parts_of
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph, Node
 from cnndsl.ir.operators import AvgPool, Concat, GlobalAvgPool, Identity, SoftmaxSum, SqueezeExcite
 from cnndsl.ir.part import Part
@@ -72,11 +74,29 @@ def lower(
 ) -> Program:
     """The program of an inference graph; `variant_of` names the kernel for a call.
 
-    Raises ValueError if a size is open.
+    Raises ValueError if a size is open, CnnError (E0711) for more positions than kernels count.
     """
     prepared = prepare(graph, takes)
+    _require_countable(prepared, batch)
     lowering = _Lowering(prepared, batch, machine, variant_of)
     return Program(prepared, lowering.options, lowering.plan, tuple(lowering.steps()))
+
+
+MOST_POSITIONS = 2**31 - 2**16
+"""Kernels count those of all samples with 32 bits, up to a tile beyond the last."""
+
+
+def _require_countable(graph: Graph, batch: int) -> None:
+    for node in graph.nodes():
+        sizes = (size for size in node.type.spatial if isinstance(size, int))
+        positions = batch * math.prod(sizes)
+        if positions > MOST_POSITIONS:
+            raise CnnError.of(
+                "E0711",
+                f"{node.name} has {positions:,} positions in all samples, kernels of the target"
+                f" cuda count {MOST_POSITIONS:,}",
+                hint="use a smaller batch or input",
+            )
 
 
 def takes(node: Node) -> bool:

@@ -25,12 +25,15 @@ from cnndsl.backends.native.packing import ALIGNMENT, FLOAT, pack
 from cnndsl.backends.wasm.module import CODE, MOST_THREADS, STACK, TEAM_CODE, WasmModule
 from cnndsl.backends.wasm.options import WasmOptions
 from cnndsl.backends.wasm.team import for_team
+from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
 from cnndsl.runtime.layers import Build
 from cnndsl.runtime.module import Array, require_float32
 from cnndsl.runtime.options import CompileOptions
 
 TRIPLE = "wasm32"
+MOST_MEMORY = 2**32 - 2**16
+"""Bytes with addresses of 32 bits, in whole pages."""
 EXPORTS = ("region", "bytes", "is_whole", "run")
 C_FLAGS = (
     *("-std=c11", "-O2", "-ffreestanding", "-fvisibility=hidden", "-msimd128"),
@@ -39,7 +42,7 @@ C_FLAGS = (
 LINK_FLAGS = ("-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all", f"-Wl,-z,stack-size={STACK}")
 ATOMICS = ("-matomics", "-mbulk-memory")
 SHARED_FLAGS = (
-    *("-Wl,--shared-memory", "-Wl,--import-memory", f"-Wl,--max-memory={2**32 - 2**16}"),
+    *("-Wl,--shared-memory", "-Wl,--import-memory", f"-Wl,--max-memory={MOST_MEMORY}"),
     "-Wl,--export=__stack_pointer",
 )
 STATIC = 1 << 16
@@ -52,7 +55,8 @@ def compile_module(
     """A module whose `save` writes the folder; see `cnndsl.runtime.backend.Backend.compile`.
 
     Raises CnnError: E0602 without room for temporary files, E0611 if a size is open, E0721 without
-    TVM or a compiler that makes WebAssembly, which `cnndsl[cross]` brings.
+    TVM or a compiler that makes WebAssembly, which `cnndsl[cross]` brings, E0711 for a network
+    that needs more memory than there are addresses.
     """
     options = WasmOptions.of(options)
     require_float32(graph)
@@ -74,6 +78,12 @@ def compile_module(
             code[file] = _linked(used, table, Path(name), is_shared=file == TEAM_CODE)
             memory = STACK + STATIC + sum(path.stat().st_size for path in used)
             memory += sum(FLOAT * size + ALIGNMENT for _, size in table.regions)
+            if memory > MOST_MEMORY:
+                raise CnnError.of(
+                    "E0711",
+                    f"the network needs {memory:,} bytes, WebAssembly addresses {MOST_MEMORY:,}",
+                    hint="use a smaller batch or input",
+                )
     described = describe(single, [symbol_of(step) for step in single.steps])
     described |= {"features": (), "threads": cores, "memory": memory}
     artefact = make_artefact("wasm", graph, values, options, packing, described, code)

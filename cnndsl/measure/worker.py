@@ -107,6 +107,11 @@ def serve(connection: Connection, job: Job) -> None:
             connection.send((getattr(runner, question)(*arguments), ()))
     except CnnError as error:
         connection.send((None, error.diagnostics))
+    except MemoryError as error:
+        problem = CnnError.of(
+            "E0711", str(error) or "not enough memory", hint="use a smaller batch or input"
+        )
+        connection.send((None, problem.diagnostics))
     except (EOFError, BrokenPipeError):
         return
     except Exception as error:

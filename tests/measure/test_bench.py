@@ -203,3 +203,11 @@ def test_a_process_that_dies_is_an_error(tmp_path: Path):
         os.kill(worker.pid, 9)
         with pytest.raises(CnnError, match="ended with code -9"):
             worker.ask("run", 0.0)
+
+
+def test_inputs_that_no_memory_holds_are_told_as_such(tmp_path, capfd):
+    net = cnndsl.parse("network n { input x [3, 8, 8]\n relu }")
+    cnndsl.compile(net, "reference").save(tmp_path / "net.cnnref")
+    with pytest.raises(CnnError, match=r"E0711.*Unable to allocate"):
+        Worker(Job("reference", tmp_path / "net.cnnref", {"x": (1 << 40, 3, 8, 8)}, 1))
+    assert "Traceback" not in capfd.readouterr().err

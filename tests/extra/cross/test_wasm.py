@@ -235,3 +235,9 @@ def test_one_thread_needs_no_code_for_several(tmp_path: Path):
         console.log((await load(undefined, { threads: 2 })).threads);
         """
     assert in_node(folder, script) == ["1"]
+
+
+def test_more_memory_than_there_are_addresses_is_refused():
+    network = "network n { input x [3, 8, 8]\n conv(16, 3) -> relu }"
+    with pytest.raises(CnnError, match=r"E0711.*WebAssembly addresses"):
+        cnndsl.compile(network, "wasm", seed=0, batch=1_000_000)

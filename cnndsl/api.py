@@ -14,7 +14,7 @@ from cnndsl.language.elaborate import elaborate, raise_errors
 from cnndsl.language.loader import choose_network, load_unit
 from cnndsl.language.locate import locate
 from cnndsl.language.sources import is_file, zoo
-from cnndsl.language.values import given_settings
+from cnndsl.language.values import given_settings, given_shapes
 from cnndsl.lint.check import Check
 from cnndsl.lint.lints import lint
 from cnndsl.lint.selection import Selection
@@ -61,16 +61,17 @@ def parse(
     declared one, it becomes a convolution with the same parameters, and the result a map. Raises
     CnnError with all findings.
     """
+    shapes = given_shapes(input_shapes or {})
     if is_onnx(spec):
         if settings:
             message = f"an ONNX model has no parameter {', '.join(settings)}"
             raise CnnError.of("E0205", message, file=str(spec))
-        return load_onnx(spec, input_shapes=input_shapes)
+        return load_onnx(spec, input_shapes=shapes)
     source, name = _located(spec)
     unit = load_unit(source)
     raise_errors(unit.all_findings())
     given = given_settings(settings or {})
-    found = elaborate(unit, choose_network(unit, name), given, input_shapes).sound()
+    found = elaborate(unit, choose_network(unit, name), given, shapes).sound()
     return Network(found.graph, found)
 
 
@@ -88,7 +89,7 @@ def load_onnx(
     """
     from cnndsl.importers.onnx.load import load
 
-    found = load(Path(path), outputs, input_shapes)
+    found = load(Path(path), outputs, given_shapes(input_shapes or {}))
     return Network(found.graph, weights=found.weights, path=str(path), codes=found.codes)
 
 

@@ -67,3 +67,34 @@ def test_a_plain_network_is_opened_and_an_edited_one_is_not():
     assert str(cnndsl.parse(TEXT).open_graph()["image"].type) == "3xHxW"
     with pytest.raises(cnndsl.CnnError, match="E0617"):
         with_tanh(cnndsl.parse(TEXT)).open_graph()
+
+
+def test_numbers_of_numpy_are_numbers():
+    text = (
+        "network t(n=1, bias=true) { input image [3, 8, 8]\n conv(n, 3, bias=bias) -> scale(n/2) }"
+    )
+    given = {"n": np.int64(4), "bias": np.bool_(False)}
+    net = cnndsl.parse(text, settings=given, input_shapes={"image": np.array([3, 16, 9])})
+    assert {name: str(kind) for name, kind in net.outputs.items()} == {"output": "4x16x9"}
+    assert net.params == 4 * 3 * 9
+    text = "network t(widths=[1]) { input image [3, 8, 8]\n for n in widths { conv(n, 3) } }"
+    for widths in ((2, 5), [np.int8(2), 5], np.array([2, 5])):
+        assert str(cnndsl.parse(text, settings={"widths": widths}).outputs["output"]) == "5x8x8"
+
+
+@pytest.mark.parametrize("value", [10**400, float("inf"), float("nan"), 1e300])
+def test_numbers_beyond_all_bounds_are_refused(value):
+    for layer in ("scale(n)", "conv(n, 3)", "scale(n/2)"):
+        with pytest.raises(cnndsl.CnnError, match=r"E0309|E0502") as caught:
+            cnndsl.parse(f"network t(n=1) {{ input x [3, 8, 8]\n {layer} }}", settings={"n": value})
+        assert len(caught.value.diagnostics[0].message) < 200
+
+
+def test_what_is_no_list_is_refused():
+    text = "network t { input x [3, 8, 8]\n relu }"
+    with pytest.raises(cnndsl.CnnError, match="is a list of sizes, not '3x8x8'"):
+        cnndsl.parse(text, input_shapes={"x": "3x8x8"})
+    with pytest.raises(cnndsl.CnnError, match="disable is a list of passes, not 'fuse-bn'"):
+        cnndsl.compile(text, "reference", disable="fuse-bn")
+    with pytest.raises(cnndsl.CnnError, match="unknown target None"):
+        cnndsl.compile(text, None)

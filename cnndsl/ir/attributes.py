@@ -161,7 +161,9 @@ def _sides(value: Any) -> tuple[tuple[int, int], ...]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError
     if abs(value) > LARGEST_FLOAT:
         raise NotInFloat32(f"float32 ends at {LARGEST_FLOAT:.7g}")

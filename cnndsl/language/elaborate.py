@@ -256,6 +256,7 @@ def _blame(place: Span, error: Diagnostic, item: NetworkItem) -> Diagnostic:
     if error.span is None or error.span.source is place.source:
         return error
     setting = place.source.text[place.start : place.end]
+    setting = setting if len(setting) <= 60 else f"{setting[:57]}..."
     message = f"{setting} does not fit network {item.name.text}: {error.message}"
     notes = (Note("this is where it fails", error.span), *error.notes)
     return replace(error, message=message, span=place, notes=notes)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
-from cnndsl.diagnostics import Note, Source, Span
+from cnndsl.diagnostics import CnnError, Note, Source, Span
 from cnndsl.ir.dims import OpenDim
 from cnndsl.ir.graph import Node
 from cnndsl.ir.operator import Operator
+from cnndsl.language import limits
 from cnndsl.language import tree as ast
 from cnndsl.language.meanings import Meaning
 from cnndsl.language.messages import Consequence, Problem
@@ -35,12 +37,43 @@ class Given:
 
 
 def given_settings(settings: Mapping[str, Any]) -> Settings:
-    """Values from outside of any file, with a place each: a one-line text of its own."""
+    """Values from outside of any file, with a place each: a one-line text of its own.
+
+    Raises CnnError (E0502) for a whole number beyond all bounds, which may have no text.
+    """
     given = {}
     for name, value in settings.items():
-        text = f"{name}={value}"
-        given[name] = Given(value, Span(Source("<settings>", text), 0, len(text)))
+        plain = _plain(value)
+        if isinstance(plain, int) and abs(plain) > limits.MAGNITUDE:
+            message = f"{name} is too large: {limits.MAGNITUDE:,} at most"
+            raise CnnError.of("E0502", message)
+        text = f"{name}={plain}"
+        given[name] = Given(plain, Span(Source("<settings>", text), 0, len(text)))
     return given
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy, and tuples, as the numbers and lists of the language."""
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return [*map(_plain, value)] if isinstance(value, list | tuple) else value
+
+
+def given_shapes(shapes: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Shapes of inputs from outside of any file, numbers of numpy as int.
+
+    Raises CnnError (E0604) for what is no list of sizes.
+    """
+    found = {}
+    for name, shape in shapes.items():
+        if isinstance(shape, str) or not isinstance(shape, Iterable):
+            raise CnnError.of(
+                "E0604",
+                f"the shape for input {name!r} is a list of sizes, not {shape!r}",
+                hint=f"input_shapes={{{name!r}: (3, 224, 224)}}",
+            )
+        found[name] = tuple(index(n) if isinstance(n, SupportsIndex) else n for n in shape)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

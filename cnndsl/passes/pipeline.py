@@ -142,6 +142,8 @@ def _selected(
 ) -> list[Pass]:
     if level not in LEVELS:
         raise CnnError.of("E0610", f"there is no level {level}", hint=f"levels: 0 to {max(LEVELS)}")
+    if isinstance(disable, str):
+        raise CnnError.of("E0615", f"disable is a list of passes, not {disable!r}")
     require_passes([*disable, *([] if until is None else [until])])
     fusing = FUSIONS - set(fusions)
     selected = [s for s in LEVELS[level] if s.name not in disable and s.name not in fusing]

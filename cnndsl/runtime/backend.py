@@ -134,7 +134,7 @@ def backend(target: str) -> Backend:
     """The backend of a target. Raises CnnError with the known targets."""
     points = _points()
     if target not in points:
-        hint = did_you_mean(target, points) or f"targets: {', '.join(points)}"
+        hint = did_you_mean(str(target), points) or f"targets: {', '.join(points)}"
         raise CnnError.of("E0605", f"unknown target {target!r}", hint=hint)
     loaded: Backend = points[target].load()
     return loaded

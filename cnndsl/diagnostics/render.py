@@ -19,6 +19,8 @@ TAB = 4
 LONGEST_LINE = 200
 MOST = 100
 """Findings that are shown as text; JSON and annotations have all."""
+LONGEST_TEXT = 1200
+"""Characters of a message, note or hint that are shown."""
 LEAD = 60
 """Columns shown before the span when a line is longer than LONGEST_LINE."""
 
@@ -45,7 +47,9 @@ def text(diagnostics: Sequence[Diagnostic], paint: Paint | None = None) -> str:
 
 def _paragraph(item: Diagnostic, paint: Paint) -> Iterator[str]:
     severity = str(item.severity)
-    yield paint(f"{severity}[{item.code}]", severity) + paint(f": {shown(item.message)}", "message")
+    yield paint(f"{severity}[{item.code}]", severity) + paint(
+        f": {_short(item.message)}", "message"
+    )
     spans = [item.span, *(note.span for note in item.notes)]
     margin = max((len(str(_last_line(span))) for span in spans if span), default=1)
     if item.span:
@@ -53,14 +57,21 @@ def _paragraph(item: Diagnostic, paint: Paint) -> Iterator[str]:
     for note in item.notes:
         label = paint("note", "note")
         if note.span:
-            yield f"{label}: {shown(note.text)}"
+            yield f"{label}: {_short(note.text)}"
             yield from _excerpt(note.span, margin, "note", paint)
         else:
-            yield f"{' ' * margin} {paint('=', 'frame')} {label}: {shown(note.text)}"
+            yield f"{' ' * margin} {paint('=', 'frame')} {label}: {_short(note.text)}"
     if item.trail:
-        yield f"{' ' * margin} {paint('=', 'frame')} {shown(_trail(item))}"
+        yield f"{' ' * margin} {paint('=', 'frame')} {_short(_trail(item))}"
     if item.hint:
-        yield f"{' ' * margin} {paint('=', 'frame')} {paint('hint', 'note')}: {shown(item.hint)}"
+        yield f"{' ' * margin} {paint('=', 'frame')} {paint('hint', 'note')}: {_short(item.hint)}"
+
+
+def _short(text: str) -> str:
+    """A text as it is shown; the middle of one that quotes a name of thousands of letters is cut."""
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[: LONGEST_TEXT // 2]} … {text[-LONGEST_TEXT // 4 :]}"
+    return shown(text)
 
 
 def _trail(item: Diagnostic) -> str:

@@ -1,9 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 
 from cnndsl.diagnostics import CnnError, Diagnostic, Note, Source, Span
 from cnndsl.diagnostics.render import render, text
+from cnndsl.weights.files import save_safetensors
 
 SOURCE = Source(
     "nets/a.cnn",
@@ -208,3 +210,19 @@ def test_of_very_many_findings_the_first_are_shown_as_text_and_all_as_json():
     assert shown.endswith("50 more findings are not shown (--output-format json has all)")
     assert "more findings" not in render(found[:100], "text")
     assert len(json.loads(render(found, "json"))) == 150
+
+
+def test_a_message_that_quotes_a_very_long_name_is_cut(call, tmp_path):
+    name = "a" * 30_000
+    (tmp_path / "long.cnn").write_text(f"network t {{ input x [3, 8, 8]\n {name} }}")
+    (tmp_path / "long.map").write_text(f"{name}** -> b\n")
+    shown = call("check", "long.cnn").out
+    assert shown.startswith("error[E0201]: unknown name 'aaa")
+    assert max(map(len, shown.splitlines())) < 1000
+    (finding,) = json.loads(call("check", "long.cnn", "--output-format", "json").out)
+    assert finding["message"] == f"unknown name '{name}'"
+    save_safetensors("small.safetensors", {"w": np.ones(1, np.float32)})
+    weights = ("--weights", "small.safetensors", "--weights-map", "long.map")
+    said = call("compile", "small.cnn", *weights).err
+    assert "E0407" in said
+    assert len(said) < 2500

@@ -68,7 +68,7 @@ def _paragraph(item: Diagnostic, paint: Paint) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    """A text as it is shown; the middle of one that quotes a name of thousands of letters is cut."""
+    """A text as it is shown, without the middle of one that quotes thousands of letters."""
     if len(text) > LONGEST_TEXT:
         text = f"{text[: LONGEST_TEXT // 2]} … {text[-LONGEST_TEXT // 4 :]}"
     return shown(text)

@@ -85,7 +85,7 @@ class AttributeValueError(ValueError):
     """A value does not fit the kind of its attribute."""
 
     def __init__(self, name: str, says: str, value: Any, reason: str = ""):
-        self.name = name
+        self.name, self.says = name, says
         shown = _written(value)
         shown = shown if len(shown) <= 40 else shown[:37] + "..."
         super().__init__(f"{name} takes {says}, not {shown}{reason and f' ({reason})'}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from cnndsl.diagnostics import Span
 from cnndsl.ir.dims import OpenDim
+from cnndsl.ir.graph import Node
 from cnndsl.language import limits
 from cnndsl.language.messages import Problem
 from cnndsl.language.values import Applicable, kind_of
@@ -21,6 +22,9 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "%": operator.mod,
     "**": operator.pow,
 }
+JOINED = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
+"""The joins that compute with values of the network."""
+
 _COMPARISON: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -46,10 +50,12 @@ def calculated(sign: str, left: Any, right: Any, span: Span) -> Any:
         return _lists(sign, left, right, span)
     for value in (left, right):
         if isinstance(value, bool) or not isinstance(value, int | float | OpenDim):
+            join = JOINED.get(sign) if isinstance(left, Node) or isinstance(right, Node) else None
             raise Problem(
                 "E0208",
                 f"cannot calculate {kind_of(left)} {sign} {kind_of(right)}",
                 span,
+                hint=join and f"values are joined: {join} {{ … | … }}; with numbers: scale(2, 1)",
             )
     if sign == "**" and not isinstance(right, OpenDim) and abs(right) > limits.EXPONENT:
         raise Problem("E0502", f"the exponent is over {limits.EXPONENT:,}", span)

@@ -87,6 +87,8 @@ class GraphWriter:
         except AttributeValueError as error:
             value = given[error.name]
             hint = value_remark(error.name, value.value)
+            if isinstance(value.value, float) and "whole number" in error.says:
+                hint = "round(x), floor(x) and ceil(x) are whole numbers"
             raise Problem("E0309", f"{target.name}: {error}", value.span, hint=hint) from None
         return operator
 

@@ -72,13 +72,13 @@ def build(operator: type, values: Mapping[str, Any]) -> Any:
         try:
             stored[name] = kinds[name].convert(value)
         except ValueError as error:
-            reason = str(error) if isinstance(error, NotInFloat32) else ""
+            reason = str(error) if isinstance(error, OutOfRange) else ""
             raise AttributeValueError(name, kinds[name].says, value, reason) from None
     return operator(**stored)
 
 
-class NotInFloat32(ValueError):
-    """A number is larger, or nearer to zero, than all numbers of float32."""
+class OutOfRange(ValueError):
+    """A number of the right kind is too large, or too near to zero; it says what limits it."""
 
 
 class AttributeValueError(ValueError):
@@ -102,17 +102,14 @@ def _written(value: Any) -> str:
     return str(value) if isinstance(value, int | float | str | OpenDim) else "another kind of value"
 
 
-def whole_from(least: int) -> str:
-    """What a kind of whole numbers says of itself."""
-    return f"a whole number from {least} to {LARGEST:,}"
-
-
 def _whole(least: int) -> Callable[[Any], int]:
     def convert(value: Any) -> int:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError
+        if value > LARGEST:
+            raise OutOfRange(f"at most {LARGEST:,}")
         return value
 
     return convert
@@ -166,7 +163,7 @@ def _number(value: Any) -> float:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError
     if abs(value) > LARGEST_FLOAT:
-        raise NotInFloat32(f"float32 ends at {LARGEST_FLOAT:.7g}")
+        raise OutOfRange(f"float32 ends at {LARGEST_FLOAT:.7g}")
     return float(value)
 
 
@@ -175,7 +172,7 @@ def _positive(value: Any) -> float:
     if number <= 0:
         raise ValueError
     if number < SMALLEST_FLOAT:
-        raise NotInFloat32(f"float32 starts at {SMALLEST_FLOAT:.1g}")
+        raise OutOfRange(f"float32 starts at {SMALLEST_FLOAT:.1g}")
     return number
 
 
@@ -311,29 +308,29 @@ def optional(kind: Kind) -> Kind:
     return replace(kind, convert=lambda value: None if value is None else kind.convert(value))
 
 
-COUNT = Kind(whole_from(1), _whole(1))
-INDEX = Kind(whole_from(0), _whole(0))
+COUNT = Kind("a whole number from 1", _whole(1))
+INDEX = Kind("a whole number from 0", _whole(0))
 ODD = Kind("an odd whole number from 1", _odd)
-SIZES = Kind(f"{whole_from(1)}, or a list with one for each axis", _sizes(1), True)
+SIZES = Kind("a whole number from 1, or a list with one for each axis", _sizes(1), True)
 OPEN_SIZES = Kind(
-    f"a value of that size, {whole_from(1)}, or a list with one for each axis",
+    "a value of that size, a whole number from 1, or a list with one for each axis",
     _open_sizes,
     True,
 )
 FACTORS = Kind("a number over 0, or a list with one for each axis", _factors, True)
-EXTENTS = Kind(f"{whole_from(0)}, or a list with one for each axis", _sizes(0), True)
+EXTENTS = Kind("a whole number from 0, or a list with one for each axis", _sizes(0), True)
 PADDING = Kind(
-    f"same, valid, full, same_upper, same_lower, {whole_from(0)}, or a list with a number "
+    "same, valid, full, same_upper, same_lower, a whole number from 0, or a list with a number "
     "or a pair [before, after] for each axis",
     _padding,
 )
 SIDES = Kind(
-    f"{whole_from(0)}, or a list with a number or a pair [before, after] for each axis",
+    "a whole number from 0, or a list with a number or a pair [before, after] for each axis",
     _sides,
     True,
 )
 AXES = Kind("a list of all axes, from 0, in another order", _axes)
-SHAPE = Kind(f"a list of one to four sizes, {whole_from(1)} each, or -1 for one of them", _shape)
+SHAPE = Kind("a list of one to four sizes, one of which may be -1", _shape)
 NUMBER = Kind("a number", _number)
 POSITIVE = Kind("a number over 0", _positive)
 NUMBERS = Kind("a number, or a list with one for each channel", _numbers(_number))
@@ -344,7 +341,5 @@ WHITE = Kind("1 or 255", _white)
 FLAG = Kind("true or false", _flag)
 VALUES = Kind("numbers in nested lists of equal lengths", _nested)
 ARRAY = Kind("a number, or nested lists of equal lengths: channels, then positions", _array)
-KNOWN_SHAPE = Kind(
-    f"a list of sizes: channels, then up to three of positions, {whole_from(1)} each", _known_shape
-)
+KNOWN_SHAPE = Kind("a list of sizes: channels, then up to three of positions", _known_shape)
 TABLE = Kind("for each output channel the list of its input channels (from 0)", _table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cnndsl.ir.attributes import COUNT, NUMBER, POSITIVE, Kind, whole_from
+from cnndsl.ir.attributes import COUNT, NUMBER, POSITIVE, Kind
 from cnndsl.ir.operators import BY_NAME
 
 
@@ -76,6 +76,6 @@ TEXT = Kind("a text in quotes", _text)
 OPERATORS = Kind("an operator, or a list of operators", _one_or_more(_operator))
 PATHS = Kind('a path in quotes such as "fc*", or a list of them', _one_or_more(_text))
 EPOCHS = Kind("a number over 0, or a rising list of them", _rising(POSITIVE.convert))
-STEPS = Kind(f"{whole_from(1)}, or a rising list of them", _rising(COUNT.convert))
-PIXELS = Kind(f"{whole_from(1)}, or [least, most]", _between(COUNT.convert))
+STEPS = Kind("a whole number from 1, or a rising list of them", _rising(COUNT.convert))
+PIXELS = Kind("a whole number from 1, or [least, most]", _between(COUNT.convert))
 RANGE = Kind("a number over 0, or [least, most]", _between(POSITIVE.convert))

@@ -102,8 +102,8 @@ def _linked(
     runtime = Path(__file__).with_name("runtime.c").read_text()
     for part, text in (("program", table.source()), ("runtime", runtime)):
         objects.append(folder / f"{part}.o")
-        flags = [*C_FLAGS, *atomics, f"-I{RUNTIME.parent}", "-c", "-x", "c"]
-        compiler([*flags, "-o", str(objects[-1]), "-"], text)
+        flags = [*C_FLAGS, *atomics, f"-I{RUNTIME.parent}", f"-DREGIONS={len(table.regions)}"]
+        compiler([*flags, "-c", "-x", "c", "-o", str(objects[-1]), "-"], text)
     exports = [f"-Wl,--export={name}" for name in EXPORTS]
     flags = [*LINK_FLAGS, *exports, *atomics, *(SHARED_FLAGS if is_shared else ())]
     file = folder / "module.wasm"

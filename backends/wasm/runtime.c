@@ -11,7 +11,6 @@
 
 enum {
     LINE = 64,
-    MOST_REGIONS = 256,
     LOOKS = 4000 /* at what another core writes, before one sleeps */
 };
 
@@ -70,18 +69,15 @@ __attribute__((visibility("default"))) int32_t is_whole(uint64_t plain, uint64_t
 }
 
 /* All steps, as one of so many cores; it is back when all of them are done. */
-__attribute__((visibility("default"))) int32_t run(int32_t core, int32_t cores)
+__attribute__((visibility("default"))) void run(int32_t core, int32_t cores)
 {
-    float *regions[MOST_REGIONS];
-    if (cnndsl_program.regions > MOST_REGIONS || cores > MOST_CORES)
-        return 1;
-    for (int32_t index = 0; index < cnndsl_program.regions; index++)
+    float *regions[REGIONS];
+    for (int32_t index = 0; index < REGIONS; index++)
         regions[index] = (float *)region(index);
     for (int32_t index = 0; index < cnndsl_program.steps; index++) {
         cnndsl_program.step[index](regions, core, cores, NULL);
         cnndsl_meet(core, cores, NULL);
     }
-    return 0;
 }
 
 #ifdef __wasm_atomics__

@@ -162,6 +162,22 @@ def test_wrong_weights_and_inputs_are_errors_in_javascript(small: Path):
     assert in_node(small, script) == ["13", "13", "7", "true"]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_networks_may_have_many_inputs_and_outputs(threads: int, tmp_path: Path):
+    lines = [f"input x{i} [2, 3]\noutput y{i} = x{i} -> scale(2)" for i in range(300)]
+    text = "network small {\n" + "\n".join(lines) + "\n}"
+    cnndsl.compile(text, "wasm", seed=0, threads=threads).save(tmp_path)
+    script = """
+        import { load } from "./small.js";
+        const network = await load();
+        const given = Array.from({ length: 300 }, (_, index) => new Float32Array(6).fill(index));
+        const found = await network.run(...given);
+        console.log(network.threads, found.every((y, index) => y.every((x) => x === 2 * index)));
+        network.dispose();
+        """
+    assert in_node(tmp_path, script) == [str(threads), "true"]
+
+
 def test_calls_on_threads_are_served_in_turn(small: Path):
     script = """
         import { load } from "./small.js";

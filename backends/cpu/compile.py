@@ -14,7 +14,7 @@ from cnndsl.backends.cpu.options import CpuOptions
 from cnndsl.backends.native.packing import pack
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
-from cnndsl.ir.sizes import is_open
+from cnndsl.ir.sizes import example_sizes, is_open
 from cnndsl.runtime.module import (
     Array,
     Port,
@@ -44,7 +44,7 @@ def compile_module(
         raise CnnError.of(
             "E0611",
             "libraries, and code for other machines, are made for known sizes",
-            hint="leave --dynamic out, or give the sizes: --input-shape image=3x224x224",
+            hint=f"leave --dynamic out, or give the sizes: {example_sizes(graph)}",
         )
     require_tvm()
     require_formats(graph, FORMATS)

@@ -33,6 +33,13 @@ def is_open(graph: Graph) -> bool:
     return any(graph[name].type.is_open for name in graph.inputs)
 
 
+def example_sizes(graph: Graph) -> str:
+    """An option that closes the first input of open sizes, for hints; an open size is 224 there."""
+    name = next(name for name in graph.inputs if graph[name].type.is_open)
+    sizes = (224 if isinstance(size, OpenDim) else size for size in graph[name].type.shape)
+    return f"--input-shape {name}={'x'.join(map(str, sizes))}"
+
+
 def require_static(graph: Graph) -> None:
     """Raise CnnError (E0615) if a size of an input is open."""
     for name in graph.inputs:
@@ -40,7 +47,7 @@ def require_static(graph: Graph) -> None:
             raise CnnError.of(
                 "E0615",
                 f"static is asked for, but input {name!r} is {graph[name].type}",
-                hint=f"give it numbers: --input-shape {name}=3x224x224",
+                hint=f"give it numbers: {example_sizes(graph)}",
             )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from cnndsl.diagnostics import CnnError
 from cnndsl.ir.graph import Graph
+from cnndsl.ir.sizes import example_sizes
 from cnndsl.memory.alias import Aliases, Group, find_aliases
 from cnndsl.memory.arena import Rectangle, Shape, arena_bytes, arrange, live_bytes
 from cnndsl.memory.model import Buffer, Options, Place, Plan, Region, Use
@@ -60,7 +61,7 @@ def require_known_sizes(graph: Graph) -> None:
             raise CnnError.of(
                 "E0611",
                 f"no plan of the memory for the open size of {name}, {size}",
-                hint=f"give the size, such as --input-shape {name}=3x224x224",
+                hint=f"give the size, such as {example_sizes(graph)}",
             )
 
 

@@ -378,6 +378,13 @@ def test_neither_the_name_nor_the_working_folder_matters(
         assert done.returncode == 0, done.stderr
 
 
+def test_open_sizes_are_an_error_that_names_the_input():
+    text = "network small { input sound [2, L]\n conv(4, 3) }"
+    with pytest.raises(CnnError, match="known sizes") as caught:
+        cnndsl.compile(text, "cpu", seed=0, emit="library")
+    assert "--input-shape sound=2x224" in str(caught.value.diagnostics[0].hint)
+
+
 def test_the_command_writes_the_folder(tmp_path: Path):
     source = tmp_path / "small.cnn"
     source.write_text(TEXT)

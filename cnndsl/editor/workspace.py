@@ -20,6 +20,8 @@ from cnndsl.language.sources import (
 )
 from cnndsl.lint.selection import Selection
 
+BOM = "\ufeff"
+
 
 class Workspace:
     """Open documents by path; files that are not open are read from the disk.
@@ -42,6 +44,8 @@ class Workspace:
 
     def put(self, path: Path, text: str) -> list[Path]:
         """Open a text, or give it another content; returns it and all that may import it."""
+        if text.startswith(BOM):  # no part of a text, but editors count it
+            text = " " * len(BOM.encode() if self.encoding == "utf-8" else BOM) + text[len(BOM) :]
         self._opened[resolved(path)] = path
         self.documents[path] = self._document(path, text, self.documents.get(path))
         return [path, *self._renewed(path)]

@@ -545,6 +545,22 @@ def test_places_are_counted_in_units_of_utf_16(net: Client) -> None:
     assert start(wrong.replace("\n", "\r\n"), "E0201") == (10, 13)
 
 
+@pytest.mark.parametrize(("encoding", "size"), [("utf-16", 1), ("utf-8", 3)])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, encoding: str, size: int) -> None:
+    """As in files; what stands behind it is found where editors have it."""
+    client = Client(tmp_path, encoding)
+    text = "\ufeffblock b { relu }\nnetwork net {\n    input x [3, 8, 8]\n    b\n}\n"
+    (found,) = client.open("net.cnn", text.replace("relu", "rleu"))
+    assert found["code"] == "E0201"
+    assert found["range"]["start"] == {"line": 0, "character": size + len("block b { ")}
+    assert client.open("net.cnn", text) == []
+    options = {"tabSize": 4, "insertSpaces": True}
+    (edit,) = client.about("formatting", "net.cnn", options=options)
+    assert edit["newText"] == format_source(text[1:])
+    assert edit["range"]["start"] == {"line": 0, "character": 0}
+    assert client.stop() == 0
+
+
 def test_a_text_without_a_file_is_served_like_others(net: Client) -> None:
     name = "untitled:Untitled-1"
     text = NET.replace("unit.cnn", "resnet.cnn").replace("unit", "bottleneck")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnndsl.diagnostics import CnnError
-from cnndsl.language.sources import is_file, is_text
+from cnndsl.language.sources import is_text
 
 if TYPE_CHECKING:
     from cnndsl.runtime.backend import Backend
@@ -27,6 +26,7 @@ def load(
     """
     from cnndsl.runtime import signature
     from cnndsl.runtime.backend import backends
+    from cnndsl.runtime.files import check_regular
     from cnndsl.runtime.options import whole_number
 
     threads = whole_number("threads", threads, 1)
@@ -35,9 +35,7 @@ def load(
         endings = dict.fromkeys(found.suffix for found in backends().values())
         hint = f"endings: {', '.join(endings)}"
         raise CnnError.of("E0605", f"{path} is not an artefact by its name", hint=hint)
-    if not is_file(Path(path)):
-        problem = "it is no regular file" if os.path.lexists(path) else "it does not exist"
-        raise CnnError.of("E0601", f"cannot read {path}: {problem}")
+    check_regular(path)
     trusted = signature.trust(trust)
     return owner.load(Path(path), threads, trusted.read if trusted else None)
 

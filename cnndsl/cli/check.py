@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +84,7 @@ def _files(spec: str) -> list[str]:
     """What stands for a network in an argument: the files of a folder, or itself."""
     from cnndsl.language.sources import iter_files
 
-    if not spec or not Path(spec).is_dir():
+    if not os.path.isdir(spec):
         return [spec]
     return [str(file) for file in iter_files(Path(spec))] or [spec]
 
@@ -115,7 +116,7 @@ def _check_all(specs: Sequence[str], selection: Selection) -> tuple[list[Diagnos
     unreadable = False
     for spec in specs:
         try:
-            if spec and Path(spec).is_dir() and spec not in zoo():
+            if os.path.isdir(spec) and spec not in zoo():
                 raise CnnError.of("E0601", f"no .cnn file in {spec}", file=spec)
             text = network_text(spec)
             found += check(text, select=selection.select, ignore=selection.ignore)

@@ -133,7 +133,7 @@ def _timed(module: Module) -> Data:
 
     with progress_bar() as progress:
         return bench(
-            module, progress=lambda done: progress("measuring", round(100 * done), 100)
+            module, layers=True, progress=lambda done: progress("measuring", round(100 * done), 100)
         ).data()
 
 

@@ -29,12 +29,23 @@ def locate(spec: str) -> tuple[Source, str | None]:
     if not path.endswith(".cnn") and "/" not in path and path in zoo():
         return read_source(zoo()[path]), path
     what = "file" if path.endswith(".cnn") or "/" in path else "network or file"
-    if what == "file" and os.path.lexists(path):
+    if what == "file" and _is_there(path):
         return read_source(Path(path)), name or None
     for sibling in _beside(path) if path.endswith(".cnn") and not name else ():
         if Path(path).stem in networks_in(sibling):
             return read_source(sibling), Path(path).stem
     raise CnnError.of("E0601", f"no {what} {path!r}", hint=_nearest(path, name), file=path)
+
+
+def _is_there(path: str) -> bool:
+    """Whether a path names something, or what one may not look at."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _nearest(path: str, name: str) -> str | None:

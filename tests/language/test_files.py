@@ -8,6 +8,7 @@ import pytest
 import cnndsl
 from cnndsl.cli.main import main
 
+NOBODY = 65534
 SMALL = "network small { input image [3, 4, 4]\n conv(2, 3) }\n"
 
 
@@ -77,3 +78,26 @@ def test_a_folder_with_them_is_checked(capsys):
     assert "folder.cnn" not in out
     for name in ("pipe", "itself", "lost", "device", "huge"):
         assert f"{name}.cnn" in out
+
+
+def test_what_lies_in_a_folder_that_one_may_not_enter_hides_nothing_else(folder, capsys):
+    os.mkdir("locked")
+    (folder / "locked" / "inside.cnn").write_text(SMALL)
+    (folder / "wrong.cnn").write_text(SMALL.replace("conv", "con"))
+    for path in folder.glob("*.cnn"):
+        if path.name not in ("good.cnn", "wrong.cnn"):
+            path.rmdir() if path.is_dir() else path.unlink()
+    user = os.geteuid()
+    os.chmod("locked", 0o644)
+    os.chmod(folder, 0o755)
+    os.seteuid(user or NOBODY)
+    try:
+        code = main(["check", "."])
+        with pytest.raises(cnndsl.CnnError, match=r"E0601.*Permission denied"):
+            cnndsl.load("locked/inside.onnx")
+    finally:
+        os.seteuid(user)
+    out = capsys.readouterr().out
+    assert code == 2
+    assert "cannot read locked/inside.cnn: Permission denied" in out
+    assert "unknown name 'con'" in out

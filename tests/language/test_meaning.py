@@ -262,7 +262,7 @@ def test_a_value_stands_for_its_size() -> None:
     [
         ("resize(size=v)", "size takes a value of that size.* not a value of 3$"),
         ("resize(size=[x, 4])", "size takes a value of that size.*"),
-        ("conv(x, 3)", "filters takes a whole number from 1 to .*, not a value of 3x8x8$"),
+        ("conv(x, 3)", "filters takes a whole number from 1, not a value of 3x8x8$"),
         ("maxpool(x)", "kernel takes a whole number.* not a value of 3x8x8$"),
     ],
 )

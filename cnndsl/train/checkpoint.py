@@ -22,6 +22,9 @@ SUFFIX = ".checkpoint"
 FACTS = "facts"
 """The array of an archive that holds facts as JSON."""
 
+OTHERWISE = "go on with the engine that wrote it, or train without --resume"
+"""What to do about a file that is no checkpoint of this engine."""
+
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write tensors and numbers, atomically."""
@@ -55,7 +58,8 @@ def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
         pickle.UnpicklingError,
     ) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CnnError.of("E0603", f"{path} is not a checkpoint, or damaged: {problem}") from None
+        message = f"{path} is not a checkpoint of PyTorch, or damaged: {problem}"
+        raise CnnError.of("E0603", message, hint=OTHERWISE) from None
     require_same(path, state, expected)
     return state
 
@@ -97,7 +101,10 @@ def read_written(
     try:
         arrays = {str(name): array for name, array in read_arrays(path).items()}
         facts = json.loads(arrays.pop(FACTS).tobytes())
-    except (KeyError, ValueError):
-        raise CnnError.of("E0603", f"{path} is not a checkpoint of the native engine") from None
+    except (KeyError, ValueError, CnnError) as error:
+        if isinstance(error, CnnError) and error.diagnostics[0].code != "E0608":
+            raise
+        message = f"{path} is not a checkpoint of the native engine, or damaged"
+        raise CnnError.of("E0603", message, hint=OTHERWISE) from None
     require_same(path, facts, expected)
     return facts, arrays

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,8 +103,24 @@ def test_a_network_learns_and_goes_on_where_it_was_stopped(tmp_path: Path) -> No
     assert json.loads(again.stdout)["epochs"] == rows
     other = train(tmp_path, "--batch", 16, "--epochs", 5, "--resume")
     assert "E0762" in other.output
-    (tmp_path / "tiny.checkpoint").write_bytes(b"PK no checkpoint")
-    assert "error" in train(tmp_path, *options, "--resume").output
+
+
+def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
+    """Archives as PyTorch's, of arrays alone, and damaged ones."""
+    (tmp_path / "tiny.cnn").write_text(NET)
+    images, labels = samples(20)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    checkpoint = tmp_path / "tiny.checkpoint"
+    with zipfile.ZipFile(checkpoint, "w") as archive:
+        archive.writestr("archive/data.pkl", b"")
+    by_pytorch = checkpoint.read_bytes()
+    for content in (by_pytorch, (tmp_path / "data.npz").read_bytes(), b"PK no checkpoint"):
+        checkpoint.write_bytes(content)
+        output = train(tmp_path, "--resume").output
+        assert "E0603" in output
+        assert "the engine that wrote it" in output
+    checkpoint.unlink()
+    assert "E0601" in train(tmp_path, "--resume").output
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "jsonl", "checkpoint"])

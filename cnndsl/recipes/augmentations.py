@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from cnndsl.ir.attributes import COUNT, PROBABILITY, attribute
 from cnndsl.recipes.items import Item
-from cnndsl.recipes.kinds import FROM_ZERO, PIXELS, RANGE
+from cnndsl.recipes.kinds import FROM_ZERO, PIXELS, RANGE, SHARES
 
 
 class Augmentation(Item):
@@ -46,7 +46,7 @@ class RandomResizedCrop(Crop):
 
     name: ClassVar[str] = "random_resized_crop"
 
-    area: tuple[float, float] = attribute(RANGE, (0.08, 1.0))
+    area: tuple[float, float] = attribute(SHARES, (0.08, 1.0))
     ratio: tuple[float, float] = attribute(RANGE, (3 / 4, 4 / 3))
 
 

@@ -35,12 +35,22 @@ def misfits(recipe: Recipe, graph: Graph) -> Iterator[Misfit]:
     """What of a recipe does not suit a network."""
     for item in recipe.all(Initialiser):
         yield from _layers(item, graph)
+    known = [*graph.outputs, *graph.auxiliaries]
+    weighed: set[str] = set()
     for weight in recipe.all(OutputWeight):
-        known = [*graph.outputs, *graph.auxiliaries]
         if weight.output not in known:
             hint = did_you_mean(weight.output, known) or f"there are: {', '.join(known)}"
             message = f"the network has no output {weight.output!r}"
             yield Misfit(weight, "output", message, hint)
+        if weight.output in weighed:
+            yield Misfit(weight, "output", f"output {weight.output!r} has two weights")
+        weighed.add(weight.output)
+    nothing = {weight.output for weight in recipe.all(OutputWeight) if weight.weight == 0}
+    if set(graph.outputs) <= nothing and all(
+        name in nothing or auxiliary.weight == 0 for name, auxiliary in graph.auxiliaries.items()
+    ):
+        weight = recipe.all(OutputWeight)[-1]
+        yield Misfit(weight, "weight", "no output has a weight over 0, so nothing is learned")
     for step in recipe.all(Step):
         said = [name for name in ("every", "at", "at_steps") if getattr(step, name) is not None]
         if len(said) > 1:

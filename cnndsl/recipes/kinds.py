@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cnndsl.ir.attributes import COUNT, NUMBER, POSITIVE, Kind
+from cnndsl.ir.attributes import COUNT, NUMBER, POSITIVE, SHARE, Kind
 from cnndsl.ir.operators import BY_NAME
 
 
@@ -79,3 +79,4 @@ EPOCHS = Kind("a number over 0, or a rising list of them", _rising(POSITIVE.conv
 STEPS = Kind("a whole number from 1, or a rising list of them", _rising(COUNT.convert))
 PIXELS = Kind("a whole number from 1, or [least, most]", _between(COUNT.convert))
 RANGE = Kind("a number over 0, or [least, most]", _between(POSITIVE.convert))
+SHARES = Kind("a number over 0, at most 1, or [least, most]", _between(SHARE.convert))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnndsl.ir.attributes import COUNT, POSITIVE, SHARE, attribute, optional
+from cnndsl.ir.attributes import COUNT, POSITIVE, PROBABILITY, SHARE, attribute, optional
 from cnndsl.recipes.items import Item
-from cnndsl.recipes.kinds import EPOCHS, FROM_ZERO, STEPS
+from cnndsl.recipes.kinds import EPOCHS, STEPS
 
 EVERY = 30
 """Epochs between the falls of `step` where nothing is said."""
@@ -78,7 +78,10 @@ class Step(Schedule):
             falls = bisect_right(self.at_steps, course.step)
         else:
             falls = course.epoch // (self.every or EVERY)
-        return math.pow(self.factor, falls)
+        try:
+            return math.pow(self.factor, falls)
+        except OverflowError:  # a factor over 1
+            return math.inf
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Cosine(Schedule):
 
     name: ClassVar[str] = "cosine"
 
-    last: float = attribute(FROM_ZERO, 0.0)
+    last: float = attribute(PROBABILITY, 0.0)
 
     def factor_at(self, course: Course) -> float:
         """last + (1 - last) (1 + cos(pi share)) / 2."""
@@ -157,7 +160,7 @@ class Warmup(Item):
     slot: ClassVar[str] = "warmup"
 
     epochs: float = attribute(POSITIVE)
-    start: float = attribute(FROM_ZERO, 0.0)
+    start: float = attribute(PROBABILITY, 0.0)
 
     def factor_at(self, course: Course) -> float | None:
         """What the rate is multiplied by; None behind the warm-up."""

@@ -55,8 +55,8 @@ def _box(
     for _ in range(TRIES):
         area = width * height * random.uniform(*crop.area)
         ratio = math.exp(random.uniform(least, most))
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < w <= width and 0 < h <= height:
+        w, h = (max(1, round(math.sqrt(a))) for a in (area * ratio, area / ratio))
+        if w <= width and h <= height:
             left, top = int(random.integers(width - w + 1)), int(random.integers(height - h + 1))
             return left, top, left + w, top + h
     return 0, 0, width, height

@@ -23,6 +23,9 @@ from cnndsl.train.data import Data, Images
 from cnndsl.train.plan import Epoch, Plan
 from cnndsl.weights.files import save_safetensors
 
+LARGEST_RATE = 1e30
+"""Steps at a larger rate are beyond float32, whatever the optimiser divides by."""
+
 
 class Loop(ABC):
     """One run of training, by the process number `rank` of `count`."""
@@ -135,6 +138,9 @@ class Loop(ABC):
         total, samples, rate = 0.0, 0, 0.0
         for step, indices in enumerate(batches):
             rate = self.recipe.rate_at(number * len(batches) + step, len(batches), errors)
+            if rate > LARGEST_RATE:
+                message = f"the rate is {rate:g} in epoch {number + 1}, step {step + 1}"
+                raise CnnError.of("E0763", message, hint="a smaller --rate, or another --schedule")
             random = np.random.default_rng((*seeds, step))
             x, labels = self.data.train.batch(indices, self.crop, random)
             loss = self.step(x, labels, rate)

@@ -119,6 +119,11 @@ def test_rates(schedule, factor):
         assert recipe.rate_at(step, 4) == pytest.approx(0.2 * factor(step / 4), rel=1e-12)
 
 
+def test_a_rate_that_grows_beyond_all_numbers_is_infinite():
+    recipe = Recipe.of(Step(1e30, every=0.01), Sgd(0.2), Epochs(5))
+    assert recipe.rate_at(19, 4) == math.inf
+
+
 def test_warmup_grows_to_the_rate_and_moves_the_end_of_the_wave():
     recipe = Recipe.of(Warmup(2, start=0.2), Cosine(), Sgd(1.0), Epochs(6))
     rates = [recipe.rate_at(step, 5) for step in range(30)]
@@ -209,6 +214,10 @@ def test_a_table_has_no_fan_out():
         ("conv(3)(4)", "no item of a recipe"),
         ("batch(channels)", "no value yet"),
         ("[1]", "no item of a recipe"),
+        ("cosine(2)", "last takes a number from 0 to 1"),
+        ("warmup(2, start=2)", "start takes a number from 0 to 1"),
+        ("random_resized_crop(area=2)", "area takes a number over 0, at most 1"),
+        ("random_resized_crop([0.5, 1.5])", "area takes a number over 0, at most 1"),
     ],
 )
 def test_wrong_items_of_options(text, message):

@@ -12,7 +12,9 @@ import pytest
 
 import cnndsl
 from cnndsl.recipes.course import Batch, Epochs
+from cnndsl.recipes.optimisers import Sgd
 from cnndsl.recipes.recipe import Recipe
+from cnndsl.recipes.schedules import Step
 from cnndsl.runtime.module import Array
 from cnndsl.train.data import read_data
 from cnndsl.train.loop import Loop
@@ -67,6 +69,14 @@ def test_weights_that_are_not_finite_are_not_written(given: Any) -> None:
     with pytest.raises(cnndsl.CnnError, match=r"E0763.*held out is nan after epoch 1"):
         loop.run()
     assert not loop.plan.output.exists()
+
+
+@pytest.mark.parametrize("items", [(Sgd(1e35),), (Sgd(0.1), Step(1e20, at=(0.5, 0.6)))])
+def test_rates_beyond_float32_are_refused(given: Any, items: Any) -> None:
+    network, data, _, plan = given
+    loop = Counted(network, data, Recipe.of(*items, Batch(2)), plan)
+    with pytest.raises(cnndsl.CnnError, match=r"E0763.*the rate is .*e\+3"):
+        loop.run()
 
 
 @pytest.mark.parametrize(

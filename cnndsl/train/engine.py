@@ -124,7 +124,13 @@ class TorchTraining(Loop):
         if self.recipe.clip:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
-        self.scaler.step(self.optimiser)
+        try:
+            self.scaler.step(self.optimiser)
+        except RuntimeError as error:
+            if "without overflow" not in str(error):
+                raise
+            message = "the optimiser multiplies by more than float32 has"
+            raise CnnError.of("E0763", message, hint="a smaller --rate or --decay") from None
         self.scaler.update()
         if self.average:
             self.average.update_parameters(self.network)

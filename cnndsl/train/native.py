@@ -113,7 +113,8 @@ class NativeTraining(Loop):
                                     if n.endswith(GRADIENT)})  # fmt: skip
         if self.zeros is not None:
             gradients[self.zeros] = 0
-        self.descent.step(numbers.learned, gradients, rate)
+        with np.errstate(over="ignore", invalid="ignore"):  # the next loss tells
+            self.descent.step(numbers.learned, gradients, rate)
         for name, array in found.items():
             if name.endswith(UPDATED):
                 numbers.views[name.removesuffix(UPDATED)][...] = array

@@ -123,6 +123,15 @@ def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
     assert "E0601" in train(tmp_path, "--resume").output
 
 
+@pytest.mark.filterwarnings("error")
+def test_steps_beyond_float32_are_told_by_the_loss(tmp_path: Path) -> None:
+    (tmp_path / "tiny.cnn").write_text(NET)
+    images, labels = samples(20)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    output = train(tmp_path, "--batch", 2, "--with", "velocity(decay=1e38)").output
+    assert "E0763" in output
+
+
 @pytest.mark.parametrize("ending", ["safetensors", "jsonl", "checkpoint"])
 def test_pipes_are_neither_replaced_nor_waited_for(tmp_path: Path, ending: str) -> None:
     (tmp_path / "tiny.cnn").write_text(NET)

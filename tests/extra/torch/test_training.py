@@ -455,3 +455,9 @@ def test_zeros_stay_as_by_pytorchs_pruning(name, tmp_path):
 def test_a_loss_that_is_no_number_is_an_error(tmp_path):
     more = ("--optimiser", "sgd", "--rate", "1e30", "--epochs", 2, "--loss", "mse")
     assert "the loss is" in call(*arguments(tmp_path / "c.safetensors", *more)).output
+
+
+@pytest.mark.parametrize("item", ["velocity(1e20, decay=1e38)", "adam(1e29, beta1=0.9999999999)"])
+def test_steps_beyond_float32_are_an_error(item, tmp_path):
+    more = ("--with", item, "--schedule", "constant", "--epochs", 1)
+    assert "E0763" in call(*arguments(tmp_path / "c.safetensors", *more)).output

@@ -137,13 +137,18 @@ def _train(
 
 
 def _show_weights(parsed: Network, options: Mapping[str, Any]) -> None:
-    """Warn of names that the weights to start from have too many, and of those they lack."""
+    """Warn of names that the weights to start from have too many, and of those they lack.
+
+    Raises CnnError as `bind` does, E0404 if they are for no parameter at all.
+    """
     from cnndsl.weights.bind import bind
     from cnndsl.weights.rename import read_weights
 
     if options["weights"] is not None:
         arrays = read_weights(options["weights"], None)
-        show(bind(parsed.graph.parameters(), arrays, seed=options["seed"]).warnings)
+        parameters = parsed.graph.parameters()
+        is_start = arrays is not None and not arrays.keys().isdisjoint(parameters)
+        show(bind(parameters, arrays, seed=options["seed"] if is_start else None).warnings)
 
 
 def _engine(name: str) -> Callable[[Network, Data, Recipe, Plan], list[Epoch]]:

@@ -31,7 +31,7 @@ def count_of(text: str) -> int:
 
 def _number(text: str, unit: str, what: str) -> int:
     binary = "(?:[KMGTP]i)|" if unit else ""
-    match = re.fullmatch(rf"(\d{{1,12}}(?:\.\d{{1,12}})?) ?({binary}[kMGTP]?){unit}?", text)
+    match = re.fullmatch(rf"(\d{{1,12}}(?:\.\d{{1,12}})?) ?({binary}[kKMGTP]?){unit}?", text)
     if match is None:
         raise ValueError(f"{text!r} is no {what}")
     base = 1024 if match[2].endswith("i") else 1000

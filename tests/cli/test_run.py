@@ -258,6 +258,21 @@ def test_photos_are_normalised_once(call):
         np.testing.assert_allclose(y[0, :, 4, 4], [1, 2, 1], rtol=1e-6)
 
 
+def test_each_input_has_a_photo_of_its_own(call):
+    Image.new("RGB", (20, 20), "white").save("white.png")
+    Image.new("L", (20, 20), "black").save("black.png")
+    Path("two.cnn").write_text(
+        "network two {\n"
+        "    input photo [3, 8, 8] photo(mean=0.5, std=0.5)\n"
+        "    input mask [1, 4, 4] photo(mean=0.5, std=0.25)\n"
+        "    concat { photo -> global_avgpool | mask -> global_avgpool }\n"
+        "}\n"
+    )
+    images = ("--image", "mask=black.png", "--image", "photo=white.png")
+    assert call("run", "two.cnn", *images, "--output", "y.npy").code == 0
+    np.testing.assert_allclose(np.load("y.npy"), [[1, 1, 1, -2]], rtol=1e-6)
+
+
 def test_options_take_the_place_of_what_a_text_says_of_photos(call):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(pixels).save("noise.png")

@@ -113,6 +113,13 @@ def test_what_cannot_be_converted_leaves_no_file(call, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["keras.npz", "small.cnn"]
 
 
+def test_what_is_left_out_at_inference_does_not_hide_gridding(call, tmp_path):
+    chain = " -> stochastic_depth(0.5) -> ".join(["conv(8, 3, dilation=2)"] * 3)
+    text = f"network net {{\n    input image [3, 32, 32]\n    {chain}\n}}\n"
+    (tmp_path / "net.cnn").write_text(text)
+    assert "W0206" in call("check", "net.cnn").out
+
+
 def test_inspect_tells_of_crops_and_gridding(call, tmp_path):
     (tmp_path / "sliding.cnn").write_text(SLIDING)
     assert "W0206" in call("check", "sliding.cnn").out

@@ -14,6 +14,8 @@ from cnndsl.measure.budget import Budget, spent
         ("arena=2MB", 2_000_000),
         ("arena=2 MiB", 2 << 20),
         ("weights=512KiB", 512 << 10),
+        ("weights=512KB", 512_000),
+        ("weights=512kB", 512_000),
         ("weights=10", 10),
         ("params=2.5M", 2_500_000),
         ("macs=1G", 10**9),

@@ -43,6 +43,13 @@ NETS = {
                       | right: conv(8, 3)
                         sigmoid }
         bn -> relu -> maxpool(2) -> final: conv(3, 3, stride=2) }""",
+    "of two sizes": """network net {
+        input photo [3, 24, 24]
+        input thumbnail [3, 12, 12]
+        photo -> one: conv(8, 3, stride=2)
+        relu
+        two: concat { identity | thumbnail -> small: conv(8, 3) -> relu }
+        fc(5) -> softmax }""",
     "shuffled": """network net {
         input image [12, 8, 8]
         one: conv(12, 3, groups=4)
@@ -56,9 +63,12 @@ NETS = {
 def built(text: str) -> tuple[Candidates, dict[str, Array], dict[str, Array]]:
     network = cnndsl.parse(text)
     values = bind(inference_graph(network.graph).parameters(), None, seed=3).values
-    image = np.random.default_rng(0).standard_normal((2, *network.graph["image"].type.shape))
-    found = candidates(network, TARGETS, values, batch=2, threads=1)
-    return found, values, {"image": image.astype(np.float32)}
+    rng = np.random.default_rng(0)
+    arrays = {
+        name: rng.standard_normal((2, *kind.shape)).astype(np.float32)
+        for name, kind in network.inputs.items()
+    }
+    return candidates(network, TARGETS, values, batch=2, threads=1), values, arrays
 
 
 @pytest.mark.parametrize("text", NETS.values(), ids=NETS)
@@ -73,7 +83,7 @@ def test_all_nodes_of_all_targets_agree(text: str):
             if name in expected:
                 assert error_of(value, expected[name]).relative < 1e-5, name
     shown = {row.name for row in result.rows if row.op != "output"}
-    assert shown == {node.name for node in found.graph.nodes()} - {"image"}
+    assert shown == {node.name for node in found.graph.nodes()} - arrays.keys()
 
 
 def test_the_first_wrong_layer_is_named():

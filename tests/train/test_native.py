@@ -132,6 +132,15 @@ def test_steps_beyond_float32_are_told_by_the_loss(tmp_path: Path) -> None:
     assert "E0763" in output
 
 
+def test_weights_for_no_parameter_are_no_start(tmp_path: Path) -> None:
+    (tmp_path / "tiny.cnn").write_text(NET)
+    images, labels = samples(40)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    options = ("--epochs", 1, "--weights", tmp_path / "data.npz")
+    assert "E0404" in train(tmp_path, *options).stderr
+    assert not (tmp_path / "tiny.safetensors").exists()
+
+
 @pytest.mark.parametrize("ending", ["safetensors", "jsonl", "checkpoint"])
 def test_pipes_are_neither_replaced_nor_waited_for(tmp_path: Path, ending: str) -> None:
     (tmp_path / "tiny.cnn").write_text(NET)

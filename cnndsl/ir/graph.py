@@ -292,7 +292,9 @@ class Graph:
             name: replace(aux, node=swap.get(aux.node, aux.node))
             for name, aux in self.auxiliaries.items()
         }
-        self.stages = [(name, swap.get(node, node)) for name, node in self.stages]
+        for index, (name, node) in enumerate(self.stages):
+            if node == old.name:
+                self.stages[index] = (name, new.name)
 
     def bind_readers(self, node: Node) -> None:
         """Bind all consumers of a node anew: its type has changed, not what they make of it.
@@ -315,7 +317,8 @@ class Graph:
         self.nx.remove_node(node.name)
         self.inputs = [name for name in self.inputs if name != node.name]
         self.photos.pop(node.name, None)
-        self.stages = [stage for stage in self.stages if stage[1] != node.name]
+        if any(last == node.name for _, last in self.stages):
+            self.stages = [stage for stage in self.stages if stage[1] != node.name]
 
     def bypass(self, node: Node, other: Node) -> None:
         """Use `other` wherever `node` was used, and delete `node`."""

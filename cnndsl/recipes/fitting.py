@@ -45,12 +45,11 @@ def misfits(recipe: Recipe, graph: Graph) -> Iterator[Misfit]:
         if weight.output in weighed:
             yield Misfit(weight, "output", f"output {weight.output!r} has two weights")
         weighed.add(weight.output)
-    nothing = {weight.output for weight in recipe.all(OutputWeight) if weight.weight == 0}
-    if set(graph.outputs) <= nothing and all(
-        name in nothing or auxiliary.weight == 0 for name, auxiliary in graph.auxiliaries.items()
-    ):
-        weight = recipe.all(OutputWeight)[-1]
-        yield Misfit(weight, "weight", "no output has a weight over 0, so nothing is learned")
+    weights = recipe.all(OutputWeight)
+    nothing = {weight.output for weight in weights if weight.weight == 0}
+    nothing.update(name for name, auxiliary in graph.auxiliaries.items() if auxiliary.weight == 0)
+    if weights and nothing.issuperset(known):
+        yield Misfit(weights[-1], "weight", "no output has a weight over 0, so nothing is learned")
     for step in recipe.all(Step):
         said = [name for name in ("every", "at", "at_steps") if getattr(step, name) is not None]
         if len(said) > 1:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -248,7 +249,8 @@ def test_a_module_of_another_target_stays_unless_it_is_named(call, tmp_path, mon
                           "--target", "torch", "-o", "new/small.py")),
     ],
 )  # fmt: skip
-def test_a_text_does_not_come_without_its_weights(call, tmp_path, text, arguments):
+def test_a_text_does_not_come_without_its_weights(call, tmp_path, monkeypatch, text, arguments):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python would write it cut off.
     net = cnndsl.parse("small.cnn", settings={"classes": 999})
     save_safetensors("large.safetensors", initialise(net.graph.parameters(), 0))
     cnndsl.compile(net, "onnx", seed=0).save("large.onnx")

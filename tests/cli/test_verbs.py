@@ -331,7 +331,7 @@ def test_explain_operators_and_passes(call):
     for part in ("Z[i,j,k] = b[i] + sum", "(LeCun et al. 1998, table I)", "Parameters: weight ["):
         assert part in text
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
-    assert rows["filters"] == ["needed", "a", "whole", "number", "from", "1", "to", "2,147,483,647"]
+    assert rows["filters"] == ["needed", *["a", "whole", "number", "from", "1"]]
     assert rows["groups"][0] == "1"
     assert rows["table"][:2] == ["for", "each"]
     assert "8x16x16 -> 16x8x8; parameters: weight 16x8x3x3, bias 16; MACs: 73,728." in text

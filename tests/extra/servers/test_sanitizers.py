@@ -14,7 +14,9 @@ FLAGS = "-g -O1 -std=c11 -pthread -Wall -Wextra -pedantic -Werror -fno-sanitize-
 OPTIONS = {"TSAN_OPTIONS": "die_after_fork=0 halt_on_error=1", "ASAN_OPTIONS": "detect_leaks=1"}
 
 
-def run(tmp_path: Path, sanitizer: str, runtime: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    tmp_path: Path, sanitizer: str, runtime: Path, forks: int = 100
+) -> subprocess.CompletedProcess[str]:
     program, objects = tmp_path / "server", []
     for source, flags in ((FOLDER / "server.c", ["-D_DEFAULT_SOURCE"]), (runtime, [])):
         objects.append(tmp_path / f"{source.stem}.o")
@@ -24,14 +26,15 @@ def run(tmp_path: Path, sanitizer: str, runtime: Path) -> subprocess.CompletedPr
         ["gcc", "-pthread", f"-fsanitize={sanitizer}", *objects, "-o", program], check=True
     )
     return subprocess.run(
-        [program, "8", "500", "100"],
+        [program, "8", "500", str(forks)],
         capture_output=True, text=True, timeout=600, env=os.environ | OPTIONS,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
-def test_a_server_is_clean(tmp_path: Path, sanitizer: str):
-    done = run(tmp_path, sanitizer, RUNTIME / "runtime.c")
+@pytest.mark.parametrize(("sanitizer", "forks"), [("address,undefined", 0), ("thread", 100)])
+def test_a_server_is_clean(tmp_path: Path, sanitizer: str, forks: int):
+    """Without forks under ASan: gcc 12's leaves the lock of its allocator locked in a child."""
+    done = run(tmp_path, sanitizer, RUNTIME / "runtime.c", forks)
     assert (done.returncode, done.stdout) == (0, "0 wrong\n"), done.stderr
 
 
